@@ -1,0 +1,225 @@
+"""The private skorch net: packed graphs in, batches to the network, losses out."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from skorch import NeuralNet
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from skcgcnn.graphs import CrystalGraphs, site_index
+
+# Bounds the memory of a prediction: about 25 MB of bonds at 12 neighbours and 64 features.
+PREDICTION_SITES = 4096
+
+
+class GraphBatch(NamedTuple):
+    """The crystals of one batch, as the network takes them."""
+
+    kind_features: Tensor
+    site_kinds: Tensor
+    neighbors: Tensor
+    distances: Tensor
+    n_sites: Tensor
+
+
+class Weighted:
+    """A batch with the weights of its crystals; skorch takes its length for the batch's."""
+
+    def __init__(self, batch: GraphBatch, weights: Tensor | None) -> None:
+        self.batch = batch
+        self.weights = weights
+
+    def __len__(self) -> int:
+        return len(self.batch.n_sites)
+
+
+class GraphDataset(Dataset[Any]):
+    """Graphs with their encoded targets and weights.
+
+    Parameters
+    ----------
+    X : CrystalGraphs
+        Graphs, none of them empty.
+    y : ndarray of shape (n_crystals, n_tasks), float32, optional
+        Encoded targets; absent for a prediction.
+    weights : ndarray of shape (n_crystals,), float32, optional
+        Weights of the crystals.
+    """
+
+    def __init__(
+        self,
+        X: CrystalGraphs,
+        y: npt.NDArray[np.float32] | None = None,
+        weights: npt.NDArray[np.float32] | None = None,
+    ) -> None:
+        self.X = X
+        self.y = np.zeros((len(X), 1), dtype=np.float32) if y is None else y
+        self.weights = weights
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+
+class GraphBatches:
+    """Iterator over the batches of a dataset; no Python loop over crystals.
+
+    Parameters
+    ----------
+    dataset : GraphDataset
+        What to iterate over.
+    batch_size : int
+        Most crystals a batch. The crystals are dealt out evenly, so that no epoch ends with a
+        batch of one, whose normalisation would be noise.
+    device : torch.device or str
+        Where the batches go.
+    seed : int, optional
+        Shuffles; the order of epoch e depends on `seed` and e alone, so that an interrupted
+        training can be taken up again. None keeps the order.
+    epoch : int, default=0
+        The next epoch.
+    max_sites : int, optional
+        Begin a new batch after this many sites.
+    """
+
+    def __init__(
+        self,
+        dataset: GraphDataset,
+        *,
+        batch_size: int,
+        device: Any,
+        seed: int | None = None,
+        epoch: int = 0,
+        max_sites: int | None = None,
+    ) -> None:
+        graphs = dataset.X
+        self.offsets = graphs.offsets
+        self.batch_size = batch_size
+        self.device = device
+        self.seed = seed
+        self.epoch = epoch
+        self.max_sites = max_sites
+        self.kind_features = _tensor(graphs.kind_features, device)
+        self.site_kinds = _tensor(graphs.site_kinds, device)
+        self.neighbors = _tensor(graphs.neighbors, device)
+        self.distances = _tensor(graphs.distances, device)
+        self.targets = _tensor(dataset.y, device)
+        self.weights = None if dataset.weights is None else _tensor(dataset.weights, device)
+
+    def __iter__(self) -> Iterator[tuple[Weighted, Tensor]]:
+        order = np.arange(len(self.offsets) - 1)
+        if self.seed is not None:
+            order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
+            self.epoch += 1
+        for chosen in self._split(order):
+            crystals = _tensor(chosen, self.device)
+            weights = None if self.weights is None else self.weights.index_select(0, crystals)
+            yield Weighted(self._batch(chosen), weights), self.targets.index_select(0, crystals)
+
+    def _split(self, order: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+        if not len(order):
+            return []
+        if self.max_sites is None:
+            return np.array_split(order, -(-len(order) // self.batch_size))
+        before = np.cumsum(np.diff(self.offsets)[order]) // self.max_sites
+        return np.split(order, np.flatnonzero(np.diff(before)) + 1)
+
+    def _batch(self, chosen: npt.NDArray[np.int64]) -> GraphBatch:
+        counts = self.offsets[chosen + 1] - self.offsets[chosen]
+        sites = _tensor(site_index(self.offsets, chosen), self.device)
+        # Neighbours are counted within their crystal; in the batch they come after the sites
+        # of the crystals before.
+        base = np.repeat((np.cumsum(counts) - counts).astype(np.int32), counts)
+        neighbors = self.neighbors.index_select(0, sites)
+        neighbors += _tensor(base, self.device).unsqueeze(1)
+        site_kinds = self.site_kinds.index_select(0, sites)
+        kind_features = self.kind_features
+        if len(kind_features) > len(sites):
+            # Many mixed sites, each a kind of its own: embed only those of the batch.
+            kind_features = kind_features.index_select(0, site_kinds)
+            site_kinds = torch.arange(len(sites), device=self.device)
+        return GraphBatch(
+            kind_features,
+            site_kinds,
+            neighbors,
+            self.distances.index_select(0, sites),
+            _tensor(counts, self.device),
+        )
+
+
+class GraphNet(NeuralNet):
+    """A skorch net that trains on a pair of `GraphDataset` and predicts for one.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As for `skorch.NeuralNet`.
+    seed : int, default=0
+        Decides the order of the batches and the dropout of every epoch.
+    """
+
+    def __init__(self, *args: Any, seed: int = 0, **kwargs: Any) -> None:
+        self.seed = seed
+        super().__init__(*args, **kwargs)
+
+    def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> Any:  # noqa: ARG002
+        """Return X: the estimator has split training and validation rows already."""
+        return X
+
+    def get_iterator(self, dataset: GraphDataset, training: bool = False) -> GraphBatches:
+        """Return the batches of a dataset, shuffled for training."""
+        if training:
+            return GraphBatches(
+                dataset,
+                batch_size=self.batch_size,
+                device=self.device,
+                seed=self.seed,
+                epoch=len(self.history),
+            )
+        return GraphBatches(
+            dataset,
+            batch_size=self.batch_size,
+            device=self.device,
+            max_sites=PREDICTION_SITES,
+        )
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Begin the random numbers of an epoch from its own seed, so that it can be resumed."""
+        super().on_epoch_begin(net, **kwargs)
+        torch.manual_seed(self.seed + len(self.history))
+
+    def infer(self, x: Weighted, **fit_params: Any) -> Tensor:  # noqa: ARG002
+        """Run the network on a batch."""
+        out: Tensor = self.module_(*x.batch)
+        return out
+
+    def get_loss(
+        self,
+        y_pred: Tensor,
+        y_true: Tensor,
+        X: Weighted,
+        training: bool = False,  # noqa: ARG002
+    ) -> Tensor:
+        """Return the loss of a batch."""
+        loss: Tensor = self.criterion_(y_pred, y_true, X.weights)
+        return loss
+
+    def run(self, train: GraphDataset, valid: GraphDataset | None, epochs: int) -> None:
+        """Train for some more epochs.
+
+        Unlike `partial_fit` this lets a KeyboardInterrupt through: the caller, a grid search
+        say, should stop too.
+        """
+        self.notify("on_train_begin", X=train, y=None)
+        self.fit_loop((train, valid), epochs=epochs)
+        self.notify("on_train_end", X=train, y=None)
+
+
+def _tensor(array: npt.NDArray[Any], device: Any) -> Tensor:
+    # A read-only array (memory-mapped by joblib) is only ever read here; torch would warn.
+    if not array.flags.writeable:
+        array = array.copy()
+    return torch.from_numpy(array).to(device)

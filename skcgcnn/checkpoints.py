@@ -1,0 +1,204 @@
+"""Model files: checkpoints of our own training runs, and the official CGCNN weights."""
+
+import json
+import pickle
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from skorch.history import History
+
+from skcgcnn import __version__
+from skcgcnn._base import BaseCGCNN
+from skcgcnn._files import atomic_write
+from skcgcnn.classifier import CGCNNClassifier
+from skcgcnn.exceptions import DataError
+from skcgcnn.multitask import CGCNNMultiTask
+from skcgcnn.nn import GAUSSIAN_STEP
+from skcgcnn.regressor import CGCNNRegressor
+
+__all__ = ["load_cgcnn", "load_checkpoint", "save_checkpoint"]
+
+ESTIMATORS: dict[str, type[BaseCGCNN]] = {
+    cls.__name__: cls for cls in (CGCNNRegressor, CGCNNClassifier, CGCNNMultiTask)
+}
+
+# What a file may hold besides tensors and plain containers: NumPy's scalars, in the official
+# classification weights. Older NumPy wrote them under another module name.
+_SAFE_GLOBALS: list[Any] = [
+    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),  # noqa: SLF001
+    np.dtype,
+    np.dtypes.Float64DType,
+]
+
+
+def save_checkpoint(est: BaseCGCNN, path: str | PathLike[str], run: dict[str, Any]) -> None:
+    """Write a fitted estimator, its optimizer included, so that training can go on.
+
+    The file holds tensors and plain values only, so it loads without running any code. It is
+    written under a temporary name and moved, so that there is never half a file.
+
+    Parameters
+    ----------
+    est : fitted estimator
+        Its parameters must be plain values; callbacks are left out.
+    path : path
+        Where to write.
+    run : dict
+        Plain values of the training run to keep with it.
+    """
+    net = est.net_
+    fitted = {
+        name: _plain(value)
+        for name, value in vars(est).items()
+        if name != "net_" and (name.endswith("_") or name.startswith("_"))
+    }
+    content = {
+        "skcgcnn": __version__,
+        "estimator": type(est).__name__,
+        "params": {**est.get_params(), "callbacks": None},
+        "fitted": fitted,
+        "seed": net.seed,
+        "epoch": len(net.history),
+        "history": json.dumps(list(net.history), default=float),
+        "state_dict": net.module_.state_dict(),
+        "optimizer": net.optimizer_.state_dict(),
+        "run": run,
+    }
+    with atomic_write(path, "wb") as file:
+        torch.save(content, file)
+
+
+def load_checkpoint(
+    path: str | PathLike[str], device: str = "auto"
+) -> tuple[BaseCGCNN, dict[str, Any]]:
+    """Load what `save_checkpoint` wrote.
+
+    Parameters
+    ----------
+    path : path
+        A file of `save_checkpoint`.
+    device : str, default="auto"
+        Where the estimator goes.
+
+    Returns
+    -------
+    est : CGCNNRegressor, CGCNNClassifier or CGCNNMultiTask
+        Fitted; a `partial_fit` goes on where the file was written.
+    run : dict
+        What was kept with it.
+
+    Raises
+    ------
+    DataError
+        If it is not such a file.
+    """
+    content = _load(path)
+    try:
+        est = ESTIMATORS[content["estimator"]](**{**content["params"], "device": device})
+        for name, value in content["fitted"].items():
+            setattr(est, name, _restored(value))
+        _add_net(est, content["state_dict"], content["seed"])
+        est.net_.optimizer_.load_state_dict(content["optimizer"])
+        est.net_.history = History(json.loads(content["history"]))
+        return est, content["run"]
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise DataError(f"{path}: not a checkpoint of skcgcnn ({error!r})") from error
+
+
+def load_cgcnn(path: str | PathLike[str]) -> CGCNNRegressor | CGCNNClassifier:
+    """Load a weight file of the original CGCNN code.
+
+    Parameters
+    ----------
+    path : path
+        A ``.pth.tar`` file as the original ``main.py`` writes it.
+
+    Returns
+    -------
+    CGCNNRegressor or CGCNNClassifier
+        Fitted: the network is built from the file's own ``args``, and its normaliser gives the
+        predictions their units.
+
+    Raises
+    ------
+    DataError
+        If it is not such a file.
+    """
+    content = _load(path)
+    try:
+        args, weights = dict(content["args"]), content["state_dict"]
+        est = _from_args(args, weights)
+        classification = isinstance(est, CGCNNClassifier)
+        normalizer = {} if classification else content["normalizer"]
+        est.target_mean_ = np.array([float(normalizer.get("mean", 0.0))])
+        est.target_scale_ = np.array([float(normalizer.get("std", 1.0))])
+        est.n_iter_ = int(content["epoch"])
+        _add_net(est, weights, seed=0)
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise DataError(f"{path}: not a weight file of CGCNN ({error!r})") from error
+    return est
+
+
+def _from_args(
+    args: dict[str, Any], weights: dict[str, torch.Tensor]
+) -> CGCNNRegressor | CGCNNClassifier:
+    width = int(args["atom_fea_len"])
+    n_gaussians = weights["convs.0.fc_full.weight"].shape[1] - 2 * width
+    est = (CGCNNClassifier if args["task"] == "classification" else CGCNNRegressor)(
+        atom_fea_len=width,
+        n_conv=int(args["n_conv"]),
+        h_fea_len=int(args["h_fea_len"]),
+        n_h=int(args["n_h"]),
+        radius=(n_gaussians - 1) * GAUSSIAN_STEP,
+    )
+    est.graph_layout_ = (est.max_num_nbr, weights["embedding.weight"].shape[1])
+    if isinstance(est, CGCNNClassifier):
+        est.classes_ = np.arange(len(weights["fc_out.bias"]))
+    else:
+        est.n_outputs_ = 1
+        est._y_ndim = 1  # noqa: SLF001 - a fitted attribute that `fit` sets likewise
+    return est
+
+
+def _add_net(est: BaseCGCNN, weights: dict[str, torch.Tensor], seed: int) -> None:
+    with torch.random.fork_rng():
+        est.net_ = est._make_net(seed).initialize()  # noqa: SLF001 - as `fit` makes it
+    missing, unexpected = est.net_.module_.load_state_dict(weights, strict=False)
+    # Files from before torch 0.4.1 do not count batches; nothing here needs the count.
+    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    if missing or unexpected:
+        raise ValueError(f"weights missing: {missing}; unexpected: {unexpected}")
+
+
+def _load(path: str | PathLike[str]) -> dict[str, Any]:
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        with torch.serialization.safe_globals(_SAFE_GLOBALS):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
+        reason = str(error).strip().splitlines()[:1]
+        raise DataError(f"{path}: cannot be loaded as a model file ({reason})") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: holds a {type(content).__name__}, not a model")
+    return content
+
+
+def _plain(value: Any) -> Any:
+    """Return a fitted attribute as plain values, which load without pickle's powers."""
+    if isinstance(value, np.ndarray):
+        return {"dtype": str(value.dtype), "values": value.tolist()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _restored(value: Any) -> Any:
+    if isinstance(value, dict):
+        return np.array(value["values"], dtype=value["dtype"])
+    if isinstance(value, list):
+        return [_restored(item) for item in value]
+    return value

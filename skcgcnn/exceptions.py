@@ -1,0 +1,47 @@
+"""The errors that skcgcnn raises itself."""
+
+from collections.abc import Sequence
+
+__all__ = ["DataError", "StructureError"]
+
+
+class DataError(ValueError):
+    """A data folder, an ``id_prop.csv`` or a model file is not as it should be.
+
+    The message names the file and, where there is one, the line.
+    """
+
+
+class StructureError(ValueError):
+    """A crystal cannot be read or cannot become a graph.
+
+    The message names the file (or the position in X), the site and species where they are
+    known, and what to do about it.
+    """
+
+    @classmethod
+    def from_failures(cls, failures: Sequence[tuple[str, str]], n_total: int) -> "StructureError":
+        """Sum up every failure of one call.
+
+        Parameters
+        ----------
+        failures : sequence of (str, str)
+            What failed (a path or a position) and why.
+        n_total : int
+            Number of crystals in the call.
+
+        Returns
+        -------
+        StructureError
+            One error that lists them all.
+        """
+        return cls(f"{describe_failures(failures, n_total)}\n{_ADVICE}")
+
+
+_ADVICE = "Mend or remove them, or pass on_error='nan' to go on without them."
+
+
+def describe_failures(failures: Sequence[tuple[str, str]], n_total: int) -> str:
+    """Return a text with one line for every crystal that failed."""
+    head = f"{len(failures)} of {n_total} crystals cannot be turned into graphs:"
+    return "\n".join([head, *(f"  {what}: {why}" for what, why in failures)])

@@ -1,0 +1,293 @@
+"""The network of CGCNN and its loss, as torch modules.
+
+Source: T. Xie and J. C. Grossman, Phys. Rev. Lett. 120, 145301 (2018). Parameters have the names
+of the original code, so that its weights load.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["ConvLayer", "CrystalGraphConvNet", "GaussianDistance", "Task", "TaskLoss"]
+
+# Distance between the centres of the Gaussians, and their width, in Å (the original's choice).
+GAUSSIAN_STEP = 0.2
+
+
+class Task(NamedTuple):
+    """One target column: its kind, and how many outputs of the network belong to it.
+
+    Attributes
+    ----------
+    kind : {"regression", "classification"}
+        What is predicted.
+    n_outputs : int
+        1 for a regression, the number of classes for a classification.
+    """
+
+    kind: str
+    n_outputs: int
+
+
+class _BatchNorm(nn.BatchNorm1d):
+    """Batch normalisation that survives a batch of a single row.
+
+    One row has no variance. A batch of one crystal with one site is a fair batch, so it is
+    normalised by the running statistics, as in evaluation.
+    """
+
+    def forward(self, rows: Tensor) -> Tensor:
+        if self.training and len(rows) == 1:
+            return functional.batch_norm(
+                rows, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+        return super().forward(rows)
+
+
+class GaussianDistance(nn.Module):
+    """Expand distances in Gaussians on a grid from 0 to `radius`.
+
+    Parameters
+    ----------
+    radius : float, default=8.0
+        Last centre, in Å.
+    step : float, default=0.2
+        Distance between centres, and width of each Gaussian, in Å.
+
+    Examples
+    --------
+    >>> import torch
+    >>> GaussianDistance()(torch.tensor([2.8])).shape
+    torch.Size([1, 41])
+    """
+
+    centers: Tensor
+
+    def __init__(self, radius: float = 8.0, step: float = GAUSSIAN_STEP) -> None:
+        super().__init__()
+        self.step = step
+        centers = torch.arange(round(radius / step) + 1, dtype=torch.float64) * step
+        self.register_buffer("centers", centers.float(), persistent=False)
+
+    def forward(self, distances: Tensor) -> Tensor:
+        """Return exp(-(d - centre)² / step²), of shape (*distances.shape, n_centers)."""
+        scaled = (distances.unsqueeze(-1) - self.centers).div_(self.step)
+        return scaled.square_().neg_().exp_()
+
+
+class ConvLayer(nn.Module):
+    """One crystal graph convolution, equation (5) of Xie & Grossman (2018).
+
+    The original multiplies the concatenation of site, neighbour and bond features by one
+    matrix, once a bond. The product splits in three (W·[a, b, c] = W₁a + W₂b + W₃c), and those
+    of the sites need computing only once a site. The numbers are the same.
+
+    Parameters
+    ----------
+    atom_fea_len : int
+        Features a site.
+    nbr_fea_len : int
+        Features a bond.
+    """
+
+    def __init__(self, atom_fea_len: int, nbr_fea_len: int) -> None:
+        super().__init__()
+        self.atom_fea_len = atom_fea_len
+        self.nbr_fea_len = nbr_fea_len
+        self.fc_full = nn.Linear(2 * atom_fea_len + nbr_fea_len, 2 * atom_fea_len)
+        self.bn1 = _BatchNorm(2 * atom_fea_len)
+        self.bn2 = _BatchNorm(atom_fea_len)
+
+    def forward(self, sites: Tensor, neighbors: Tensor, bonds: Tensor) -> Tensor:
+        """Update the features of every site from its neighbours.
+
+        Parameters
+        ----------
+        sites : Tensor of shape (n_sites, atom_fea_len)
+            Features of the sites.
+        neighbors : Tensor of shape (n_sites, n_neighbors), integer
+            Index of each neighbour among the sites.
+        bonds : Tensor of shape (n_sites * n_neighbors, nbr_fea_len)
+            Features of the bonds.
+
+        Returns
+        -------
+        Tensor of shape (n_sites, atom_fea_len)
+        """
+        n_sites, n_neighbors = neighbors.shape
+        width = self.atom_fea_len
+        own, other, bond = self.fc_full.weight.split([width, width, self.nbr_fea_len], dim=1)
+        from_site = functional.linear(sites, own, self.fc_full.bias)
+        from_neighbor = functional.linear(sites, other).index_select(0, neighbors.flatten())
+        gated = torch.addmm(from_neighbor, bonds, bond.T)
+        gated = gated.view(n_sites, n_neighbors, -1) + from_site.unsqueeze(1)
+        gate, core = self.bn1(gated.view(n_sites * n_neighbors, -1)).chunk(2, dim=1)
+        messages = torch.sigmoid(gate) * functional.softplus(core)
+        summed = messages.view(n_sites, n_neighbors, width).sum(dim=1)
+        return functional.softplus(sites + self.bn2(summed))
+
+
+class CrystalGraphConvNet(nn.Module):
+    """The crystal graph convolutional network.
+
+    Parameters
+    ----------
+    orig_atom_fea_len : int
+        Features of a kind of site (92 in the built-in table).
+    n_outputs : int, default=1
+        Outputs: one for each regression target, one logit for each class.
+    atom_fea_len : int, default=64
+        Hidden features a site.
+    n_conv : int, default=3
+        Number of convolutions.
+    h_fea_len : int, default=128
+        Hidden features a crystal, after pooling.
+    n_h : int, default=1
+        Number of hidden layers after pooling.
+    radius : float, default=8.0
+        Last centre of the Gaussian expansion of distances, in Å.
+    dropout : float, default=0.0
+        Share of the pooled features that is dropped in training.
+
+    Examples
+    --------
+    >>> import torch
+    >>> net = CrystalGraphConvNet(92)
+    >>> cscl = torch.eye(2, 92), torch.arange(2), torch.tensor([[1] * 8, [0] * 8])
+    >>> net.eval()(*cscl, torch.full((2, 8), 3.57), torch.tensor([2])).shape
+    torch.Size([1, 1])
+    """
+
+    def __init__(
+        self,
+        orig_atom_fea_len: int,
+        n_outputs: int = 1,
+        *,
+        atom_fea_len: int = 64,
+        n_conv: int = 3,
+        h_fea_len: int = 128,
+        n_h: int = 1,
+        radius: float = 8.0,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.expansion = GaussianDistance(radius)
+        nbr_fea_len = len(self.expansion.centers)
+        self.embedding = nn.Linear(orig_atom_fea_len, atom_fea_len)
+        self.convs = nn.ModuleList(ConvLayer(atom_fea_len, nbr_fea_len) for _ in range(n_conv))
+        self.conv_to_fc = nn.Linear(atom_fea_len, h_fea_len)
+        self.dropout = nn.Dropout(dropout)
+        self.fcs = nn.ModuleList(nn.Linear(h_fea_len, h_fea_len) for _ in range(n_h - 1))
+        self.fc_out = nn.Linear(h_fea_len, n_outputs)
+
+    def forward(
+        self,
+        kind_features: Tensor,
+        site_kinds: Tensor,
+        neighbors: Tensor,
+        distances: Tensor,
+        n_sites: Tensor,
+    ) -> Tensor:
+        """Predict for a batch of crystals.
+
+        Parameters
+        ----------
+        kind_features : Tensor of shape (n_kinds, orig_atom_fea_len)
+            Features of the kinds of site.
+        site_kinds : Tensor of shape (n_all_sites,), integer
+            Kind of every site.
+        neighbors : Tensor of shape (n_all_sites, n_neighbors), integer
+            Neighbours of every site, counted within the batch.
+        distances : Tensor of shape (n_all_sites, n_neighbors)
+            Their distances in Å.
+        n_sites : Tensor of shape (n_crystals,), integer
+            Number of sites of every crystal, at least 1.
+
+        Returns
+        -------
+        Tensor of shape (n_crystals, n_outputs)
+            Scaled regression targets and logits.
+        """
+        # There are few kinds and many sites: embed the kinds, then look up the sites.
+        sites = self.embedding(kind_features).index_select(0, site_kinds)
+        bonds = self.expansion(distances).flatten(0, 1)
+        for conv in self.convs:
+            sites = conv(sites, neighbors, bonds)
+        hidden = self.conv_to_fc(functional.softplus(_mean_per_crystal(sites, n_sites)))
+        hidden = self.dropout(functional.softplus(hidden))
+        for fc in self.fcs:
+            hidden = functional.softplus(fc(hidden))
+        out: Tensor = self.fc_out(hidden)
+        return out
+
+
+def _mean_per_crystal(sites: Tensor, n_sites: Tensor) -> Tensor:
+    crystals = torch.repeat_interleave(
+        torch.arange(len(n_sites), device=sites.device), n_sites, output_size=len(sites)
+    )
+    sums = sites.new_zeros(len(n_sites), sites.shape[1]).index_add(0, crystals, sites)
+    return sums / n_sites.unsqueeze(1)
+
+
+class TaskLoss(nn.Module):
+    """Loss of several tasks: mean squared errors + `cls_weight` × cross-entropies.
+
+    Where several tasks are of one kind, the mean over them is taken. A missing target (NaN) is
+    left out of its task's loss.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        The target columns, in order.
+    cls_weight : float, default=1.0
+        Weight of the classification loss.
+
+    Examples
+    --------
+    >>> import torch
+    >>> loss = TaskLoss([Task("regression", 1), Task("classification", 2)], cls_weight=0.5)
+    >>> targets = torch.tensor([[1.0, 0.0], [3.0, float("nan")]])
+    >>> loss(torch.zeros(2, 3), targets).item()  # (1 + 9) / 2 + 0.5 * log(2)
+    5.3465...
+    """
+
+    def __init__(self, tasks: Sequence[Task], cls_weight: float = 1.0) -> None:
+        super().__init__()
+        self.tasks = tuple(tasks)
+        self.cls_weight = cls_weight
+
+    def forward(self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Return the loss of a batch.
+
+        Parameters
+        ----------
+        outputs : Tensor of shape (n_crystals, n_outputs)
+            What the network gives.
+        targets : Tensor of shape (n_crystals, n_tasks)
+            Scaled regression targets and indices of classes; NaN is missing.
+        weights : Tensor of shape (n_crystals,), optional
+            Weights of the crystals, with a mean of 1 over the training set.
+
+        Returns
+        -------
+        Tensor of shape ()
+        """
+        losses: dict[str, list[Tensor]] = {"regression": [], "classification": []}
+        columns = outputs.split([task.n_outputs for task in self.tasks], dim=1)
+        for task, output, target in zip(self.tasks, columns, targets.unbind(1), strict=True):
+            known = ~target.isnan()
+            value = target.nan_to_num()
+            if task.kind == "regression":
+                errors = (output[:, 0] - value).square()
+            else:
+                errors = functional.cross_entropy(output, value.long(), reduction="none")
+            shares = known if weights is None else known * weights
+            losses[task.kind].append((errors * shares).sum() / known.sum().clamp(min=1))
+        factors = {"regression": 1.0, "classification": self.cls_weight}
+        terms = [
+            factors[kind] * torch.stack(found).mean() for kind, found in losses.items() if found
+        ]
+        return torch.stack(terms).sum()
