@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import torch
 from skorch.history import History
@@ -19,16 +20,17 @@ from skcgcnn.multitask import CGCNNMultiTask
 from skcgcnn.nn import GAUSSIAN_STEP
 from skcgcnn.regressor import CGCNNRegressor
 
-__all__ = ["load_cgcnn", "load_checkpoint", "save_checkpoint"]
+__all__ = ["load_cgcnn", "load_checkpoint", "load_model", "save_checkpoint"]
 
 ESTIMATORS: dict[str, type[BaseCGCNN]] = {
     cls.__name__: cls for cls in (CGCNNRegressor, CGCNNClassifier, CGCNNMultiTask)
 }
 
 # What a file may hold besides tensors and plain containers: NumPy's scalars, in the official
-# classification weights. Older NumPy wrote them under another module name.
+# classification weights. NumPy 1 knew their
+# constructor by another name.
 _SAFE_GLOBALS: list[Any] = [
-    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),  # noqa: SLF001
+    (np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),
     np.dtype,
     np.dtypes.Float64DType,
 ]
@@ -140,6 +142,53 @@ def load_cgcnn(path: str | PathLike[str]) -> CGCNNRegressor | CGCNNClassifier:
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise DataError(f"{path}: not a weight file of CGCNN ({error!r})") from error
     return est
+
+
+def load_model(path: str | PathLike[str], device: str = "auto") -> tuple[BaseCGCNN, list[str]]:
+    """Load a model file of any kind.
+
+    Parameters
+    ----------
+    path : path
+        A checkpoint of `save_checkpoint`, a weight file of the original CGCNN code, or an
+        estimator that joblib or pickle wrote (``.joblib``, ``.pkl``). The last can run code when
+        it is loaded: open only what you trust.
+    device : str, default="auto"
+        Where a checkpoint goes.
+
+    Returns
+    -------
+    est : fitted estimator
+    names : list of str
+        Names of its targets.
+
+    Raises
+    ------
+    DataError
+        If it is none of these.
+    """
+    path = Path(path)
+    if path.suffix in {".joblib", ".pkl", ".pickle"}:
+        return _load_pickled(path)
+    if "args" in _load(path):
+        return load_cgcnn(path), [path.name.split(".")[0]]
+    est, run = load_checkpoint(path, device)
+    return est, run["target_names"]
+
+
+def _load_pickled(path: Path) -> tuple[BaseCGCNN, list[str]]:
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        est = joblib.load(path)
+    except Exception as error:  # unpickling raises whatever the bytes provoke
+        raise DataError(f"{path}: cannot be loaded by joblib ({error!r})") from error
+    if not isinstance(est, BaseCGCNN) or not hasattr(est, "net_"):
+        raise DataError(f"{path}: holds a {type(est).__name__}, not a fitted estimator of skcgcnn")
+    if isinstance(est, CGCNNMultiTask):
+        return est, est.target_names_
+    n_targets = getattr(est, "n_outputs_", 1)
+    return est, ["target"] if n_targets == 1 else [f"target_{i}" for i in range(n_targets)]
 
 
 def _from_args(

@@ -10,7 +10,8 @@ from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
-from skcgcnn._base import BaseCGCNN, FloatArray, encode_classes, mark_missing
+from skcgcnn._base import BaseCGCNN, FloatArray
+from skcgcnn._labels import encode_classes, mark_missing
 from skcgcnn.nn import Task
 
 __all__ = ["CGCNNClassifier"]
@@ -222,7 +223,7 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
             objects.
         """
         outputs = self._outputs(X)
-        missing = np.isnan(outputs).any(axis=1)
+        missing = np.isnan(outputs[:, 0])
         best = np.where(missing, 0, np.nan_to_num(outputs).argmax(axis=1))
         return mark_missing(self.classes_[best], missing)
 

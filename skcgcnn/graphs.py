@@ -179,7 +179,7 @@ def site_index(
     """
     counts = offsets[chosen + 1] - offsets[chosen]
     shift = offsets[chosen] - (np.cumsum(counts) - counts)
-    return np.arange(counts.sum()) + np.repeat(shift, counts)
+    return np.asarray(np.arange(counts.sum()) + np.repeat(shift, counts))
 
 
 def pack(

@@ -9,7 +9,8 @@ from scipy.special import softmax
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils._param_validation import Interval
 
-from skcgcnn._base import BaseCGCNN, FloatArray, encode_classes, mark_missing
+from skcgcnn._base import BaseCGCNN, FloatArray
+from skcgcnn._labels import encode_classes, is_missing, mark_missing
 from skcgcnn.nn import Task
 
 __all__ = ["CGCNNMultiTask"]
@@ -227,7 +228,7 @@ class CGCNNMultiTask(BaseCGCNN):
             numbers, else of objects. NaN for crystals that could not be read.
         """
         outputs = self._outputs(X)
-        missing = np.isnan(outputs).any(axis=1)
+        missing = np.isnan(outputs[:, 0])
         columns = []
         for output, classes in zip(self._split_outputs(outputs), self.task_classes_, strict=True):
             if classes is None:
@@ -284,7 +285,7 @@ class CGCNNMultiTask(BaseCGCNN):
         predicted = self.predict(X)
         scores = []
         for index, (kind, column) in enumerate(zip(self.tasks, self._columns(y), strict=True)):
-            known = ~_missing(column)
+            known = ~is_missing(column)
             weights = None if sample_weight is None else np.asarray(sample_weight)[known]
             true, guess = column[known], predicted[known, index]
             if kind == "regression":
@@ -331,7 +332,7 @@ class CGCNNMultiTask(BaseCGCNN):
             self.task_classes_: list[Any] = [None] * len(columns)
         encoded = np.full((len(columns[0]), len(columns)), np.nan)
         for index, (kind, column) in enumerate(zip(self.tasks, columns, strict=True)):
-            known = ~_missing(column)
+            known = ~is_missing(column)
             if not known.any() and reset:
                 raise ValueError(f"column {names[index]!r} of y holds no target at all")
             if kind == "regression":
@@ -360,14 +361,6 @@ def _object_array(y: Any) -> npt.NDArray[Any]:
     if array.ndim not in (1, 2):
         raise ValueError(f"y has {array.ndim} dimensions; expected one row of targets a crystal")
     return array
-
-
-def _missing(column: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Return where a column holds None or NaN."""
-    if np.issubdtype(column.dtype, np.floating):
-        return np.isnan(column)
-    # NaN is what does not equal itself.
-    return np.array([value is None or value != value for value in column], dtype=bool)  # noqa: PLR0124
 
 
 def _numbers(values: npt.NDArray[Any], name: str) -> FloatArray:

@@ -119,7 +119,7 @@ class ConvLayer(nn.Module):
         """
         n_sites, n_neighbors = neighbors.shape
         width = self.atom_fea_len
-        own, other, bond = self.fc_full.weight.split([width, width, self.nbr_fea_len], dim=1)
+        own, other, bond = torch.split(self.fc_full.weight, [width, width, self.nbr_fea_len], dim=1)
         from_site = functional.linear(sites, own, self.fc_full.bias)
         from_neighbor = functional.linear(sites, other).index_select(0, neighbors.flatten())
         gated = torch.addmm(from_neighbor, bonds, bond.T)
@@ -276,7 +276,7 @@ class TaskLoss(nn.Module):
         Tensor of shape ()
         """
         losses: dict[str, list[Tensor]] = {"regression": [], "classification": []}
-        columns = outputs.split([task.n_outputs for task in self.tasks], dim=1)
+        columns = torch.split(outputs, [task.n_outputs for task in self.tasks], dim=1)
         for task, output, target in zip(self.tasks, columns, targets.unbind(1), strict=True):
             known = ~target.isnan()
             value = target.nan_to_num()

@@ -145,7 +145,7 @@ class CGCNNRegressor(RegressorMixin, BaseCGCNN):
 
     def _encode(self, y: Any, *, reset: bool, classes: Any = None) -> FloatArray:  # noqa: ARG002
         values = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self)
-        columns = values.reshape(len(values), -1)
+        columns: FloatArray = values.reshape(len(values), -1)
         if reset:
             self._y_ndim = values.ndim
             self.n_outputs_ = columns.shape[1]

@@ -169,7 +169,7 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         return concatenate(parts)
 
     def _chunk_size(self, n_crystals: int) -> int:
-        workers = effective_n_jobs(self.n_jobs)
+        workers: int = effective_n_jobs(self.n_jobs)
         return max(1, min(CHUNK, -(-n_crystals // workers)))
 
     def _check_graphs(self, graphs: CrystalGraphs) -> CrystalGraphs:

@@ -1,0 +1,238 @@
+"""The command line: ``skcgcnn train`` and ``skcgcnn predict``."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+# Only Typer is imported here: `skcgcnn --help` should not wait for torch.
+
+__all__ = ["main"]
+
+app = typer.Typer(
+    help="Crystal graph convolutional networks on folders of CIF files.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Task(StrEnum):
+    """What to learn."""
+
+    regression = "regression"
+    classification = "classification"
+    multi = "multi"
+
+
+class Optim(StrEnum):
+    """Optimizers."""
+
+    adamw = "adamw"
+    adam = "adam"
+    sgd = "sgd"
+
+
+class OnError(StrEnum):
+    """What to do with crystals that cannot be read."""
+
+    raise_ = "raise"
+    nan = "nan"
+
+
+Ratio = Annotated[float, typer.Option(min=0.0, max=1.0)]
+Positive = Annotated[int, typer.Option(min=1)]
+Jobs = Annotated[int | None, typer.Option("--n-jobs", "-j", help="Workers that read crystals.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, ...")]
+BadCrystals = Annotated[
+    OnError, typer.Option(help="Stop at crystals that cannot be read, or go on without them.")
+]
+
+
+@app.callback()
+def _skcgcnn() -> None:
+    """Crystal graph convolutional networks on folders of CIF files."""
+
+
+@app.command()
+def train(
+    ctx: typer.Context,
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="A folder with id_prop.csv and CIFs, or the name of a bundled dataset: sample."
+        ),
+    ],
+    task: Annotated[Task, typer.Option(help="What to learn.")] = Task.regression,
+    cls_weight: Annotated[
+        float, typer.Option(min=0.0, help="Weight of the classification loss (--task multi).")
+    ] = 1.0,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training crystals.")] = 30,
+    batch_size: Annotated[int, typer.Option("--batch-size", "-b", min=1)] = 64,
+    lr: Annotated[float, typer.Option("--lr", min=0.0, help="Learning rate.")] = 0.001,
+    optim: Annotated[Optim, typer.Option(help="Optimizer.")] = Optim.adamw,
+    train_ratio: Ratio = 0.8,
+    val_ratio: Ratio = 0.1,
+    test_ratio: Ratio = 0.1,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Decides split, initial weights and batches.")
+    ] = 0,
+    atom_fea_len: Annotated[int, typer.Option(min=1, help="Hidden features a site.")] = 64,
+    n_conv: Annotated[int, typer.Option(min=0, help="Convolutions.")] = 3,
+    h_fea_len: Annotated[int, typer.Option(min=1, help="Hidden features a crystal.")] = 128,
+    n_h: Annotated[int, typer.Option(min=1, help="Hidden layers after pooling.")] = 1,
+    radius: Annotated[
+        float, typer.Option(min=0.2, help="Where the search for neighbours begins, in Å.")
+    ] = 8.0,
+    max_num_nbr: Annotated[int, typer.Option(min=1, help="Neighbours a site.")] = 12,
+    device: Device = "auto",
+    n_jobs: Jobs = None,
+    on_error: BadCrystals = OnError.raise_,
+    resume: Annotated[Path | None, typer.Option(help="Go on from this checkpoint.pth.tar.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for the results.  [default: cgcnn_run]"),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
+) -> None:
+    """Train on DATA, keep the best epoch by validation score, and test it.
+
+    Writes checkpoint.pth.tar, model_best.pth.tar, test_results.csv and metrics.json.
+    """
+    with _plain_errors():
+        from skcgcnn import experiment  # noqa: PLC0415 - imports torch
+
+        settings = experiment.Settings(
+            data=data,
+            task=task.value,
+            cls_weight=cls_weight,
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=lr,
+            optim=optim.value,
+            train_ratio=train_ratio,
+            val_ratio=val_ratio,
+            test_ratio=test_ratio,
+            seed=seed,
+            atom_fea_len=atom_fea_len,
+            n_conv=n_conv,
+            h_fea_len=h_fea_len,
+            n_h=n_h,
+            radius=radius,
+            max_num_nbr=max_num_nbr,
+            on_error=on_error.value,
+        )
+        if resume is not None:
+            settings = _settings_of(resume, settings, ctx)
+        folder = output or (Path("cgcnn_run") if resume is None else resume.parent)
+        report = experiment.train(
+            settings, folder, resume=resume, device=device, n_jobs=n_jobs, progress=not quiet
+        )
+        _show(report, folder)
+
+
+@app.command()
+def predict(
+    model: Annotated[
+        Path, typer.Argument(help="model_best.pth.tar, an official weight file, or a joblib file.")
+    ],
+    data: Annotated[
+        list[Path], typer.Argument(help="A folder (with or without id_prop.csv), or CIF files.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="CSV file; else to the terminal.")
+    ] = None,
+    device: Device = "auto",
+    n_jobs: Jobs = None,
+    on_error: BadCrystals = OnError.raise_,
+) -> None:
+    """Predict for DATA with a trained MODEL.
+
+    A joblib file can run code when it is loaded: open only those that you trust.
+    """
+    with _plain_errors():
+        from skcgcnn import experiment  # noqa: PLC0415 - imports torch
+        from skcgcnn.checkpoints import load_model  # noqa: PLC0415
+
+        est, names = load_model(model, device=device)
+        cif_ids, paths = _crystals(data)
+        est.set_params(n_jobs=n_jobs, on_error=on_error.value)
+        predictions = experiment.predict_targets(est, paths, names)
+        experiment.write_predictions(output or sys.stdout, cif_ids, predictions)
+        if output is not None:
+            typer.echo(f"{len(paths)} predictions in {output}")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Turn errors about input into a paragraph and exit code 2."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        # DataError and StructureError are ValueErrors, as are scikit-learn's.
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(2) from error
+
+
+def _settings_of(resume: Path, given: Any, ctx: typer.Context) -> Any:
+    """Return the settings of a checkpoint, overruled by the options that were typed."""
+    from skcgcnn.checkpoints import load_checkpoint  # noqa: PLC0415 - imports torch
+    from skcgcnn.exceptions import DataError  # noqa: PLC0415
+
+    _, run = load_checkpoint(resume, device="cpu")
+    if "settings" not in run:
+        raise DataError(f"{resume}: is a model, but not a checkpoint of a training run")
+    typed = {
+        name: getattr(given, name)
+        for name in run["settings"]
+        if ctx.get_parameter_source(name) is not None
+        and ctx.get_parameter_source(name).name == "COMMANDLINE"  # type: ignore[union-attr]
+    }
+    return replace(given, **{**run["settings"], **typed})
+
+
+def _crystals(data: list[Path]) -> tuple[list[str], list[str]]:
+    """Return ids and paths of the crystals in a folder, or of the files that are named."""
+    from skcgcnn.datasets import load_id_prop  # noqa: PLC0415 - imports NumPy
+    from skcgcnn.exceptions import DataError  # noqa: PLC0415
+
+    if len(data) == 1 and data[0].is_dir():
+        if (data[0] / "id_prop.csv").is_file():
+            bunch = load_id_prop(data[0])
+            return bunch.cif_ids, bunch.data
+        data = sorted(data[0].glob("*.cif"))
+        if not data:
+            raise DataError("the folder holds neither id_prop.csv nor CIF files")
+    return [path.stem for path in data], [str(path) for path in data]
+
+
+def _show(report: dict[str, Any], folder: Path) -> None:
+    from rich.console import Console  # noqa: PLC0415 - with the results, not with --help
+    from rich.table import Table  # noqa: PLC0415
+
+    console = Console()
+    table = Table(
+        title=f"Test results ({report['n_test']} crystals; {report['n_train']} trained, "
+        f"{report['n_val']} validated; best epoch {report['best_epoch']})"
+    )
+    for heading in ("target", "metric", "value"):
+        table.add_column(heading, justify="right" if heading == "value" else "left")
+    for name, metrics in report["test"].items():
+        for metric, value in metrics.items():
+            table.add_row(name, metric, "undefined" if value is None else f"{value:.4f}")
+    console.print(table)
+    console.print(f"Model, predictions and metrics are in {folder}", highlight=False)
+
+
+if __name__ == "__main__":
+    main()

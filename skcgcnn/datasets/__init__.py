@@ -1,0 +1,6 @@
+"""Loaders of data: a folder of CIFs with its ``id_prop.csv``, and the bundled samples."""
+
+from skcgcnn.datasets._id_prop import load_id_prop
+from skcgcnn.datasets._sample import load_sample_classification, load_sample_regression
+
+__all__ = ["load_id_prop", "load_sample_classification", "load_sample_regression"]
