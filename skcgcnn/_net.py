@@ -1,6 +1,7 @@
 """The private skorch net: packed graphs in, batches to the network, losses out."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -207,15 +208,27 @@ class GraphNet(NeuralNet):
         loss: Tensor = self.criterion_(y_pred, y_true, X.weights)
         return loss
 
-    def run(self, train: GraphDataset, valid: GraphDataset | None, epochs: int) -> None:
-        """Train for some more epochs.
+    def notify(self, method_name: str, **kwargs: Any) -> None:
+        """Call the callbacks; one that interrupts ends the training, not the program.
 
-        Unlike `partial_fit` this lets a KeyboardInterrupt through: the caller, a grid search
-        say, should stop too.
+        skorch's callbacks stop by raising a KeyboardInterrupt, which skorch cannot tell from
+        Ctrl-C. Here the latter gets through: a grid search, say, should stop too.
         """
+        try:
+            super().notify(method_name, **kwargs)
+        except KeyboardInterrupt as interrupt:
+            raise _StopTrainingError from interrupt
+
+    def run(self, train: GraphDataset, valid: GraphDataset | None, epochs: int) -> None:
+        """Train for some more epochs, or until a callback stops."""
         self.notify("on_train_begin", X=train, y=None)
-        self.fit_loop((train, valid), epochs=epochs)
+        with suppress(_StopTrainingError):
+            self.fit_loop((train, valid), epochs=epochs)
         self.notify("on_train_end", X=train, y=None)
+
+
+class _StopTrainingError(Exception):
+    """A callback has seen enough."""
 
 
 def _tensor(array: npt.NDArray[Any], device: Any) -> Tensor:

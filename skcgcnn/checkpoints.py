@@ -1,7 +1,6 @@
 """Model files: checkpoints of our own training runs, and the official CGCNN weights."""
 
 import json
-import pickle
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -228,9 +227,11 @@ def _load(path: str | PathLike[str]) -> dict[str, Any]:
     try:
         with torch.serialization.safe_globals(_SAFE_GLOBALS):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
-        reason = str(error).strip().splitlines()[:1]
-        raise DataError(f"{path}: cannot be loaded as a model file ({reason})") from error
+    except Exception as error:  # torch's unpickler raises whatever the bytes provoke
+        raise DataError(
+            f"{path}: cannot be loaded as a model file: it is damaged, of another kind, or holds "
+            "more than tensors and plain values, which is not loaded for safety"
+        ) from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: holds a {type(content).__name__}, not a model")
     return content
@@ -239,7 +240,8 @@ def _load(path: str | PathLike[str]) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     """Return a fitted attribute as plain values, which load without pickle's powers."""
     if isinstance(value, np.ndarray):
-        return {"dtype": str(value.dtype), "values": value.tolist()}
+        items = [item.item() if isinstance(item, np.generic) else item for item in value.tolist()]
+        return {"dtype": str(value.dtype), "values": items}
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return value

@@ -404,8 +404,10 @@ def _split(
             "--train-ratio, --val-ratio and --test-ratio must be above 0 and sum to 1 at most, "
             f"but are {', '.join(map(str, ratios.values()))}"
         )
-    sizes = {part: max(1, round(ratio * len(rows))) for part, ratio in ratios.items()}
-    sizes["train"] = min(sizes["train"], len(rows) - sizes["val"] - sizes["test"])
+    sizes = {part: max(1, round(ratios[part] * len(rows))) for part in ("val", "test")}
+    sizes["train"] = len(rows) - sizes["val"] - sizes["test"]
+    if sum(ratios.values()) < 1 - 1e-9:
+        sizes["train"] = min(sizes["train"], max(1, round(ratios["train"] * len(rows))))
     if sizes["train"] < 1:
         raise DataError(
             f"{len(rows)} crystals are too few to train, validate and test; at least 3 are needed"

@@ -72,8 +72,8 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
     >>> graphs = CrystalGraphTransformer().fit_transform([nacl])
     >>> graphs
     CrystalGraphs(1 crystals, 8 sites, 12 neighbors)
-    >>> graphs[0].distances[0, [0, 5, 6]].round(2).tolist()
-    [2.82, 2.82, 3.99]
+    >>> graphs[0].distances[0, [0, 5, 6]].round(2)
+    array([2.82, 2.82, 3.99], dtype=float32)
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {

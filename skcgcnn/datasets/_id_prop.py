@@ -161,7 +161,7 @@ def _read_rows(file: Path) -> list[Row]:
     try:
         # utf-8-sig: spreadsheets like to begin a file with a byte order mark.
         with file.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.reader(lines)
+            reader = csv.reader(lines, skipinitialspace=True)
             rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{file}: not a CSV file in UTF-8 ({error})") from error

@@ -1,0 +1,78 @@
+"""Fixtures that the tests share."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pymatgen.core import Lattice, Structure
+
+from skcgcnn import CrystalGraphTransformer
+from skcgcnn.datasets import load_sample_classification, load_sample_regression
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+# The networks here are small: threads would only wait for each other.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """Folder with reference data that stands beside the repository where it is developed."""
+    if not SHARED.is_dir():
+        pytest.skip("needs the reference data in ../shared")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def sample():
+    """24 bundled crystals, every seventh: paths, energies, labels."""
+    energies, labels = load_sample_regression(), load_sample_classification()
+    chosen = slice(0, 24 * 7, 7)
+    return energies.data[chosen], energies.target[chosen], labels.target[chosen]
+
+
+@pytest.fixture(scope="session")
+def cifs(sample):
+    return sample[0]
+
+
+@pytest.fixture(scope="session")
+def energies(sample):
+    return sample[1]
+
+
+@pytest.fixture(scope="session")
+def labels(sample):
+    return sample[2]
+
+
+@pytest.fixture(scope="session")
+def Y(energies, labels):
+    return np.column_stack([energies, labels])
+
+
+@pytest.fixture(scope="session")
+def graphs(cifs):
+    return CrystalGraphTransformer().fit_transform(cifs)
+
+
+@pytest.fixture
+def nacl():
+    return Structure.from_spacegroup(
+        "Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]
+    )
+
+
+@pytest.fixture
+def tiny():
+    """Parameters of a network that trains in no time."""
+    return {
+        "atom_fea_len": 8,
+        "n_conv": 1,
+        "h_fea_len": 8,
+        "max_epochs": 2,
+        "batch_size": 8,
+        "random_state": 0,
+        "device": "cpu",
+    }

@@ -1,0 +1,91 @@
+"""The classifier."""
+
+import numpy as np
+import pytest
+from sklearn.base import is_classifier
+
+from skcgcnn import CGCNNClassifier
+
+
+def test_it_learns(graphs, labels):
+    est = CGCNNClassifier(max_epochs=40, lr=0.005, random_state=0).fit(graphs, labels)
+    assert est.score(graphs, labels) > 0.9
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["metal", "insulator"],
+        [7, -3],
+        [True, False],
+        [2.0, 1.0],
+        np.array(["a", "b"], dtype=object),
+    ],
+    ids=str,
+)
+def test_labels_of_any_kind(tiny, graphs, labels, names):
+    y = np.array([names[label] for label in labels])
+    est = CGCNNClassifier(**tiny).set_params(max_epochs=40, lr=0.02).fit(graphs, y)
+    assert est.classes_.tolist() == sorted(names)
+    predicted = est.predict(graphs)
+    assert predicted.dtype == y.dtype
+    assert set(predicted.tolist()) <= set(names)
+    np.testing.assert_array_equal(predicted, est.classes_[est.predict_proba(graphs).argmax(axis=1)])
+    assert est.score(graphs, y) > 0.7
+
+
+def test_more_than_two_classes(tiny, graphs, energies):
+    y = np.digitize(energies, np.quantile(energies, [0.25, 0.5, 0.75]))
+    est = CGCNNClassifier(**tiny).set_params(max_epochs=60, lr=0.02).fit(graphs, y)
+    proba = est.predict_proba(graphs)
+    assert proba.shape == (24, len(set(y)))
+    np.testing.assert_allclose(proba.sum(axis=1), 1)
+    assert est.score(graphs, y) > 0.5
+
+
+def test_one_class(tiny, graphs):
+    est = CGCNNClassifier(**tiny).fit(graphs, ["metal"] * 24)
+    assert set(est.predict(graphs)) == {"metal"}
+    np.testing.assert_array_equal(est.predict_proba(graphs), np.ones((24, 1)))
+
+
+def test_the_loss_moves(tiny, graphs, labels):
+    losses = CGCNNClassifier(**tiny).set_params(max_epochs=20, lr=0.01).fit(graphs, labels).history_
+    assert losses[0, "train_loss"] > 0.3
+    assert losses[-1, "train_loss"] < losses[0, "train_loss"]
+
+
+def test_class_weight(tiny, graphs, labels):
+    rare = np.where(np.arange(24) < 3, 1, 0)
+    est = CGCNNClassifier(**tiny)
+    plain = est.fit(graphs, rare).predict_proba(graphs)[:, 1].mean()
+    balanced = est.set_params(class_weight="balanced").fit(graphs, rare)
+    assert balanced.predict_proba(graphs)[:, 1].mean() > plain
+    heavy = est.set_params(class_weight={0: 1, 1: 1000}).fit(graphs, rare)
+    assert heavy.predict_proba(graphs)[:, 1].mean() > plain
+    as_weights = est.set_params(class_weight=None).fit(
+        graphs, rare, sample_weight=np.where(rare, 1000, 1)
+    )
+    np.testing.assert_array_equal(heavy.predict_proba(graphs), as_weights.predict_proba(graphs))
+
+
+def test_partial_fit_with_classes_to_come(tiny, graphs, labels):
+    est = CGCNNClassifier(**tiny).partial_fit(graphs[:4], [0] * 4, classes=[0, 1])
+    est.partial_fit(graphs, labels)
+    assert est.predict_proba(graphs).shape == (24, 2)
+    with pytest.raises(ValueError, match=r"not among the classes .* \[5\]"):
+        est.partial_fit(
+            graphs,
+            labels
+            + 5 * (np.arange(24) == 0) * (labels == labels[0])
+            - labels * (np.arange(24) == 0),
+        )
+
+
+def test_numbers_that_are_no_labels(tiny, graphs, energies):
+    with pytest.raises(ValueError, match="Unknown label type"):
+        CGCNNClassifier(**tiny).fit(graphs, energies)
+
+
+def test_it_is_a_classifier():
+    assert is_classifier(CGCNNClassifier())

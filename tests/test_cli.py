@@ -1,0 +1,311 @@
+"""The command line, and the training run behind it."""
+
+import csv
+import json
+import multiprocessing
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import joblib
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from skcgcnn import CGCNNMultiTask
+from skcgcnn.checkpoints import load_checkpoint
+from skcgcnn.cli import app
+from skcgcnn.experiment import Settings, train
+
+TINY = ["--atom-fea-len", "8", "--n-conv", "1", "--h-fea-len", "8", "--device", "cpu", "-b", "8"]
+
+
+@pytest.fixture
+def data(tmp_path, cifs, Y):
+    """Return a folder in the format of CGCNN with 24 crystals, in no particular order."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    lines = ["cif_id,energy,metal"]
+    for i, (path, (energy, label)) in enumerate(zip(cifs, Y, strict=True)):
+        shutil.copy(path, folder / f"crystal{97 * i % 24}.cif")
+        lines.append(f"crystal{97 * i % 24},{energy},{int(label)}")
+    (folder / "id_prop.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def run(*arguments, code=0):
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def rows(file):
+    with file.open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_multi_task_run(data, tmp_path):
+    out = tmp_path / "out"
+    text = run(
+        "train", data, "--task", "multi", "--cls-weight", 0.5, "--epochs", 3, "-o", out, *TINY
+    )
+    assert {file.name for file in out.iterdir()} == {
+        "checkpoint.pth.tar",
+        "model_best.pth.tar",
+        "test_results.csv",
+        "metrics.json",
+    }
+    results = rows(out / "test_results.csv")
+    assert list(results[0]) == [
+        "cif_id", "energy", "energy_pred", "metal", "metal_pred", "metal_proba",
+    ]  # fmt: skip
+    # The rows stand in the data's order and hold the data's values.
+    table = {row["cif_id"]: row for row in rows(data / "id_prop.csv")}
+    ids = [row["cif_id"] for row in results]
+    assert ids == [cif_id for cif_id in table if cif_id in ids]
+    for row in results:
+        assert float(row["energy"]) == pytest.approx(float(table[row["cif_id"]]["energy"]))
+        assert row["metal"] == table[row["cif_id"]]["metal"]
+        assert row["metal_pred"] == str(int(float(row["metal_proba"]) > 0.5))
+    report = json.loads((out / "metrics.json").read_text())
+    assert (report["n_train"], report["n_val"], report["n_test"]) == (20, 2, 2)
+    errors = [float(row["energy"]) - float(row["energy_pred"]) for row in results]
+    assert report["test"]["energy"]["mae"] == pytest.approx(np.abs(errors).mean(), rel=1e-4)
+    assert set(report["test"]["metal"]) == {"accuracy", "f1", "roc_auc"}
+    assert "Test results" in text
+    assert re.search(r"energy\s+│\s+mae", text)
+
+
+@pytest.mark.parametrize("task", ["regression", "classification"])
+def test_single_task_runs(data, tmp_path, task):
+    run("train", data, "--task", task, "--epochs", 2, "-o", tmp_path / "out", *TINY)
+    header = list(rows(tmp_path / "out" / "test_results.csv")[0])
+    assert (
+        header
+        == {
+            "regression": ["cif_id", "energy", "energy_pred"],
+            "classification": ["cif_id", "metal", "metal_pred", "metal_proba"],
+        }[task]
+    )
+
+
+def test_best_epoch_is_the_one_with_the_highest_validation_score(data, tmp_path, monkeypatch):
+    scores = iter([0.1, 0.7, 0.3, 0.7, 0.2])
+    monkeypatch.setattr("skcgcnn.regressor.CGCNNRegressor.score", lambda *_: next(scores))
+    out = tmp_path / "out"
+    run("train", data, "--epochs", 5, "-o", out, *TINY)
+    report = json.loads((out / "metrics.json").read_text())
+    assert (report["best_epoch"], report["best_validation_score"]) == (2, 0.7)
+    assert load_checkpoint(out / "model_best.pth.tar")[0].n_iter_ == 2
+    assert load_checkpoint(out / "checkpoint.pth.tar")[0].n_iter_ == 5
+
+
+def test_resume_gives_the_same_result_as_an_unbroken_run(data, tmp_path):
+    options = ["--task", "multi", "--optim", "sgd", "--seed", 5, *TINY]
+    run("train", data, *options, "--epochs", 5, "-o", tmp_path / "whole")
+    run("train", data, *options, "--epochs", 2, "-o", tmp_path / "broken")
+    file = tmp_path / "broken" / "checkpoint.pth.tar"
+    run("train", data, "--epochs", 5, "--resume", file)
+    run("train", data, "--epochs", 5, "--resume", file, "-o", tmp_path / "elsewhere")
+    for name in ("test_results.csv", "metrics.json"):
+        whole = (tmp_path / "whole" / name).read_bytes()
+        assert (tmp_path / "broken" / name).read_bytes() == whole
+        assert (tmp_path / "elsewhere" / name).read_bytes() == whole
+
+
+def test_resume_refuses_another_run(data, tmp_path):
+    out = tmp_path / "out"
+    run("train", data, "--epochs", 1, "-o", out, *TINY)
+    file = out / "checkpoint.pth.tar"
+    assert "--lr 0.001, not 0.1" in run("train", data, "--resume", file, "--lr", 0.1, code=2)
+    lines = (data / "id_prop.csv").read_text().splitlines()
+    (data / "id_prop.csv").write_text("\n".join(lines[:-1]))
+    assert "other crystals or targets" in run("train", data, "--resume", file, code=2)
+
+
+def test_seed_and_data_decide_the_result(data, tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        run("train", data, "--epochs", 1, "--seed", seed, "-o", tmp_path / name, *TINY)
+    first, same, other = (
+        (tmp_path / name / "test_results.csv").read_text() for name in ("a", "b", "c")
+    )
+    assert first == same != other
+
+
+def _train(data, output):
+    train(
+        Settings(str(data), atom_fea_len=8, n_conv=1, h_fea_len=8, epochs=100_000),
+        output,
+        device="cpu",
+        progress=False,
+    )
+
+
+def test_a_killed_run_never_leaves_half_a_checkpoint(data, tmp_path):
+    # A fork, since imports would take most of the time; torch runs on one thread in tests.
+    fork = multiprocessing.get_context("fork")
+    rng = np.random.default_rng(0)
+    for number in range(10):
+        output = tmp_path / f"run{number}"
+        process = fork.Process(target=_train, args=(data, output))
+        process.start()
+        limit = time.monotonic() + 60
+        while not (output / "checkpoint.pth.tar").exists():
+            assert time.monotonic() < limit
+            assert process.is_alive()
+            time.sleep(0.005)
+        time.sleep(rng.uniform(0, 0.2))
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        for name in ("checkpoint.pth.tar", "model_best.pth.tar"):
+            est, _ = load_checkpoint(output / name, device="cpu")
+            assert est.n_iter_ >= 1
+
+
+def test_predict_from_a_folder_and_from_files(data, tmp_path):
+    out = tmp_path / "out"
+    run("train", data, "--task", "multi", "--epochs", 2, "-o", out, *TINY)
+    model = out / "model_best.pth.tar"
+    run("predict", model, data, "-o", tmp_path / "all.csv")
+    everything = rows(tmp_path / "all.csv")
+    assert list(everything[0]) == ["cif_id", "energy_pred", "metal_pred", "metal_proba"]
+    assert [row["cif_id"] for row in everything] == [
+        row["cif_id"] for row in rows(data / "id_prop.csv")
+    ]
+    for row in rows(out / "test_results.csv"):
+        again = next(found for found in everything if found["cif_id"] == row["cif_id"])
+        assert float(again["energy_pred"]) == pytest.approx(float(row["energy_pred"]), rel=1e-5)
+    (data / "id_prop.csv").unlink()
+    run("predict", model, data, "-o", tmp_path / "sorted.csv")
+    ids = [row["cif_id"] for row in rows(tmp_path / "sorted.csv")]
+    assert ids == sorted(row["cif_id"] for row in everything)
+    printed = run("predict", model, data / "crystal1.cif", data / "crystal0.cif")
+    assert [line.split(",")[0] for line in printed.split()] == ["cif_id", "crystal1", "crystal0"]
+
+
+def test_predict_with_a_joblib_file(data, tmp_path, tiny, graphs, Y):
+    joblib.dump(CGCNNMultiTask(**tiny).fit(graphs, Y), tmp_path / "model.joblib")
+    assert run("predict", tmp_path / "model.joblib", data).startswith("cif_id,y0_pred,y1_pred")
+
+
+def test_predict_with_official_weights(shared, tmp_path):
+    reference = shared / "reference"
+    run(
+        "predict",
+        reference / "pre-trained" / "formation-energy-per-atom.pth.tar",
+        reference / "sample-cifs",
+        "-o",
+        tmp_path / "out.csv",
+    )
+    official = {
+        row["cif_id"]: float(row["formation-energy-per-atom"])
+        for row in rows(reference / "official_predictions_sample.csv")
+    }
+    found = rows(tmp_path / "out.csv")
+    assert len(found) == 10
+    for row in found:
+        value = float(row["formation-energy-per-atom_pred"])
+        assert value == pytest.approx(official[row["cif_id"]], abs=1e-4)
+
+
+def test_atom_features_of_the_folder_travel_with_the_model(data, tmp_path):
+    table = {str(z): [float(z == other) for other in (11, 17, 29)] for z in range(1, 101)}
+    (data / "atom_init.json").write_text(json.dumps(table))
+    out = tmp_path / "out"
+    run("train", data, "--epochs", 1, "-o", out, *TINY)
+    (data / "atom_init.json").unlink()
+    est, _ = load_checkpoint(out / "model_best.pth.tar")
+    assert est.graph_layout_ == (12, 3)
+    assert "crystal0" in run("predict", out / "model_best.pth.tar", data)
+
+
+def test_text_labels(data, tmp_path):
+    text = (data / "id_prop.csv").read_text()
+    text = re.sub(
+        ",1$", ",metal", re.sub(",0$", ",gap", text, flags=re.MULTILINE), flags=re.MULTILINE
+    )
+    (data / "id_prop.csv").write_text(text)
+    for task in ("multi", "classification"):
+        run("train", data, "--task", task, "--epochs", 1, "-o", tmp_path / task, *TINY)
+        found = rows(tmp_path / task / "test_results.csv")
+        assert {row["metal_pred"] for row in found} <= {"metal", "gap"}
+
+
+def test_missing_targets(data, tmp_path):
+    lines = (data / "id_prop.csv").read_text().splitlines()
+    for i in range(1, len(lines), 4):
+        lines[i] = lines[i].rsplit(",", 1)[0] + ","
+    (data / "id_prop.csv").write_text("\n".join(lines))
+    run("train", data, "--task", "multi", "--epochs", 1, "-o", tmp_path / "out", *TINY)
+    assert "has no metal" in run(
+        "train", data, "--task", "classification", "-o", tmp_path / "out", *TINY, code=2
+    )
+
+
+def test_unreadable_crystals(data, tmp_path):
+    (data / "crystal3.cif").write_text("junk")
+    message = run("train", data, "--epochs", 1, "-o", tmp_path / "out", *TINY, code=2)
+    assert "crystal3.cif: pymatgen cannot read it" in message
+    assert not (tmp_path / "out").exists()
+    with pytest.warns(UserWarning, match="1 of 24"):
+        run(
+            "train", data, "--epochs", 1, "--on-error", "nan", "-o", tmp_path / "out", *TINY,
+        )  # fmt: skip
+    report = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert report["n_train"] + report["n_val"] + report["n_test"] == 23
+    with pytest.warns(UserWarning, match="1 of 24"):
+        printed = run("predict", tmp_path / "out" / "model_best.pth.tar", data, "--on-error", "nan")
+    assert "crystal3,\n" in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["train", "nowhere"], "neither a folder nor a bundled dataset (sample)"),
+        (["train", "DATA", "--task", "ranking"], "ranking"),
+        (["train", "DATA", "--epochs", "0"], "epochs"),
+        (["train", "DATA", "--train-ratio", "0.9"], "sum to 1 at most"),
+        (["train", "DATA", "--test-ratio", "0"], "must be above 0"),
+        (["train", "DATA", "--resume", "none.pth.tar"], "none.pth.tar: no such file"),
+        (["train", "DATA", "--lr", "0"], "'lr' parameter"),
+        (["predict", "none.pth.tar", "DATA"], "none.pth.tar: no such file"),
+        (["predict", "DATA/id_prop.csv", "DATA"], "cannot be loaded as a model file"),
+        (["frobnicate"], "frobnicate"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_usage_ends_with_2_and_no_traceback(data, options, message):
+    arguments = [option.replace("DATA", str(data)) for option in options]
+    output = run(*arguments, code=2)
+    assert message in " ".join(output.replace("│", " ").split())
+    assert "Traceback" not in output
+
+
+def test_multi_needs_two_targets(data, tmp_path):
+    lines = (data / "id_prop.csv").read_text().splitlines()
+    (data / "id_prop.csv").write_text("\n".join(line.rsplit(",", 1)[0] for line in lines))
+    assert "these have 1 target" in run("train", data, "--task", "multi", code=2)
+
+
+def test_too_few_crystals(data):
+    lines = (data / "id_prop.csv").read_text().splitlines()
+    (data / "id_prop.csv").write_text("\n".join(lines[:3]))
+    assert "2 crystals are too few" in run("train", data, code=2)
+
+
+def test_help_is_there_without_torch():
+    code = (
+        "import sys; sys.argv = ['skcgcnn', '--help']\n"
+        "from skcgcnn.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: print(sorted({'torch', 'sklearn', 'pymatgen'} & set(sys.modules)))"
+    )
+    printed = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert "train" in printed
+    assert printed.strip().endswith("[]")
+    for command in ("train", "predict"):
+        assert "--output" in run(command, "--help")

@@ -1,0 +1,103 @@
+"""Packed graphs."""
+
+import pickle
+
+import joblib
+import numpy as np
+import pytest
+from comparison import ARRAYS, assert_equal, assert_same_crystal
+from sklearn.model_selection import train_test_split
+from sklearn.utils import shuffle
+
+from skcgcnn import CrystalGraph, CrystalGraphs, CrystalGraphTransformer
+from skcgcnn.graphs import concatenate
+
+
+def test_types_and_shapes(graphs):
+    n_sites = graphs.offsets[-1]
+    assert graphs.offsets.dtype == np.int64
+    assert graphs.site_kinds.dtype == graphs.neighbors.dtype == np.int32
+    assert graphs.kind_features.dtype == graphs.distances.dtype == np.float32
+    assert graphs.neighbors.shape == graphs.distances.shape == (n_sites, 12)
+    assert graphs.shape == (len(graphs),) == (24,)
+    assert graphs.n_sites.sum() == n_sites
+    assert repr(graphs) == f"CrystalGraphs(24 crystals, {n_sites} sites, 12 neighbors)"
+
+
+def test_kinds_are_stored_once(graphs):
+    assert len(np.unique(graphs.kind_features, axis=0)) == len(graphs.kind_features)
+
+
+def test_one_crystal(graphs):
+    graph = graphs[3]
+    assert isinstance(graph, CrystalGraph)
+    assert graph.id == graphs.ids[3]
+    assert len(graph) == graphs.n_sites[3]
+    assert repr(graph).startswith(f"CrystalGraph('{graph.id}'")
+    assert graph.neighbors.max() < len(graph)
+    assert_same_crystal(graphs[-1], graphs[23])
+    with pytest.raises(IndexError, match="crystal 24 of 24"):
+        graphs[24]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        slice(2, 9, 3),
+        [5, 2, 2, -1],
+        np.array([7, 0]),
+        np.arange(24) % 3 == 0,
+        (np.array([4, 1]), ...),
+        [],
+        np.array([], dtype=int),
+        slice(0, 0),
+    ],
+    ids=str,
+)
+def test_selection(graphs, key):
+    chosen = graphs[key]
+    assert isinstance(chosen, CrystalGraphs)
+    plain = key[0] if isinstance(key, tuple) else key
+    rows = np.arange(24)[plain] if len(np.shape(plain)) == 0 or len(plain) else []
+    assert len(chosen) == len(rows)
+    for new, old in enumerate(rows):
+        assert_same_crystal(chosen[new], graphs[int(old)])
+
+
+def test_iteration(graphs):
+    assert [graph.id for graph in graphs] == graphs.ids.tolist()
+
+
+def test_scikit_learn_splits_it(graphs):
+    train, test, rows, _ = train_test_split(graphs, np.arange(24), random_state=0)
+    assert len(train) + len(test) == 24
+    assert_same_crystal(train[0], graphs[int(rows[0])])
+    assert sorted(shuffle(graphs, random_state=0).ids) == sorted(graphs.ids)
+
+
+def test_pickle_hash_and_memory_map(graphs, tmp_path):
+    assert_equal(pickle.loads(pickle.dumps(graphs)), graphs)
+    assert joblib.hash(graphs) == joblib.hash(pickle.loads(pickle.dumps(graphs)))
+    assert joblib.hash(graphs) != joblib.hash(graphs[:-1])
+    joblib.dump(graphs, tmp_path / "graphs")
+    mapped = joblib.load(tmp_path / "graphs", mmap_mode="r")
+    assert isinstance(mapped.distances, np.memmap)
+    assert_equal(mapped, graphs)
+
+
+def test_concatenate(graphs, cifs):
+    joined = concatenate([graphs[:5], graphs[5:6], graphs[6:]])
+    for i in range(24):
+        assert_same_crystal(joined[i], graphs[i])
+    transform = CrystalGraphTransformer().transform
+    assert_equal(concatenate([transform(cifs[:7]), transform(cifs[7:])]), graphs)
+    with pytest.raises(ValueError, match="one number of neighbors"):
+        concatenate([graphs, CrystalGraphTransformer(max_num_nbr=8).transform(cifs[:1])])
+
+
+def test_arrays_must_fit(graphs):
+    parts = {name: getattr(graphs, name) for name in ARRAYS}
+    with pytest.raises(ValueError, match="offsets"):
+        CrystalGraphs(**{**parts, "offsets": graphs.offsets[:-1]})
+    with pytest.raises(ValueError, match="distances"):
+        CrystalGraphs(**{**parts, "distances": graphs.distances[:-1]})

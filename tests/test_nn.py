@@ -1,0 +1,120 @@
+"""The network and its loss."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from skcgcnn.nn import ConvLayer, CrystalGraphConvNet, GaussianDistance, Task, TaskLoss
+
+
+def test_gaussians():
+    expand = GaussianDistance(8.0)
+    distances = torch.tensor([[0.0, 2.83], [8.0, 20.0]])
+    centers = np.arange(0, 8.1, 0.2)
+    expected = np.exp(-((distances.numpy()[..., np.newaxis] - centers) ** 2) / 0.2**2)
+    assert expand(distances).shape == (2, 2, 41)
+    np.testing.assert_allclose(expand(distances), expected, atol=1e-6)
+    assert not expand.state_dict()
+
+
+def original_convolution(layer, sites, neighbors, bonds):
+    """Equation (5) as the original writes it: one product for the concatenated features."""
+    n_sites, n_neighbors = neighbors.shape
+    own = sites.unsqueeze(1).expand(n_sites, n_neighbors, -1)
+    gated = layer.fc_full(torch.cat([own, sites[neighbors], bonds], dim=2))
+    gated = layer.bn1(gated.flatten(0, 1)).view(n_sites, n_neighbors, -1)
+    gate, core = gated.chunk(2, dim=2)
+    summed = (torch.sigmoid(gate) * functional.softplus(core)).sum(dim=1)
+    return functional.softplus(sites + layer.bn2(summed))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_convolution_is_the_originals(training):
+    torch.manual_seed(0)
+    layer = ConvLayer(16, 41).train(training)
+    sites, bonds = torch.randn(7, 16, requires_grad=True), torch.rand(7, 5, 41)
+    neighbors = torch.randint(0, 7, (7, 5))
+    ours = layer(sites, neighbors, bonds.flatten(0, 1))
+    reference = original_convolution(layer, sites, neighbors, bonds)
+    torch.testing.assert_close(ours, reference, atol=1e-5, rtol=1e-5)
+    gradients = [torch.autograd.grad(out.square().sum(), sites)[0] for out in (ours, reference)]
+    torch.testing.assert_close(*gradients, atol=1e-4, rtol=1e-4)
+
+
+def test_parameters_have_the_official_names():
+    names = set(CrystalGraphConvNet(92, n_conv=2, n_h=2).state_dict())
+    assert {
+        "embedding.weight",
+        "convs.1.fc_full.weight",
+        "convs.0.bn1.running_mean",
+        "convs.0.bn2.weight",
+        "conv_to_fc.bias",
+        "fcs.0.weight",
+        "fc_out.weight",
+    } <= names
+    assert {name.split(".")[0] for name in names} == {
+        "embedding",
+        "convs",
+        "conv_to_fc",
+        "fcs",
+        "fc_out",
+    }
+
+
+def test_a_batch_with_a_single_site_trains():
+    net = CrystalGraphConvNet(4, atom_fea_len=8).train()
+    out = net(
+        torch.rand(1, 4),
+        torch.zeros(1, dtype=torch.int32),
+        torch.zeros(1, 12, dtype=torch.int32),
+        torch.full((1, 12), 2.5),
+        torch.tensor([1]),
+    )
+    out.sum().backward()
+    assert torch.isfinite(out).all()
+
+
+def test_pooling_is_the_mean_over_the_sites_of_a_crystal(graphs):
+    net = CrystalGraphConvNet(92, n_conv=0, atom_fea_len=4).eval()
+    kinds = torch.eye(3, 92)
+    nothing = torch.zeros(5, 12, dtype=torch.int32), torch.ones(5, 12)
+    both = net(kinds, torch.tensor([0, 1, 2, 2, 2]), *nothing, torch.tensor([2, 3]))
+    second = net(kinds, torch.tensor([2]), nothing[0][:1], nothing[1][:1], torch.tensor([1]))
+    torch.testing.assert_close(both[1:], second)
+
+
+BOTH = [Task("regression", 1), Task("classification", 2)]
+
+
+def test_loss_is_regression_plus_weighted_classification():
+    outputs = torch.tensor([[0.5, 1.0, 0.0], [2.0, 0.0, 3.0]])
+    targets = torch.tensor([[0.0, 0.0], [1.0, 1.0]])
+    squared = (0.25 + 1.0) / 2
+    entropy = (math.log(1 + math.exp(-1)) + math.log(1 + math.exp(-3))) / 2
+    for weight in (0.0, 0.3, 2.0):
+        loss = TaskLoss(BOTH, weight)(outputs, targets)
+        assert loss.item() == pytest.approx(squared + weight * entropy, rel=1e-6)
+
+
+def test_missing_targets_are_left_out():
+    outputs = torch.tensor([[0.5, 1.0, 0.0], [2.0, 0.0, 3.0]], requires_grad=True)
+    nan = float("nan")
+    loss = TaskLoss(BOTH)(outputs, torch.tensor([[0.0, nan], [nan, nan]]))
+    assert loss.item() == pytest.approx(0.25)
+    loss.backward()
+    assert torch.equal(outputs.grad, torch.tensor([[1.0, 0, 0], [0, 0, 0]]))
+
+
+def test_weights():
+    outputs, targets = torch.tensor([[0.0], [0.0]]), torch.tensor([[1.0], [3.0]])
+    loss = TaskLoss([Task("regression", 1)])(outputs, targets, torch.tensor([2.0, 0.0]))
+    assert loss.item() == pytest.approx(1.0)
+
+
+def test_mean_over_tasks_of_one_kind():
+    tasks = [Task("regression", 1), Task("regression", 1)]
+    loss = TaskLoss(tasks)(torch.zeros(1, 2), torch.tensor([[1.0, 3.0]]))
+    assert loss.item() == pytest.approx((1 + 9) / 2)
