@@ -221,17 +221,19 @@ def _show(report: dict[str, Any], folder: Path) -> None:
     from rich.table import Table  # noqa: PLC0415
 
     console = Console()
-    table = Table(
-        title=f"Test results ({report['n_test']} crystals; {report['n_train']} trained, "
-        f"{report['n_val']} validated; best epoch {report['best_epoch']})"
-    )
+    table = Table(title="Test results")
     for heading in ("target", "metric", "value"):
         table.add_column(heading, justify="right" if heading == "value" else "left")
     for name, metrics in report["test"].items():
         for metric, value in metrics.items():
             table.add_row(name, metric, "undefined" if value is None else f"{value:.4f}")
     console.print(table)
-    console.print(f"Model, predictions and metrics are in {folder}", highlight=False)
+    for line in (
+        f"{report['n_train']} crystals trained, {report['n_val']} validated, "
+        f"{report['n_test']} tested; best epoch {report['best_epoch']}",
+        f"Model, predictions and metrics are in {folder}",
+    ):
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

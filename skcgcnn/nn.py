@@ -73,7 +73,7 @@ class GaussianDistance(nn.Module):
         self.register_buffer("centers", centers.float(), persistent=False)
 
     def forward(self, distances: Tensor) -> Tensor:
-        """Return exp(-(d - centre)² / step²), of shape (*distances.shape, n_centers)."""
+        """Return exp(-(d - centre)² / step²), with a last axis for the centres."""
         scaled = (distances.unsqueeze(-1) - self.centers).div_(self.step)
         return scaled.square_().neg_().exp_()
 

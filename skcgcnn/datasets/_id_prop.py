@@ -50,9 +50,11 @@ def load_id_prop(
         ``target_names`` : list of str
             From the header; without one "value" and "label" ("target_3" and so on).
         ``cif_ids`` : list of str
+            First column.
         ``atom_features`` : str or None
             Path of the folder's ``atom_init.json``.
-        ``filename``, ``frame``, ``DESCR``
+        ``filename``, ``frame``, ``DESCR`` : str, DataFrame or None, str
+            As everywhere in scikit-learn.
 
     Raises
     ------

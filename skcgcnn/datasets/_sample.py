@@ -32,7 +32,8 @@ def load_sample_regression(*, return_X_y: bool = False, as_frame: bool = False) 
             Paths of the CIFs.
         ``target`` : ndarray of shape (n_crystals,)
             Formation energy in eV/atom.
-        ``target_names``, ``filename``, ``frame``, ``DESCR``
+        ``target_names``, ``filename``, ``frame``, ``DESCR`` : list, str, DataFrame or None, str
+            As everywhere in scikit-learn.
 
     Examples
     --------
@@ -61,7 +62,8 @@ def load_sample_classification(*, return_X_y: bool = False, as_frame: bool = Fal
             Paths of the CIFs.
         ``target`` : ndarray of shape (n_crystals,)
             1 for a metal, 0 for a semiconductor or insulator.
-        ``target_names``, ``filename``, ``frame``, ``DESCR``
+        ``target_names``, ``filename``, ``frame``, ``DESCR`` : list, str, DataFrame or None, str
+            As everywhere in scikit-learn.
 
     Examples
     --------
