@@ -16,7 +16,7 @@ from skcgcnn import CGCNNMultiTask, CrystalGraphTransformer
 from skcgcnn.datasets import load_sample_classification, load_sample_regression
 
 mpl.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402 - after the choice of the backend
+import matplotlib.pyplot as plt
 
 cifs, energies = load_sample_regression(return_X_y=True)
 is_metal = load_sample_classification().target

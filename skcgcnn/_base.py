@@ -51,6 +51,7 @@ class BaseCGCNN(BaseEstimator):
         "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
         "callbacks": [list, None],
         "device": [str, torch.device],
+        "precision": [StrOptions({"float32", "bfloat16", "float64"})],
         "net_params": [dict, None],
         "warm_start": ["boolean"],
         "early_stopping": ["boolean"],
@@ -79,6 +80,7 @@ class BaseCGCNN(BaseEstimator):
         optimizer: Any = "adamw",
         callbacks: list[Any] | None = None,
         device: Any = "auto",
+        precision: str = "float32",
         net_params: dict[str, Any] | None = None,
         warm_start: bool = False,
         early_stopping: bool = False,
@@ -103,6 +105,7 @@ class BaseCGCNN(BaseEstimator):
         self.optimizer = optimizer
         self.callbacks = callbacks
         self.device = device
+        self.precision = precision
         self.net_params = net_params
         self.warm_start = warm_start
         self.early_stopping = early_stopping
@@ -177,8 +180,11 @@ class BaseCGCNN(BaseEstimator):
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
 
-    def _to_graphs(self, X: Any) -> CrystalGraphs:
-        """Turn X into graphs: the one place where an estimator looks at X."""
+    def _to_graphs(self, X: Any, *, reset: bool = False) -> CrystalGraphs:  # noqa: ARG002
+        """Turn X into graphs: the one place where an estimator looks at X.
+
+        `reset` tells a fit that begins anew from everything else.
+        """
         if isinstance(X, CrystalGraphs):
             return X
         return CrystalGraphTransformer(
@@ -198,7 +204,7 @@ class BaseCGCNN(BaseEstimator):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
-        graphs = self._to_graphs(X)
+        graphs = self._to_graphs(X, reset=reset)
         check_consistent_length(graphs, y)
         if not len(graphs):
             raise ValueError("X holds 0 crystals; at least 1 is needed to fit.")
@@ -279,11 +285,7 @@ class BaseCGCNN(BaseEstimator):
     ) -> GraphDataset:
         scaled = (targets - self.target_mean_) / self.target_scale_
         relative = None if (weights == weights[0]).all() else weights / weights.mean()
-        return GraphDataset(
-            graphs,
-            scaled.astype(np.float32),
-            None if relative is None else relative.astype(np.float32),
-        )
+        return GraphDataset(graphs, scaled, relative)
 
     def _run(self, train: GraphDataset, valid: GraphDataset | None, epochs: int) -> None:
         with torch.random.fork_rng():
@@ -322,6 +324,7 @@ class BaseCGCNN(BaseEstimator):
             "device": _device(self.device),
             "verbose": self.verbose,
             "seed": seed,
+            "precision": self.precision,
         }
         params.update({f"optimizer__{name}": value for name, value in optimizer_params.items()})
         return GraphNet(**{**params, **(self.net_params or {})})

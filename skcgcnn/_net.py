@@ -45,20 +45,20 @@ class GraphDataset(Dataset[Any]):
     ----------
     X : CrystalGraphs
         Graphs, none of them empty.
-    y : ndarray of shape (n_crystals, n_tasks), float32, optional
+    y : ndarray of shape (n_crystals, n_tasks), optional
         Encoded targets; absent for a prediction.
-    weights : ndarray of shape (n_crystals,), float32, optional
+    weights : ndarray of shape (n_crystals,), optional
         Weights of the crystals.
     """
 
     def __init__(
         self,
         X: CrystalGraphs,
-        y: npt.NDArray[np.float32] | None = None,
-        weights: npt.NDArray[np.float32] | None = None,
+        y: npt.NDArray[np.floating] | None = None,
+        weights: npt.NDArray[np.floating] | None = None,
     ) -> None:
         self.X = X
-        self.y = np.zeros((len(X), 1), dtype=np.float32) if y is None else y
+        self.y = np.zeros((len(X), 1)) if y is None else y
         self.weights = weights
 
     def __len__(self) -> int:
@@ -77,6 +77,8 @@ class GraphBatches:
         batch of one, whose normalisation would be noise.
     device : torch.device or str
         Where the batches go.
+    dtype : torch.dtype, default=torch.float32
+        Type of features, distances, targets and weights.
     seed : int, optional
         Shuffles; the order of epoch e depends on `seed` and e alone, so that an interrupted
         training can be taken up again. None keeps the order.
@@ -92,6 +94,7 @@ class GraphBatches:
         *,
         batch_size: int,
         device: Any,
+        dtype: torch.dtype = torch.float32,
         seed: int | None = None,
         epoch: int = 0,
         max_sites: int | None = None,
@@ -103,12 +106,14 @@ class GraphBatches:
         self.seed = seed
         self.epoch = epoch
         self.max_sites = max_sites
-        self.kind_features = _tensor(graphs.kind_features, device)
+        self.kind_features = _tensor(graphs.kind_features, device).to(dtype)
         self.site_kinds = _tensor(graphs.site_kinds, device)
         self.neighbors = _tensor(graphs.neighbors, device)
-        self.distances = _tensor(graphs.distances, device)
-        self.targets = _tensor(dataset.y, device)
-        self.weights = None if dataset.weights is None else _tensor(dataset.weights, device)
+        self.distances = _tensor(graphs.distances, device).to(dtype)
+        self.targets = _tensor(dataset.y, device).to(dtype)
+        self.weights = (
+            None if dataset.weights is None else _tensor(dataset.weights, device).to(dtype)
+        )
 
     def __iter__(self) -> Iterator[tuple[Weighted, Tensor]]:
         order = np.arange(len(self.offsets) - 1)
@@ -160,11 +165,27 @@ class GraphNet(NeuralNet):
         As for `skorch.NeuralNet`.
     seed : int, default=0
         Decides the order of the batches and the dropout of every epoch.
+    precision : {"float32", "bfloat16", "float64"}, default="float32"
+        Type in which the network computes; with "bfloat16" its parameters stay float32.
     """
 
-    def __init__(self, *args: Any, seed: int = 0, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, seed: int = 0, precision: str = "float32", **kwargs: Any
+    ) -> None:
         self.seed = seed
+        self.precision = precision
         super().__init__(*args, **kwargs)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the parameters and of what goes in and out."""
+        return torch.float64 if self.precision == "float64" else torch.float32
+
+    def initialize_module(self) -> Any:
+        """Make the network, in the type asked for."""
+        super().initialize_module()
+        self.module_.to(self.dtype)
+        return self
 
     def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> Any:  # noqa: ARG002
         """Return X: the estimator has split training and validation rows already."""
@@ -177,6 +198,7 @@ class GraphNet(NeuralNet):
                 dataset,
                 batch_size=self.batch_size,
                 device=self.device,
+                dtype=self.dtype,
                 seed=self.seed,
                 epoch=len(self.history),
             )
@@ -184,6 +206,7 @@ class GraphNet(NeuralNet):
             dataset,
             batch_size=self.batch_size,
             device=self.device,
+            dtype=self.dtype,
             max_sites=PREDICTION_SITES,
         )
 
@@ -194,8 +217,13 @@ class GraphNet(NeuralNet):
 
     def infer(self, x: Weighted, **fit_params: Any) -> Tensor:  # noqa: ARG002
         """Run the network on a batch."""
-        out: Tensor = self.module_(*x.batch)
-        return out
+        with torch.autocast(
+            torch.device(self.device).type,
+            dtype=torch.bfloat16,
+            enabled=self.precision == "bfloat16",
+        ):
+            out: Tensor = self.module_(*x.batch)
+        return out.to(self.dtype)
 
     def get_loss(
         self,

@@ -57,6 +57,10 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
         Copies of them are used.
     device : str or torch.device, default="auto"
         "auto" is the GPU where torch sees one, else the CPU.
+    precision : {"float32", "bfloat16", "float64"}, default="float32"
+        Type in which the network computes. "bfloat16" (autocast: the parameters stay float32) is
+        faster where the processor has it; "float64" makes predictions equal to 1e-12 whatever
+        else is in the call. Predictions are float64 numbers in any case.
     net_params : dict, default=None
         Passed on to `skorch.NeuralNet`; overrules what the estimator sets.
     warm_start : bool, default=False
@@ -135,6 +139,7 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
         optimizer: Any = "adamw",
         callbacks: list[Any] | None = None,
         device: Any = "auto",
+        precision: str = "float32",
         net_params: dict[str, Any] | None = None,
         warm_start: bool = False,
         early_stopping: bool = False,
@@ -160,6 +165,7 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
             optimizer=optimizer,
             callbacks=callbacks,
             device=device,
+            precision=precision,
             net_params=net_params,
             warm_start=warm_start,
             early_stopping=early_stopping,

@@ -228,9 +228,9 @@ def _show(report: dict[str, Any], folder: Path) -> None:
         for metric, value in metrics.items():
             table.add_row(name, metric, "undefined" if value is None else f"{value:.4f}")
     console.print(table)
+    sizes = "{n_train} crystals trained, {n_val} validated, {n_test} tested".format(**report)
     for line in (
-        f"{report['n_train']} crystals trained, {report['n_val']} validated, "
-        f"{report['n_test']} tested; best epoch {report['best_epoch']}",
+        f"{sizes}; best epoch {report['best_epoch']}",
         f"Model, predictions and metrics are in {folder}",
     ):
         console.print(line, highlight=False, soft_wrap=True)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from scipy.special import softmax
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils._param_validation import Interval
+from sklearn.utils.metaestimators import available_if
 
 from skcgcnn._base import BaseCGCNN, FloatArray
 from skcgcnn._labels import encode_classes, is_missing, mark_missing
@@ -16,6 +17,12 @@ from skcgcnn.nn import Task
 __all__ = ["CGCNNMultiTask"]
 
 KINDS = ("regression", "classification")
+
+
+def _has_classes(est: "CGCNNMultiTask") -> bool:
+    if "classification" not in est.tasks:
+        raise AttributeError("predict_proba needs a classification task in tasks")
+    return True
 
 
 class CGCNNMultiTask(BaseCGCNN):
@@ -62,6 +69,10 @@ class CGCNNMultiTask(BaseCGCNN):
         Copies of them are used.
     device : str or torch.device, default="auto"
         "auto" is the GPU where torch sees one, else the CPU.
+    precision : {"float32", "bfloat16", "float64"}, default="float32"
+        Type in which the network computes. "bfloat16" (autocast: the parameters stay float32) is
+        faster where the processor has it; "float64" makes predictions equal to 1e-12 whatever
+        else is in the call. Predictions are float64 numbers in any case.
     net_params : dict, default=None
         Passed on to `skorch.NeuralNet`; overrules what the estimator sets.
     warm_start : bool, default=False
@@ -154,6 +165,7 @@ class CGCNNMultiTask(BaseCGCNN):
         optimizer: Any = "adamw",
         callbacks: list[Any] | None = None,
         device: Any = "auto",
+        precision: str = "float32",
         net_params: dict[str, Any] | None = None,
         warm_start: bool = False,
         early_stopping: bool = False,
@@ -179,6 +191,7 @@ class CGCNNMultiTask(BaseCGCNN):
             optimizer=optimizer,
             callbacks=callbacks,
             device=device,
+            precision=precision,
             net_params=net_params,
             warm_start=warm_start,
             early_stopping=early_stopping,
@@ -242,6 +255,7 @@ class CGCNNMultiTask(BaseCGCNN):
             predicted[:, index] = column
         return predicted
 
+    @available_if(_has_classes)
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
         """Predict the probabilities of the classes of the first classification task.
 
@@ -260,8 +274,6 @@ class CGCNNMultiTask(BaseCGCNN):
         AttributeError
             If there is no classification task.
         """
-        if "classification" not in self.tasks:
-            raise AttributeError("predict_proba needs a classification task in tasks")
         output = self._split_outputs(self._outputs(X))[list(self.tasks).index("classification")]
         return np.asarray(softmax(output, axis=1))
 

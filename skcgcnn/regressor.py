@@ -51,6 +51,10 @@ class CGCNNRegressor(RegressorMixin, BaseCGCNN):
         Copies of them are used.
     device : str or torch.device, default="auto"
         "auto" is the GPU where torch sees one, else the CPU.
+    precision : {"float32", "bfloat16", "float64"}, default="float32"
+        Type in which the network computes. "bfloat16" (autocast: the parameters stay float32) is
+        faster where the processor has it; "float64" makes predictions equal to 1e-12 whatever
+        else is in the call. Predictions are float64 numbers in any case.
     net_params : dict, default=None
         Passed on to `skorch.NeuralNet`; overrules what the estimator sets.
     warm_start : bool, default=False
@@ -154,3 +158,8 @@ class CGCNNRegressor(RegressorMixin, BaseCGCNN):
                 f"y has {columns.shape[1]} targets, but the first fit had {self.n_outputs_}"
             )
         return columns
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
