@@ -1,10 +1,14 @@
 """Element features."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import skcgcnn
 from skcgcnn.elements import load_element_features
 from skcgcnn.exceptions import DataError
 
@@ -15,6 +19,14 @@ def test_builtin_table_equals_the_official(shared):
     assert len(official) == len(table) == 100
     for z, row in official.items():
         np.testing.assert_array_equal(table.mean([(int(z), 1.0)]), row, err_msg=f"element {z}")
+
+
+def test_script_regenerates_the_table(tmp_path):
+    pytest.importorskip("mendeleev")
+    folder = Path(skcgcnn.__file__).parent / "data"
+    script = [sys.executable, "-W", "ignore", folder / "make_element_features.py"]
+    subprocess.run([*script, "--output", tmp_path / "table.csv"], check=True)
+    assert (tmp_path / "table.csv").read_text() == (folder / "element_features.csv").read_text()
 
 
 def test_mixed_site_is_the_weighted_mean_and_a_vacancy_weighs_nothing():

@@ -1,0 +1,1 @@
+"""The bundled textbook crystals and the scripts that made them."""
