@@ -15,7 +15,7 @@ Y = np.column_stack([energies, load_sample_classification().target])
 # Read once: the search fits many times.
 graphs = CrystalGraphTransformer(n_jobs=2).fit_transform(cifs)
 
-est = CGCNNMultiTask(max_epochs=30, batch_size=32, random_state=0)
+est = CGCNNMultiTask(max_epochs=20, batch_size=32, random_state=0)
 cv = KFold(3, shuffle=True, random_state=0)
 search = GridSearchCV(est, {"cls_weight": [0.1, 0.5, 1.0]}, cv=cv).fit(graphs, Y)
 for params, score in zip(

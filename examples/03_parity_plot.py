@@ -23,7 +23,7 @@ is_metal = load_sample_classification().target
 graphs = CrystalGraphTransformer(n_jobs=2).fit_transform(cifs)
 Y = np.column_stack([energies, is_metal])
 
-est = CGCNNMultiTask(cls_weight=0.5, max_epochs=60, batch_size=32, random_state=0)
+est = CGCNNMultiTask(cls_weight=0.5, max_epochs=40, batch_size=32, random_state=0)
 predicted, metallic = np.empty(len(Y)), np.empty(len(Y))
 folds = StratifiedKFold(5, shuffle=True, random_state=0)
 for train, test in folds.split(cifs, is_metal):

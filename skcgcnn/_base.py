@@ -17,7 +17,7 @@ from skorch.history import History
 
 from skcgcnn._net import GraphDataset, GraphNet
 from skcgcnn.graphs import CrystalGraphs
-from skcgcnn.nn import CrystalGraphConvNet, Task, TaskLoss
+from skcgcnn.nn import AveragedNet, CrystalGraphConvNet, Task, TaskLoss
 from skcgcnn.transformer import CrystalGraphTransformer
 
 FloatArray = npt.NDArray[np.float64]
@@ -46,6 +46,7 @@ class BaseCGCNN(BaseEstimator):
         "max_num_nbr": [Interval(Integral, 1, None, closed="left")],
         "atom_features": "no_validation",  # the transformer tells what is wrong with it
         "lr": [Interval(Real, 0, None, closed="neither")],
+        "ema_decay": [Interval(Real, 0, 1, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
@@ -78,6 +79,7 @@ class BaseCGCNN(BaseEstimator):
         max_epochs: int = 30,
         batch_size: int = 64,
         optimizer: Any = "adamw",
+        ema_decay: float = 0.99,
         callbacks: list[Any] | None = None,
         device: Any = "auto",
         precision: str = "float32",
@@ -103,6 +105,7 @@ class BaseCGCNN(BaseEstimator):
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.optimizer = optimizer
+        self.ema_decay = ema_decay
         self.callbacks = callbacks
         self.device = device
         self.precision = precision
@@ -119,7 +122,7 @@ class BaseCGCNN(BaseEstimator):
     @property
     def module_(self) -> CrystalGraphConvNet:
         """The torch module behind the predictions."""
-        module: CrystalGraphConvNet = self.net_.module_
+        module: CrystalGraphConvNet = self.net_.module_.average
         return module
 
     @property
@@ -303,7 +306,8 @@ class BaseCGCNN(BaseEstimator):
             callbacks.append(("early_stopping", EarlyStopping(patience=patience, load_best=True)))
         tasks = self._tasks()
         params = {
-            "module": CrystalGraphConvNet,
+            "module": AveragedNet,
+            "module__ema_decay": self.ema_decay,
             "module__orig_atom_fea_len": self.graph_layout_[1],
             "module__n_outputs": sum(task.n_outputs for task in tasks),
             "module__atom_fea_len": self.atom_fea_len,

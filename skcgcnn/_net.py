@@ -215,6 +215,12 @@ class GraphNet(NeuralNet):
         super().on_epoch_begin(net, **kwargs)
         torch.manual_seed(self.seed + len(self.history))
 
+    def train_step(self, batch: Any, **fit_params: Any) -> Any:
+        """Train on a batch, and average."""
+        step = super().train_step(batch, **fit_params)
+        self.module_.update()
+        return step
+
     def infer(self, x: Weighted, **fit_params: Any) -> Tensor:  # noqa: ARG002
         """Run the network on a batch."""
         with torch.autocast(

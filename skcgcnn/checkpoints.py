@@ -64,7 +64,9 @@ def save_checkpoint(est: BaseCGCNN, path: str | PathLike[str], run: dict[str, An
         "seed": net.seed,
         "epoch": len(net.history),
         "history": json.dumps(list(net.history), default=float),
-        "state_dict": net.module_.state_dict(),
+        "state_dict": est.module_.state_dict(),
+        "trained_state_dict": net.module_.trained.state_dict(),
+        "n_steps": int(net.module_.n_steps),
         "optimizer": net.optimizer_.state_dict(),
         "run": run,
     }
@@ -102,6 +104,8 @@ def load_checkpoint(
         for name, value in content["fitted"].items():
             setattr(est, name, _restored(value))
         _add_net(est, content["state_dict"], content["seed"])
+        est.net_.module_.trained.load_state_dict(content["trained_state_dict"])
+        est.net_.module_.n_steps.fill_(content["n_steps"])
         est.net_.optimizer_.load_state_dict(content["optimizer"])
         est.net_.history = History(json.loads(content["history"]))
         return est, content["run"]
@@ -214,11 +218,13 @@ def _from_args(
 def _add_net(est: BaseCGCNN, weights: dict[str, torch.Tensor], seed: int) -> None:
     with torch.random.fork_rng():
         est.net_ = est._make_net(seed).initialize()  # noqa: SLF001 - as `fit` makes it
-    missing, unexpected = est.net_.module_.load_state_dict(weights, strict=False)
+    module = est.net_.module_
+    missing, unexpected = module.average.load_state_dict(weights, strict=False)
     # Files from before torch 0.4.1 do not count batches; nothing here needs the count.
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
     if missing or unexpected:
         raise ValueError(f"weights missing: {missing}; unexpected: {unexpected}")
+    module.trained.load_state_dict(module.average.state_dict())
 
 
 def _load(path: str | PathLike[str]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
         Number of neighbours a site. Not used where X is CrystalGraphs.
     atom_features : None, path or mapping, default=None
         Features of the elements, see `CrystalGraphTransformer`.
-    lr : float, default=@LR@
+    lr : float, default=0.001
         Learning rate.
     max_epochs : int, default=30
         Number of passes over the training crystals.
@@ -53,6 +53,9 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
     optimizer : {"adamw", "adam", "sgd"} or torch optimizer class, default="adamw"
         "sgd" has a momentum of 0.9. More options go through `net_params`, for example
         ``{"optimizer__weight_decay": 1e-4}``.
+    ema_decay : float, default=0.99
+        Decay, a training step, of the moving average of the weights, by which predictions are
+        made; 0 predicts by the last weights.
     callbacks : list of skorch callbacks, default=None
         Copies of them are used.
     device : str or torch.device, default="auto"
@@ -90,7 +93,7 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
     net_ : skorch.NeuralNet
         The net that was trained.
     module_ : CrystalGraphConvNet
-        Its torch module.
+        The torch module that predicts.
     history_ : skorch.history.History
         Losses and times, epoch by epoch.
     n_iter_ : int
@@ -137,6 +140,7 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
         max_epochs: int = 30,
         batch_size: int = 64,
         optimizer: Any = "adamw",
+        ema_decay: float = 0.99,
         callbacks: list[Any] | None = None,
         device: Any = "auto",
         precision: str = "float32",
@@ -163,6 +167,7 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
             max_epochs=max_epochs,
             batch_size=batch_size,
             optimizer=optimizer,
+            ema_decay=ema_decay,
             callbacks=callbacks,
             device=device,
             precision=precision,

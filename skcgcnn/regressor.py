@@ -38,7 +38,7 @@ class CGCNNRegressor(RegressorMixin, BaseCGCNN):
         Number of neighbours a site. Not used where X is CrystalGraphs.
     atom_features : None, path or mapping, default=None
         Features of the elements, see `CrystalGraphTransformer`.
-    lr : float, default=@LR@
+    lr : float, default=0.001
         Learning rate.
     max_epochs : int, default=30
         Number of passes over the training crystals.
@@ -47,6 +47,9 @@ class CGCNNRegressor(RegressorMixin, BaseCGCNN):
     optimizer : {"adamw", "adam", "sgd"} or torch optimizer class, default="adamw"
         "sgd" has a momentum of 0.9. More options go through `net_params`, for example
         ``{"optimizer__weight_decay": 1e-4}``.
+    ema_decay : float, default=0.99
+        Decay, a training step, of the moving average of the weights, by which predictions are
+        made; 0 predicts by the last weights.
     callbacks : list of skorch callbacks, default=None
         Copies of them are used.
     device : str or torch.device, default="auto"
@@ -82,7 +85,7 @@ class CGCNNRegressor(RegressorMixin, BaseCGCNN):
     net_ : skorch.NeuralNet
         The net that was trained.
     module_ : CrystalGraphConvNet
-        Its torch module.
+        The torch module that predicts.
     history_ : skorch.history.History
         Losses and times, epoch by epoch.
     n_iter_ : int

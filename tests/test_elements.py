@@ -1,8 +1,7 @@
 """Element features."""
 
 import json
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +20,13 @@ def test_builtin_table_equals_the_official(shared):
         np.testing.assert_array_equal(table.mean([(int(z), 1.0)]), row, err_msg=f"element {z}")
 
 
-def test_script_regenerates_the_table(tmp_path):
-    pytest.importorskip("mendeleev")
+@pytest.mark.parametrize("z", [1, 2, 14, 25, 46, 54, 57, 71, 89, 94])
+def test_script_gives_the_rows_of_the_table(z):
+    element = pytest.importorskip("mendeleev").element
     folder = Path(skcgcnn.__file__).parent / "data"
-    script = [sys.executable, "-W", "ignore", folder / "make_element_features.py"]
-    subprocess.run([*script, "--output", tmp_path / "table.csv"], check=True)
-    assert (tmp_path / "table.csv").read_text() == (folder / "element_features.csv").read_text()
+    slots = runpy.run_path(str(folder / "make_element_features.py"))["slots"]
+    row = (folder / "element_features.csv").read_text().splitlines()[z]
+    assert ",".join("" if x is None else str(x) for x in slots(element(z)).values()) == row
 
 
 def test_mixed_site_is_the_weighted_mean_and_a_vacancy_weighs_nothing():

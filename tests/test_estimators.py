@@ -20,6 +20,7 @@ from skorch.callbacks import Callback, LRScheduler
 
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.exceptions import StructureError
+from skcgcnn.nn import CrystalGraphConvNet
 
 ESTIMATORS = [CGCNNRegressor, CGCNNClassifier, CGCNNMultiTask]
 
@@ -54,8 +55,7 @@ def test_fitted_attributes(est, y, graphs):
     assert est.fit(graphs, y) is est
     assert est.n_iter_ == 2
     assert [set(epoch) >= {"train_loss", "dur"} for epoch in est.history_] == [True, True]
-    assert isinstance(est.module_, torch.nn.Module)
-    assert est.net_.module_ is est.module_
+    assert isinstance(est.module_, CrystalGraphConvNet)
 
 
 def test_clone_and_parameters(est):
@@ -317,3 +317,13 @@ def test_precision(est, y, graphs):
     double = clone(est).set_params(precision="float64").fit(graphs, y)
     alone = [outputs(double, graphs[[i]])[0] for i in range(24)]
     np.testing.assert_allclose(alone, outputs(double, graphs), rtol=1e-11, atol=1e-11)
+
+
+def test_predictions_are_those_of_the_averaged_weights(est, y, graphs):
+    last = outputs(clone(est).set_params(ema_decay=0.0).fit(graphs, y), graphs)
+    averaged = est.fit(graphs, y)
+    assert np.abs(outputs(averaged, graphs) - last).max() > 1e-6
+    # The training itself is the same.
+    module = averaged.net_.module_
+    module.average.load_state_dict(module.trained.state_dict())
+    np.testing.assert_array_equal(outputs(averaged, graphs), last)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from skcgcnn.nn import ConvLayer, CrystalGraphConvNet, GaussianDistance, Task, TaskLoss
+from skcgcnn.nn import AveragedNet, ConvLayer, CrystalGraphConvNet, GaussianDistance, Task, TaskLoss
 
 
 def test_gaussians():
@@ -118,3 +118,27 @@ def test_mean_over_tasks_of_one_kind():
     tasks = [Task("regression", 1), Task("regression", 1)]
     loss = TaskLoss(tasks)(torch.zeros(1, 2), torch.tensor([[1.0, 3.0]]))
     assert loss.item() == pytest.approx((1 + 9) / 2)
+
+
+def test_moving_average():
+    net = AveragedNet(0.5, orig_atom_fea_len=3, atom_fea_len=4, n_conv=1)
+    expected = net.trained.embedding.weight.detach().clone()
+    for step in range(1, 30):
+        with torch.no_grad():
+            net.trained.embedding.weight += torch.randn(4, 3)
+            net.trained.convs[0].bn1.running_mean += 1
+        net.update()
+        share = max(0.5, 9 / (step + 9))
+        expected += share * (net.trained.embedding.weight.detach() - expected)
+    torch.testing.assert_close(net.average.embedding.weight, expected)
+    assert 26 < net.average.convs[0].bn1.running_mean[0] < 29
+    assert not any(parameter.requires_grad for parameter in net.average.parameters())
+
+
+def test_average_with_decay_zero_is_the_last():
+    net = AveragedNet(0.0, orig_atom_fea_len=3)
+    with torch.no_grad():
+        net.trained.fc_out.bias += 1
+    net.update()
+    for name, value in net.trained.state_dict().items():
+        torch.testing.assert_close(net.average.state_dict()[name], value)

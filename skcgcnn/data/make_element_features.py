@@ -10,7 +10,6 @@ package; what the original features take otherwise stands below, with the reason
 
 import argparse
 import csv
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,33 +19,38 @@ import numpy as np
 N_SLOTS = 10
 LAST = 100
 
-# The original counts lanthanum to ytterbium and actinium to nobelium as the f-block, so that
-# lutetium heads group 3; `mendeleev` has La and Ac in group 3. Of the f-block's electrons only the
-# two outer s electrons are counted as valence electrons, and it has no group (slot 0).
+# The original features equal the conventions and atomic volumes of `mendeleev` up to 0.4. There the
+# f-block is La to Yb and Ac to No, without a group (slot 0) and with the two outer s electrons as
+# its valence electrons; Lu heads group 3 of the d-block.
 F_BLOCK = {*range(57, 71), *range(89, 103)}
-LUTETIUM = 71
+LUTETIUM = {"group": 3, "valence_electrons": 3 - 1, "block": "spdf".index("d")}
 
-# Palladium: the original counts 4d10 and 5s2, though the atom's ground state is 4d10 5s0.
-VALENCE_ELECTRONS = {46: 12}
+# A d-block element's valence electrons were those in ns and (n-1)d, n being the highest shell that
+# holds any. In Pd, [Kr] 4d10, that is shell 4: 4s2 and 3d10 were counted.
+PALLADIUM = {"valence_electrons": 12 - 1}
 
-# Atomic volumes in cm³/mol. `mendeleev` has the gas where the element is one; the original has the
-# liquid at its boiling point. It has other values for bromine and neptunium, and none for elements
-# whose density was not known well.
-GASES = {1: 14.1, 2: 31.8, 7: 17.3, 8: 14.0, 9: 17.1, 10: 16.8, 17: 18.7, 18: 24.2, 36: 32.2}
+# Atomic volumes in cm³/mol. Today's are atomic weight over density, for gases that of the gas; the
+# earlier ones were tabulated, for gases as liquid or solid, and missing for some radioactive
+# elements. (Rn and Fr were missing as well; today's values lie beyond the last bin.)
 ATOMIC_VOLUME: dict[int, float | None] = {
-    **GASES,
-    54: 42.9,
+    1: 14.1,
+    2: 31.8,
+    7: 17.3,
+    8: 14.0,
+    9: 17.1,
+    10: 16.8,
+    17: 18.7,
+    18: 24.2,
     35: 23.5,
+    36: 32.2,
+    54: 42.9,
     93: 21.1,
-    **dict.fromkeys((61, 85, 86, 87, 94, 97, 98, 99, 100)),
+    **dict.fromkeys((61, 85, 94, 97, 98, 99, 100)),
 }
-
-# Actinium's 0.35 eV lies on the edge between two slots; the original has it above.
-ELECTRON_AFFINITY = {89: 0.36}
 
 
 def bin_slot(value: float | None, low: float, high: float) -> int | None:
-    """Return which of ten equal bins, closed on the right, a value falls into.
+    """Return which of ten equal bins a value falls into.
 
     Parameters
     ----------
@@ -59,12 +63,11 @@ def bin_slot(value: float | None, low: float, high: float) -> int | None:
     -------
     int or None
     """
-    if value is None or not low <= value <= high:
+    if value is None or not low <= value < high:
         return None
-    # As computed, an edge may lie a rounding error beside its value, and several elements sit on
-    # edges (Mn and Xe above, Si and Cu below): the original's slots come of these very edges.
-    edges = np.linspace(low, high, N_SLOTS + 1)
-    return max(0, int(np.searchsorted(edges, value, side="left")) - 1)
+    # Several elements sit on an edge (Mn, Cu, Ac, ...), where rounding decides: dividing by the
+    # range gives the original's slot for each, comparing with `np.linspace` edges does not.
+    return int((value - low) / (high - low) * N_SLOTS)
 
 
 def slots(element: Any) -> dict[str, int | str | None]:
@@ -72,21 +75,19 @@ def slots(element: Any) -> dict[str, int | str | None]:
     z = element.atomic_number
     f_block = z in F_BLOCK
     volume = ATOMIC_VOLUME.get(z, element.atomic_volume)
-    valence = 2 if f_block else 3 if z == LUTETIUM else element.nvalence()
-    block = "f" if f_block else "d" if z == LUTETIUM else element.block
-    group = 0 if f_block else 3 if z == LUTETIUM else element.group_id
-    return {
+    row = {
         "symbol": element.symbol,
-        "group": group,
+        "group": 0 if f_block else element.group_id,
         "period": element.period - 1,
         "electronegativity": bin_slot(element.en_pauling, 0.5, 4.0),
         "covalent_radius": bin_slot(element.covalent_radius_pyykko, 25, 250),
-        "valence_electrons": VALENCE_ELECTRONS.get(z, valence) - 1,
-        "ionization_energy": bin_slot(math.log(element.ionenergies[1]), 1.3, 3.3),
-        "electron_affinity": bin_slot(ELECTRON_AFFINITY.get(z, element.electron_affinity), -3, 3.7),
-        "block": "spdf".index(block),
-        "atomic_volume": bin_slot(volume and math.log(volume), 1.5, 4.3),
+        "valence_electrons": (2 if f_block else element.nvalence()) - 1,
+        "ionization_energy": bin_slot(np.log(element.ionenergies[1]), 1.3, 3.3),
+        "electron_affinity": bin_slot(element.electron_affinity, -3, 3.7),
+        "block": "spdf".index("f" if f_block else element.block),
+        "atomic_volume": bin_slot(volume and np.log(volume), 1.5, 4.3),
     }
+    return row | {46: PALLADIUM, 71: LUTETIUM}.get(z, {})
 
 
 def load_mendeleev() -> Callable[[int], Any]:
@@ -95,7 +96,8 @@ def load_mendeleev() -> Callable[[int], Any]:
         from mendeleev import element  # noqa: PLC0415 - an extra, needed by this script alone
     except ImportError as error:
         raise SystemExit("this script needs mendeleev: pip install skcgcnn[elements]") from error
-    return element
+    found: Callable[[int], Any] = element
+    return found
 
 
 def main() -> None:
