@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["encode_classes", "is_missing", "mark_missing"]
+__all__ = ["encode_classes", "is_missing", "mark_missing", "split_columns"]
 
 
 def encode_classes(
@@ -64,3 +64,16 @@ def is_missing(column: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
         return np.asarray(np.isnan(column))
     # NaN is what does not equal itself.
     return np.array([value is None or value != value for value in column], dtype=bool)  # noqa: PLR0124
+
+
+def split_columns(y: Any) -> list[npt.NDArray[Any]]:
+    """Return the columns of an array, a DataFrame or a list of rows, each with its own type."""
+    if hasattr(y, "iloc"):
+        return (
+            [y.iloc[:, i].to_numpy() for i in range(y.shape[1])] if y.ndim > 1 else [y.to_numpy()]
+        )
+    # From a list of rows NumPy would make one type for all, and so texts of the numbers.
+    values = y if isinstance(y, np.ndarray) else np.array(y, dtype=object)
+    if values.ndim not in (1, 2):
+        raise ValueError(f"y has {values.ndim} dimensions; expected one row of targets a crystal")
+    return list(values.reshape(len(values), -1).T)

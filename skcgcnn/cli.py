@@ -156,14 +156,14 @@ def predict(
     A joblib file can run code when it is loaded: open only those that you trust.
     """
     with _plain_errors():
-        from skcgcnn import experiment  # noqa: PLC0415 - imports torch
-        from skcgcnn.checkpoints import load_model  # noqa: PLC0415
+        from skcgcnn.checkpoints import load_model  # noqa: PLC0415 - imports torch
+        from skcgcnn.predictions import predict_targets, write_predictions  # noqa: PLC0415
 
         est, names = load_model(model, device=device)
         cif_ids, paths = _crystals(data)
         est.set_params(n_jobs=n_jobs, on_error=on_error.value)
-        predictions = experiment.predict_targets(est, paths, names)
-        experiment.write_predictions(output or sys.stdout, cif_ids, predictions)
+        predictions = predict_targets(est, paths, names)
+        write_predictions(output or sys.stdout, cif_ids, predictions)
         if output is not None:
             typer.echo(f"{len(paths)} predictions in {output}")
 

@@ -1,6 +1,5 @@
 """One training run from a data folder to test results: what ``skcgcnn train`` does."""
 
-import csv
 import hashlib
 import json
 import math
@@ -21,13 +20,15 @@ from skcgcnn.checkpoints import load_checkpoint, save_checkpoint
 from skcgcnn.classifier import CGCNNClassifier
 from skcgcnn.datasets import load_id_prop
 from skcgcnn.datasets._sample import SAMPLE_FOLDER
+from skcgcnn.elements import load_element_features
 from skcgcnn.exceptions import DataError
 from skcgcnn.metrics import classification_metrics, regression_metrics
 from skcgcnn.multitask import CGCNNMultiTask
+from skcgcnn.predictions import Prediction, predict_targets, write_predictions
 from skcgcnn.regressor import CGCNNRegressor
 from skcgcnn.transformer import CrystalGraphTransformer
 
-__all__ = ["BUNDLED", "Prediction", "Settings", "predict_targets", "train", "write_predictions"]
+__all__ = ["BUNDLED", "Settings", "train"]
 
 BUNDLED = {"sample": SAMPLE_FOLDER}
 CHECKPOINT, BEST = "checkpoint.pth.tar", "model_best.pth.tar"
@@ -55,28 +56,6 @@ class Settings:
     radius: float = 8.0
     max_num_nbr: int = 12
     on_error: str = "raise"
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a model says about one target.
-
-    Attributes
-    ----------
-    name : str
-        Name of the target.
-    values : ndarray of shape (n_crystals,)
-        Numbers or labels.
-    proba : ndarray of shape (n_crystals, n_classes) or None
-        Probabilities of the classes; None for a regression.
-    classes : ndarray of shape (n_classes,) or None
-        Their labels.
-    """
-
-    name: str
-    values: npt.NDArray[Any]
-    proba: npt.NDArray[np.float64] | None = None
-    classes: npt.NDArray[Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -183,7 +162,7 @@ def train(
     )
     report = {
         "best_epoch": run["best_epoch"],
-        "best_validation_score": run["best_score"],
+        "best_validation_score": run["best_score"] if math.isfinite(run["best_score"]) else None,
         "n_train": len(parts["train"]),
         "n_val": len(parts["val"]),
         "n_test": len(test),
@@ -196,99 +175,6 @@ def train(
         json.dump(report, file, indent=2)
         file.write("\n")
     return report
-
-
-def predict_targets(est: BaseCGCNN, X: Any, names: list[str]) -> list[Prediction]:
-    """Predict every target of an estimator.
-
-    Parameters
-    ----------
-    est : fitted CGCNNRegressor, CGCNNClassifier or CGCNNMultiTask
-        The model.
-    X : sequence of crystals, or CrystalGraphs
-        See the estimator's `predict`.
-    names : list of str
-        Names of the targets.
-
-    Returns
-    -------
-    list of Prediction
-    """
-    graphs = est._to_graphs(X)  # noqa: SLF001 - read the crystals once for all predictions
-    if isinstance(est, CGCNNRegressor):
-        columns = est.predict(graphs).reshape(len(graphs), -1).T
-        return [Prediction(*found) for found in zip(names, columns, strict=True)]
-    proba = est.predict_proba(graphs)
-    if isinstance(est, CGCNNClassifier):
-        return [Prediction(names[0], est.predict(graphs), proba, est.classes_)]
-    predicted = est.predict(graphs)
-    label = list(est.tasks).index("classification")
-    return [
-        Prediction(name, predicted[:, i], proba, est.classes_)
-        if i == label
-        else Prediction(name, predicted[:, i])
-        for i, name in enumerate(names)
-    ]
-
-
-def write_predictions(
-    target: Any,
-    cif_ids: list[str],
-    predictions: list[Prediction],
-    truth: npt.NDArray[Any] | None = None,
-) -> None:
-    """Write predictions as CSV with a header, a line a crystal.
-
-    For every target its name (where the truth is known), ``<name>_pred``, and for classes the
-    probability: ``<name>_proba`` of the second of two, ``<name>_proba_<class>`` of more.
-
-    Parameters
-    ----------
-    target : Path or file object
-        Where to write; a path is replaced once the file is complete.
-    cif_ids : list of str
-    predictions : list of Prediction
-    truth : ndarray of shape (n_crystals, n_targets), optional
-        The true targets.
-    """
-    columns: dict[str, Any] = {"cif_id": cif_ids}
-    for index, prediction in enumerate(predictions):
-        if truth is not None:
-            columns[prediction.name] = truth[:, index]
-        columns[f"{prediction.name}_pred"] = prediction.values
-        columns.update(_proba_columns(prediction))
-    if isinstance(target, Path):
-        with atomic_write(target) as file:
-            _write_csv(file, columns)
-    else:
-        _write_csv(target, columns)
-
-
-def _write_csv(file: Any, columns: dict[str, Any]) -> None:
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(columns)
-    for row in zip(*columns.values(), strict=True):
-        writer.writerow([_cell(value) for value in row])
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, (float, np.floating)):
-        # Whole numbers in a column of floats are labels as a rule: 1, not 1.0.
-        if math.isnan(value):
-            return ""
-        return int(value) if float(value).is_integer() else f"{value:.8g}"
-    return value
-
-
-def _proba_columns(prediction: Prediction) -> dict[str, Any]:
-    if prediction.proba is None or prediction.classes is None:
-        return {}
-    if len(prediction.classes) == 2:  # noqa: PLR2004
-        return {f"{prediction.name}_proba": prediction.proba[:, 1]}
-    return {
-        f"{prediction.name}_proba_{label}": prediction.proba[:, i]
-        for i, label in enumerate(prediction.classes)
-    }
 
 
 def _metrics(true: npt.NDArray[Any], prediction: Prediction) -> dict[str, Any]:
@@ -345,8 +231,11 @@ def _whole(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _read_features(path: str | None) -> Any:
+    if path is None:
+        return None
+    load_element_features(path)  # says what is wrong with the file
     # The features themselves, not their path, become a parameter: a model file is complete.
-    return None if path is None else json.loads(Path(path).read_text(encoding="utf-8"))
+    return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def _estimator(settings: Settings, data: _Data) -> BaseCGCNN:

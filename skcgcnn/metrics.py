@@ -1,11 +1,15 @@
-"""Metrics of one target over a whole test set."""
+"""Metrics of one target over a whole test set, and scorers of one task of several."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from sklearn import metrics
 
-__all__ = ["classification_metrics", "regression_metrics"]
+from skcgcnn._labels import is_missing, split_columns
+
+__all__ = ["TaskScorer", "classification_metrics", "regression_metrics", "task_scorers"]
 
 
 def regression_metrics(true: Any, predicted: Any) -> dict[str, float | None]:
@@ -84,3 +88,110 @@ def classification_metrics(
         "f1": float(metrics.f1_score(true, predicted, average=average, zero_division=0)),
         "roc_auc": auc,
     }
+
+
+@dataclass(frozen=True)
+class TaskScorer:
+    """Scorer of one task: ``scorer(est, X, y)``, the greater the better.
+
+    Attributes
+    ----------
+    column : int
+        Column of y.
+    metric : {"neg_mae", "neg_rmse", "r2", "accuracy", "f1", "roc_auc"}
+        The metric; see `regression_metrics` and `classification_metrics`.
+    """
+
+    column: int
+    metric: str
+
+    def __call__(self, estimator: Any, X: Any, y: Any) -> float:
+        """Return the score of an estimator; NaN where it is undefined.
+
+        Parameters
+        ----------
+        estimator : fitted CGCNNMultiTask, or a Pipeline that ends in one
+            The estimator.
+        X : sequence of crystals, or CrystalGraphs
+            See its `fit`.
+        y : array-like or DataFrame of shape (n_crystals, n_tasks)
+            All targets; missing ones are left out.
+
+        Returns
+        -------
+        float
+        """
+        true = split_columns(y)[self.column]
+        known = ~is_missing(true)
+        predicted = estimator.predict(X)[known, self.column]
+        if self.metric in {"neg_mae", "neg_rmse", "r2"}:
+            name = self.metric.removeprefix("neg_")
+            found = regression_metrics(true[known], predicted)[name]
+            sign = -1 if self.metric.startswith("neg_") else 1
+        else:
+            classes = estimator.classes_
+            proba = estimator.predict_proba(X)[known]
+            found = classification_metrics(true[known], predicted, proba, classes)[self.metric]
+            sign = 1
+        return float("nan") if found is None else sign * found
+
+
+def task_scorers(
+    est_or_tasks: Any, target_names: Sequence[str] | None = None
+) -> dict[str, TaskScorer]:
+    """Return scorers of every task, as a dict for ``scoring=``.
+
+    scikit-learn's own scorers average over the columns of y, label column included.
+
+    Parameters
+    ----------
+    est_or_tasks : CGCNNMultiTask, sequence of str, or mapping of str to str
+        An estimator, its ``tasks``, or the kind of every target by its name.
+    target_names : sequence of str, optional
+        Names of the targets. By default those of a mapping or of a fitted estimator, else "y0",
+        "y1" and so on.
+
+    Returns
+    -------
+    dict of str to TaskScorer
+        For a regression ``<name>_neg_mae``, ``<name>_neg_rmse`` and ``<name>_r2``; for the (first)
+        classification ``<name>_accuracy``, ``<name>_f1`` and ``<name>_roc_auc``.
+
+    Examples
+    --------
+    >>> tasks = {"formation_energy": "regression", "defect_label": "classification"}
+    >>> sorted(task_scorers(tasks))[:3]
+    ['defect_label_accuracy', 'defect_label_f1', 'defect_label_roc_auc']
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from skcgcnn import CGCNNMultiTask
+    >>> search = GridSearchCV(
+    ...     CGCNNMultiTask(),
+    ...     {"cls_weight": [0.1, 1.0]},
+    ...     scoring=task_scorers(tasks),
+    ...     refit="defect_label_roc_auc",
+    ... )
+    """
+    tasks = getattr(est_or_tasks, "tasks", est_or_tasks)
+    if target_names is None:
+        default = [f"y{column}" for column in range(len(tasks))]
+        target_names = getattr(est_or_tasks, "target_names_", default)
+    if isinstance(tasks, Mapping):
+        target_names, tasks = list(tasks), list(tasks.values())
+    if len(target_names) != len(tasks):
+        raise ValueError(f"{len(target_names)} target_names, but {len(tasks)} tasks")
+    scorers = {}
+    # Only of the first classification are there probabilities.
+    classified = False
+    for column, (name, kind) in enumerate(zip(target_names, tasks, strict=True)):
+        if kind == "classification" and classified:
+            continue
+        classified = classified or kind == "classification"
+        for metric in _METRICS[kind]:
+            scorers[f"{name}_{metric}"] = TaskScorer(column, metric)
+    return scorers
+
+
+_METRICS = {
+    "regression": ("neg_mae", "neg_rmse", "r2"),
+    "classification": ("accuracy", "f1", "roc_auc"),
+}

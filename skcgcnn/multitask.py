@@ -11,7 +11,8 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.metaestimators import available_if
 
 from skcgcnn._base import BaseCGCNN, FloatArray
-from skcgcnn._labels import encode_classes, is_missing, mark_missing
+from skcgcnn._labels import encode_classes, is_missing, mark_missing, split_columns
+from skcgcnn._views import ClassifierView, RegressorView
 from skcgcnn.nn import Task
 
 __all__ = ["CGCNNMultiTask"]
@@ -106,6 +107,9 @@ class CGCNNMultiTask(BaseCGCNN):
         Classes of every column of y; None for a regression.
     target_names_ : list of str
         The columns of y, where it was a DataFrame; else "y0", "y1", ...
+    regressor_, classifier_ : views
+        The first regression and the first classification task, for displays, scorers and
+        ``CalibratedClassifierCV(FrozenEstimator(est.classifier_))``.
     net_ : skorch.NeuralNet
         The net that was trained.
     module_ : CrystalGraphConvNet
@@ -210,6 +214,21 @@ class CGCNNMultiTask(BaseCGCNN):
         self.cls_weight = cls_weight
         self.tasks = tasks
 
+    @property
+    def regressor_(self) -> RegressorView:
+        """The first regression task of the fitted estimator, as a regressor of its own."""
+        return RegressorView(self, self._first("regression"))
+
+    @property
+    def classifier_(self) -> ClassifierView:
+        """The first classification task of the fitted estimator, as a classifier of its own."""
+        return ClassifierView(self, self._first("classification"))
+
+    def _first(self, kind: str) -> int:
+        if not hasattr(self, "net_") or kind not in self.tasks:
+            raise AttributeError(f"only a fitted estimator with a {kind} task has this")
+        return list(self.tasks).index(kind)
+
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train for one more epoch.
 
@@ -279,7 +298,7 @@ class CGCNNMultiTask(BaseCGCNN):
         AttributeError
             If there is no classification task.
         """
-        output = self._split_outputs(self._outputs(X))[list(self.tasks).index("classification")]
+        output = self._split_outputs(self._outputs(X))[self._first("classification")]
         return np.asarray(softmax(output, axis=1))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -297,12 +316,15 @@ class CGCNNMultiTask(BaseCGCNN):
         Returns
         -------
         float
-            At most 1; it does not depend on `cls_weight`.
+            At most 1; it does not depend on `cls_weight`. A task without any true target is left
+            out; NaN where all are.
         """
         predicted = self.predict(X)
         scores = []
         for index, (kind, column) in enumerate(zip(self.tasks, self._columns(y), strict=True)):
             known = ~is_missing(column)
+            if not known.any():
+                continue
             weights = None if sample_weight is None else np.asarray(sample_weight)[known]
             true, guess = column[known], predicted[known, index]
             if kind == "regression":
@@ -310,7 +332,7 @@ class CGCNNMultiTask(BaseCGCNN):
                 scores.append(r2_score(true, guess, sample_weight=weights))
             else:
                 scores.append(accuracy_score(true.tolist(), guess.tolist(), sample_weight=weights))
-        return float(np.mean(scores))
+        return float(np.mean(scores)) if scores else float("nan")
 
     def _tasks(self) -> list[Task]:
         return [
@@ -327,13 +349,7 @@ class CGCNNMultiTask(BaseCGCNN):
         unknown = sorted(set(self.tasks) - set(KINDS))
         if unknown or not self.tasks:
             raise ValueError(f"tasks={self.tasks!r}; expected a tuple of {KINDS}")
-        if hasattr(y, "iloc"):
-            columns = [y.iloc[:, i].to_numpy() for i in range(y.shape[1])] if y.ndim > 1 else [y]
-        else:
-            values = y if isinstance(y, np.ndarray) else _object_array(y)
-            if values.ndim == 1:
-                values = values.reshape(-1, 1)
-            columns = [values[:, i] for i in range(values.shape[1])]
+        columns = split_columns(y)
         if len(columns) != len(self.tasks):
             raise ValueError(
                 f"y has {len(columns)} columns, but tasks={self.tasks!r} names {len(self.tasks)}"
@@ -362,7 +378,8 @@ class CGCNNMultiTask(BaseCGCNN):
                 column[known], expected
             )
         if "classification" in self.tasks:
-            self.classes_ = self.task_classes_[list(self.tasks).index("classification")]
+            first = list(self.tasks).index("classification")
+            self.classes_ = self.task_classes_[first]
         return encoded
 
     def __sklearn_tags__(self) -> Any:
@@ -370,14 +387,6 @@ class CGCNNMultiTask(BaseCGCNN):
         tags.target_tags.multi_output = True
         tags.target_tags.single_output = False
         return tags
-
-
-def _object_array(y: Any) -> npt.NDArray[Any]:
-    """Return rows of mixed numbers and labels without turning the numbers into text."""
-    array = np.array(y, dtype=object)
-    if array.ndim not in (1, 2):
-        raise ValueError(f"y has {array.ndim} dimensions; expected one row of targets a crystal")
-    return array
 
 
 def _numbers(values: npt.NDArray[Any], name: str) -> FloatArray:

@@ -168,6 +168,20 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
             warnings.warn(describe_failures(failures, len(sources)), stacklevel=2)
         return concatenate(parts)
 
+    def set_output(self, *, transform: str | None = None) -> Self:  # noqa: ARG002
+        """Do nothing: graphs are no table, whatever a pipeline's tables should be.
+
+        Parameters
+        ----------
+        transform : str, optional
+            Ignored.
+
+        Returns
+        -------
+        self : CrystalGraphTransformer
+        """
+        return self
+
     def _chunk_size(self, n_crystals: int) -> int:
         workers: int = effective_n_jobs(self.n_jobs)
         return max(1, min(CHUNK, -(-n_crystals // workers)))

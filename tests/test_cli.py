@@ -223,6 +223,12 @@ def test_atom_features_of_the_folder_travel_with_the_model(data, tmp_path):
     assert "crystal0" in run("predict", out / "model_best.pth.tar", data)
 
 
+def test_bad_atom_features_name_the_file(data, tmp_path):
+    (data / "atom_init.json").write_text("{")
+    message = run("train", data, "-o", tmp_path / "out", *TINY, code=2)
+    assert "atom_init.json: not a JSON file" in message
+
+
 def test_text_labels(data, tmp_path):
     text = (data / "id_prop.csv").read_text()
     text = re.sub(

@@ -47,6 +47,14 @@ def test_score_is_the_mean_of_r2_and_accuracy(tiny, graphs, Y):
     assert est.set_params(cls_weight=7.0).score(graphs, Y) == before
 
 
+def test_score_leaves_out_a_task_without_targets(tiny, graphs, Y):
+    est = CGCNNMultiTask(**tiny).fit(graphs, Y)
+    nothing = np.full_like(Y, np.nan)
+    assert np.isnan(est.score(graphs, nothing))
+    nothing[:, 1] = Y[:, 1]
+    assert est.score(graphs, nothing) == (est.predict(graphs)[:, 1] == Y[:, 1]).mean()
+
+
 def test_missing_targets(tiny, graphs, Y):
     partial = Y.copy()
     partial[::3, 0] = np.nan

@@ -1,0 +1,174 @@
+"""Cross-validation of multi-task estimators."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from joblib import Parallel, delayed
+from sklearn.base import clone
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
+from sklearn.utils import Bunch, _safe_indexing, indexable
+
+from skcgcnn._labels import is_missing, split_columns
+
+__all__ = ["TaskStratifiedKFold", "cross_val_predict_tasks"]
+
+
+class TaskStratifiedKFold(StratifiedGroupKFold):
+    """K folds that hold the labels of one column of y alike, and keep groups together.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds.
+    column : int, default=-1
+        Column of y with the labels. Missing labels count as a class of their own.
+    shuffle : bool, default=False
+        Whether to shuffle.
+    random_state : int, RandomState instance or None, default=None
+        Decides the order when shuffling.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Y = np.column_stack([np.arange(8.0), [0, 0, 0, 0, 1, 1, 1, 1]])
+    >>> [Y[test, 1].tolist() for _, test in TaskStratifiedKFold(2).split(Y, Y)]
+    [[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 1.0]]
+    """
+
+    def __init__(
+        self,
+        n_splits: int = 5,
+        *,
+        column: int = -1,
+        shuffle: bool = False,
+        random_state: Any = None,
+    ) -> None:
+        super().__init__(n_splits, shuffle=shuffle, random_state=random_state)
+        self.column = column
+
+    def split(
+        self,
+        X: Any,  # noqa: ARG002 - scikit-learn's signature
+        y: Any,
+        groups: Any = None,
+    ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+        """Yield the rows to train and to test on, fold by fold.
+
+        Parameters
+        ----------
+        X : sequence of length n_crystals
+            The crystals.
+        y : array-like or DataFrame of shape (n_crystals, n_tasks)
+            The targets.
+        groups : array-like of shape (n_crystals,), optional
+            Crystals of a group, such as vacancies in one host, stay on one side.
+
+        Yields
+        ------
+        train, test : ndarray of int
+            Rows.
+        """
+        column = split_columns(y)[self.column]
+        missing = is_missing(column)
+        labels = np.array(
+            ["" if absent else str(v) for v, absent in zip(column, missing, strict=True)]
+        )
+        rows = np.zeros(len(labels))
+        if groups is not None:
+            yield from super().split(rows, labels, groups)
+            return
+        folds = StratifiedKFold(self.n_splits, shuffle=self.shuffle, random_state=self.random_state)
+        yield from folds.split(rows, labels)
+
+
+def cross_val_predict_tasks(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    *,
+    groups: Any = None,
+    cv: Any = None,
+    n_jobs: int | None = None,
+) -> Bunch:
+    """Predict every crystal by a multi-task network that has not seen it.
+
+    scikit-learn's `cross_val_predict` takes a number for a label once probabilities are asked for.
+
+    Parameters
+    ----------
+    estimator : CGCNNMultiTask, or a Pipeline that ends in one
+        The estimator; clones of it are fitted.
+    X : sequence of crystals, or CrystalGraphs
+        See its `fit`.
+    y : array-like or DataFrame of shape (n_crystals, n_tasks)
+        The targets.
+    groups : array-like of shape (n_crystals,), optional
+        For the splitter.
+    cv : int, splitter or iterable, default=None
+        By default five folds of `TaskStratifiedKFold`, shuffled with seed 0.
+    n_jobs : int, optional
+        Number of parallel fits.
+
+    Returns
+    -------
+    Bunch
+        ``predictions`` of shape (n_crystals, n_tasks); and, where there is a classification,
+        ``proba`` of shape (n_crystals, n_classes) and ``classes``. A class that a fold has not
+        trained on has a probability of 0.
+
+    Raises
+    ------
+    ValueError
+        If the test folds do not hold every crystal exactly once.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcgcnn import CGCNNMultiTask
+    >>> from skcgcnn.datasets import load_sample_classification, load_sample_regression
+    >>> cifs, energies = load_sample_regression(return_X_y=True)
+    >>> Y = np.column_stack([energies, load_sample_classification().target])
+    >>> est = CGCNNMultiTask(max_epochs=1, random_state=0)
+    >>> found = cross_val_predict_tasks(est, cifs[:40], Y[:40], cv=2)
+    >>> found.predictions.shape, found.proba.shape
+    ((40, 2), (40, 2))
+    """
+    X, y, groups = indexable(X, y, groups)
+    if cv is None:
+        cv = TaskStratifiedKFold(shuffle=True, random_state=0)
+    folds = list(check_cv(cv).split(X, y, groups))
+    order = np.concatenate([test for _, test in folds])
+    if not np.array_equal(np.sort(order), np.arange(len(order))) or len(order) != len(y):
+        raise ValueError("the test folds of cv must hold every crystal exactly once")
+    parts = Parallel(n_jobs=n_jobs)(
+        delayed(_fit_and_predict)(clone(estimator), X, y, train, test) for train, test in folds
+    )
+    back = np.argsort(order)
+    found = Bunch(predictions=np.concatenate([predicted for predicted, _, _ in parts])[back])
+    if parts[0][2] is not None:
+        found.classes = np.unique(np.concatenate([classes for _, _, classes in parts]))
+        found.proba = np.concatenate(
+            [_align(proba, classes, found.classes) for _, proba, classes in parts]
+        )[back]
+    return found
+
+
+def _fit_and_predict(
+    estimator: Any, X: Any, y: Any, train: npt.NDArray[Any], test: npt.NDArray[Any]
+) -> tuple[Any, Any, Any]:
+    estimator.fit(_safe_indexing(X, train), _safe_indexing(y, train))
+    held_back = _safe_indexing(X, test)
+    predicted = estimator.predict(held_back)
+    if not hasattr(estimator, "predict_proba"):
+        return predicted, None, None
+    return predicted, estimator.predict_proba(held_back), estimator.classes_
+
+
+def _align(
+    proba: npt.NDArray[np.float64], classes: npt.NDArray[Any], all_classes: npt.NDArray[Any]
+) -> npt.NDArray[np.float64]:
+    aligned = np.zeros((len(proba), len(all_classes)))
+    aligned[:, np.searchsorted(all_classes, classes)] = proba
+    return aligned

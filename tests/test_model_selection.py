@@ -1,0 +1,118 @@
+"""Cross-validation of multi-task estimators."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import KFold, ShuffleSplit
+from sklearn.pipeline import make_pipeline
+
+from skcgcnn import CGCNNMultiTask, CrystalGraphTransformer
+from skcgcnn.metrics import TaskScorer, task_scorers
+from skcgcnn.model_selection import TaskStratifiedKFold, cross_val_predict_tasks
+
+
+@pytest.fixture
+def multi(tiny):
+    return CGCNNMultiTask(**tiny)
+
+
+def test_every_crystal_is_predicted_by_a_net_that_has_not_seen_it(multi, graphs, Y):
+    cv = KFold(3, shuffle=True, random_state=1)
+    found = cross_val_predict_tasks(multi, graphs, Y, cv=cv)
+    assert found.predictions.shape == (24, 2)
+    for train, test in cv.split(Y):
+        fold = clone(multi).fit(graphs[train], Y[train])
+        np.testing.assert_allclose(found.predictions[test], fold.predict(graphs[test]), atol=1e-6)
+        np.testing.assert_allclose(found.proba[test], fold.predict_proba(graphs[test]), atol=1e-6)
+    assert found.classes.tolist() == [0, 1]
+
+
+def test_texts_frames_paths_groups_and_pipelines(multi, cifs, energies, labels):
+    frame = pd.DataFrame({"energy": energies, "kind": np.array(["gap", "metal"])[labels]})
+    pipeline = make_pipeline(CrystalGraphTransformer(), multi)
+    groups = np.arange(24) // 3
+    found = cross_val_predict_tasks(
+        pipeline, cifs, frame, groups=groups, cv=TaskStratifiedKFold(2), n_jobs=2
+    )
+    assert set(found.predictions[:, 1]) <= {"gap", "metal"}
+    np.testing.assert_allclose(found.proba.sum(axis=1), 1)
+
+
+def test_a_class_that_a_fold_lacks_has_probability_zero(multi, graphs, Y):
+    rare = Y.copy()
+    rare[:, 1] = 0
+    rare[:4, 1] = 2
+    rare[4:, 1] += np.arange(20) % 2
+    found = cross_val_predict_tasks(multi, graphs, rare, cv=KFold(6))
+    assert found.classes.tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(found.proba[:4, 2], 0)
+    assert (found.proba[4:, 2] > 0).all()
+
+
+def test_without_a_classification(tiny, graphs, energies):
+    est = CGCNNMultiTask(**tiny, tasks=("regression", "regression"))
+    y = np.column_stack([energies, -energies])
+    assert "proba" not in cross_val_predict_tasks(est, graphs, y, cv=KFold(2))
+
+
+def test_folds_must_be_a_partition(multi, graphs, Y):
+    with pytest.raises(ValueError, match="every crystal exactly once"):
+        cross_val_predict_tasks(multi, graphs, Y, cv=ShuffleSplit(3, random_state=0))
+
+
+def test_folds_hold_the_labels_alike():
+    y = np.column_stack([np.arange(40.0), np.arange(40) % 4 == 0])
+    y[0, 1] = np.nan
+    for train, test in TaskStratifiedKFold(4, shuffle=True, random_state=0).split(y, y):
+        assert np.nansum(y[test, 1]) in {2, 3}
+        assert not set(train) & set(test)
+
+
+def test_groups_stay_together():
+    y = np.column_stack([np.arange(40.0), np.arange(40) % 4 == 0])
+    groups = np.arange(40) // 4
+    for train, test in TaskStratifiedKFold(4).split(y, y, groups):
+        assert not set(groups[train]) & set(groups[test])
+        assert len(train) + len(test) == 40
+    assert TaskStratifiedKFold(4).get_n_splits(y, y, groups) == 4
+
+
+def test_column_of_the_labels():
+    y = np.column_stack([np.arange(12) % 2, np.arange(12.0)])
+    for _, test in TaskStratifiedKFold(3, column=0).split(y, y):
+        assert y[test, 0].mean() == 0.5
+
+
+def test_scorers(multi, graphs, Y):
+    multi.fit(graphs, Y)
+    predicted, proba = multi.predict(graphs), multi.predict_proba(graphs)
+    scores = {name: scorer(multi, graphs, Y) for name, scorer in task_scorers(multi).items()}
+    assert set(scores) == {
+        "y0_neg_mae", "y0_neg_rmse", "y0_r2", "y1_accuracy", "y1_f1", "y1_roc_auc",
+    }  # fmt: skip
+    assert scores["y0_neg_mae"] == pytest.approx(-np.abs(predicted[:, 0] - Y[:, 0]).mean())
+    assert scores["y1_accuracy"] == (predicted[:, 1] == Y[:, 1]).mean()
+    pairs = proba[Y[:, 1] == 1, 1][:, None] - proba[Y[:, 1] == 0, 1][None]
+    assert scores["y1_roc_auc"] == pytest.approx(((pairs > 0) + 0.5 * (pairs == 0)).mean())
+
+
+def test_scorers_leave_missing_targets_out(multi, graphs, Y):
+    multi.fit(graphs, Y)
+    partial = Y.copy()
+    partial[10:, 0] = np.nan
+    partial[:12, 1] = np.nan
+    first, second = TaskScorer(0, "neg_mae"), TaskScorer(1, "accuracy")
+    assert first(multi, graphs, partial) == pytest.approx(first(multi, graphs[:10], Y[:10]))
+    assert second(multi, graphs, partial) == second(multi, graphs[12:], Y[12:])
+    partial[:, 1] = np.nan
+    assert np.isnan(TaskScorer(1, "roc_auc")(multi, graphs, partial))
+
+
+def test_names_of_scorers(multi, graphs, energies, labels):
+    frame = pd.DataFrame({"energy": energies, "metal": labels})
+    assert "metal_f1" in task_scorers(multi.fit(graphs, frame))
+    assert "e_r2" in task_scorers(("regression", "classification"), ["e", "l"])
+    assert set(task_scorers(("regression",))) == {"y0_neg_mae", "y0_neg_rmse", "y0_r2"}
+    with pytest.raises(ValueError, match="1 target_names, but 2 tasks"):
+        task_scorers(("regression", "classification"), ["e"])
