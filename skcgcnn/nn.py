@@ -23,6 +23,7 @@ __all__ = [
 
 # Distance between the centres of the Gaussians, and their width, in Å (the original's choice).
 GAUSSIAN_STEP = 0.2
+_LOWEST_EXPONENT = -60.0
 
 
 class Task(NamedTuple):
@@ -83,7 +84,8 @@ class GaussianDistance(nn.Module):
     def forward(self, distances: Tensor) -> Tensor:
         """Return exp(-(d - centre)² / step²), with a last axis for the centres."""
         scaled = (distances.unsqueeze(-1) - self.centers).div_(self.step)
-        return scaled.square_().neg_().exp_()
+        # Far from a centre the Gaussian is 0 but for denormals, which processors are slow at.
+        return scaled.square_().neg_().clamp_(min=_LOWEST_EXPONENT).exp_()
 
 
 class ConvLayer(nn.Module):
