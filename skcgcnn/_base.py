@@ -36,6 +36,8 @@ class BaseCGCNN(BaseEstimator):
     (`_tasks`), and how outputs become predictions.
     """
 
+    net_: GraphNet
+
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "atom_fea_len": [Interval(Integral, 1, None, closed="left")],
         "n_conv": [Interval(Integral, 0, None, closed="left")],
@@ -175,8 +177,7 @@ class BaseCGCNN(BaseEstimator):
         graphs, targets, weights = self._check_fit_input(
             X, y, sample_weight, reset=reset, classes=classes
         )
-        if reset:
-            self._start(graphs, targets, weights, self._seed(), reset=True)
+        self._start(graphs, targets, weights, self._seed(), reset=reset)
         self._run(self._dataset(graphs, targets, weights), None, 1)
         return self
 
@@ -276,6 +277,8 @@ class BaseCGCNN(BaseEstimator):
     ) -> None:
         """Learn the scaling of the targets and make a new net, unless training goes on."""
         if not reset:
+            # What can change without a new network does.
+            self.net_.set_params(lr=self.lr, batch_size=self.batch_size, verbose=self.verbose)
             return
         self.graph_layout_ = (graphs.neighbors.shape[1], graphs.kind_features.shape[1])
         self.target_mean_, self.target_scale_ = _target_scaling(targets, weights, self._tasks())
@@ -392,4 +395,10 @@ def _target_scaling(
 def _device(device: Any) -> Any:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise ValueError(f"device={device!r} is no device of torch's") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device={device!r}, but torch sees no GPU; use 'auto' or 'cpu'")
     return device

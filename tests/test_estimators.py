@@ -327,3 +327,22 @@ def test_predictions_are_those_of_the_averaged_weights(est, y, graphs):
     module = averaged.net_.module_
     module.average.load_state_dict(module.trained.state_dict())
     np.testing.assert_array_equal(outputs(averaged, graphs), last)
+
+
+def test_warm_start_takes_a_new_learning_rate(est, y, graphs):
+    est.set_params(warm_start=True).fit(graphs, y)
+    before = outputs(est, graphs)
+    est.set_params(lr=1e-12, batch_size=24).fit(graphs, y)
+    assert est.net_.optimizer_.param_groups[0]["lr"] == 1e-12
+    assert est.history_[-1, "train_batch_count"] == 1
+    # Nothing moves any more, but the average comes closer to the last weights.
+    assert np.abs(outputs(est, graphs) - before).max() < 0.5
+
+
+@pytest.mark.parametrize(
+    ("device", "cause"), [("quantum", "no device of torch's"), ("cuda", "torch sees no GPU")]
+)
+def test_device_that_is_not_there(est, y, graphs, monkeypatch, device, cause):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match=cause):
+        est.set_params(device=device).fit(graphs, y)
