@@ -47,6 +47,7 @@ class BaseCGCNN(BaseEstimator):
         "radius": [Interval(Real, 0, None, closed="neither")],
         "max_num_nbr": [Interval(Integral, 1, None, closed="left")],
         "atom_features": "no_validation",  # the transformer tells what is wrong with it
+        "neighbor_ties": [StrOptions({"invariant", "official"})],
         "lr": [Interval(Real, 0, None, closed="neither")],
         "ema_decay": [Interval(Real, 0, 1, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
@@ -77,6 +78,7 @@ class BaseCGCNN(BaseEstimator):
         radius: float = 8.0,
         max_num_nbr: int = 12,
         atom_features: Any = None,
+        neighbor_ties: str = "invariant",
         lr: float = 0.001,
         max_epochs: int = 30,
         batch_size: int = 64,
@@ -103,6 +105,7 @@ class BaseCGCNN(BaseEstimator):
         self.radius = radius
         self.max_num_nbr = max_num_nbr
         self.atom_features = atom_features
+        self.neighbor_ties = neighbor_ties
         self.lr = lr
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -195,6 +198,7 @@ class BaseCGCNN(BaseEstimator):
             radius=self.radius,
             max_num_nbr=self.max_num_nbr,
             atom_features=self.atom_features,
+            neighbor_ties=self.neighbor_ties,
             n_jobs=self.n_jobs,
             on_error=self.on_error,
             verbose=self.verbose,

@@ -205,6 +205,7 @@ def _from_args(
         h_fea_len=int(args["h_fea_len"]),
         n_h=int(args["n_h"]),
         radius=(n_gaussians - 1) * GAUSSIAN_STEP,
+        neighbor_ties="official",
     )
     est.graph_layout_ = (est.max_num_nbr, weights["embedding.weight"].shape[1])
     if isinstance(est, CGCNNClassifier):

@@ -44,6 +44,9 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
         Number of neighbours a site. Not used where X is CrystalGraphs.
     atom_features : None, path or mapping, default=None
         Features of the elements, see `CrystalGraphTransformer`.
+    neighbor_ties : {"invariant", "official"}, default="invariant"
+        What decides between neighbours at the same distance: the crystal alone, or, as in the
+        original CGCNN code, the order of its sites. See `CrystalGraphTransformer`.
     lr : float, default=0.001
         Learning rate.
     max_epochs : int, default=30
@@ -136,6 +139,7 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
         radius: float = 8.0,
         max_num_nbr: int = 12,
         atom_features: Any = None,
+        neighbor_ties: str = "invariant",
         lr: float = 0.001,
         max_epochs: int = 30,
         batch_size: int = 64,
@@ -163,6 +167,7 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
             radius=radius,
             max_num_nbr=max_num_nbr,
             atom_features=atom_features,
+            neighbor_ties=neighbor_ties,
             lr=lr,
             max_epochs=max_epochs,
             batch_size=batch_size,

@@ -45,3 +45,11 @@ def describe_failures(failures: Sequence[tuple[str, str]], n_total: int) -> str:
     """Return a text with one line for every crystal that failed."""
     head = f"{len(failures)} of {n_total} crystals cannot be turned into graphs:"
     return "\n".join([head, *(f"  {what}: {why}" for what, why in failures)])
+
+
+def describe_notes(notes: Sequence[tuple[str, str]], n_total: int) -> str:
+    """Return one line about crystals that were read, but not without remarks."""
+    crystals = dict.fromkeys(what for what, _ in notes)
+    what, why = notes[0]
+    more = f" and {len(notes) - 1} more remarks" if len(notes) > 1 else ""
+    return f"{len(crystals)} of {n_total} crystals were read with remarks: {what}: {why}{more}"

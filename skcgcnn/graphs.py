@@ -1,18 +1,24 @@
 """Crystal graphs, packed: many crystals in a few NumPy arrays."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from os import PathLike
 from typing import Any, overload
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn.elements import ElementFeatures
-from skcgcnn.exceptions import StructureError
-from skcgcnn.neighbors import nearest_neighbors
-from skcgcnn.structures import Crystal, Species
+from skcgcnn._npz import map_arrays, write_arrays
+from skcgcnn.elements import load_element_features
+from skcgcnn.exceptions import DataError, StructureError, describe_failures
+from skcgcnn.packing import offsets_from_counts, pack
+from skcgcnn.structures import describe_source, list_sources, source_id, try_to_read
 
-__all__ = ["CrystalGraph", "CrystalGraphs", "concatenate", "pack", "site_index"]
+__all__ = ["CrystalGraph", "CrystalGraphs", "concatenate", "site_index"]
+
+# The layout of a saved file; a change that older versions cannot read counts it up.
+_FORMAT = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,12 +140,132 @@ class CrystalGraphs:
         chosen = np.arange(len(self))[key]
         sites = site_index(self.offsets, chosen)
         return CrystalGraphs(
-            offsets=_offsets(self.n_sites[chosen]),
+            offsets=offsets_from_counts(self.n_sites[chosen]),
             site_kinds=self.site_kinds[sites],
             kind_features=self.kind_features,
             neighbors=self.neighbors[sites],
             distances=self.distances[sites],
             ids=self.ids[chosen],
+        )
+
+    @classmethod
+    def from_structures(
+        cls,
+        structures: Sequence[Any],
+        *,
+        n_neighbors: int = 12,
+        radius: float = 8.0,
+        atom_features: Any = None,
+        neighbor_ties: str = "invariant",
+    ) -> "CrystalGraphs":
+        """Make the graphs of some crystals: `CrystalGraphTransformer` without scikit-learn.
+
+        Parameters
+        ----------
+        structures : sequence of pymatgen Structures, ASE Atoms or paths
+            The crystals.
+        n_neighbors : int, default=12
+            Neighbours a site.
+        radius : float, default=8.0
+            Where the search for neighbours begins, in Å.
+        atom_features : None, path or mapping, default=None
+            Features of the elements; see `load_element_features`.
+        neighbor_ties : {"invariant", "official"}, default="invariant"
+            What decides between neighbours at the same distance.
+
+        Returns
+        -------
+        CrystalGraphs
+
+        Raises
+        ------
+        StructureError
+            If crystals cannot become graphs; the message lists them all.
+        """
+        sources = list_sources(structures)
+        arrays, failures = pack(
+            [try_to_read(source) for source in sources],
+            load_element_features(atom_features),
+            n_neighbors=n_neighbors,
+            radius=radius,
+            neighbor_ties=neighbor_ties,
+        )
+        if failures:
+            told = [(describe_source(sources[i], i), why) for i, why in failures]
+            raise StructureError(describe_failures(told, len(sources)))
+        ids = [source_id(source, i) for i, source in enumerate(sources)]
+        return cls(**arrays, ids=np.array(ids, dtype=np.str_))
+
+    def to_dict(self) -> dict[str, npt.NDArray]:
+        """Return the arrays by name; ``CrystalGraphs(**arrays)`` puts them together again.
+
+        Returns
+        -------
+        dict of str to ndarray
+            `offsets`, `site_kinds`, `kind_features`, `neighbors`, `distances` and `ids`.
+        """
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the graphs to one file.
+
+        It is an uncompressed ``.npz`` archive, which NumPy opens too, with the number of its
+        format in ``format``. It is written under a temporary name and moved, so that there is
+        never half a file.
+
+        Parameters
+        ----------
+        path : path
+            Where to write; ``.npz`` is the usual suffix.
+        """
+        write_arrays(path, {"format": np.array(_FORMAT), **self.to_dict()})
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], *, mmap: bool = False) -> "CrystalGraphs":
+        """Read graphs that `save` wrote.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+        mmap : bool, default=False
+            True leaves the arrays on the disk until they are used, for more graphs than memory
+            holds, or for several processes at once.
+
+        Returns
+        -------
+        CrystalGraphs
+
+        Raises
+        ------
+        DataError
+            If it is not such a file, or one of a later version of the format.
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> from skcgcnn.datasets import load_sample_regression
+        >>> graphs = CrystalGraphs.from_structures(load_sample_regression().data[:3])
+        >>> with TemporaryDirectory() as folder:
+        ...     graphs.save(f"{folder}/graphs.npz")
+        ...     CrystalGraphs.load(f"{folder}/graphs.npz")
+        CrystalGraphs(3 crystals, 28 sites, 12 neighbors)
+        """
+        try:
+            if mmap:
+                arrays = map_arrays(path)
+            else:
+                with np.load(path, allow_pickle=False) as archive:
+                    arrays = dict(archive)
+            found = int(arrays.pop("format"))
+            if found == _FORMAT:
+                return cls(**arrays)
+        except FileNotFoundError as error:
+            raise DataError(f"{path}: no such file") from error
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, BadZipFile) as error:
+            raise DataError(f"{path}: not a file of crystal graphs ({error})") from error
+        raise DataError(
+            f"{path}: graphs of format {found}; this version of skcgcnn reads format {_FORMAT}"
         )
 
     def _one(self, index: int) -> CrystalGraph:
@@ -182,68 +308,6 @@ def site_index(
     return np.asarray(np.arange(counts.sum()) + np.repeat(shift, counts))
 
 
-def pack(
-    crystals: Sequence[Crystal | StructureError],
-    ids: Sequence[str],
-    features: ElementFeatures,
-    *,
-    n_neighbors: int = 12,
-    radius: float = 8.0,
-) -> tuple[CrystalGraphs, list[tuple[int, str]]]:
-    """Turn crystals into packed graphs.
-
-    Parameters
-    ----------
-    crystals : sequence of Crystal or StructureError
-        What was read; an error stands for a crystal that could not be.
-    ids : sequence of str
-        Names of the crystals.
-    features : ElementFeatures
-        Features of the elements.
-    n_neighbors : int, default=12
-        Neighbours a site.
-    radius : float, default=8.0
-        Where the search for neighbours begins, in Å.
-
-    Returns
-    -------
-    graphs : CrystalGraphs
-        As many as there are crystals; one without sites for each failure.
-    failures : list of (int, str)
-        Positions that failed, and why.
-    """
-    rows: dict[Species, int] = {}
-    kinds: list[int] = []
-    counts, neighbors, distances = [], [], []
-    failures: list[tuple[int, str]] = []
-    for position, crystal in enumerate(crystals):
-        try:
-            if isinstance(crystal, StructureError):
-                raise crystal
-            _check_elements(crystal, features)
-            found = nearest_neighbors(crystal.lattice, crystal.coords, n_neighbors, radius)
-        except StructureError as error:
-            failures.append((position, str(error)))
-            counts.append(0)
-            continue
-        counts.append(len(crystal.species))
-        kinds.extend(rows.setdefault(species, len(rows)) for species in crystal.species)
-        neighbors.append(found[0])
-        distances.append(found[1])
-    empty = (0, n_neighbors)
-    graphs = CrystalGraphs(
-        offsets=_offsets(counts),
-        site_kinds=np.array(kinds, dtype=np.int32),
-        kind_features=np.array(
-            [features.mean(species) for species in rows], dtype=np.float32
-        ).reshape(-1, features.n_features),
-        neighbors=np.concatenate([np.empty(empty, dtype=np.int32), *neighbors]),
-        distances=np.concatenate([np.empty(empty, dtype=np.float32), *distances]),
-        ids=np.array(ids, dtype=np.str_),
-    )
-    return graphs, failures
-
-
 def concatenate(parts: Sequence[CrystalGraphs]) -> CrystalGraphs:
     """Join graphs end to end; kinds of site that the parts share are stored once.
 
@@ -280,7 +344,7 @@ def concatenate(parts: Sequence[CrystalGraphs]) -> CrystalGraphs:
             renumbered[kind] = row
         kinds.append(renumbered[part.site_kinds])
     return CrystalGraphs(
-        offsets=_offsets(np.concatenate([part.n_sites for part in parts])),
+        offsets=offsets_from_counts(np.concatenate([part.n_sites for part in parts])),
         site_kinds=np.concatenate(kinds),
         kind_features=np.array(features, dtype=np.float32).reshape(
             -1, parts[0].kind_features.shape[1]
@@ -289,17 +353,3 @@ def concatenate(parts: Sequence[CrystalGraphs]) -> CrystalGraphs:
         distances=np.concatenate([part.distances for part in parts]),
         ids=np.concatenate([part.ids for part in parts]),
     )
-
-
-def _offsets(counts: Iterable[int]) -> npt.NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum(np.fromiter(counts, dtype=np.int64))]).astype(np.int64)
-
-
-def _check_elements(crystal: Crystal, features: ElementFeatures) -> None:
-    for site, species in enumerate(crystal.species):
-        for z, _ in species:
-            if z not in features:
-                raise StructureError(
-                    f"site {site} holds the element with atomic number {z}, for which "
-                    f"{features.source} has no features; pass atom_features with a row for it"
-                )

@@ -38,6 +38,9 @@ class CGCNNRegressor(RegressorMixin, BaseCGCNN):
         Number of neighbours a site. Not used where X is CrystalGraphs.
     atom_features : None, path or mapping, default=None
         Features of the elements, see `CrystalGraphTransformer`.
+    neighbor_ties : {"invariant", "official"}, default="invariant"
+        What decides between neighbours at the same distance: the crystal alone, or, as in the
+        original CGCNN code, the order of its sites. See `CrystalGraphTransformer`.
     lr : float, default=0.001
         Learning rate.
     max_epochs : int, default=30

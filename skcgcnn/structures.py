@@ -1,21 +1,21 @@
 """Read one crystal, whatever it comes as: lattice, sites, species with their occupancies."""
 
+import gzip
 import warnings
+import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from skcgcnn.cif import parse_cif
+from skcgcnn.crystal import Crystal, Species, cell_volume
 from skcgcnn.exceptions import StructureError
 
-__all__ = ["Crystal", "Species", "describe_source", "list_sources", "read_crystal", "source_id"]
-
-# The elements of one site: (atomic number, occupancy), by ascending atomic number.
-Species = tuple[tuple[int, float], ...]
+__all__ = ["describe_source", "list_sources", "read_crystal", "source_id", "try_to_read"]
 
 ACCEPTED = (
     "a list, tuple, 1-D or (n, 1) object array, pandas Series or one-column DataFrame of paths, "
@@ -26,24 +26,9 @@ ACCEPTED = (
 # mistake, and its neighbour search would not end in reasonable time.
 MIN_VOLUME_PER_SITE = 0.1
 
-
-@dataclass(frozen=True, slots=True)
-class Crystal:
-    """A periodic crystal as plain arrays.
-
-    Attributes
-    ----------
-    lattice : ndarray of shape (3, 3)
-        Lattice vectors as rows, in Å.
-    coords : ndarray of shape (n_sites, 3)
-        Cartesian coordinates in Å, in pymatgen's order of sites.
-    species : list of Species
-        Who sits on each site.
-    """
-
-    lattice: npt.NDArray[np.float64]
-    coords: npt.NDArray[np.float64]
-    species: list[Species]
+_SITES_TAG = "_atom_site_fract_x"
+_SEVERAL = "holds several crystals; the first is taken"
+_IS_FOLDER = "is a folder, not a file; pass its files, path by path"
 
 
 def list_sources(X: Any) -> list[Any]:
@@ -107,8 +92,9 @@ def read_crystal(source: Any) -> Crystal:
     Parameters
     ----------
     source : path, pymatgen Structure or ASE Atoms
-        A path may name anything that ``pymatgen.core.Structure.from_file`` reads. The crystal
-        is taken as periodic in all three directions.
+        A path may name anything that ``pymatgen.core.Structure.from_file`` reads. A CIF is read
+        by `skcgcnn.cif`, to the same result and far quicker; where that is not sure, by
+        pymatgen. The crystal is taken as periodic in all three directions.
 
     Returns
     -------
@@ -127,29 +113,62 @@ def read_crystal(source: Any) -> Crystal:
     [((55, 1.0),), ((17, 1.0),)]
     """
     if isinstance(source, (str, PathLike)):
-        structure = _read_file(Path(source))
-    elif _is_atoms(source):
-        structure = _from_atoms(source)
+        crystal = _read_file(fspath(source))
     else:
-        structure = source
-    return _from_structure(structure)
+        crystal = _from_structure(_from_atoms(source) if _is_atoms(source) else source)
+    _check_cell(crystal)
+    return crystal
 
 
-def _read_file(path: Path) -> Any:
+def try_to_read(source: Any) -> Crystal | StructureError:
+    """Read one crystal, or return why it cannot be read."""
+    try:
+        return read_crystal(source)
+    except StructureError as error:
+        return error
+
+
+def _read_file(path: str) -> Crystal:
+    text = _cif_text(path) if path.lower().endswith((".cif", ".cif.gz")) else None
+    crystal = None if text is None else parse_cif(text)
+    if crystal is not None:
+        return crystal
+    crystal = _read_with_pymatgen(path)
+    if text is not None and text.count(_SITES_TAG) > 1:
+        crystal = replace(crystal, notes=(*crystal.notes, _SEVERAL))
+    return crystal
+
+
+def _cif_text(path: str) -> str:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - pathlib takes longer than the reading
+            content = file.read()
+        if path.lower().endswith(".gz"):
+            content = gzip.decompress(content)
+    except FileNotFoundError as error:
+        raise StructureError("no such file") from error
+    except IsADirectoryError as error:
+        raise StructureError(_IS_FOLDER) from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise StructureError(f"cannot be read ({_first_line(error)})") from error
+    return content.decode("utf-8", errors="replace")
+
+
+def _read_with_pymatgen(path: str) -> Crystal:
     from pymatgen.core import Structure  # noqa: PLC0415 - quick import of skcgcnn
 
-    if path.is_dir():
-        raise StructureError("is a folder, not a file; pass its files, path by path")
-    if not path.exists():
+    if Path(path).is_dir():
+        raise StructureError(_IS_FOLDER)
+    if not Path(path).exists():
         raise StructureError("no such file")
     try:
-        with warnings.catch_warnings():
-            # A warning a file drowns the one that matters; what pymatgen repairs, it repairs
-            # as documented, and what it cannot repair it raises.
-            warnings.simplefilter("ignore")
-            return Structure.from_file(path)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            structure = Structure.from_file(path)
     except Exception as error:  # pymatgen's parsers raise whatever the text provokes
         raise StructureError(f"pymatgen cannot read it ({_first_line(error)})") from error
+    notes = dict.fromkeys(_first_line(warning.message) for warning in caught)
+    return replace(_from_structure(structure), notes=tuple(notes))
 
 
 def _from_atoms(atoms: Any) -> Any:
@@ -162,20 +181,25 @@ def _from_atoms(atoms: Any) -> Any:
 
 
 def _from_structure(structure: Any) -> Crystal:
-    if len(structure) == 0:
+    return Crystal(
+        np.array(structure.lattice.matrix, dtype=np.float64),
+        np.array(structure.cart_coords, dtype=np.float64),
+        [_species(site, index) for index, site in enumerate(structure)],
+    )
+
+
+def _check_cell(crystal: Crystal) -> None:
+    n_sites = len(crystal.species)
+    if n_sites == 0:
         raise StructureError("has no sites")
-    lattice = np.array(structure.lattice.matrix, dtype=np.float64)
-    coords = np.array(structure.cart_coords, dtype=np.float64)
-    if not (np.isfinite(lattice).all() and np.isfinite(coords).all()):
+    if not (np.isfinite(crystal.lattice).all() and np.isfinite(crystal.coords).all()):
         raise StructureError("a lattice parameter or coordinate is not a finite number")
-    volume = abs(float(np.linalg.det(lattice)))
-    if volume < MIN_VOLUME_PER_SITE * len(structure):
+    volume = cell_volume(crystal.lattice)
+    if volume < MIN_VOLUME_PER_SITE * n_sites:
         raise StructureError(
-            f"its cell of {volume:.3g} Å³ is too small for {len(structure)} sites; "
+            f"its cell of {volume:.3g} Å³ is too small for {n_sites} sites; "
             "check the lattice parameters"
         )
-    species = [_species(site, index) for index, site in enumerate(structure)]
-    return Crystal(lattice, coords, species)
 
 
 def _species(site: Any, index: int) -> Species:
@@ -207,6 +231,6 @@ def _is_instance(obj: Any, package: str, class_name: str) -> bool:
     )
 
 
-def _first_line(error: BaseException) -> str:
+def _first_line(error: object) -> str:
     lines: Sequence[str] = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

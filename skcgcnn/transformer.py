@@ -1,24 +1,28 @@
 """The transformer from crystals to crystal graphs."""
 
 import warnings
+from collections.abc import Sequence
 from numbers import Integral, Real
+from os import PathLike, fspath
 from typing import Any, ClassVar, Self
 
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_memory
 from tqdm.auto import tqdm
 
-from skcgcnn.elements import ElementFeatures, load_element_features
-from skcgcnn.exceptions import StructureError, describe_failures
-from skcgcnn.graphs import CrystalGraphs, concatenate, pack
-from skcgcnn.structures import Crystal, describe_source, list_sources, read_crystal, source_id
+from skcgcnn.elements import load_element_features
+from skcgcnn.exceptions import StructureError, describe_failures, describe_notes
+from skcgcnn.featurize import Chunk, GraphOptions, featurize
+from skcgcnn.graphs import CrystalGraphs, concatenate
+from skcgcnn.structures import list_sources
 
 __all__ = ["CrystalGraphTransformer"]
 
 # Large enough that sending a chunk to a worker costs little next to the work, small enough that
 # the progress bar moves and the workers finish together.
-CHUNK = 200
+CHUNK = 500
 
 
 class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
@@ -40,6 +44,15 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         Features of the elements. None is the built-in table of 92; a path names a JSON file in
         the layout of CGCNN's ``atom_init.json``; a mapping gives a vector for every atomic
         number or symbol.
+    neighbor_ties : {"invariant", "official"}, default="invariant"
+        What decides where rank `max_num_nbr` cuts a shell of neighbours at the same distance
+        (to 1e-4 Å). "invariant" fills the places by species, then by the neighbours' own
+        surroundings, so one crystal has one graph however its file puts it. "official" takes
+        the neighbours that pymatgen finds first, as the original CGCNN code does: what weights
+        trained with that code expect, at the price that the order of the sites matters.
+    memory : None, str, path or joblib.Memory, default=None
+        A folder in which to keep graphs for the next time, chunk by chunk. They are looked up
+        by the content of the files and the parameters, not by path.
     n_jobs : int, default=None
         Number of parallel workers, as in scikit-learn: None is 1 unless a
         ``joblib.parallel_config`` says otherwise, -1 is all cores.
@@ -57,10 +70,11 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    The graph of a crystal does not depend on the setting of the axes, on the origin or on the
-    order of the sites, with one exception, which the original CGCNN code shares: where a shell
-    of equally distant but unlike neighbours straddles rank `max_num_nbr`, pymatgen's order
-    decides which of them are in.
+    The graph of a crystal does not depend on the setting of the axes, on the origin, on the
+    choice of the cell or on the order of the sites. With ``neighbor_ties="official"`` there is
+    one exception, which the original CGCNN code shares: where a shell of equally distant but
+    unlike neighbours straddles rank `max_num_nbr`, pymatgen's order decides which of them are
+    in.
 
     Examples
     --------
@@ -80,6 +94,8 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         "radius": [Interval(Real, 0, None, closed="neither")],
         "max_num_nbr": [Interval(Integral, 1, None, closed="left")],
         "atom_features": "no_validation",  # load_element_features tells what is wrong with it
+        "neighbor_ties": [StrOptions({"invariant", "official"})],
+        "memory": [None, str, PathLike, HasMethods("cache")],
         "n_jobs": [None, Integral],
         "on_error": [StrOptions({"raise", "nan"})],
         "verbose": ["verbose"],
@@ -91,6 +107,8 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         radius: float = 8.0,
         max_num_nbr: int = 12,
         atom_features: Any = None,
+        neighbor_ties: str = "invariant",
+        memory: Any = None,
         n_jobs: int | None = None,
         on_error: str = "raise",
         verbose: int = 0,
@@ -98,6 +116,8 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         self.radius = radius
         self.max_num_nbr = max_num_nbr
         self.atom_features = atom_features
+        self.neighbor_ties = neighbor_ties
+        self.memory = memory
         self.n_jobs = n_jobs
         self.on_error = on_error
         self.verbose = verbose
@@ -143,30 +163,38 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         if isinstance(X, CrystalGraphs):
             return self._check_graphs(X)
         sources = list_sources(X)
-        features = load_element_features(self.atom_features)
-        starts = range(0, max(len(sources), 1), self._chunk_size(len(sources)))
-        chunks = (
-            delayed(_featurize)(
-                sources[start : start + starts.step],
-                start,
-                features,
-                n_neighbors=self.max_num_nbr,
-                radius=self.radius,
-            )
-            for start in starts
-        )
-        parts, failures = [], []
-        with tqdm(total=len(sources), unit="crystal", disable=not self.verbose) as progress:
-            # Ordered generator: the bar moves as chunks come in, and order stays.
-            for graphs, failed in Parallel(n_jobs=self.n_jobs, return_as="generator")(chunks):
-                parts.append(graphs)
-                failures.extend(failed)
-                progress.update(len(graphs))
+        chunks = self._featurize(sources)
+        failures = [failure for chunk in chunks for failure in chunk.failures]
+        notes = [note for chunk in chunks for note in chunk.notes]
         if failures and self.on_error == "raise":
             raise StructureError.from_failures(failures, len(sources))
         if failures:
             warnings.warn(describe_failures(failures, len(sources)), stacklevel=2)
-        return concatenate(parts)
+        if notes:
+            warnings.warn(describe_notes(notes, len(sources)), stacklevel=2)
+        return concatenate([chunk.graphs for chunk in chunks])
+
+    def _featurize(self, sources: Sequence[Any]) -> list[Chunk]:
+        options = GraphOptions(
+            features=load_element_features(self.atom_features),
+            n_neighbors=self.max_num_nbr,
+            radius=self.radius,
+            neighbor_ties=self.neighbor_ties,
+        )
+        folder = fspath(self.memory) if isinstance(self.memory, PathLike) else self.memory
+        memory = None if folder is None else check_memory(folder)
+        starts = range(0, max(len(sources), 1), self._chunk_size(len(sources)))
+        tasks = (
+            delayed(featurize)(sources[start : start + starts.step], start, options, memory)
+            for start in starts
+        )
+        chunks = []
+        with tqdm(total=len(sources), unit="crystal", disable=not self.verbose) as progress:
+            # Ordered generator: the bar moves as chunks come in, and order stays.
+            for chunk in Parallel(n_jobs=self.n_jobs, return_as="generator")(tasks):
+                chunks.append(chunk)
+                progress.update(len(chunk.graphs))
+        return chunks
 
     def set_output(self, *, transform: str | None = None) -> Self:  # noqa: ARG002
         """Do nothing: graphs are no table, whatever a pipeline's tables should be.
@@ -201,30 +229,3 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         tags.input_tags.two_d_array = False
         tags.requires_fit = False
         return tags
-
-
-def _featurize(
-    sources: list[Any],
-    first: int,
-    features: ElementFeatures,
-    *,
-    n_neighbors: int,
-    radius: float,
-) -> tuple[CrystalGraphs, list[tuple[str, str]]]:
-    """Read a chunk of crystals, beginning at position `first`, and pack its graphs."""
-    ids = [source_id(source, first + i) for i, source in enumerate(sources)]
-    graphs, failures = pack(
-        [_read(source) for source in sources],
-        ids,
-        features,
-        n_neighbors=n_neighbors,
-        radius=radius,
-    )
-    return graphs, [(describe_source(sources[i], first + i), why) for i, why in failures]
-
-
-def _read(source: Any) -> Crystal | StructureError:
-    try:
-        return read_crystal(source)
-    except StructureError as error:
-        return error

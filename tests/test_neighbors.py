@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from pymatgen.core import Lattice
 
 from skcgcnn.exceptions import StructureError
-from skcgcnn.neighbors import nearest_neighbors
+from skcgcnn.neighbors import TIE, nearest_neighbors
+from skcgcnn.pairs import find_pairs
+
+
+def nearest(lattice, coords, n_neighbors=12, radius=8.0):
+    """Return the neighbours of a crystal of one element; the two orders must agree on them."""
+    official = nearest_neighbors(find_pairs(lattice, coords, n_neighbors, radius), n_neighbors)
+    pairs = find_pairs(lattice, coords, n_neighbors, radius, margin=TIE)
+    invariant = nearest_neighbors(pairs, n_neighbors, np.ones(len(coords)))
+    np.testing.assert_allclose(invariant[1], official[1], atol=1.1 * TIE)
+    return official
 
 
 def brute_force(lattice, coords, n_neighbors, images=4):
@@ -37,7 +47,7 @@ def test_nearest_of_all_whatever_the_radius(lengths, angles, n_sites, n_neighbor
     expected = brute_force(lattice, coords, n_neighbors)
     if expected.min() < 0.2:
         return
-    indices, distances = nearest_neighbors(lattice, coords, n_neighbors, radius)
+    indices, distances = nearest(lattice, coords, n_neighbors, radius)
     np.testing.assert_allclose(distances, expected, atol=1e-5)
     assert (np.diff(distances, axis=1) >= 0).all()
     assert indices.min() >= 0
@@ -48,7 +58,7 @@ def test_indices_belong_to_their_distances():
     rng = np.random.default_rng(0)
     lattice = np.diag([5.0, 6.0, 7.0])
     coords = rng.uniform(0, 5, (6, 3))
-    indices, distances = nearest_neighbors(lattice, coords, 12)
+    indices, distances = nearest(lattice, coords, 12)
     shifts = np.array(list(itertools.product((-2, -1, 0, 1, 2), repeat=3))) @ lattice
     for site in range(6):
         for index, distance in zip(indices[site], distances[site], strict=True):
@@ -57,21 +67,21 @@ def test_indices_belong_to_their_distances():
 
 
 def test_lone_atom_in_a_large_box():
-    indices, distances = nearest_neighbors(60.0 * np.eye(3), np.zeros((1, 3)), 12)
+    indices, distances = nearest(60.0 * np.eye(3), np.zeros((1, 3)), 12)
     assert (indices == 0).all()
     np.testing.assert_allclose(distances[0], [60] * 6 + [60 * 2**0.5] * 6, rtol=1e-6)
 
 
 def test_flat_and_skewed_cells():
     flat = np.diag([2.5, 2.5, 200.0])
-    _, distances = nearest_neighbors(flat, np.zeros((1, 3)), 12)
+    _, distances = nearest(flat, np.zeros((1, 3)), 12)
     assert distances.max() < 5.1
     # The same lattice, described by very skewed vectors.
     cubic = 3.0 * np.eye(3)
     skewed = np.array([[1, 0, 0], [7, 1, 0], [-5, 9, 1]]) @ cubic
     np.testing.assert_allclose(
-        nearest_neighbors(skewed, np.zeros((1, 3)), 12)[1],
-        nearest_neighbors(cubic, np.zeros((1, 3)), 12)[1],
+        nearest(skewed, np.zeros((1, 3)), 12)[1],
+        nearest(cubic, np.zeros((1, 3)), 12)[1],
         atol=1e-5,
     )
 
@@ -80,10 +90,10 @@ def test_only_short_sites_are_searched_again():
     # A dense pair far from a lone atom: both get exactly their nearest.
     lattice = np.diag([40.0, 40.0, 40.0])
     coords = np.array([[0.0, 0, 0], [1.0, 0, 0], [20.0, 20, 20]])
-    _, distances = nearest_neighbors(lattice, coords, 4)
+    _, distances = nearest(lattice, coords, 4)
     np.testing.assert_allclose(distances, brute_force(lattice, coords, 4, 2), rtol=1e-6)
 
 
 def test_sites_on_top_of_each_other():
     with pytest.raises(StructureError, match=r"sites 0 and 1 are 0\.010 Å apart"):
-        nearest_neighbors(4 * np.eye(3), np.array([[0.0, 0, 0], [0.01, 0, 0]]))
+        nearest(4 * np.eye(3), np.array([[0.0, 0, 0], [0.01, 0, 0]]))

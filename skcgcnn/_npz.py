@@ -1,0 +1,80 @@
+"""NumPy's own archive of arrays, read through a memory map."""
+
+import os
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from skcgcnn._files import atomic_write
+
+__all__ = ["map_arrays", "write_arrays"]
+
+# Of a member's header in the archive: its size, and where it tells the sizes of the two fields
+# that follow it, the name and the extra one.
+_HEADER_SIZE = 30
+_FIELD_SIZES = slice(26, 30)
+
+_READ_HEADER = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+
+def write_arrays(path: str | os.PathLike[str], arrays: dict[str, npt.NDArray]) -> None:
+    """Write arrays to an uncompressed ``.npz`` file, under a temporary name until complete.
+
+    Parameters
+    ----------
+    path : path
+        Where to write.
+    arrays : dict of str to ndarray
+        What to write; no arrays of objects.
+    """
+    with atomic_write(path, "wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def map_arrays(path: str | os.PathLike[str]) -> dict[str, npt.NDArray]:
+    """Map the arrays of an uncompressed ``.npz`` file, read-only, into memory.
+
+    ``numpy.load`` maps single arrays only; in an archive that is not compressed they lie just so.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    dict of str to ndarray
+        They come from the disk as they are used.
+
+    Raises
+    ------
+    OSError, ValueError, zipfile.BadZipFile
+        If it is not such a file.
+    """
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    with Path(path).open("rb") as file:
+        return {member.filename.removesuffix(".npy"): _map(file, member) for member in members}
+
+
+def _map(file: IO[bytes], member: zipfile.ZipInfo) -> npt.NDArray:
+    if member.compress_type != zipfile.ZIP_STORED:
+        raise ValueError("a compressed archive cannot be mapped")
+    file.seek(member.header_offset)
+    sizes = np.frombuffer(file.read(_HEADER_SIZE)[_FIELD_SIZES], dtype="<u2")
+    file.seek(int(sizes.sum()), os.SEEK_CUR)
+    version: Any = np.lib.format.read_magic(file)
+    if version not in _READ_HEADER:
+        raise ValueError(f"an array of format {version}")
+    shape, fortran, dtype = _READ_HEADER[version](file)
+    if 0 in shape:
+        return np.empty(shape, dtype)  # nothing cannot be mapped
+    return np.memmap(
+        Path(file.name), dtype, "r", offset=file.tell(), shape=shape, order="F" if fortran else "C"
+    )

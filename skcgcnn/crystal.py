@@ -1,0 +1,56 @@
+"""One crystal as plain arrays: what every reader gives and the neighbour search takes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Crystal", "Species", "cell_volume"]
+
+# The elements of one site: (atomic number, occupancy), by ascending atomic number.
+Species = tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Crystal:
+    """A periodic crystal as plain arrays.
+
+    Attributes
+    ----------
+    lattice : ndarray of shape (3, 3)
+        Lattice vectors as rows, in Å.
+    coords : ndarray of shape (n_sites, 3)
+        Cartesian coordinates in Å, in pymatgen's order of sites.
+    species : list of Species
+        Who sits on each site.
+    notes : tuple of str, default=()
+        What the reader has to say about a file that it read nevertheless.
+    """
+
+    lattice: npt.NDArray[np.float64]
+    coords: npt.NDArray[np.float64]
+    species: list[Species]
+    notes: tuple[str, ...] = ()
+
+
+def cell_volume(lattice: npt.NDArray[np.float64]) -> float:
+    """Return the volume of a cell in Å³.
+
+    Parameters
+    ----------
+    lattice : ndarray of shape (3, 3)
+        Lattice vectors as rows, in Å.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> cell_volume(2.0 * np.eye(3))
+    8.0
+    """
+    (ax, ay, az), (bx, by, bz), (cx, cy, cz) = lattice.tolist()
+    return float(
+        abs(ax * (by * cz - bz * cy) + ay * (bz * cx - bx * cz) + az * (bx * cy - by * cx))
+    )
