@@ -10,22 +10,19 @@ from typing import Any
 import gemmi
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
 from skcgcnn.crystal import Crystal, Species
 from skcgcnn.exceptions import StructureError
+from skcgcnn.symmetry import Operations, UnsureError, distinct, expand, parse_triplets
 
-__all__ = ["parse_cif"]
+__all__ = ["parse_cif", "syntax_error"]
 
 FloatArray = npt.NDArray[np.float64]
 # Who sits on a site: (element symbol, occupancy), in the order of the file.
 _Content = tuple[tuple[str, float], ...]
-_Operations = tuple[FloatArray, FloatArray]
 
-# pymatgen's tolerances, in fractional coordinates: what is so near to a third is a third, and
-# sites so near to each other are one.
+# pymatgen's tolerance: a fractional coordinate so near to a third is a third.
 _THIRD_TOLERANCE = 1e-4
-_SITE_TOLERANCE = 1e-4
 
 # pymatgen refuses cells thinner than 0.01 Å; near that it shall decide.
 _SURELY_THICK = 0.02
@@ -54,18 +51,14 @@ _SYMMETRY = (
 )
 _MAGNETIC = ("_space_group_magn", "_atom_site_moment", "_space_group_symop_magn")
 
-# Up to so many images, comparing all pairs is quicker than growing a tree.
-_FEW = 60
+# How far the ratios between sites and formula may differ, as in pymatgen.
+_FORMULA_TOLERANCE = 0.01
 
 _WITH_UNCERTAINTY = re.compile(r"([^()]+)\(\d+\)")
-_TRIPLET = re.compile(r"[xyzXYZ0-9+\-/, ]+")
+_FORMULA_PART = re.compile(r"([A-Z][a-z]?)(\d*\.?\d*)")
 # Symbols which pymatgen takes for water, hydroxyl or nitrate, hydrogens implied.
 _SPECIAL_SYMBOL = re.compile("Hw|Ow|Wat|wat|NO3|O-H")
 _NO_SYMBOL = re.compile("OH|[^A-Za-z]|$")
-
-
-class _UnsureError(Exception):
-    """The text has something in it that pymatgen had better decide."""
 
 
 def parse_cif(text: str) -> Crystal | None:
@@ -122,9 +115,37 @@ def parse_cif(text: str) -> Crystal | None:
         if len(blocks) != 1 or "powder_pattern" in blocks[0].name:
             return None
         return _read_block(blocks[0])
-    # gemmi's errors are the latter two; a number that is none is the former.
-    except (_UnsureError, ValueError, RuntimeError):
+    except StructureError:
+        raise
+    # gemmi's errors are the latter two; a number that is none is a ValueError as well.
+    except (UnsureError, ValueError, RuntimeError):
         return None
+
+
+def syntax_error(text: str) -> str | None:
+    r"""Return what is wrong with the syntax of a CIF, and in which line; None if nothing is.
+
+    Parameters
+    ----------
+    text : str
+        Content of a CIF.
+
+    Returns
+    -------
+    str or None
+
+    Examples
+    --------
+    >>> syntax_error("data_x\nloop_\n_a\n_b\n1 2 3\n")
+    'line 2: Wrong number of values in loop _*'
+    """
+    try:
+        gemmi.cif.read_string(text)
+    except (ValueError, RuntimeError) as error:
+        # As gemmi has it: "string:2:0(12): what", or "string:3 in data_x: what".
+        line, _, what = str(error).removeprefix("string:").partition(": ")
+        return f"line {line.split(':')[0].split(' ')[0]}: {what}"
+    return None
 
 
 def _read_block(block: gemmi.cif.Block) -> Crystal:
@@ -135,18 +156,20 @@ def _read_block(block: gemmi.cif.Block) -> Crystal:
         for symbol, occupancy in zip(symbols, occupancies, strict=True)
     ]
     _check_oxidation_states(block, symbols, contents)
-    images, records = _expand(coords, _operations(block))
-    kept, merged = _distinct(images, records)
+    images, records = expand(coords, _operations(block))
+    kept, merged = distinct(images, records)
     for record, target in merged:
         contents[target] = _add(contents[target], contents[record])
     site_contents = [contents[record] for record in records[kept].tolist()]
     order = _pymatgen_order(site_contents)
     fractional = images[kept[order]]
+    species = [_species(site_contents[i]) for i in order]
     return Crystal(
         lattice,
         # One product a site, as pymatgen does it: the last bit decides ties in the official order.
         np.array([np.dot(site, lattice) for site in fractional]).reshape(-1, 3),
-        [_species(site_contents[i]) for i in order],
+        species,
+        _check_formula(block, species),
     )
 
 
@@ -154,7 +177,7 @@ def _value(block: gemmi.cif.Block, tag: str) -> str:
     # gemmi does not tell upper from lower case in tags; pymatgen does.
     found: Any = block.find_pair(tag)
     if found is None or found[0] != tag:
-        raise _UnsureError
+        raise UnsureError
     return str(found[1])
 
 
@@ -172,18 +195,18 @@ def _lattice(parameters: Sequence[float]) -> FloatArray:
     """Return the lattice vectors, c along z and a in the xz plane, as pymatgen lays them."""
     a, b, c = parameters[:3]
     if not (all(map(math.isfinite, parameters)) and min(parameters) > 0):
-        raise _UnsureError
+        raise UnsureError
     radians = np.radians(parameters[3:])
     cos_alpha, cos_beta, cos_gamma = np.cos(radians).tolist()
     sin_alpha, sin_beta, _ = np.sin(radians).tolist()
     if min(sin_alpha, sin_beta) <= 0:
-        raise _UnsureError
+        raise UnsureError
     cos_gamma_star = (cos_alpha * cos_beta - cos_gamma) / (sin_alpha * sin_beta)
     gamma_star = np.arccos(max(-1.0, min(1.0, cos_gamma_star)))
     sin_gamma_star = np.sin(gamma_star)
     volume = a * sin_beta * b * sin_alpha * sin_gamma_star * c
     if volume < _SURELY_THICK * max(a * b, b * c, c * a):
-        raise _UnsureError
+        raise UnsureError
     return np.array(
         [
             [a * sin_beta, 0.0, a * cos_beta],
@@ -197,11 +220,11 @@ def _read_sites(block: gemmi.cif.Block) -> tuple[list[str], FloatArray, list[flo
     """Return symbols, fractional coordinates and occupancies of the atoms listed."""
     loop = block.find_loop("_atom_site_label").get_loop()
     if loop is None:
-        raise _UnsureError
+        raise UnsureError
     tags, values = loop.tags, loop.values
     columns = {tag: values[tags.index(tag) :: len(tags)] for tag in _SITE_TAGS if tag in tags}
     if not columns.keys() >= _REQUIRED:
-        raise _UnsureError
+        raise UnsureError
     symbols = columns.get("_atom_site_type_symbol", columns["_atom_site_label"])
     symbols = [_text(symbol) for symbol in symbols]
     coords = np.array([[_coordinate(value) for value in columns[tag]] for tag in _COORDS]).T
@@ -220,14 +243,46 @@ def _coordinate(value: str) -> float:
         if abs(number / third - 1) <= _THIRD_TOLERANCE:
             return third
     if not math.isfinite(number):
-        raise _UnsureError
+        raise UnsureError
     return number
+
+
+def _check_formula(block: gemmi.cif.Block, species: list[Species]) -> tuple[str, ...]:
+    """Return a note if the sites are not what the formula says: some may be missing."""
+    value = block.find_value("_chemical_formula_sum")
+    expected = _formula(gemmi.cif.as_string(value)) if value else None
+    if not expected:
+        return ()
+    found: dict[int, float] = {}
+    for site in species:
+        for z, occupancy in site:
+            found[z] = found.get(z, 0.0) + occupancy
+    ratios = [found.get(z, 0.0) / amount for z, amount in expected.items()]
+    # The formula may be of several units, or of a part of one.
+    if found.keys() == expected.keys() and max(ratios) - min(ratios) < _FORMULA_TOLERANCE:
+        return ()
+    return (
+        f"its sites do not have its formula ({gemmi.cif.as_string(value)}); some may be missing",
+    )
+
+
+@lru_cache(maxsize=4096)
+def _formula(formula: str) -> dict[int, float] | None:
+    """Return amounts by atomic number; None for what is no plain list of elements."""
+    amounts: dict[int, float] = {}
+    for part in formula.split():
+        match = _FORMULA_PART.fullmatch(part)
+        if match is None or not gemmi.Element(match[1]).atomic_number:
+            return None
+        z = gemmi.Element(match[1]).atomic_number
+        amounts[z] = amounts.get(z, 0.0) + float(match[2] or 1)
+    return amounts if all(amount > 0 for amount in amounts.values()) else None
 
 
 def _text(value: str) -> str:
     text = gemmi.cif.as_string(value).strip() if value[0] in "'\";" else value
     if "#" in text or " + " in text:
-        raise _UnsureError
+        raise UnsureError
     return text
 
 
@@ -244,7 +299,7 @@ def _element(symbol: str) -> str:
     from pymatgen.core import Element  # noqa: PLC0415 - quick import of skcgcnn
 
     if _SPECIAL_SYMBOL.match(symbol):
-        raise _UnsureError
+        raise UnsureError
     if _NO_SYMBOL.match(symbol):
         raise StructureError(
             f"an atom site has the symbol {symbol!r}, which names no single element; "
@@ -253,7 +308,7 @@ def _element(symbol: str) -> str:
     for candidate in (symbol[:2].title(), symbol[0].upper()):
         if Element.is_valid_symbol(candidate):
             return candidate
-    raise _UnsureError
+    raise UnsureError
 
 
 def _check_oxidation_states(
@@ -263,98 +318,15 @@ def _check_oxidation_states(
     if block.find_loop("_atom_type_oxidation_number").get_loop() is not None and len(
         set(symbols)
     ) != len({content[0][0] for content in contents}):
-        raise _UnsureError
+        raise UnsureError
 
 
-def _operations(block: gemmi.cif.Block) -> _Operations | None:
+def _operations(block: gemmi.cif.Block) -> Operations | None:
     for tag in _SYMMETRY:
         column = block.find_values(tag)
         if len(column) and column.tag == tag:
-            return _parse_triplets(tuple(column))
-    raise _UnsureError
-
-
-@lru_cache(maxsize=256)
-def _parse_triplets(triplets: tuple[str, ...]) -> _Operations | None:
-    """Return rotations (n, 3, 3) and translations (n, 3); None for the identity alone."""
-    operations = []
-    for value in triplets:
-        triplet = _text(value)
-        # gemmi rounds decimals to 24ths.
-        if not _TRIPLET.fullmatch(triplet):
-            raise _UnsureError
-        operations.append(gemmi.Op(triplet))
-    rotations = np.array([op.rot for op in operations], dtype=np.float64) / gemmi.Op.DEN
-    translations = np.array([op.tran for op in operations], dtype=np.float64) / gemmi.Op.DEN
-    if not np.isin(rotations, (-1, 0, 1)).all():
-        raise _UnsureError
-    if len(operations) == 1 and operations[0] == gemmi.Op():
-        return None
-    return rotations, translations
-
-
-def _expand(
-    coords: FloatArray, operations: _Operations | None
-) -> tuple[FloatArray, npt.NDArray[np.int64]]:
-    """Apply every operation to every atom listed; return the images and whose they are."""
-    records = np.arange(len(coords))
-    if operations is not None:
-        rotations, translations = operations
-        coords = (np.einsum("oij,sj->soi", rotations, coords) + translations).reshape(-1, 3)
-        records = np.repeat(records, len(rotations))
-    return coords - np.floor(coords), records
-
-
-def _distinct(
-    images: FloatArray, records: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int64], list[tuple[int, int]]]:
-    """Find images that coincide.
-
-    Returns
-    -------
-    kept : ndarray of int
-        The first image at each place.
-    merged : list of (int, int)
-        Records that lie on the place of an earlier one, and which.
-    """
-    everywhere = np.arange(len(images))
-    pairs = _close_pairs(images)
-    if not len(pairs):
-        return everywhere, []
-    difference = np.abs(images[pairs[:, 0]] - images[pairs[:, 1]])
-    difference = np.minimum(difference, 1 - difference)
-    if difference.max() > _SITE_TOLERANCE / 2:
-        raise _UnsureError
-    first = everywhere.copy()
-    np.minimum.at(first, pairs[:, 1], pairs[:, 0])
-    counts = np.bincount(first)
-    if (counts * (counts - 1)).sum() != 2 * len(pairs):
-        raise _UnsureError  # a chain: its ends do not coincide
-    places = first.reshape(records[-1] + 1, -1)
-    owners = records[places]
-    merged = []
-    for record in np.flatnonzero(owners[:, 0] != np.arange(len(owners))).tolist():
-        target = int(owners[record, 0])
-        if set(places[record].tolist()) != set(places[target].tolist()):
-            raise _UnsureError  # only some images of one atom lie upon those of the other
-        merged.append((record, target))
-    if (owners != owners[:, :1]).any():
-        raise _UnsureError
-    return np.flatnonzero(first == everywhere), merged
-
-
-def _close_pairs(images: FloatArray) -> npt.NDArray[np.int64]:
-    """Return pairs (i, j), i < j, of images within twice the tolerance of each other."""
-    reach = 2 * _SITE_TOLERANCE
-    if len(images) <= _FEW:
-        difference = images[:, np.newaxis] - images
-        difference -= np.rint(difference)
-        close = (np.abs(difference) <= reach).all(axis=2)
-        if np.count_nonzero(close) == len(images):
-            return np.empty((0, 2), dtype=np.int64)
-        return np.argwhere(np.triu(close, 1))
-    tree = cKDTree(np.where(images >= 1.0, 0.0, images), boxsize=1.0)
-    return np.asarray(tree.query_pairs(reach, p=np.inf, output_type="ndarray"))
+            return parse_triplets(tuple(column))
+    raise UnsureError
 
 
 def _add(content: _Content, more: _Content) -> _Content:
@@ -370,7 +342,7 @@ def _pymatgen_order(contents: list[_Content]) -> list[int]:
     if len(keys) > 1 and (
         len(set(keys.values())) != len(keys) or any(math.isnan(x) for x, _ in keys.values())
     ):
-        raise _UnsureError
+        raise UnsureError
     return sorted(range(len(contents)), key=lambda site: keys[contents[site]])
 
 
@@ -380,7 +352,7 @@ def _sort_key(content: _Content) -> tuple[float, str]:
 
     total = sum(occupancy for _, occupancy in content)
     if total > 1:
-        raise _UnsureError
+        raise UnsureError
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a noble gas has no electronegativity
         mean = sum(Element(symbol).X * occupancy for symbol, occupancy in content) / total

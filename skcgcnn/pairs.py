@@ -20,6 +20,8 @@ _PERIODIC = np.ones(3, dtype=np.int64)
 _TOLERANCE = 1e-8
 # How many pairs one search may find, about: it bounds the memory that a large cell takes.
 _PAIRS_AT_ONCE = 2_000_000
+# A search sorts the cell into boxes as wide as its radius; a large, empty cell has too many.
+_BOXES = 1_000_000
 # A search looks at every image of the cell that may reach into the sphere. More than this, and
 # than many times what the sphere holds, means a needle or a leaf, and better vectors exist.
 _MANY_IMAGES = 2_000
@@ -120,6 +122,7 @@ def find_pairs(
     """
     lattice = np.ascontiguousarray(lattice, dtype=np.float64)
     coords = np.ascontiguousarray(coords, dtype=np.float64)
+    radius = max(radius, _coarsest_grid(lattice))
     reach = np.full(len(coords), radius)
     found = _search(lattice, coords, np.arange(len(coords)), radius)
     while True:
@@ -138,6 +141,12 @@ def find_pairs(
             np.concatenate([old[keep], new]) for old, new in zip(found, again, strict=True)
         )
         found = center, point, distance
+
+
+def _coarsest_grid(lattice: FloatArray) -> float:
+    """Return the least radius, in Å, whose grid of boxes over the cell is not too large."""
+    extent = np.abs(lattice).sum(axis=0).tolist()
+    return math.cbrt(math.prod(extent) / _BOXES)
 
 
 def _search(

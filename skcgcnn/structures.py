@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from skcgcnn.cif import parse_cif
+from skcgcnn.cif import parse_cif, syntax_error
 from skcgcnn.crystal import Crystal, Species, cell_volume
 from skcgcnn.exceptions import StructureError
 
@@ -25,8 +25,11 @@ ACCEPTED = (
 # Far denser than any matter that a CIF describes (diamond: 5.7 Å³ a site): a cell of less is a
 # mistake, and its neighbour search would not end in reasonable time.
 MIN_VOLUME_PER_SITE = 0.1
+# In Å; the longest periods known, of polytypes and of virus crystals, are some thousands.
+MAX_LENGTH = 10_000
 
 _SITES_TAG = "_atom_site_fract_x"
+_NO_CRYSTAL = "No structure parsed"
 _SEVERAL = "holds several crystals; the first is taken"
 _IS_FOLDER = "is a folder, not a file; pass its files, path by path"
 
@@ -78,7 +81,10 @@ def list_sources(X: Any) -> list[Any]:
 
 def source_id(source: Any, position: int) -> str:
     """Return the name of a crystal: its file's stem, else its position in X."""
-    return Path(source).stem if isinstance(source, (str, PathLike)) else str(position)
+    if not isinstance(source, (str, PathLike)):
+        return str(position)
+    path = Path(source)
+    return Path(path.stem).stem if path.suffix == ".gz" else path.stem
 
 
 def describe_source(source: Any, position: int) -> str:
@@ -133,7 +139,13 @@ def _read_file(path: str) -> Crystal:
     crystal = None if text is None else parse_cif(text)
     if crystal is not None:
         return crystal
-    crystal = _read_with_pymatgen(path)
+    try:
+        crystal = _read_with_pymatgen(path)
+    except StructureError as error:
+        broken = None if text is None else syntax_error(text)
+        if broken is None:
+            raise
+        raise StructureError(f"is no well-formed CIF: {broken}") from error
     if text is not None and text.count(_SITES_TAG) > 1:
         crystal = replace(crystal, notes=(*crystal.notes, _SEVERAL))
     return crystal
@@ -166,7 +178,10 @@ def _read_with_pymatgen(path: str) -> Crystal:
             warnings.simplefilter("always")
             structure = Structure.from_file(path)
     except Exception as error:  # pymatgen's parsers raise whatever the text provokes
-        raise StructureError(f"pymatgen cannot read it ({_first_line(error)})") from error
+        # Why a block holds no crystal, pymatgen says in a warning.
+        reasons = [str(w.message).splitlines()[-1] for w in caught if _NO_CRYSTAL in str(w.message)]
+        cause = "; ".join(dict.fromkeys([_first_line(error), *reasons]))
+        raise StructureError(f"pymatgen cannot read it ({cause})") from error
     notes = dict.fromkeys(_first_line(warning.message) for warning in caught)
     return replace(_from_structure(structure), notes=tuple(notes))
 
@@ -194,6 +209,12 @@ def _check_cell(crystal: Crystal) -> None:
         raise StructureError("has no sites")
     if not (np.isfinite(crystal.lattice).all() and np.isfinite(crystal.coords).all()):
         raise StructureError("a lattice parameter or coordinate is not a finite number")
+    longest = float(np.abs(crystal.lattice).max())
+    if longest > MAX_LENGTH:
+        raise StructureError(
+            f"its cell of {longest:.3g} Å is larger than any crystal's; "
+            "check the lattice parameters"
+        )
     volume = cell_volume(crystal.lattice)
     if volume < MIN_VOLUME_PER_SITE * n_sites:
         raise StructureError(

@@ -9,7 +9,8 @@ from comparison import ARRAYS, assert_equal, assert_same_crystal
 from sklearn.model_selection import train_test_split
 from sklearn.utils import shuffle
 
-from skcgcnn import CrystalGraph, CrystalGraphs, CrystalGraphTransformer
+from skcgcnn import CGCNNRegressor, CrystalGraph, CrystalGraphs, CrystalGraphTransformer
+from skcgcnn.exceptions import DataError, StructureError
 from skcgcnn.graphs import concatenate
 
 
@@ -93,6 +94,62 @@ def test_concatenate(graphs, cifs):
     assert_equal(concatenate([transform(cifs[:7]), transform(cifs[7:])]), graphs)
     with pytest.raises(ValueError, match="one number of neighbors"):
         concatenate([graphs, CrystalGraphTransformer(max_num_nbr=8).transform(cifs[:1])])
+
+
+@pytest.mark.parametrize("mmap", [False, True])
+@pytest.mark.parametrize("rows", [slice(None), slice(0, 0)], ids=["all", "none"])
+def test_save_and_load(graphs, tmp_path, mmap, rows):
+    path = tmp_path / "graphs.npz"
+    graphs[rows].save(path)
+    loaded = CrystalGraphs.load(path, mmap=mmap)
+    assert_equal(loaded, graphs[rows])
+    assert isinstance(loaded.distances, np.memmap) == (mmap and len(loaded) > 0)
+    assert [file.name for file in tmp_path.iterdir()] == ["graphs.npz"]
+    if mmap and len(loaded):
+        with pytest.raises(ValueError, match="read-only"):
+            loaded.distances[0] = 1
+        assert_equal(loaded[3:5], graphs[3:5])
+
+
+def test_a_mapped_file_serves_an_estimator(graphs, energies, tmp_path, tiny):
+    graphs.save(tmp_path / "graphs.npz")
+    mapped = CrystalGraphs.load(tmp_path / "graphs.npz", mmap=True)
+    est = CGCNNRegressor(**tiny).fit(mapped, energies)
+    np.testing.assert_array_equal(
+        est.predict(mapped), CGCNNRegressor(**tiny).fit(graphs, energies).predict(graphs)
+    )
+
+
+@pytest.mark.parametrize("mmap", [False, True])
+def test_files_that_hold_no_graphs(graphs, tmp_path, mmap):
+    (tmp_path / "text.npz").write_text("no archive")
+    np.savez(tmp_path / "other.npz", a=np.zeros(3))
+    np.savez(tmp_path / "objects.npz", format=np.array([{}], dtype=object))
+    np.savez(tmp_path / "newer.npz", **graphs.to_dict(), format=np.array(99))
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    graphs.save(tmp_path / "cut.npz")
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "cut.npz").read_bytes()[:-500])
+    names = ["text.npz", "other.npz", "objects.npz", "newer.npz", "array.npy", "cut.npz", "none"]
+    for name in names:
+        with pytest.raises(DataError, match=name.replace(".", r"\.")):
+            CrystalGraphs.load(tmp_path / name, mmap=mmap)
+
+
+def test_to_dict_and_back(graphs):
+    assert tuple(graphs.to_dict()) == ARRAYS
+    assert_equal(CrystalGraphs(**graphs.to_dict()), graphs)
+
+
+def test_from_structures(graphs, cifs, nacl, tmp_path):
+    assert_equal(CrystalGraphs.from_structures(cifs), graphs)
+    assert CrystalGraphs.from_structures([nacl], n_neighbors=6).neighbors.shape == (8, 6)
+    with pytest.raises(StructureError, match=r"1 of 2 crystals.*\n.*none\.cif: no such file"):
+        CrystalGraphs.from_structures([nacl, tmp_path / "none.cif"])
+
+
+def test_bytes_a_site(graphs):
+    per_site = ("site_kinds", "neighbors", "distances")
+    assert sum(getattr(graphs, name)[:1].nbytes for name in per_site) <= 150
 
 
 def test_arrays_must_fit(graphs):

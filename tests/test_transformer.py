@@ -1,7 +1,10 @@
 """The transformer from crystals to graphs."""
 
+import gzip
+import shutil
 import warnings
 
+import joblib
 import numpy as np
 import pytest
 from ase import Atoms
@@ -9,7 +12,7 @@ from comparison import assert_equal, assert_same_crystal
 from pymatgen.core import Lattice, Structure
 from sklearn.base import clone
 
-from skcgcnn import CrystalGraphTransformer
+from skcgcnn import CGCNNRegressor, CrystalGraphTransformer, featurize
 from skcgcnn.exceptions import DataError, StructureError
 
 
@@ -56,7 +59,7 @@ def test_all_failures_are_reported_at_once(cifs, bad):
         CrystalGraphTransformer(n_jobs=2).transform([cifs[0], *bad, cifs[1]])
     message = str(error.value)
     assert "3 of 5 crystals" in message
-    assert "junk.cif: pymatgen cannot read it" in message
+    assert "junk.cif: is no well-formed CIF: line 1: expected block header" in message
     assert "missing.cif: no such file" in message
     assert "X[3]: sites 0 and 1 are 0.004 Å apart" in message
     assert "on_error='nan'" in message
@@ -103,6 +106,129 @@ def test_partial_occupancy():
     np.testing.assert_allclose(
         mixed.kind_features[mixed.site_kinds[0]], (0.8 * nickel + 0.15 * cobalt) / 0.95, atol=1e-6
     )
+
+
+def test_memory_is_keyed_on_content(cifs, graphs, tmp_path, monkeypatch):
+    transform = CrystalGraphTransformer(memory=tmp_path / "cache").transform
+    assert_equal(transform(cifs), graphs)
+    copies = [shutil.copy(path, tmp_path / f"copy_{i}.cif") for i, path in enumerate(cifs)]
+    renamed = CrystalGraphTransformer().transform(copies)
+
+    def must_not_run(*_):
+        raise RuntimeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(featurize, "_make_graphs", must_not_run)
+        assert_equal(transform(cifs), graphs)
+        assert_equal(transform(copies), renamed)  # the same content, other names
+        for params in ({"radius": 7.0}, {"max_num_nbr": 8}, {"neighbor_ties": "official"}):
+            with pytest.raises(RuntimeError):
+                CrystalGraphTransformer(memory=str(tmp_path / "cache"), **params).transform(cifs)
+        shutil.copy(cifs[1], copies[0])  # the same path, another content
+        with pytest.raises(RuntimeError):
+            transform(copies)
+    found = transform(copies)
+    np.testing.assert_array_equal(found[0].distances, found[1].distances)
+
+
+def test_memory_remembers_structures_and_failures(nacl, tmp_path, bad):
+    transformer = CrystalGraphTransformer(memory=joblib.Memory(tmp_path, verbose=0), on_error="nan")
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="3 of 4"):
+            assert transformer.transform([nacl, *bad]).n_sites.tolist() == [8, 0, 0, 0]
+    bad[1].write_text(nacl.to(fmt="cif"))
+    with pytest.warns(UserWarning, match="2 of 4"):
+        assert transformer.transform([nacl, *bad]).n_sites.tolist() == [8, 0, 8, 0]
+
+
+def test_remarks_make_one_line(nacl, tmp_path):
+    text = nacl.to(fmt="cif")
+    paths = [tmp_path / f"{i}.cif" for i in range(3)]
+    for path in paths[:2]:
+        path.write_text(text + text.replace("data_NaCl", "data_again"))
+    paths[2].write_text(text)
+    with pytest.warns(UserWarning, match="2 of 3 crystals were read with remarks") as caught:
+        graphs = CrystalGraphTransformer().transform(paths)
+    assert len(caught) == 1
+    message = str(caught[0].message)
+    assert "\n" not in message
+    assert "0.cif: holds several crystals; the first is taken" in message
+    assert graphs.n_sites.tolist() == [8, 8, 8]
+
+
+def test_gzipped_files(nacl, tmp_path):
+    text = nacl.to(fmt="cif")
+    (tmp_path / "nacl.cif").write_text(text)
+    with gzip.open(tmp_path / "nacl.cif.gz", "wt") as file:
+        file.write(text)
+    (tmp_path / "broken.cif.gz").write_bytes(b"no archive")
+    plain, zipped = CrystalGraphTransformer().transform(
+        [tmp_path / "nacl.cif", tmp_path / "nacl.cif.gz"]
+    )
+    assert_same_crystal(plain, zipped)
+    with pytest.raises(StructureError, match=r"broken\.cif\.gz: cannot be read"):
+        CrystalGraphTransformer().transform([tmp_path / "broken.cif.gz"])
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        ("", "no structures"),
+        ("data_x\nloop_\n_a\n_b\n1 2 3\n", "line 2: Wrong number of values"),
+        ("data_x\n_cell_length_a 4\n", "no structures"),
+        (b"\x00\xff binary junk \x01" * 50, "line 1"),
+    ],
+)
+def test_causes_name_file_and_line(tmp_path, content, cause):
+    file = tmp_path / "bad.cif"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(StructureError, match=f"bad\\.cif: .*{cause}"):
+        CrystalGraphTransformer().transform([file])
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        (("5.64000000", "56400000"), "larger than any crystal"),
+        (("5.64000000", "0.1"), "too small for 8 sites"),
+        (("5.64000000", "0"), "cannot read it"),
+        (("  1\n", "  1.5\n"), "Occupancy 1.5 exceeded"),
+        (("  Na  Na0", "  Xx  Xx0"), "Xx.*no element"),
+        (("  Na  Na0", "  ?  ?"), "names no single element"),
+    ],
+)
+def test_cells_and_sites_that_cannot_be(nacl, tmp_path, change, cause):
+    file = tmp_path / "bad.cif"
+    file.write_text(nacl.to(fmt="cif").replace(*change))
+    with pytest.raises(StructureError, match=cause):
+        CrystalGraphTransformer().transform([file])
+
+
+def test_five_thousand_sites():
+    lattice = Lattice.cubic(4.12 * 14)
+    cell = Structure(Lattice.cubic(4.12), ["Cs", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    large = cell.make_supercell(14, in_place=False)
+    assert abs(large.lattice.a - lattice.a) < 1e-9
+    for ties in ("invariant", "official"):
+        graphs = CrystalGraphTransformer(neighbor_ties=ties).transform([large])
+        assert graphs.n_sites.tolist() == [5488]
+        np.testing.assert_allclose(graphs.distances[:, :8], 4.12 * 3**0.5 / 2, rtol=1e-6)
+
+
+def test_pristine_disordered_cathode(cifs, tmp_path, tiny):
+    nca = Structure.from_spacegroup(
+        "R-3m",
+        Lattice.hexagonal(2.86, 14.18),
+        ["Li", {"Ni": 0.8, "Co": 0.15, "Al": 0.05}, "O"],
+        [[0, 0, 0.5], [0, 0, 0], [0, 0, 0.2585]],
+    )
+    path = tmp_path / "nca.cif"
+    nca.to(filename=str(path))
+    est = CGCNNRegressor(**tiny).fit([path, *cifs[:3]], [-1.0, 0.0, 1.0, 2.0])
+    from_file, from_structure = est.predict([path, nca])
+    assert len(nca) == 12
+    assert np.isfinite(from_file)
+    assert abs(from_file - from_structure) < 1e-5
 
 
 def test_parameters_are_checked(cifs):

@@ -1,0 +1,106 @@
+"""Symmetry operations of a CIF: applying them, and finding the images that coincide."""
+
+import re
+from functools import lru_cache
+
+import gemmi
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+__all__ = ["Operations", "UnsureError", "distinct", "expand", "parse_triplets"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+# Rotations (n, 3, 3) and translations (n, 3).
+Operations = tuple[FloatArray, FloatArray]
+
+# pymatgen's tolerance in fractional coordinates: images so near to each other are one site.
+_SITE_TOLERANCE = 1e-4
+# Up to so many images, comparing all pairs is quicker than growing a tree.
+_FEW = 60
+
+_TRIPLET = re.compile(r"[xyzXYZ0-9+\-/, ]+")
+
+
+class UnsureError(Exception):
+    """A CIF has something in it that pymatgen had better decide."""
+
+
+@lru_cache(maxsize=256)
+def parse_triplets(triplets: tuple[str, ...]) -> Operations | None:
+    """Return rotations (n, 3, 3) and translations (n, 3); None for the identity alone."""
+    operations = []
+    for value in triplets:
+        triplet = gemmi.cif.as_string(value)
+        # gemmi rounds decimals to 24ths.
+        if not _TRIPLET.fullmatch(triplet):
+            raise UnsureError
+        operations.append(gemmi.Op(triplet))
+    rotations = np.array([op.rot for op in operations], dtype=np.float64) / gemmi.Op.DEN
+    translations = np.array([op.tran for op in operations], dtype=np.float64) / gemmi.Op.DEN
+    if not np.isin(rotations, (-1, 0, 1)).all():
+        raise UnsureError
+    if len(operations) == 1 and operations[0] == gemmi.Op():
+        return None
+    return rotations, translations
+
+
+def expand(coords: FloatArray, operations: Operations | None) -> tuple[FloatArray, IntArray]:
+    """Apply every operation to every atom listed; return the images and whose they are."""
+    records = np.arange(len(coords))
+    if operations is not None:
+        rotations, translations = operations
+        coords = (np.einsum("oij,sj->soi", rotations, coords) + translations).reshape(-1, 3)
+        records = np.repeat(records, len(rotations))
+    return coords - np.floor(coords), records
+
+
+def distinct(images: FloatArray, records: IntArray) -> tuple[IntArray, list[tuple[int, int]]]:
+    """Find images that coincide.
+
+    Returns
+    -------
+    kept : ndarray of int
+        The first image at each place.
+    merged : list of (int, int)
+        Records that lie on the place of an earlier one, and which.
+    """
+    everywhere = np.arange(len(images))
+    pairs = _close_pairs(images)
+    if not len(pairs):
+        return everywhere, []
+    difference = np.abs(images[pairs[:, 0]] - images[pairs[:, 1]])
+    difference = np.minimum(difference, 1 - difference)
+    if difference.max() > _SITE_TOLERANCE / 2:
+        raise UnsureError
+    first = everywhere.copy()
+    np.minimum.at(first, pairs[:, 1], pairs[:, 0])
+    counts = np.bincount(first)
+    if (counts * (counts - 1)).sum() != 2 * len(pairs):
+        raise UnsureError  # a chain: its ends do not coincide
+    places = first.reshape(records[-1] + 1, -1)
+    owners = records[places]
+    merged = []
+    for record in np.flatnonzero(owners[:, 0] != np.arange(len(owners))).tolist():
+        target = int(owners[record, 0])
+        if set(places[record].tolist()) != set(places[target].tolist()):
+            raise UnsureError  # only some images of one atom lie upon those of the other
+        merged.append((record, target))
+    if (owners != owners[:, :1]).any():
+        raise UnsureError
+    return np.flatnonzero(first == everywhere), merged
+
+
+def _close_pairs(images: FloatArray) -> IntArray:
+    """Return pairs (i, j), i < j, of images within twice the tolerance of each other."""
+    reach = 2 * _SITE_TOLERANCE
+    if len(images) <= _FEW:
+        difference = images[:, np.newaxis] - images
+        difference -= np.rint(difference)
+        close = (np.abs(difference) <= reach).all(axis=2)
+        if np.count_nonzero(close) == len(images):
+            return np.empty((0, 2), dtype=np.int64)
+        return np.argwhere(np.triu(close, 1))
+    tree = cKDTree(np.where(images >= 1.0, 0.0, images), boxsize=1.0)
+    return np.asarray(tree.query_pairs(reach, p=np.inf, output_type="ndarray"))
