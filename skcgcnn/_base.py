@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -15,21 +14,16 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from skorch.callbacks import EarlyStopping
 from skorch.history import History
 
+from skcgcnn._finetune import n_frozen_layers, read_source, take_over
+from skcgcnn._fitting import OPTIMIZERS, FloatArray, find_device, target_scaling
 from skcgcnn._net import GraphDataset, GraphNet
+from skcgcnn._persistence import Persistent
 from skcgcnn.graphs import CrystalGraphs
-from skcgcnn.nn import AveragedNet, CrystalGraphConvNet, Task, TaskLoss
+from skcgcnn.nn import AveragedNet, Task, TaskLoss
 from skcgcnn.transformer import CrystalGraphTransformer
 
-FloatArray = npt.NDArray[np.float64]
 
-OPTIMIZERS = {
-    "adamw": (torch.optim.AdamW, {}),
-    "adam": (torch.optim.Adam, {}),
-    "sgd": (torch.optim.SGD, {"momentum": 0.9}),
-}
-
-
-class BaseCGCNN(BaseEstimator):
+class BaseCGCNN(Persistent):
     """Base of the CGCNN estimators: holds the parameters and owns a private skorch net.
 
     A subclass says how targets become numbers (`_encode`), what the network's outputs are
@@ -57,6 +51,9 @@ class BaseCGCNN(BaseEstimator):
         "device": [str, torch.device],
         "precision": [StrOptions({"float32", "bfloat16", "float64"})],
         "net_params": [dict, None],
+        "init_from": "no_validation",  # read_source tells what is wrong with it
+        "freeze": [StrOptions({"none", "convs"}), Interval(Integral, 0, None, closed="left")],
+        "conv_lr_factor": [Interval(Real, 0, None, closed="neither")],
         "warm_start": ["boolean"],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
@@ -88,6 +85,9 @@ class BaseCGCNN(BaseEstimator):
         device: Any = "auto",
         precision: str = "float32",
         net_params: dict[str, Any] | None = None,
+        init_from: Any = None,
+        freeze: str | int = "none",
+        conv_lr_factor: float = 1.0,
         warm_start: bool = False,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
@@ -115,6 +115,9 @@ class BaseCGCNN(BaseEstimator):
         self.device = device
         self.precision = precision
         self.net_params = net_params
+        self.init_from = init_from
+        self.freeze = freeze
+        self.conv_lr_factor = conv_lr_factor
         self.warm_start = warm_start
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
@@ -123,12 +126,6 @@ class BaseCGCNN(BaseEstimator):
         self.n_jobs = n_jobs
         self.on_error = on_error
         self.verbose = verbose
-
-    @property
-    def module_(self) -> CrystalGraphConvNet:
-        """The torch module behind the predictions."""
-        module: CrystalGraphConvNet = self.net_.module_.average
-        return module
 
     @property
     def history_(self) -> History:
@@ -280,15 +277,39 @@ class BaseCGCNN(BaseEstimator):
         reset: bool,
     ) -> None:
         """Learn the scaling of the targets and make a new net, unless training goes on."""
-        if not reset:
+        n_frozen = n_frozen_layers(self.freeze, self.n_conv)
+        if reset:
+            self._start_anew(graphs, targets, weights, seed)
+        else:
             # What can change without a new network does.
             self.net_.set_params(lr=self.lr, batch_size=self.batch_size, verbose=self.verbose)
-            return
+            self._set_conv_lr()
+        self.net_.module_.freeze(n_frozen)
+
+    def _start_anew(
+        self, graphs: CrystalGraphs, targets: FloatArray, weights: FloatArray, seed: int
+    ) -> None:
         self.graph_layout_ = (graphs.neighbors.shape[1], graphs.kind_features.shape[1])
-        self.target_mean_, self.target_scale_ = _target_scaling(targets, weights, self._tasks())
+        self.target_mean_, self.target_scale_ = target_scaling(targets, weights, self._tasks())
+        if self.init_from is None and self.freeze not in ("none", 0):
+            raise ValueError(
+                f"freeze={self.freeze!r} without init_from would keep random weights; pass the "
+                "model to begin from as init_from"
+            )
+        source = None if self.init_from is None else read_source(self.init_from)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            self.net_ = self._make_net(seed).initialize()
+            net = self._make_net(seed).initialize()
+        if source is not None:
+            take_over(net.module_.trained, self._tasks(), source)
+            net.module_.average.load_state_dict(net.module_.trained.state_dict())
+        self.net_ = net
+
+    def _set_conv_lr(self) -> None:
+        """Keep the ratio of the learning rates where `_make_net` made them different."""
+        groups = self.net_.optimizer_.param_groups
+        for group in groups[:-1] if self.conv_lr_factor != 1 else []:
+            group["lr"] = self.lr * self.conv_lr_factor
 
     def _dataset(
         self, graphs: CrystalGraphs, targets: FloatArray, weights: FloatArray
@@ -301,8 +322,10 @@ class BaseCGCNN(BaseEstimator):
         with torch.random.fork_rng():
             self.net_.run(train, valid, epochs)
         self.n_iter_ = len(self.net_.history)
+        self.n_samples_fit_ = len(train)
 
-    def _make_net(self, seed: int) -> GraphNet:
+    def _make_net(self, seed: int, *, fall_back: bool = False) -> GraphNet:
+        """Return a net that is not initialized; `fall_back` to the CPU where there is no GPU."""
         optimizer, optimizer_params = OPTIMIZERS.get(
             self.optimizer if isinstance(self.optimizer, str) else "", (self.optimizer, {})
         )
@@ -332,11 +355,16 @@ class BaseCGCNN(BaseEstimator):
             "batch_size": self.batch_size,
             "callbacks": callbacks,
             "train_split": None,
-            "device": _device(self.device),
+            "device": find_device(self.device, fall_back=fall_back),
             "verbose": self.verbose,
             "seed": seed,
             "precision": self.precision,
         }
+        if self.conv_lr_factor != 1:
+            rate = {"lr": self.lr * self.conv_lr_factor}
+            params["optimizer__param_groups"] = [
+                (f"trained.{part}.*", rate) for part in ("embedding", "convs")
+            ]
         params.update({f"optimizer__{name}": value for name, value in optimizer_params.items()})
         return GraphNet(**{**params, **(self.net_params or {})})
 
@@ -376,33 +404,3 @@ class BaseCGCNN(BaseEstimator):
         tags.input_tags.two_d_array = False
         tags.target_tags.required = True
         return tags
-
-
-def _target_scaling(
-    targets: FloatArray, weights: FloatArray, tasks: list[Task]
-) -> tuple[FloatArray, FloatArray]:
-    """Return mean and scale of every column; 0 and 1 where it holds classes."""
-    mean, scale = np.zeros(len(tasks)), np.ones(len(tasks))
-    for column, task in enumerate(tasks):
-        if task.kind != "regression":
-            continue
-        known = ~np.isnan(targets[:, column])
-        values, shares = targets[known, column], weights[known]
-        mean[column] = np.average(values, weights=shares)
-        std = np.sqrt(np.average((values - mean[column]) ** 2, weights=shares))
-        # A constant target has a standard deviation of 0, or of rounding noise.
-        if std > 10 * np.finfo(np.float64).eps * abs(mean[column]):
-            scale[column] = std
-    return mean, scale
-
-
-def _device(device: Any) -> Any:
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        kind = torch.device(device).type
-    except RuntimeError as error:
-        raise ValueError(f"device={device!r} is no device of torch's") from error
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device={device!r}, but torch sees no GPU; use 'auto' or 'cpu'")
-    return device
