@@ -21,7 +21,7 @@ from skcgcnn._plain import to_plain
 from skcgcnn.elements import load_element_features
 from skcgcnn.exceptions import DataError
 from skcgcnn.modelfile import BUILD_ERRORS, METADATA_KEY, ModelFile, check_version, read_model_file
-from skcgcnn.pretrained import find_model
+from skcgcnn.pretrained import PRETRAINED, find_model
 
 __all__ = ["Persistent", "plain_state", "restore_net"]
 
@@ -213,8 +213,8 @@ def plain_state(est: Any) -> dict[str, Any]:
     """
     params, left_out = {}, []
     for name, value in est.get_params(deep=False).items():
-        if name == "device":
-            continue  # who loads decides
+        if name == "device" or (name == "init_from" and not _is_official(value)):
+            continue  # who loads decides on the first; the second may tell a folder's name
         try:
             params[name] = to_plain(_embedded(value) if name == "atom_features" else value)
         except TypeError:
@@ -236,6 +236,10 @@ def plain_state(est: Any) -> dict[str, Any]:
         "fitted": fitted,
         "seed": est.net_.seed,
     }
+
+
+def _is_official(init_from: Any) -> bool:
+    return isinstance(init_from, str) and init_from in PRETRAINED
 
 
 def _is_fitted_name(name: str) -> bool:

@@ -16,7 +16,14 @@ from skcgcnn._persistence import plain_state, restore_net
 from skcgcnn._plain import to_plain
 from skcgcnn.classifier import CGCNNClassifier
 from skcgcnn.exceptions import DataError
-from skcgcnn.modelfile import BUILD_ERRORS, CHECKPOINT, OFFICIAL, ModelFile, read_model_file
+from skcgcnn.modelfile import (
+    BUILD_ERRORS,
+    CHECKPOINT,
+    OFFICIAL,
+    PICKLES,
+    ModelFile,
+    read_model_file,
+)
 from skcgcnn.multitask import CGCNNMultiTask
 from skcgcnn.pretrained import find_model
 from skcgcnn.regressor import CGCNNRegressor
@@ -34,7 +41,6 @@ __all__ = [
 ESTIMATORS: dict[str, type[BaseCGCNN]] = {
     cls.__name__: cls for cls in (CGCNNRegressor, CGCNNClassifier, CGCNNMultiTask)
 }
-PICKLES = {".joblib", ".pkl", ".pickle"}
 # What the original code reads crystals with, whatever stands in a weight file.
 _OFFICIAL_GRAPH = {"radius": 8.0, "max_num_nbr": 12}
 _OFFICIAL_CLASSES = 2

@@ -23,6 +23,8 @@ __all__ = ["ModelFile", "check_version", "read_model_file", "tasks_of"]
 
 OFFICIAL, CHECKPOINT, SAVED = "CGCNN weights", "skcgcnn checkpoint", "skcgcnn model"
 METADATA_KEY = "skcgcnn"
+# Files that run code when they are loaded; never opened here.
+PICKLES = {".joblib", ".pkl", ".pickle"}
 
 # What a file may hold besides tensors and plain containers: NumPy's scalars, in the official
 # classification weights. NumPy 1 knew their constructor by another name.
@@ -97,6 +99,11 @@ def read_model_file(path: str | PathLike[str]) -> ModelFile:
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file")
+    if path.suffix in PICKLES:
+        raise DataError(
+            f"{path}: a pickle can run code when it is loaded, so it is not opened here; load it "
+            "with joblib if you trust it, and pass or save the estimator"
+        )
     content, weights = _read_safetensors(path) if _is_safetensors(path) else (_load(path), None)
     try:
         if weights is not None:
