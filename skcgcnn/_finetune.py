@@ -1,14 +1,16 @@
 """Begin from the weights of another model, and keep some of them as they are."""
 
+from os import PathLike
 from typing import Any, NamedTuple
 
 import torch
 from sklearn.exceptions import NotFittedError
 from torch import Tensor
 
+from skcgcnn._persistence import Persistent
 from skcgcnn.modelfile import read_model_file, tasks_of
 from skcgcnn.nn import GAUSSIAN_STEP, CrystalGraphConvNet, Task
-from skcgcnn.pretrained import find_model
+from skcgcnn.pretrained import PRETRAINED, find_model
 
 __all__ = ["SourceModel", "architecture", "n_frozen_layers", "read_source", "take_over"]
 
@@ -52,18 +54,25 @@ def read_source(init_from: Any) -> SourceModel:
     ------
     NotFittedError
         If it is an estimator that is not fitted.
+    TypeError
+        If it is none of these.
     DataError
         If there is no such file, or it is no model.
     """
-    if hasattr(init_from, "get_params"):
+    if isinstance(init_from, Persistent):
         kind = type(init_from).__name__
         if not hasattr(init_from, "net_"):
             raise NotFittedError(f"init_from is a {kind} that is not fitted; fit it first")
         return SourceModel(
             f"init_from={kind}",
             init_from.module_.state_dict(),
-            init_from._tasks(),  # noqa: SLF001 - of the same library
+            tasks_of(dict(vars(init_from))),
             init_from.get_params(deep=False),
+        )
+    if not isinstance(init_from, (str, PathLike)):
+        raise TypeError(
+            f"init_from is a {type(init_from).__name__}; expected a fitted estimator of skcgcnn, a "
+            f"path, or one of {', '.join(PRETRAINED)}"
         )
     path, _ = find_model(init_from)
     file = read_model_file(path)
@@ -90,6 +99,8 @@ def architecture(init_from: Any) -> dict[str, Any]:
     ------
     NotFittedError
         If it is an estimator that is not fitted.
+    TypeError
+        If it is none of these.
     DataError
         If there is no such file, or it is no model.
 
@@ -198,12 +209,9 @@ def _check_fit(net: CrystalGraphConvNet, source: SourceModel) -> None:
         )
 
 
-def _head_shape(weights: dict[str, Tensor]) -> list[tuple[int, ...]]:
-    return [
-        tuple(tensor.shape)
-        for name, tensor in weights.items()
-        if name.startswith(("conv_to_fc.", "fcs."))
-    ]
+def _head_shape(weights: dict[str, Tensor]) -> dict[str, torch.Size]:
+    hidden = ("conv_to_fc.", "fcs.")
+    return {name: tensor.shape for name, tensor in weights.items() if name.startswith(hidden)}
 
 
 def _take_outputs(net: CrystalGraphConvNet, tasks: list[Task], source: SourceModel) -> None:

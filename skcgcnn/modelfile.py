@@ -28,8 +28,10 @@ PICKLES = {".joblib", ".pkl", ".pickle"}
 
 # What a file may hold besides tensors and plain containers: NumPy's scalars, in the official
 # classification weights. NumPy 1 knew their constructor by another name.
+_scalar = np.float64(0).__reduce__()[0]
 _SAFE_GLOBALS: list[Any] = [
-    (np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),
+    _scalar,
+    (_scalar, "numpy.core.multiarray.scalar"),
     np.dtype,
     np.dtypes.Float64DType,
 ]
@@ -167,7 +169,7 @@ def _load(path: Path) -> dict[str, Any]:
         with torch.serialization.safe_globals(_SAFE_GLOBALS):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        found = re.search(r"GLOBAL (\S+)", str(error))
+        found = re.search(r"GLOBAL ([\w.]+) ", str(error))
         why = f"it holds {found[1]}" if found else "it is damaged, of another kind, or holds"
         more = ", which is" if found else ""
         raise DataError(
