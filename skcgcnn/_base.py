@@ -1,5 +1,6 @@
 """What the three estimators share: parameters, fitting, the way from X to outputs."""
 
+from collections.abc import Iterator
 from copy import deepcopy
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -15,10 +16,12 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from skorch.callbacks import EarlyStopping
 from skorch.history import History
 
-from skcgcnn._net import GraphDataset, GraphNet
+from skcgcnn._labels import target_scaling
+from skcgcnn._net import GraphDataset, GraphNet, choose_device
+from skcgcnn.featurize import read_ahead
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.nn import AveragedNet, CrystalGraphConvNet, Task, TaskLoss
-from skcgcnn.transformer import CrystalGraphTransformer
+from skcgcnn.transformer import CHUNK, CrystalGraphTransformer
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -52,10 +55,12 @@ class BaseCGCNN(BaseEstimator):
         "ema_decay": [Interval(Real, 0, 1, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "max_batch_sites": [Interval(Integral, 1, None, closed="left"), None],
         "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
         "callbacks": [list, None],
         "device": [str, torch.device],
         "precision": [StrOptions({"float32", "bfloat16", "float64"})],
+        "compile": ["boolean"],
         "net_params": [dict, None],
         "warm_start": ["boolean"],
         "early_stopping": ["boolean"],
@@ -82,11 +87,13 @@ class BaseCGCNN(BaseEstimator):
         lr: float = 0.001,
         max_epochs: int = 30,
         batch_size: int = 64,
+        max_batch_sites: int | None = None,
         optimizer: Any = "adamw",
         ema_decay: float = 0.99,
         callbacks: list[Any] | None = None,
         device: Any = "auto",
         precision: str = "float32",
+        compile: bool = False,  # noqa: A002 - torch's word for it
         net_params: dict[str, Any] | None = None,
         warm_start: bool = False,
         early_stopping: bool = False,
@@ -109,11 +116,13 @@ class BaseCGCNN(BaseEstimator):
         self.lr = lr
         self.max_epochs = max_epochs
         self.batch_size = batch_size
+        self.max_batch_sites = max_batch_sites
         self.optimizer = optimizer
         self.ema_decay = ema_decay
         self.callbacks = callbacks
         self.device = device
         self.precision = precision
+        self.compile = compile
         self.net_params = net_params
         self.warm_start = warm_start
         self.early_stopping = early_stopping
@@ -192,8 +201,15 @@ class BaseCGCNN(BaseEstimator):
 
         `reset` tells a fit that begins anew from everything else.
         """
-        if isinstance(X, CrystalGraphs):
-            return X
+        return X if isinstance(X, CrystalGraphs) else self._transformer().transform(X)
+
+    def _graph_chunks(self, X: Any) -> Iterator[CrystalGraphs]:
+        """Yield the graphs of X; a long list of crystals is read while the network runs."""
+        if isinstance(X, CrystalGraphs) or len(X) <= CHUNK:
+            return iter([self._to_graphs(X)])
+        return read_ahead(self._transformer().stream(X))
+
+    def _transformer(self) -> CrystalGraphTransformer:
         return CrystalGraphTransformer(
             radius=self.radius,
             max_num_nbr=self.max_num_nbr,
@@ -202,7 +218,7 @@ class BaseCGCNN(BaseEstimator):
             n_jobs=self.n_jobs,
             on_error=self.on_error,
             verbose=self.verbose,
-        ).transform(X)
+        )
 
     def _check_fit_input(
         self, X: Any, y: Any, sample_weight: Any, *, reset: bool, classes: Any = None
@@ -282,10 +298,17 @@ class BaseCGCNN(BaseEstimator):
         """Learn the scaling of the targets and make a new net, unless training goes on."""
         if not reset:
             # What can change without a new network does.
-            self.net_.set_params(lr=self.lr, batch_size=self.batch_size, verbose=self.verbose)
+            self.net_.set_params(
+                lr=self.lr,
+                batch_size=self.batch_size,
+                max_batch_sites=self.max_batch_sites,
+                verbose=self.verbose,
+            )
             return
         self.graph_layout_ = (graphs.neighbors.shape[1], graphs.kind_features.shape[1])
-        self.target_mean_, self.target_scale_ = _target_scaling(targets, weights, self._tasks())
+        self.target_mean_, self.target_scale_ = target_scaling(
+            targets, weights, [task.kind for task in self._tasks()]
+        )
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.net_ = self._make_net(seed).initialize()
@@ -332,10 +355,12 @@ class BaseCGCNN(BaseEstimator):
             "batch_size": self.batch_size,
             "callbacks": callbacks,
             "train_split": None,
-            "device": _device(self.device),
+            "device": choose_device(self.device),
             "verbose": self.verbose,
             "seed": seed,
             "precision": self.precision,
+            "max_batch_sites": self.max_batch_sites,
+            "compile": self.compile,
         }
         params.update({f"optimizer__{name}": value for name, value in optimizer_params.items()})
         return GraphNet(**{**params, **(self.net_params or {})})
@@ -349,17 +374,21 @@ class BaseCGCNN(BaseEstimator):
             NaN for crystals that could not be read.
         """
         check_is_fitted(self, "net_")
-        graphs = self._to_graphs(X)
-        self._check_same_layout(graphs)
         tasks = self._tasks()
-        outputs = np.full((len(graphs), sum(task.n_outputs for task in tasks)), np.nan)
+        outputs = np.concatenate([self._run_network(graphs) for graphs in self._graph_chunks(X)])
+        repeats = [task.n_outputs for task in tasks]
+        scale, mean = (np.repeat(a, repeats) for a in (self.target_scale_, self.target_mean_))
+        return np.asarray(outputs * scale + mean)
+
+    def _run_network(self, graphs: CrystalGraphs) -> FloatArray:
+        self._check_same_layout(graphs)
+        outputs = np.full((len(graphs), sum(task.n_outputs for task in self._tasks())), np.nan)
         readable = graphs.n_sites > 0
         if readable.any():
             usable = graphs if readable.all() else graphs[readable]
-            outputs[readable] = self.net_.forward(GraphDataset(usable)).numpy()
-        repeats = [task.n_outputs for task in tasks]
-        scale, mean = (np.repeat(a, repeats) for a in (self.target_scale_, self.target_mean_))
-        return outputs * scale + mean
+            with torch.inference_mode():
+                outputs[readable] = self.net_.forward(GraphDataset(usable)).numpy()
+        return outputs
 
     def _tasks(self) -> list[Task]:
         """Return the kinds of the target columns."""
@@ -376,33 +405,3 @@ class BaseCGCNN(BaseEstimator):
         tags.input_tags.two_d_array = False
         tags.target_tags.required = True
         return tags
-
-
-def _target_scaling(
-    targets: FloatArray, weights: FloatArray, tasks: list[Task]
-) -> tuple[FloatArray, FloatArray]:
-    """Return mean and scale of every column; 0 and 1 where it holds classes."""
-    mean, scale = np.zeros(len(tasks)), np.ones(len(tasks))
-    for column, task in enumerate(tasks):
-        if task.kind != "regression":
-            continue
-        known = ~np.isnan(targets[:, column])
-        values, shares = targets[known, column], weights[known]
-        mean[column] = np.average(values, weights=shares)
-        std = np.sqrt(np.average((values - mean[column]) ** 2, weights=shares))
-        # A constant target has a standard deviation of 0, or of rounding noise.
-        if std > 10 * np.finfo(np.float64).eps * abs(mean[column]):
-            scale[column] = std
-    return mean, scale
-
-
-def _device(device: Any) -> Any:
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        kind = torch.device(device).type
-    except RuntimeError as error:
-        raise ValueError(f"device={device!r} is no device of torch's") from error
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device={device!r}, but torch sees no GPU; use 'auto' or 'cpu'")
-    return device

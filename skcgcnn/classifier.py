@@ -53,6 +53,9 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
         Number of passes over the training crystals.
     batch_size : int, default=64
         Most crystals a batch in training.
+    max_batch_sites : int, optional
+        Most sites a batch, where crystals differ much in size: a batch with more is divided. A
+        crystal with more makes a batch of its own.
     optimizer : {"adamw", "adam", "sgd"} or torch optimizer class, default="adamw"
         "sgd" has a momentum of 0.9. More options go through `net_params`, for example
         ``{"optimizer__weight_decay": 1e-4}``.
@@ -67,6 +70,8 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
         Type in which the network computes. "bfloat16" (autocast: the parameters stay float32) is
         faster where the processor has it; "float64" makes predictions equal to 1e-12 whatever
         else is in the call. Predictions are float64 numbers in any case.
+    compile : bool, default=False
+        Whether torch compiles the network, for GPUs; on a CPU it gained nothing.
     net_params : dict, default=None
         Passed on to `skorch.NeuralNet`; overrules what the estimator sets.
     warm_start : bool, default=False
@@ -143,11 +148,13 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
         lr: float = 0.001,
         max_epochs: int = 30,
         batch_size: int = 64,
+        max_batch_sites: int | None = None,
         optimizer: Any = "adamw",
         ema_decay: float = 0.99,
         callbacks: list[Any] | None = None,
         device: Any = "auto",
         precision: str = "float32",
+        compile: bool = False,  # noqa: A002 - torch's word for it
         net_params: dict[str, Any] | None = None,
         warm_start: bool = False,
         early_stopping: bool = False,
@@ -171,11 +178,13 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
             lr=lr,
             max_epochs=max_epochs,
             batch_size=batch_size,
+            max_batch_sites=max_batch_sites,
             optimizer=optimizer,
             ema_decay=ema_decay,
             callbacks=callbacks,
             device=device,
             precision=precision,
+            compile=compile,
             net_params=net_params,
             warm_start=warm_start,
             early_stopping=early_stopping,

@@ -50,6 +50,14 @@ class _BatchNorm(nn.BatchNorm1d):
     normalised by the running statistics, as in evaluation.
     """
 
+    running_mean: Tensor
+    running_var: Tensor
+
+    def fixed(self) -> tuple[Tensor, Tensor]:
+        """Return scale and shift of every column, by the running statistics."""
+        scale = self.weight * torch.rsqrt(self.running_var + self.eps)
+        return scale, self.bias - self.running_mean * scale
+
     def forward(self, rows: Tensor) -> Tensor:
         if self.training and len(rows) == 1:
             return functional.batch_norm(
@@ -159,9 +167,16 @@ class ConvLayer(nn.Module):
         neighbors: Tensor,
     ) -> Tensor:
         n_sites, n_neighbors = neighbors.shape
+        if not self.bn1.training:
+            # The statistics are fixed: scale once a site and not once a bond.
+            scale, shift = self.bn1.fixed()
+            from_site, from_neighbor = from_site * scale + shift, from_neighbor * scale
+            bond = bond * scale.unsqueeze(1)
         gated = torch.addmm(from_neighbor.index_select(0, neighbors.flatten()), bonds, bond.T)
-        gated = gated.view(n_sites, n_neighbors, -1) + from_site.unsqueeze(1)
-        gate, core = self.bn1(gated.view(n_sites * n_neighbors, -1)).chunk(2, dim=1)
+        gated = (gated.view(n_sites, n_neighbors, -1) + from_site.unsqueeze(1)).flatten(0, 1)
+        if self.bn1.training:
+            gated = self.bn1(gated)
+        gate, core = gated.chunk(2, dim=1)
         messages = torch.sigmoid(gate) * functional.softplus(core)
         return messages.view(n_sites, n_neighbors, self.atom_fea_len).sum(dim=1)
 
@@ -268,6 +283,7 @@ class CrystalGraphConvNet(nn.Module):
             and bonds.device.type == "cpu"
             and not bonds.requires_grad
             and not torch.is_autocast_enabled("cpu")
+            and not torch.compiler.is_compiling()
             and len(bonds) > 1
         )
 
