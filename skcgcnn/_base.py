@@ -205,7 +205,7 @@ class BaseCGCNN(BaseEstimator):
 
     def _graph_chunks(self, X: Any) -> Iterator[CrystalGraphs]:
         """Yield the graphs of X; a long list of crystals is read while the network runs."""
-        if isinstance(X, CrystalGraphs) or len(X) <= CHUNK:
+        if isinstance(X, CrystalGraphs) or not hasattr(X, "__len__") or len(X) <= CHUNK:
             return iter([self._to_graphs(X)])
         return read_ahead(self._transformer().stream(X))
 
