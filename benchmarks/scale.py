@@ -70,7 +70,7 @@ def write(crystals: Iterator[Crystal], folder: Path) -> list[Path]:
 
 
 def _symbol(z: int) -> str:
-    from pymatgen.core import Element  # noqa: PLC0415 - only where files are written
+    from pymatgen.core import Element
 
     return str(Element.from_Z(z).symbol)
 
@@ -99,10 +99,10 @@ def measure_one(texts: list[str], count: int, *, files: bool) -> dict[str, float
 
 def draw(results: dict[str, list[dict[str, float]]]) -> None:
     """Draw time and peak memory against count, log-log."""
-    import matplotlib as mpl  # noqa: PLC0415 - an extra
+    import matplotlib as mpl
 
     mpl.use("Agg")
-    import matplotlib.pyplot as plt  # noqa: PLC0415
+    import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
     for axis, key, label in zip(
@@ -135,7 +135,7 @@ def main() -> None:
             if source == "files" and count > MOST_FILES:
                 continue
             command = [sys.executable, __file__, str(arguments.table), "--counts", str(count)]
-            done = subprocess.run(  # noqa: S603 - this very script
+            done = subprocess.run(
                 [*command, "--one", source], check=True, capture_output=True, text=True
             )
             rows.append(json.loads(done.stdout))

@@ -1,5 +1,6 @@
 """What the three estimators share: parameters, fitting, the way from X to outputs."""
 
+from collections.abc import Iterator
 from copy import deepcopy
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -15,12 +16,21 @@ from skorch.callbacks import EarlyStopping
 from skorch.history import History
 
 from skcgcnn._finetune import n_frozen_layers, read_source, take_over
-from skcgcnn._fitting import OPTIMIZERS, FloatArray, find_device, target_scaling
-from skcgcnn._net import GraphDataset, GraphNet
+from skcgcnn._labels import target_scaling
+from skcgcnn._net import GraphDataset, GraphNet, choose_device
 from skcgcnn._persistence import Persistent
+from skcgcnn.featurize import read_ahead
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.nn import AveragedNet, Task, TaskLoss
-from skcgcnn.transformer import CrystalGraphTransformer
+from skcgcnn.transformer import CHUNK, CrystalGraphTransformer
+
+FloatArray = npt.NDArray[np.float64]
+
+OPTIMIZERS = {
+    "adamw": (torch.optim.AdamW, {"fused": True}),
+    "adam": (torch.optim.Adam, {"fused": True}),
+    "sgd": (torch.optim.SGD, {"fused": True, "momentum": 0.9}),
+}
 
 
 class BaseCGCNN(Persistent):
@@ -46,10 +56,12 @@ class BaseCGCNN(Persistent):
         "ema_decay": [Interval(Real, 0, 1, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "max_batch_sites": [Interval(Integral, 1, None, closed="left"), None],
         "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
         "callbacks": [list, None],
         "device": [str, torch.device],
         "precision": [StrOptions({"float32", "bfloat16", "float64"})],
+        "compile": ["boolean"],
         "net_params": [dict, None],
         "init_from": "no_validation",  # read_source tells what is wrong with it
         "freeze": [StrOptions({"none", "convs"}), Interval(Integral, 0, None, closed="left")],
@@ -79,11 +91,13 @@ class BaseCGCNN(Persistent):
         lr: float = 0.001,
         max_epochs: int = 30,
         batch_size: int = 64,
+        max_batch_sites: int | None = None,
         optimizer: Any = "adamw",
         ema_decay: float = 0.99,
         callbacks: list[Any] | None = None,
         device: Any = "auto",
         precision: str = "float32",
+        compile: bool = False,  # noqa: A002 - torch's word for it
         net_params: dict[str, Any] | None = None,
         init_from: Any = None,
         freeze: str | int = "none",
@@ -109,11 +123,13 @@ class BaseCGCNN(Persistent):
         self.lr = lr
         self.max_epochs = max_epochs
         self.batch_size = batch_size
+        self.max_batch_sites = max_batch_sites
         self.optimizer = optimizer
         self.ema_decay = ema_decay
         self.callbacks = callbacks
         self.device = device
         self.precision = precision
+        self.compile = compile
         self.net_params = net_params
         self.init_from = init_from
         self.freeze = freeze
@@ -189,8 +205,15 @@ class BaseCGCNN(Persistent):
 
         `reset` tells a fit that begins anew from everything else.
         """
-        if isinstance(X, CrystalGraphs):
-            return X
+        return X if isinstance(X, CrystalGraphs) else self._transformer().transform(X)
+
+    def _graph_chunks(self, X: Any) -> Iterator[CrystalGraphs]:
+        """Yield the graphs of X; a long list of crystals is read while the network runs."""
+        if isinstance(X, CrystalGraphs) or not hasattr(X, "__len__") or len(X) <= CHUNK:
+            return iter([self._to_graphs(X)])
+        return read_ahead(self._transformer().stream(X))
+
+    def _transformer(self) -> CrystalGraphTransformer:
         return CrystalGraphTransformer(
             radius=self.radius,
             max_num_nbr=self.max_num_nbr,
@@ -199,7 +222,7 @@ class BaseCGCNN(Persistent):
             n_jobs=self.n_jobs,
             on_error=self.on_error,
             verbose=self.verbose,
-        ).transform(X)
+        )
 
     def _check_fit_input(
         self, X: Any, y: Any, sample_weight: Any, *, reset: bool, classes: Any = None
@@ -282,26 +305,34 @@ class BaseCGCNN(Persistent):
             self._start_anew(graphs, targets, weights, seed)
         else:
             # What can change without a new network does.
-            self.net_.set_params(lr=self.lr, batch_size=self.batch_size, verbose=self.verbose)
+            self.net_.set_params(
+                lr=self.lr,
+                batch_size=self.batch_size,
+                max_batch_sites=self.max_batch_sites,
+                verbose=self.verbose,
+            )
             self._set_conv_lr()
         self.net_.module_.freeze(n_frozen)
 
     def _start_anew(
         self, graphs: CrystalGraphs, targets: FloatArray, weights: FloatArray, seed: int
     ) -> None:
-        self.graph_layout_ = (graphs.neighbors.shape[1], graphs.kind_features.shape[1])
-        self.target_mean_, self.target_scale_ = target_scaling(targets, weights, self._tasks())
         if self.init_from is None and self.freeze not in ("none", 0):
             raise ValueError(
                 f"freeze={self.freeze!r} without init_from would keep random weights; pass the "
                 "model to begin from as init_from"
             )
+        tasks = self._tasks()
         source = None if self.init_from is None else read_source(self.init_from)
+        self.graph_layout_ = (graphs.neighbors.shape[1], graphs.kind_features.shape[1])
+        self.target_mean_, self.target_scale_ = target_scaling(
+            targets, weights, [task.kind for task in tasks]
+        )
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             net = self._make_net(seed).initialize()
         if source is not None:
-            take_over(net.module_.trained, self._tasks(), source)
+            take_over(net.module_.trained, tasks, source)
             net.module_.average.load_state_dict(net.module_.trained.state_dict())
         self.net_ = net
 
@@ -355,10 +386,12 @@ class BaseCGCNN(Persistent):
             "batch_size": self.batch_size,
             "callbacks": callbacks,
             "train_split": None,
-            "device": find_device(self.device, fall_back=fall_back),
+            "device": choose_device(self.device, fall_back=fall_back),
             "verbose": self.verbose,
             "seed": seed,
             "precision": self.precision,
+            "max_batch_sites": self.max_batch_sites,
+            "compile": self.compile,
         }
         if self.conv_lr_factor != 1:
             rate = {"lr": self.lr * self.conv_lr_factor}
@@ -377,17 +410,21 @@ class BaseCGCNN(Persistent):
             NaN for crystals that could not be read.
         """
         check_is_fitted(self, "net_")
-        graphs = self._to_graphs(X)
-        self._check_same_layout(graphs)
         tasks = self._tasks()
-        outputs = np.full((len(graphs), sum(task.n_outputs for task in tasks)), np.nan)
+        outputs = np.concatenate([self._run_network(graphs) for graphs in self._graph_chunks(X)])
+        repeats = [task.n_outputs for task in tasks]
+        scale, mean = (np.repeat(a, repeats) for a in (self.target_scale_, self.target_mean_))
+        return np.asarray(outputs * scale + mean)
+
+    def _run_network(self, graphs: CrystalGraphs) -> FloatArray:
+        self._check_same_layout(graphs)
+        outputs = np.full((len(graphs), sum(task.n_outputs for task in self._tasks())), np.nan)
         readable = graphs.n_sites > 0
         if readable.any():
             usable = graphs if readable.all() else graphs[readable]
-            outputs[readable] = self.net_.forward(GraphDataset(usable)).numpy()
-        repeats = [task.n_outputs for task in tasks]
-        scale, mean = (np.repeat(a, repeats) for a in (self.target_scale_, self.target_mean_))
-        return outputs * scale + mean
+            with torch.inference_mode():
+                outputs[readable] = self.net_.forward(GraphDataset(usable)).numpy()
+        return outputs
 
     def _tasks(self) -> list[Task]:
         """Return the kinds of the target columns."""

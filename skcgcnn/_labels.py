@@ -1,11 +1,13 @@
-"""Labels of any kind as numbers and back, and what is missing among them."""
+"""Targets of any kind as numbers and back, and what is missing among them."""
 
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["encode_classes", "is_missing", "mark_missing", "split_columns"]
+__all__ = ["encode_classes", "is_missing", "mark_missing", "split_columns", "target_scaling"]
+
+FloatArray = npt.NDArray[np.float64]
 
 
 def encode_classes(
@@ -77,3 +79,21 @@ def split_columns(y: Any) -> list[npt.NDArray[Any]]:
     if values.ndim not in (1, 2):
         raise ValueError(f"y has {values.ndim} dimensions; expected one row of targets a crystal")
     return list(values.reshape(len(values), -1).T)
+
+
+def target_scaling(
+    targets: FloatArray, weights: FloatArray, kinds: list[str]
+) -> tuple[FloatArray, FloatArray]:
+    """Return mean and scale of every column; 0 and 1 where it holds classes."""
+    mean, scale = np.zeros(len(kinds)), np.ones(len(kinds))
+    for column, kind in enumerate(kinds):
+        if kind != "regression":
+            continue
+        known = ~np.isnan(targets[:, column])
+        values, shares = targets[known, column], weights[known]
+        mean[column] = np.average(values, weights=shares)
+        std = np.sqrt(np.average((values - mean[column]) ** 2, weights=shares))
+        # A constant target has a standard deviation of 0, or of rounding noise.
+        if std > 10 * np.finfo(np.float64).eps * abs(mean[column]):
+            scale[column] = std
+    return mean, scale

@@ -1,5 +1,6 @@
 """The private skorch net: packed graphs in, batches to the network, losses out."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from skcgcnn.graphs import CrystalGraphs, site_index
 
 # Bounds the memory of a prediction: about 25 MB of bonds at 12 neighbours and 64 features.
 PREDICTION_SITES = 4096
+PREDICTION_CRYSTALS = 4096
 
 
 class GraphBatch(NamedTuple):
@@ -85,7 +87,7 @@ class GraphBatches:
     epoch : int, default=0
         The next epoch.
     max_sites : int, optional
-        Begin a new batch after this many sites.
+        Divide batches with more sites; a crystal with more is a batch of its own.
     """
 
     def __init__(
@@ -128,10 +130,20 @@ class GraphBatches:
     def _split(self, order: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
         if not len(order):
             return []
+        batches = np.array_split(order, -(-len(order) // self.batch_size))
         if self.max_sites is None:
-            return np.array_split(order, -(-len(order) // self.batch_size))
-        before = np.cumsum(np.diff(self.offsets)[order]) // self.max_sites
-        return np.split(order, np.flatnonzero(np.diff(before)) + 1)
+            return batches
+        return [part for batch in batches for part in self._divide(batch, self.max_sites)]
+
+    def _divide(self, batch: npt.NDArray[np.int64], max_sites: int) -> list[npt.NDArray[np.int64]]:
+        counts = self.offsets[batch + 1] - self.offsets[batch]
+        ends, total = [], 0
+        for i, count in enumerate(counts.tolist()):
+            if total and total + count > max_sites:
+                ends.append(i)
+                total = 0
+            total += count
+        return np.split(batch, ends)
 
     def _batch(self, chosen: npt.NDArray[np.int64]) -> GraphBatch:
         counts = self.offsets[chosen + 1] - self.offsets[chosen]
@@ -167,13 +179,21 @@ class GraphNet(NeuralNet):
         Decides the order of the batches and the dropout of every epoch.
     precision : {"float32", "bfloat16", "float64"}, default="float32"
         Type in which the network computes; with "bfloat16" its parameters stay float32.
+    max_batch_sites : int, optional
+        Most sites a batch in training.
     """
 
     def __init__(
-        self, *args: Any, seed: int = 0, precision: str = "float32", **kwargs: Any
+        self,
+        *args: Any,
+        seed: int = 0,
+        precision: str = "float32",
+        max_batch_sites: int | None = None,
+        **kwargs: Any,
     ) -> None:
         self.seed = seed
         self.precision = precision
+        self.max_batch_sites = max_batch_sites
         super().__init__(*args, **kwargs)
 
     @property
@@ -201,10 +221,11 @@ class GraphNet(NeuralNet):
                 dtype=self.dtype,
                 seed=self.seed,
                 epoch=len(self.history),
+                max_sites=self.max_batch_sites,
             )
         return GraphBatches(
             dataset,
-            batch_size=self.batch_size,
+            batch_size=PREDICTION_CRYSTALS,
             device=self.device,
             dtype=self.dtype,
             max_sites=PREDICTION_SITES,
@@ -270,3 +291,25 @@ def _tensor(array: npt.NDArray[Any], device: Any) -> Tensor:
     if not array.flags.writeable:
         array = array.copy()
     return torch.from_numpy(array).to(device)
+
+
+def choose_device(device: Any, *, fall_back: bool = False) -> Any:
+    """Return the device that a parameter stands for, which must be there.
+
+    With `fall_back` a model that was on a GPU goes on the CPU where there is none.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise ValueError(f"device={device!r} is no device of torch's") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        if fall_back:
+            warnings.warn(
+                f"the model was on {device!r}, but torch sees no GPU: it goes on the CPU",
+                stacklevel=2,
+            )
+            return "cpu"
+        raise ValueError(f"device={device!r}, but torch sees no GPU; use 'auto' or 'cpu'")
+    return device

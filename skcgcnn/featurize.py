@@ -1,6 +1,7 @@
 """From sources to graphs, a chunk at a time, with what went wrong; cached if asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from importlib.metadata import version
@@ -21,7 +22,7 @@ from skcgcnn.structures import describe_source, source_id, try_to_read
 # Positions in a chunk, and what there is to say of them.
 _Told = list[tuple[int, str]]
 
-__all__ = ["Chunk", "GraphOptions", "featurize"]
+__all__ = ["Chunk", "GraphOptions", "featurize", "read_ahead"]
 
 
 @dataclass(frozen=True)
@@ -141,3 +142,22 @@ def _content_key(source: Any) -> Any:
         return kind, blake2b(Path(source).read_bytes(), digest_size=20).hexdigest()
     except OSError as error:
         return kind, str(error)
+
+
+def read_ahead(chunks: Iterator[CrystalGraphs]) -> Iterator[CrystalGraphs]:
+    """Yield chunks, the next of which is read meanwhile.
+
+    Parameters
+    ----------
+    chunks : iterator of CrystalGraphs
+        Taken from in another thread.
+
+    Yields
+    ------
+    CrystalGraphs
+    """
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, chunks, None)
+        while (chunk := coming.result()) is not None:
+            coming = reader.submit(next, chunks, None)
+            yield chunk

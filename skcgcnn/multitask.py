@@ -10,8 +10,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.metaestimators import available_if
 
-from skcgcnn._base import BaseCGCNN
-from skcgcnn._fitting import FloatArray
+from skcgcnn._base import BaseCGCNN, FloatArray
 from skcgcnn._labels import encode_classes, is_missing, mark_missing, split_columns
 from skcgcnn._views import ClassifierView, RegressorView
 from skcgcnn.nn import Task
@@ -67,6 +66,9 @@ class CGCNNMultiTask(BaseCGCNN):
         Number of passes over the training crystals.
     batch_size : int, default=64
         Most crystals a batch in training.
+    max_batch_sites : int, optional
+        Most sites a batch, where crystals differ much in size: a batch with more is divided. A
+        crystal with more makes a batch of its own.
     optimizer : {"adamw", "adam", "sgd"} or torch optimizer class, default="adamw"
         "sgd" has a momentum of 0.9. More options go through `net_params`, for example
         ``{"optimizer__weight_decay": 1e-4}``.
@@ -81,6 +83,8 @@ class CGCNNMultiTask(BaseCGCNN):
         Type in which the network computes. "bfloat16" (autocast: the parameters stay float32) is
         faster where the processor has it; "float64" makes predictions equal to 1e-12 whatever
         else is in the call. Predictions are float64 numbers in any case.
+    compile : bool, default=False
+        Whether torch compiles the network, for GPUs; on a CPU it gained nothing.
     net_params : dict, default=None
         Passed on to `skorch.NeuralNet`; overrules what the estimator sets.
     init_from : estimator, path or str, default=None
@@ -187,11 +191,13 @@ class CGCNNMultiTask(BaseCGCNN):
         lr: float = 0.001,
         max_epochs: int = 30,
         batch_size: int = 64,
+        max_batch_sites: int | None = None,
         optimizer: Any = "adamw",
         ema_decay: float = 0.99,
         callbacks: list[Any] | None = None,
         device: Any = "auto",
         precision: str = "float32",
+        compile: bool = False,  # noqa: A002 - torch's word for it
         net_params: dict[str, Any] | None = None,
         init_from: Any = None,
         freeze: str | int = "none",
@@ -218,11 +224,13 @@ class CGCNNMultiTask(BaseCGCNN):
             lr=lr,
             max_epochs=max_epochs,
             batch_size=batch_size,
+            max_batch_sites=max_batch_sites,
             optimizer=optimizer,
             ema_decay=ema_decay,
             callbacks=callbacks,
             device=device,
             precision=precision,
+            compile=compile,
             net_params=net_params,
             init_from=init_from,
             freeze=freeze,

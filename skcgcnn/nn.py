@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from skcgcnn._messages import by_neighbor, normalized_messages
+
 __all__ = [
     "AveragedNet",
     "ConvLayer",
@@ -47,6 +49,14 @@ class _BatchNorm(nn.BatchNorm1d):
     One row has no variance. A batch of one crystal with one site is a fair batch, so it is
     normalised by the running statistics, as in evaluation.
     """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def fixed(self) -> tuple[Tensor, Tensor]:
+        """Return scale and shift of every column, by the running statistics."""
+        scale = self.weight * torch.rsqrt(self.running_var + self.eps)
+        return scale, self.bias - self.running_mean * scale
 
     def forward(self, rows: Tensor) -> Tensor:
         if self.training and len(rows) == 1:
@@ -111,7 +121,13 @@ class ConvLayer(nn.Module):
         self.bn1 = _BatchNorm(2 * atom_fea_len)
         self.bn2 = _BatchNorm(atom_fea_len)
 
-    def forward(self, sites: Tensor, neighbors: Tensor, bonds: Tensor) -> Tensor:
+    def forward(
+        self,
+        sites: Tensor,
+        neighbors: Tensor,
+        bonds: Tensor,
+        sorted_bonds: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
         """Update the features of every site from its neighbours.
 
         Parameters
@@ -122,22 +138,47 @@ class ConvLayer(nn.Module):
             Index of each neighbour among the sites.
         bonds : Tensor of shape (n_sites * n_neighbors, nbr_fea_len)
             Features of the bonds.
+        sorted_bonds : tuple of Tensor, optional
+            The bonds by neighbour, if the messages are to be computed by `_messages`, which is
+            faster for training on the CPU and gives the same numbers.
 
         Returns
         -------
         Tensor of shape (n_sites, atom_fea_len)
         """
-        n_sites, n_neighbors = neighbors.shape
         width = self.atom_fea_len
         own, other, bond = torch.split(self.fc_full.weight, [width, width, self.nbr_fea_len], dim=1)
         from_site = functional.linear(sites, own, self.fc_full.bias)
-        from_neighbor = functional.linear(sites, other).index_select(0, neighbors.flatten())
-        gated = torch.addmm(from_neighbor, bonds, bond.T)
-        gated = gated.view(n_sites, n_neighbors, -1) + from_site.unsqueeze(1)
-        gate, core = self.bn1(gated.view(n_sites * n_neighbors, -1)).chunk(2, dim=1)
-        messages = torch.sigmoid(gate) * functional.softplus(core)
-        summed = messages.view(n_sites, n_neighbors, width).sum(dim=1)
+        from_neighbor = functional.linear(sites, other)
+        if sorted_bonds is not None and self.bn1.training:
+            summed = normalized_messages(
+                from_site, from_neighbor, bonds, bond, neighbors, sorted_bonds, self.bn1
+            )
+        else:
+            summed = self._messages(from_site, from_neighbor, bonds, bond, neighbors)
         return functional.softplus(sites + self.bn2(summed))
+
+    def _messages(
+        self,
+        from_site: Tensor,
+        from_neighbor: Tensor,
+        bonds: Tensor,
+        bond: Tensor,
+        neighbors: Tensor,
+    ) -> Tensor:
+        n_sites, n_neighbors = neighbors.shape
+        if not self.bn1.training:
+            # The statistics are fixed: scale once a site and not once a bond.
+            scale, shift = self.bn1.fixed()
+            from_site, from_neighbor = from_site * scale + shift, from_neighbor * scale
+            bond = bond * scale.unsqueeze(1)
+        gated = torch.addmm(from_neighbor.index_select(0, neighbors.flatten()), bonds, bond.T)
+        gated = (gated.view(n_sites, n_neighbors, -1) + from_site.unsqueeze(1)).flatten(0, 1)
+        if self.bn1.training:
+            gated = self.bn1(gated)
+        gate, core = gated.chunk(2, dim=1)
+        messages = torch.sigmoid(gate) * functional.softplus(core)
+        return messages.view(n_sites, n_neighbors, self.atom_fea_len).sum(dim=1)
 
 
 class CrystalGraphConvNet(nn.Module):
@@ -245,14 +286,27 @@ class CrystalGraphConvNet(nn.Module):
         # There are few kinds and many sites: embed the kinds, then look up the sites.
         sites = self.embedding(kind_features).index_select(0, site_kinds)
         bonds = self.expansion(distances).flatten(0, 1)
+        sorted_bonds = by_neighbor(neighbors) if self._by_hand(bonds) else None
         for conv in self.convs:
-            sites = conv(sites, neighbors, bonds)
+            sites = conv(sites, neighbors, bonds, sorted_bonds)
         hidden = self.conv_to_fc(functional.softplus(_mean_per_crystal(sites, n_sites)))
         hidden = self.dropout(functional.softplus(hidden))
         for fc in self.fcs:
             hidden = functional.softplus(fc(hidden))
         out: Tensor = self.fc_out(hidden)
         return out
+
+    def _by_hand(self, bonds: Tensor) -> bool:
+        """Tell whether the hand-written messages may stand in for torch's operations."""
+        return (
+            self.training
+            and torch.is_grad_enabled()
+            and bonds.device.type == "cpu"
+            and not bonds.requires_grad
+            and not torch.is_autocast_enabled("cpu")
+            and not torch.compiler.is_compiling()
+            and len(bonds) > 1
+        )
 
 
 def _mean_per_crystal(sites: Tensor, n_sites: Tensor) -> Tensor:
@@ -320,11 +374,13 @@ class AveragedNet(nn.Module):
         steps = int(self.n_steps)
         # The first steps are far from the rest: the average begins short and grows longer.
         share = 1 - min(self.ema_decay, steps / (steps + 9))
-        new, old = (
-            [t for t in net.state_dict().values() if t.is_floating_point()]
-            for net in (self.trained, self.average)
-        )
+        new, old = (_floating(net) for net in (self.trained, self.average))
         torch._foreach_lerp_(old, new, share)
+
+
+def _floating(net: nn.Module) -> list[Tensor]:
+    """Return the parameters and running statistics."""
+    return [t for t in (*net.parameters(), *net.buffers()) if t.is_floating_point()]
 
 
 class TaskLoss(nn.Module):

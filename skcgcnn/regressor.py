@@ -7,8 +7,7 @@ import numpy.typing as npt
 from sklearn.base import RegressorMixin
 from sklearn.utils import check_array
 
-from skcgcnn._base import BaseCGCNN
-from skcgcnn._fitting import FloatArray
+from skcgcnn._base import BaseCGCNN, FloatArray
 from skcgcnn.nn import Task
 
 __all__ = ["CGCNNRegressor"]
@@ -48,6 +47,9 @@ class CGCNNRegressor(RegressorMixin, BaseCGCNN):
         Number of passes over the training crystals.
     batch_size : int, default=64
         Most crystals a batch in training.
+    max_batch_sites : int, optional
+        Most sites a batch, where crystals differ much in size: a batch with more is divided. A
+        crystal with more makes a batch of its own.
     optimizer : {"adamw", "adam", "sgd"} or torch optimizer class, default="adamw"
         "sgd" has a momentum of 0.9. More options go through `net_params`, for example
         ``{"optimizer__weight_decay": 1e-4}``.
@@ -62,6 +64,8 @@ class CGCNNRegressor(RegressorMixin, BaseCGCNN):
         Type in which the network computes. "bfloat16" (autocast: the parameters stay float32) is
         faster where the processor has it; "float64" makes predictions equal to 1e-12 whatever
         else is in the call. Predictions are float64 numbers in any case.
+    compile : bool, default=False
+        Whether torch compiles the network, for GPUs; on a CPU it gained nothing.
     net_params : dict, default=None
         Passed on to `skorch.NeuralNet`; overrules what the estimator sets.
     init_from : estimator, path or str, default=None

@@ -1,7 +1,7 @@
 """The transformer from crystals to crystal graphs."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from numbers import Integral, Real
 from os import PathLike, fspath
 from typing import Any, ClassVar, Self
@@ -162,19 +162,50 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         self._validate_params()
         if isinstance(X, CrystalGraphs):
             return self._check_graphs(X)
+        return concatenate(list(self.stream(X)))
+
+    def stream(self, X: Any) -> Iterator[CrystalGraphs]:
+        """Turn crystals into graphs, a chunk at a time, for more than memory holds.
+
+        Parameters
+        ----------
+        X : sequence of paths, pymatgen Structures or ASE Atoms
+            As for `transform`.
+
+        Yields
+        ------
+        CrystalGraphs
+            Graphs of consecutive crystals, some hundreds of them; at least one chunk.
+
+        Raises
+        ------
+        StructureError
+            At the end, as `transform`; after a failure nothing more is yielded.
+
+        Examples
+        --------
+        >>> from skcgcnn.datasets import load_sample_regression
+        >>> cifs = load_sample_regression().data[:600]
+        >>> [len(graphs) for graphs in CrystalGraphTransformer().stream(cifs * 3)]
+        [500, 262]
+        """
+        self._validate_params()
         sources = list_sources(X)
-        chunks = self._featurize(sources)
-        failures = [failure for chunk in chunks for failure in chunk.failures]
-        notes = [note for chunk in chunks for note in chunk.notes]
+        failures: list[tuple[str, str]] = []
+        notes: list[tuple[str, str]] = []
+        for chunk in self._chunks(sources):
+            failures.extend(chunk.failures)
+            notes.extend(chunk.notes)
+            if not failures or self.on_error == "nan":
+                yield chunk.graphs
         if failures and self.on_error == "raise":
             raise StructureError.from_failures(failures, len(sources))
         if failures:
             warnings.warn(describe_failures(failures, len(sources)), stacklevel=2)
         if notes:
             warnings.warn(describe_notes(notes, len(sources)), stacklevel=2)
-        return concatenate([chunk.graphs for chunk in chunks])
 
-    def _featurize(self, sources: Sequence[Any]) -> list[Chunk]:
+    def _chunks(self, sources: Sequence[Any]) -> Iterator[Chunk]:
         options = GraphOptions(
             features=load_element_features(self.atom_features),
             n_neighbors=self.max_num_nbr,
@@ -188,13 +219,11 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
             delayed(featurize)(sources[start : start + starts.step], start, options, memory)
             for start in starts
         )
-        chunks = []
         with tqdm(total=len(sources), unit="crystal", disable=not self.verbose) as progress:
             # Ordered generator: the bar moves as chunks come in, and order stays.
             for chunk in Parallel(n_jobs=self.n_jobs, return_as="generator")(tasks):
-                chunks.append(chunk)
                 progress.update(len(chunk.graphs))
-        return chunks
+                yield chunk
 
     def set_output(self, *, transform: str | None = None) -> Self:  # noqa: ARG002
         """Do nothing: graphs are no table, whatever a pipeline's tables should be.

@@ -5,7 +5,7 @@ import pytest
 import torch
 from pymatgen.core import Lattice, Structure
 
-from skcgcnn import CrystalGraphTransformer
+from skcgcnn import CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn._net import GraphBatches, GraphDataset
 
 
@@ -54,10 +54,21 @@ def test_no_batch_is_much_smaller_than_the_others(graphs, batch_size):
 
 
 def test_batches_by_sites(graphs):
-    batches = list(GraphBatches(dataset(graphs), batch_size=1, device="cpu", max_sites=20))
-    assert order(batches) == list(range(24))
-    assert len(batches) > 1
-    assert max(int(b.batch.n_sites.sum()) for b, _ in batches) <= 20 + graphs.n_sites.max()
+    batches = list(GraphBatches(dataset(graphs), batch_size=10, device="cpu", seed=0, max_sites=20))
+    assert sorted(order(batches)) == list(range(24))
+    for weighted, _ in batches:
+        n_sites = weighted.batch.n_sites
+        assert len(n_sites) <= 10
+        assert n_sites.sum() <= 20 or len(n_sites) == 1
+
+
+def test_a_crystal_larger_than_the_budget_is_a_batch_of_its_own(nacl, tiny):
+    cells = [nacl, nacl.make_supercell(3, in_place=False), nacl, nacl]
+    graphs = CrystalGraphTransformer().transform(cells)
+    batches = GraphBatches(dataset(graphs), batch_size=4, device="cpu", max_sites=20)
+    assert [b.batch.n_sites.tolist() for b, _ in batches] == [[8], [216], [8, 8]]
+    est = CGCNNRegressor(**tiny, max_batch_sites=20).fit(graphs, [0.0, 1.0, 2.0, 3.0])
+    assert np.isfinite(est.predict(graphs)).all()
 
 
 def test_many_kinds_of_site():

@@ -231,6 +231,31 @@ def test_pristine_disordered_cathode(cifs, tmp_path, tiny):
     assert abs(from_file - from_structure) < 1e-5
 
 
+def test_stream(cifs, graphs, bad):
+    transformer = CrystalGraphTransformer(verbose=0)
+    parts = list(transformer.stream(cifs * 30))
+    assert [len(part) for part in parts] == [500, 220]
+    assert_same_crystal(parts[1][-1], graphs[-1])
+    with pytest.raises(StructureError, match="3 of 723 crystals"):
+        list(transformer.stream([*bad, *cifs * 30]))
+    with pytest.warns(UserWarning, match="3 of 723 crystals"):
+        parts = list(transformer.set_params(on_error="nan").stream([*cifs * 30, *bad]))
+    assert parts[-1].n_sites.tolist()[-3:] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_estimators_predict_a_stream(cifs, graphs, energies, bad, tiny, n_jobs):
+    est = CGCNNRegressor(**tiny, n_jobs=n_jobs).fit(graphs, energies)
+    once = est.predict(graphs)
+    np.testing.assert_allclose(est.predict(cifs * 30), np.tile(once, 30), rtol=1e-5)
+    with pytest.raises(StructureError, match="3 of 723 crystals"):
+        est.predict([*cifs * 30, *bad])
+    with pytest.warns(UserWarning, match="3 of 723 crystals"):
+        predicted = est.set_params(on_error="nan").predict([*cifs * 30, *bad])
+    assert np.isnan(predicted[-3:]).all()
+    assert np.isfinite(predicted[:-3]).all()
+
+
 def test_parameters_are_checked(cifs):
     for params in ({"radius": 0}, {"max_num_nbr": 0}, {"on_error": "ignore"}):
         with pytest.raises(ValueError, match=next(iter(params))):

@@ -1,0 +1,95 @@
+"""The hand-written messages are those of torch's own operations."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from skcgcnn import CGCNNRegressor
+from skcgcnn._messages import by_neighbor, normalized_messages
+from skcgcnn.nn import ConvLayer, CrystalGraphConvNet
+
+N_SITES, N_NEIGHBORS, N_BOND = 7, 4, 5
+
+
+def inputs(seed=0, width=3, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(seed)
+    neighbors = torch.randint(0, N_SITES, (N_SITES, N_NEIGHBORS), generator=generator)
+    neighbors[neighbors == 2] = 3  # to one site no bond leads
+    bonds = torch.rand(N_SITES * N_NEIGHBORS, N_BOND, generator=generator, dtype=dtype)
+    sites = torch.randn(N_SITES, width, generator=generator, dtype=dtype)
+    return sites, neighbors, bonds
+
+
+def test_gradients_are_those_of_finite_differences():
+    _, neighbors, bonds = inputs()
+    own, other = (torch.randn(N_SITES, 6, dtype=torch.float64) for _ in range(2))
+    weight = torch.randn(6, N_BOND, dtype=torch.float64)
+    statistics = {"running_mean": None, "running_var": None, "num_batches_tracked": None}
+
+    def messages(own, other, weight, scale, shift):
+        norm = SimpleNamespace(weight=scale, bias=shift, momentum=0.1, eps=1e-5, **statistics)
+        return normalized_messages(
+            own, other, bonds, weight, neighbors, by_neighbor(neighbors), norm
+        )
+
+    scale, shift = torch.rand(6, dtype=torch.float64) + 0.5, torch.randn(6, dtype=torch.float64)
+    arguments = [t.requires_grad_() for t in (own, other, weight, scale, shift)]
+    assert torch.autograd.gradcheck(messages, arguments)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_same_outputs_gradients_and_statistics(training):
+    torch.manual_seed(0)
+    plain = ConvLayer(3, N_BOND).double()
+    torch.nn.init.normal_(plain.bn1.weight)
+    torch.nn.init.normal_(plain.bn1.bias)
+    by_hand = ConvLayer(3, N_BOND).double()
+    by_hand.load_state_dict(plain.state_dict())
+    sites, neighbors, bonds = inputs()
+    found = []
+    for layer, order in ((plain, None), (by_hand, by_neighbor(neighbors))):
+        layer.train(training)
+        given = sites.clone().requires_grad_()
+        out = layer(given, neighbors, bonds, order)
+        out.square().sum().backward()
+        found.append([out, given.grad, *(p.grad for p in layer.parameters()), *layer.buffers()])
+    for theirs, ours in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+def test_extreme_inputs_stay_finite():
+    _, neighbors, bonds = inputs(dtype=torch.float32)
+    own, other = torch.zeros(N_SITES, 6), torch.zeros(N_SITES, 6)
+    own[0] = 1e6
+    weight = torch.zeros(6, N_BOND)
+    norm = torch.nn.BatchNorm1d(6)
+    torch.nn.init.constant_(norm.weight, 1000.0)
+    own.requires_grad_()
+    out = normalized_messages(own, other, bonds, weight, neighbors, by_neighbor(neighbors), norm)
+    out.sum().backward()
+    assert torch.isfinite(out).all()
+    assert torch.isfinite(own.grad).all()
+
+
+def test_training_takes_them_and_ends_where_torch_s_operations_end(
+    graphs, energies, tiny, monkeypatch
+):
+    by_hand = CGCNNRegressor(**tiny, precision="float64").fit(graphs, energies)
+    monkeypatch.setattr(CrystalGraphConvNet, "_by_hand", lambda *_: False)
+    plain = CGCNNRegressor(**tiny, precision="float64").fit(graphs, energies)
+    np.testing.assert_allclose(by_hand.predict(graphs), plain.predict(graphs), rtol=1e-8)
+    assert by_hand.history_[-1, "train_loss"] == pytest.approx(plain.history_[-1, "train_loss"])
+
+
+def test_fixed_statistics_are_those_of_batch_norm():
+    torch.manual_seed(1)
+    layer = ConvLayer(3, N_BOND).double()
+    sites, neighbors, bonds = inputs()
+    for _ in range(3):
+        layer(sites, neighbors, bonds)
+    layer.eval()
+    scale, shift = layer.bn1.fixed()
+    rows = torch.randn(5, 6, dtype=torch.float64)
+    torch.testing.assert_close(rows * scale + shift, layer.bn1(rows))
