@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from skcgcnn.checkpoints import load
     from skcgcnn.classifier import CGCNNClassifier
     from skcgcnn.graphs import CrystalGraph, CrystalGraphs
     from skcgcnn.multitask import CGCNNMultiTask
@@ -23,6 +24,7 @@ __all__ = [
     "CrystalGraphTransformer",
     "CrystalGraphs",
     "__version__",
+    "load",
 ]
 
 __version__ = version("skcgcnn")
@@ -34,6 +36,7 @@ _HOME = {
     "CrystalGraph": "graphs",
     "CrystalGraphTransformer": "transformer",
     "CrystalGraphs": "graphs",
+    "load": "checkpoints",
 }
 
 

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -16,11 +15,13 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from skorch.callbacks import EarlyStopping
 from skorch.history import History
 
+from skcgcnn._finetune import n_frozen_layers, read_source, take_over
 from skcgcnn._labels import target_scaling
 from skcgcnn._net import GraphDataset, GraphNet, choose_device
+from skcgcnn._persistence import Persistent
 from skcgcnn.featurize import read_ahead
 from skcgcnn.graphs import CrystalGraphs
-from skcgcnn.nn import AveragedNet, CrystalGraphConvNet, Task, TaskLoss
+from skcgcnn.nn import AveragedNet, Task, TaskLoss
 from skcgcnn.transformer import CHUNK, CrystalGraphTransformer
 
 FloatArray = npt.NDArray[np.float64]
@@ -32,7 +33,7 @@ OPTIMIZERS = {
 }
 
 
-class BaseCGCNN(BaseEstimator):
+class BaseCGCNN(Persistent):
     """Base of the CGCNN estimators: holds the parameters and owns a private skorch net.
 
     A subclass says how targets become numbers (`_encode`), what the network's outputs are
@@ -62,6 +63,9 @@ class BaseCGCNN(BaseEstimator):
         "precision": [StrOptions({"float32", "bfloat16", "float64"})],
         "compile": ["boolean"],
         "net_params": [dict, None],
+        "init_from": "no_validation",  # read_source tells what is wrong with it
+        "freeze": [StrOptions({"none", "convs"}), Interval(Integral, 0, None, closed="left")],
+        "conv_lr_factor": [Interval(Real, 0, None, closed="neither")],
         "warm_start": ["boolean"],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
@@ -95,6 +99,9 @@ class BaseCGCNN(BaseEstimator):
         precision: str = "float32",
         compile: bool = False,  # noqa: A002 - torch's word for it
         net_params: dict[str, Any] | None = None,
+        init_from: Any = None,
+        freeze: str | int = "none",
+        conv_lr_factor: float = 1.0,
         warm_start: bool = False,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
@@ -124,6 +131,9 @@ class BaseCGCNN(BaseEstimator):
         self.precision = precision
         self.compile = compile
         self.net_params = net_params
+        self.init_from = init_from
+        self.freeze = freeze
+        self.conv_lr_factor = conv_lr_factor
         self.warm_start = warm_start
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
@@ -132,12 +142,6 @@ class BaseCGCNN(BaseEstimator):
         self.n_jobs = n_jobs
         self.on_error = on_error
         self.verbose = verbose
-
-    @property
-    def module_(self) -> CrystalGraphConvNet:
-        """The torch module behind the predictions."""
-        module: CrystalGraphConvNet = self.net_.module_.average
-        return module
 
     @property
     def history_(self) -> History:
@@ -296,7 +300,10 @@ class BaseCGCNN(BaseEstimator):
         reset: bool,
     ) -> None:
         """Learn the scaling of the targets and make a new net, unless training goes on."""
-        if not reset:
+        n_frozen = n_frozen_layers(self.freeze, self.n_conv)
+        if reset:
+            self._start_anew(graphs, targets, weights, seed)
+        else:
             # What can change without a new network does.
             self.net_.set_params(
                 lr=self.lr,
@@ -304,14 +311,36 @@ class BaseCGCNN(BaseEstimator):
                 max_batch_sites=self.max_batch_sites,
                 verbose=self.verbose,
             )
-            return
+            self._set_conv_lr()
+        self.net_.module_.freeze(n_frozen)
+
+    def _start_anew(
+        self, graphs: CrystalGraphs, targets: FloatArray, weights: FloatArray, seed: int
+    ) -> None:
+        if self.init_from is None and self.freeze not in ("none", 0):
+            raise ValueError(
+                f"freeze={self.freeze!r} without init_from would keep random weights; pass the "
+                "model to begin from as init_from"
+            )
+        tasks = self._tasks()
+        source = None if self.init_from is None else read_source(self.init_from)
         self.graph_layout_ = (graphs.neighbors.shape[1], graphs.kind_features.shape[1])
         self.target_mean_, self.target_scale_ = target_scaling(
-            targets, weights, [task.kind for task in self._tasks()]
+            targets, weights, [task.kind for task in tasks]
         )
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            self.net_ = self._make_net(seed).initialize()
+            net = self._make_net(seed).initialize()
+        if source is not None:
+            take_over(net.module_.trained, tasks, source)
+            net.module_.average.load_state_dict(net.module_.trained.state_dict())
+        self.net_ = net
+
+    def _set_conv_lr(self) -> None:
+        """Keep the ratio of the learning rates where `_make_net` made them different."""
+        groups = self.net_.optimizer_.param_groups
+        for group in groups[:-1] if self.conv_lr_factor != 1 else []:
+            group["lr"] = self.lr * self.conv_lr_factor
 
     def _dataset(
         self, graphs: CrystalGraphs, targets: FloatArray, weights: FloatArray
@@ -324,8 +353,10 @@ class BaseCGCNN(BaseEstimator):
         with torch.random.fork_rng():
             self.net_.run(train, valid, epochs)
         self.n_iter_ = len(self.net_.history)
+        self.n_samples_fit_ = len(train)
 
-    def _make_net(self, seed: int) -> GraphNet:
+    def _make_net(self, seed: int, *, fall_back: bool = False) -> GraphNet:
+        """Return a net that is not initialized; `fall_back` to the CPU where there is no GPU."""
         optimizer, optimizer_params = OPTIMIZERS.get(
             self.optimizer if isinstance(self.optimizer, str) else "", (self.optimizer, {})
         )
@@ -355,13 +386,18 @@ class BaseCGCNN(BaseEstimator):
             "batch_size": self.batch_size,
             "callbacks": callbacks,
             "train_split": None,
-            "device": choose_device(self.device),
+            "device": choose_device(self.device, fall_back=fall_back),
             "verbose": self.verbose,
             "seed": seed,
             "precision": self.precision,
             "max_batch_sites": self.max_batch_sites,
             "compile": self.compile,
         }
+        if self.conv_lr_factor != 1:
+            rate = {"lr": self.lr * self.conv_lr_factor}
+            params["optimizer__param_groups"] = [
+                (f"trained.{part}.*", rate) for part in ("embedding", "convs")
+            ]
         params.update({f"optimizer__{name}": value for name, value in optimizer_params.items()})
         return GraphNet(**{**params, **(self.net_params or {})})
 

@@ -1,5 +1,6 @@
 """The private skorch net: packed graphs in, batches to the network, losses out."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -292,8 +293,11 @@ def _tensor(array: npt.NDArray[Any], device: Any) -> Tensor:
     return torch.from_numpy(array).to(device)
 
 
-def choose_device(device: Any) -> Any:
-    """Return the device that a parameter stands for, which must be there."""
+def choose_device(device: Any, *, fall_back: bool = False) -> Any:
+    """Return the device that a parameter stands for, which must be there.
+
+    With `fall_back` a model that was on a GPU goes on the CPU where there is none.
+    """
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -301,5 +305,11 @@ def choose_device(device: Any) -> Any:
     except RuntimeError as error:
         raise ValueError(f"device={device!r} is no device of torch's") from error
     if kind == "cuda" and not torch.cuda.is_available():
+        if fall_back:
+            warnings.warn(
+                f"the model was on {device!r}, but torch sees no GPU: it goes on the CPU",
+                stacklevel=2,
+            )
+            return "cpu"
         raise ValueError(f"device={device!r}, but torch sees no GPU; use 'auto' or 'cpu'")
     return device

@@ -1,38 +1,78 @@
-"""Model files: checkpoints of our own training runs, and the official CGCNN weights."""
+"""Model files: what an estimator or a training run writes, and the official CGCNN weights."""
 
 import json
+from collections import OrderedDict
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import joblib
-import numpy as np
 import torch
-from skorch.history import History
 
-from skcgcnn import __version__
 from skcgcnn._base import BaseCGCNN
 from skcgcnn._files import atomic_write
+from skcgcnn._finetune import architecture
+from skcgcnn._persistence import plain_state, restore_net
+from skcgcnn._plain import to_plain
 from skcgcnn.classifier import CGCNNClassifier
 from skcgcnn.exceptions import DataError
+from skcgcnn.modelfile import (
+    BUILD_ERRORS,
+    CHECKPOINT,
+    OFFICIAL,
+    PICKLES,
+    ModelFile,
+    read_model_file,
+)
 from skcgcnn.multitask import CGCNNMultiTask
-from skcgcnn.nn import GAUSSIAN_STEP
+from skcgcnn.pretrained import find_model
 from skcgcnn.regressor import CGCNNRegressor
 
-__all__ = ["load_cgcnn", "load_checkpoint", "load_model", "save_checkpoint"]
+__all__ = [
+    "architecture",
+    "load",
+    "load_cgcnn",
+    "load_checkpoint",
+    "load_model",
+    "save_cgcnn",
+    "save_checkpoint",
+]
 
 ESTIMATORS: dict[str, type[BaseCGCNN]] = {
     cls.__name__: cls for cls in (CGCNNRegressor, CGCNNClassifier, CGCNNMultiTask)
 }
+# What the original code reads crystals with, whatever stands in a weight file.
+_OFFICIAL_GRAPH = {"radius": 8.0, "max_num_nbr": 12}
+_OFFICIAL_CLASSES = 2
 
-# What a file may hold besides tensors and plain containers: NumPy's scalars, in the official
-# classification weights. NumPy 1 knew their
-# constructor by another name.
-_SAFE_GLOBALS: list[Any] = [
-    (np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),
-    np.dtype,
-    np.dtypes.Float64DType,
-]
+
+def load(path: str | PathLike[str], device: Any = "auto") -> BaseCGCNN:
+    """Load a fitted estimator from a file, without running anything in the file.
+
+    Parameters
+    ----------
+    path : path
+        What ``estimator.save`` or ``skcgcnn train`` wrote, or a weight file of the original
+        CGCNN code.
+    device : str or torch.device, default="auto"
+        Where the estimator goes.
+
+    Returns
+    -------
+    CGCNNRegressor, CGCNNClassifier or CGCNNMultiTask
+        Fitted, ready to predict.
+
+    Raises
+    ------
+    DataError
+        If it is none of these, damaged, or written by a newer major version.
+
+    Examples
+    --------
+    >>> import skcgcnn
+    >>> est = skcgcnn.load("model.safetensors")  # doctest: +SKIP
+    """
+    return _from_file(read_model_file(path), device)
 
 
 def save_checkpoint(est: BaseCGCNN, path: str | PathLike[str], run: dict[str, Any]) -> None:
@@ -44,24 +84,22 @@ def save_checkpoint(est: BaseCGCNN, path: str | PathLike[str], run: dict[str, An
     Parameters
     ----------
     est : fitted estimator
-        Its parameters must be plain values; callbacks are left out.
+        Parameters that are no plain values, such as callbacks, are left out.
     path : path
         Where to write.
     run : dict
         Plain values of the training run to keep with it.
+
+    Warns
+    -----
+    UserWarning
+        Names the parameters that are left out.
     """
     net = est.net_
-    fitted = {
-        name: _plain(value)
-        for name, value in vars(est).items()
-        if name != "net_" and (name.endswith("_") or name.startswith("_"))
-    }
+    state = plain_state(est)
     content = {
-        "skcgcnn": __version__,
-        "estimator": type(est).__name__,
-        "params": {**est.get_params(), "callbacks": None},
-        "fitted": fitted,
-        "seed": net.seed,
+        **state,
+        "skcgcnn": state.pop("version"),
         "epoch": len(net.history),
         "history": json.dumps(list(net.history), default=float),
         "state_dict": est.module_.state_dict(),
@@ -98,18 +136,28 @@ def load_checkpoint(
     DataError
         If it is not such a file.
     """
-    content = _load(path)
+    file = read_model_file(path)
+    if file.kind != CHECKPOINT:
+        raise DataError(f"{path}: is a file of {file.kind}, not a checkpoint; use skcgcnn.load")
+    est, content = _from_file(file, device), file.content
     try:
-        est = ESTIMATORS[content["estimator"]](**{**content["params"], "device": device})
-        for name, value in content["fitted"].items():
-            setattr(est, name, _restored(value))
-        _add_net(est, content["state_dict"], content["seed"])
-        est.net_.module_.trained.load_state_dict(content["trained_state_dict"])
-        est.net_.module_.n_steps.fill_(content["n_steps"])
-        est.net_.optimizer_.load_state_dict(content["optimizer"])
-        est.net_.history = History(json.loads(content["history"]))
+        training = {
+            "weights": content["trained_state_dict"],
+            "n_steps": content["n_steps"],
+            "optimizer": content["optimizer"],
+        }
+        history = json.loads(content["history"])
+        restore_net(
+            est,
+            {
+                "seed": content["seed"],
+                "weights": file.weights,
+                "history": history,
+                "training": training,
+            },
+        )
         return est, content["run"]
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+    except BUILD_ERRORS as error:
         raise DataError(f"{path}: not a checkpoint of skcgcnn ({error!r})") from error
 
 
@@ -119,7 +167,7 @@ def load_cgcnn(path: str | PathLike[str]) -> CGCNNRegressor | CGCNNClassifier:
     Parameters
     ----------
     path : path
-        A ``.pth.tar`` file as the original ``main.py`` writes it.
+        A ``.pth.tar`` file as the original ``main.py`` or `save_cgcnn` writes it.
 
     Returns
     -------
@@ -131,33 +179,102 @@ def load_cgcnn(path: str | PathLike[str]) -> CGCNNRegressor | CGCNNClassifier:
     ------
     DataError
         If it is not such a file.
+
+    See Also
+    --------
+    CGCNNRegressor.from_pretrained : official models by name.
+
+    Notes
+    -----
+    A weight file does not tell the units. Those of the official models:
+
+    ============================= ============ =============================================
+    name                          unit         meaning
+    ============================= ============ =============================================
+    ``band-gap``                  eV           band gap of a semiconductor
+    ``bulk-moduli``               log10(GPa)   decimal logarithm of the bulk modulus
+    ``efermi``                    eV           Fermi energy
+    ``final-energy-per-atom``     eV/atom      total energy
+    ``formation-energy-per-atom`` eV/atom      formation energy
+    ``poisson-ratio``             none         Poisson ratio
+    ``semi-metal-classification`` none         class 1 is a metal, class 0 a semiconductor
+    ``shear-moduli``              log10(GPa)   decimal logarithm of the shear modulus
+    ============================= ============ =============================================
+
+    References
+    ----------
+    T. Xie and J. C. Grossman, Phys. Rev. Lett. 120, 145301 (2018).
     """
-    content = _load(path)
-    try:
-        args, weights = dict(content["args"]), content["state_dict"]
-        est = _from_args(args, weights)
-        classification = isinstance(est, CGCNNClassifier)
-        normalizer = {} if classification else content["normalizer"]
-        est.target_mean_ = np.array([float(normalizer.get("mean", 0.0))])
-        est.target_scale_ = np.array([float(normalizer.get("std", 1.0))])
-        est.n_iter_ = int(content["epoch"])
-        _add_net(est, weights, seed=0)
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise DataError(f"{path}: not a weight file of CGCNN ({error!r})") from error
+    file = read_model_file(path)
+    if file.kind != OFFICIAL:
+        raise DataError(f"{path}: is a {file.kind}, not a weight file of CGCNN; use skcgcnn.load")
+    est = _from_file(file, "auto")
+    if not isinstance(est, (CGCNNRegressor, CGCNNClassifier)):
+        raise DataError(f"{path}: holds a {type(est).__name__}")
     return est
 
 
-def load_model(path: str | PathLike[str], device: str = "auto") -> tuple[BaseCGCNN, list[str]]:
-    """Load a model file of any kind.
+def save_cgcnn(est: CGCNNRegressor | CGCNNClassifier, path: str | PathLike[str]) -> None:
+    """Write a fitted estimator as a weight file that the original CGCNN code predicts with.
 
     Parameters
     ----------
+    est : fitted CGCNNRegressor or CGCNNClassifier
+        With one target or two classes, which the original calls 0 and 1.
     path : path
-        A checkpoint of `save_checkpoint`, a weight file of the original CGCNN code, or an
-        estimator that joblib or pickle wrote (``.joblib``, ``.pkl``). The last can run code when
-        it is loaded: open only what you trust.
+        Where to write.
+
+    Raises
+    ------
+    ValueError
+        If the original code cannot have such a model; it names the parameter.
+
+    Notes
+    -----
+    The original code reads the crystals itself, with ``neighbor_ties="official"``. An estimator
+    that was fitted with "invariant" gets the same graphs from it but where a shell of equally
+    distant neighbours is cut. With `atom_features` of your own, give the original the same
+    ``atom_init.json``. The file holds float32 numbers, as the original computes with.
+
+    References
+    ----------
+    T. Xie and J. C. Grossman, https://github.com/txie-93/cgcnn (MIT licence).
+    """
+    args = _official_args(est)
+    weights = OrderedDict(
+        (name, tensor.detach().cpu().float() if tensor.is_floating_point() else tensor.cpu())
+        for name, tensor in est.module_.state_dict().items()
+        # No batches counted: a file from before torch did so, and it stays one.
+        if not (name.endswith("num_batches_tracked") and tensor == 0)
+    )
+    content = {
+        "epoch": est.n_iter_,
+        "state_dict": weights,
+        "best_mae_error": float("nan"),  # not known here
+        "normalizer": {"mean": float(est.target_mean_[0]), "std": float(est.target_scale_[0])},
+        "args": args,
+    }
+    with atomic_write(path, "wb") as file:
+        torch.save(content, file)
+
+
+def load_model(
+    model: str | PathLike[str],
+    device: str = "auto",
+    data_home: str | PathLike[str] | None = None,
+) -> tuple[BaseCGCNN, list[str]]:
+    """Load a model of any kind, with the names of its targets.
+
+    Parameters
+    ----------
+    model : path or str
+        A file that `load` takes, the name of an official model, or an estimator that joblib or
+        pickle wrote (``.joblib``, ``.pkl``). The last can run code when it is loaded: open only
+        what you trust.
     device : str, default="auto"
-        Where a checkpoint goes.
+        Where it goes, but for a pickle.
+    data_home : path, optional
+        See `skcgcnn.pretrained.fetch_pretrained`.
 
     Returns
     -------
@@ -170,93 +287,52 @@ def load_model(path: str | PathLike[str], device: str = "auto") -> tuple[BaseCGC
     DataError
         If it is none of these.
     """
-    path = Path(path)
-    if path.suffix in {".joblib", ".pkl", ".pickle"}:
+    path, _ = find_model(model, data_home)
+    if path.suffix in PICKLES:
         return _load_pickled(path)
-    if "args" in _load(path):
-        return load_cgcnn(path), [path.name.split(".")[0]]
-    est, run = load_checkpoint(path, device)
-    return est, run["target_names"]
+    file = read_model_file(path)
+    return _from_file(file, device), file.targets
+
+
+def _from_file(file: ModelFile, device: Any) -> BaseCGCNN:
+    if file.estimator not in ESTIMATORS:
+        raise DataError(
+            f"{file.path}: holds a {file.estimator!r}, which this version does not know"
+        )
+    return ESTIMATORS[file.estimator]._from_file(file, device)  # noqa: SLF001 - as from_pretrained
 
 
 def _load_pickled(path: Path) -> tuple[BaseCGCNN, list[str]]:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
     try:
         est = joblib.load(path)
     except Exception as error:  # unpickling raises whatever the bytes provoke
         raise DataError(f"{path}: cannot be loaded by joblib ({error!r})") from error
     if not isinstance(est, BaseCGCNN) or not hasattr(est, "net_"):
         raise DataError(f"{path}: holds a {type(est).__name__}, not a fitted estimator of skcgcnn")
-    if isinstance(est, CGCNNMultiTask):
-        return est, est.target_names_
-    n_targets = getattr(est, "n_outputs_", 1)
-    return est, ["target"] if n_targets == 1 else [f"target_{i}" for i in range(n_targets)]
+    return est, est._target_names()  # noqa: SLF001 - of the same library
 
 
-def _from_args(
-    args: dict[str, Any], weights: dict[str, torch.Tensor]
-) -> CGCNNRegressor | CGCNNClassifier:
-    width = int(args["atom_fea_len"])
-    n_gaussians = weights["convs.0.fc_full.weight"].shape[1] - 2 * width
-    est = (CGCNNClassifier if args["task"] == "classification" else CGCNNRegressor)(
-        atom_fea_len=width,
-        n_conv=int(args["n_conv"]),
-        h_fea_len=int(args["h_fea_len"]),
-        n_h=int(args["n_h"]),
-        radius=(n_gaussians - 1) * GAUSSIAN_STEP,
-        neighbor_ties="official",
-    )
-    est.graph_layout_ = (est.max_num_nbr, weights["embedding.weight"].shape[1])
+def _official_args(est: CGCNNRegressor | CGCNNClassifier) -> dict[str, Any]:
+    if not isinstance(est, (CGCNNRegressor, CGCNNClassifier)):
+        raise ValueError(  # noqa: TRY004 - a model that the format has no place for
+            f"the original CGCNN has no network like a {type(est).__name__}'s; use est.save"
+        )
+    for name, value in _OFFICIAL_GRAPH.items():
+        if getattr(est, name) != value:
+            raise ValueError(
+                f"{name}={getattr(est, name)}, but the original code reads crystals with {value}"
+            )
+    task = est._tasks()  # noqa: SLF001 - of the same library
+    n_outputs = _OFFICIAL_CLASSES if task[0].kind == "classification" else 1
+    if sum(output.n_outputs for output in task) != n_outputs:
+        raise ValueError(
+            "the original CGCNN has 1 target or 2 classes, but the model has "
+            f"{sum(output.n_outputs for output in task)}; use est.save"
+        )
+    sizes = ("atom_fea_len", "n_conv", "h_fea_len", "n_h", "neighbor_ties")
+    args = {"task": task[0].kind, **{name: getattr(est, name) for name in sizes}}
+    if hasattr(est, "n_samples_fit_"):
+        args["train_size"] = est.n_samples_fit_
     if isinstance(est, CGCNNClassifier):
-        est.classes_ = np.arange(len(weights["fc_out.bias"]))
-    else:
-        est.n_outputs_ = 1
-        est._y_ndim = 1  # noqa: SLF001 - a fitted attribute that `fit` sets likewise
-    return est
-
-
-def _add_net(est: BaseCGCNN, weights: dict[str, torch.Tensor], seed: int) -> None:
-    with torch.random.fork_rng():
-        est.net_ = est._make_net(seed).initialize()  # noqa: SLF001 - as `fit` makes it
-    module = est.net_.module_
-    missing, unexpected = module.average.load_state_dict(weights, strict=False)
-    # Files from before torch 0.4.1 do not count batches; nothing here needs the count.
-    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
-    if missing or unexpected:
-        raise ValueError(f"weights missing: {missing}; unexpected: {unexpected}")
-    module.trained.load_state_dict(module.average.state_dict())
-
-
-def _load(path: str | PathLike[str]) -> dict[str, Any]:
-    if not Path(path).is_file():
-        raise DataError(f"{path}: no such file")
-    try:
-        with torch.serialization.safe_globals(_SAFE_GLOBALS):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch's unpickler raises whatever the bytes provoke
-        raise DataError(
-            f"{path}: cannot be loaded as a model file: it is damaged, of another kind, or holds "
-            "more than tensors and plain values, which is not loaded for safety"
-        ) from error
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: holds a {type(content).__name__}, not a model")
-    return content
-
-
-def _plain(value: Any) -> Any:
-    """Return a fitted attribute as plain values, which load without pickle's powers."""
-    if isinstance(value, np.ndarray):
-        items = [item.item() if isinstance(item, np.generic) else item for item in value.tolist()]
-        return {"dtype": str(value.dtype), "values": items}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value
-
-
-def _restored(value: Any) -> Any:
-    if isinstance(value, dict):
-        return np.array(value["values"], dtype=value["dtype"])
-    if isinstance(value, list):
-        return [_restored(item) for item in value]
-    return value
+        args["classes"] = to_plain(est.classes_)["values"]
+    return args

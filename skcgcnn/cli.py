@@ -1,4 +1,4 @@
-"""The command line: ``skcgcnn train`` and ``skcgcnn predict``."""
+"""The command line: ``skcgcnn train``, ``skcgcnn predict`` and ``skcgcnn info``."""
 
 import sys
 from collections.abc import Iterator
@@ -49,6 +49,10 @@ Ratio = Annotated[float, typer.Option(min=0.0, max=1.0)]
 Positive = Annotated[int, typer.Option(min=1)]
 Jobs = Annotated[int | None, typer.Option("--n-jobs", "-j", help="Workers that read crystals.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, ...")]
+DataHome = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the official models.  [default: $SKCGCNN_DATA, or a cache]"),
+]
 BadCrystals = Annotated[
     OnError, typer.Option(help="Stop at crystals that cannot be read, or go on without them.")
 ]
@@ -90,6 +94,20 @@ def train(
         float, typer.Option(min=0.2, help="Where the search for neighbours begins, in Å.")
     ] = 8.0,
     max_num_nbr: Annotated[int, typer.Option(min=1, help="Neighbours a site.")] = 12,
+    init_from: Annotated[
+        str | None,
+        typer.Option(
+            help="Model to begin from: a file or the name of an official model. Its sizes become "
+            "the defaults."
+        ),
+    ] = None,
+    freeze: Annotated[
+        str,
+        typer.Option(help="Layers of --init-from that stay as they are: none, convs or a number."),
+    ] = "none",
+    conv_lr_factor: Annotated[
+        float, typer.Option(help="Learning rate of the convolutions as a share of --lr.")
+    ] = 1.0,
     device: Device = "auto",
     n_jobs: Jobs = None,
     on_error: BadCrystals = OnError.raise_,
@@ -126,9 +144,14 @@ def train(
             radius=radius,
             max_num_nbr=max_num_nbr,
             on_error=on_error.value,
+            init_from=init_from,
+            freeze=freeze,
+            conv_lr_factor=conv_lr_factor,
         )
         if resume is not None:
             settings = _settings_of(resume, settings, ctx)
+        elif init_from is not None:
+            settings = _sizes_of(init_from, settings, ctx)
         folder = output or (Path("cgcnn_run") if resume is None else resume.parent)
         report = experiment.train(
             settings, folder, resume=resume, device=device, n_jobs=n_jobs, progress=not quiet
@@ -138,9 +161,7 @@ def train(
 
 @app.command()
 def predict(
-    model: Annotated[
-        Path, typer.Argument(help="model_best.pth.tar, an official weight file, or a joblib file.")
-    ],
+    model: Annotated[str, typer.Argument(help="A model file, or the name of an official model.")],
     data: Annotated[
         list[Path], typer.Argument(help="A folder (with or without id_prop.csv), or CIF files.")
     ],
@@ -150,22 +171,40 @@ def predict(
     device: Device = "auto",
     n_jobs: Jobs = None,
     on_error: BadCrystals = OnError.raise_,
+    data_home: DataHome = None,
 ) -> None:
     """Predict for DATA with a trained MODEL.
 
-    A joblib file can run code when it is loaded: open only those that you trust.
+    MODEL is what train wrote, a file of an estimator's save, a weight file of CGCNN, the name of an
+    official model (it is fetched), or a joblib file. A joblib file can run code when it is loaded:
+    open only those that you trust.
     """
     with _plain_errors():
         from skcgcnn.checkpoints import load_model  # noqa: PLC0415 - imports torch
         from skcgcnn.predictions import predict_targets, write_predictions  # noqa: PLC0415
 
-        est, names = load_model(model, device=device)
+        est, names = load_model(model, device, data_home)
         cif_ids, paths = _crystals(data)
         est.set_params(n_jobs=n_jobs, on_error=on_error.value)
         predictions = predict_targets(est, paths, names)
         write_predictions(output or sys.stdout, cif_ids, predictions)
         if output is not None:
             typer.echo(f"{len(paths)} predictions in {output}")
+
+
+@app.command()
+def info(
+    model: Annotated[str, typer.Argument(help="A model file, or the name of an official model.")],
+    data_home: DataHome = None,
+) -> None:
+    """Tell what a MODEL is, without running anything in it."""
+    with _plain_errors():
+        from skcgcnn.info import describe_model  # noqa: PLC0415 - imports torch
+
+        facts = describe_model(model, data_home)
+        width = max(map(len, facts))
+        for name, value in facts.items():
+            typer.echo(f"{name:<{width}}  {value}")
 
 
 def main() -> None:
@@ -192,13 +231,28 @@ def _settings_of(resume: Path, given: Any, ctx: typer.Context) -> Any:
     _, run = load_checkpoint(resume, device="cpu")
     if "settings" not in run:
         raise DataError(f"{resume}: is a model, but not a checkpoint of a training run")
-    typed = {
-        name: getattr(given, name)
-        for name in run["settings"]
-        if ctx.get_parameter_source(name) is not None
-        and ctx.get_parameter_source(name).name == "COMMANDLINE"  # type: ignore[union-attr]
-    }
+    typed = {name: getattr(given, name) for name in run["settings"] if _is_typed(ctx, name)}
     return replace(given, **{**run["settings"], **typed})
+
+
+def _sizes_of(init_from: str, given: Any, ctx: typer.Context) -> Any:
+    """Return the settings with the sizes of a model, where they were not typed."""
+    from skcgcnn.checkpoints import architecture  # noqa: PLC0415 - imports torch
+
+    sizes = architecture(init_from)
+    return replace(
+        given,
+        **{
+            name: value
+            for name, value in sizes.items()
+            if hasattr(given, name) and not _is_typed(ctx, name)
+        },
+    )
+
+
+def _is_typed(ctx: typer.Context, name: str) -> bool:
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _crystals(data: list[Path]) -> tuple[list[str], list[str]]:

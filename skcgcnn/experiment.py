@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 from skcgcnn._base import BaseCGCNN
 from skcgcnn._files import atomic_write
 from skcgcnn._labels import is_missing
-from skcgcnn.checkpoints import load_checkpoint, save_checkpoint
+from skcgcnn.checkpoints import architecture, load_checkpoint, save_checkpoint
 from skcgcnn.classifier import CGCNNClassifier
 from skcgcnn.datasets import load_id_prop
 from skcgcnn.datasets._sample import SAMPLE_FOLDER
@@ -56,6 +56,9 @@ class Settings:
     radius: float = 8.0
     max_num_nbr: int = 12
     on_error: str = "raise"
+    init_from: str | None = None
+    freeze: str = "none"
+    conv_lr_factor: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,9 @@ def train(
         If crystals cannot be read.
     """
     data = _load(settings)
+    if data.atom_features is None and settings.init_from is not None:
+        features = architecture(settings.init_from).get("atom_features")
+        data = replace(data, atom_features=features)
     if resume is None:
         est, run = _estimator(settings, data), _new_run(settings, data)
     else:
@@ -154,7 +160,7 @@ def train(
 
     # Rows in the data's order, whatever the split's.
     test = np.sort(parts["test"])
-    best, _ = load_checkpoint(output / BEST, device=device)
+    best, run = load_checkpoint(output / BEST, device=device)
     predictions = predict_targets(best, graphs[test], data.names)
     truth = data.y[test].reshape(len(test), -1)
     write_predictions(
@@ -171,6 +177,8 @@ def train(
             for i, prediction in enumerate(predictions)
         },
     }
+    # The model file itself tells how good it is: see `skcgcnn info`.
+    save_checkpoint(best, output / BEST, {**run, "test": report["test"]})
     with atomic_write(output / "metrics.json") as file:
         json.dump(report, file, indent=2)
         file.write("\n")
@@ -244,6 +252,9 @@ def _estimator(settings: Settings, data: _Data) -> BaseCGCNN:
         "optimizer": settings.optim,
         "random_state": settings.seed,
         "atom_features": data.atom_features,
+        "init_from": settings.init_from,
+        "freeze": int(settings.freeze) if settings.freeze.isdecimal() else settings.freeze,
+        "conv_lr_factor": settings.conv_lr_factor,
     }
     same = ("batch_size", "lr", "atom_fea_len", "n_conv", "h_fea_len", "n_h", "radius")
     params.update({name: getattr(settings, name) for name in (*same, "max_num_nbr")})
@@ -266,7 +277,7 @@ def _check_resume(run: dict[str, Any], settings: Settings, data: _Data, file: Pa
     if "settings" not in run:
         raise DataError(f"{file}: is a model, but not a checkpoint of a training run")
     for name, value in asdict(settings).items():
-        was = run["settings"][name]
+        was = run["settings"].get(name, getattr(Settings("data"), name))
         if name not in ("data", "epochs", "on_error") and value != was:
             option = "--" + name.replace("_", "-")
             raise DataError(

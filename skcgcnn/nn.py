@@ -6,7 +6,7 @@ of the original code, so that its weights load.
 
 from collections.abc import Sequence
 from copy import deepcopy
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -233,6 +233,27 @@ class CrystalGraphConvNet(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.fcs = nn.ModuleList(nn.Linear(h_fea_len, h_fea_len) for _ in range(n_h - 1))
         self.fc_out = nn.Linear(h_fea_len, n_outputs)
+        self.frozen: list[nn.Module] = []
+
+    def freeze(self, n_layers: int) -> None:
+        """Keep the first layers as they are in training, their batch normalisation too.
+
+        Parameters
+        ----------
+        n_layers : int
+            0 for none, 1 for the embedding, 1 + i for the first i convolutions as well.
+        """
+        layers = [self.embedding, *self.convs]
+        self.frozen = layers[:n_layers]
+        for index, layer in enumerate(layers):
+            layer.requires_grad_(index >= n_layers)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode, but for frozen layers, which stay in evaluation."""
+        super().train(mode)
+        for layer in self.frozen:
+            layer.eval()
+        return self
 
     def forward(
         self,
@@ -331,6 +352,20 @@ class AveragedNet(nn.Module):
         """Run the network that fits the mode, see `CrystalGraphConvNet.forward`."""
         out: Tensor = (self.trained if self.training else self.average)(*batch)
         return out
+
+    def freeze(self, n_layers: int) -> None:
+        """Keep the first layers as they predict now, see `CrystalGraphConvNet.freeze`.
+
+        Parameters
+        ----------
+        n_layers : int
+            Number of layers.
+        """
+        self.trained.freeze(n_layers)
+        # Where training goes on, the two differ; a frozen layer must be the one that predicts.
+        averages = [self.average.embedding, *self.average.convs]
+        for layer, average in zip(self.trained.frozen, averages, strict=False):
+            layer.load_state_dict(average.state_dict())
 
     @torch.no_grad()
     def update(self) -> None:

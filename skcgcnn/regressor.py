@@ -68,6 +68,17 @@ class CGCNNRegressor(RegressorMixin, BaseCGCNN):
         Whether torch compiles the network, for GPUs; on a CPU it gained nothing.
     net_params : dict, default=None
         Passed on to `skorch.NeuralNet`; overrules what the estimator sets.
+    init_from : estimator, path or str, default=None
+        Model to begin from: fitted, a file (see `skcgcnn.load`), or the name of an official one
+        (see `skcgcnn.pretrained.PRETRAINED`). Its embedding and convolutions are taken over, and
+        of its head what fits; targets are scaled anew. Sizes must be the same, see
+        `skcgcnn.checkpoints.architecture`. With `warm_start` it is for the first fit only.
+    freeze : {"none", "convs"} or int, default="none"
+        Which layers of `init_from` stay as they are to the bit: none, the embedding and all
+        convolutions, or that many layers from the input (1 is the embedding alone).
+    conv_lr_factor : float, default=1.0
+        Learning rate of embedding and convolutions as a share of `lr`; below 1 they move slowly
+        away from `init_from`. Decided when the network is made.
     warm_start : bool, default=False
         Whether `fit` goes on from the last fit.
     early_stopping : bool, default=False
@@ -98,6 +109,8 @@ class CGCNNRegressor(RegressorMixin, BaseCGCNN):
         Losses and times, epoch by epoch.
     n_iter_ : int
         Epochs trained.
+    n_samples_fit_ : int
+        Crystals trained on.
     target_mean_, target_scale_ : ndarray of shape (n_targets,)
         Mean and standard deviation of the training targets, with which they are scaled for the
         network (0 and 1 for classes).

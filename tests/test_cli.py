@@ -14,11 +14,14 @@ import time
 import joblib
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
-from skcgcnn import CGCNNMultiTask
+import skcgcnn
+from skcgcnn import CGCNNMultiTask, CGCNNRegressor
 from skcgcnn.checkpoints import load_checkpoint
 from skcgcnn.cli import app
+from skcgcnn.datasets import load_id_prop
 from skcgcnn.experiment import Settings, train
 
 TINY = ["--atom-fea-len", "8", "--n-conv", "1", "--h-fea-len", "8", "--device", "cpu", "-b", "8"]
@@ -223,6 +226,77 @@ def test_atom_features_of_the_folder_travel_with_the_model(data, tmp_path):
     assert "crystal0" in run("predict", out / "model_best.pth.tar", data)
 
 
+@pytest.fixture
+def model(data, tmp_path):
+    """Return a model of energies, of another size than the defaults, as a stranger may share it."""
+    est = CGCNNRegressor(atom_fea_len=8, n_conv=2, h_fea_len=8, max_epochs=1, device="cpu")
+    est.fit(*load_id_prop(data, return_X_y=True)[:1], np.arange(24.0))
+    est.save(tmp_path / "model.safetensors", targets=["volume"], units=["Å³"])
+    return tmp_path / "model.safetensors"
+
+
+def test_train_from_a_model(data, tmp_path, model):
+    out = tmp_path / "out"
+    options = ["--task", "multi", "--init-from", model, "--freeze", "convs", "--device", "cpu"]
+    run("train", data, *options, "--epochs", 2, "-b", 8, "-o", out)
+    est, start = load_checkpoint(out / "model_best.pth.tar")[0], skcgcnn.load(model)
+    # The sizes are the model's, though others are the command's defaults.
+    assert (est.atom_fea_len, est.n_conv, est.h_fea_len) == (8, 2, 8)
+    for name, tensor in start.module_.state_dict().items():
+        if name.startswith(("embedding", "convs")):
+            assert torch.equal(est.module_.state_dict()[name], tensor)
+    run("train", data, "--resume", out / "checkpoint.pth.tar", "--epochs", 4, "--device", "cpu")
+    est = load_checkpoint(out / "checkpoint.pth.tar")[0]
+    assert est.n_iter_ == 4
+    weight = "convs.1.fc_full.weight"
+    assert torch.equal(est.module_.state_dict()[weight], start.module_.state_dict()[weight])
+    message = run("train", data, "--resume", out / "checkpoint.pth.tar", "--freeze", 1, code=2)
+    assert "--freeze convs, not 1" in message
+
+
+def test_train_from_a_model_with_its_features(data, tmp_path):
+    table = {str(z): [z / 100, 1.0] for z in range(1, 101)}
+    (data / "atom_init.json").write_text(json.dumps(table))
+    run("train", data, "--epochs", 1, "-o", tmp_path / "first", *TINY)
+    (data / "atom_init.json").unlink()
+    first = tmp_path / "first" / "model_best.pth.tar"
+    run("train", data, "--epochs", 1, "-o", tmp_path / "out", "--init-from", first, *TINY)
+    assert load_checkpoint(tmp_path / "out" / "model_best.pth.tar")[0].graph_layout_ == (12, 2)
+
+
+def test_predict_with_a_saved_model(data, model):
+    printed = run("predict", model, data)
+    assert printed.startswith("cif_id,volume_pred\n")
+    assert len(printed.split()) == 25
+
+
+def test_predict_by_name(shared, tmp_path):
+    reference = shared / "reference"
+    out = tmp_path / "out.csv"
+    run(
+        "predict", "semi-metal-classification", reference / "sample-cifs",
+        "--data-home", reference, "-o", out,
+    )  # fmt: skip
+    name = "semi-metal-classification"
+    with (reference / "official_predictions_sample.csv").open() as file:
+        official = {row["cif_id"]: float(row[name]) for row in csv.DictReader(file)}
+    for row in rows(out):
+        assert float(row[f"{name}_proba"]) == pytest.approx(official[row["cif_id"]], abs=1e-4)
+
+
+def test_info(data, tmp_path, model):
+    printed = run("info", model)
+    for words in ("volume (Å³)", "24 crystals", "CGCNNRegressor", "n_conv=2", "skcgcnn model"):
+        assert words in printed
+    out = tmp_path / "out"
+    run("train", data, "--task", "multi", "--epochs", 1, "-o", out, *TINY)
+    printed = run("info", out / "model_best.pth.tar")
+    report = json.loads((out / "metrics.json").read_text())
+    for words in ("energy, unit not recorded", "metal, classes 0.0, 1.0", "20 crystals"):
+        assert words in printed
+    assert re.search(rf"test mae of energy +{report['test']['energy']['mae']:.6g}\n", printed)
+
+
 def test_bad_atom_features_name_the_file(data, tmp_path):
     (data / "atom_init.json").write_text("{")
     message = run("train", data, "-o", tmp_path / "out", *TINY, code=2)
@@ -280,6 +354,12 @@ def test_unreadable_crystals(data, tmp_path):
         (["train", "DATA", "--lr", "0"], "'lr' parameter"),
         (["predict", "none.pth.tar", "DATA"], "none.pth.tar: no such file"),
         (["predict", "DATA/id_prop.csv", "DATA"], "cannot be loaded as a model file"),
+        (["predict", "band-gaps", "DATA"], "none of the pretrained models: band-gap, "),
+        (["info", "DATA"], "is a folder, not a model file"),
+        (["info", "DATA/id_prop.csv"], "cannot be loaded as a model file"),
+        (["train", "DATA", "--init-from", "none"], "none: no such file"),
+        (["train", "DATA", "--freeze", "convs"], "without init_from"),
+        (["train", "DATA", "--freeze", "most"], "'freeze' parameter"),
         (["frobnicate"], "frobnicate"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -315,3 +395,4 @@ def test_help_is_there_without_torch():
     assert printed.strip().endswith("[]")
     for command in ("train", "predict"):
         assert "--output" in run(command, "--help")
+    assert "MODEL" in run("info", "--help")

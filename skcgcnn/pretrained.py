@@ -1,0 +1,171 @@
+"""The official CGCNN models: what they predict, and where their files come from."""
+
+import os
+from os import PathLike
+from pathlib import Path
+from typing import NamedTuple
+
+from skcgcnn.exceptions import DataError
+
+__all__ = ["PRETRAINED", "PretrainedModel", "fetch_pretrained", "find_model"]
+
+# One commit of the official repository, so that the files stay as they are.
+COMMIT = "f42ab233c4ee0c416879d6bc2d22a264418413ad"
+BASE_URL = f"https://raw.githubusercontent.com/txie-93/cgcnn/{COMMIT}/"
+FOLDER = "pre-trained"
+DATA_HOME_VARIABLE = "SKCGCNN_DATA"
+_SECONDS = 30
+
+
+class PretrainedModel(NamedTuple):
+    """An official model.
+
+    Attributes
+    ----------
+    task : {"regression", "classification"}
+        What is predicted.
+    unit : str
+        Unit of the prediction; empty where it has none.
+    meaning : str
+        What the number or class is.
+    sha256 : str
+        Of the file.
+    """
+
+    task: str
+    unit: str
+    meaning: str
+    sha256: str
+
+
+PRETRAINED = {
+    "band-gap": PretrainedModel(
+        "regression",
+        "eV",
+        "band gap of a semiconductor",
+        "d269775b9be0995c046abed3dd6556c281a3eff7b2e1d73cf81b99e2a1d4aa6c",
+    ),
+    "bulk-moduli": PretrainedModel(
+        "regression",
+        "log10(GPa)",
+        "decimal logarithm of the bulk modulus",
+        "0a3f66b9a0ee6acef11bb852717424a6c3560073239c17bdbea568cc43816dd3",
+    ),
+    "efermi": PretrainedModel(
+        "regression",
+        "eV",
+        "Fermi energy",
+        "5ed4ba15b5bd3e04ce6b0eca75f15bb6465557aada4097f11291ea1e7cd48afb",
+    ),
+    "final-energy-per-atom": PretrainedModel(
+        "regression",
+        "eV/atom",
+        "total energy",
+        "1afe9260a0b7bd01d2a0a752fbac12be5badea6a56e57aeea5877ae8f9a32c57",
+    ),
+    "formation-energy-per-atom": PretrainedModel(
+        "regression",
+        "eV/atom",
+        "formation energy",
+        "e2f8bb910744f2c2f21d968285b6fd4316d795d0f3e7465ed0e3b4f3c92651a1",
+    ),
+    "poisson-ratio": PretrainedModel(
+        "regression",
+        "",
+        "Poisson ratio",
+        "8d152338550b49ff6c3790cccdb892ee8bafe513bc49ab21955cdf7807e89513",
+    ),
+    "semi-metal-classification": PretrainedModel(
+        "classification",
+        "",
+        "1 is a metal, 0 a semiconductor",
+        "3791d48885afafb28c0797e22637b63ea591cf7fb27497ce537911261b92edc8",
+    ),
+    "shear-moduli": PretrainedModel(
+        "regression",
+        "log10(GPa)",
+        "decimal logarithm of the shear modulus",
+        "34173bc59a0a8f9f74021155b304b74d9e709b1ff241d3f02e83031c9deb216c",
+    ),
+}
+
+
+def fetch_pretrained(name: str, data_home: str | PathLike[str] | None = None) -> Path:
+    """Return the file of an official model, fetched when it is first asked for.
+
+    Parameters
+    ----------
+    name : str
+        A key of `PRETRAINED`.
+    data_home : path, optional
+        Folder of the files, with the subfolder ``pre-trained`` as in a checkout of the official
+        repository. By default the environment variable ``SKCGCNN_DATA``, else the folder that
+        the system has for caches.
+
+    Returns
+    -------
+    Path
+        ``<data_home>/pre-trained/<name>.pth.tar``. Its SHA-256 is that of the official file.
+
+    Raises
+    ------
+    DataError
+        If there is no such model, or it is neither there nor can be fetched.
+
+    References
+    ----------
+    T. Xie and J. C. Grossman, https://github.com/txie-93/cgcnn (MIT licence).
+    """
+    import pooch  # noqa: PLC0415 - takes its time, and only a download needs it
+
+    if name not in PRETRAINED:
+        raise DataError(f"{name!r} is none of the pretrained models: {', '.join(PRETRAINED)}")
+    home = Path(data_home or os.environ.get(DATA_HOME_VARIABLE) or pooch.os_cache("skcgcnn"))
+    file = f"{FOLDER}/{name}.pth.tar"
+    url, target = BASE_URL + file, home.expanduser() / file
+    source = pooch.create(
+        target.parents[1], BASE_URL, registry={file: f"sha256:{PRETRAINED[name].sha256}"}
+    )
+    try:
+        return Path(source.fetch(file, downloader=pooch.HTTPDownloader(timeout=_SECONDS)))
+    except (OSError, ValueError) as error:  # no network, no such page, no room, another SHA-256
+        raise DataError(
+            f"{name}: could not be fetched from {url} ({error}). Fetch it by other means and put "
+            f"it at {target}, or name its folder's parent as data_home or in the environment "
+            f"variable {DATA_HOME_VARIABLE}"
+        ) from error
+
+
+def find_model(
+    model: str | PathLike[str], data_home: str | PathLike[str] | None = None
+) -> tuple[Path, str | None]:
+    """Find the file of a model by path or by the name of an official one.
+
+    Parameters
+    ----------
+    model : str or path
+        A path, or a key of `PRETRAINED`; where both exist, the path.
+    data_home : path, optional
+        See `fetch_pretrained`.
+
+    Returns
+    -------
+    path : Path
+    name : str or None
+        Of the official model; None for a path.
+
+    Raises
+    ------
+    DataError
+        If there is neither.
+    """
+    path = Path(model)
+    if path.is_file():
+        return path, None
+    if str(model) in PRETRAINED:
+        return fetch_pretrained(str(model), data_home), str(model)
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder, not a model file")
+    raise DataError(
+        f"{path}: no such file, and none of the pretrained models: {', '.join(PRETRAINED)}"
+    )
