@@ -19,6 +19,7 @@ from skcgcnn._labels import is_missing
 from skcgcnn.checkpoints import load_checkpoint, save_checkpoint
 from skcgcnn.classifier import CGCNNClassifier
 from skcgcnn.datasets import load_id_prop
+from skcgcnn.datasets._li_vacancy import LI_VACANCY_FOLDER
 from skcgcnn.datasets._sample import SAMPLE_FOLDER
 from skcgcnn.elements import load_element_features
 from skcgcnn.exceptions import DataError
@@ -30,7 +31,7 @@ from skcgcnn.transformer import CrystalGraphTransformer
 
 __all__ = ["BUNDLED", "Settings", "train"]
 
-BUNDLED = {"sample": SAMPLE_FOLDER}
+BUNDLED = {"sample": SAMPLE_FOLDER, "li_vacancy": LI_VACANCY_FOLDER}
 CHECKPOINT, BEST = "checkpoint.pth.tar", "model_best.pth.tar"
 
 
@@ -65,9 +66,13 @@ class _Data:
     y: npt.NDArray[Any]
     names: list[str]
     atom_features: Any
+    groups: npt.NDArray[np.str_] | None
 
     def fingerprint(self) -> str:
-        text = json.dumps([self.cif_ids, self.y.tolist(), self.names])
+        content = [self.cif_ids, self.y.tolist(), self.names]
+        if self.groups is not None:
+            content.append(self.groups.tolist())
+        text = json.dumps(content)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -220,6 +225,7 @@ def _load(settings: Settings) -> _Data:
         y if settings.task == "multi" else y[:, 0],
         names,
         _read_features(bunch.atom_features),
+        bunch.groups,
     )
 
 
