@@ -65,7 +65,7 @@ def train(
     data: Annotated[
         str,
         typer.Argument(
-            help="A folder with id_prop.csv and CIFs, or the name of a bundled dataset: sample."
+            help="A folder with id_prop.csv and CIFs, or a bundled dataset: sample, li_vacancy."
         ),
     ],
     task: Annotated[Task, typer.Option(help="What to learn.")] = Task.regression,
@@ -282,10 +282,14 @@ def _show(report: dict[str, Any], folder: Path) -> None:
             table.add_row(name, metric, "undefined" if value is None else f"{value:.4f}")
     console.print(table)
     sizes = "{n_train} crystals trained, {n_val} validated, {n_test} tested".format(**report)
-    for line in (
-        f"{sizes}; best epoch {report['best_epoch']}",
-        f"Model, predictions and metrics are in {folder}",
-    ):
+    lines = [f"{sizes}; best epoch {report['best_epoch']}"]
+    if report["n_groups"] is not None:
+        groups = "{train} groups trained, {val} validated, {test} tested".format(
+            **report["n_groups"]
+        )
+        lines.append(f"{groups}; none is in two parts (groups.csv)")
+    lines.append(f"Model, predictions and metrics are in {folder}")
+    for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
 
 

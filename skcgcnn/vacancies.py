@@ -183,14 +183,14 @@ def order_sites(structure: Any, rng: np.random.Generator) -> Any:
     return ordered
 
 
-def site_permutations(structure: Any, sites: Sequence[int]) -> npt.NDArray[np.int64]:
+def site_permutations(structure: Any, sites: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """Return how the symmetry operations of a crystal permute some of its sites.
 
     Parameters
     ----------
     structure : pymatgen Structure
         The crystal.
-    sites : sequence of int of length n_sites
+    sites : array-like of int of shape (n_sites,)
         Sites that symmetry maps onto each other, such as all those of an element.
 
     Returns
@@ -209,11 +209,12 @@ def site_permutations(structure: Any, sites: Sequence[int]) -> npt.NDArray[np.in
     from scipy.spatial import cKDTree  # noqa: PLC0415
 
     operations = SpacegroupAnalyzer(structure, symprec=SYMPREC).get_symmetry_operations()
-    coords = structure.frac_coords[list(sites)]
+    coords = structure.frac_coords[np.asarray(sites)]
     # On the torus of fractional coordinates; 1.0 is 0.0, and the box is open above.
     tree = cKDTree(_wrap(coords), boxsize=1.0)
     moved = np.stack([operation.operate_multi(coords) for operation in operations])
-    return tree.query(_wrap(moved))[1]
+    places: npt.NDArray[np.int64] = tree.query(_wrap(moved))[1]
+    return places
 
 
 def write_cif(structure: Any, path: str | PathLike[str]) -> None:

@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pymatgen.core import Lattice, Structure
-
 from make_dataset import Group, Member, make_groups, make_members, write_groups
 from make_hosts import FOLDER, read_hosts
+from pymatgen.core import Lattice, Structure
 
 LOG_COLUMNS = ["id", "kind", "energy", "max_force", "steps", "a", "c"]
 LITHIUM = "Li_bcc"
@@ -85,9 +84,7 @@ class Potential:
         atoms = _to_atoms(structure)
         atoms.calc = self._ions
         # Fixed stiffness: the estimate would cost force calls. Half the steps of BFGS.
-        optimizer = PreconLBFGS(
-            atoms, precon=Exp(A=3, mu=1.0), use_armijo=False, logfile=None
-        )
+        optimizer = PreconLBFGS(atoms, precon=Exp(A=3, mu=1.0), use_armijo=False, logfile=None)
         optimizer.run(fmax=MAX_FORCE, steps=MAX_STEPS)
         return _to_structure(atoms), _row(atoms, optimizer.nsteps)
 
@@ -125,9 +122,7 @@ def _to_atoms(structure: Structure) -> Any:
 
 
 def _to_structure(atoms: Any) -> Structure:
-    return Structure(
-        atoms.cell.array, atoms.get_chemical_symbols(), atoms.get_scaled_positions()
-    )
+    return Structure(atoms.cell.array, atoms.get_chemical_symbols(), atoms.get_scaled_positions())
 
 
 def _row(atoms: Any, steps: int) -> Row:

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from make_hosts import FOLDER, read_hosts
 from pymatgen.core import Lattice, Structure
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
-from make_hosts import FOLDER, read_hosts
 from skcgcnn.vacancies import SYMPREC, order_sites, site_permutations, write_cif
 
 SEED = 42
@@ -163,9 +163,7 @@ def has_divacancy(pristine: Structure, removed: tuple[int, ...]) -> bool:
     lithium = [i for i, site in enumerate(pristine) if site.specie.symbol == "Li"]
     distances = pristine.distance_matrix
     nearest = distances[np.ix_(lithium, lithium)] + 1e9 * np.eye(len(lithium))
-    return any(
-        distances[i, j] < 1.1 * nearest.min() for i, j in itertools.combinations(removed, 2)
-    )
+    return any(distances[i, j] < 1.1 * nearest.min() for i, j in itertools.combinations(removed, 2))
 
 
 def make_members(group: Group) -> Iterator[Member]:

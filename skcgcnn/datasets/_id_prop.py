@@ -158,9 +158,7 @@ def read_table(
     return cif_ids, [str(structure_file(folder, i)) for i in cif_ids], names, columns
 
 
-def read_groups(
-    folder: str | PathLike[str], cif_ids: list[str]
-) -> npt.NDArray[np.str_] | None:
+def read_groups(folder: str | PathLike[str], cif_ids: list[str]) -> npt.NDArray[np.str_] | None:
     """Read ``groups.csv``.
 
     Parameters
