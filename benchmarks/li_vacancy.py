@@ -27,7 +27,6 @@ from skcgcnn import (
 )
 from skcgcnn.datasets import load_li_vacancy
 
-
 Rows = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 Params = dict[str, Any]
