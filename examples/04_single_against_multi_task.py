@@ -20,8 +20,8 @@ params = {
     "atom_fea_len": 32,
     "n_conv": 2,
     "max_epochs": 20,
-    "batch_size": 16,
-    "lr": 0.003,
+    "batch_size": 8,
+    "lr": 0.01,
     "random_state": 0,
 }
 

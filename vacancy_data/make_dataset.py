@@ -35,16 +35,16 @@ TWELVE = (
     (6, 2, 1, 5),
     (4, 3, 1, 3),
 )
-TWENTY = ((5, 4, 1, 0), (5, 2, 2, 0), (5, 4, 1, 2), (5, 2, 2, 1))
+TWENTY = ((5, 4, 1, 0), (5, 2, 2, 0))
 
 # By host: supercells, one arrangement of the metals each, and the most structures with a divacancy
 # (and as many without) of every arrangement and number of vacancies.
 PLAN = {
-    "NCM111": ((*TWELVE, *TWELVE[:2]), 3),
+    "NCM111": ((*TWELVE, *TWELVE[:2]), 5),
     "LNO": (TWELVE, 3),
     "LCO": (TWELVE, 3),
     "NCA": (TWENTY, 3),
-    "NCM811": (TWENTY, 3),
+    "NCM811": (TWENTY, 2),
 }
 
 # Rhombohedral primitive vectors (obverse setting) in terms of the hexagonal ones.
