@@ -2,8 +2,8 @@
 
 Usage: ``python benchmarks/predict.py perov5_val.csv.gz formation-energy-per-atom.pth.tar
 [--repeats 5] [--threads 2] [--reference CHECKOUT]``. Cold is a process of its own, with Python's
-start and imports; warm is a call in a running process, the original's cache of crystals switched
-off, as for crystals it has not seen. By turns, medians.
+start and imports; warm is a call in a running process, the original's cache of crystals emptied,
+as for crystals it has not seen. By turns, medians.
 """
 
 import argparse
@@ -50,10 +50,13 @@ def original(
     )
     run.net.load_state_dict(content["state_dict"])
     run.mean, run.std = content["normalizer"]["mean"], content["normalizer"]["std"]
-    if hasattr(run.data, "set_cache_size"):
-        run.data.set_cache_size(0)
     rows = range(len(run.data))
-    return lambda: run.predict(rows).numpy().ravel()
+
+    def predict() -> np.ndarray:
+        run.forget()
+        return run.predict(rows).numpy().ravel()
+
+    return predict
 
 
 def main() -> None:
@@ -76,7 +79,7 @@ def main() -> None:
             found = ours(paths, weights, arguments.threads)()
         print(found.sum())
         return
-    from reference import write_folder
+    from reference import reference_name, write_folder
 
     rows = read_table(arguments.table)
     with TemporaryDirectory() as name:
@@ -110,7 +113,7 @@ def main() -> None:
             table(["process", "by", "s", "times as fast"], lines),
             f"{len(rows)} CIFs, {arguments.weights.name}; {arguments.threads} threads; medians of "
             f"{arguments.repeats} alternating runs. Predictions differ by at most "
-            f"{difference:.1e}.",
+            f"{difference:.1e}. Reference: {reference_name(arguments.reference)}.",
         ],
         {"cold": cold_times, "warm": warm_times, "ratios": ratios, "difference": difference},
     )

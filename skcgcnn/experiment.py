@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import train_test_split
 from tqdm.auto import tqdm
 
 from skcgcnn._base import BaseCGCNN
 from skcgcnn._files import atomic_write
 from skcgcnn._labels import is_missing
+from skcgcnn._splits import split_rows
 from skcgcnn.checkpoints import architecture, load_checkpoint, save_checkpoint
 from skcgcnn.classifier import CGCNNClassifier
 from skcgcnn.datasets import load_id_prop
+from skcgcnn.datasets._li_vacancy import LI_VACANCY_FOLDER
 from skcgcnn.datasets._sample import SAMPLE_FOLDER
 from skcgcnn.elements import load_element_features
 from skcgcnn.exceptions import DataError
@@ -30,7 +31,7 @@ from skcgcnn.transformer import CrystalGraphTransformer
 
 __all__ = ["BUNDLED", "Settings", "train"]
 
-BUNDLED = {"sample": SAMPLE_FOLDER}
+BUNDLED = {"sample": SAMPLE_FOLDER, "li_vacancy": LI_VACANCY_FOLDER}
 CHECKPOINT, BEST = "checkpoint.pth.tar", "model_best.pth.tar"
 
 
@@ -68,9 +69,13 @@ class _Data:
     y: npt.NDArray[Any]
     names: list[str]
     atom_features: Any
+    groups: npt.NDArray[np.str_] | None
 
     def fingerprint(self) -> str:
-        text = json.dumps([self.cif_ids, self.y.tolist(), self.names])
+        content = [self.cif_ids, self.y.tolist(), self.names]
+        if self.groups is not None:
+            content.append(self.groups.tolist())
+        text = json.dumps(content)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -84,6 +89,8 @@ def train(
     progress: bool = True,
 ) -> dict[str, Any]:
     """Train on a folder of crystals, keep the best epoch, and test it.
+
+    Where the folder has a ``groups.csv``, crystals of a group are in one part of the split.
 
     Writes ``checkpoint.pth.tar`` (last epoch), ``model_best.pth.tar`` (the epoch with the best
     `score` on the validation crystals), ``test_results.csv`` and ``metrics.json``.
@@ -134,7 +141,13 @@ def train(
         verbose=int(progress),
     ).transform(data.paths)
     rows = np.flatnonzero(graphs.n_sites > 0)
-    parts = _split(rows, _stratum(settings, data.y), settings)
+    parts = split_rows(
+        rows,
+        {part: getattr(settings, f"{part}_ratio") for part in ("train", "val", "test")},
+        labels=_stratum(settings, data.y),
+        groups=data.groups,
+        seed=settings.seed,
+    )
 
     output.mkdir(parents=True, exist_ok=True)
     if resume is not None and resume.parent.resolve() != output.resolve():
@@ -172,6 +185,7 @@ def train(
         "n_train": len(parts["train"]),
         "n_val": len(parts["val"]),
         "n_test": len(test),
+        "n_groups": _count_groups(parts, data.groups),
         "test": {
             prediction.name: _metrics(truth[:, i], prediction)
             for i, prediction in enumerate(predictions)
@@ -228,6 +242,7 @@ def _load(settings: Settings) -> _Data:
         y if settings.task == "multi" else y[:, 0],
         names,
         _read_features(bunch.atom_features),
+        bunch.groups,
     )
 
 
@@ -295,48 +310,12 @@ def _stratum(settings: Settings, y: npt.NDArray[Any]) -> npt.NDArray[np.str_] | 
     return np.array([str(label) for label in (y if y.ndim == 1 else y[:, 1])])
 
 
-def _split(
-    rows: npt.NDArray[np.int64], labels: npt.NDArray[np.str_] | None, settings: Settings
-) -> dict[str, npt.NDArray[np.int64]]:
-    ratios = {"train": settings.train_ratio, "val": settings.val_ratio, "test": settings.test_ratio}
-    if min(ratios.values()) <= 0 or sum(ratios.values()) > 1 + 1e-9:
-        raise DataError(
-            "--train-ratio, --val-ratio and --test-ratio must be above 0 and sum to 1 at most, "
-            f"but are {', '.join(map(str, ratios.values()))}"
-        )
-    sizes = {part: max(1, round(ratios[part] * len(rows))) for part in ("val", "test")}
-    sizes["train"] = len(rows) - sizes["val"] - sizes["test"]
-    if sum(ratios.values()) < 1 - 1e-9:
-        sizes["train"] = min(sizes["train"], max(1, round(ratios["train"] * len(rows))))
-    if sizes["train"] < 1:
-        raise DataError(
-            f"{len(rows)} crystals are too few to train, validate and test; at least 3 are needed"
-        )
-    parts = {}
-    for part in ("test", "val", "train"):
-        if sizes[part] == len(rows):
-            parts[part] = rows
-            break
-        rest, parts[part] = train_test_split(
-            rows,
-            test_size=sizes[part],
-            random_state=settings.seed,
-            stratify=_stratify(rows, labels, sizes[part]),
-        )
-        rows = rest
-    return parts
-
-
-def _stratify(
-    rows: npt.NDArray[np.int64], labels: npt.NDArray[np.str_] | None, size: int
-) -> npt.NDArray[np.str_] | None:
-    if labels is None:
+def _count_groups(
+    parts: dict[str, npt.NDArray[np.int64]], groups: npt.NDArray[np.str_] | None
+) -> dict[str, int] | None:
+    if groups is None:
         return None
-    counts = np.unique(labels[rows], return_counts=True)[1]
-    # scikit-learn refuses where a class cannot be on both sides.
-    if counts.min() < 2 or len(counts) > min(size, len(rows) - size):  # noqa: PLR2004
-        return None
-    return labels[rows]
+    return {part: len(np.unique(groups[parts[part]])) for part in ("train", "val", "test")}
 
 
 def _classes(settings: Settings, y: npt.NDArray[Any]) -> dict[str, Any]:

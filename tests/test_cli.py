@@ -83,6 +83,25 @@ def test_multi_task_run(data, tmp_path):
     assert re.search(r"energy\s+│\s+mae", text)
 
 
+def test_groups_are_not_split(data, tmp_path):
+    group_of = {row["cif_id"]: f"g{i // 3}" for i, row in enumerate(rows(data / "id_prop.csv"))}
+    lines = ["cif_id,group", *(f"{cif_id},{group}" for cif_id, group in group_of.items())]
+    (data / "groups.csv").write_text("\n".join(lines) + "\n")
+    out = tmp_path / "out"
+    text = run("train", data, "--task", "multi", "--epochs", 1, "-o", out, *TINY)
+    report = json.loads((out / "metrics.json").read_text())
+    assert sum(report["n_groups"].values()) == 8
+    assert report["n_train"] + report["n_val"] + report["n_test"] == 24
+    tested = [group_of[row["cif_id"]] for row in rows(out / "test_results.csv")]
+    # Three crystals of every group that is tested: all there are.
+    assert len(tested) == 3 * len(set(tested)) == 3 * report["n_groups"]["test"]
+    assert "none is in two parts" in text
+    # A run does not go on with other groups.
+    (data / "groups.csv").write_text("\n".join(lines).replace("g1", "g0") + "\n")
+    options = ["--task", "multi", "--epochs", 2, "--resume", out / "checkpoint.pth.tar"]
+    assert "other crystals" in run("train", data, *options, code=2)
+
+
 @pytest.mark.parametrize("task", ["regression", "classification"])
 def test_single_task_runs(data, tmp_path, task):
     run("train", data, "--task", task, "--epochs", 2, "-o", tmp_path / "out", *TINY)

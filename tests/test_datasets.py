@@ -162,3 +162,26 @@ def test_script_regenerates_the_cifs(tmp_path):
         new, kept = Structure.from_file(tmp_path / name), Structure.from_file(folder / name)
         assert new == kept
         assert new.composition.reduced_formula == kept.composition.reduced_formula
+
+
+def test_groups(folder):
+    path = folder("a,1\nb,2\nc,3\n")
+    assert load_id_prop(path).groups is None
+    (path / "groups.csv").write_text("cif_id,group\nc,y\na,x\nb,x\n1,z\n")
+    assert load_id_prop(path).groups.tolist() == ["x", "x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("cif_id,group\na,x\nb,x\n", "'c' has no group"),
+        ("cif_id,group\na,x\nb,x\nc\n", "line 4: expected 'cif_id,group'"),
+        ("cif_id,group\na,x\nb,x\nc,\n", "line 4: expected 'cif_id,group'"),
+        ("cif_id,group\na,x\nb,x\nc,x\na,y\n", "line 5: id 'a' comes twice"),
+    ],
+)
+def test_groups_that_are_not_right(folder, text, cause):
+    path = folder("a,1\nb,2\nc,3\n")
+    (path / "groups.csv").write_text(text)
+    with pytest.raises(DataError, match=rf"groups\.csv(.|\n)*{cause}"):
+        load_id_prop(path)

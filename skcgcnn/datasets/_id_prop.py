@@ -12,7 +12,7 @@ from sklearn.utils import Bunch
 
 from skcgcnn.exceptions import DataError
 
-__all__ = ["load_id_prop", "make_bunch", "read_table", "structure_file"]
+__all__ = ["load_id_prop", "make_bunch", "read_groups", "read_table", "structure_file"]
 
 _MISSING = {"", "nan", "na", "n/a", "none", "null"}
 _MOST_PROBLEMS = 20
@@ -51,6 +51,8 @@ def load_id_prop(
             From the header; without one "value" and "label" ("target_3" and so on).
         ``cif_ids`` : list of str
             First column.
+        ``groups`` : ndarray of str of shape (n_crystals,), or None
+            From ``groups.csv``, in the order of the crystals; None where there is no such file.
         ``atom_features`` : str or None
             Path of the folder's ``atom_init.json``.
         ``filename``, ``frame``, ``DESCR`` : str, DataFrame or None, str
@@ -59,8 +61,8 @@ def load_id_prop(
     Raises
     ------
     DataError
-        If the file is missing or empty, an id comes twice, a CIF is missing, or a value is not
-        a number. The message names the lines.
+        If the file is missing or empty, an id comes twice, a CIF is missing, a value is not a
+        number, or ``groups.csv`` leaves out a crystal. The message names the lines.
 
     Examples
     --------
@@ -78,6 +80,7 @@ def load_id_prop(
         names,
         as_frame=as_frame,
         cif_ids=cif_ids,
+        groups=read_groups(folder, cif_ids),
         filename=str(Path(folder) / "id_prop.csv"),
         DESCR=f"{len(paths)} crystals with {', '.join(names)}, read from {folder}.",
         atom_features=str(atom_features) if atom_features.is_file() else None,
@@ -153,6 +156,43 @@ def read_table(
     names += defaults[len(names) : n_columns - 1]
     cif_ids = [cells[0] for _, cells in rows]
     return cif_ids, [str(structure_file(folder, i)) for i in cif_ids], names, columns
+
+
+def read_groups(folder: str | PathLike[str], cif_ids: list[str]) -> npt.NDArray[np.str_] | None:
+    """Read ``groups.csv``.
+
+    Parameters
+    ----------
+    folder : path
+        The folder.
+    cif_ids : list of str
+        The crystals.
+
+    Returns
+    -------
+    ndarray of str of shape (n_crystals,), or None
+        The group of each crystal; None where there is no such file.
+
+    Raises
+    ------
+    DataError
+        If a line is not ``cif_id,group``, an id comes twice, or a crystal has no group.
+    """
+    file = Path(folder) / "groups.csv"
+    if not file.is_file():
+        return None
+    groups: dict[str, str] = {}
+    problems = []
+    for line, cells in _read_rows(file)[1:]:
+        if len(cells) != 2 or not all(cells):  # noqa: PLR2004
+            problems.append(f"line {line}: expected 'cif_id,group'")
+        elif cells[0] in groups:
+            problems.append(f"line {line}: id {cells[0]!r} comes twice")
+        else:
+            groups[cells[0]] = cells[1]
+    problems += [f"{cif_id!r} has no group" for cif_id in cif_ids if cif_id not in groups]
+    _raise(file, problems)
+    return np.array([groups[cif_id] for cif_id in cif_ids])
 
 
 def _read_rows(file: Path) -> list[Row]:

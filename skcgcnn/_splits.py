@@ -1,0 +1,130 @@
+"""Split rows into training, validation and test, with groups kept together."""
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.model_selection import train_test_split
+
+from skcgcnn.exceptions import DataError
+from skcgcnn.model_selection import TaskStratifiedKFold
+
+__all__ = ["split_rows"]
+
+Rows = npt.NDArray[np.int64]
+
+
+def split_rows(
+    rows: Rows,
+    ratios: dict[str, float],
+    *,
+    labels: npt.NDArray[np.str_] | None = None,
+    groups: npt.NDArray[np.str_] | None = None,
+    seed: int = 0,
+) -> dict[str, Rows]:
+    """Split rows at random.
+
+    Parameters
+    ----------
+    rows : ndarray of int of shape (n_rows,)
+        What to split.
+    ratios : dict of str to float
+        Shares of "train", "val" and "test".
+    labels : ndarray of str, optional
+        By row number, for all rows there are; each part gets them in like shares if it can.
+    groups : ndarray of str, optional
+        By row number. Rows of a group stay in one part, so the parts have about the sizes that
+        `ratios` says.
+    seed : int, default=0
+        Decides the split.
+
+    Returns
+    -------
+    dict of str to ndarray of int
+        The rows of each part.
+
+    Raises
+    ------
+    DataError
+        If the ratios make no sense, or there are too few rows or groups.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> groups = np.array(["a", "a", "b", "b", "c", "c"])
+    >>> ratios = {"train": 0.4, "val": 0.3, "test": 0.3}
+    >>> parts = split_rows(np.arange(6), ratios, groups=groups)
+    >>> sorted(groups[part].tolist() for part in parts.values())
+    [['a', 'a'], ['b', 'b'], ['c', 'c']]
+    """
+    if min(ratios.values()) <= 0 or sum(ratios.values()) > 1 + 1e-9:
+        raise DataError(
+            "--train-ratio, --val-ratio and --test-ratio must be above 0 and sum to 1 at most, "
+            f"but are {', '.join(str(ratios[part]) for part in ('train', 'val', 'test'))}"
+        )
+    sizes = {part: max(1, round(ratios[part] * len(rows))) for part in ("val", "test")}
+    sizes["train"] = len(rows) - sizes["val"] - sizes["test"]
+    uses_all = sum(ratios.values()) > 1 - 1e-9
+    if not uses_all:
+        sizes["train"] = min(sizes["train"], max(1, round(ratios["train"] * len(rows))))
+    _check_enough(rows, groups, sizes["train"])
+    parts = {}
+    for part in ("test", "val", "train"):
+        if sizes[part] == len(rows) or (part == "train" and uses_all):
+            parts[part] = rows
+            break
+        if groups is None:
+            rest, parts[part] = train_test_split(
+                rows,
+                test_size=sizes[part],
+                random_state=seed,
+                stratify=_stratify(rows, labels, sizes[part]),
+            )
+        else:
+            rest, parts[part] = _split_groups(rows, labels, groups, sizes[part], seed)
+        rows = rest
+    return parts
+
+
+def _check_enough(rows: Rows, groups: npt.NDArray[np.str_] | None, n_train: int) -> None:
+    if n_train < 1:
+        raise DataError(
+            f"{len(rows)} crystals are too few to train, validate and test; at least 3 are needed"
+        )
+    if groups is not None and (n_groups := len(np.unique(groups[rows]))) < 3:  # noqa: PLR2004
+        raise DataError(
+            f"groups.csv puts the crystals into {n_groups} group(s), which stay together; to "
+            "train, validate and test at least 3 are needed"
+        )
+
+
+def _stratify(
+    rows: Rows, labels: npt.NDArray[np.str_] | None, size: int
+) -> npt.NDArray[np.str_] | None:
+    if labels is None:
+        return None
+    counts = np.unique(labels[rows], return_counts=True)[1]
+    # scikit-learn refuses where a class cannot be on both sides.
+    if counts.min() < 2 or len(counts) > min(size, len(rows) - size):  # noqa: PLR2004
+        return None
+    return labels[rows]
+
+
+def _split_groups(
+    rows: Rows,
+    labels: npt.NDArray[np.str_] | None,
+    groups: npt.NDArray[np.str_],
+    size: int,
+    seed: int,
+) -> tuple[Rows, Rows]:
+    """Return the rest, and a part of about `size` rows: one of so many folds."""
+    smaller = min(size, len(rows) - size)
+    n_groups = len(np.unique(groups[rows]))
+    n_folds = min(max(2, round(len(rows) / max(1, smaller))), n_groups)
+    column = np.zeros(len(rows)) if labels is None else labels[rows]
+    # Labels that are too rare to be spread over the folds are not.
+    if np.unique(column, return_counts=True)[1].min() < n_folds:
+        column = np.zeros(len(rows))
+    folds = TaskStratifiedKFold(n_folds, shuffle=True, random_state=seed)
+    others, fold = next(folds.split(rows, column[:, np.newaxis], groups[rows]))
+    if size != smaller:
+        others, fold = fold, others
+    return rows[others], rows[fold]

@@ -1,0 +1,65 @@
+"""The split of a training run."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skcgcnn._splits import split_rows
+from skcgcnn.exceptions import DataError
+
+RATIOS = {"train": 0.8, "val": 0.1, "test": 0.1}
+
+
+@settings(deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 6), min_size=3, max_size=20),
+    seed=st.integers(0, 100),
+    data=st.data(),
+)
+def test_groups_stay_together_and_no_row_is_lost(sizes, seed, data):
+    groups = np.repeat([f"g{i}" for i in range(len(sizes))], sizes)
+    labels = np.array(
+        data.draw(st.lists(st.sampled_from("ab"), min_size=sum(sizes), max_size=sum(sizes)))
+    )
+    rows = np.arange(len(groups))
+    parts = split_rows(rows, RATIOS, labels=labels, groups=groups, seed=seed)
+    np.testing.assert_array_equal(np.sort(np.concatenate(list(parts.values()))), rows)
+    of_parts = [set(groups[part]) for part in parts.values()]
+    assert all(of_parts)
+    assert sum(map(len, of_parts)) == len(sizes)
+
+
+def test_groups_parts_have_about_their_sizes():
+    groups = np.repeat(np.arange(60), 5).astype(str)
+    parts = split_rows(np.arange(300), RATIOS, groups=groups, seed=0)
+    assert {part: len(rows) for part, rows in parts.items()} == {
+        "test": 30,
+        "val": 30,
+        "train": 240,
+    }
+    some = split_rows(np.arange(300), {"train": 0.3, "val": 0.1, "test": 0.2}, groups=groups)
+    sizes = [len(some[part]) for part in ("train", "val", "test")]
+    np.testing.assert_allclose(sizes, [90, 30, 60], atol=16)
+
+
+def test_groups_with_labels_are_spread():
+    groups = np.repeat(np.arange(40), 5).astype(str)
+    labels = np.repeat(["a", "b"], 100)
+    parts = split_rows(np.arange(200), RATIOS, labels=labels, groups=groups, seed=3)
+    for rows in parts.values():
+        assert (labels[rows] == "a").mean() == pytest.approx(0.5, abs=0.1)
+
+
+def test_the_seed_decides():
+    groups = np.repeat(np.arange(20), 3).astype(str)
+    tests = [
+        split_rows(np.arange(60), RATIOS, groups=groups, seed=seed)["test"].tolist()
+        for seed in (0, 0, 1)
+    ]
+    assert tests[0] == tests[1] != tests[2]
+
+
+def test_too_few_groups():
+    with pytest.raises(DataError, match=r"groups\.csv puts the crystals into 2 group"):
+        split_rows(np.arange(6), RATIOS, groups=np.array(list("aaabbb")))
