@@ -15,7 +15,13 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from skorch.callbacks import EarlyStopping
 from skorch.history import History
 
-from skcgcnn._finetune import n_frozen_layers, read_source, take_over
+from skcgcnn._finetune import (
+    conv_groups,
+    n_frozen_layers,
+    read_source,
+    set_conv_lr,
+    take_over,
+)
 from skcgcnn._labels import target_scaling
 from skcgcnn._net import GraphDataset, GraphNet, choose_device
 from skcgcnn._persistence import Persistent
@@ -300,7 +306,8 @@ class BaseCGCNN(Persistent):
         reset: bool,
     ) -> None:
         """Learn the scaling of the targets and make a new net, unless training goes on."""
-        n_frozen = n_frozen_layers(self.freeze, self.n_conv)
+        begun = not reset or self.init_from is not None
+        n_frozen = n_frozen_layers(self.freeze, self.n_conv, begun=begun)
         if reset:
             self._start_anew(graphs, targets, weights, seed)
         else:
@@ -311,19 +318,13 @@ class BaseCGCNN(Persistent):
                 max_batch_sites=self.max_batch_sites,
                 verbose=self.verbose,
             )
-            self._set_conv_lr()
+            set_conv_lr(self.net_.optimizer_, self.lr, self.conv_lr_factor)
         self.net_.module_.freeze(n_frozen)
 
     def _start_anew(
         self, graphs: CrystalGraphs, targets: FloatArray, weights: FloatArray, seed: int
     ) -> None:
-        if self.init_from is None and self.freeze not in ("none", 0):
-            raise ValueError(
-                f"freeze={self.freeze!r} without init_from would keep random weights; pass the "
-                "model to begin from as init_from"
-            )
         tasks = self._tasks()
-        source = None if self.init_from is None else read_source(self.init_from)
         self.graph_layout_ = (graphs.neighbors.shape[1], graphs.kind_features.shape[1])
         self.target_mean_, self.target_scale_ = target_scaling(
             targets, weights, [task.kind for task in tasks]
@@ -331,16 +332,9 @@ class BaseCGCNN(Persistent):
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             net = self._make_net(seed).initialize()
-        if source is not None:
-            take_over(net.module_.trained, tasks, source)
-            net.module_.average.load_state_dict(net.module_.trained.state_dict())
+        if self.init_from is not None:
+            take_over(net.module_, tasks, read_source(self.init_from))
         self.net_ = net
-
-    def _set_conv_lr(self) -> None:
-        """Keep the ratio of the learning rates where `_make_net` made them different."""
-        groups = self.net_.optimizer_.param_groups
-        for group in groups[:-1] if self.conv_lr_factor != 1 else []:
-            group["lr"] = self.lr * self.conv_lr_factor
 
     def _dataset(
         self, graphs: CrystalGraphs, targets: FloatArray, weights: FloatArray
@@ -394,10 +388,7 @@ class BaseCGCNN(Persistent):
             "compile": self.compile,
         }
         if self.conv_lr_factor != 1:
-            rate = {"lr": self.lr * self.conv_lr_factor}
-            params["optimizer__param_groups"] = [
-                (f"trained.{part}.*", rate) for part in ("embedding", "convs")
-            ]
+            params["optimizer__param_groups"] = conv_groups(self.lr, self.conv_lr_factor)
         params.update({f"optimizer__{name}": value for name, value in optimizer_params.items()})
         return GraphNet(**{**params, **(self.net_params or {})})
 

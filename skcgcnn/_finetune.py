@@ -9,10 +9,18 @@ from torch import Tensor
 
 from skcgcnn._persistence import Persistent
 from skcgcnn.modelfile import read_model_file, tasks_of
-from skcgcnn.nn import GAUSSIAN_STEP, CrystalGraphConvNet, Task
+from skcgcnn.nn import GAUSSIAN_STEP, AveragedNet, CrystalGraphConvNet, Task
 from skcgcnn.pretrained import PRETRAINED, find_model
 
-__all__ = ["SourceModel", "architecture", "n_frozen_layers", "read_source", "take_over"]
+__all__ = [
+    "SourceModel",
+    "architecture",
+    "conv_groups",
+    "n_frozen_layers",
+    "read_source",
+    "set_conv_lr",
+    "take_over",
+]
 
 _SHARED = ("atom_fea_len", "n_conv", "h_fea_len", "n_h", "radius", "max_num_nbr", "atom_features")
 
@@ -131,7 +139,7 @@ def _shape(weights: dict[str, Tensor]) -> dict[str, Any]:
     return shape
 
 
-def take_over(net: CrystalGraphConvNet, tasks: list[Task], source: SourceModel) -> None:
+def take_over(module: AveragedNet, tasks: list[Task], source: SourceModel) -> None:
     """Give a network the weights of another model where they fit.
 
     Embedding and convolutions are taken over, and must fit. The hidden layers of the head are
@@ -140,8 +148,8 @@ def take_over(net: CrystalGraphConvNet, tasks: list[Task], source: SourceModel) 
 
     Parameters
     ----------
-    net : CrystalGraphConvNet
-        Changed in place.
+    module : AveragedNet
+        Not trained yet; changed in place.
     tasks : list of Task
         Its targets.
     source : SourceModel
@@ -152,6 +160,7 @@ def take_over(net: CrystalGraphConvNet, tasks: list[Task], source: SourceModel) 
     ValueError
         If the convolutions do not fit; it names the parameters.
     """
+    net = module.trained
     _check_fit(net, source)
     own = net.state_dict()
     parts = ["embedding.", "convs."]
@@ -163,9 +172,10 @@ def take_over(net: CrystalGraphConvNet, tasks: list[Task], source: SourceModel) 
             # Files from before torch 0.4.1 do not count batches.
             if name.startswith(tuple(parts)) and name in source.weights:
                 tensor.copy_(source.weights[name])
+    module.average.load_state_dict(net.state_dict())
 
 
-def n_frozen_layers(freeze: str | int, n_conv: int) -> int:
+def n_frozen_layers(freeze: str | int, n_conv: int, *, begun: bool) -> int:
     """Return how many layers stay as they are, counted from the input.
 
     Parameters
@@ -174,6 +184,8 @@ def n_frozen_layers(freeze: str | int, n_conv: int) -> int:
         The parameter of the estimators.
     n_conv : int
         Number of convolutions.
+    begun : bool
+        Whether there are weights worth keeping: of another model, or of an earlier fit.
 
     Returns
     -------
@@ -183,8 +195,13 @@ def n_frozen_layers(freeze: str | int, n_conv: int) -> int:
     Raises
     ------
     ValueError
-        If there are fewer layers.
+        If there are fewer layers, or they would keep random weights.
     """
+    if not begun and freeze not in ("none", 0):
+        raise ValueError(
+            f"freeze={freeze!r} without init_from would keep random weights; pass the model to "
+            "begin from as init_from"
+        )
     if isinstance(freeze, str):
         return {"none": 0, "convs": 1 + n_conv}[freeze]
     if freeze > 1 + n_conv:
@@ -193,6 +210,38 @@ def n_frozen_layers(freeze: str | int, n_conv: int) -> int:
             "the embedding and the convolutions"
         )
     return freeze
+
+
+def conv_groups(lr: float, factor: float) -> list[tuple[str, dict[str, float]]]:
+    """Return skorch's parameter groups for a learning rate of their own.
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate of the head.
+    factor : float
+        Learning rate of embedding and convolutions as a share of it.
+
+    Returns
+    -------
+    list of (str, dict)
+        Pattern of names and options of the optimizer.
+    """
+    return [(f"trained.{part}.*", {"lr": lr * factor}) for part in ("embedding", "convs")]
+
+
+def set_conv_lr(optimizer: torch.optim.Optimizer, lr: float, factor: float) -> None:
+    """Change the learning rates of `conv_groups`, if the optimizer was made with them.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+        Its last group is the head.
+    lr, factor : float
+        As for `conv_groups`.
+    """
+    for group in optimizer.param_groups[:-1] if factor != 1 else []:
+        group["lr"] = lr * factor
 
 
 def _check_fit(net: CrystalGraphConvNet, source: SourceModel) -> None:

@@ -106,7 +106,9 @@ def read_model_file(path: str | PathLike[str]) -> ModelFile:
             f"{path}: a pickle can run code when it is loaded, so it is not opened here; load it "
             "with joblib if you trust it, and pass or save the estimator"
         )
-    content, weights = _read_safetensors(path) if _is_safetensors(path) else (_load(path), None)
+    # A safetensors file begins with the length of its header in 8 bytes, then JSON.
+    is_safetensors = _starts_with(path, b"{", skip=8)
+    content, weights = _read_safetensors(path) if is_safetensors else (_load(path), None)
     try:
         if weights is not None:
             file = _saved(path, content, weights)
@@ -160,11 +162,14 @@ def tasks_of(fitted: dict[str, Any]) -> list[Task]:
 
 def _load(path: Path) -> dict[str, Any]:
     refusal = f"{path}: cannot be loaded as a model file: "
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            if any(item.compress_type != zipfile.ZIP_STORED for item in archive.infolist()):
-                # torch never packs; what is packed may unpack to any size.
-                raise DataError(f"{refusal}it is a compressed archive")
+    if _starts_with(path, b"PK"):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                packed = any(item.compress_type != zipfile.ZIP_STORED for item in archive.filelist)
+        except zipfile.BadZipFile as error:
+            raise DataError(f"{refusal}it is damaged or of another kind") from error
+        if packed:  # torch never packs; what is packed may unpack to any size
+            raise DataError(f"{refusal}it is a compressed archive")
     try:
         with torch.serialization.safe_globals(_SAFE_GLOBALS):
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -183,11 +188,9 @@ def _load(path: Path) -> dict[str, Any]:
     return content
 
 
-def _is_safetensors(path: Path) -> bool:
-    """Tell by the header: its length in 8 bytes, then JSON."""
+def _starts_with(path: Path, start: bytes, skip: int = 0) -> bool:
     with path.open("rb") as file:
-        start = file.read(9)
-    return start[8:] == b"{" and not zipfile.is_zipfile(path)
+        return file.read(skip + len(start))[skip:] == start
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

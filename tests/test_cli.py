@@ -364,7 +364,7 @@ def test_unreadable_crystals(data, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["train", "nowhere"], "neither a folder nor a bundled dataset (sample)"),
+        (["train", "nowhere"], "neither a folder nor a bundled dataset (sample, "),
         (["train", "DATA", "--task", "ranking"], "ranking"),
         (["train", "DATA", "--epochs", "0"], "epochs"),
         (["train", "DATA", "--train-ratio", "0.9"], "sum to 1 at most"),
