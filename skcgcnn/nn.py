@@ -93,9 +93,9 @@ class GaussianDistance(nn.Module):
 
     def forward(self, distances: Tensor) -> Tensor:
         """Return exp(-(d - centre)² / step²), with a last axis for the centres."""
-        scaled = (distances.unsqueeze(-1) - self.centers).div_(self.step)
+        scaled = (distances / self.step).unsqueeze(-1) - self.centers / self.step
         # Far from a centre the Gaussian is 0 but for denormals, which processors are slow at.
-        return scaled.square_().neg_().clamp_(min=_LOWEST_EXPONENT).exp_()
+        return scaled.square_().clamp_(max=-_LOWEST_EXPONENT).neg_().exp_()
 
 
 class ConvLayer(nn.Module):

@@ -178,12 +178,19 @@ def _fit_for_search(lattice: FloatArray, n_sites: int, radius: float) -> tuple[F
     """Return vectors of the lattice that suit a search, and how many pairs a site may have."""
     volume = cell_volume(lattice)
     cells_in_sphere = 4 / 3 * math.pi * radius**3 / volume
-    if cells_in_sphere > 1 or np.abs(lattice).max() ** 3 > _SKEWED * volume:
-        heights = 1 / np.linalg.norm(np.linalg.inv(lattice), axis=0)
-        images = float(np.prod(2 * radius / heights + 1))
-        if images > _MANY_IMAGES and images > _SKEWED * cells_in_sphere:
-            lattice = _reduced(lattice)
+    a, b, c = lattice.tolist()
+    images = math.prod(
+        2 * radius * _parallelogram(u, v) / volume + 1 for u, v in ((a, b), (b, c), (c, a))
+    )
+    if images > _MANY_IMAGES and images > _SKEWED * cells_in_sphere:
+        lattice = _reduced(lattice)
     return lattice, n_sites * (cells_in_sphere + 1)
+
+
+def _parallelogram(u: list[float], v: list[float]) -> float:
+    """Return the area that two vectors span: the volume over the height of the cell upon it."""
+    (ux, uy, uz), (vx, vy, vz) = u, v
+    return math.hypot(uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx)
 
 
 def _reduced(lattice: FloatArray) -> FloatArray:

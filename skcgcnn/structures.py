@@ -1,6 +1,7 @@
 """Read one crystal, whatever it comes as: lattice, sites, species with their occupancies."""
 
 import gzip
+import math
 import warnings
 import zlib
 from collections.abc import Sequence
@@ -207,7 +208,8 @@ def _check_cell(crystal: Crystal) -> None:
     n_sites = len(crystal.species)
     if n_sites == 0:
         raise StructureError("has no sites")
-    if not (np.isfinite(crystal.lattice).all() and np.isfinite(crystal.coords).all()):
+    # A sum is finite if all its terms are.
+    if not math.isfinite(crystal.lattice.sum() + crystal.coords.sum()):
         raise StructureError("a lattice parameter or coordinate is not a finite number")
     longest = float(np.abs(crystal.lattice).max())
     if longest > MAX_LENGTH:

@@ -6,7 +6,7 @@
 3. The ions of every structure relax from the relaxed places of its pristine supercell.
 
 The energies go to ``labels_log.csv``, one row as soon as it is known; a row that is there is not
-computed again. ``id_prop.csv`` and ``groups.csv`` are written at the end, from the log.
+computed again. ``id_prop.csv`` is written at the end, from the log.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from make_dataset import Group, Member, make_groups, make_members, write_groups
+from make_dataset import Group, Member, make_groups, make_members
 from make_hosts import FOLDER, read_hosts
 from pymatgen.core import Lattice, Structure
 
@@ -262,10 +262,10 @@ def formation_energy(member: Member, log: dict[str, Row]) -> float:
 
 
 def main() -> None:
-    """Compute what is missing and write ``id_prop.csv`` and ``groups.csv``."""
+    """Compute what is missing and write ``id_prop.csv``."""
     parser = argparse.ArgumentParser(description="Label the structures of the set.")
     parser.add_argument("--log", type=Path, default=FOLDER / "labels_log.csv")
-    parser.add_argument("--output", type=Path, default=FOLDER, help="folder of the tables")
+    parser.add_argument("--output", type=Path, default=FOLDER, help="folder of id_prop.csv")
     parser.add_argument(
         "--part", default="0/1", help="for several processes: which share of the groups, as in 0/2"
     )
@@ -279,13 +279,13 @@ def main() -> None:
         labeller.compute_group(group, members[group.name])
     log = read_log(arguments.log)
     labelled = [member for each in members.values() for member in each if member.cif_id in log]
+    arguments.output.mkdir(parents=True, exist_ok=True)
     with (arguments.output / "id_prop.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["cif_id", "formation_energy", "defect_label"])
         for member in labelled:
             energy = f"{formation_energy(member, log):.4f}"
             writer.writerow([member.cif_id, energy, member.label])
-    write_groups(labelled, arguments.output)
 
 
 if __name__ == "__main__":

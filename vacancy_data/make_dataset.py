@@ -206,24 +206,19 @@ def _repeats(pristine: Structure, removed: tuple[int, ...]) -> bool:
     return len(SpacegroupAnalyzer(structure, SYMPREC).find_primitive()) < len(structure)
 
 
-def write_groups(members: list[Member], folder: Path) -> None:
-    """Write ``groups.csv``: to which group each structure belongs."""
-    with (folder / "groups.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["cif_id", "group"])
-        writer.writerows([member.cif_id, member.group.name] for member in members)
-
-
 def main() -> None:
     """Write the CIFs and ``groups.csv``."""
     parser = argparse.ArgumentParser(description="Write the structures of the labelled set.")
     parser.add_argument("--output", type=Path, default=FOLDER, help="folder of the CIFs")
     output: Path = parser.parse_args().output
     output.mkdir(parents=True, exist_ok=True)
-    members = [member for group in make_groups() for member in make_members(group)]
-    for member in members:
-        write_cif(member.structure(), output / f"{member.cif_id}.cif")
-    write_groups(members, output)
+    with (output / "groups.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["cif_id", "group"])
+        for group in make_groups():
+            for member in make_members(group):
+                write_cif(member.structure(), output / f"{member.cif_id}.cif")
+                writer.writerow([member.cif_id, group.name])
 
 
 if __name__ == "__main__":
