@@ -110,7 +110,7 @@ if options.figure:
                 sizes, values.mean(axis=1), values.std(axis=1), label=way, color=color,
                 marker="o", capsize=3,
             )  # fmt: skip
-    axes[0].set(ylabel=f"mean absolute error of the {energy} (eV)", yscale="log")
+    axes[0].set(ylabel=f"MAE of the {energy} (eV)", ylim=(0, None))
     axes[1].set(ylabel=f"ROC AUC of the {label}")
     for axis in axes:
         axis.set(xlabel="labels trained on", xscale="log")
