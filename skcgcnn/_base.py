@@ -195,6 +195,8 @@ class BaseCGCNN(Persistent):
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Train for one epoch; `classes` are the labels to expect, from the first call on."""
         self._validate_params()
+        if self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
         reset = not hasattr(self, "net_")
         graphs, targets, weights = self._check_fit_input(
             X, y, sample_weight, reset=reset, classes=classes

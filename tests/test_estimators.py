@@ -346,3 +346,9 @@ def test_device_that_is_not_there(est, y, graphs, monkeypatch, device, cause):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match=cause):
         est.set_params(device=device).fit(graphs, y)
+
+
+def test_partial_fit_has_nothing_to_stop(graphs, energies, tiny):
+    est = CGCNNRegressor(**tiny, early_stopping=True)
+    with pytest.raises(ValueError, match="partial_fit does not support early_stopping"):
+        est.partial_fit(graphs, energies)
