@@ -1,7 +1,7 @@
 """Predict for new vacancies: make them in a host that is ordered at random, and rank them.
 
 The network learns from all Li vacancies of the bundled dataset; the new structures are supercells
-of LiNi0.8Co0.15Al0.05O2 with a new arrangement of the metals. Takes about half a minute.
+of LiNi0.8Co0.15Al0.05O2 with a new arrangement of the metals. Takes about a minute.
 """
 
 from pathlib import Path
@@ -24,7 +24,8 @@ est = CGCNNMultiTask(
     random_state=0,
 ).fit(graphs, data.target)
 
-nca = Structure.from_file(Path(data.filename).parent / "NCA_LiVac0.cif")
+# 5 x 4 x 1 primitive cells are 20 formula units, which hold the composition exactly.
+nca = Structure.from_file(Path(data.filename).parent / "NCA_LiVac0.cif").get_primitive_structure()
 new = make_vacancies(nca, 8, n_vacancies=3, supercell=(5, 4, 1), order=True, random_state=1)
 energies, proba = est.predict(new)[:, 0], est.predict_proba(new)[:, 1]
 print(f"{new[0].formula}: eV per vacancy, probability of a divacancy")
