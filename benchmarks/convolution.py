@@ -23,7 +23,9 @@ from skcgcnn.nn import ConvLayer, CrystalGraphConvNet, GaussianDistance
 STEPS = 10
 
 
-def original(self: ConvLayer, sites: Tensor, neighbors: Tensor, bonds: Tensor) -> Tensor:
+def original(
+    self: ConvLayer, sites: Tensor, neighbors: Tensor, bonds: Tensor, _sorted_bonds: object
+) -> Tensor:
     """Compute the convolution as the original code does."""
     n_sites, n_neighbors = neighbors.shape
     other = sites[neighbors.long()]

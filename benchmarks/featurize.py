@@ -8,8 +8,6 @@ is timed as well. All take turns within one run; ratios are medians over the rou
 """
 
 import argparse
-import csv
-import json
 import statistics
 import warnings
 from collections.abc import Sequence
@@ -20,6 +18,7 @@ from typing import Any
 import numpy as np
 from measure import alternate, keep, median_ratio, read_table, table, write_cifs
 from pymatgen.core import Structure
+from reference import load_reference, write_folder
 
 from skcgcnn import CrystalGraphTransformer
 from skcgcnn.elements import load_element_features
@@ -47,15 +46,11 @@ def original(paths: Sequence[Path]) -> list[Any]:
 def cgcnn2_dataset(folder: Path, paths: Sequence[Path]) -> Any:
     """Return the dataset of the package ``cgcnn2`` over the files, or None without it."""
     try:
-        from cgcnn2.data import CIFData
+        reference = load_reference()
     except ImportError:
         return None
-    features = load_element_features()
-    table = {z: features.mean([(z, 1.0)]).tolist() for z in range(1, 101)}
-    (folder / "atom_init.json").write_text(json.dumps(table))
-    with (folder / "id_prop.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([[path.stem, 0.0] for path in paths])
-    return CIFData(str(folder), cache_size=0)
+    write_folder(folder, [path.stem for path in paths], [0.0] * len(paths))
+    return reference.dataset(str(folder), cache_size=0)
 
 
 def compare(paths: Sequence[Path], repeats: int) -> dict[str, list[float]]:
