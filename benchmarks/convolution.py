@@ -24,7 +24,7 @@ STEPS = 10
 
 
 def original(
-    self: ConvLayer, sites: Tensor, neighbors: Tensor, bonds: Tensor, _sorted_bonds: object
+    self: ConvLayer, sites: Tensor, neighbors: Tensor, bonds: Tensor, *_: object
 ) -> Tensor:
     """Compute the convolution as the original code does."""
     n_sites, n_neighbors = neighbors.shape
@@ -38,7 +38,7 @@ def original(
     return functional.softplus(sites + self.bn2(summed))
 
 
-def original_gaussians(self: GaussianDistance, distances: Tensor) -> Tensor:
+def original_gaussians(self: GaussianDistance, distances: Tensor, _: slice) -> Tensor:
     """Expand distances as the original code does."""
     return torch.exp(-((distances.unsqueeze(-1) - self.centers) ** 2) / self.step**2)
 

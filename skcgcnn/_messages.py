@@ -1,37 +1,60 @@
 """The messages of a convolution while it is trained on the CPU, with few passes over the bonds."""
 
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["by_neighbor", "normalized_messages"]
+from skcgcnn._scratch import Scratch
+
+__all__ = ["SortedBonds", "by_neighbor", "normalized_messages"]
 
 # Below it a softplus is the same to float32, and logarithms stay finite.
 _LEAST = 1e-37
 
-ByNeighbor = tuple[Tensor, Tensor]
+# A product over very many rows is quicker as a sum of so many, which the threads share.
+_PARTS = 8
 
 
-def by_neighbor(neighbors: Tensor) -> ByNeighbor:
+class SortedBonds(NamedTuple):
+    """The bonds of a batch by the site that they lead to.
+
+    Attributes
+    ----------
+    order : Tensor of shape (n_bonds,)
+        The bonds, those that lead to one site next to each other.
+    starts : Tensor of shape (n_sites,)
+        Where the bonds of every site begin in `order`.
+    scratch : Scratch or None
+        Where to take memory from. The backward pass overwrites it and gives it back, so each
+        forward pass may have only one.
+    """
+
+    order: Tensor
+    starts: Tensor
+    scratch: Scratch | None
+
+
+def by_neighbor(neighbors: Tensor, scratch: Scratch | None = None) -> SortedBonds:
     """Sort the bonds by the site that they lead to.
 
     Parameters
     ----------
     neighbors : Tensor of shape (n_sites, n_neighbors), integer
         Index of each neighbour among the sites.
+    scratch : Scratch, optional
+        Where to take memory from.
 
     Returns
     -------
-    order : Tensor of shape (n_bonds,)
-        The bonds, those that lead to one site next to each other.
-    starts : Tensor of shape (n_sites,)
-        Where the bonds of every site begin in `order`.
+    SortedBonds
     """
     leads_to = neighbors.flatten()
     counts = torch.bincount(leads_to, minlength=len(neighbors))
-    return torch.argsort(leads_to, stable=True), torch.cumsum(counts, 0) - counts
+    starts = torch.cumsum(counts, 0) - counts
+    return SortedBonds(torch.argsort(leads_to, stable=True), starts, scratch)
 
 
 def normalized_messages(
@@ -40,7 +63,7 @@ def normalized_messages(
     bonds: Tensor,
     bond_weight: Tensor,
     neighbors: Tensor,
-    sorted_bonds: ByNeighbor,
+    sorted_bonds: SortedBonds,
     norm: torch.nn.BatchNorm1d,
 ) -> Tensor:
     """Sum the gated messages to every site, normalised over the batch.
@@ -58,8 +81,8 @@ def normalized_messages(
         Their weights.
     neighbors : Tensor of shape (n_sites, n_neighbors), integer
         Index of each neighbour among the sites.
-    sorted_bonds : tuple of Tensor
-        Of `by_neighbor`.
+    sorted_bonds : SortedBonds
+        The same bonds.
     norm : torch.nn.BatchNorm1d
         In training mode.
 
@@ -79,8 +102,8 @@ class _Messages(torch.autograd.Function):
     """Forward and backward by hand.
 
     What is gained: messages are never laid out twice, softplus(c) = -log sigmoid(-c) comes with
-    the sigmoid that its gradient needs, and gradients are gathered from sorted rows instead of
-    being scattered one by one.
+    the sigmoid that its gradient needs, gradients are gathered from sorted rows instead of being
+    scattered one by one, and what one convolution or step has done with serves the next.
     """
 
     @staticmethod
@@ -93,14 +116,16 @@ class _Messages(torch.autograd.Function):
         scale: Tensor,
         shift: Tensor,
         neighbors: Tensor,
-        sorted_bonds: ByNeighbor,
+        sorted_bonds: SortedBonds,
         norm: torch.nn.BatchNorm1d,
     ) -> Tensor:
         n_sites, n_neighbors = neighbors.shape
-        width = own.shape[1] // 2
-        mixed = other.index_select(0, neighbors.flatten())
+        both, width = own.shape[1], own.shape[1] // 2
+        scratch = Scratch() if sorted_bonds.scratch is None else sorted_bonds.scratch
+        take = partial(scratch.take, own.dtype, n_sites * n_neighbors)
+        mixed = torch.index_select(other, 0, neighbors.flatten(), out=take(both))
         mixed.addmm_(bonds, bond_weight.T)
-        mixed.view(n_sites, n_neighbors, -1).add_(own.unsqueeze(1))
+        mixed.view(n_sites, n_neighbors, both).add_(own.unsqueeze(1))
         # The core enters with its sign changed, as both halves then go through a sigmoid.
         sign = torch.ones_like(scale)
         sign[width:] = -1
@@ -113,32 +138,39 @@ class _Messages(torch.autograd.Function):
             True,
             norm.momentum or 0.0,
             norm.eps,
+            out=(take(both), torch.empty_like(scale), torch.empty_like(scale)),
         )
-        gate = normalized[:, :width].sigmoid()
-        closed = normalized[:, width:].sigmoid().clamp_(min=_LEAST)
-        del normalized
-        minus_core = closed.log()
-        summed = (minus_core * gate).view(n_sites, n_neighbors, width).sum(dim=1).neg_()
-        ctx.eps = norm.eps
+        opened = normalized.sigmoid_()
+        gate, closed = opened[:, :width], opened[:, width:].clamp_(min=_LEAST)
+        minus_core = torch.log(closed, out=take(width))
+        messages = torch.mul(minus_core, gate, out=take(width))
+        summed = messages.view(n_sites, n_neighbors, width).sum(dim=1).neg_()
+        scratch.give(messages)
         ctx.save_for_backward(
-            mixed, gate, closed, minus_core, bonds, scale * sign, sign, mean, inverse_std
+            mixed, opened, minus_core, bonds, scale * sign, sign, mean, inverse_std
         )
-        ctx.sorted_bonds = sorted_bonds
+        ctx.eps, ctx.sorted_bonds = norm.eps, sorted_bonds
         return summed
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        mixed, gate, closed, minus_core, bonds, scale, sign, mean, inverse_std = ctx.saved_tensors
+        mixed, opened, minus_core, bonds, scale, sign, mean, inverse_std = ctx.saved_tensors
+        order, starts, scratch = ctx.sorted_bonds
         n_sites, width = grad.shape
-        n_neighbors = len(mixed) // n_sites
-        minus_grad = grad.neg().unsqueeze(1)
-        flow = (gate.view(n_sites, n_neighbors, width) * minus_grad).view(-1, width)
-        grad_normalized = torch.empty_like(mixed)
+        n_bonds, both = mixed.shape
+        gate, closed = opened[:, :width], opened[:, width:]
+        if scratch is None:
+            flow, grad_normalized, grad_mixed = map(torch.empty_like, (minus_core, mixed, mixed))
+        else:
+            flow = scratch.take(grad.dtype, n_bonds, width)
+            grad_normalized, grad_mixed = opened, mixed
+        per_site = n_sites, n_bonds // n_sites, width
+        torch.mul(gate.view(per_site), grad.neg().unsqueeze(1), out=flow.view(per_site))
         torch.addcmul(flow, flow, closed, value=-1, out=grad_normalized[:, width:])
         flow.mul_(minus_core)
         torch.addcmul(flow, flow, gate, value=-1, out=grad_normalized[:, :width])
-        grad_mixed, grad_scale, grad_shift = torch.ops.aten.native_batch_norm_backward(
+        _, grad_scale, grad_shift = torch.ops.aten.native_batch_norm_backward(
             grad_normalized,
             mixed,
             scale,
@@ -148,17 +180,29 @@ class _Messages(torch.autograd.Function):
             inverse_std,
             True,
             ctx.eps,
-            [True, True, True],
+            [False, True, True],
         )
-        order, starts = ctx.sorted_bonds
-        return (
-            grad_mixed.view(n_sites, n_neighbors, -1).sum(dim=1),
+        # The gradient of what was normalised is linear in both, column by column.
+        slope = scale * inverse_std
+        curve = slope * inverse_std * grad_scale / -n_bonds
+        offset = slope * grad_shift / -n_bonds - curve * mean
+        torch.addcmul(offset, mixed, curve, out=grad_mixed).addcmul_(grad_normalized, slope)
+        gradients = (
+            grad_mixed.view(n_sites, -1, both).sum(dim=1),
             functional.embedding_bag(order, grad_mixed, starts, mode="sum"),
             None,
-            (bonds.T @ grad_mixed).T,
+            _product_over_rows(bonds, grad_mixed).T,
             grad_scale * sign,
             grad_shift * sign,
-            None,
-            None,
-            None,
         )
+        if scratch is not None:
+            scratch.give(flow, mixed, opened, minus_core)
+        return *gradients, None, None, None
+
+
+def _product_over_rows(left: Tensor, right: Tensor) -> Tensor:
+    """Return left.T @ right."""
+    n = len(left) // _PARTS * _PARTS
+    split_left, split_right = (t[:n].view(_PARTS, -1, t.shape[1]) for t in (left, right))
+    parts = torch.bmm(split_left.mT, split_right)
+    return parts.sum(dim=0).addmm_(left[n:].T, right[n:])

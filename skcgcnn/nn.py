@@ -4,6 +4,7 @@ Source: T. Xie and J. C. Grossman, Phys. Rev. Lett. 120, 145301 (2018). Paramete
 of the original code, so that its weights load.
 """
 
+import math
 from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any, NamedTuple, Self
@@ -12,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from skcgcnn._messages import by_neighbor, normalized_messages
+from skcgcnn._messages import SortedBonds, by_neighbor, normalized_messages
+from skcgcnn._scratch import Scratch
 
 __all__ = [
     "AveragedNet",
@@ -26,6 +28,7 @@ __all__ = [
 # Distance between the centres of the Gaussians, and their width, in Å (the original's choice).
 GAUSSIAN_STEP = 0.2
 _LOWEST_EXPONENT = -60.0
+_ALL = slice(None)
 
 
 class Task(NamedTuple):
@@ -88,14 +91,24 @@ class GaussianDistance(nn.Module):
     def __init__(self, radius: float = 8.0, step: float = GAUSSIAN_STEP) -> None:
         super().__init__()
         self.step = step
-        centers = torch.arange(round(radius / step) + 1, dtype=torch.float64) * step
+        # On the meta device, where files are checked, arange takes 2 s: it imports torch's compiler.
+        ones = torch.ones(round(radius / step) + 1, dtype=torch.float64)
+        centers = (ones.cumsum(0) - 1) * step
         self.register_buffer("centers", centers.float(), persistent=False)
 
-    def forward(self, distances: Tensor) -> Tensor:
+    def forward(self, distances: Tensor, reached: slice = _ALL) -> Tensor:
         """Return exp(-(d - centre)² / step²), with a last axis for the centres."""
-        scaled = (distances / self.step).unsqueeze(-1) - self.centers / self.step
+        scaled = (distances / self.step).unsqueeze(-1) - self.centers[reached] / self.step
         # Far from a centre the Gaussian is 0 but for denormals, which processors are slow at.
         return scaled.square_().clamp_(max=-_LOWEST_EXPONENT).neg_().exp_()
+
+    def reached(self, distances: Tensor) -> slice:
+        """Return the centres whose Gaussians are not 0, to any precision, at all distances."""
+        least, most = (float(d) / self.step for d in torch.aminmax(distances))
+        width = math.sqrt(-_LOWEST_EXPONENT)
+        # One is left where all distances are beyond the last centre.
+        first = min(max(0, math.ceil(least - width)), len(self.centers) - 1)
+        return slice(first, max(first, math.floor(most + width)) + 1)
 
 
 class ConvLayer(nn.Module):
@@ -126,7 +139,8 @@ class ConvLayer(nn.Module):
         sites: Tensor,
         neighbors: Tensor,
         bonds: Tensor,
-        sorted_bonds: tuple[Tensor, Tensor] | None = None,
+        reached: slice = _ALL,
+        sorted_bonds: SortedBonds | None = None,
     ) -> Tensor:
         """Update the features of every site from its neighbours.
 
@@ -136,9 +150,11 @@ class ConvLayer(nn.Module):
             Features of the sites.
         neighbors : Tensor of shape (n_sites, n_neighbors), integer
             Index of each neighbour among the sites.
-        bonds : Tensor of shape (n_sites * n_neighbors, nbr_fea_len)
+        bonds : Tensor of shape (n_sites * n_neighbors, n_reached)
             Features of the bonds.
-        sorted_bonds : tuple of Tensor, optional
+        reached : slice, default=all
+            Which features these are; the others are 0 for all bonds.
+        sorted_bonds : SortedBonds, optional
             The bonds by neighbour, if the messages are to be computed by `_messages`, which is
             faster for training on the CPU and gives the same numbers.
 
@@ -148,6 +164,7 @@ class ConvLayer(nn.Module):
         """
         width = self.atom_fea_len
         own, other, bond = torch.split(self.fc_full.weight, [width, width, self.nbr_fea_len], dim=1)
+        bond = bond[:, reached]
         from_site = functional.linear(sites, own, self.fc_full.bias)
         from_neighbor = functional.linear(sites, other)
         if sorted_bonds is not None and self.bn1.training:
@@ -234,6 +251,8 @@ class CrystalGraphConvNet(nn.Module):
         self.fcs = nn.ModuleList(nn.Linear(h_fea_len, h_fea_len) for _ in range(n_h - 1))
         self.fc_out = nn.Linear(h_fea_len, n_outputs)
         self.frozen: list[nn.Module] = []
+        # Set where every forward pass is followed by its one backward pass before the next.
+        self.scratch: Scratch | None = None
 
     def freeze(self, n_layers: int) -> None:
         """Keep the first layers as they are in training, their batch normalisation too.
@@ -251,6 +270,8 @@ class CrystalGraphConvNet(nn.Module):
     def train(self, mode: bool = True) -> Self:
         """Set the mode, but for frozen layers, which stay in evaluation."""
         super().train(mode)
+        if self.scratch is not None and not mode:
+            self.scratch.clear()
         for layer in self.frozen:
             layer.eval()
         return self
@@ -285,10 +306,14 @@ class CrystalGraphConvNet(nn.Module):
         """
         # There are few kinds and many sites: embed the kinds, then look up the sites.
         sites = self.embedding(kind_features).index_select(0, site_kinds)
-        bonds = self.expansion(distances).flatten(0, 1)
-        sorted_bonds = by_neighbor(neighbors) if self._by_hand(bonds) else None
+        # Neighbours are near: a part of the Gaussians does for all of them. To find out which
+        # takes no time, but on a GPU, whose queue it would stop.
+        on_cpu = distances.device.type == "cpu" and not torch.compiler.is_compiling()
+        reached = self.expansion.reached(distances) if on_cpu and len(distances) else _ALL
+        bonds = self.expansion(distances, reached).flatten(0, 1)
+        sorted_bonds = by_neighbor(neighbors, self.scratch) if self._by_hand(bonds) else None
         for conv in self.convs:
-            sites = conv(sites, neighbors, bonds, sorted_bonds)
+            sites = conv(sites, neighbors, bonds, reached, sorted_bonds)
         hidden = self.conv_to_fc(functional.softplus(_mean_per_crystal(sites, n_sites)))
         hidden = self.dropout(functional.softplus(hidden))
         for fc in self.fcs:
@@ -346,6 +371,7 @@ class AveragedNet(nn.Module):
         self.ema_decay = ema_decay
         self.trained = CrystalGraphConvNet(**params)
         self.average = deepcopy(self.trained).requires_grad_(requires_grad=False)
+        self.trained.scratch = Scratch()
         self.register_buffer("n_steps", torch.zeros((), dtype=torch.long))
 
     def forward(self, *batch: Tensor) -> Tensor:

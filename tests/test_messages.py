@@ -52,7 +52,7 @@ def test_same_outputs_gradients_and_statistics(training):
     for layer, order in ((plain, None), (by_hand, by_neighbor(neighbors))):
         layer.train(training)
         given = sites.clone().requires_grad_()
-        out = layer(given, neighbors, bonds, order)
+        out = layer(given, neighbors, bonds, sorted_bonds=order)
         out.square().sum().backward()
         found.append([out, given.grad, *(p.grad for p in layer.parameters()), *layer.buffers()])
     for theirs, ours in zip(*found, strict=True):
