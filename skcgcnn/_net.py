@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -206,6 +207,23 @@ class GraphNet(NeuralNet):
         super().initialize_module()
         self.module_.to(self.dtype)
         return self
+
+    def initialize_optimizer(self) -> Any:
+        """Announce the optimizer, which is made later."""
+        vars(self).pop("optimizer_", None)
+        if "optimizer" not in self._optimizers:
+            self._register_attribute("optimizer_", None)
+        return self
+
+    @cached_property
+    def optimizer_(self) -> torch.optim.Optimizer:
+        """The optimizer, made when training asks for it.
+
+        torch's optimizers import its compiler, for which who only predicts would wait 2 s.
+        """
+        args, kwargs = self.get_params_for_optimizer("optimizer", self.get_all_learnable_params())
+        optimizer: torch.optim.Optimizer = self.optimizer(*args, **kwargs)
+        return optimizer
 
     def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> Any:  # noqa: ARG002
         """Return X: the estimator has split training and validation rows already."""

@@ -310,6 +310,11 @@ def _check_network(file: ModelFile) -> None:
         said = file.params.get(name, defaults[name])
         if said != value:
             raise ValueError(f"size mismatch: {name}={said}, but the weights are of {value}")
+    radius = float(file.params.get("radius", 8.0))
+    n_features = 2 * found["atom_fea_len"] + round(radius / GAUSSIAN_STEP) + 1
+    first = weights.get("convs.0.fc_full.weight")
+    if first is not None and first.shape[1] != n_features:
+        raise ValueError(f"size mismatch: the weights are of another radius than {radius:g} Å")
     n_outputs = sum(task.n_outputs for task in tasks_of(file.fitted))
     if file.fitted.get("n_outputs_", n_outputs) != n_outputs:
         raise ValueError(f"size mismatch: {n_outputs} targets, {file.fitted['n_outputs_']} outputs")
@@ -317,7 +322,7 @@ def _check_network(file: ModelFile) -> None:
         expected = CrystalGraphConvNet(
             weights["embedding.weight"].shape[1],
             n_outputs,
-            radius=float(file.params.get("radius", 8.0)),
+            radius=radius,
             **found,
         ).state_dict()
     # Files from before torch 0.4.1 do not count batches; nothing here needs the count.

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any, NamedTuple, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -91,10 +92,10 @@ class GaussianDistance(nn.Module):
     def __init__(self, radius: float = 8.0, step: float = GAUSSIAN_STEP) -> None:
         super().__init__()
         self.step = step
-        # On the meta device, where files are checked, arange takes 2 s: it imports torch's compiler.
-        ones = torch.ones(round(radius / step) + 1, dtype=torch.float64)
-        centers = (ones.cumsum(0) - 1) * step
-        self.register_buffer("centers", centers.float(), persistent=False)
+        # By NumPy: on the meta device, where files are checked, torch's own arange imports its
+        # compiler, which takes 2 s.
+        centers = torch.tensor(np.arange(round(radius / step) + 1) * step, dtype=torch.float32)
+        self.register_buffer("centers", centers, persistent=False)
 
     def forward(self, distances: Tensor, reached: slice = _ALL) -> Tensor:
         """Return exp(-(d - centre)² / step²), with a last axis for the centres."""
