@@ -78,6 +78,9 @@ class ReferenceRun:
         self.reference = reference
         self.device = device
         self.data = reference.dataset(str(folder))
+        # The original shuffles what it lists; here rows have the order of the file.
+        with (folder / "id_prop.csv").open(newline="") as file:
+            self.data.id_prop_data = list(csv.reader(file))
         self.batch_size = batch_size
         random.seed(0)
         torch.manual_seed(0)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 import torch
+from joblib import effective_n_jobs
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -218,8 +219,15 @@ class BaseCGCNN(Persistent):
     def _graph_chunks(self, X: Any) -> Iterator[CrystalGraphs]:
         """Yield the graphs of X; a long list of crystals is read while the network runs."""
         if isinstance(X, CrystalGraphs) or not hasattr(X, "__len__") or len(X) <= CHUNK:
-            return iter([self._to_graphs(X)])
-        return read_ahead(self._transformer().stream(X))
+            yield self._to_graphs(X)
+            return
+        # Threads in excess of the cores wait for each other.
+        n_threads = torch.get_num_threads()
+        torch.set_num_threads(max(1, n_threads - effective_n_jobs(self.n_jobs)))
+        try:
+            yield from read_ahead(self._transformer().stream(X))
+        finally:
+            torch.set_num_threads(n_threads)
 
     def _transformer(self) -> CrystalGraphTransformer:
         return CrystalGraphTransformer(

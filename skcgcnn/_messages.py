@@ -1,6 +1,5 @@
-"""The messages of a convolution while it is trained on the CPU, with few passes over the bonds."""
+"""The messages of a convolution on the CPU, with few passes over the bonds."""
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -9,7 +8,7 @@ from torch.nn import functional
 
 from skcgcnn._scratch import Scratch
 
-__all__ = ["SortedBonds", "by_neighbor", "normalized_messages"]
+__all__ = ["SortedBonds", "by_neighbor", "fixed_messages", "normalized_messages"]
 
 # Below it a softplus is the same to float32, and logarithms stay finite.
 _LEAST = 1e-37
@@ -27,25 +26,19 @@ class SortedBonds(NamedTuple):
         The bonds, those that lead to one site next to each other.
     starts : Tensor of shape (n_sites,)
         Where the bonds of every site begin in `order`.
-    scratch : Scratch or None
-        Where to take memory from. The backward pass overwrites it and gives it back, so each
-        forward pass may have only one.
     """
 
     order: Tensor
     starts: Tensor
-    scratch: Scratch | None
 
 
-def by_neighbor(neighbors: Tensor, scratch: Scratch | None = None) -> SortedBonds:
+def by_neighbor(neighbors: Tensor) -> SortedBonds:
     """Sort the bonds by the site that they lead to.
 
     Parameters
     ----------
     neighbors : Tensor of shape (n_sites, n_neighbors), integer
         Index of each neighbour among the sites.
-    scratch : Scratch, optional
-        Where to take memory from.
 
     Returns
     -------
@@ -54,7 +47,41 @@ def by_neighbor(neighbors: Tensor, scratch: Scratch | None = None) -> SortedBond
     leads_to = neighbors.flatten()
     counts = torch.bincount(leads_to, minlength=len(neighbors))
     starts = torch.cumsum(counts, 0) - counts
-    return SortedBonds(torch.argsort(leads_to, stable=True), starts, scratch)
+    return SortedBonds(torch.argsort(leads_to, stable=True), starts)
+
+
+def fixed_messages(
+    own: Tensor,
+    other: Tensor,
+    bonds: Tensor,
+    bond_weight: Tensor,
+    neighbors: Tensor,
+    norm: tuple[Tensor, Tensor],
+    scratch: Scratch,
+) -> Tensor:
+    """Sum the gated messages to every site, normalised by fixed statistics; without gradients.
+
+    Parameters
+    ----------
+    own, other, bonds, bond_weight, neighbors
+        As for `normalized_messages`.
+    norm : tuple of Tensor, each of shape (2 * width,)
+        Scale and shift.
+    scratch : Scratch
+        Where to take memory from.
+
+    Returns
+    -------
+    Tensor of shape (n_sites, width)
+    """
+    sign = _signs(own)
+    scale, shift = (t * sign for t in norm)
+    # Scaled once a site and not once a bond.
+    own, other, bond_weight = own * scale + shift, other * scale, bond_weight * scale.unsqueeze(1)
+    mixed = _mix(own, other, bonds, bond_weight, neighbors, scratch)
+    summed, minus_core = _gated_sum(mixed, neighbors.shape, scratch)
+    scratch.give(mixed, minus_core)
+    return summed
 
 
 def normalized_messages(
@@ -65,6 +92,7 @@ def normalized_messages(
     neighbors: Tensor,
     sorted_bonds: SortedBonds,
     norm: torch.nn.BatchNorm1d,
+    scratch: Scratch | None = None,
 ) -> Tensor:
     """Sum the gated messages to every site, normalised over the batch.
 
@@ -85,6 +113,9 @@ def normalized_messages(
         The same bonds.
     norm : torch.nn.BatchNorm1d
         In training mode.
+    scratch : Scratch, optional
+        Where to take memory from. The backward pass overwrites it and gives it back, so every
+        forward pass must be followed by one, and no more than one.
 
     Returns
     -------
@@ -93,7 +124,16 @@ def normalized_messages(
     if norm.num_batches_tracked is not None:
         norm.num_batches_tracked.add_(1)
     summed: Tensor = _Messages.apply(  # type: ignore[no-untyped-call]
-        own, other, bonds, bond_weight, norm.weight, norm.bias, neighbors, sorted_bonds, norm
+        own,
+        other,
+        bonds,
+        bond_weight,
+        norm.weight,
+        norm.bias,
+        neighbors,
+        sorted_bonds,
+        norm,
+        scratch,
     )
     return summed
 
@@ -118,17 +158,11 @@ class _Messages(torch.autograd.Function):
         neighbors: Tensor,
         sorted_bonds: SortedBonds,
         norm: torch.nn.BatchNorm1d,
+        kept: Scratch | None,
     ) -> Tensor:
-        n_sites, n_neighbors = neighbors.shape
-        both, width = own.shape[1], own.shape[1] // 2
-        scratch = Scratch() if sorted_bonds.scratch is None else sorted_bonds.scratch
-        take = partial(scratch.take, own.dtype, n_sites * n_neighbors)
-        mixed = torch.index_select(other, 0, neighbors.flatten(), out=take(both))
-        mixed.addmm_(bonds, bond_weight.T)
-        mixed.view(n_sites, n_neighbors, both).add_(own.unsqueeze(1))
-        # The core enters with its sign changed, as both halves then go through a sigmoid.
-        sign = torch.ones_like(scale)
-        sign[width:] = -1
+        scratch = Scratch() if kept is None else kept
+        mixed = _mix(own, other, bonds, bond_weight, neighbors, scratch)
+        sign = _signs(own)
         normalized, mean, inverse_std = torch.native_batch_norm(
             mixed,
             scale * sign,
@@ -138,25 +172,25 @@ class _Messages(torch.autograd.Function):
             True,
             norm.momentum or 0.0,
             norm.eps,
-            out=(take(both), torch.empty_like(scale), torch.empty_like(scale)),
+            out=(
+                scratch.take(own.dtype, *mixed.shape),
+                torch.empty_like(scale),
+                torch.empty_like(scale),
+            ),
         )
-        opened = normalized.sigmoid_()
-        gate, closed = opened[:, :width], opened[:, width:].clamp_(min=_LEAST)
-        minus_core = torch.log(closed, out=take(width))
-        messages = torch.mul(minus_core, gate, out=take(width))
-        summed = messages.view(n_sites, n_neighbors, width).sum(dim=1).neg_()
-        scratch.give(messages)
+        summed, minus_core = _gated_sum(normalized, neighbors.shape, scratch)
         ctx.save_for_backward(
-            mixed, opened, minus_core, bonds, scale * sign, sign, mean, inverse_std
+            mixed, normalized, minus_core, bonds, scale * sign, sign, mean, inverse_std
         )
-        ctx.eps, ctx.sorted_bonds = norm.eps, sorted_bonds
+        ctx.eps, ctx.sorted_bonds, ctx.scratch = norm.eps, sorted_bonds, kept
         return summed
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         mixed, opened, minus_core, bonds, scale, sign, mean, inverse_std = ctx.saved_tensors
-        order, starts, scratch = ctx.sorted_bonds
+        order, starts = ctx.sorted_bonds
+        scratch = ctx.scratch
         n_sites, width = grad.shape
         n_bonds, both = mixed.shape
         gate, closed = opened[:, :width], opened[:, width:]
@@ -197,7 +231,43 @@ class _Messages(torch.autograd.Function):
         )
         if scratch is not None:
             scratch.give(flow, mixed, opened, minus_core)
-        return *gradients, None, None, None
+        return *gradients, None, None, None, None
+
+
+def _signs(own: Tensor) -> Tensor:
+    """Return 1 for the gate and -1 for the core: with its sign changed, both enter a sigmoid."""
+    signs = own.new_ones(own.shape[1])
+    signs[own.shape[1] // 2 :] = -1
+    return signs
+
+
+def _mix(
+    own: Tensor,
+    other: Tensor,
+    bonds: Tensor,
+    bond_weight: Tensor,
+    neighbors: Tensor,
+    scratch: Scratch,
+) -> Tensor:
+    """Return own + other + bond_weight · bond for every bond."""
+    mixed = scratch.take(own.dtype, neighbors.numel(), own.shape[1])
+    torch.index_select(other, 0, neighbors.flatten(), out=mixed)
+    mixed.addmm_(bonds, bond_weight.T)
+    mixed.view(*neighbors.shape, -1).add_(own.unsqueeze(1))
+    return mixed
+
+
+def _gated_sum(mixed: Tensor, shape: tuple[int, ...], scratch: Scratch) -> tuple[Tensor, Tensor]:
+    """Put `mixed` through a sigmoid, in place; return the sum of messages, and minus the cores."""
+    width = mixed.shape[1] // 2
+    mixed.sigmoid_()
+    gate, closed = mixed[:, :width], mixed[:, width:].clamp_(min=_LEAST)
+    minus_core, messages = (scratch.take(mixed.dtype, len(mixed), width) for _ in range(2))
+    torch.log(closed, out=minus_core)
+    torch.mul(minus_core, gate, out=messages)
+    summed = messages.view(*shape, width).sum(dim=1).neg_()
+    scratch.give(messages)
+    return summed, minus_core
 
 
 def _product_over_rows(left: Tensor, right: Tensor) -> Tensor:

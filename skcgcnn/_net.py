@@ -15,8 +15,8 @@ from torch.utils.data import Dataset
 
 from skcgcnn.graphs import CrystalGraphs, site_index
 
-# Bounds the memory of a prediction: about 25 MB of bonds at 12 neighbours and 64 features.
-PREDICTION_SITES = 4096
+# Bounds the memory of a prediction: about 25 MB at 12 neighbours and 64 features.
+PREDICTION_SITES = 2048
 PREDICTION_CRYSTALS = 4096
 
 
@@ -210,7 +210,7 @@ class GraphNet(NeuralNet):
 
     def initialize_optimizer(self) -> Any:
         """Announce the optimizer, which is made later."""
-        vars(self).pop("optimizer_", None)
+        self.__dict__.pop("optimizer_", None)
         if "optimizer" not in self._optimizers:
             self._register_attribute("optimizer_", None)
         return self

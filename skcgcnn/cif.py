@@ -196,9 +196,7 @@ def _lattice(parameters: Sequence[float]) -> FloatArray:
     a, b, c = parameters[:3]
     if not (all(map(math.isfinite, parameters)) and min(parameters) > 0):
         raise UnsureError
-    radians = np.radians(parameters[3:])
-    cos_alpha, cos_beta, cos_gamma = np.cos(radians).tolist()
-    sin_alpha, sin_beta, _ = np.sin(radians).tolist()
+    (cos_alpha, cos_beta, cos_gamma), (sin_alpha, sin_beta, _) = _cosines(*parameters[3:])
     if min(sin_alpha, sin_beta) <= 0:
         raise UnsureError
     cos_gamma_star = (cos_alpha * cos_beta - cos_gamma) / (sin_alpha * sin_beta)
@@ -214,6 +212,13 @@ def _lattice(parameters: Sequence[float]) -> FloatArray:
             [0.0, 0.0, c],
         ]
     )
+
+
+@lru_cache(maxsize=1024)
+def _cosines(*angles: float) -> tuple[list[float], list[float]]:
+    """Return cosines and sines of angles in degrees."""
+    radians = np.radians(angles)
+    return np.cos(radians).tolist(), np.sin(radians).tolist()
 
 
 def _read_sites(block: gemmi.cif.Block) -> tuple[list[str], FloatArray, list[float]]:
@@ -237,6 +242,8 @@ def _read_sites(block: gemmi.cif.Block) -> tuple[list[str], FloatArray, list[flo
     return [symbols[i] for i in occupied], coords[occupied], [occupancies[i] for i in occupied]
 
 
+# Most sites are special: few values do for most coordinates.
+@lru_cache(maxsize=4096)
 def _coordinate(value: str) -> float:
     number = _number(value)
     for third in (1 / 3, 2 / 3):

@@ -4,6 +4,7 @@ import json
 import pickle
 import re
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -288,15 +289,19 @@ def _official(path: Path, content: dict[str, Any]) -> ModelFile:
     )
 
 
-def _check_network(file: ModelFile) -> None:
-    """Check, before anything is allocated, that the weights are those of the network named."""
-    weights = file.weights
+def _check_tensors(weights: Mapping[str, Any]) -> None:
     for name, tensor in weights.items():
         if not isinstance(tensor, Tensor) or tensor.layout != torch.strided:
             raise TypeError(f"{name} is no tensor of numbers")
         size = tensor.numel() * tensor.element_size()
         if not tensor.is_contiguous() or tensor.untyped_storage().nbytes() < size:
             raise ValueError(f"{name} is smaller in the file than its shape says")
+
+
+def _check_network(file: ModelFile) -> None:
+    """Check, before anything is allocated, that the weights are those of the network named."""
+    weights = file.weights
+    _check_tensors(weights)
     layers = {match[0] for match in map(_LAYER.match, weights) if match}
     counts = {kind: sum(layer.startswith(kind) for layer in layers) for kind in ("convs", "fcs")}
     found = {

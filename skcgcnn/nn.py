@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from skcgcnn._messages import SortedBonds, by_neighbor, normalized_messages
+from skcgcnn._messages import SortedBonds, by_neighbor, fixed_messages, normalized_messages
 from skcgcnn._scratch import Scratch
 
 __all__ = [
@@ -142,6 +142,7 @@ class ConvLayer(nn.Module):
         bonds: Tensor,
         reached: slice = _ALL,
         sorted_bonds: SortedBonds | None = None,
+        scratch: Scratch | None = None,
     ) -> Tensor:
         """Update the features of every site from its neighbours.
 
@@ -158,6 +159,9 @@ class ConvLayer(nn.Module):
         sorted_bonds : SortedBonds, optional
             The bonds by neighbour, if the messages are to be computed by `_messages`, which is
             faster for training on the CPU and gives the same numbers.
+        scratch : Scratch, optional
+            Where `_messages` takes memory from. With it, and without `sorted_bonds`, no gradients
+            are wanted.
 
         Returns
         -------
@@ -170,7 +174,11 @@ class ConvLayer(nn.Module):
         from_neighbor = functional.linear(sites, other)
         if sorted_bonds is not None and self.bn1.training:
             summed = normalized_messages(
-                from_site, from_neighbor, bonds, bond, neighbors, sorted_bonds, self.bn1
+                from_site, from_neighbor, bonds, bond, neighbors, sorted_bonds, self.bn1, scratch
+            )
+        elif scratch is not None and sorted_bonds is None:
+            summed = fixed_messages(
+                from_site, from_neighbor, bonds, bond, neighbors, self.bn1.fixed(), scratch
             )
         else:
             summed = self._messages(from_site, from_neighbor, bonds, bond, neighbors)
@@ -312,9 +320,12 @@ class CrystalGraphConvNet(nn.Module):
         on_cpu = distances.device.type == "cpu" and not torch.compiler.is_compiling()
         reached = self.expansion.reached(distances) if on_cpu and len(distances) else _ALL
         bonds = self.expansion(distances, reached).flatten(0, 1)
-        sorted_bonds = by_neighbor(neighbors, self.scratch) if self._by_hand(bonds) else None
+        sorted_bonds, scratch = None, None
+        if self._by_hand(bonds):
+            sorted_bonds = by_neighbor(neighbors) if self.training else None
+            scratch = self.scratch if self.training else Scratch()
         for conv in self.convs:
-            sites = conv(sites, neighbors, bonds, reached, sorted_bonds)
+            sites = conv(sites, neighbors, bonds, reached, sorted_bonds, scratch)
         hidden = self.conv_to_fc(functional.softplus(_mean_per_crystal(sites, n_sites)))
         hidden = self.dropout(functional.softplus(hidden))
         for fc in self.fcs:
@@ -325,8 +336,7 @@ class CrystalGraphConvNet(nn.Module):
     def _by_hand(self, bonds: Tensor) -> bool:
         """Tell whether the hand-written messages may stand in for torch's operations."""
         return (
-            self.training
-            and torch.is_grad_enabled()
+            self.training == torch.is_grad_enabled()
             and bonds.device.type == "cpu"
             and not bonds.requires_grad
             and not torch.is_autocast_enabled("cpu")

@@ -145,7 +145,7 @@ def find_pairs(
 
 def _coarsest_grid(lattice: FloatArray) -> float:
     """Return the least radius, in Å, whose grid of boxes over the cell is not too large."""
-    extent = np.abs(lattice).sum(axis=0).tolist()
+    extent = [sum(map(abs, column)) for column in lattice.T.tolist()]
     return math.cbrt(math.prod(extent) / _BOXES)
 
 

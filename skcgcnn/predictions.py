@@ -2,7 +2,8 @@
 
 import csv
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from skcgcnn._base import BaseCGCNN
 from skcgcnn._files import atomic_write
 from skcgcnn.classifier import CGCNNClassifier
+from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.regressor import CGCNNRegressor
 
 __all__ = ["Prediction", "predict_targets", "write_predictions"]
@@ -55,7 +57,12 @@ def predict_targets(est: BaseCGCNN, X: Any, names: list[str]) -> list[Prediction
     -------
     list of Prediction
     """
-    graphs = est._to_graphs(X)  # noqa: SLF001 - read the crystals once for all predictions
+    # Crystals are read once for all targets, and a long list of them chunk by chunk.
+    chunks = [_predict(est, graphs, names) for graphs in est._graph_chunks(X)]  # noqa: SLF001
+    return [_join(parts) for parts in zip(*chunks, strict=True)]
+
+
+def _predict(est: BaseCGCNN, graphs: CrystalGraphs, names: list[str]) -> list[Prediction]:
     if isinstance(est, CGCNNRegressor):
         columns = est.predict(graphs).reshape(len(graphs), -1).T
         return [Prediction(*found) for found in zip(names, columns, strict=True)]
@@ -70,6 +77,12 @@ def predict_targets(est: BaseCGCNN, X: Any, names: list[str]) -> list[Prediction
         else Prediction(name, predicted[:, i])
         for i, name in enumerate(names)
     ]
+
+
+def _join(parts: Sequence[Prediction]) -> Prediction:
+    values = np.concatenate([part.values for part in parts])
+    probas = [part.proba for part in parts if part.proba is not None]
+    return replace(parts[0], values=values, proba=np.concatenate(probas) if probas else None)
 
 
 def write_predictions(

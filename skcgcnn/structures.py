@@ -208,10 +208,11 @@ def _check_cell(crystal: Crystal) -> None:
     n_sites = len(crystal.species)
     if n_sites == 0:
         raise StructureError("has no sites")
+    numbers = crystal.lattice.ravel().tolist()
     # A sum is finite if all its terms are.
-    if not math.isfinite(crystal.lattice.sum() + crystal.coords.sum()):
+    if not math.isfinite(sum(numbers) + float(crystal.coords.sum())):
         raise StructureError("a lattice parameter or coordinate is not a finite number")
-    longest = float(np.abs(crystal.lattice).max())
+    longest = max(map(abs, numbers))
     if longest > MAX_LENGTH:
         raise StructureError(
             f"its cell of {longest:.3g} Å is larger than any crystal's; "
