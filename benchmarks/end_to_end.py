@@ -82,7 +82,7 @@ def main() -> None:
         work = original if arguments.one == "original" else ours
         print(work(arguments.table, arguments))
         return
-    from reference import reference_name, write_folder
+    from reference import reference_name, result_name, write_folder
 
     rows = read_table(arguments.table)
     times: dict[str, list[float]] = {"original": [], "skcgcnn": []}
@@ -108,7 +108,7 @@ def main() -> None:
         for who, found in times.items()
     ]
     keep(
-        "end_to_end",
+        result_name("end_to_end", arguments.reference),
         "A whole training, cold",
         [
             table(["by", "s", "MAE (eV)"], lines),

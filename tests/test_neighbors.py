@@ -54,6 +54,27 @@ def test_nearest_of_all_whatever_the_radius(lengths, angles, n_sites, n_neighbor
     assert indices.max() < n_sites
 
 
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    empty=st.floats(0, 30),
+    n_sites=st.integers(1, 8),
+    n_neighbors=st.integers(1, 30),
+    seed=st.integers(0, 99),
+)
+def test_official_order_is_that_of_a_stable_sort(empty, n_sites, n_neighbors, seed):
+    """Also where the sites crowd in a corner of an empty cell; equal distances as they come."""
+    lattice = np.diag([4.0, 4.0, 4.0 * n_sites + empty])
+    coords = np.zeros((n_sites, 3))
+    coords[:, 2] = 4.0 * np.random.default_rng(seed).permutation(n_sites)
+    pairs = find_pairs(lattice, coords, n_neighbors, 8.0)
+    indices, distances = nearest_neighbors(pairs, n_neighbors)
+    for site in range(n_sites):
+        own = np.flatnonzero(pairs.center == site)
+        first = own[np.argsort(pairs.distance[own], kind="stable")][:n_neighbors]
+        np.testing.assert_array_equal(indices[site], pairs.point[first])
+        np.testing.assert_array_equal(distances[site], pairs.distance[first].astype(np.float32))
+
+
 def test_indices_belong_to_their_distances():
     rng = np.random.default_rng(0)
     lattice = np.diag([5.0, 6.0, 7.0])

@@ -20,6 +20,45 @@ def test_gaussians():
     assert not expand.state_dict()
 
 
+@pytest.mark.parametrize(
+    ("distances", "expected"),
+    [
+        ([1.9, 4.5], (2, 31)),  # 1.55 Å to either side: 0.4 to 6.0 Å
+        ([0.0, 100.0], (0, 41)),
+        ([0.2, 0.3], (0, 10)),
+        ([100.0, 200.0], (40, 41)),
+    ],
+)
+def test_gaussians_that_are_reached(distances, expected):
+    expand, distances = GaussianDistance(8.0), torch.tensor(distances)
+    reached = expand.reached(distances)
+    assert reached.indices(41)[:2] == expected
+    full = expand(distances)
+    np.testing.assert_array_equal(expand(distances, reached), full[:, reached])
+    full[:, reached] = 0
+    assert full.max() < 1e-25
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("distance", [0.4, 3.0, 7.9, 50.0])
+def test_gaussians_out_of_reach_change_nothing(training, distance, monkeypatch):
+    torch.manual_seed(0)
+    net = CrystalGraphConvNet(92, atom_fea_len=8, n_conv=2, h_fea_len=8).train(training)
+    cscl = torch.eye(2, 92), torch.arange(2), torch.tensor([[1] * 8, [0] * 8])
+    distances = distance + 0.1 * torch.rand(2, 8)
+
+    def run():
+        net.zero_grad()
+        out = net(*cscl, distances, torch.tensor([2]))
+        out.sum().backward()
+        return [out.detach(), *(p.grad for p in net.parameters())]
+
+    some = run()
+    monkeypatch.setattr(GaussianDistance, "reached", lambda *_: slice(None))
+    for ours, reference in zip(some, run(), strict=True):
+        torch.testing.assert_close(ours, reference)
+
+
 def original_convolution(layer, sites, neighbors, bonds):
     """Equation (5) as the original writes it: one product for the concatenated features."""
     n_sites, n_neighbors = neighbors.shape

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 import skcgcnn
+from skcgcnn import CGCNNRegressor
 
 
 def test_import_is_lazy():
@@ -23,6 +24,20 @@ def test_estimators_do_not_import_pymatgen_before_they_read():
         "print(sorted({'pymatgen', 'ase', 'matplotlib'} & set(sys.modules)))"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_a_model_that_only_predicts_does_not_import_torch_s_compiler(
+    graphs, energies, tiny, tmp_path
+):
+    CGCNNRegressor(**tiny).fit(graphs, energies).save(tmp_path / "model.safetensors")
+    graphs.save(tmp_path / "graphs.npz")
+    code = (
+        "import sys, skcgcnn; est = skcgcnn.load('model.safetensors');"
+        "print(len(est.predict(skcgcnn.CrystalGraphs.load('graphs.npz'))));"
+        "print('torch._dynamo' in sys.modules)"
+    )
+    printed = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=tmp_path)
+    assert printed.split() == ["24", "False"]
 
 
 def test_public_names():
