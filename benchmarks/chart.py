@@ -18,11 +18,6 @@ import matplotlib.pyplot as plt
 # What was timed, in which result, and where in it the ratio stands.
 BARS = [
     ("CIFs to graphs", "featurize", ["ratio_perovskites"]),
-    (
-        "CIFs to predictions,\ntwo processes reading",
-        "predict_original",
-        ["ratios", "warm, skcgcnn, n_jobs=2"],
-    ),
     ("CIFs to predictions", "predict_original", ["ratios", "warm, skcgcnn"]),
     (
         "CIFs to predictions,\nPython's start included",

@@ -47,6 +47,7 @@ def ours(folder: Path, arguments: argparse.Namespace) -> float:
         batch_size=256,
         max_epochs=arguments.epochs,
         random_state=0,
+        device="cpu",
         precision=arguments.precision,
     ).fit(graphs[train], y[train])
     return float(np.abs(est.predict(graphs[test]) - y[test]).mean())
@@ -94,7 +95,10 @@ def main() -> None:
         write_folder(folder, [path.stem for path in paths], targets)
 
         def run(who: str) -> None:
-            command = [sys.executable, __file__, str(folder), *sys.argv[2:], "--one", who]
+            command = [sys.executable, __file__, str(folder), "--one", who]
+            for option in ("epochs", "threads", "precision", "reference"):
+                if (value := getattr(arguments, option)) is not None:
+                    command += [f"--{option}", str(value)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             errors[who] = float(done.stdout.split()[-1])
 

@@ -25,10 +25,10 @@ def ours(
     """Return a function that predicts with the library."""
     import torch
 
-    from skcgcnn.checkpoints import load_cgcnn
+    from skcgcnn import CGCNNRegressor
 
     torch.set_num_threads(threads)
-    est = load_cgcnn(weights).set_params(n_jobs=n_jobs)
+    est = CGCNNRegressor.from_pretrained(weights, device="cpu").set_params(n_jobs=n_jobs)
     return lambda: est.predict(paths)
 
 
@@ -91,7 +91,10 @@ def main() -> None:
         write_folder(folder, [path.stem for path in paths], [0.0] * len(paths))
 
         def cold(who: str) -> None:
-            command = [sys.executable, __file__, str(folder), *sys.argv[2:], "--one", who]
+            command = [sys.executable, __file__, str(folder), str(arguments.weights)]
+            command += ["--threads", str(arguments.threads), "--one", who]
+            if arguments.reference is not None:
+                command += ["--reference", str(arguments.reference)]
             subprocess.run(command, check=True, capture_output=True)
 
         names = ("original", "skcgcnn")

@@ -130,7 +130,7 @@ def main() -> None:
     rows = read_table(arguments.table)[: arguments.crystals]
     y = np.array([float(row["heat_ref"]) for row in rows])
     numbers: dict[str, Any] = {}
-    lines, steps = [], -(-len(y) // 256)
+    lines = []
     with TemporaryDirectory() as name:
         folder = Path(name)
         paths = write_cifs(rows, folder)

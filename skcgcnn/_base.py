@@ -1,6 +1,7 @@
 """What the three estimators share: parameters, fitting, the way from X to outputs."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from copy import deepcopy
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -216,7 +217,7 @@ class BaseCGCNN(Persistent):
         """
         return X if isinstance(X, CrystalGraphs) else self._transformer().transform(X)
 
-    def _graph_chunks(self, X: Any) -> Iterator[CrystalGraphs]:
+    def _graph_chunks(self, X: Any) -> Generator[CrystalGraphs]:
         """Yield the graphs of X; a long list of crystals is read while the network runs."""
         if isinstance(X, CrystalGraphs) or not hasattr(X, "__len__") or len(X) <= CHUNK:
             yield self._to_graphs(X)
@@ -344,6 +345,7 @@ class BaseCGCNN(Persistent):
             net = self._make_net(seed).initialize()
         if self.init_from is not None:
             take_over(net.module_, tasks, read_source(self.init_from))
+        _ = net.optimizer_  # says what is wrong with its options while nothing is fitted
         self.net_ = net
 
     def _dataset(
@@ -412,7 +414,8 @@ class BaseCGCNN(Persistent):
         """
         check_is_fitted(self, "net_")
         tasks = self._tasks()
-        outputs = np.concatenate([self._run_network(graphs) for graphs in self._graph_chunks(X)])
+        with closing(self._graph_chunks(X)) as chunks:
+            outputs = np.concatenate([self._run_network(graphs) for graphs in chunks])
         repeats = [task.n_outputs for task in tasks]
         scale, mean = (np.repeat(a, repeats) for a in (self.target_scale_, self.target_mean_))
         return np.asarray(outputs * scale + mean)

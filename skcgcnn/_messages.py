@@ -10,8 +10,8 @@ from skcgcnn._scratch import Scratch
 
 __all__ = ["SortedBonds", "by_neighbor", "fixed_messages", "normalized_messages"]
 
-# Below it a softplus is the same to float32, and logarithms stay finite.
-_LEAST = 1e-37
+# Below it the sigmoid has no logarithm, in float32.
+_FAR = -80.0
 
 # A product over very many rows is quicker as a sum of so many, which the threads share.
 _PARTS = 8
@@ -56,17 +56,14 @@ def fixed_messages(
     bonds: Tensor,
     bond_weight: Tensor,
     neighbors: Tensor,
-    norm: tuple[Tensor, Tensor],
     scratch: Scratch,
 ) -> Tensor:
-    """Sum the gated messages to every site, normalised by fixed statistics; without gradients.
+    """Sum the gated messages to every site, without normalisation and gradients.
 
     Parameters
     ----------
     own, other, bonds, bond_weight, neighbors
         As for `normalized_messages`.
-    norm : tuple of Tensor, each of shape (2 * width,)
-        Scale and shift.
     scratch : Scratch
         Where to take memory from.
 
@@ -75,10 +72,8 @@ def fixed_messages(
     Tensor of shape (n_sites, width)
     """
     sign = _signs(own)
-    scale, shift = (t * sign for t in norm)
-    # Scaled once a site and not once a bond.
-    own, other, bond_weight = own * scale + shift, other * scale, bond_weight * scale.unsqueeze(1)
-    mixed = _mix(own, other, bonds, bond_weight, neighbors, scratch)
+    shares = own * sign, other * sign
+    mixed = _mix(*shares, bonds, bond_weight * sign.unsqueeze(1), neighbors, scratch)
     summed, minus_core = _gated_sum(mixed, neighbors.shape, scratch)
     scratch.give(mixed, minus_core)
     return summed
@@ -260,10 +255,15 @@ def _mix(
 def _gated_sum(mixed: Tensor, shape: tuple[int, ...], scratch: Scratch) -> tuple[Tensor, Tensor]:
     """Put `mixed` through a sigmoid, in place; return the sum of messages, and minus the cores."""
     width = mixed.shape[1] // 2
-    mixed.sigmoid_()
-    gate, closed = mixed[:, :width], mixed[:, width:].clamp_(min=_LEAST)
     minus_core, messages = (scratch.take(mixed.dtype, len(mixed), width) for _ in range(2))
-    torch.log(closed, out=minus_core)
+    # By columns first, which is quicker.
+    far = bool(mixed[:, width:].amin(dim=0).amin() < _FAR)
+    if far:
+        minus_core.copy_(functional.softplus(-mixed[:, width:])).neg_()
+    mixed.sigmoid_()
+    gate, closed = mixed[:, :width], mixed[:, width:]
+    if not far:
+        torch.log(closed, out=minus_core)
     torch.mul(minus_core, gate, out=messages)
     summed = messages.view(*shape, width).sum(dim=1).neg_()
     scratch.give(messages)

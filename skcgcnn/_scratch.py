@@ -12,7 +12,7 @@ _ROOM = 1.125
 
 
 class Scratch:
-    """Buffers to be taken, given back and taken again.
+    """Buffers on the CPU to be taken, given back and taken again.
 
     A large tensor comes with pages that the system has to clear and map first, which takes about
     as long as filling it; a buffer that was in use a moment ago is there, partly in the cache.
@@ -40,10 +40,10 @@ class Scratch:
             # One buffer for another: as many are kept as are in use at a time.
             found = max(like, key=_capacity)
         else:
-            return torch.empty(int(size * _ROOM), dtype=dtype).resize_(shape)
+            return _new(dtype, size).resize_(shape)
         self._free = [buffer for buffer in self._free if buffer is not found]
         if not fitting:
-            found = torch.empty(int(size * _ROOM), dtype=dtype)
+            found = _new(dtype, size)
         return found.resize_(shape)
 
     def give(self, *buffers: Tensor) -> None:
@@ -57,6 +57,11 @@ class Scratch:
     def __reduce__(self) -> tuple[Any, ...]:
         # A network is saved without the memory that its training took.
         return Scratch, ()
+
+
+def _new(dtype: torch.dtype, size: int) -> Tensor:
+    # Whatever the default device is: on GPUs torch itself keeps memory for the next tensor.
+    return torch.empty(int(size * _ROOM), dtype=dtype, device="cpu")
 
 
 def _capacity(buffer: Tensor) -> int:

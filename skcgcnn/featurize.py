@@ -150,14 +150,16 @@ def read_ahead(chunks: Iterator[CrystalGraphs]) -> Iterator[CrystalGraphs]:
     Parameters
     ----------
     chunks : iterator of CrystalGraphs
-        Taken from in another thread.
+        Taken from in another thread, but for the first: by then joblib has its settings, which
+        are those of a thread.
 
     Yields
     ------
     CrystalGraphs
     """
+    chunk = next(chunks, None)
     with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(next, chunks, None)
-        while (chunk := coming.result()) is not None:
+        while chunk is not None:
             coming = reader.submit(next, chunks, None)
             yield chunk
+            chunk = coming.result()

@@ -19,6 +19,7 @@ from skcgcnn import __version__
 from skcgcnn._plain import from_plain
 from skcgcnn.exceptions import DataError
 from skcgcnn.nn import GAUSSIAN_STEP, CrystalGraphConvNet, Task
+from skcgcnn.structures import MAX_LENGTH
 
 __all__ = ["ModelFile", "check_version", "read_model_file", "tasks_of"]
 
@@ -316,10 +317,8 @@ def _check_network(file: ModelFile) -> None:
         if said != value:
             raise ValueError(f"size mismatch: {name}={said}, but the weights are of {value}")
     radius = float(file.params.get("radius", 8.0))
-    n_features = 2 * found["atom_fea_len"] + round(radius / GAUSSIAN_STEP) + 1
-    first = weights.get("convs.0.fc_full.weight")
-    if first is not None and first.shape[1] != n_features:
-        raise ValueError(f"size mismatch: the weights are of another radius than {radius:g} Å")
+    if not 0 < radius <= MAX_LENGTH:
+        raise ValueError(f"radius={radius:g} Å is none of a neighbour search")
     n_outputs = sum(task.n_outputs for task in tasks_of(file.fitted))
     if file.fitted.get("n_outputs_", n_outputs) != n_outputs:
         raise ValueError(f"size mismatch: {n_outputs} targets, {file.fitted['n_outputs_']} outputs")

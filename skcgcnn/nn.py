@@ -98,16 +98,41 @@ class GaussianDistance(nn.Module):
         self.register_buffer("centers", centers, persistent=False)
 
     def forward(self, distances: Tensor, reached: slice = _ALL) -> Tensor:
-        """Return exp(-(d - centre)² / step²), with a last axis for the centres."""
+        """Return exp(-(d - centre)² / step²).
+
+        Parameters
+        ----------
+        distances : Tensor
+            In Å, of any shape.
+        reached : slice, default=all
+            Which centres to take.
+
+        Returns
+        -------
+        Tensor
+            With a last axis for the centres.
+        """
         scaled = (distances / self.step).unsqueeze(-1) - self.centers[reached] / self.step
         # Far from a centre the Gaussian is 0 but for denormals, which processors are slow at.
         return scaled.square_().clamp_(max=-_LOWEST_EXPONENT).neg_().exp_()
 
     def reached(self, distances: Tensor) -> slice:
-        """Return the centres whose Gaussians are not 0, to any precision, at all distances."""
-        least, most = (float(d) / self.step for d in torch.aminmax(distances))
+        """Return the centres near enough to any distance for a Gaussian above 1e-26.
+
+        Parameters
+        ----------
+        distances : Tensor
+            In Å, at least one.
+
+        Returns
+        -------
+        slice
+            At least one centre; all, if a distance is not a finite number.
+        """
+        least, most = (float(d) / self.step for d in torch.aminmax(distances.detach()))
+        if not math.isfinite(least + most):
+            return _ALL
         width = math.sqrt(-_LOWEST_EXPONENT)
-        # One is left where all distances are beyond the last centre.
         first = min(max(0, math.ceil(least - width)), len(self.centers) - 1)
         return slice(first, max(first, math.floor(most + width)) + 1)
 
@@ -155,7 +180,7 @@ class ConvLayer(nn.Module):
         bonds : Tensor of shape (n_sites * n_neighbors, n_reached)
             Features of the bonds.
         reached : slice, default=all
-            Which features these are; the others are 0 for all bonds.
+            Which features these are; the others are next to 0 for all bonds.
         sorted_bonds : SortedBonds, optional
             The bonds by neighbour, if the messages are to be computed by `_messages`, which is
             faster for training on the CPU and gives the same numbers.
@@ -172,14 +197,17 @@ class ConvLayer(nn.Module):
         bond = bond[:, reached]
         from_site = functional.linear(sites, own, self.fc_full.bias)
         from_neighbor = functional.linear(sites, other)
+        if not self.bn1.training:
+            # The statistics are fixed: scale once a site and not once a bond.
+            scale, shift = self.bn1.fixed()
+            from_site, from_neighbor = from_site * scale + shift, from_neighbor * scale
+            bond = bond * scale.unsqueeze(1)
         if sorted_bonds is not None and self.bn1.training:
             summed = normalized_messages(
                 from_site, from_neighbor, bonds, bond, neighbors, sorted_bonds, self.bn1, scratch
             )
         elif scratch is not None and sorted_bonds is None:
-            summed = fixed_messages(
-                from_site, from_neighbor, bonds, bond, neighbors, self.bn1.fixed(), scratch
-            )
+            summed = fixed_messages(from_site, from_neighbor, bonds, bond, neighbors, scratch)
         else:
             summed = self._messages(from_site, from_neighbor, bonds, bond, neighbors)
         return functional.softplus(sites + self.bn2(summed))
@@ -193,11 +221,6 @@ class ConvLayer(nn.Module):
         neighbors: Tensor,
     ) -> Tensor:
         n_sites, n_neighbors = neighbors.shape
-        if not self.bn1.training:
-            # The statistics are fixed: scale once a site and not once a bond.
-            scale, shift = self.bn1.fixed()
-            from_site, from_neighbor = from_site * scale + shift, from_neighbor * scale
-            bond = bond * scale.unsqueeze(1)
         gated = torch.addmm(from_neighbor.index_select(0, neighbors.flatten()), bonds, bond.T)
         gated = (gated.view(n_sites, n_neighbors, -1) + from_site.unsqueeze(1)).flatten(0, 1)
         if self.bn1.training:

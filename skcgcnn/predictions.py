@@ -3,6 +3,7 @@
 import csv
 import math
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -58,8 +59,9 @@ def predict_targets(est: BaseCGCNN, X: Any, names: list[str]) -> list[Prediction
     list of Prediction
     """
     # Crystals are read once for all targets, and a long list of them chunk by chunk.
-    chunks = [_predict(est, graphs, names) for graphs in est._graph_chunks(X)]  # noqa: SLF001
-    return [_join(parts) for parts in zip(*chunks, strict=True)]
+    with closing(est._graph_chunks(X)) as chunks:  # noqa: SLF001
+        predicted = [_predict(est, graphs, names) for graphs in chunks]
+    return [_join(parts) for parts in zip(*predicted, strict=True)]
 
 
 def _predict(est: BaseCGCNN, graphs: CrystalGraphs, names: list[str]) -> list[Prediction]:

@@ -18,7 +18,7 @@ import torch
 from typer.testing import CliRunner
 
 import skcgcnn
-from skcgcnn import CGCNNMultiTask, CGCNNRegressor
+from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
 from skcgcnn.checkpoints import load_checkpoint
 from skcgcnn.cli import app
 from skcgcnn.datasets import load_id_prop
@@ -224,6 +224,17 @@ def test_predictions_of_many_are_those_of_few(cifs, tiny, graphs, Y):
         np.testing.assert_allclose(repeated.values, np.tile(some.values, 22), rtol=1e-5)
     assert many[0].proba is None
     np.testing.assert_allclose(many[1].proba, np.tile(few[1].proba, (22, 1)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("names", [["gap", "metal"], [False, True], [3, 4]])
+def test_predictions_of_many_where_some_cannot_be_read(cifs, tiny, graphs, labels, names, tmp_path):
+    est = CGCNNClassifier(**tiny, on_error="nan").fit(graphs, np.array(names)[labels])
+    (few,) = predict_targets(est, graphs, ["kind"])
+    with pytest.warns(UserWarning, match="1 of 529"):
+        (many,) = predict_targets(est, [*cifs * 22, tmp_path / "none.cif"], ["kind"])
+    assert many.values[:-1].tolist() == 22 * few.values.tolist()
+    assert np.isnan(many.values[-1])
+    assert np.isnan(many.proba[-1]).all()
 
 
 def test_predict_with_official_weights(shared, tmp_path):

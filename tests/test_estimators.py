@@ -352,3 +352,12 @@ def test_partial_fit_has_nothing_to_stop(graphs, energies, tiny):
     est = CGCNNRegressor(**tiny, early_stopping=True)
     with pytest.raises(ValueError, match="partial_fit does not support early_stopping"):
         est.partial_fit(graphs, energies)
+
+
+def test_a_wrong_option_of_the_optimizer_leaves_nothing_fitted(tiny, graphs, energies):
+    est = CGCNNRegressor(**tiny, warm_start=True, net_params={"optimizer__weight_decy": 0.1})
+    with pytest.raises(TypeError, match="weight_decy"):
+        est.fit(graphs, energies)
+    with pytest.raises(NotFittedError):
+        est.predict(graphs)
+    est.set_params(net_params={"optimizer__weight_decay": 0.1}).fit(graphs, energies)

@@ -39,6 +39,11 @@ def test_gaussians_that_are_reached(distances, expected):
     assert full.max() < 1e-25
 
 
+@pytest.mark.parametrize("odd", [math.nan, math.inf])
+def test_all_gaussians_where_a_distance_is_no_number(odd):
+    assert GaussianDistance(8.0).reached(torch.tensor([2.0, odd])) == slice(None)
+
+
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("distance", [0.4, 3.0, 7.9, 50.0])
 def test_gaussians_out_of_reach_change_nothing(training, distance, monkeypatch):

@@ -7,8 +7,11 @@ import warnings
 import joblib
 import numpy as np
 import pytest
+import torch
 from ase import Atoms
 from comparison import assert_equal, assert_same_crystal
+from joblib import parallel_config, register_parallel_backend
+from joblib._parallel_backends import SequentialBackend
 from pymatgen.core import Lattice, Structure
 from sklearn.base import clone
 
@@ -254,6 +257,46 @@ def test_estimators_predict_a_stream(cifs, graphs, energies, bad, tiny, n_jobs):
         predicted = est.set_params(on_error="nan").predict([*cifs * 30, *bad])
     assert np.isnan(predicted[-3:]).all()
     assert np.isfinite(predicted[:-3]).all()
+
+
+@pytest.fixture
+def two_threads():
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(n_threads)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_a_stream_gives_the_threads_back(cifs, graphs, energies, bad, tiny):
+    est = CGCNNRegressor(**tiny).fit(graphs, energies)
+    est.predict(cifs * 22)
+    assert torch.get_num_threads() == 2
+    seen = []
+    est._run_network = lambda graphs: seen.append(torch.get_num_threads()) or 1 / 0
+    with pytest.raises(ZeroDivisionError) as caught:  # which keeps the frames
+        est.predict(cifs * 22)
+    assert seen == [1]
+    assert torch.get_num_threads() == 2, caught
+    del est._run_network
+    with pytest.raises(StructureError) as caught:
+        est.predict([*cifs * 22, *bad])
+    assert torch.get_num_threads() == 2, caught
+
+
+def test_a_stream_has_the_settings_of_the_thread_that_asks(cifs, graphs, energies, tiny):
+    est = CGCNNRegressor(**tiny).fit(graphs, energies)
+    asked = []
+
+    class Backend(SequentialBackend):
+        def effective_n_jobs(self, n_jobs):
+            asked.append(n_jobs)
+            return super().effective_n_jobs(n_jobs)
+
+    register_parallel_backend("asked", Backend)
+    with parallel_config("asked", n_jobs=1):
+        assert len(est.predict(cifs * 22)) == 22 * 24
+    assert len(asked) > 1
 
 
 def test_parameters_are_checked(cifs):
