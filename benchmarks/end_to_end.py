@@ -7,6 +7,7 @@ test, batches of 256, SGD with momentum.
 """
 
 import argparse
+import resource
 import statistics
 import subprocess
 import sys
@@ -81,13 +82,15 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.one:
         work = original if arguments.one == "original" else ours
-        print(work(arguments.table, arguments))
+        error = work(arguments.table, arguments)
+        print(error, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         return
     from reference import reference_name, result_name, write_folder
 
     rows = read_table(arguments.table)
     times: dict[str, list[float]] = {"original": [], "skcgcnn": []}
     errors: dict[str, float] = {}
+    peaks: dict[str, float] = {}
     with TemporaryDirectory() as name:
         folder = Path(name)
         paths = write_cifs(rows, folder)
@@ -100,7 +103,7 @@ def main() -> None:
                 if (value := getattr(arguments, option)) is not None:
                     command += [f"--{option}", str(value)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
-            errors[who] = float(done.stdout.split()[-1])
+            errors[who], peaks[who] = map(float, done.stdout.split()[-2:])
 
         for _ in range(arguments.repeats):
             for who, found in times.items():
@@ -108,20 +111,20 @@ def main() -> None:
                 print(who, f"{found[-1]:.1f} s", flush=True)
     ratio = median_ratio(times["original"], times["skcgcnn"])
     lines = [
-        [who, f"{statistics.median(found):.1f}", f"{errors[who]:.3f}"]
+        [who, f"{statistics.median(found):.1f}", f"{errors[who]:.3f}", f"{peaks[who]:.0f}"]
         for who, found in times.items()
     ]
     keep(
         result_name("end_to_end", arguments.reference),
         "A whole training, cold",
         [
-            table(["by", "s", "MAE (eV)"], lines),
+            table(["by", "s", "MAE (eV)", "peak memory (MB)"], lines),
             f"{len(rows)} CIFs read, {arguments.epochs} epochs of batches of 256 crystals, tested; "
             f"{arguments.precision}, {arguments.threads} threads; medians of {arguments.repeats} "
             f"alternating runs. The library is {ratio:.2f} times as fast. Reference: "
             f"{reference_name(arguments.reference)}.",
         ],
-        {"seconds": times, "ratio": ratio, "mae": errors},
+        {"seconds": times, "ratio": ratio, "mae": errors, "peak_mb": peaks},
     )
 
 
