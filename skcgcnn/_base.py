@@ -192,6 +192,8 @@ class BaseCGCNN(Persistent):
             None if valid is None else self._dataset(graphs[valid], targets[valid], weights[valid]),
             self.max_epochs,
         )
+        # Lets go of the buffers; partial_fit, which is called again, keeps them.
+        self.net_.module_.eval()
         return self
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:

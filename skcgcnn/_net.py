@@ -298,7 +298,6 @@ class GraphNet(NeuralNet):
         self.notify("on_train_begin", X=train, y=None)
         with suppress(_StopTrainingError):
             self.fit_loop((train, valid), epochs=epochs)
-        self.module_.eval()
         self.notify("on_train_end", X=train, y=None)
 
 

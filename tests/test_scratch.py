@@ -5,6 +5,7 @@ import pickle
 import pytest
 import torch
 
+from skcgcnn import CGCNNRegressor
 from skcgcnn._scratch import Scratch
 from skcgcnn.nn import AveragedNet
 
@@ -97,3 +98,13 @@ def test_a_network_of_ones_own_may_go_back_twice(batch):
     loss.backward()
     for name, p in net.named_parameters():
         torch.testing.assert_close(p.grad, 2 * first[name])
+
+
+def test_fit_lets_go_of_it_and_partial_fit_keeps_it(tiny, graphs, energies):
+    est = CGCNNRegressor(**tiny).fit(graphs, energies)
+    scratch = est.net_.module_.trained.scratch
+    assert not scratch._free
+    est.partial_fit(graphs, energies)
+    assert scratch._free
+    est.predict(graphs)
+    assert not scratch._free
