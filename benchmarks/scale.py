@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,11 +22,11 @@ from measure import RESULTS, keep, read_table, table
 from pymatgen.core import Lattice, Structure
 
 from skcgcnn import CrystalGraphs, CrystalGraphTransformer
+from skcgcnn.build import GraphOptions, build_graphs
 from skcgcnn.cif import parse_cif
 from skcgcnn.crystal import Crystal
 from skcgcnn.elements import load_element_features
 from skcgcnn.graphs import concatenate
-from skcgcnn.packing import pack
 
 CHUNK = 500
 JITTER = 0.05
@@ -44,15 +45,15 @@ def jittered(texts: list[str], count: int) -> Iterator[Crystal]:
 
 def from_memory(crystals: Iterator[Crystal], count: int) -> CrystalGraphs:
     """Pack crystals chunk by chunk, as the transformer does."""
-    features = load_element_features()
+    options = GraphOptions(load_element_features())
     parts = []
     for first in range(0, count, CHUNK):
         chunk = [crystal for _, crystal in zip(range(CHUNK), crystals, strict=False)]
-        arrays, failures = pack(chunk, features)
+        graphs, failures = build_graphs(chunk, options)
         if failures:
             raise RuntimeError(failures)
         ids = np.arange(first, first + len(chunk)).astype(np.str_)
-        parts.append(CrystalGraphs(**arrays, ids=ids))
+        parts.append(replace(graphs, ids=ids))
     return concatenate(parts)
 
 

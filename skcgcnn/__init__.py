@@ -4,12 +4,13 @@ The public names are imported when they are first used, so that ``import skcgcnn
 command line's ``--help`` need not wait for torch.
 """
 
-from importlib import import_module
-from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from skcgcnn._lazy import lazy_names
+from skcgcnn._version import __version__
 
 if TYPE_CHECKING:
-    from skcgcnn.checkpoints import load
+    from skcgcnn._load import load
     from skcgcnn.classifier import CGCNNClassifier
     from skcgcnn.graphs import CrystalGraph, CrystalGraphs
     from skcgcnn.multitask import CGCNNMultiTask
@@ -27,23 +28,18 @@ __all__ = [
     "load",
 ]
 
-__version__ = version("skcgcnn")
-
-_HOME = {
-    "CGCNNClassifier": "classifier",
-    "CGCNNMultiTask": "multitask",
-    "CGCNNRegressor": "regressor",
-    "CrystalGraph": "graphs",
-    "CrystalGraphTransformer": "transformer",
-    "CrystalGraphs": "graphs",
-    "load": "checkpoints",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "CGCNNClassifier": "classifier",
+        "CGCNNMultiTask": "multitask",
+        "CGCNNRegressor": "regressor",
+        "CrystalGraph": "graphs",
+        "CrystalGraphTransformer": "transformer",
+        "CrystalGraphs": "graphs",
+        "load": "_load",
+    },
+)
 
 
 def __dir__() -> list[str]:

@@ -1,62 +1,50 @@
-"""Begin from the weights of another model, and keep some of them as they are."""
+"""Start from the weights of another model, and keep some of them as they are."""
 
+from collections.abc import Sequence
 from os import PathLike
-from typing import Any, NamedTuple
+from typing import Any
 
+import numpy as np
 import torch
 from sklearn.exceptions import NotFittedError
 from torch import Tensor
 
 from skcgcnn._persistence import Persistent
-from skcgcnn.modelfile import read_model_file, tasks_of
-from skcgcnn.nn import GAUSSIAN_STEP, AveragedNet, CrystalGraphConvNet, Task
-from skcgcnn.pretrained import PRETRAINED, find_model
+from skcgcnn.modelfiles import (
+    PRETRAINED,
+    ModelState,
+    Target,
+    find_model,
+    network_sizes,
+    read_model_file,
+)
+from skcgcnn.nn import AveragedNet, CrystalGraphConvNet
 
 __all__ = [
-    "SourceModel",
     "architecture",
     "conv_groups",
     "n_frozen_layers",
     "read_source",
     "set_conv_lr",
-    "take_over",
+    "transfer_weights",
 ]
 
-_SHARED = ("atom_fea_len", "n_conv", "h_fea_len", "n_h", "radius", "max_num_nbr", "atom_features")
+_SIZES = ("atom_fea_len", "n_conv", "h_fea_len", "n_h")
+_GRAPH = ("radius", "max_num_nbr", "atom_features")
+_HIDDEN = ("conv_to_fc.", "fcs.")
 
 
-class SourceModel(NamedTuple):
-    """A model to begin from.
-
-    Attributes
-    ----------
-    name : str
-        For messages.
-    weights : dict of Tensor
-        Of its network.
-    tasks : list of Task
-        Its targets.
-    params : dict
-        Its parameters.
-    """
-
-    name: str
-    weights: dict[str, Tensor]
-    tasks: list[Task]
-    params: dict[str, Any]
-
-
-def read_source(init_from: Any) -> SourceModel:
+def read_source(init_from: Any) -> ModelState:
     """Read what the parameter `init_from` names.
 
     Parameters
     ----------
     init_from : fitted estimator, path, or name of an official model
-        The model to begin from.
+        The model to start from.
 
     Returns
     -------
-    SourceModel
+    ModelState
 
     Raises
     ------
@@ -68,29 +56,21 @@ def read_source(init_from: Any) -> SourceModel:
         If there is no such file, or it is no model.
     """
     if isinstance(init_from, Persistent):
-        kind = type(init_from).__name__
         if not hasattr(init_from, "net_"):
-            raise NotFittedError(f"init_from is a {kind} that is not fitted; fit it first")
-        return SourceModel(
-            f"init_from={kind}",
-            init_from.module_.state_dict(),
-            tasks_of(dict(vars(init_from))),
-            init_from.get_params(deep=False),
-        )
+            raise NotFittedError(f"{_name(init_from, ' is a ')} that is not fitted; fit it first")
+        return init_from._get_model_state()  # noqa: SLF001 - of the same library
+    if isinstance(init_from, ModelState):
+        return init_from
     if not isinstance(init_from, (str, PathLike)):
         raise TypeError(
-            f"init_from is a {type(init_from).__name__}; expected a fitted estimator of skcgcnn, a "
-            f"path, or one of {', '.join(PRETRAINED)}"
+            f"{_name(init_from, ' is a ')}; expected a fitted estimator of skcgcnn, a path, or one "
+            f"of {', '.join(PRETRAINED)}"
         )
-    path, _ = find_model(init_from)
-    file = read_model_file(path)
-    return SourceModel(
-        f"init_from={str(init_from)!r}", file.weights, tasks_of(file.fitted), file.params
-    )
+    return read_model_file(find_model(init_from))
 
 
 def architecture(init_from: Any) -> dict[str, Any]:
-    """Return the parameters that an estimator must share with a model to begin from it.
+    """Return the parameters that an estimator must share with a model to start from it.
 
     Parameters
     ----------
@@ -101,7 +81,7 @@ def architecture(init_from: Any) -> dict[str, Any]:
     -------
     dict
         For the constructor of any of the three estimators: the sizes of the network, the
-        head's too, so that it is taken over where it fits.
+        head's too, so that it is copied where it fits.
 
     Raises
     ------
@@ -121,38 +101,27 @@ def architecture(init_from: Any) -> dict[str, Any]:
     >>> CGCNNMultiTask(**architecture(model), init_from=model).n_conv
     1
     """
-    params = read_source(init_from).params
+    state = read_source(init_from)
+    sizes = network_sizes(state.weights)
     # A file need not name what has its default value.
-    return {name: params[name] for name in _SHARED if name in params}
+    graph = {name: state.params[name] for name in _GRAPH if name in state.params}
+    return {name: sizes[name] for name in _SIZES} | graph
 
 
-def _shape(weights: dict[str, Tensor]) -> dict[str, Any]:
-    width, n_features = weights["embedding.weight"].shape
-    shape: dict[str, Any] = {
-        "atom_fea_len": width,
-        "n_conv": sum(name.endswith("fc_full.weight") for name in weights),
-        "the number of atom_features": n_features,
-    }
-    if shape["n_conv"]:
-        n_gaussians = weights["convs.0.fc_full.weight"].shape[1] - 2 * width
-        shape["radius"] = round((n_gaussians - 1) * GAUSSIAN_STEP, 6)
-    return shape
-
-
-def take_over(module: AveragedNet, tasks: list[Task], source: SourceModel) -> None:
+def transfer_weights(module: AveragedNet, targets: Sequence[Target], init_from: Any) -> None:
     """Give a network the weights of another model where they fit.
 
-    Embedding and convolutions are taken over, and must fit. The hidden layers of the head are
-    taken over if they are of the same size, and then the outputs of every task that the other
+    Embedding and convolutions are copied, and must fit. The hidden layers of the head are
+    copied if they are of the same size, and then the outputs of every target that the other
     model has too, of the same kind and number of classes; the rest of the head stays new.
 
     Parameters
     ----------
     module : AveragedNet
         Not trained yet; changed in place.
-    tasks : list of Task
+    targets : sequence of Target
         Its targets.
-    source : SourceModel
+    init_from : fitted estimator, path, or name of an official model
         Where the weights come from.
 
     Raises
@@ -160,13 +129,13 @@ def take_over(module: AveragedNet, tasks: list[Task], source: SourceModel) -> No
     ValueError
         If the convolutions do not fit; it names the parameters.
     """
-    net = module.trained
-    _check_fit(net, source)
+    source, net = read_source(init_from), module.trained
+    _check_fit(net, source, _name(init_from, "="))
     own = net.state_dict()
     parts = ["embedding.", "convs."]
     if _head_shape(own) == _head_shape(source.weights):
-        parts += ["conv_to_fc.", "fcs."]
-        _take_outputs(net, tasks, source)
+        parts += _HIDDEN
+        _transfer_outputs(net, targets, source)
     with torch.no_grad():
         for name, tensor in own.items():
             # Files from before torch 0.4.1 do not count batches.
@@ -200,7 +169,7 @@ def n_frozen_layers(freeze: str | int, n_conv: int, *, begun: bool) -> int:
     if not begun and freeze not in ("none", 0):
         raise ValueError(
             f"freeze={freeze!r} without init_from would keep random weights; pass the model to "
-            "begin from as init_from"
+            "start from as init_from"
         )
     if isinstance(freeze, str):
         return {"none": 0, "convs": 1 + n_conv}[freeze]
@@ -220,7 +189,7 @@ def conv_groups(lr: float, factor: float) -> list[tuple[str, dict[str, float]]]:
     lr : float
         Learning rate of the head.
     factor : float
-        Learning rate of embedding and convolutions as a share of it.
+        Learning rate of embedding and convolutions as a multiple of it.
 
     Returns
     -------
@@ -244,39 +213,58 @@ def set_conv_lr(optimizer: torch.optim.Optimizer, lr: float, factor: float) -> N
         group["lr"] = lr * factor
 
 
-def _check_fit(net: CrystalGraphConvNet, source: SourceModel) -> None:
+def _name(init_from: Any, verb: str) -> str:
+    """Return what messages call the model."""
+    if isinstance(init_from, (str, PathLike)):
+        return f"init_from{verb}{str(init_from)!r}"
+    kind = init_from.estimator if isinstance(init_from, ModelState) else type(init_from).__name__
+    return f"init_from{verb}{kind}"
+
+
+def _check_fit(net: CrystalGraphConvNet, source: ModelState, name: str) -> None:
     own, other = _shape(net.state_dict()), _shape(source.weights)
     wrong = [
-        f"{name} is {other[name]} there and {value} here"
-        for name, value in own.items()
-        if other.get(name, value) != value
+        f"{size} is {other[size]} there and {value} here"
+        for size, value in own.items()
+        if other.get(size, value) != value
     ]
     if wrong:
         raise ValueError(
-            f"{source.name} does not fit: {'; '.join(wrong)}. Pass the same values, for example "
-            "with **skcgcnn.checkpoints.architecture(init_from)"
+            f"{name} does not fit: {'; '.join(wrong)}. Pass the same values, for example "
+            "with **skcgcnn.estimators.architecture(init_from)"
         )
 
 
+def _shape(weights: dict[str, Tensor]) -> dict[str, Any]:
+    """Return what must agree, under the names that a user knows."""
+    sizes = network_sizes(weights)
+    names = {"orig_atom_fea_len": "the number of atom_features"}
+    kept = ("atom_fea_len", "n_conv", "orig_atom_fea_len", "radius")
+    return {names.get(size, size): sizes[size] for size in kept if size in sizes}
+
+
 def _head_shape(weights: dict[str, Tensor]) -> dict[str, torch.Size]:
-    hidden = ("conv_to_fc.", "fcs.")
-    return {name: tensor.shape for name, tensor in weights.items() if name.startswith(hidden)}
+    return {name: tensor.shape for name, tensor in weights.items() if name.startswith(_HIDDEN)}
 
 
-def _take_outputs(net: CrystalGraphConvNet, tasks: list[Task], source: SourceModel) -> None:
-    free = list(zip(source.tasks, _rows(source.tasks), strict=True))
+def _transfer_outputs(
+    net: CrystalGraphConvNet, targets: Sequence[Target], source: ModelState
+) -> None:
+    free = list(zip(source.targets, _rows(source.targets), strict=True))
     with torch.no_grad():
-        for task, rows in zip(tasks, _rows(tasks), strict=True):
-            match = next((entry for entry in free if entry[0] == task), None)
-            if match is not None:
-                free.remove(match)
-                net.fc_out.weight[rows] = source.weights["fc_out.weight"][match[1]].to(
-                    net.fc_out.weight
-                )
-                net.fc_out.bias[rows] = source.weights["fc_out.bias"][match[1]].to(net.fc_out.bias)
+        for target, rows in zip(targets, _rows(targets), strict=True):
+            match = next((entry for entry in free if entry[0].task == target.task), None)
+            if match is None:
+                continue
+            free.remove(match)
+            for own, name in (
+                (net.fc_out.weight, "fc_out.weight"),
+                (net.fc_out.bias, "fc_out.bias"),
+            ):
+                own[rows] = source.weights[name][match[1]].to(own)
 
 
-def _rows(tasks: list[Task]) -> list[slice]:
-    """Return the outputs of every task."""
-    ends = torch.cumsum(torch.tensor([task.n_outputs for task in tasks]), 0).tolist()
-    return [slice(end - task.n_outputs, end) for task, end in zip(tasks, ends, strict=True)]
+def _rows(targets: Sequence[Target]) -> list[slice]:
+    """Return the outputs of every target."""
+    ends = np.cumsum([target.n_outputs for target in targets]).tolist()
+    return [slice(end - t.n_outputs, end) for t, end in zip(targets, ends, strict=True)]

@@ -1,41 +1,43 @@
-"""How estimators become files and come back: pickle, safe files, official weights."""
+"""Estimators as plain data and back: pickles, files, and what other models start from."""
 
-import json
-import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import save as serialize
-from sklearn.base import BaseEstimator, _clone_parametrized
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from skorch.history import History
 
-from skcgcnn import __version__
-from skcgcnn._files import atomic_write
-from skcgcnn._plain import to_plain
-from skcgcnn.elements import load_element_features
+from skcgcnn._sklearn import clone_parametrized
+from skcgcnn._version import __version__
 from skcgcnn.exceptions import DataError
-from skcgcnn.modelfile import BUILD_ERRORS, METADATA_KEY, ModelFile, check_version, read_model_file
-from skcgcnn.pretrained import PRETRAINED, find_model
+from skcgcnn.modelfiles import (
+    BUILD_ERRORS,
+    ModelState,
+    Provenance,
+    Target,
+    TrainingState,
+    check_version,
+    find_model,
+    network_sizes,
+    read_model_file,
+    rename_targets,
+    write_safetensors,
+)
+from skcgcnn.nn import CrystalGraphConvNet
 
-__all__ = ["Persistent", "plain_state", "restore_net"]
+__all__ = ["Persistent"]
 
-_VERSION = "_skcgcnn_version"
+# Under this name a pickle holds the state of a fitted estimator.
+_STATE = "_skcgcnn_model"
 
 
 class Persistent(BaseEstimator):
-    """An estimator that pickles small, saves without pickle, and begins from pretrained models."""
-
-    net_: Any
-    target_mean_: npt.NDArray[np.float64]
-    target_scale_: npt.NDArray[np.float64]
-    init_from: Any
-    warm_start: bool
+    """An estimator that gives its state and is made from one."""
 
     @classmethod
     def from_pretrained(
@@ -50,10 +52,10 @@ class Persistent(BaseEstimator):
         Parameters
         ----------
         model : str or path
-            Name of an official model (a key of `skcgcnn.pretrained.PRETRAINED`, which also tells
+            Name of an official model (a key of `skcgcnn.modelfiles.PRETRAINED`, which also tells
             units and meanings), or a path, see `skcgcnn.load`.
         data_home : path, optional
-            Where the official files are kept, see `skcgcnn.pretrained.fetch_pretrained`.
+            Where the official files are kept, see `skcgcnn.modelfiles.fetch_pretrained`.
         device : str or torch.device, default="auto"
             Where the estimator goes.
 
@@ -74,28 +76,8 @@ class Persistent(BaseEstimator):
         >>> est = CGCNNRegressor.from_pretrained("formation-energy-per-atom")  # doctest: +SKIP
         >>> est.predict(["NaCl.cif"])  # in eV/atom  # doctest: +SKIP
         """
-        path, _ = find_model(model, data_home)
-        return cls._from_file(read_model_file(path), device)
-
-    @classmethod
-    def _from_file(cls, file: ModelFile, device: Any = "auto") -> Self:
-        if file.estimator != cls.__name__:
-            raise DataError(
-                f"{file.path}: holds a {file.estimator}, not a {cls.__name__}; use "
-                f"{file.estimator}.from_pretrained, or begin from it with init_from"
-            )
-        try:
-            est = cls(**{**file.params, "device": device})
-            est._validate_params()
-            for name, value in file.fitted.items():
-                # A file sets attributes of fits, and never a method or a property.
-                if hasattr(cls, name) or not _is_fitted_name(name):
-                    raise ValueError(f"{name!r} is no fitted attribute")
-                setattr(est, name, value)
-            restore_net(est, {"seed": file.content.get("seed", 0), "weights": file.weights})
-        except BUILD_ERRORS as error:
-            raise DataError(f"{file.path}: not a model of {cls.__name__} ({error!r})") from error
-        return est
+        path = find_model(model, data_home)
+        return cls._from_model_state(read_model_file(path), str(path), device)
 
     def save(
         self,
@@ -116,7 +98,7 @@ class Persistent(BaseEstimator):
         path : path
             Where to write; ``.safetensors`` is the usual ending.
         targets : list of str, optional
-            Name of every target.
+            Name of every target; by default the names of the columns of y.
         units : list of str, optional
             Unit of every target, for who gets the file; empty where it has none.
         metrics : mapping of str to float, optional
@@ -145,147 +127,148 @@ class Persistent(BaseEstimator):
         >>> skcgcnn.load("model.safetensors").predict(cifs)  # doctest: +SKIP
         """
         check_is_fitted(self, "net_")
-        state = plain_state(self)
-        names = targets or self._target_names()
-        n_targets = len(self._target_names())
-        for name, values in (("targets", names), ("units", units)):
-            if values is not None and len(values) != n_targets:
-                raise ValueError(f"{name} has {len(values)} entries; the model has {n_targets}")
-        content = {
-            **state,
-            "targets": list(names),
-            "units": list(units or [""] * n_targets),
-            "metrics": {name: float(value) for name, value in (metrics or {}).items()},
-        }
-        weights = {name: tensor.cpu() for name, tensor in self.module_.state_dict().items()}
-        with atomic_write(path, "wb") as file:
-            file.write(serialize(weights, metadata={METADATA_KEY: json.dumps(content)}))
+        state = self._get_model_state()
+        write_safetensors(
+            replace(
+                state,
+                targets=rename_targets(state.targets, targets, units),
+                provenance=replace(state.provenance, metrics=metrics or {}),
+            ),
+            path,
+        )
 
     @property
-    def module_(self) -> Any:
+    def module_(self) -> CrystalGraphConvNet:
         """The torch module behind the predictions."""
-        return self.net_.module_.average
+        module: CrystalGraphConvNet = self.net_.module_.average
+        return module
 
-    def _target_names(self) -> list[str]:
-        n_targets = len(self.target_mean_)
-        names = ["target"] if n_targets == 1 else [f"target_{i}" for i in range(n_targets)]
-        return list(getattr(self, "target_names_", names))
+    @property
+    def target_names_(self) -> list[str]:
+        """Name of every target."""
+        return [target.name for target in self.targets_]
+
+    @property
+    def target_mean_(self) -> npt.NDArray[np.float64]:
+        """Mean of every target over the training crystals; 0 for classes."""
+        return np.array([target.mean for target in self.targets_])
+
+    @property
+    def target_scale_(self) -> npt.NDArray[np.float64]:
+        """Standard deviation of every target over the training crystals; 1 for classes."""
+        return np.array([target.scale for target in self.targets_])
+
+    def _get_model_state(self, *, training: bool = False) -> ModelState:
+        """Return what the fitted estimator is; `training` adds what training needs to go on."""
+        net, module = self.net_, self.net_.module_
+        weights = module.average.state_dict()
+        sizes = network_sizes(weights)
+        # What was fitted, where the parameters were changed since.
+        params = self.get_params(deep=False)
+        params |= {name: sizes[name] for name in params.keys() & sizes.keys() - {"radius"}}
+        return ModelState(
+            estimator=type(self).__name__,
+            params=params,
+            targets=self.targets_,
+            y_ndim=self.y_ndim_,
+            graph_layout=self.graph_layout_,
+            weights=weights,
+            provenance=Provenance(
+                source="estimator",
+                version=__version__,
+                seed=net.seed,
+                n_epochs=self.n_iter_,
+                n_samples=getattr(self, "n_samples_fit_", None),
+                history=list(net.history),
+            ),
+            training=TrainingState(
+                module.trained.state_dict(), int(module.n_steps), net.optimizer_.state_dict()
+            )
+            if training
+            else None,
+        )
+
+    def _set_model_state(self, state: ModelState) -> None:
+        """Become what the state says; the parameters stay as they are."""
+        provenance, training = state.provenance, state.training
+        self.targets_: tuple[Target, ...] = state.targets
+        self.y_ndim_ = state.y_ndim
+        self.graph_layout_ = state.graph_layout
+        self.n_iter_ = provenance.n_epochs
+        if provenance.n_samples is not None:
+            self.n_samples_fit_ = provenance.n_samples
+        weights = _tensors(state.weights)
+        with torch.random.fork_rng():
+            net = self._make_net(
+                network_sizes(weights), state.targets, provenance.seed, fall_back=True
+            ).initialize()
+        # Not strict: files from before torch 0.4.1 do not count batches, which nothing here needs.
+        net.module_.average.load_state_dict(weights, strict=False)
+        if training is None:
+            net.module_.trained.load_state_dict(net.module_.average.state_dict())
+        else:
+            net.module_.trained.load_state_dict(_tensors(training.weights))
+            net.module_.n_steps.fill_(training.n_steps)
+            net.optimizer_.load_state_dict(_tensors(training.optimizer))
+        net.history = History(provenance.history)
+        self.net_: Any = net
+
+    @classmethod
+    def _from_model_state(cls, state: ModelState, name: str, device: Any = "auto") -> Self:
+        """Return an estimator; `name` is what messages call the model."""
+        if state.estimator != cls.__name__:
+            raise DataError(
+                f"{name}: holds a {state.estimator}, not a {cls.__name__}; use "
+                f"{state.estimator}.from_pretrained, or start from it with init_from"
+            )
+        try:
+            est = cls(**{**state.params, "device": device})
+            est._validate_params()
+            est._set_model_state(state)
+        except BUILD_ERRORS as error:
+            raise DataError(f"{name}: not a model of {cls.__name__} ({error!r})") from error
+        return est
+
+    def _make_net(
+        self,
+        sizes: dict[str, Any],
+        targets: Sequence[Target],
+        seed: int,
+        *,
+        fall_back: bool = False,
+    ) -> Any:
+        raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        if "net_" in state:
-            # NumPy arrays, not tensors: they load where there is no GPU, through skops too.
-            state["net_"] = _net_state(self.net_, training=self.warm_start)
-            state[_VERSION] = __version__
+        if "net_" not in state:
+            return state
+        del state["net_"]
+        model = self._get_model_state(training=self.warm_start)
+        training = model.training and replace(
+            model.training,
+            weights=_arrays(model.training.weights),
+            optimizer=_arrays(model.training.optimizer),
+        )
+        # NumPy arrays, not tensors: they load where there is no GPU, through skops too. The
+        # parameters are attributes of their own.
+        state[_STATE] = replace(model, params={}, weights=_arrays(model.weights), training=training)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
-        check_version(state.pop(_VERSION, __version__), f"this {type(self).__name__}")
-        net = state.pop("net_", None)
+        model = state.pop(_STATE, None)
+        if model is not None:
+            check_version(model.provenance.version, f"this {type(self).__name__}")
         super().__setstate__(state)
-        if net is not None:
-            restore_net(self, net)
+        if model is not None:
+            self._set_model_state(model)
 
     def __sklearn_clone__(self) -> Self:
-        copy: Self = _clone_parametrized(self)
-        # A model to begin from must stay fitted; scikit-learn would clone it too.
+        copy: Self = clone_parametrized(self)
+        # A model to start from must stay fitted; scikit-learn would clone it too.
         copy.init_from = self.init_from
         return copy
-
-
-def plain_state(est: Any) -> dict[str, Any]:
-    """Return what a safe file keeps of a fitted estimator besides its weights.
-
-    Parameters
-    ----------
-    est : fitted estimator
-
-    Returns
-    -------
-    dict
-        Plain values, see `skcgcnn._plain`.
-
-    Warns
-    -----
-    UserWarning
-        Names parameters that are left out since they are no plain values.
-    """
-    params, left_out = {}, []
-    for name, value in est.get_params(deep=False).items():
-        if name == "device" or (name == "init_from" and not _is_official(value)):
-            continue  # who loads decides on the first; the second may tell a folder's name
-        try:
-            params[name] = to_plain(_embedded(value) if name == "atom_features" else value)
-        except TypeError:
-            left_out.append(name)
-    if left_out:
-        warnings.warn(
-            f"left out of the file, since they are no plain values: {', '.join(left_out)}",
-            stacklevel=3,
-        )
-    fitted = {
-        name: to_plain(value)
-        for name, value in vars(est).items()
-        if name != "net_" and _is_fitted_name(name)
-    }
-    return {
-        "version": __version__,
-        "estimator": type(est).__name__,
-        "params": params,
-        "fitted": fitted,
-        "seed": est.net_.seed,
-    }
-
-
-def _is_official(init_from: Any) -> bool:
-    return isinstance(init_from, str) and init_from in PRETRAINED
-
-
-def _is_fitted_name(name: str) -> bool:
-    return name == "_y_ndim" or (name.endswith("_") and not name.startswith("_"))
-
-
-def restore_net(est: Any, state: Mapping[str, Any]) -> None:
-    """Give an estimator its network back.
-
-    Parameters
-    ----------
-    est : estimator
-        With its parameters and the other fitted attributes.
-    state : mapping
-        "weights" by name; optionally "seed", "history", and "training" for a training that goes
-        on.
-    """
-    with torch.random.fork_rng():
-        net = est._make_net(state.get("seed", 0), fall_back=True).initialize()  # noqa: SLF001
-    est.net_ = net
-    # Not strict: files from before torch 0.4.1 do not count batches, which nothing here needs.
-    net.module_.average.load_state_dict(_tensors(state["weights"]), strict=False)
-    training = state.get("training")
-    if training is None:
-        net.module_.trained.load_state_dict(net.module_.average.state_dict())
-    else:
-        net.module_.trained.load_state_dict(_tensors(training["weights"]))
-        net.module_.n_steps.fill_(training["n_steps"])
-        net.optimizer_.load_state_dict(_tensors(training["optimizer"]))
-    net.history = History(state.get("history", []))
-
-
-def _net_state(net: Any, *, training: bool) -> dict[str, Any]:
-    module = net.module_
-    state = {
-        "seed": net.seed,
-        "history": list(net.history),
-        "weights": _arrays(dict(module.average.state_dict())),
-    }
-    if training:
-        state["training"] = {
-            "weights": _arrays(dict(module.trained.state_dict())),
-            "n_steps": int(module.n_steps),
-            "optimizer": _arrays(net.optimizer_.state_dict()),
-        }
-    return state
 
 
 def _arrays(value: Any) -> Any:
@@ -304,11 +287,3 @@ def _tensors(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _tensors(item) for key, item in value.items()}
     return value
-
-
-def _embedded(atom_features: Any) -> Any:
-    """Return the features themselves for a path: a model file is complete."""
-    if isinstance(atom_features, (str, PathLike)):
-        load_element_features(atom_features)  # says what is wrong with the file
-        return json.loads(Path(atom_features).read_text(encoding="utf-8"))
-    return atom_features

@@ -1,10 +1,11 @@
 """One task of a fitted multi-task estimator, seen as a regressor or a classifier."""
 
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
-import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+
+from skcgcnn._labels import FloatArray, Prediction
 
 __all__ = ["ClassifierView", "RegressorView"]
 
@@ -33,8 +34,11 @@ class _TaskView(BaseEstimator):
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """Predict the target of this task, of shape (n_crystals,)."""
-        column: npt.NDArray[Any] = self.estimator.predict(X)[:, self.column]
-        return column
+        return self._predict(X).values
+
+    def _predict(self, X: Any) -> Prediction:
+        predictions: list[Prediction] = self.estimator._predict_targets(X)  # noqa: SLF001
+        return predictions[self.column]
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self.estimator, "net_")
@@ -48,21 +52,16 @@ class _TaskView(BaseEstimator):
 class RegressorView(RegressorMixin, _TaskView):
     """A regression task of a fitted `CGCNNMultiTask`."""
 
-    def predict(self, X: Any) -> npt.NDArray[np.float64]:
-        """Predict the target of this task, of shape (n_crystals,), in its own units."""
-        return super().predict(X).astype(np.float64)
-
 
 class ClassifierView(ClassifierMixin, _TaskView):
-    """The (first) classification task of a fitted `CGCNNMultiTask`."""
+    """A classification task of a fitted `CGCNNMultiTask`."""
 
     @property
     def classes_(self) -> npt.NDArray[Any]:
         """The classes, sorted."""
-        classes: npt.NDArray[Any] = self.estimator.task_classes_[self.column]
+        classes: npt.NDArray[Any] = self.estimator.targets_[self.column].classes
         return classes
 
-    def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
+    def predict_proba(self, X: Any) -> FloatArray:
         """Predict the probabilities of the classes, of shape (n_crystals, n_classes)."""
-        proba: npt.NDArray[np.float64] = self.estimator.predict_proba(X)
-        return proba
+        return cast("FloatArray", self._predict(X).proba)

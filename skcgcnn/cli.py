@@ -3,14 +3,15 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from enum import StrEnum
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-# Only Typer is imported here: `skcgcnn --help` should not wait for torch.
+# Nothing heavy is imported here: `skcgcnn --help` should not wait for torch.
+from skcgcnn._parameters import OnError, Parameters
+from skcgcnn.training import Optimizer, Settings, Task
 
 __all__ = ["main"]
 
@@ -20,29 +21,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-
-class Task(StrEnum):
-    """What to learn."""
-
-    regression = "regression"
-    classification = "classification"
-    multi = "multi"
-
-
-class Optim(StrEnum):
-    """Optimizers."""
-
-    adamw = "adamw"
-    adam = "adam"
-    sgd = "sgd"
-
-
-class OnError(StrEnum):
-    """What to do with crystals that cannot be read."""
-
-    raise_ = "raise"
-    nan = "nan"
 
 
 Ratio = Annotated[float, typer.Option(min=0.0, max=1.0)]
@@ -72,45 +50,58 @@ def train(
             help="A folder with id_prop.csv and CIFs, or a bundled dataset: sample, li_vacancy."
         ),
     ],
-    task: Annotated[Task, typer.Option(help="What to learn.")] = Task.regression,
+    task: Annotated[Task, typer.Option(help="What to learn.")] = Settings.task,
     cls_weight: Annotated[
         float, typer.Option(min=0.0, help="Weight of the classification loss (--task multi).")
-    ] = 1.0,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training crystals.")] = 30,
-    batch_size: Annotated[int, typer.Option("--batch-size", "-b", min=1)] = 64,
-    lr: Annotated[float, typer.Option("--lr", min=0.0, help="Learning rate.")] = 0.001,
-    optim: Annotated[Optim, typer.Option(help="Optimizer.")] = Optim.adamw,
-    train_ratio: Ratio = 0.8,
-    val_ratio: Ratio = 0.1,
-    test_ratio: Ratio = 0.1,
+    ] = Settings.cls_weight,
+    epochs: Annotated[
+        int, typer.Option(min=1, help="Passes over the training crystals.")
+    ] = Settings.epochs,
+    batch_size: Annotated[
+        int,
+        typer.Option("--batch-size", "-b", min=1, help="Maximum number of crystals per batch."),
+    ] = Settings.batch_size,
+    lr: Annotated[float, typer.Option("--lr", min=0.0, help="Learning rate.")] = Settings.lr,
+    optim: Annotated[Optimizer, typer.Option(help="Optimizer.")] = Settings.optim,
+    train_ratio: Ratio = Settings.train_ratio,
+    val_ratio: Ratio = Settings.val_ratio,
+    test_ratio: Ratio = Settings.test_ratio,
     seed: Annotated[
         int, typer.Option(min=0, help="Decides split, initial weights and batches.")
-    ] = 0,
-    atom_fea_len: Annotated[int, typer.Option(min=1, help="Hidden features a site.")] = 64,
-    n_conv: Annotated[int, typer.Option(min=0, help="Convolutions.")] = 3,
-    h_fea_len: Annotated[int, typer.Option(min=1, help="Hidden features a crystal.")] = 128,
-    n_h: Annotated[int, typer.Option(min=1, help="Hidden layers after pooling.")] = 1,
+    ] = Settings.seed,
+    atom_fea_len: Annotated[
+        int, typer.Option(min=1, help="Hidden features per site.")
+    ] = Settings.atom_fea_len,
+    n_conv: Annotated[int, typer.Option(min=0, help="Number of convolutions.")] = Settings.n_conv,
+    h_fea_len: Annotated[
+        int, typer.Option(min=1, help="Hidden features per crystal.")
+    ] = Settings.h_fea_len,
+    n_h: Annotated[
+        int, typer.Option(min=1, help="Number of hidden layers after pooling.")
+    ] = Settings.n_h,
     radius: Annotated[
-        float, typer.Option(min=0.2, help="Where the search for neighbours begins, in Å.")
-    ] = 8.0,
-    max_num_nbr: Annotated[int, typer.Option(min=1, help="Neighbours a site.")] = 12,
+        float, typer.Option(min=0.2, help="Initial cutoff of the neighbor search, in Å.")
+    ] = Settings.radius,
+    max_num_nbr: Annotated[
+        int, typer.Option(min=1, help="Neighbors per site.")
+    ] = Settings.max_num_nbr,
     init_from: Annotated[
         str | None,
         typer.Option(
-            help="Model to begin from: a file or the name of an official model. Its sizes become "
+            help="Model to start from: a file or the name of an official model. Its sizes become "
             "the defaults."
         ),
-    ] = None,
+    ] = Settings.init_from,
     freeze: Annotated[
         str,
         typer.Option(help="Layers of --init-from that stay as they are: none, convs or a number."),
-    ] = "none",
+    ] = Settings.freeze,
     conv_lr_factor: Annotated[
-        float, typer.Option(help="Learning rate of the convolutions as a share of --lr.")
-    ] = 1.0,
-    device: Device = "auto",
-    n_jobs: Jobs = None,
-    on_error: BadCrystals = OnError.raise_,
+        float, typer.Option(help="Learning rate of the convolutions as a multiple of --lr.")
+    ] = Settings.conv_lr_factor,
+    device: Device = Parameters.device,
+    n_jobs: Jobs = Parameters.n_jobs,
+    on_error: BadCrystals = Settings.on_error,
     resume: Annotated[Path | None, typer.Option(help="Go on from this checkpoint.pth.tar.")] = None,
     output: Annotated[
         Path | None,
@@ -120,41 +111,21 @@ def train(
 ) -> None:
     """Train on DATA, keep the best epoch by validation score, and test it.
 
-    Writes checkpoint.pth.tar, model_best.pth.tar, test_results.csv and metrics.json.
+    Writes model.safetensors and model_best.pth.tar (the best epoch), checkpoint.pth.tar (the last
+    one, to resume from), test_results.csv and metrics.json.
     """
     with _plain_errors():
-        from skcgcnn import experiment  # noqa: PLC0415 - imports torch
+        from skcgcnn.training import train as run  # noqa: PLC0415 - imports torch
 
-        settings = experiment.Settings(
-            data=data,
-            task=task.value,
-            cls_weight=cls_weight,
-            epochs=epochs,
-            batch_size=batch_size,
-            lr=lr,
-            optim=optim.value,
-            train_ratio=train_ratio,
-            val_ratio=val_ratio,
-            test_ratio=test_ratio,
-            seed=seed,
-            atom_fea_len=atom_fea_len,
-            n_conv=n_conv,
-            h_fea_len=h_fea_len,
-            n_h=n_h,
-            radius=radius,
-            max_num_nbr=max_num_nbr,
-            on_error=on_error.value,
-            init_from=init_from,
-            freeze=freeze,
-            conv_lr_factor=conv_lr_factor,
-        )
-        if resume is not None:
-            settings = _settings_of(resume, settings, ctx)
-        elif init_from is not None:
-            settings = _sizes_of(init_from, settings, ctx)
-        folder = output or (Path("cgcnn_run") if resume is None else resume.parent)
-        report = experiment.train(
-            settings, folder, resume=resume, device=device, n_jobs=n_jobs, progress=not quiet
+        options = {field.name: ctx.params[field.name] for field in fields(Settings)}
+        report = run(
+            Settings(**options),
+            folder := output or (Path("cgcnn_run") if resume is None else resume.parent),
+            resume=resume,
+            given={"data", *(name for name in options if _is_typed(ctx, name))},
+            device=device,
+            n_jobs=n_jobs,
+            progress=not quiet,
         )
         _show(report, folder)
 
@@ -170,7 +141,7 @@ def predict(
     ] = None,
     device: Device = "auto",
     n_jobs: Jobs = None,
-    on_error: BadCrystals = OnError.raise_,
+    on_error: BadCrystals = Parameters.on_error,
     data_home: DataHome = None,
 ) -> None:
     """Predict for DATA with a trained MODEL.
@@ -180,13 +151,14 @@ def predict(
     open only those that you trust.
     """
     with _plain_errors():
-        from skcgcnn.checkpoints import load_model  # noqa: PLC0415 - imports torch
-        from skcgcnn.predictions import predict_targets, write_predictions  # noqa: PLC0415
+        from skcgcnn._labels import predict_targets  # noqa: PLC0415 - imports torch
+        from skcgcnn._load import load_model  # noqa: PLC0415 - likewise
+        from skcgcnn.training import write_predictions  # noqa: PLC0415 - likewise
 
-        est, names = load_model(model, device, data_home)
+        est = load_model(model, device, data_home)
         cif_ids, paths = _crystals(data)
-        est.set_params(n_jobs=n_jobs, on_error=on_error.value)
-        predictions = predict_targets(est, paths, names)
+        est.set_params(n_jobs=n_jobs, on_error=on_error)
+        predictions = predict_targets(est, paths)
         write_predictions(output or sys.stdout, cif_ids, predictions)
         if output is not None:
             typer.echo(f"{len(paths)} predictions in {output}")
@@ -199,7 +171,7 @@ def info(
 ) -> None:
     """Tell what a MODEL is, without running anything in it."""
     with _plain_errors():
-        from skcgcnn.info import describe_model  # noqa: PLC0415 - imports torch
+        from skcgcnn.modelfiles import describe_model  # noqa: PLC0415 - imports torch
 
         facts = describe_model(model, data_home)
         width = max(map(len, facts))
@@ -274,33 +246,6 @@ def _plain_errors() -> Iterator[None]:
         # DataError and StructureError are ValueErrors, as are scikit-learn's.
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(2) from error
-
-
-def _settings_of(resume: Path, given: Any, ctx: typer.Context) -> Any:
-    """Return the settings of a checkpoint, overruled by the options that were typed."""
-    from skcgcnn.checkpoints import load_checkpoint  # noqa: PLC0415 - imports torch
-    from skcgcnn.exceptions import DataError  # noqa: PLC0415
-
-    _, run = load_checkpoint(resume, device="cpu")
-    if "settings" not in run:
-        raise DataError(f"{resume}: is a model, but not a checkpoint of a training run")
-    typed = {name: getattr(given, name) for name in run["settings"] if _is_typed(ctx, name)}
-    return replace(given, **{**run["settings"], **typed})
-
-
-def _sizes_of(init_from: str, given: Any, ctx: typer.Context) -> Any:
-    """Return the settings with the sizes of a model, where they were not typed."""
-    from skcgcnn.checkpoints import architecture  # noqa: PLC0415 - imports torch
-
-    sizes = architecture(init_from)
-    return replace(
-        given,
-        **{
-            name: value
-            for name, value in sizes.items()
-            if hasattr(given, name) and not _is_typed(ctx, name)
-        },
-    )
 
 
 def _is_typed(ctx: typer.Context, name: str) -> bool:

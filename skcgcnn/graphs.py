@@ -1,24 +1,43 @@
 """Crystal graphs, packed: many crystals in a few NumPy arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from os import PathLike
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._npz import map_arrays, write_arrays
-from skcgcnn.elements import load_element_features
-from skcgcnn.exceptions import DataError, StructureError, describe_failures
-from skcgcnn.packing import offsets_from_counts, pack
-from skcgcnn.structures import describe_source, list_sources, source_id, try_to_read
+from skcgcnn.exceptions import DataError
 
-__all__ = ["CrystalGraph", "CrystalGraphs", "concatenate", "site_index"]
+__all__ = [
+    "CrystalGraph",
+    "CrystalGraphs",
+    "GraphLayout",
+    "concatenate",
+    "offsets_from_counts",
+    "site_index",
+]
 
 # The layout of a saved file; a change that older versions cannot read counts it up.
 _FORMAT = 1
+
+
+class GraphLayout(NamedTuple):
+    """What graphs must share to go into one network.
+
+    Attributes
+    ----------
+    n_neighbors : int
+        Neighbors per site.
+    n_features : int
+        Features per kind of site.
+    """
+
+    n_neighbors: int
+    n_features: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +131,11 @@ class CrystalGraphs:
         return (len(self.ids),)
 
     @property
+    def layout(self) -> GraphLayout:
+        """Neighbors per site and features per kind of site."""
+        return GraphLayout(self.neighbors.shape[1], self.kind_features.shape[1])
+
+    @property
     def n_sites(self) -> npt.NDArray[np.int64]:
         """Number of sites of every crystal, of shape (n_crystals,)."""
         return np.diff(self.offsets)
@@ -182,19 +206,16 @@ class CrystalGraphs:
         StructureError
             If crystals cannot become graphs; the message lists them all.
         """
-        sources = list_sources(structures)
-        arrays, failures = pack(
-            [try_to_read(source) for source in sources],
-            load_element_features(atom_features),
+        # The container does not depend on its maker.
+        from skcgcnn.build import build_from_structures  # noqa: PLC0415
+
+        return build_from_structures(
+            structures,
             n_neighbors=n_neighbors,
             radius=radius,
+            atom_features=atom_features,
             neighbor_ties=neighbor_ties,
         )
-        if failures:
-            told = [(describe_source(sources[i], i), why) for i, why in failures]
-            raise StructureError(describe_failures(told, len(sources)))
-        ids = [source_id(source, i) for i, source in enumerate(sources)]
-        return cls(**arrays, ids=np.array(ids, dtype=np.str_))
 
     def to_dict(self) -> dict[str, npt.NDArray]:
         """Return the arrays by name; ``CrystalGraphs(**arrays)`` puts them together again.
@@ -282,6 +303,11 @@ class CrystalGraphs:
         )
 
 
+def offsets_from_counts(counts: Iterable[int]) -> npt.NDArray[np.int64]:
+    """Return where each crystal's sites begin, and where those of the last one end."""
+    return np.concatenate([[0], np.cumsum(np.fromiter(counts, dtype=np.int64))]).astype(np.int64)
+
+
 def site_index(
     offsets: npt.NDArray[np.int64], chosen: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
@@ -325,10 +351,11 @@ def concatenate(parts: Sequence[CrystalGraphs]) -> CrystalGraphs:
     ValueError
         If there is no part, or the parts differ in the number of neighbours or features.
     """
-    shapes = {(part.neighbors.shape[1], part.kind_features.shape[1]) for part in parts}
-    if len(shapes) != 1:
+    layouts = {part.layout for part in parts}
+    if len(layouts) != 1:
         raise ValueError(
-            f"expected graphs with one number of neighbors and features; got {sorted(shapes)}"
+            "expected graphs with one number of neighbors and features; "
+            f"got {sorted(map(tuple, layouts))}"
         )
     if len(parts) == 1:
         return parts[0]
@@ -346,9 +373,7 @@ def concatenate(parts: Sequence[CrystalGraphs]) -> CrystalGraphs:
     return CrystalGraphs(
         offsets=offsets_from_counts(np.concatenate([part.n_sites for part in parts])),
         site_kinds=np.concatenate(kinds),
-        kind_features=np.array(features, dtype=np.float32).reshape(
-            -1, parts[0].kind_features.shape[1]
-        ),
+        kind_features=np.array(features, dtype=np.float32).reshape(-1, parts[0].layout.n_features),
         neighbors=np.concatenate([part.neighbors for part in parts]),
         distances=np.concatenate([part.distances for part in parts]),
         ids=np.concatenate([part.ids for part in parts]),

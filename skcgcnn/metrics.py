@@ -7,9 +7,15 @@ from typing import Any
 import numpy as np
 from sklearn import metrics
 
-from skcgcnn._labels import is_missing, split_columns
+from skcgcnn._labels import Prediction, is_missing, predict_targets, split_columns
 
-__all__ = ["TaskScorer", "classification_metrics", "regression_metrics", "task_scorers"]
+__all__ = [
+    "TaskScorer",
+    "classification_metrics",
+    "regression_metrics",
+    "target_metrics",
+    "task_scorers",
+]
 
 
 def regression_metrics(true: Any, predicted: Any) -> dict[str, float | None]:
@@ -90,6 +96,29 @@ def classification_metrics(
     }
 
 
+def target_metrics(true: Any, prediction: Prediction) -> dict[str, float | None]:
+    """Return the metrics that fit the kind of a target; crystals without a true value are left out.
+
+    Parameters
+    ----------
+    true : ndarray of shape (n_crystals,)
+        True values or labels; NaN or None is missing.
+    prediction : Prediction
+        What a model says about the target.
+
+    Returns
+    -------
+    dict
+        Of `regression_metrics` or `classification_metrics`.
+    """
+    known = ~is_missing(true)
+    values = prediction.values[known]
+    if prediction.proba is None:
+        return regression_metrics(true[known], values)
+    classes = prediction.target.classes
+    return classification_metrics(true[known], values, prediction.proba[known], classes)
+
+
 @dataclass(frozen=True)
 class TaskScorer:
     """Scorer of one task: ``scorer(est, X, y)``, the greater the better.
@@ -122,17 +151,9 @@ class TaskScorer:
         float
         """
         true = split_columns(y)[self.column]
-        known = ~is_missing(true)
-        predicted = estimator.predict(X)[known, self.column]
-        if self.metric in {"neg_mae", "neg_rmse", "r2"}:
-            name = self.metric.removeprefix("neg_")
-            found = regression_metrics(true[known], predicted)[name]
-            sign = -1 if self.metric.startswith("neg_") else 1
-        else:
-            classes = estimator.classes_
-            proba = estimator.predict_proba(X)[known]
-            found = classification_metrics(true[known], predicted, proba, classes)[self.metric]
-            sign = 1
+        prediction = predict_targets(estimator, X)[self.column]
+        found = target_metrics(true, prediction)[self.metric.removeprefix("neg_")]
+        sign = -1 if self.metric.startswith("neg_") else 1
         return float("nan") if found is None else sign * found
 
 

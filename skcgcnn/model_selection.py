@@ -8,9 +8,10 @@ import numpy.typing as npt
 from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
-from sklearn.utils import Bunch, _safe_indexing, indexable
+from sklearn.utils import Bunch, indexable
 
-from skcgcnn._labels import is_missing, split_columns
+from skcgcnn._labels import is_missing, predict_targets, split_columns, stack_columns
+from skcgcnn._sklearn import safe_indexing
 
 __all__ = ["TaskStratifiedKFold", "cross_val_predict_tasks"]
 
@@ -158,12 +159,14 @@ def cross_val_predict_tasks(
 def _fit_and_predict(
     estimator: Any, X: Any, y: Any, train: npt.NDArray[Any], test: npt.NDArray[Any]
 ) -> tuple[Any, Any, Any]:
-    estimator.fit(_safe_indexing(X, train), _safe_indexing(y, train))
-    held_back = _safe_indexing(X, test)
-    predicted = estimator.predict(held_back)
-    if not hasattr(estimator, "predict_proba"):
-        return predicted, None, None
-    return predicted, estimator.predict_proba(held_back), estimator.classes_
+    """Return predictions, and probabilities with the classes of the first classification."""
+    estimator.fit(safe_indexing(X, train), safe_indexing(y, train))
+    predictions = predict_targets(estimator, safe_indexing(X, test))
+    values = stack_columns([prediction.values for prediction in predictions])
+    classified = [each for each in predictions if each.proba is not None]
+    if not classified:
+        return values, None, None
+    return values, classified[0].proba, classified[0].target.classes
 
 
 def _align(

@@ -302,8 +302,6 @@ class CrystalGraphConvNet(nn.Module):
     def train(self, mode: bool = True) -> Self:
         """Set the mode, but for frozen layers, which stay in evaluation."""
         super().train(mode)
-        if self.scratch is not None and not mode:
-            self.scratch.clear()
         for layer in self.frozen:
             layer.eval()
         return self
@@ -426,6 +424,11 @@ class AveragedNet(nn.Module):
         averages = [self.average.embedding, *self.average.convs]
         for layer, average in zip(self.trained.frozen, averages, strict=False):
             layer.load_state_dict(average.state_dict())
+
+    def release_buffers(self) -> None:
+        """Free the training buffers."""
+        if self.trained.scratch is not None:
+            self.trained.scratch.clear()
 
     @torch.no_grad()
     def update(self) -> None:

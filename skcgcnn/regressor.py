@@ -1,5 +1,6 @@
 """The CGCNN regressor."""
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -7,8 +8,9 @@ import numpy.typing as npt
 from sklearn.base import RegressorMixin
 from sklearn.utils import check_array
 
-from skcgcnn._base import BaseCGCNN, FloatArray
-from skcgcnn.nn import Task
+from skcgcnn._base import BaseCGCNN
+from skcgcnn._labels import FloatArray, column_names, stack_columns
+from skcgcnn.modelfiles import Target
 
 __all__ = ["CGCNNRegressor"]
 
@@ -22,41 +24,41 @@ class CGCNNRegressor(RegressorMixin, BaseCGCNN):
     Parameters
     ----------
     atom_fea_len : int, default=64
-        Hidden features a site.
+        Hidden features per site.
     n_conv : int, default=3
         Number of convolutions.
     h_fea_len : int, default=128
-        Hidden features a crystal, after pooling.
+        Hidden features per crystal, after pooling.
     n_h : int, default=1
         Number of hidden layers after pooling.
     dropout : float, default=0.0
         Share of the pooled features that is dropped in training.
     radius : float, default=8.0
-        Where the search for neighbours begins, and where the Gaussian expansion of distances
-        ends, in Å.
+        Initial cutoff of the neighbor search, and last center of the Gaussian expansion of
+        distances, in Å. Sites with too few neighbors within it are searched further out.
     max_num_nbr : int, default=12
-        Number of neighbours a site. Not used where X is CrystalGraphs.
+        Neighbors per site.
     atom_features : None, path or mapping, default=None
         Features of the elements, see `CrystalGraphTransformer`.
     neighbor_ties : {"invariant", "official"}, default="invariant"
-        What decides between neighbours at the same distance: the crystal alone, or, as in the
+        What decides between neighbors at the same distance: the crystal alone, or, as in the
         original CGCNN code, the order of its sites. See `CrystalGraphTransformer`.
     lr : float, default=0.001
         Learning rate.
     max_epochs : int, default=30
         Number of passes over the training crystals.
     batch_size : int, default=64
-        Most crystals a batch in training.
-    max_batch_sites : int, optional
-        Most sites a batch, where crystals differ much in size: a batch with more is divided. A
-        crystal with more makes a batch of its own.
+        Maximum number of crystals per batch in training.
+    max_batch_sites : int or None, default=None
+        Maximum number of sites per batch in training, for crystals of very different sizes.
+        Larger batches are split; a crystal above the limit forms its own batch.
     optimizer : {"adamw", "adam", "sgd"} or torch optimizer class, default="adamw"
         "sgd" has a momentum of 0.9. More options go through `net_params`, for example
         ``{"optimizer__weight_decay": 1e-4}``.
     ema_decay : float, default=0.99
-        Decay, a training step, of the moving average of the weights, by which predictions are
-        made; 0 predicts by the last weights.
-    callbacks : list of skorch callbacks, default=None
+        Decay per step of the exponential moving average of the weights used for prediction; 0
+        predicts with the last weights.
+    callbacks : list of skorch callbacks or None, default=None
         Copies of them are used.
     device : str or torch.device, default="auto"
         "auto" is the GPU where torch sees one, else the CPU.
@@ -66,41 +68,51 @@ class CGCNNRegressor(RegressorMixin, BaseCGCNN):
         else is in the call. Predictions are float64 numbers in any case.
     compile : bool, default=False
         Whether torch compiles the network, for GPUs; on a CPU it gained nothing.
-    net_params : dict, default=None
-        Passed on to `skorch.NeuralNet`; overrules what the estimator sets.
-    init_from : estimator, path or str, default=None
-        Model to begin from: fitted, a file (see `skcgcnn.load`), or the name of an official one
-        (see `skcgcnn.pretrained.PRETRAINED`). Its embedding and convolutions are taken over, and
-        of its head what fits; targets are scaled anew. Sizes must be the same, see
-        `skcgcnn.checkpoints.architecture`. With `warm_start` it is for the first fit only.
+    net_params : dict or None, default=None
+        Further arguments of `skorch.NeuralNet`; they take precedence over the estimator's own.
+    init_from : estimator, path, str or None, default=None
+        Model to start from: a fitted estimator, a file (see `skcgcnn.load`), or the name of an
+        official model (see `skcgcnn.modelfiles.PRETRAINED`). Its embedding and convolutions are
+        copied, and the parts of its head that fit; targets are scaled anew. Sizes must be the
+        same: `skcgcnn.estimators.architecture` returns them. With `warm_start`, for the first
+        fit only.
     freeze : {"none", "convs"} or int, default="none"
-        Which layers of `init_from` stay as they are to the bit: none, the embedding and all
-        convolutions, or that many layers from the input (1 is the embedding alone).
+        Layers of `init_from` that training leaves as they are, to the bit: none, the embedding
+        and all convolutions, or that many layers from the input (1 is the embedding alone).
     conv_lr_factor : float, default=1.0
-        Learning rate of embedding and convolutions as a share of `lr`; below 1 they move slowly
-        away from `init_from`. Decided when the network is made.
+        Learning rate of embedding and convolutions as a multiple of `lr`. Below 1 they stay
+        closer to `init_from`. Decided when the network is made.
     warm_start : bool, default=False
-        Whether `fit` goes on from the last fit.
+        Whether `fit` continues from the last fit.
     early_stopping : bool, default=False
-        Whether to hold back crystals, to stop when their loss no longer falls, and to keep the
-        weights of the best epoch.
+        Whether to hold out crystals, stop when their loss no longer falls, and keep the weights
+        of the best epoch.
     validation_fraction : float, default=0.1
-        Share of the crystals to hold back for early stopping.
+        Share of the crystals held out for early stopping.
     n_iter_no_change : int, default=10
-        Epochs without a better validation loss before training stops.
+        Epochs without a lower validation loss before training stops.
     random_state : int, RandomState instance or None, default=None
         Decides the initial weights, batches, dropout and validation split. An int makes a fit
         repeatable to the bit on the CPU; torch's own random state stays as it was.
-    n_jobs : int, default=None
+    n_jobs : int or None, default=None
         Number of workers that read crystals.
     on_error : {"raise", "nan"}, default="raise"
         What to do with crystals that cannot be read, see `CrystalGraphTransformer`. With "nan"
         they are left out of a fit and their prediction is NaN.
     verbose : int, default=0
-        1 shows progress in reading and a line an epoch.
+        1 shows progress while reading, and one line per epoch.
 
     Attributes
     ----------
+    n_outputs_ : int
+        Number of targets.
+    targets_ : tuple of Target
+        The columns of y: name, kind, classes, unit, and the mean and standard deviation of the
+        training values, with which they are scaled for the network.
+    target_names_ : list of str
+        Their names: those of the columns of y where it was a DataFrame or Series.
+    target_mean_, target_scale_ : ndarray of shape (n_targets,)
+        Their mean and standard deviation (0 and 1 for classes).
     net_ : skorch.NeuralNet
         The net that was trained.
     module_ : CrystalGraphConvNet
@@ -111,11 +123,10 @@ class CGCNNRegressor(RegressorMixin, BaseCGCNN):
         Epochs trained.
     n_samples_fit_ : int
         Crystals trained on.
-    target_mean_, target_scale_ : ndarray of shape (n_targets,)
-        Mean and standard deviation of the training targets, with which they are scaled for the
-        network (0 and 1 for classes).
-    graph_layout_ : tuple of int
-        Neighbours a site and features a kind of site.
+    graph_layout_ : GraphLayout
+        Neighbors per site and features per kind of site.
+    y_ndim_ : int
+        Number of dimensions of y.
 
     See Also
     --------
@@ -165,23 +176,30 @@ class CGCNNRegressor(RegressorMixin, BaseCGCNN):
         ndarray of shape (n_crystals,) or (n_crystals, n_targets)
             In the units of y; NaN for crystals that could not be read.
         """
-        outputs = self._outputs(X)
-        return outputs.ravel() if self._y_ndim == 1 else outputs
+        columns = [prediction.values for prediction in self._predict_targets(X)]
+        return columns[0] if self.y_ndim_ == 1 else stack_columns(columns)
 
-    def _tasks(self) -> list[Task]:
-        return [Task("regression", 1)] * self.n_outputs_
+    @property
+    def n_outputs_(self) -> int:
+        """Number of targets."""
+        return len(self.targets_)
 
-    def _encode(self, y: Any, *, reset: bool, classes: Any = None) -> FloatArray:  # noqa: ARG002
-        values = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self)
-        columns: FloatArray = values.reshape(len(values), -1)
-        if reset:
-            self._y_ndim = values.ndim
-            self.n_outputs_ = columns.shape[1]
-        elif columns.shape[1] != self.n_outputs_:
-            raise ValueError(
-                f"y has {columns.shape[1]} targets, but the first fit had {self.n_outputs_}"
-            )
-        return columns
+    def _encode(
+        self,
+        y: Any,
+        fitted: Sequence[Target] | None,
+        classes: Any = None,  # noqa: ARG002 - of classifiers
+    ) -> tuple[FloatArray, tuple[Target, ...]]:
+        values: FloatArray = check_array(
+            y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self
+        )
+        n_columns = values.reshape(len(values), -1).shape[1]
+        if fitted is None:
+            names = [f"target_{i}" for i in range(n_columns)] if n_columns > 1 else ["target"]
+            return values, tuple(Target(name, "regression") for name in column_names(y, names))
+        if n_columns != len(fitted):
+            raise ValueError(f"y has {n_columns} targets, but the first fit had {len(fitted)}")
+        return values, tuple(fitted)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

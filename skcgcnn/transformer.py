@@ -2,23 +2,24 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral, Real
 from os import PathLike, fspath
 from typing import Any, ClassVar, Self
 
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_memory
 from tqdm.auto import tqdm
 
+from skcgcnn._sklearn import HasMethods, Interval, StrOptions
+from skcgcnn.build import Chunk, GraphOptions, build_chunk
 from skcgcnn.elements import load_element_features
 from skcgcnn.exceptions import StructureError, describe_failures, describe_notes
-from skcgcnn.featurize import Chunk, GraphOptions, featurize
 from skcgcnn.graphs import CrystalGraphs, concatenate
 from skcgcnn.structures import list_sources
 
-__all__ = ["CrystalGraphTransformer"]
+__all__ = ["CHUNK", "CrystalGraphTransformer", "read_ahead"]
 
 # Large enough that sending a chunk to a worker costs little next to the work, small enough that
 # the progress bar moves and the workers finish together.
@@ -216,7 +217,7 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         memory = None if folder is None else check_memory(folder)
         starts = range(0, max(len(sources), 1), self._chunk_size(len(sources)))
         tasks = (
-            delayed(featurize)(sources[start : start + starts.step], start, options, memory)
+            delayed(build_chunk)(sources[start : start + starts.step], start, options, memory)
             for start in starts
         )
         with tqdm(total=len(sources), unit="crystal", disable=not self.verbose) as progress:
@@ -258,3 +259,24 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         tags.input_tags.two_d_array = False
         tags.requires_fit = False
         return tags
+
+
+def read_ahead(chunks: Iterator[CrystalGraphs]) -> Iterator[CrystalGraphs]:
+    """Yield chunks while the next one is read.
+
+    Parameters
+    ----------
+    chunks : iterator of CrystalGraphs
+        The first chunk is read in the calling thread, whose joblib configuration applies; later
+        ones in a worker thread.
+
+    Yields
+    ------
+    CrystalGraphs
+    """
+    chunk = next(chunks, None)
+    with ThreadPoolExecutor(1) as reader:
+        while chunk is not None:
+            coming = reader.submit(next, chunks, None)
+            yield chunk
+            chunk = coming.result()

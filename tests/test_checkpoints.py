@@ -5,11 +5,12 @@ import pickle
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
-from skcgcnn.checkpoints import load_cgcnn, load_checkpoint, load_model, save_checkpoint
+from skcgcnn._load import load_cgcnn, load_checkpoint, load_model, save_checkpoint
 from skcgcnn.exceptions import DataError
 
 
@@ -26,9 +27,9 @@ def targets(kind, energies, labels):
 def test_round_trip_goes_on_to_the_bit(kind, tiny, graphs, energies, labels, tmp_path):
     y = targets(kind, energies, labels)
     est = kind(**tiny).fit(graphs, y)
-    save_checkpoint(est, tmp_path / "model.pth.tar", {"target_names": ["a"]})
+    save_checkpoint(est, tmp_path / "model.pth.tar", {"best_epoch": 1})
     loaded, run = load_checkpoint(tmp_path / "model.pth.tar", device="cpu")
-    assert run == {"target_names": ["a"]}
+    assert run == {"best_epoch": 1}
     assert loaded.get_params() == est.get_params()
     np.testing.assert_array_equal(loaded.predict(graphs), est.predict(graphs))
     assert loaded.history_[:, "train_loss"] == est.history_[:, "train_loss"]
@@ -78,32 +79,43 @@ def test_weights_of_another_architecture(tiny, graphs, energies, tmp_path):
     file = tmp_path / "model.pth.tar"
     save_checkpoint(CGCNNRegressor(**tiny).fit(graphs, energies), file, {})
     content = torch.load(file, weights_only=True)
-    content["state_dict"].pop("convs.0.fc_full.weight")
+    content["state_dict"].pop("convs.0.bn1.weight")
     torch.save(content, file)
-    with pytest.raises(DataError, match=r"weights missing: \['convs\.0\.fc_full\.weight'\]"):
+    with pytest.raises(DataError, match=r"weights missing: \['convs\.0\.bn1\.weight'\]"):
         load_checkpoint(file)
-    content["params"]["atom_fea_len"] = 9
+    content["skcgcnn"]["params"]["atom_fea_len"] = 9
     torch.save(content, file)
     with pytest.raises(DataError, match="size mismatch"):
         load_checkpoint(file)
 
 
 def test_official_file_is_told_from_ours(shared, tiny, graphs, energies, tmp_path):
-    est, names = load_model(shared / "reference" / "pre-trained" / "band-gap.pth.tar")
+    est = load_model(shared / "reference" / "pre-trained" / "band-gap.pth.tar")
     assert isinstance(est, CGCNNRegressor)
-    assert names == ["band-gap"]
+    assert est.target_names_ == ["band-gap"]
     assert (est.n_conv, est.h_fea_len, est.radius) == (4, 32, 8.0)
-    save_checkpoint(
-        CGCNNRegressor(**tiny).fit(graphs, energies), tmp_path / "m", {"target_names": ["e"]}
+    named = pd.Series(energies, name="e")
+    save_checkpoint(CGCNNRegressor(**tiny).fit(graphs, named), tmp_path / "m")
+    assert load_model(tmp_path / "m").target_names_ == ["e"]
+
+
+def test_a_model_without_training_state_is_no_checkpoint(tiny, graphs, energies, tmp_path):
+    est = CGCNNRegressor(**tiny).fit(graphs, energies)
+    save_checkpoint(est, tmp_path / "model", metrics={"mae": 0.5}, training=False)
+    np.testing.assert_array_equal(
+        load_model(tmp_path / "model").predict(graphs), est.predict(graphs)
     )
-    assert load_model(tmp_path / "m")[1] == ["e"]
+    content = torch.load(tmp_path / "model", weights_only=True)
+    assert set(content) == {"skcgcnn", "epoch", "state_dict"}
+    with pytest.raises(DataError, match="not a checkpoint from which training can go on"):
+        load_checkpoint(tmp_path / "model")
 
 
 def test_joblib_files(tiny, graphs, Y, energies, tmp_path):
     joblib.dump(CGCNNMultiTask(**tiny).fit(graphs, Y), tmp_path / "multi.joblib")
-    assert load_model(tmp_path / "multi.joblib")[1] == ["y0", "y1"]
+    assert load_model(tmp_path / "multi.joblib").target_names_ == ["y0", "y1"]
     joblib.dump(CGCNNRegressor(**tiny).fit(graphs, energies), tmp_path / "one.pkl")
-    assert load_model(tmp_path / "one.pkl")[1] == ["target"]
+    assert load_model(tmp_path / "one.pkl").target_names_ == ["target"]
     joblib.dump(CGCNNRegressor(), tmp_path / "unfitted.joblib")
     with pytest.raises(DataError, match="not a fitted estimator"):
         load_model(tmp_path / "unfitted.joblib")

@@ -19,11 +19,11 @@ from typer.testing import CliRunner
 
 import skcgcnn
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
-from skcgcnn.checkpoints import load_checkpoint
+from skcgcnn._labels import predict_targets
+from skcgcnn._load import load_checkpoint
 from skcgcnn.cli import app
 from skcgcnn.datasets import load_id_prop
-from skcgcnn.experiment import Settings, train
-from skcgcnn.predictions import predict_targets
+from skcgcnn.training import Settings, train
 
 TINY = ["--atom-fea-len", "8", "--n-conv", "1", "--h-fea-len", "8", "--device", "cpu", "-b", "8"]
 
@@ -59,6 +59,7 @@ def test_multi_task_run(data, tmp_path):
     )
     assert {file.name for file in out.iterdir()} == {
         "checkpoint.pth.tar",
+        "model.safetensors",
         "model_best.pth.tar",
         "test_results.csv",
         "metrics.json",
@@ -118,12 +119,13 @@ def test_single_task_runs(data, tmp_path, task):
 
 def test_best_epoch_is_the_one_with_the_highest_validation_score(data, tmp_path, monkeypatch):
     scores = iter([0.1, 0.7, 0.3, 0.7, 0.2])
-    monkeypatch.setattr("skcgcnn.regressor.CGCNNRegressor.score", lambda *_: next(scores))
+    monkeypatch.setattr(CGCNNRegressor, "score", lambda *_: next(scores))
     out = tmp_path / "out"
     run("train", data, "--epochs", 5, "-o", out, *TINY)
     report = json.loads((out / "metrics.json").read_text())
     assert (report["best_epoch"], report["best_validation_score"]) == (2, 0.7)
-    assert load_checkpoint(out / "model_best.pth.tar")[0].n_iter_ == 2
+    for name in ("model.safetensors", "model_best.pth.tar"):
+        assert skcgcnn.load(out / name).n_iter_ == 2
     assert load_checkpoint(out / "checkpoint.pth.tar")[0].n_iter_ == 5
 
 
@@ -184,9 +186,8 @@ def test_a_killed_run_never_leaves_half_a_checkpoint(data, tmp_path):
         time.sleep(rng.uniform(0, 0.2))
         os.kill(process.pid, signal.SIGKILL)
         process.join()
-        for name in ("checkpoint.pth.tar", "model_best.pth.tar"):
-            est, _ = load_checkpoint(output / name, device="cpu")
-            assert est.n_iter_ >= 1
+        for name in ("checkpoint.pth.tar", "model.safetensors", "model_best.pth.tar"):
+            assert skcgcnn.load(output / name, device="cpu").n_iter_ >= 1
 
 
 def test_predict_from_a_folder_and_from_files(data, tmp_path):
@@ -217,10 +218,10 @@ def test_predict_with_a_joblib_file(data, tmp_path, tiny, graphs, Y):
 
 def test_predictions_of_many_are_those_of_few(cifs, tiny, graphs, Y):
     est = CGCNNMultiTask(**tiny).fit(graphs, Y)
-    few = predict_targets(est, graphs, ["energy", "metal"])
-    many = predict_targets(est, cifs * 22, ["energy", "metal"])
+    few, many = predict_targets(est, graphs), predict_targets(est, cifs * 22)
     for some, repeated in zip(few, many, strict=True):
-        assert (repeated.name, len(repeated.values)) == (some.name, 22 * 24)
+        assert repeated.target is some.target
+        assert len(repeated.values) == 22 * 24
         np.testing.assert_allclose(repeated.values, np.tile(some.values, 22), rtol=1e-5)
     assert many[0].proba is None
     np.testing.assert_allclose(many[1].proba, np.tile(few[1].proba, (22, 1)), rtol=1e-5)
@@ -229,9 +230,9 @@ def test_predictions_of_many_are_those_of_few(cifs, tiny, graphs, Y):
 @pytest.mark.parametrize("names", [["gap", "metal"], [False, True], [3, 4]])
 def test_predictions_of_many_where_some_cannot_be_read(cifs, tiny, graphs, labels, names, tmp_path):
     est = CGCNNClassifier(**tiny, on_error="nan").fit(graphs, np.array(names)[labels])
-    (few,) = predict_targets(est, graphs, ["kind"])
+    (few,) = predict_targets(est, graphs)
     with pytest.warns(UserWarning, match="1 of 529"):
-        (many,) = predict_targets(est, [*cifs * 22, tmp_path / "none.cif"], ["kind"])
+        (many,) = predict_targets(est, [*cifs * 22, tmp_path / "none.cif"])
     assert many.values[:-1].tolist() == 22 * few.values.tolist()
     assert np.isnan(many.values[-1])
     assert np.isnan(many.proba[-1]).all()
@@ -263,7 +264,7 @@ def test_atom_features_of_the_folder_travel_with_the_model(data, tmp_path):
     out = tmp_path / "out"
     run("train", data, "--epochs", 1, "-o", out, *TINY)
     (data / "atom_init.json").unlink()
-    est, _ = load_checkpoint(out / "model_best.pth.tar")
+    est = skcgcnn.load(out / "model_best.pth.tar")
     assert est.graph_layout_ == (12, 3)
     assert "crystal0" in run("predict", out / "model_best.pth.tar", data)
 
@@ -281,7 +282,7 @@ def test_train_from_a_model(data, tmp_path, model):
     out = tmp_path / "out"
     options = ["--task", "multi", "--init-from", model, "--freeze", "convs", "--device", "cpu"]
     run("train", data, *options, "--epochs", 2, "-b", 8, "-o", out)
-    est, start = load_checkpoint(out / "model_best.pth.tar")[0], skcgcnn.load(model)
+    est, start = skcgcnn.load(out / "model_best.pth.tar"), skcgcnn.load(model)
     # The sizes are the model's, though others are the command's defaults.
     assert (est.atom_fea_len, est.n_conv, est.h_fea_len) == (8, 2, 8)
     for name, tensor in start.module_.state_dict().items():
@@ -303,7 +304,7 @@ def test_train_from_a_model_with_its_features(data, tmp_path):
     (data / "atom_init.json").unlink()
     first = tmp_path / "first" / "model_best.pth.tar"
     run("train", data, "--epochs", 1, "-o", tmp_path / "out", "--init-from", first, *TINY)
-    assert load_checkpoint(tmp_path / "out" / "model_best.pth.tar")[0].graph_layout_ == (12, 2)
+    assert skcgcnn.load(tmp_path / "out" / "model_best.pth.tar").graph_layout_ == (12, 2)
 
 
 def test_predict_with_a_saved_model(data, model):
@@ -389,6 +390,7 @@ def test_unreadable_crystals(data, tmp_path):
     [
         (["train", "nowhere"], "neither a folder nor a bundled dataset (sample, "),
         (["train", "DATA", "--task", "ranking"], "ranking"),
+        (["train", "DATA", "--resume", "MODEL"], "not a checkpoint of a training run"),
         (["train", "DATA", "--epochs", "0"], "epochs"),
         (["train", "DATA", "--train-ratio", "0.9"], "sum to 1 at most"),
         (["train", "DATA", "--test-ratio", "0"], "must be above 0"),
@@ -406,8 +408,8 @@ def test_unreadable_crystals(data, tmp_path):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_bad_usage_ends_with_2_and_no_traceback(data, options, message):
-    arguments = [option.replace("DATA", str(data)) for option in options]
+def test_bad_usage_ends_with_2_and_no_traceback(data, model, options, message):
+    arguments = [o.replace("DATA", str(data)).replace("MODEL", str(model)) for o in options]
     output = run(*arguments, code=2)
     assert message in " ".join(output.replace("│", " ").split())
     assert "Traceback" not in output

@@ -232,7 +232,7 @@ def test_y_must_fit_x(est, y, graphs):
 def test_graphs_of_another_layout(est, y, cifs, graphs):
     est.fit(graphs, y)
     other = CrystalGraphTransformer(max_num_nbr=8).transform(cifs)
-    with pytest.raises(ValueError, match=r"8 neighbors a site .* fitted on 12"):
+    with pytest.raises(ValueError, match=r"8 neighbors per site .* fitted on 12"):
         est.predict(other)
     assert outputs(clone(est).fit(other, y), other).shape[0] == 24
 

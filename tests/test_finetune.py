@@ -13,9 +13,11 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
 import skcgcnn
-from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, pretrained
-from skcgcnn.checkpoints import architecture, load_checkpoint, save_cgcnn, save_checkpoint
+from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
+from skcgcnn._finetune import architecture
+from skcgcnn._load import load_checkpoint, save_cgcnn, save_checkpoint
 from skcgcnn.exceptions import DataError
+from skcgcnn.modelfiles import _pretrained as pretrained
 
 SIZES = {"atom_fea_len": 8, "n_conv": 2, "h_fea_len": 8}
 
@@ -62,7 +64,7 @@ def test_weights_are_taken_over(
     if way != "estimator":
         model = tmp_path / "pre-trained" / "band-gap.pth.tar"
         model.parent.mkdir()
-        write = {"saved": source.save, "checkpoint": lambda file: save_checkpoint(source, file, {})}
+        write = {"saved": source.save, "checkpoint": lambda file: save_checkpoint(source, file)}
         write.get(way, lambda file: save_cgcnn(source, file))(model)
     if way == "name":
         digest = hashlib.sha256(model.read_bytes()).hexdigest()

@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 
 import skcgcnn
 from skcgcnn import CGCNNRegressor
-from skcgcnn.checkpoints import load_cgcnn, load_model, save_cgcnn, save_checkpoint
+from skcgcnn._load import load_cgcnn, load_model, save_cgcnn, save_checkpoint
 from skcgcnn.exceptions import DataError
-from skcgcnn.info import describe_model
+from skcgcnn.modelfiles import describe_model
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_truncated(est, refuse, tmp_path, kind, share):
     path = tmp_path / "model"
     {
         "official": lambda: save_cgcnn(est, path),
-        "checkpoint": lambda: save_checkpoint(est, path, {}),
+        "checkpoint": lambda: save_checkpoint(est, path),
         "saved": lambda: est.save(path),
     }[kind]()
     data = path.read_bytes()
@@ -125,7 +125,7 @@ def test_sizes_that_do_not_match(official, refuse):
     torch.save({**content, "state_dict": huge}, path)
     refuse(path, match=r"conv_to_fc\.weight is smaller in the file than its shape says")
     torch.save({**content, "state_dict": {**weights, "fc_out.bias": torch.zeros(2)}}, path)
-    refuse(path, match=r"size mismatch: fc_out\.bias is \(2,\), expected \(1,\)")
+    refuse(path, match="size mismatch: n_outputs=1, but the weights are of 2")
     torch.save({**content, "state_dict": {**weights, "fc_out.bias": [0.0]}}, path)
     refuse(path, match=r"fc_out\.bias is no tensor")
 
@@ -190,9 +190,11 @@ def saved(est, tmp_path):
         (lambda c: c["params"].update(radius=9.0), "size mismatch"),
         (lambda c: c["params"].update(radius=1e9), "radius=1e\\+09"),
         (lambda c: c["params"].update(radius=float("inf")), "not a model"),
-        (lambda c: c["fitted"].update(n_outputs_=10**12), "size mismatch"),
-        (lambda c: c["fitted"].update(target_mean_={"call": "os.system"}), "unknown value"),
-        (lambda c: c["fitted"].pop("target_mean_"), "target_mean_"),
+        (lambda c: c.update(targets=2 * c["targets"]), "size mismatch: n_outputs=2"),
+        (lambda c: c.update(graph_layout=[12, 10**12]), "size mismatch: orig_atom_fea_len"),
+        (lambda c: c["targets"][0].update(classes={"call": "os.system"}), "unknown value"),
+        (lambda c: c["targets"][0].update(kind="ranking"), "'ranking' is no kind of target"),
+        (lambda c: c["targets"][0].pop("mean"), "mean"),
     ],
 )
 def test_saved_content_that_is_not_as_it_should_be(saved, refuse, change, match):
@@ -205,9 +207,7 @@ def test_saved_content_that_is_not_as_it_should_be(saved, refuse, change, match)
         (lambda c: c.update(estimator="os.system"), "this version does not know"),
         (lambda c: c["params"].update(criterion="x"), "criterion"),
         (lambda c: c["params"].update(lr=-1), "'lr' parameter"),
-        (lambda c: c["fitted"].update(predict="x"), "'predict' is no fitted attribute"),
-        (lambda c: c["fitted"].update(module_="x"), "'module_' is no fitted attribute"),
-        (lambda c: c["fitted"].update(__class__="x"), "'__class__' is no fitted attribute"),
+        (lambda c: c["params"].update(__class__="x"), "__class__"),
     ],
 )
 def test_saved_estimator_that_cannot_be(saved, change, match):

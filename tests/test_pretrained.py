@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 import torch
 
-from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, pretrained
-from skcgcnn.checkpoints import load_cgcnn, load_model, save_cgcnn
+from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
+from skcgcnn._load import load_cgcnn, load_model, save_cgcnn
 from skcgcnn.elements import load_element_features
 from skcgcnn.exceptions import DataError
-from skcgcnn.info import describe_model
-from skcgcnn.modelfile import read_model_file
+from skcgcnn.modelfiles import _pretrained as pretrained
+from skcgcnn.modelfiles import describe_model, read_model_file
 
 NAMES = sorted(pretrained.PRETRAINED)
 
@@ -102,9 +102,9 @@ def test_a_model_is_fetched_once_and_kept(published, graphs, tmp_path, monkeypat
     assert kept.read_bytes() == file.read_bytes()
     file.unlink()
     monkeypatch.setenv("SKCGCNN_DATA", str(home))
-    again, names = load_model("band-gap", device="cpu")
+    again = load_model("band-gap", device="cpu")
     np.testing.assert_array_equal(again.predict(graphs), est.predict(graphs))
-    assert names == ["band-gap"]
+    assert again.target_names_ == ["band-gap"]
     assert describe_model("band-gap")["official"].startswith("yes")
 
 
@@ -178,13 +178,13 @@ def test_official_predictions_and_round_trip(reference, official_sets, server, t
         expected = np.array([float(row[name]) for row in rows])
         assert np.abs(predicted - expected).max() < 1e-4
         save_cgcnn(est, copy)
-        old, new = read_model_file(file).content, read_model_file(copy).content
-        assert list(old["state_dict"]) == list(new["state_dict"])
-        for key, tensor in old["state_dict"].items():
-            assert torch.equal(tensor, new["state_dict"][key]), key
-        assert new["epoch"] == old["epoch"]
-        if kind is CGCNNRegressor:
-            assert new["normalizer"] == old["normalizer"]
+        old, new = read_model_file(file), read_model_file(copy)
+        assert list(old.weights) == list(new.weights)
+        for key, tensor in old.weights.items():
+            assert torch.equal(tensor, new.weights[key]), key
+        assert new.provenance.n_epochs == old.provenance.n_epochs
+        (before,), (after,) = old.targets, new.targets
+        assert (after.mean, after.scale) == (before.mean, before.scale)
         np.testing.assert_array_equal(predict(load_cgcnn(copy), graphs), predicted)
 
 

@@ -13,7 +13,7 @@ from pymatgen.core import Lattice, Structure
 from pymatgen.core.operations import SymmOp
 
 from skcgcnn import CGCNNRegressor, CrystalGraphTransformer
-from skcgcnn.checkpoints import load_cgcnn
+from skcgcnn._load import load_cgcnn
 
 WAYS = ["permuted", "rotated", "translated", "supercell", "primitive", "conventional"]
 

@@ -73,11 +73,11 @@ def test_steps_use_the_same_memory(batch):
     assert sizes(trained_once(net, batch)) == kept
 
 
-def test_evaluation_and_pickles_let_go_of_it(batch):
+def test_buffers_are_released_and_not_pickled(batch):
     net = AveragedNet(0.9, orig_atom_fea_len=92)
     assert sizes(trained_once(net, batch))
     assert not pickle.loads(pickle.dumps(net)).trained.scratch._free
-    net.eval()
+    net.release_buffers()
     assert not net.trained.scratch._free
 
 
@@ -100,11 +100,9 @@ def test_a_network_of_ones_own_may_go_back_twice(batch):
         torch.testing.assert_close(p.grad, 2 * first[name])
 
 
-def test_fit_lets_go_of_it_and_partial_fit_keeps_it(tiny, graphs, energies):
+def test_fit_releases_buffers_and_partial_fit_keeps_them(tiny, graphs, energies):
     est = CGCNNRegressor(**tiny).fit(graphs, energies)
     scratch = est.net_.module_.trained.scratch
     assert not scratch._free
     est.partial_fit(graphs, energies)
     assert scratch._free
-    est.predict(graphs)
-    assert not scratch._free

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skcgcnn._splits import split_rows
 from skcgcnn.exceptions import DataError
+from skcgcnn.training import split_rows
 
 RATIOS = {"train": 0.8, "val": 0.1, "test": 0.1}
 

@@ -15,8 +15,9 @@ from joblib._parallel_backends import SequentialBackend
 from pymatgen.core import Lattice, Structure
 from sklearn.base import clone
 
-from skcgcnn import CGCNNRegressor, CrystalGraphTransformer, featurize
+from skcgcnn import CGCNNRegressor, CrystalGraphTransformer, build
 from skcgcnn.exceptions import DataError, StructureError
+from skcgcnn.nn import CrystalGraphConvNet
 
 
 @pytest.fixture
@@ -121,7 +122,7 @@ def test_memory_is_keyed_on_content(cifs, graphs, tmp_path, monkeypatch):
         raise RuntimeError
 
     with monkeypatch.context() as patch:
-        patch.setattr(featurize, "_make_graphs", must_not_run)
+        patch.setattr(build, "_read_and_build", must_not_run)
         assert_equal(transform(cifs), graphs)
         assert_equal(transform(copies), renamed)  # the same content, other names
         for params in ({"radius": 7.0}, {"max_num_nbr": 8}, {"neighbor_ties": "official"}):
@@ -268,17 +269,21 @@ def two_threads():
 
 
 @pytest.mark.usefixtures("two_threads")
-def test_a_stream_gives_the_threads_back(cifs, graphs, energies, bad, tiny):
+def test_a_stream_gives_the_threads_back(cifs, graphs, energies, bad, tiny, monkeypatch):
     est = CGCNNRegressor(**tiny).fit(graphs, energies)
     est.predict(cifs * 22)
     assert torch.get_num_threads() == 2
     seen = []
-    est._run_network = lambda graphs: seen.append(torch.get_num_threads()) or 1 / 0
-    with pytest.raises(ZeroDivisionError) as caught:  # which keeps the frames
-        est.predict(cifs * 22)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            CrystalGraphConvNet,
+            "forward",
+            lambda *_: seen.append(torch.get_num_threads()) or 1 / 0,
+        )
+        with pytest.raises(ZeroDivisionError) as caught:  # which keeps the frames
+            est.predict(cifs * 22)
     assert seen == [1]
     assert torch.get_num_threads() == 2, caught
-    del est._run_network
     with pytest.raises(StructureError) as caught:
         est.predict([*cifs * 22, *bad])
     assert torch.get_num_threads() == 2, caught

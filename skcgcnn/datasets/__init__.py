@@ -1,10 +1,16 @@
 """Loaders of data: a folder of CIFs with its ``id_prop.csv``, and the bundled datasets."""
 
 from skcgcnn.datasets._id_prop import load_id_prop
-from skcgcnn.datasets._li_vacancy import load_li_vacancy
-from skcgcnn.datasets._sample import load_sample_classification, load_sample_regression
+from skcgcnn.datasets._li_vacancy import LI_VACANCY_FOLDER, load_li_vacancy
+from skcgcnn.datasets._sample import (
+    SAMPLE_FOLDER,
+    load_sample_classification,
+    load_sample_regression,
+)
 
 __all__ = [
+    "LI_VACANCY_FOLDER",
+    "SAMPLE_FOLDER",
     "load_id_prop",
     "load_li_vacancy",
     "load_sample_classification",

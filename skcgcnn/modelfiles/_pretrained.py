@@ -136,9 +136,7 @@ def fetch_pretrained(name: str, data_home: str | PathLike[str] | None = None) ->
         ) from error
 
 
-def find_model(
-    model: str | PathLike[str], data_home: str | PathLike[str] | None = None
-) -> tuple[Path, str | None]:
+def find_model(model: str | PathLike[str], data_home: str | PathLike[str] | None = None) -> Path:
     """Find the file of a model by path or by the name of an official one.
 
     Parameters
@@ -150,9 +148,7 @@ def find_model(
 
     Returns
     -------
-    path : Path
-    name : str or None
-        Of the official model; None for a path.
+    Path
 
     Raises
     ------
@@ -161,9 +157,9 @@ def find_model(
     """
     path = Path(model)
     if path.is_file():
-        return path, None
+        return path
     if str(model) in PRETRAINED:
-        return fetch_pretrained(str(model), data_home), str(model)
+        return fetch_pretrained(str(model), data_home)
     if path.is_dir():
         raise DataError(f"{path}: is a folder, not a model file")
     raise DataError(

@@ -1,0 +1,15 @@
+"""The private parts of scikit-learn that this library uses, in one place for when they move."""
+
+from sklearn.base import _clone_parametrized as clone_parametrized
+from sklearn.utils import _safe_indexing as safe_indexing
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+
+__all__ = [
+    "HasMethods",
+    "Interval",
+    "StrOptions",
+    "check_sample_weight",
+    "clone_parametrized",
+    "safe_indexing",
+]

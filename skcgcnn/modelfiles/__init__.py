@@ -1,0 +1,45 @@
+"""Model files: the state of a fitted estimator, its kinds of file, and the official models."""
+
+from skcgcnn.modelfiles._cgcnn import OFFICIAL, write_cgcnn
+from skcgcnn.modelfiles._checkpoint import CHECKPOINT, write_checkpoint
+from skcgcnn.modelfiles._describe import describe_model
+from skcgcnn.modelfiles._plain_state import check_version
+from skcgcnn.modelfiles._pretrained import (
+    PRETRAINED,
+    PretrainedModel,
+    fetch_pretrained,
+    find_model,
+)
+from skcgcnn.modelfiles._read import BUILD_ERRORS, PICKLES, read_model_file
+from skcgcnn.modelfiles._safetensors import write_safetensors
+from skcgcnn.modelfiles._state import (
+    ModelState,
+    Provenance,
+    Target,
+    TrainingState,
+    network_sizes,
+    rename_targets,
+)
+
+__all__ = [
+    "BUILD_ERRORS",
+    "CHECKPOINT",
+    "OFFICIAL",
+    "PICKLES",
+    "PRETRAINED",
+    "ModelState",
+    "PretrainedModel",
+    "Provenance",
+    "Target",
+    "TrainingState",
+    "check_version",
+    "describe_model",
+    "fetch_pretrained",
+    "find_model",
+    "network_sizes",
+    "read_model_file",
+    "rename_targets",
+    "write_cgcnn",
+    "write_checkpoint",
+    "write_safetensors",
+]

@@ -1,0 +1,128 @@
+"""Weight files of the original CGCNN code (Xie & Grossman 2018)."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import torch
+
+from skcgcnn._files import atomic_write
+from skcgcnn.graphs import GraphLayout
+from skcgcnn.modelfiles._json import to_plain
+from skcgcnn.modelfiles._state import ModelState, Provenance, Target, network_sizes
+
+__all__ = ["read_cgcnn", "write_cgcnn"]
+
+OFFICIAL = "CGCNN weights"
+# What the original code reads crystals with, whatever stands in a weight file.
+_GRAPH = {"radius": 8.0, "max_num_nbr": 12}
+_N_OUTPUTS = {"regression": 1, "classification": 2}
+_SIZES = ("atom_fea_len", "n_conv", "h_fea_len", "n_h")
+
+
+def write_cgcnn(state: ModelState, path: str | PathLike[str]) -> None:
+    """Write a model as the original code reads it: float32, and under the original's names.
+
+    Parameters
+    ----------
+    state : ModelState
+        With one regression target or two classes.
+    path : path
+        Where to write.
+
+    Raises
+    ------
+    ValueError
+        If the original code cannot have such a model; it names the parameter.
+    """
+    if state.estimator not in {"CGCNNRegressor", "CGCNNClassifier"}:
+        raise ValueError(
+            f"the original CGCNN has no network like a {state.estimator}'s; use est.save"
+        )
+    for name, value in _GRAPH.items():
+        if state.params[name] != value:
+            raise ValueError(
+                f"{name}={state.params[name]}, but the original code reads crystals with {value}"
+            )
+    target = state.targets[0]
+    n_outputs = sum(each.n_outputs for each in state.targets)
+    if n_outputs != _N_OUTPUTS[target.kind]:
+        raise ValueError(
+            f"the original CGCNN has 1 target or 2 classes, but the model has {n_outputs}; "
+            "use est.save"
+        )
+    args = {"task": target.kind, "neighbor_ties": state.params["neighbor_ties"]}
+    args |= {name: state.params[name] for name in _SIZES}
+    if state.provenance.n_samples is not None:
+        args["train_size"] = state.provenance.n_samples
+    if target.classes is not None:
+        args["classes"] = to_plain(target.classes)["values"]
+    weights = OrderedDict(
+        (name, tensor.detach().cpu().float() if tensor.is_floating_point() else tensor.cpu())
+        for name, tensor in state.weights.items()
+        # No batches counted: a file from before torch did so, and it stays one.
+        if not (name.endswith("num_batches_tracked") and tensor == 0)
+    )
+    content = {
+        "epoch": state.provenance.n_epochs,
+        "state_dict": weights,
+        "best_mae_error": float("nan"),  # not known here
+        "normalizer": {"mean": target.mean, "std": target.scale},
+        "args": args,
+    }
+    with atomic_write(path, "wb") as file:
+        torch.save(content, file)
+
+
+def read_cgcnn(content: Mapping[str, Any], name: str) -> ModelState:
+    """Return the model of a weight file.
+
+    Parameters
+    ----------
+    content : mapping
+        What stands in the file.
+    name : str
+        Name of its target; the file does not tell.
+
+    Returns
+    -------
+    ModelState
+
+    Raises
+    ------
+    LookupError, TypeError, ValueError
+        If it is not what the original code writes.
+    """
+    args, weights = dict(content["args"]), dict(content["state_dict"])
+    sizes = network_sizes(weights)
+    graph = {"radius": sizes["radius"], "max_num_nbr": _GRAPH["max_num_nbr"]}
+    if args["task"] == "classification":
+        estimator, measure = "CGCNNClassifier", "validation ROC AUC"
+        classes = args.get("classes", range(sizes["n_outputs"]))
+        target = Target(name, "classification", np.array(classes))
+    else:
+        estimator, measure = "CGCNNRegressor", "validation MAE"
+        normalizer = content["normalizer"]
+        mean, scale = float(normalizer["mean"]), float(normalizer["std"])
+        target = Target(name, "regression", mean=mean, scale=scale)
+    best = float(content.get("best_mae_error", np.nan))
+    return ModelState(
+        estimator=estimator,
+        params={
+            **{size: int(args[size]) for size in _SIZES},
+            **graph,
+            "neighbor_ties": args.get("neighbor_ties", "official"),
+        },
+        targets=(target,),
+        y_ndim=1,
+        graph_layout=GraphLayout(graph["max_num_nbr"], sizes["orig_atom_fea_len"]),
+        weights=weights,
+        provenance=Provenance(
+            source=OFFICIAL,
+            n_epochs=int(content["epoch"]),
+            n_samples=int(args["train_size"]) if "train_size" in args else None,
+            metrics={} if np.isnan(best) else {measure: best},
+        ),
+    )

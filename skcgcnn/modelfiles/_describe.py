@@ -1,0 +1,83 @@
+"""What a model file is, told without running anything in it: ``skcgcnn info``."""
+
+import hashlib
+from os import PathLike
+from pathlib import Path
+
+from skcgcnn.modelfiles._cgcnn import OFFICIAL
+from skcgcnn.modelfiles._pretrained import PRETRAINED, find_model
+from skcgcnn.modelfiles._read import PICKLES, read_model_file
+from skcgcnn.modelfiles._state import ModelState
+
+__all__ = ["describe_model"]
+
+_SIZES = ("atom_fea_len", "n_conv", "h_fea_len", "n_h", "radius", "max_num_nbr", "neighbor_ties")
+
+
+def describe_model(
+    model: str | PathLike[str], data_home: str | PathLike[str] | None = None
+) -> dict[str, str]:
+    """Tell what a model file is.
+
+    Parameters
+    ----------
+    model : path or str
+        A model file, or the name of an official model.
+    data_home : path, optional
+        See `fetch_pretrained`.
+
+    Returns
+    -------
+    dict of str to str
+        File, kind, version, task, targets with units, training size, metrics and network, as
+        far as they stand in the file.
+
+    Raises
+    ------
+    DataError
+        If there is no such file, or it is no model.
+    """
+    path = find_model(model, data_home)
+    facts = {"file": str(path), "size": f"{path.stat().st_size / 1e6:.2f} MB"}
+    if path.suffix in PICKLES:
+        note = "an estimator in a pickle: its content cannot be read without running it"
+        return facts | {"kind": note}
+    state = read_model_file(path)
+    provenance = state.provenance
+    facts["kind"] = provenance.source
+    if provenance.version is not None:
+        facts["version"] = f"skcgcnn {provenance.version}"
+    facts["estimator"] = state.estimator
+    facts.update(_targets(state, path))
+    if provenance.n_samples is not None:
+        facts["trained on"] = f"{provenance.n_samples} crystals"
+    facts["epochs"] = str(provenance.n_epochs)
+    facts.update({name: f"{value:.6g}" for name, value in provenance.metrics.items()})
+    facts["network"] = ", ".join(
+        f"{name}={state.params[name]}" for name in _SIZES if name in state.params
+    )
+    facts["weights"] = str(sum(tensor.numel() for tensor in state.weights.values()))
+    return facts
+
+
+def _targets(state: ModelState, path: Path) -> dict[str, str]:
+    official = _official_name(path) if state.provenance.source == OFFICIAL else None
+    facts = {"task": " and ".join(dict.fromkeys(target.kind for target in state.targets))}
+    if official is not None:
+        known = PRETRAINED[official]
+        unit = f" ({known.unit})" if known.unit else ""
+        return facts | {"target": f"{official}{unit}: {known.meaning}", "official": "yes, SHA-256"}
+    for index, target in enumerate(state.targets, 1):
+        what = f"{target.name} ({target.unit})" if target.unit else target.name
+        if target.classes is not None:
+            what += f", classes {', '.join(map(str, target.classes))}"
+        elif not target.unit:
+            what += ", unit not recorded"
+        facts["target" if len(state.targets) == 1 else f"target {index}"] = what
+    return facts
+
+
+def _official_name(path: Path) -> str | None:
+    """Recognize an official file by its content, whatever its name."""
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    return next((name for name, model in PRETRAINED.items() if model.sha256 == found), None)

@@ -1,0 +1,189 @@
+"""All of a model's state but its tensors, as JSON has it: what our two kinds of file share."""
+
+import json
+import warnings
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from skcgcnn._version import __version__
+from skcgcnn.elements import load_element_features
+from skcgcnn.exceptions import DataError
+from skcgcnn.graphs import GraphLayout
+from skcgcnn.modelfiles._json import from_plain, to_plain
+from skcgcnn.modelfiles._pretrained import PRETRAINED
+from skcgcnn.modelfiles._state import ModelState, Provenance, Target, TrainingState
+
+__all__ = ["check_version", "state_from_plain", "state_to_plain"]
+
+
+def state_to_plain(state: ModelState) -> dict[str, Any]:
+    """Return all of a state but its weights, history and training as plain values.
+
+    Parameters
+    ----------
+    state : ModelState
+
+    Returns
+    -------
+    dict
+        See `skcgcnn.modelfiles.to_plain`.
+
+    Warns
+    -----
+    UserWarning
+        Names parameters that are left out since they are no plain values, such as callbacks.
+    """
+    provenance = state.provenance
+    return {
+        "version": __version__,
+        "estimator": state.estimator,
+        "params": _plain_params(state.params),
+        "targets": [_target_to_plain(target) for target in state.targets],
+        "y_ndim": state.y_ndim,
+        "graph_layout": list(state.graph_layout),
+        "seed": provenance.seed,
+        "n_epochs": provenance.n_epochs,
+        "n_samples": provenance.n_samples,
+        "metrics": {name: float(value) for name, value in provenance.metrics.items()},
+    }
+
+
+def state_from_plain(
+    plain: Mapping[str, Any],
+    weights: dict[str, Tensor],
+    source: str,
+    *,
+    history: list[dict[str, Any]] | None = None,
+    training: TrainingState | None = None,
+) -> ModelState:
+    """Return the state that `state_to_plain` was given.
+
+    Parameters
+    ----------
+    plain : mapping
+        What `state_to_plain` returned.
+    weights : dict of str to Tensor
+        The network that predicts.
+    source : str
+        What kind of file it comes from.
+    history : list of dict, optional
+        Epoch by epoch.
+    training : TrainingState, optional
+        What training needs to go on.
+
+    Returns
+    -------
+    ModelState
+
+    Raises
+    ------
+    DataError
+        If a newer major version wrote it.
+    LookupError, TypeError, ValueError
+        If it is not what `state_to_plain` returns.
+    """
+    version = str(plain["version"])
+    check_version(version, "the file")
+    n_neighbors, n_features = plain["graph_layout"]
+    n_samples = plain["n_samples"]
+    return ModelState(
+        estimator=str(plain["estimator"]),
+        params={str(name): from_plain(value) for name, value in plain["params"].items()},
+        targets=tuple(_target_from_plain(target) for target in plain["targets"]),
+        y_ndim=int(plain["y_ndim"]),
+        graph_layout=GraphLayout(int(n_neighbors), int(n_features)),
+        weights=weights,
+        provenance=Provenance(
+            source=source,
+            version=version,
+            seed=int(plain["seed"]),
+            n_epochs=int(plain["n_epochs"]),
+            n_samples=None if n_samples is None else int(n_samples),
+            metrics={str(name): float(value) for name, value in plain["metrics"].items()},
+            history=history or (),
+        ),
+        training=training,
+    )
+
+
+def check_version(version: str, what: str) -> None:
+    """Refuse what a newer major version wrote.
+
+    Parameters
+    ----------
+    version : str
+        The version that wrote it.
+    what : str
+        What it is, for the message.
+
+    Raises
+    ------
+    DataError
+        If its first number is higher than this version's.
+    """
+    theirs, ours = (int(text.partition(".")[0]) for text in (version, __version__))
+    if theirs > ours:
+        raise DataError(
+            f"{what} was written by skcgcnn {version}, this is {__version__}; update skcgcnn"
+        )
+
+
+def _plain_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    plain, left_out = {}, []
+    for name, value in params.items():
+        if name == "device" or (name == "init_from" and not _is_official(value)):
+            continue  # who loads decides on the first; the second may tell a folder's name
+        try:
+            plain[name] = to_plain(_embedded(value) if name == "atom_features" else value)
+        except TypeError:
+            left_out.append(name)
+    if left_out:
+        warnings.warn(
+            f"left out of the file, since they are no plain values: {', '.join(left_out)}",
+            stacklevel=5,
+        )
+    return plain
+
+
+def _is_official(init_from: Any) -> bool:
+    return isinstance(init_from, str) and init_from in PRETRAINED
+
+
+def _embedded(atom_features: Any) -> Any:
+    """Return the features themselves for a path: a model file is complete."""
+    if isinstance(atom_features, (str, PathLike)):
+        load_element_features(atom_features)  # says what is wrong with the file
+        return json.loads(Path(atom_features).read_text(encoding="utf-8"))
+    return atom_features
+
+
+def _target_to_plain(target: Target) -> dict[str, Any]:
+    return {
+        "name": target.name,
+        "kind": target.kind,
+        "classes": to_plain(target.classes),
+        "unit": target.unit,
+        "mean": target.mean,
+        "scale": target.scale,
+    }
+
+
+def _target_from_plain(plain: Mapping[str, Any]) -> Target:
+    kind, classes = plain["kind"], from_plain(plain["classes"])
+    if kind not in {"regression", "classification"}:
+        raise ValueError(f"{kind!r} is no kind of target")
+    if (kind == "classification") != isinstance(classes, np.ndarray):
+        raise ValueError(f"a target of {kind} with classes={classes!r}")
+    return Target(
+        str(plain["name"]),
+        kind,
+        classes,
+        str(plain["unit"]),
+        float(plain["mean"]),
+        float(plain["scale"]),
+    )

@@ -1,0 +1,168 @@
+"""Read model files as data: what is in them, without running anything of it."""
+
+import math
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skcgcnn._parameters import Parameters
+from skcgcnn.exceptions import DataError
+from skcgcnn.modelfiles._cgcnn import read_cgcnn
+from skcgcnn.modelfiles._checkpoint import KEY, read_checkpoint
+from skcgcnn.modelfiles._safetensors import read_safetensors
+from skcgcnn.modelfiles._state import ModelState, network_sizes
+from skcgcnn.nn import GAUSSIAN_STEP, CrystalGraphConvNet
+from skcgcnn.structures import MAX_LENGTH
+
+__all__ = ["BUILD_ERRORS", "PICKLES", "read_model_file"]
+
+# Files that run code when they are loaded; never opened here.
+PICKLES = {".joblib", ".pkl", ".pickle"}
+
+# What a file may hold besides tensors and plain containers: NumPy's scalars, in the official
+# classification weights. NumPy 1 knew their constructor by another name.
+_scalar = np.float64(0).__reduce__()[0]
+_SAFE_GLOBALS: list[Any] = [
+    _scalar,
+    (_scalar, "numpy.core.multiarray.scalar"),
+    np.dtype,
+    np.dtypes.Float64DType,
+]
+# Errors raised while building a model from malformed content.
+BUILD_ERRORS = (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError, AttributeError)
+
+
+def read_model_file(path: str | PathLike[str]) -> ModelState:
+    """Read a model file of any kind but pickles of whole estimators.
+
+    Parameters
+    ----------
+    path : path
+        A file of ``estimator.save``, of ``skcgcnn train`` or of the original CGCNN code.
+
+    Returns
+    -------
+    ModelState
+        Checked: the weights are those of the network that the rest describes.
+
+    Raises
+    ------
+    DataError
+        If it is none of these, damaged, or written by a newer major version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    if path.suffix in PICKLES:
+        raise DataError(
+            f"{path}: a pickle can run code when it is loaded, so it is not opened here; load it "
+            "with joblib if you trust it, and pass or save the estimator"
+        )
+    # A safetensors file begins with the length of its header in 8 bytes, then JSON.
+    is_safetensors = _starts_with(path, b"{", skip=8)
+    content = {} if is_safetensors else _load(path)
+    try:
+        if is_safetensors:
+            state = read_safetensors(path)
+        elif "args" in content:
+            state = read_cgcnn(content, path.name.split(".")[0])
+        elif KEY in content:
+            state = read_checkpoint(content)
+        else:
+            raise ValueError(f"it holds {sorted(map(str, content))}")
+        _check_network(state)
+    except DataError as error:
+        raise error if str(path) in str(error) else DataError(f"{path}: {error}") from error
+    except BUILD_ERRORS as error:
+        raise DataError(f"{path}: not a model of CGCNN or skcgcnn ({error!r})") from error
+    return state
+
+
+def _load(path: Path) -> dict[str, Any]:
+    refusal = f"{path}: cannot be loaded as a model file: "
+    if _starts_with(path, b"PK"):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                packed = any(item.compress_type != zipfile.ZIP_STORED for item in archive.filelist)
+        except zipfile.BadZipFile as error:
+            raise DataError(f"{refusal}it is damaged or of another kind") from error
+        if packed:  # torch never packs; what is packed may unpack to any size
+            raise DataError(f"{refusal}it is a compressed archive")
+    try:
+        with torch.serialization.safe_globals(_SAFE_GLOBALS):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = re.search(r"GLOBAL ([\w.]+) ", str(error))
+        why = f"it holds {found[1]}" if found else "it is damaged, of another kind, or holds"
+        more = ", which is" if found else ""
+        raise DataError(
+            f"{refusal}{why}{more} more than tensors and plain values, which is not loaded for "
+            "safety"
+        ) from error
+    except Exception as error:  # torch's unpickler raises whatever the bytes provoke
+        raise DataError(f"{refusal}it is damaged or of another kind") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: holds a {type(content).__name__}, not a model")
+    return content
+
+
+def _starts_with(path: Path, start: bytes, skip: int = 0) -> bool:
+    with path.open("rb") as file:
+        return file.read(skip + len(start))[skip:] == start
+
+
+def _check_network(state: ModelState) -> None:
+    """Check, before anything is allocated, that the weights are those of the network named."""
+    weights = state.weights
+    _check_tensors(weights)
+    found = network_sizes(weights)
+    radius = float(state.params.get("radius", Parameters.radius))
+    if not 0 < radius <= MAX_LENGTH:
+        raise ValueError(f"radius={radius:g} Å is none of a neighbor search")
+    said = {
+        "n_outputs": sum(target.n_outputs for target in state.targets),
+        "orig_atom_fea_len": state.graph_layout.n_features,
+        **{
+            name: state.params.get(name, getattr(Parameters, name))
+            for name in ("atom_fea_len", "n_conv", "h_fea_len", "n_h")
+        },
+    }
+    if "radius" in found:  # only a multiple of the Gaussians' step is in the weights
+        said["radius"] = round(round(radius / GAUSSIAN_STEP) * GAUSSIAN_STEP, 6)
+    for name, value in said.items():
+        if not math.isclose(value, found[name]):
+            raise ValueError(f"size mismatch: {name}={value}, but the weights are of {found[name]}")
+    with torch.device("meta"):
+        expected = CrystalGraphConvNet(**found).state_dict()
+    # Files from before torch 0.4.1 do not count batches; nothing here needs the count.
+    missing = [
+        name
+        for name in expected
+        if name not in weights and not name.endswith("num_batches_tracked")
+    ]
+    unexpected = sorted(set(weights) - set(expected))
+    if missing or unexpected:
+        raise ValueError(f"weights missing: {missing}; unexpected: {unexpected}")
+    for name, tensor in weights.items():
+        if tensor.shape != expected[name].shape:
+            raise ValueError(
+                f"size mismatch: {name} is {tuple(tensor.shape)}, "
+                f"expected {tuple(expected[name].shape)}"
+            )
+
+
+def _check_tensors(weights: Mapping[str, Any]) -> None:
+    for name, tensor in weights.items():
+        if not isinstance(tensor, Tensor) or tensor.layout != torch.strided:
+            raise TypeError(f"{name} is no tensor of numbers")
+        size = tensor.numel() * tensor.element_size()
+        if not tensor.is_contiguous() or tensor.untyped_storage().nbytes() < size:
+            raise ValueError(f"{name} is smaller in the file than its shape says")

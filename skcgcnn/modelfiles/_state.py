@@ -1,0 +1,222 @@
+"""What a fitted estimator is, as plain data: what every kind of model file reads and writes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy.typing as npt
+from torch import Tensor
+
+from skcgcnn.graphs import GraphLayout
+from skcgcnn.nn import GAUSSIAN_STEP, Task
+
+__all__ = [
+    "ModelState",
+    "Provenance",
+    "Target",
+    "TrainingState",
+    "network_sizes",
+    "rename_targets",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """One target of a model: a column of y.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    kind : {"regression", "classification"}
+        What is predicted.
+    classes : ndarray of shape (n_classes,) or None
+        The classes, sorted; None for a regression.
+    unit : str
+        Unit of the values; empty where there is none or it is not known.
+    mean, scale : float
+        Mean and standard deviation of the training values, with which the network's outputs are
+        scaled; 0 and 1 for a classification.
+    """
+
+    name: str
+    kind: str
+    classes: npt.NDArray[Any] | None = None
+    unit: str = ""
+    mean: float = 0.0
+    scale: float = 1.0
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of the network's outputs that belong to it: one, or one per class."""
+        return 1 if self.classes is None else len(self.classes)
+
+    @property
+    def task(self) -> Task:
+        """What the network and its loss have to know."""
+        return Task(self.kind, self.n_outputs)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a model comes from.
+
+    Attributes
+    ----------
+    source : str
+        Who wrote it: "CGCNN weights", "skcgcnn checkpoint", "skcgcnn model", or "estimator" for
+        one in memory.
+    version : str or None
+        Version of this library that wrote it; None for CGCNN.
+    seed : int
+        Decides the batches and the dropout of each epoch.
+    n_epochs : int
+        Epochs trained.
+    n_samples : int or None
+        Crystals trained on; None where that is not known.
+    metrics : mapping of str to float
+        Measures of the model's quality, by name.
+    history : sequence of dict
+        What skorch recorded, epoch by epoch; files that only predict leave it out.
+    """
+
+    source: str
+    version: str | None = None
+    seed: int = 0
+    n_epochs: int = 0
+    n_samples: int | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    history: Sequence[dict[str, Any]] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingState:
+    """What training needs to go on as if it had not stopped.
+
+    Attributes
+    ----------
+    weights : dict of str to Tensor
+        The network that is trained; the model's own weights are a moving average of it.
+    n_steps : int
+        Steps averaged.
+    optimizer : dict
+        State of the optimizer.
+    run : dict
+        Plain values that a training run keeps with its checkpoint.
+    """
+
+    weights: dict[str, Any]
+    n_steps: int
+    optimizer: dict[str, Any]
+    run: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class ModelState:
+    """A fitted estimator as plain data.
+
+    Attributes
+    ----------
+    estimator : str
+        Name of its class.
+    params : dict
+        Constructor parameters.
+    targets : tuple of Target
+        The columns of y, in order.
+    y_ndim : int
+        1 where y was a vector, so that predictions are one; 2 where it was a table.
+    graph_layout : GraphLayout
+        Layout of the graphs that it was fitted on.
+    weights : dict of str to Tensor
+        The network that predicts.
+    provenance : Provenance
+        Where it comes from.
+    training : TrainingState or None
+        What training needs to go on; None where the model only predicts.
+    """
+
+    estimator: str
+    params: dict[str, Any]
+    targets: tuple[Target, ...]
+    y_ndim: int
+    graph_layout: GraphLayout
+    weights: dict[str, Any]
+    provenance: Provenance
+    training: TrainingState | None = None
+
+
+def network_sizes(weights: Mapping[str, Tensor | npt.NDArray[Any]]) -> dict[str, Any]:
+    """Return the arguments of `CrystalGraphConvNet` that make a network for some weights.
+
+    Parameters
+    ----------
+    weights : mapping of str to Tensor or ndarray
+        Weights of a network, by name.
+
+    Returns
+    -------
+    dict
+        The sizes; `radius` where there is a convolution, which alone depends on it.
+
+    Raises
+    ------
+    KeyError
+        If a layer is missing.
+    """
+    atom_fea_len, n_features = weights["embedding.weight"].shape
+    sizes = {
+        "orig_atom_fea_len": n_features,
+        "n_outputs": len(weights["fc_out.bias"]),
+        "atom_fea_len": atom_fea_len,
+        "n_conv": _count(weights, "convs.", ".fc_full.weight"),
+        "h_fea_len": len(weights["conv_to_fc.weight"]),
+        "n_h": 1 + _count(weights, "fcs.", ".weight"),
+    }
+    if sizes["n_conv"]:
+        n_gaussians = weights["convs.0.fc_full.weight"].shape[1] - 2 * atom_fea_len
+        sizes["radius"] = round((n_gaussians - 1) * GAUSSIAN_STEP, 6)
+    return sizes
+
+
+def _count(weights: Mapping[str, Any], start: str, end: str) -> int:
+    return sum(name.startswith(start) and name.endswith(end) for name in weights)
+
+
+def rename_targets(
+    targets: Sequence[Target], names: Sequence[str] | None, units: Sequence[str] | None = None
+) -> tuple[Target, ...]:
+    """Return targets with other names and units.
+
+    Parameters
+    ----------
+    targets : sequence of Target
+        The targets.
+    names, units : sequence of str, optional
+        One for every target; None leaves them as they are.
+
+    Returns
+    -------
+    tuple of Target
+
+    Raises
+    ------
+    ValueError
+        If there are not as many as targets.
+
+    Examples
+    --------
+    >>> [target.unit for target in rename_targets([Target("gap", "regression")], None, ["eV"])]
+    ['eV']
+    """
+    given = {"targets": names, "units": units}
+    for what, values in given.items():
+        if values is not None and len(values) != len(targets):
+            raise ValueError(f"{what} has {len(values)} entries; the model has {len(targets)}")
+    return tuple(
+        replace(
+            target,
+            name=target.name if names is None else str(names[i]),
+            unit=target.unit if units is None else str(units[i]),
+        )
+        for i, target in enumerate(targets)
+    )

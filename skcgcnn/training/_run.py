@@ -1,0 +1,259 @@
+"""One training run from a data folder to test results: what ``skcgcnn train`` does."""
+
+import json
+import math
+import shutil
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm.auto import tqdm
+
+from skcgcnn._base import BaseCGCNN
+from skcgcnn._files import atomic_write
+from skcgcnn._finetune import architecture, read_source
+from skcgcnn._labels import predict_targets
+from skcgcnn._load import from_model_state, load, save_checkpoint
+from skcgcnn.classifier import CGCNNClassifier
+from skcgcnn.exceptions import DataError
+from skcgcnn.graphs import CrystalGraphs
+from skcgcnn.metrics import target_metrics
+from skcgcnn.modelfiles import ModelState, read_model_file, rename_targets
+from skcgcnn.multitask import CGCNNMultiTask
+from skcgcnn.regressor import CGCNNRegressor
+from skcgcnn.training._data import RunData, load_run_data
+from skcgcnn.training._predictions import write_predictions
+from skcgcnn.training._settings import Settings
+from skcgcnn.training._split import split_rows
+
+__all__ = ["train"]
+
+# The last epoch, with all that training needs to go on.
+CHECKPOINT = "checkpoint.pth.tar"
+# The best epoch, to predict with: as `estimator.save` writes it, and under the name that users of
+# CGCNN expect.
+BEST, BEST_TORCH = "model.safetensors", "model_best.pth.tar"
+
+_ESTIMATORS: dict[str, type[BaseCGCNN]] = {
+    "regression": CGCNNRegressor,
+    "classification": CGCNNClassifier,
+    "multi": CGCNNMultiTask,
+}
+# What may change when a run is resumed.
+_FREE = {"data", "epochs", "on_error"}
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The crystals of one part of the split; `rows` are their places in the data."""
+
+    rows: npt.NDArray[np.int64]
+    graphs: CrystalGraphs
+    y: npt.NDArray[Any]
+
+
+def train(
+    settings: Settings,
+    output: Path,
+    *,
+    resume: Path | None = None,
+    given: Collection[str] | None = None,
+    device: str = "auto",
+    n_jobs: int | None = None,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Train on a folder of crystals, keep the best epoch, and test it.
+
+    Where the folder has a ``groups.csv``, crystals of a group are in one part of the split.
+
+    Writes ``checkpoint.pth.tar`` (last epoch, from which training can go on),
+    ``model.safetensors`` and ``model_best.pth.tar`` (the epoch with the best `score` on the
+    validation crystals, as ``est.save`` writes it and as a torch file), ``test_results.csv`` and
+    ``metrics.json``.
+
+    Parameters
+    ----------
+    settings : Settings
+        The run. `epochs` may be more than those of a run that is resumed.
+    output : Path
+        Folder for the files; made if need be.
+    resume : Path, optional
+        A ``checkpoint.pth.tar`` to go on from.
+    given : collection of str, optional
+        Names of the settings that were asked for; the others come from `resume`, and the sizes of
+        the network from the model in ``settings.init_from``. By default all were asked for.
+    device : str, default="auto"
+        Where to train.
+    n_jobs : int, optional
+        Number of workers that read crystals.
+    progress : bool, default=True
+        Whether to show progress bars.
+
+    Returns
+    -------
+    dict
+        What stands in ``metrics.json``.
+
+    Raises
+    ------
+    DataError
+        If the data or the checkpoint is not as it should be.
+    StructureError
+        If crystals cannot be read.
+    """
+    state, settings = _read_start(settings, resume, given)
+    data = load_run_data(settings)
+    if resume is None:
+        est, run = _new_estimator(settings, data, state), _new_run(settings, data)
+    else:
+        est, run = _resumed(state, settings, data, resume, device)
+    est.set_params(device=device, n_jobs=n_jobs, on_error=settings.on_error, verbose=0)
+    graphs = est.get_transformer().set_params(verbose=int(progress)).transform(data.paths)
+    parts = _split(settings, data, graphs)
+    output.mkdir(parents=True, exist_ok=True)
+    if resume is not None and resume.parent.resolve() != output.resolve():
+        for name in (BEST, BEST_TORCH):
+            shutil.copyfile(resume.with_name(name), output / name)
+    classes = data.classes(graphs.n_sites > 0)
+    run = _run_epochs(est, run, parts, classes, data.names, settings.epochs, output, progress)
+    return _evaluate(load(output / BEST, device), run, parts, data, output)
+
+
+def _read_start(
+    settings: Settings, resume: Path | None, given: Collection[str] | None
+) -> tuple[ModelState | None, Settings]:
+    """Read the model to go on or to start from, and complete the settings by it."""
+    known = asdict(settings).keys()
+    taken = known - set(known if given is None else given)
+    if resume is not None:
+        state = read_model_file(resume)
+        if state.training is None or "settings" not in state.training.run:
+            raise DataError(f"{resume}: is a model, but not a checkpoint of a training run")
+        then = state.training.run["settings"]
+    elif settings.init_from is not None:
+        state = read_source(settings.init_from)
+        then = architecture(state)
+    else:
+        return None, settings
+    return state, replace(settings, **{name: then[name] for name in taken & then.keys()})
+
+
+def _new_estimator(settings: Settings, data: RunData, start: ModelState | None) -> BaseCGCNN:
+    params = settings.parameters() | {"init_from": start, "atom_features": data.atom_features}
+    if start is not None and data.atom_features is None:
+        params["atom_features"] = start.params.get("atom_features")
+    return _ESTIMATORS[settings.task](**params)
+
+
+def _new_run(settings: Settings, data: RunData) -> dict[str, Any]:
+    return {
+        "settings": asdict(settings),
+        "fingerprint": data.fingerprint(),
+        "best_score": None,
+        "best_epoch": None,
+    }
+
+
+def _resumed(
+    state: ModelState | None, settings: Settings, data: RunData, file: Path, device: str
+) -> tuple[BaseCGCNN, dict[str, Any]]:
+    if state is None or state.training is None:
+        raise DataError(f"{file}: is no checkpoint")
+    run = state.training.run
+    for name, value in asdict(settings).items():
+        was = run["settings"].get(name, getattr(Settings("data"), name))
+        if name not in _FREE and value != was:
+            option = "--" + name.replace("_", "-")
+            raise DataError(
+                f"{file}: was trained with {option} {was}, not {value}; leave the option as it "
+                "was, or begin a new run without --resume"
+            )
+    if run["fingerprint"] != data.fingerprint():
+        raise DataError(f"{file}: was trained on other crystals or targets than {settings.data}")
+    return from_model_state(state, str(file), device), run
+
+
+def _split(settings: Settings, data: RunData, graphs: CrystalGraphs) -> dict[str, _Part]:
+    rows = split_rows(
+        np.flatnonzero(graphs.n_sites > 0),
+        settings.ratios(),
+        labels=data.stratum(),
+        groups=data.groups,
+        seed=settings.seed,
+    )
+    # Test rows in the data's order, whatever the split's.
+    chosen = {"train": rows["train"], "val": rows["val"], "test": np.sort(rows["test"])}
+    return {name: _Part(part, graphs[part], data.y[part]) for name, part in chosen.items()}
+
+
+def _run_epochs(
+    est: BaseCGCNN,
+    run: dict[str, Any],
+    parts: dict[str, _Part],
+    classes: npt.NDArray[Any] | None,
+    names: list[str],
+    n_epochs: int,
+    output: Path,
+    progress: bool,
+) -> dict[str, Any]:
+    """Train epoch by epoch; write each as a checkpoint, and the best as a model."""
+    expected = {} if classes is None else {"classes": classes}
+    done = getattr(est, "n_iter_", 0)
+    epochs = tqdm(
+        range(done, n_epochs), initial=done, total=n_epochs, unit="epoch", disable=not progress
+    )
+    for _ in epochs:
+        est.partial_fit(parts["train"].graphs, parts["train"].y, **expected)
+        est.targets_ = rename_targets(est.targets_, names)
+        score = float(est.score(parts["val"].graphs, parts["val"].y))
+        score = score if math.isfinite(score) else -math.inf
+        if run["best_score"] is None or score > run["best_score"]:
+            run = {**run, "best_score": score, "best_epoch": est.n_iter_}
+            _write_model(est, output, {"validation score": score})
+        save_checkpoint(est, output / CHECKPOINT, run)
+        epochs.set_postfix(loss=f"{est.history_[-1, 'train_loss']:.4f}", val_score=f"{score:.3f}")
+    return run
+
+
+def _evaluate(
+    best: BaseCGCNN, run: dict[str, Any], parts: dict[str, _Part], data: RunData, output: Path
+) -> dict[str, Any]:
+    """Test the best epoch, and write what came out."""
+    test = parts["test"]
+    predictions = predict_targets(best, test.graphs)
+    truth = test.y.reshape(len(test.y), -1)
+    cif_ids = [data.cif_ids[row] for row in test.rows]
+    write_predictions(output / "test_results.csv", cif_ids, predictions, truth)
+    score = run["best_score"] if math.isfinite(run["best_score"]) else None
+    report = {
+        "best_epoch": run["best_epoch"],
+        "best_validation_score": score,
+        **{f"n_{name}": len(part.rows) for name, part in parts.items()},
+        "n_groups": None
+        if data.groups is None
+        else {name: len(np.unique(data.groups[part.rows])) for name, part in parts.items()},
+        "test": {
+            prediction.target.name: target_metrics(truth[:, i], prediction)
+            for i, prediction in enumerate(predictions)
+        },
+    }
+    # The model file itself tells how good it is: see `skcgcnn info`.
+    metrics = {
+        f"test {metric} of {name}": value
+        for name, found in report["test"].items()
+        for metric, value in found.items()
+    }
+    _write_model(best, output, {"validation score": score, **metrics})
+    with atomic_write(output / "metrics.json") as file:
+        json.dump(report, file, indent=2)
+        file.write("\n")
+    return report
+
+
+def _write_model(est: BaseCGCNN, output: Path, metrics: dict[str, float | None]) -> None:
+    known = {name: value for name, value in metrics.items() if value is not None}
+    est.save(output / BEST, metrics=known)
+    save_checkpoint(est, output / BEST_TORCH, metrics=known, training=False)

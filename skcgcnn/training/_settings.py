@@ -1,0 +1,63 @@
+"""What decides the result of a training run: the options of ``skcgcnn train`` and their defaults.
+
+It imports neither torch nor scikit-learn: ``--help`` should not wait for them.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from skcgcnn._parameters import OnError, Parameters
+
+__all__ = ["Settings"]
+
+Task = Literal["regression", "classification", "multi"]
+Optimizer = Literal["adamw", "adam", "sgd"]
+
+# Options under another name than the estimators' parameter.
+_PARAMETERS = {"epochs": "max_epochs", "optim": "optimizer", "seed": "random_state"}
+# Options that are no parameter of the estimators.
+_OF_THE_RUN = {"data", "task", "train_ratio", "val_ratio", "test_ratio"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the result of a run; the names are those of the command's options."""
+
+    data: str
+    task: Task = "regression"
+    cls_weight: float = 1.0
+    epochs: int = Parameters.max_epochs
+    batch_size: int = Parameters.batch_size
+    lr: float = Parameters.lr
+    optim: Optimizer = Parameters.optimizer
+    train_ratio: float = 0.8
+    val_ratio: float = 0.1
+    test_ratio: float = 0.1
+    seed: int = 0
+    atom_fea_len: int = Parameters.atom_fea_len
+    n_conv: int = Parameters.n_conv
+    h_fea_len: int = Parameters.h_fea_len
+    n_h: int = Parameters.n_h
+    radius: float = Parameters.radius
+    max_num_nbr: int = Parameters.max_num_nbr
+    on_error: OnError = Parameters.on_error
+    init_from: str | None = Parameters.init_from
+    freeze: str = str(Parameters.freeze)
+    conv_lr_factor: float = Parameters.conv_lr_factor
+
+    def ratios(self) -> dict[str, float]:
+        """Return the shares of the parts of the split."""
+        return {"train": self.train_ratio, "val": self.val_ratio, "test": self.test_ratio}
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters of the estimator."""
+        params = {
+            _PARAMETERS.get(name, name): value
+            for name, value in vars(self).items()
+            if name not in _OF_THE_RUN
+        }
+        if self.freeze.isdecimal():
+            params["freeze"] = int(self.freeze)
+        if self.task != "multi":
+            del params["cls_weight"]
+        return params
