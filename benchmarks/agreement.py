@@ -20,7 +20,7 @@ from measure import keep, read_table, table, write_cifs
 from pymatgen.core import Structure
 
 from skcgcnn import CGCNNClassifier, CrystalGraphs, CrystalGraphTransformer
-from skcgcnn._load import load_cgcnn
+from skcgcnn.estimators import load_cgcnn
 from skcgcnn.exceptions import StructureError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))

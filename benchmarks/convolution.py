@@ -18,9 +18,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from skcgcnn import CrystalGraphTransformer
-from skcgcnn._net import GraphBatches, GraphDataset
-from skcgcnn._scratch import Scratch
-from skcgcnn.nn import ConvLayer, CrystalGraphConvNet, GaussianDistance
+from skcgcnn.nn import (
+    ConvLayer,
+    CrystalGraphConvNet,
+    GaussianDistance,
+    GraphBatches,
+    GraphDataset,
+    Scratch,
+)
 
 STEPS = 10
 
@@ -74,7 +79,7 @@ def main() -> None:
     weighted, _ = next(iter(GraphBatches(GraphDataset(graphs), batch_size=256, device="cpu")))
     net = CrystalGraphConvNet(92)
     net.scratch = Scratch()
-    by_hand = CrystalGraphConvNet._by_hand  # noqa: SLF001
+    by_hand = CrystalGraphConvNet._by_hand
     forms: dict[str, tuple[Any, ...]] = {
         "original": (original, original_gaussians, lambda *_: False),
         "skcgcnn": (ConvLayer.forward, GaussianDistance.forward, by_hand),
@@ -83,7 +88,7 @@ def main() -> None:
     for _ in range(arguments.repeats + 1):
         for name, form in forms.items():
             ConvLayer.forward, GaussianDistance.forward, by_hand = form
-            CrystalGraphConvNet._by_hand = by_hand  # noqa: SLF001
+            CrystalGraphConvNet._by_hand = by_hand
             times[name].append(step_time(net, weighted.batch))
     # The first round warms up.
     original_ms, ours_ms = (statistics.median(found[1:]) for found in times.values())

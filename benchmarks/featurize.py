@@ -21,7 +21,7 @@ from pymatgen.core import Structure
 from reference import load_reference, write_folder
 
 from skcgcnn import CrystalGraphTransformer
-from skcgcnn.elements import load_element_features
+from skcgcnn.graphs import load_element_features
 
 CENTERS = np.arange(0, 8.2, 0.2)
 MANY = 20_000

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
-from skcgcnn.elements import load_element_features
+from skcgcnn.graphs import load_element_features
 
 GAUSSIANS = 41
 

@@ -22,11 +22,8 @@ from measure import RESULTS, keep, read_table, table
 from pymatgen.core import Lattice, Structure
 
 from skcgcnn import CrystalGraphs, CrystalGraphTransformer
-from skcgcnn.build import GraphOptions, build_graphs
-from skcgcnn.cif import parse_cif
-from skcgcnn.crystal import Crystal
-from skcgcnn.elements import load_element_features
-from skcgcnn.graphs import concatenate
+from skcgcnn.crystals import Crystal, parse_cif
+from skcgcnn.graphs import GraphOptions, build_graphs, concatenate, load_element_features
 
 CHUNK = 500
 JITTER = 0.05

@@ -78,7 +78,7 @@ def first_losses(
 
 
 def _dataset(graphs: CrystalGraphs) -> Any:
-    from skcgcnn._net import GraphDataset
+    from skcgcnn.nn import GraphDataset
 
     return GraphDataset(graphs)
 

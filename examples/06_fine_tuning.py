@@ -21,8 +21,8 @@ from sklearn.metrics import mean_absolute_error, roc_auc_score
 from sklearn.model_selection import train_test_split
 
 from skcgcnn import CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
-from skcgcnn._load import architecture
 from skcgcnn.datasets import load_sample_classification, load_sample_regression
+from skcgcnn.estimators import architecture
 
 parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
 parser.add_argument("data", nargs="?", help="table of perovskites (CSV, gzipped)")

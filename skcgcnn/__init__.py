@@ -10,12 +10,8 @@ from skcgcnn._lazy import lazy_names
 from skcgcnn._version import __version__
 
 if TYPE_CHECKING:
-    from skcgcnn._load import load
-    from skcgcnn.classifier import CGCNNClassifier
-    from skcgcnn.graphs import CrystalGraph, CrystalGraphs
-    from skcgcnn.multitask import CGCNNMultiTask
-    from skcgcnn.regressor import CGCNNRegressor
-    from skcgcnn.transformer import CrystalGraphTransformer
+    from skcgcnn.estimators import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, load
+    from skcgcnn.graphs import CrystalGraph, CrystalGraphs, CrystalGraphTransformer
 
 __all__ = [
     "CGCNNClassifier",
@@ -31,13 +27,13 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "CGCNNClassifier": "classifier",
-        "CGCNNMultiTask": "multitask",
-        "CGCNNRegressor": "regressor",
+        "CGCNNClassifier": "estimators",
+        "CGCNNMultiTask": "estimators",
+        "CGCNNRegressor": "estimators",
         "CrystalGraph": "graphs",
-        "CrystalGraphTransformer": "transformer",
+        "CrystalGraphTransformer": "graphs",
         "CrystalGraphs": "graphs",
-        "load": "_load",
+        "load": "estimators",
     },
 )
 

@@ -115,7 +115,7 @@ def train(
     one, to resume from), test_results.csv and metrics.json.
     """
     with _plain_errors():
-        from skcgcnn.training import train as run  # noqa: PLC0415 - imports torch
+        from skcgcnn.training import train as run
 
         options = {field.name: ctx.params[field.name] for field in fields(Settings)}
         report = run(
@@ -151,9 +151,11 @@ def predict(
     open only those that you trust.
     """
     with _plain_errors():
-        from skcgcnn._labels import predict_targets  # noqa: PLC0415 - imports torch
-        from skcgcnn._load import load_model  # noqa: PLC0415 - likewise
-        from skcgcnn.training import write_predictions  # noqa: PLC0415 - likewise
+        from skcgcnn.estimators import (
+            load_model,
+            predict_targets,
+        )
+        from skcgcnn.training import write_predictions
 
         est = load_model(model, device, data_home)
         cif_ids, paths = _crystals(data)
@@ -171,7 +173,7 @@ def info(
 ) -> None:
     """Tell what a MODEL is, without running anything in it."""
     with _plain_errors():
-        from skcgcnn.modelfiles import describe_model  # noqa: PLC0415 - imports torch
+        from skcgcnn.modelfiles import describe_model
 
         facts = describe_model(model, data_home)
         width = max(map(len, facts))
@@ -214,7 +216,7 @@ def make_vacancies(
 ) -> None:
     """Take Li out of CRYSTAL at random, and write <crystal>_aug0.cif, <crystal>_aug1.cif, ..."""
     with _plain_errors():
-        from skcgcnn._vacancy_files import make_vacancy_files  # noqa: PLC0415 - imports NumPy
+        from skcgcnn.vacancies import make_vacancy_files
 
         files = make_vacancy_files(
             crystal,
@@ -255,8 +257,8 @@ def _is_typed(ctx: typer.Context, name: str) -> bool:
 
 def _crystals(data: list[Path]) -> tuple[list[str], list[str]]:
     """Return ids and paths of the crystals in a folder, or of the files that are named."""
-    from skcgcnn.datasets import load_id_prop  # noqa: PLC0415 - imports NumPy
-    from skcgcnn.exceptions import DataError  # noqa: PLC0415
+    from skcgcnn.datasets import load_id_prop
+    from skcgcnn.exceptions import DataError
 
     if len(data) == 1 and data[0].is_dir():
         if (data[0] / "id_prop.csv").is_file():
@@ -269,8 +271,8 @@ def _crystals(data: list[Path]) -> tuple[list[str], list[str]]:
 
 
 def _show(report: dict[str, Any], folder: Path) -> None:
-    from rich.console import Console  # noqa: PLC0415 - with the results, not with --help
-    from rich.table import Table  # noqa: PLC0415
+    from rich.console import Console
+    from rich.table import Table
 
     console = Console()
     table = Table(title="Test results")

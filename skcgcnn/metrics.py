@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn import metrics
 
-from skcgcnn._labels import Prediction, is_missing, predict_targets, split_columns
+from skcgcnn.estimators import Prediction, is_missing, predict_targets, split_columns
 
 __all__ = [
     "TaskScorer",
@@ -79,7 +79,7 @@ def classification_metrics(
     proba = np.asarray(proba, dtype=float)
     if not true:
         return {"accuracy": None, "f1": None, "roc_auc": None}
-    binary = len(classes) == 2  # noqa: PLR2004
+    binary = len(classes) == 2
     complete = len(classes) > 1 and set(true) == set(range(len(classes)))
     auc = None
     if complete:

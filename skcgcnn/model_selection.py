@@ -10,8 +10,8 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
 from sklearn.utils import Bunch, indexable
 
-from skcgcnn._labels import is_missing, predict_targets, split_columns, stack_columns
 from skcgcnn._sklearn import safe_indexing
+from skcgcnn.estimators import is_missing, predict_targets, split_columns, stack_columns
 
 __all__ = ["TaskStratifiedKFold", "cross_val_predict_tasks"]
 
@@ -51,7 +51,7 @@ class TaskStratifiedKFold(StratifiedGroupKFold):
 
     def split(
         self,
-        X: Any,  # noqa: ARG002 - scikit-learn's signature
+        X: Any,
         y: Any,
         groups: Any = None,
     ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:

@@ -19,10 +19,9 @@ from typer.testing import CliRunner
 
 import skcgcnn
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
-from skcgcnn._labels import predict_targets
-from skcgcnn._load import load_checkpoint
 from skcgcnn.cli import app
 from skcgcnn.datasets import load_id_prop
+from skcgcnn.estimators import load_checkpoint, predict_targets
 from skcgcnn.training import Settings, train
 
 TINY = ["--atom-fea-len", "8", "--n-conv", "1", "--h-fea-len", "8", "--device", "cpu", "-b", "8"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from skcgcnn import CGCNNClassifier, CrystalGraphTransformer
-from skcgcnn._load import load_cgcnn
+from skcgcnn.estimators import load_cgcnn
 
 MODELS = [
     "band-gap",

@@ -41,8 +41,8 @@ class Potential:
 
     def __init__(self) -> None:
         try:
-            import torch  # noqa: PLC0415 - the rest of the script does without
-            from chgnet.model import CHGNet, CHGNetCalculator  # noqa: PLC0415
+            import torch
+            from chgnet.model import CHGNet, CHGNetCalculator
         except ImportError as error:
             raise ImportError(
                 "The energies need the CHGNet potential: pip install skcgcnn[label]"
@@ -79,7 +79,7 @@ class Potential:
         dict
             Columns of the log: energy of the cell in eV, largest force in eV/angstrom, steps.
         """
-        from ase.optimize.precon import Exp, PreconLBFGS  # noqa: PLC0415 - comes with chgnet
+        from ase.optimize.precon import Exp, PreconLBFGS
 
         atoms = _to_atoms(structure)
         atoms.calc = self._ions
@@ -102,8 +102,8 @@ class Potential:
         dict
             As of `relax_ions`.
         """
-        from ase.filters import FrechetCellFilter  # noqa: PLC0415 - comes with chgnet
-        from ase.optimize import LBFGS  # noqa: PLC0415
+        from ase.filters import FrechetCellFilter
+        from ase.optimize import LBFGS
 
         atoms = _to_atoms(structure)
         atoms.calc = self._cell
@@ -116,7 +116,7 @@ class Potential:
 
 
 def _to_atoms(structure: Structure) -> Any:
-    from pymatgen.io.ase import AseAtomsAdaptor  # noqa: PLC0415 - needs ASE
+    from pymatgen.io.ase import AseAtomsAdaptor
 
     return AseAtomsAdaptor.get_atoms(structure, msonable=False)
 

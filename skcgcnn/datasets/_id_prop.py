@@ -94,7 +94,7 @@ def make_bunch(
     """Return paths and targets as scikit-learn's datasets do."""
     frame = None
     if as_frame:
-        import pandas as pd  # noqa: PLC0415 - needed for frames only
+        import pandas as pd
 
         frame = pd.DataFrame(target.reshape(len(paths), -1), columns=names).infer_objects()
         target = frame[names[0]] if target.ndim == 1 else frame.copy()
@@ -145,7 +145,7 @@ def read_table(
         for line, cells in rows
         if len(cells) != n_columns
     ]
-    if n_columns < 2:  # noqa: PLR2004
+    if n_columns < 2:
         problems = [f"line {rows[0][0]}: expected 'cif_id,value' or 'cif_id,value,label'"]
     _raise(file, problems)
     problems = _id_problems(rows, folder)
@@ -184,7 +184,7 @@ def read_groups(folder: str | PathLike[str], cif_ids: list[str]) -> npt.NDArray[
     groups: dict[str, str] = {}
     problems = []
     for line, cells in _read_rows(file)[1:]:
-        if len(cells) != 2 or not all(cells):  # noqa: PLR2004
+        if len(cells) != 2 or not all(cells):
             problems.append(f"line {line}: expected 'cif_id,group'")
         elif cells[0] in groups:
             problems.append(f"line {line}: id {cells[0]!r} comes twice")
@@ -238,7 +238,7 @@ def _column(rows: list[Row], index: int, problems: list[str]) -> npt.NDArray[Any
     """Return a target column; what is wrong with it goes to `problems`."""
     cells = [cells[index] for _, cells in rows]
     missing = [cell.lower() in _MISSING for cell in cells]
-    alone = len(rows[0][1]) == 2  # noqa: PLR2004
+    alone = len(rows[0][1]) == 2
     if alone:
         problems += [
             f"line {line}: has no value"

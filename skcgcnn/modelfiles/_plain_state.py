@@ -11,9 +11,8 @@ import numpy as np
 from torch import Tensor
 
 from skcgcnn._version import __version__
-from skcgcnn.elements import load_element_features
 from skcgcnn.exceptions import DataError
-from skcgcnn.graphs import GraphLayout
+from skcgcnn.graphs import GraphLayout, load_element_features
 from skcgcnn.modelfiles._json import from_plain, to_plain
 from skcgcnn.modelfiles._pretrained import PRETRAINED
 from skcgcnn.modelfiles._state import ModelState, Provenance, Target, TrainingState

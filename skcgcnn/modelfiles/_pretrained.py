@@ -116,7 +116,7 @@ def fetch_pretrained(name: str, data_home: str | PathLike[str] | None = None) ->
     ----------
     T. Xie and J. C. Grossman, https://github.com/txie-93/cgcnn (MIT licence).
     """
-    import pooch  # noqa: PLC0415 - takes its time, and only a download needs it
+    import pooch
 
     if name not in PRETRAINED:
         raise DataError(f"{name!r} is none of the pretrained models: {', '.join(PRETRAINED)}")

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from skcgcnn._parameters import Parameters
+from skcgcnn.crystals import MAX_LENGTH
 from skcgcnn.exceptions import DataError
 from skcgcnn.modelfiles._cgcnn import read_cgcnn
 from skcgcnn.modelfiles._checkpoint import KEY, read_checkpoint
 from skcgcnn.modelfiles._safetensors import read_safetensors
 from skcgcnn.modelfiles._state import ModelState, network_sizes
 from skcgcnn.nn import GAUSSIAN_STEP, CrystalGraphConvNet
-from skcgcnn.structures import MAX_LENGTH
 
 __all__ = ["BUILD_ERRORS", "PICKLES", "read_model_file"]
 

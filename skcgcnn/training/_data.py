@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn._labels import is_missing
 from skcgcnn.datasets import LI_VACANCY_FOLDER, SAMPLE_FOLDER, load_id_prop
-from skcgcnn.elements import load_element_features
+from skcgcnn.estimators import is_missing
 from skcgcnn.exceptions import DataError
+from skcgcnn.graphs import load_element_features
 from skcgcnn.training._settings import Settings
 
 __all__ = ["RunData", "load_run_data"]
@@ -91,7 +91,7 @@ def load_run_data(settings: Settings) -> RunData:
         )
     bunch = load_id_prop(folder)
     columns = bunch.target.reshape(len(bunch.data), -1)
-    if settings.task == "multi" and columns.shape[1] != 2:  # noqa: PLR2004
+    if settings.task == "multi" and columns.shape[1] != 2:
         raise DataError(
             f"{bunch.filename}: --task multi needs lines of 'cif_id,value,label', "
             f"but these have {columns.shape[1]} target(s)"

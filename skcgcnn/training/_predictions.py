@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._files import atomic_write
-from skcgcnn._labels import Prediction
+from skcgcnn.estimators import Prediction
 
 __all__ = ["write_predictions"]
 
@@ -68,6 +68,6 @@ def _proba_columns(prediction: Prediction) -> dict[str, Any]:
     name, classes, proba = prediction.target.name, prediction.target.classes, prediction.proba
     if proba is None or classes is None:
         return {}
-    if len(classes) == 2:  # noqa: PLR2004
+    if len(classes) == 2:
         return {f"{name}_proba": proba[:, 1]}
     return {f"{name}_proba_{label}": proba[:, i] for i, label in enumerate(classes)}

@@ -12,18 +12,23 @@ import numpy as np
 import numpy.typing as npt
 from tqdm.auto import tqdm
 
-from skcgcnn._base import BaseCGCNN
 from skcgcnn._files import atomic_write
-from skcgcnn._finetune import architecture, read_source
-from skcgcnn._labels import predict_targets
-from skcgcnn._load import from_model_state, load, save_checkpoint
-from skcgcnn.classifier import CGCNNClassifier
+from skcgcnn.estimators import (
+    BaseCGCNN,
+    CGCNNClassifier,
+    CGCNNMultiTask,
+    CGCNNRegressor,
+    architecture,
+    from_model_state,
+    load,
+    predict_targets,
+    read_source,
+    save_checkpoint,
+)
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.metrics import target_metrics
 from skcgcnn.modelfiles import ModelState, read_model_file, rename_targets
-from skcgcnn.multitask import CGCNNMultiTask
-from skcgcnn.regressor import CGCNNRegressor
 from skcgcnn.training._data import RunData, load_run_data
 from skcgcnn.training._predictions import write_predictions
 from skcgcnn.training._settings import Settings

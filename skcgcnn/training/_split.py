@@ -89,7 +89,7 @@ def _check_enough(rows: Rows, groups: npt.NDArray[np.str_] | None, n_train: int)
         raise DataError(
             f"{len(rows)} crystals are too few to train, validate and test; at least 3 are needed"
         )
-    if groups is not None and (n_groups := len(np.unique(groups[rows]))) < 3:  # noqa: PLR2004
+    if groups is not None and (n_groups := len(np.unique(groups[rows]))) < 3:
         raise DataError(
             f"groups.csv puts the crystals into {n_groups} group(s), which stay together; to "
             "train, validate and test at least 3 are needed"
@@ -103,7 +103,7 @@ def _stratify(
         return None
     counts = np.unique(labels[rows], return_counts=True)[1]
     # scikit-learn refuses where a class cannot be on both sides.
-    if counts.min() < 2 or len(counts) > min(size, len(rows) - size):  # noqa: PLR2004
+    if counts.min() < 2 or len(counts) > min(size, len(rows) - size):
         return None
     return labels[rows]
 

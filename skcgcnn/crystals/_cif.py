@@ -1,0 +1,385 @@
+"""A fast reader of CIF text, which reads what it is sure of and leaves the rest to pymatgen."""
+
+import math
+import re
+import warnings
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from typing import Any
+
+import gemmi
+import numpy as np
+import numpy.typing as npt
+
+from skcgcnn.crystals._cif_symmetry import Operations, UnsureError, distinct, expand, parse_triplets
+from skcgcnn.crystals._crystal import Crystal, Species
+from skcgcnn.exceptions import StructureError
+
+__all__ = ["parse_cif", "syntax_error"]
+
+FloatArray = npt.NDArray[np.float64]
+# Who sits on a site: (element symbol, occupancy), in the order of the file.
+_Content = tuple[tuple[str, float], ...]
+
+# pymatgen's tolerance: a fractional coordinate so near to a third is a third.
+_THIRD_TOLERANCE = 1e-4
+
+# pymatgen refuses cells thinner than 0.01 Å; near that it shall decide.
+_SURELY_THICK = 0.02
+
+_CELL = (
+    "_cell_length_a",
+    "_cell_length_b",
+    "_cell_length_c",
+    "_cell_angle_alpha",
+    "_cell_angle_beta",
+    "_cell_angle_gamma",
+)
+_COORDS = ("_atom_site_fract_x", "_atom_site_fract_y", "_atom_site_fract_z")
+_SITE_TAGS = (
+    "_atom_site_label",
+    "_atom_site_type_symbol",
+    *_COORDS,
+    "_atom_site_occupancy",
+)
+_REQUIRED = {"_atom_site_label", *_COORDS}
+_SYMMETRY = (
+    "_symmetry_equiv_pos_as_xyz",
+    "_symmetry_equiv_pos_as_xyz_",
+    "_space_group_symop_operation_xyz",
+    "_space_group_symop_operation_xyz_",
+)
+_MAGNETIC = ("_space_group_magn", "_atom_site_moment", "_space_group_symop_magn")
+
+# How far the ratios between sites and formula may differ, as in pymatgen.
+_FORMULA_TOLERANCE = 0.01
+
+_WITH_UNCERTAINTY = re.compile(r"([^()]+)\(\d+\)")
+_FORMULA_PART = re.compile(r"([A-Z][a-z]?)(\d*\.?\d*)")
+# Symbols which pymatgen takes for water, hydroxyl or nitrate, hydrogens implied.
+_SPECIAL_SYMBOL = re.compile("Hw|Ow|Wat|wat|NO3|O-H")
+_NO_SYMBOL = re.compile("OH|[^A-Za-z]|$")
+
+
+def parse_cif(text: str) -> Crystal | None:
+    """Read the crystal of a CIF, as pymatgen's ``Structure.from_file`` would.
+
+    Lattice, sites, their order and their species are pymatgen's; the work is gemmi's (Wojdyr,
+    J. Open Source Softw. 7, 4200 (2022)) and NumPy's.
+
+    Parameters
+    ----------
+    text : str
+        Content of a CIF.
+
+    Returns
+    -------
+    Crystal or None
+        None where the reader is not sure of its ground: several data blocks, no list of symmetry
+        operations, magnetic structures, implied hydrogens, sites that nearly coincide, anything
+        malformed.
+
+    Raises
+    ------
+    StructureError
+        If a site names no single element; pymatgen would leave it out without a word.
+
+    Examples
+    --------
+    >>> crystal = parse_cif('''
+    ... data_CsCl
+    ... _cell_length_a 4.12
+    ... _cell_length_b 4.12
+    ... _cell_length_c 4.12
+    ... _cell_angle_alpha 90
+    ... _cell_angle_beta 90
+    ... _cell_angle_gamma 90
+    ... _symmetry_equiv_pos_as_xyz 'x, y, z'
+    ... loop_
+    ... _atom_site_label
+    ... _atom_site_fract_x
+    ... _atom_site_fract_y
+    ... _atom_site_fract_z
+    ... Cl1 0.5 0.5 0.5
+    ... Cs1 0 0 0
+    ... ''')
+    >>> crystal.species
+    [((55, 1.0),), ((17, 1.0),)]
+    """
+    if any(tag in text for tag in _MAGNETIC):
+        return None
+    if not text.isascii():
+        text = text.encode("ascii", "ignore").decode()
+    try:
+        blocks = gemmi.cif.read_string(text)
+        if len(blocks) != 1 or "powder_pattern" in blocks[0].name:
+            return None
+        return _read_block(blocks[0])
+    except StructureError:
+        raise
+    # gemmi's errors are the latter two; a number that is none is a ValueError as well.
+    except (UnsureError, ValueError, RuntimeError):
+        return None
+
+
+def syntax_error(text: str) -> str | None:
+    r"""Return what is wrong with the syntax of a CIF, and in which line; None if nothing is.
+
+    Parameters
+    ----------
+    text : str
+        Content of a CIF.
+
+    Returns
+    -------
+    str or None
+
+    Examples
+    --------
+    >>> syntax_error("data_x\nloop_\n_a\n_b\n1 2 3\n")
+    'line 2: Wrong number of values in loop _*'
+    """
+    try:
+        gemmi.cif.read_string(text)
+    except (ValueError, RuntimeError) as error:
+        # As gemmi has it: "string:2:0(12): what", or "string:3 in data_x: what".
+        line, _, what = str(error).removeprefix("string:").partition(": ")
+        return f"line {line.split(':')[0].split(' ')[0]}: {what}"
+    return None
+
+
+def _read_block(block: gemmi.cif.Block) -> Crystal:
+    lattice = _lattice([_number(_value(block, tag)) for tag in _CELL])
+    symbols, coords, occupancies = _read_sites(block)
+    contents: list[_Content] = [
+        ((_element(symbol), occupancy),)
+        for symbol, occupancy in zip(symbols, occupancies, strict=True)
+    ]
+    _check_oxidation_states(block, symbols, contents)
+    images, records = expand(coords, _operations(block))
+    kept, merged = distinct(images, records)
+    for record, target in merged:
+        contents[target] = _add(contents[target], contents[record])
+    site_contents = [contents[record] for record in records[kept].tolist()]
+    order = _pymatgen_order(site_contents)
+    fractional = images[kept[order]]
+    species = [_species(site_contents[i]) for i in order]
+    return Crystal(
+        lattice,
+        # One product a site, as pymatgen does it: the last bit decides ties in the official order.
+        np.array([np.dot(site, lattice) for site in fractional]).reshape(-1, 3),
+        species,
+        _check_formula(block, species),
+    )
+
+
+def _value(block: gemmi.cif.Block, tag: str) -> str:
+    # gemmi does not tell upper from lower case in tags; pymatgen does.
+    found: Any = block.find_pair(tag)
+    if found is None or found[0] != tag:
+        raise UnsureError
+    return str(found[1])
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        match = _WITH_UNCERTAINTY.fullmatch(text)
+        if match is None:
+            raise
+        return float(match[1])
+
+
+def _lattice(parameters: Sequence[float]) -> FloatArray:
+    """Return the lattice vectors, c along z and a in the xz plane, as pymatgen lays them."""
+    a, b, c = parameters[:3]
+    if not (all(map(math.isfinite, parameters)) and min(parameters) > 0):
+        raise UnsureError
+    (cos_alpha, cos_beta, cos_gamma), (sin_alpha, sin_beta, _) = _cosines(*parameters[3:])
+    if min(sin_alpha, sin_beta) <= 0:
+        raise UnsureError
+    cos_gamma_star = (cos_alpha * cos_beta - cos_gamma) / (sin_alpha * sin_beta)
+    gamma_star = np.arccos(max(-1.0, min(1.0, cos_gamma_star)))
+    sin_gamma_star = np.sin(gamma_star)
+    volume = a * sin_beta * b * sin_alpha * sin_gamma_star * c
+    if volume < _SURELY_THICK * max(a * b, b * c, c * a):
+        raise UnsureError
+    return np.array(
+        [
+            [a * sin_beta, 0.0, a * cos_beta],
+            [-b * sin_alpha * np.cos(gamma_star), b * sin_alpha * sin_gamma_star, b * cos_alpha],
+            [0.0, 0.0, c],
+        ]
+    )
+
+
+@lru_cache(maxsize=1024)
+def _cosines(*angles: float) -> tuple[list[float], list[float]]:
+    """Return cosines and sines of angles in degrees."""
+    radians = np.radians(angles)
+    return np.cos(radians).tolist(), np.sin(radians).tolist()
+
+
+def _read_sites(block: gemmi.cif.Block) -> tuple[list[str], FloatArray, list[float]]:
+    """Return symbols, fractional coordinates and occupancies of the atoms listed."""
+    loop = block.find_loop("_atom_site_label").get_loop()
+    if loop is None:
+        raise UnsureError
+    tags, values = loop.tags, loop.values
+    columns = {tag: values[tags.index(tag) :: len(tags)] for tag in _SITE_TAGS if tag in tags}
+    if not columns.keys() >= _REQUIRED:
+        raise UnsureError
+    symbols = columns.get("_atom_site_type_symbol", columns["_atom_site_label"])
+    symbols = [_text(symbol) for symbol in symbols]
+    coords = np.array([[_coordinate(value) for value in columns[tag]] for tag in _COORDS]).T
+    if "_atom_site_occupancy" not in columns:
+        return symbols, coords, [1.0] * len(symbols)
+    occupancies = [_occupancy(value) for value in columns["_atom_site_occupancy"]]
+    if min(occupancies) > 0:
+        return symbols, coords, occupancies
+    occupied = [i for i, occupancy in enumerate(occupancies) if occupancy > 0]
+    return [symbols[i] for i in occupied], coords[occupied], [occupancies[i] for i in occupied]
+
+
+# Most sites are special: few values do for most coordinates.
+@lru_cache(maxsize=4096)
+def _coordinate(value: str) -> float:
+    number = _number(value)
+    for third in (1 / 3, 2 / 3):
+        if abs(number / third - 1) <= _THIRD_TOLERANCE:
+            return third
+    if not math.isfinite(number):
+        raise UnsureError
+    return number
+
+
+def _check_formula(block: gemmi.cif.Block, species: list[Species]) -> tuple[str, ...]:
+    """Return a note if the sites are not what the formula says: some may be missing."""
+    value = block.find_value("_chemical_formula_sum")
+    expected = _formula(gemmi.cif.as_string(value)) if value else None
+    if not expected:
+        return ()
+    found: dict[int, float] = {}
+    for site in species:
+        for z, occupancy in site:
+            found[z] = found.get(z, 0.0) + occupancy
+    ratios = [found.get(z, 0.0) / amount for z, amount in expected.items()]
+    # The formula may be of several units, or of a part of one.
+    if found.keys() == expected.keys() and max(ratios) - min(ratios) < _FORMULA_TOLERANCE:
+        return ()
+    return (
+        f"its sites do not have its formula ({gemmi.cif.as_string(value)}); some may be missing",
+    )
+
+
+@lru_cache(maxsize=4096)
+def _formula(formula: str) -> dict[int, float] | None:
+    """Return amounts by atomic number; None for what is no plain list of elements."""
+    amounts: dict[int, float] = {}
+    for part in formula.split():
+        match = _FORMULA_PART.fullmatch(part)
+        if match is None or not gemmi.Element(match[1]).atomic_number:
+            return None
+        z = gemmi.Element(match[1]).atomic_number
+        amounts[z] = amounts.get(z, 0.0) + float(match[2] or 1)
+    return amounts if all(amount > 0 for amount in amounts.values()) else None
+
+
+def _text(value: str) -> str:
+    text = gemmi.cif.as_string(value).strip() if value[0] in "'\";" else value
+    if "#" in text or " + " in text:
+        raise UnsureError
+    return text
+
+
+def _occupancy(value: str) -> float:
+    # An occupancy that is not known is 1 to pymatgen, and one that does not apply is 0.
+    if value in {"?", "."}:
+        return 1.0 if value == "?" else 0.0
+    return _number(value)
+
+
+@cache
+def _element(symbol: str) -> str:
+    """Return the element that a type symbol or label names, by pymatgen's rules."""
+    from pymatgen.core import Element
+
+    if _SPECIAL_SYMBOL.match(symbol):
+        raise UnsureError
+    if _NO_SYMBOL.match(symbol):
+        raise StructureError(
+            f"an atom site has the symbol {symbol!r}, which names no single element; "
+            "write an element there, or remove the site"
+        )
+    for candidate in (symbol[:2].title(), symbol[0].upper()):
+        if Element.is_valid_symbol(candidate):
+            return candidate
+    raise UnsureError
+
+
+def _check_oxidation_states(
+    block: gemmi.cif.Block, symbols: list[str], contents: list[_Content]
+) -> None:
+    # To pymatgen Fe2+ and Fe3+ are two species, which it sorts apart.
+    if block.find_loop("_atom_type_oxidation_number").get_loop() is not None and len(
+        set(symbols)
+    ) != len({content[0][0] for content in contents}):
+        raise UnsureError
+
+
+def _operations(block: gemmi.cif.Block) -> Operations | None:
+    for tag in _SYMMETRY:
+        column = block.find_values(tag)
+        if len(column) and column.tag == tag:
+            return parse_triplets(tuple(column))
+    raise UnsureError
+
+
+def _add(content: _Content, more: _Content) -> _Content:
+    occupancies = dict(content)
+    for symbol, occupancy in more:
+        occupancies[symbol] = occupancies.get(symbol, 0.0) + occupancy
+    return tuple(occupancies.items())
+
+
+def _pymatgen_order(contents: list[_Content]) -> list[int]:
+    """Return the order in which pymatgen puts the sites: by electronegativity, then by name."""
+    keys = {content: _sort_key(content) for content in set(contents)}
+    if len(keys) > 1 and (
+        len(set(keys.values())) != len(keys) or any(math.isnan(x) for x, _ in keys.values())
+    ):
+        raise UnsureError
+    return sorted(range(len(contents)), key=lambda site: keys[contents[site]])
+
+
+@lru_cache(maxsize=4096)
+def _sort_key(content: _Content) -> tuple[float, str]:
+    from pymatgen.core import Element
+
+    total = sum(occupancy for _, occupancy in content)
+    if total > 1:
+        raise UnsureError
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a noble gas has no electronegativity
+        mean = sum(Element(symbol).X * occupancy for symbol, occupancy in content) / total
+    if len(content) == 1 and total == 1:
+        return mean, content[0][0]
+    by_electronegativity = sorted(content, key=lambda item: Element(item[0]))
+    return mean, ", ".join(f"{symbol}:{occupancy:.3}" for symbol, occupancy in by_electronegativity)
+
+
+@lru_cache(maxsize=4096)
+def _species(content: _Content) -> Species:
+    occupancies: dict[int, float] = {}
+    for symbol, occupancy in content:
+        z = _atomic_number(symbol)
+        occupancies[z] = occupancies.get(z, 0.0) + occupancy
+    return tuple(sorted(occupancies.items()))
+
+
+@cache
+def _atomic_number(symbol: str) -> int:
+    from pymatgen.core import Element
+
+    return int(Element(symbol).Z)

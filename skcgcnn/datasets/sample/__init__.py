@@ -1,1 +1,0 @@
-"""The bundled textbook crystals and the scripts that made them."""

@@ -1,0 +1,44 @@
+"""The estimators, and what loads, saves and predicts with them."""
+
+from skcgcnn.estimators._base import BaseCGCNN
+from skcgcnn.estimators._classifier import CGCNNClassifier
+from skcgcnn.estimators._load import (
+    from_model_state,
+    load,
+    load_cgcnn,
+    load_checkpoint,
+    load_model,
+    save_cgcnn,
+    save_checkpoint,
+)
+from skcgcnn.estimators._multitask import CGCNNMultiTask
+from skcgcnn.estimators._regressor import CGCNNRegressor
+from skcgcnn.estimators._targets import (
+    Prediction,
+    is_missing,
+    predict_targets,
+    split_columns,
+    stack_columns,
+)
+from skcgcnn.estimators._transfer import architecture, read_source
+
+__all__ = [
+    "BaseCGCNN",
+    "CGCNNClassifier",
+    "CGCNNMultiTask",
+    "CGCNNRegressor",
+    "Prediction",
+    "architecture",
+    "from_model_state",
+    "is_missing",
+    "load",
+    "load_cgcnn",
+    "load_checkpoint",
+    "load_model",
+    "predict_targets",
+    "read_source",
+    "save_cgcnn",
+    "save_checkpoint",
+    "split_columns",
+    "stack_columns",
+]

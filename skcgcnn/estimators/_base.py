@@ -1,0 +1,392 @@
+"""What the three estimators share: fitting, and the way from X to predictions."""
+
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from joblib import effective_n_jobs
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils.validation import check_is_fitted
+from skorch.callbacks import EarlyStopping
+from skorch.history import History
+
+from skcgcnn._parameters import Parameters
+from skcgcnn._sklearn import Interval, StrOptions, check_sample_weight
+from skcgcnn.estimators._persistence import Persistent
+from skcgcnn.estimators._targets import FloatArray, Prediction, decode, scale_targets
+from skcgcnn.estimators._transfer import conv_groups, n_frozen_layers, set_conv_lr, transfer_weights
+from skcgcnn.graphs import CHUNK, CrystalGraphs, CrystalGraphTransformer, read_ahead
+from skcgcnn.modelfiles import Target
+from skcgcnn.nn import AveragedNet, GraphDataset, GraphNet, TaskLoss, choose_device
+
+OPTIMIZERS = {
+    "adamw": (torch.optim.AdamW, {"fused": True}),
+    "adam": (torch.optim.Adam, {"fused": True}),
+    "sgd": (torch.optim.SGD, {"fused": True, "momentum": 0.9}),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Crystals to train on.
+
+    Attributes
+    ----------
+    graphs : CrystalGraphs
+        Their graphs, none of them empty.
+    values : ndarray of shape (n_crystals, n_targets)
+        Encoded but unscaled targets; NaN is missing.
+    weights : ndarray of shape (n_crystals,)
+        Weights of the crystals.
+    targets : tuple of Target
+        What the columns of `values` are.
+    y_ndim : int
+        Number of dimensions of y.
+    """
+
+    graphs: CrystalGraphs
+    values: FloatArray
+    weights: FloatArray
+    targets: tuple[Target, ...]
+    y_ndim: int
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, rows: npt.NDArray[Any]) -> "TrainingData":
+        """Return some of the crystals."""
+        return replace(
+            self, graphs=self.graphs[rows], values=self.values[rows], weights=self.weights[rows]
+        )
+
+
+class BaseCGCNN(Parameters, Persistent):
+    """Base of the CGCNN estimators: owns a private skorch net.
+
+    A subclass says how y becomes numbers and targets (`_encode`), and which predictions it
+    returns.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "atom_fea_len": [Interval(Integral, 1, None, closed="left")],
+        "n_conv": [Interval(Integral, 0, None, closed="left")],
+        "h_fea_len": [Interval(Integral, 1, None, closed="left")],
+        "n_h": [Interval(Integral, 1, None, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "radius": [Interval(Real, 0, None, closed="neither")],
+        "max_num_nbr": [Interval(Integral, 1, None, closed="left")],
+        "atom_features": "no_validation",  # the transformer tells what is wrong with it
+        "neighbor_ties": [StrOptions({"invariant", "official"})],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "ema_decay": [Interval(Real, 0, 1, closed="left")],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "max_batch_sites": [Interval(Integral, 1, None, closed="left"), None],
+        "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
+        "callbacks": [list, None],
+        "device": [str, torch.device],
+        "precision": [StrOptions({"float32", "bfloat16", "float64"})],
+        "compile": ["boolean"],
+        "net_params": [dict, None],
+        "init_from": "no_validation",  # read_source tells what is wrong with it
+        "freeze": [StrOptions({"none", "convs"}), Interval(Integral, 0, None, closed="left")],
+        "conv_lr_factor": [Interval(Real, 0, None, closed="neither")],
+        "warm_start": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+        "n_jobs": [None, Integral],
+        "on_error": [StrOptions({"raise", "nan"})],
+        "verbose": ["verbose"],
+    }
+
+    @property
+    def history_(self) -> History:
+        """What skorch recorded, epoch by epoch."""
+        return self.net_.history
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit the network.
+
+        Parameters
+        ----------
+        X : sequence of paths, pymatgen Structures or ASE Atoms; or CrystalGraphs
+            The crystals.
+        y : array-like of shape (n_crystals,) or (n_crystals, n_targets)
+            The targets.
+        sample_weight : array-like of shape (n_crystals,), optional
+            Weights of the crystals. A weight of 0 leaves a crystal out.
+
+        Returns
+        -------
+        self : estimator
+
+        Raises
+        ------
+        StructureError
+            If crystals cannot be read and ``on_error="raise"``.
+        ValueError
+            If y does not fit X or the task, or there is nothing to fit.
+        """
+        self._validate_params()
+        reset = not (self.warm_start and hasattr(self, "net_"))
+        train, valid = self._check_fit_input(X, y, sample_weight, reset=reset), None
+        seed = self._seed()
+        if self.early_stopping:
+            train, valid = self._split(train, seed)
+        self._prepare(train, seed, reset=reset)
+        self._train(train, valid, self.max_epochs)
+        self.net_.module_.release_buffers()
+        return self
+
+    def _partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
+        """Train for one epoch; `classes` are the labels to expect, from the first call on.
+
+        The training buffers stay for the next call.
+        """
+        self._validate_params()
+        if self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        reset = not hasattr(self, "net_")
+        data = self._check_fit_input(X, y, sample_weight, reset=reset, classes=classes)
+        self._prepare(data, self._seed(), reset=reset)
+        self._train(data, None, 1)
+        return self
+
+    def _seed(self) -> int:
+        return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+
+    def _to_graphs(self, X: Any, *, reset: bool = False) -> CrystalGraphs:
+        """Turn X into graphs: the one place where an estimator looks at X.
+
+        `reset` tells a fit that begins anew from everything else.
+        """
+        return X if isinstance(X, CrystalGraphs) else self.get_transformer().transform(X)
+
+    def _graph_chunks(self, X: Any) -> Generator[CrystalGraphs]:
+        """Yield the graphs of X; a long list of crystals is read while the network runs."""
+        if isinstance(X, CrystalGraphs) or not hasattr(X, "__len__") or len(X) <= CHUNK:
+            yield self._to_graphs(X)
+            return
+        # Threads in excess of the cores wait for each other.
+        n_threads = torch.get_num_threads()
+        torch.set_num_threads(max(1, n_threads - effective_n_jobs(self.n_jobs)))
+        try:
+            yield from read_ahead(self.get_transformer().stream(X))
+        finally:
+            torch.set_num_threads(n_threads)
+
+    def get_transformer(self) -> CrystalGraphTransformer:
+        """Return a transformer with this estimator's parameters.
+
+        Returns
+        -------
+        CrystalGraphTransformer
+            It makes the graphs that this estimator makes of paths.
+        """
+        shared = self.get_params(deep=False).keys() & CrystalGraphTransformer().get_params().keys()
+        return CrystalGraphTransformer(**{name: getattr(self, name) for name in shared})
+
+    def _check_fit_input(
+        self, X: Any, y: Any, sample_weight: Any, *, reset: bool, classes: Any = None
+    ) -> TrainingData:
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None."
+            )
+        graphs = self._to_graphs(X, reset=reset)
+        check_consistent_length(graphs, y)
+        if not len(graphs):
+            raise ValueError("X holds 0 crystals; at least 1 is needed to fit.")
+        if not reset:
+            self._check_same_layout(graphs)
+        encoded, targets = self._encode(y, None if reset else self.targets_, classes)
+        values = encoded.reshape(len(encoded), -1)
+        weights = check_sample_weight(
+            sample_weight, graphs, dtype=np.float64, ensure_non_negative=True
+        )
+        weights = weights * self._class_weights(values, targets)
+        data = TrainingData(graphs, values, weights, targets, encoded.ndim)
+        used = (graphs.n_sites > 0) & (weights > 0) & ~np.isnan(values).all(axis=1)
+        if not used.any():
+            raise ValueError(
+                "no crystal is left to fit: every one has a weight of 0, no label or no sites"
+            )
+        return data if used.all() else data.take(used)
+
+    def _check_same_layout(self, graphs: CrystalGraphs) -> None:
+        if len(graphs) and graphs.layout != self.graph_layout_:
+            raise ValueError(
+                f"X holds graphs with {graphs.layout.n_neighbors} neighbors per site and "
+                f"{graphs.layout.n_features} features, but {type(self).__name__} was fitted on "
+                f"{self.graph_layout_.n_neighbors} and {self.graph_layout_.n_features}; use the "
+                "same max_num_nbr and atom_features"
+            )
+
+    def _class_weights(
+        self,
+        values: FloatArray,
+        targets: Sequence[Target],
+    ) -> FloatArray:
+        return np.ones(len(values))
+
+    def _split(self, data: TrainingData, seed: int) -> tuple[TrainingData, TrainingData]:
+        """Hold out crystals, labels in like shares on both sides where that can be."""
+        n = len(data)
+        if n < 2:
+            raise ValueError(
+                "early_stopping needs at least 2 crystals: some to train, some to validate"
+            )
+        test_size = max(1, round(self.validation_fraction * n))
+        kinds, labels = [target.kind for target in data.targets], None
+        if "classification" in kinds:
+            labels = np.nan_to_num(data.values[:, kinds.index("classification")], nan=-1)
+            counts = np.unique(labels, return_counts=True)[1]
+            if counts.min() < 2 or len(counts) > min(test_size, n - test_size):
+                labels = None  # too few of a class to have it on both sides
+        train, valid = train_test_split(
+            np.arange(n), test_size=test_size, random_state=seed, stratify=labels
+        )
+        return data.take(train), data.take(valid)
+
+    def _prepare(self, data: TrainingData, seed: int, *, reset: bool) -> None:
+        """Make a new net, unless training goes on with the old one."""
+        begun = not reset or self.init_from is not None
+        n_frozen = n_frozen_layers(self.freeze, self.n_conv, begun=begun)
+        if reset:
+            self._initialize(data, seed)
+        else:
+            # What can change without a new network does.
+            self.net_.set_params(
+                lr=self.lr,
+                batch_size=self.batch_size,
+                max_batch_sites=self.max_batch_sites,
+                verbose=self.verbose,
+            )
+            set_conv_lr(self.net_.optimizer_, self.lr, self.conv_lr_factor)
+        self.net_.module_.freeze(n_frozen)
+
+    def _initialize(self, data: TrainingData, seed: int) -> None:
+        layout = data.graphs.layout
+        targets = scale_targets(data.targets, data.values, data.weights)
+        sizes = {
+            "orig_atom_fea_len": layout.n_features,
+            "n_outputs": sum(target.n_outputs for target in targets),
+            "atom_fea_len": self.atom_fea_len,
+            "n_conv": self.n_conv,
+            "h_fea_len": self.h_fea_len,
+            "n_h": self.n_h,
+            "radius": self.radius,
+        }
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            net = self._make_net(sizes, targets, seed).initialize()
+        if self.init_from is not None:
+            transfer_weights(net.module_, targets, self.init_from)
+        _ = net.optimizer_  # says what is wrong with its options while nothing is fitted
+        self.graph_layout_, self.targets_, self.y_ndim_ = layout, targets, data.y_ndim
+        self.net_ = net
+
+    def _train(self, train: TrainingData, valid: TrainingData | None, epochs: int) -> None:
+        with torch.random.fork_rng():
+            self.net_.run(
+                self._dataset(train), None if valid is None else self._dataset(valid), epochs
+            )
+        self.n_iter_ = len(self.net_.history)
+        self.n_samples_fit_ = len(train)
+
+    def _dataset(self, data: TrainingData) -> GraphDataset:
+        weights = data.weights
+        scaled = (data.values - self.target_mean_) / self.target_scale_
+        relative = None if (weights == weights[0]).all() else weights / weights.mean()
+        return GraphDataset(data.graphs, scaled, relative)
+
+    def _make_net(
+        self,
+        sizes: dict[str, Any],
+        targets: Sequence[Target],
+        seed: int,
+        *,
+        fall_back: bool = False,
+    ) -> GraphNet:
+        """Return a net that is not initialized.
+
+        `sizes` are those of the network; `fall_back` to the CPU where there is no GPU.
+        """
+        optimizer, optimizer_params = OPTIMIZERS.get(
+            self.optimizer if isinstance(self.optimizer, str) else "", (self.optimizer, {})
+        )
+        # Copies: skorch's callbacks keep state, and a parameter must stay as it was given.
+        callbacks = deepcopy(self.callbacks or [])
+        if self.early_stopping:
+            patience = self.n_iter_no_change
+            callbacks.append(("early_stopping", EarlyStopping(patience=patience, load_best=True)))
+        params = {
+            "module": AveragedNet,
+            "module__ema_decay": self.ema_decay,
+            "module__dropout": self.dropout,
+            **{f"module__{name}": size for name, size in sizes.items()},
+            "criterion": TaskLoss,
+            "criterion__tasks": [target.task for target in targets],
+            "criterion__cls_weight": getattr(self, "cls_weight", 1.0),
+            "optimizer": optimizer,
+            "lr": self.lr,
+            "max_epochs": self.max_epochs,
+            "batch_size": self.batch_size,
+            "callbacks": callbacks,
+            "train_split": None,
+            "device": choose_device(self.device, fall_back=fall_back),
+            "verbose": self.verbose,
+            "seed": seed,
+            "precision": self.precision,
+            "max_batch_sites": self.max_batch_sites,
+            "compile": self.compile,
+        }
+        if self.conv_lr_factor != 1:
+            params["optimizer__param_groups"] = conv_groups(self.lr, self.conv_lr_factor)
+        params.update({f"optimizer__{name}": value for name, value in optimizer_params.items()})
+        return GraphNet(**{**params, **(self.net_params or {})})
+
+    def _predict_targets(self, X: Any) -> list[Prediction]:
+        """Predict every target, in one pass of the network."""
+        check_is_fitted(self, "net_")
+        with closing(self._graph_chunks(X)) as chunks:
+            outputs = np.concatenate([self._forward(graphs) for graphs in chunks])
+        return decode(outputs, self.targets_)
+
+    def _forward(self, graphs: CrystalGraphs) -> FloatArray:
+        """Return the network's outputs; NaN for crystals that could not be read."""
+        self._check_same_layout(graphs)
+        n_outputs = sum(target.n_outputs for target in self.targets_)
+        outputs = np.full((len(graphs), n_outputs), np.nan)
+        readable = graphs.n_sites > 0
+        if readable.any():
+            usable = graphs if readable.all() else graphs[readable]
+            with torch.inference_mode():
+                outputs[readable] = self.net_.forward(GraphDataset(usable)).numpy()
+        return outputs
+
+    def _encode(
+        self, y: Any, fitted: Sequence[Target] | None, classes: Any = None
+    ) -> tuple[FloatArray, tuple[Target, ...]]:
+        """Return y as numbers, in its shape and with NaN for missing, and what its columns are.
+
+        `fitted` are the targets of an earlier fit.
+        """
+        raise NotImplementedError
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = False
+        tags.target_tags.required = True
+        return tags

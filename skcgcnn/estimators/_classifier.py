@@ -1,0 +1,233 @@
+"""The CGCNN classifier."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self, cast
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import ClassifierMixin
+from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+
+from skcgcnn._sklearn import StrOptions
+from skcgcnn.estimators._base import BaseCGCNN
+from skcgcnn.estimators._targets import FloatArray, column_names, encode_classes
+from skcgcnn.modelfiles import Target
+
+__all__ = ["CGCNNClassifier"]
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
+    """Crystal graph convolutional network that predicts classes.
+
+    The network of Xie & Grossman, Phys. Rev. Lett. 120, 145301 (2018), as a scikit-learn
+    estimator, with one output a class and the cross-entropy as its loss.
+
+    Parameters
+    ----------
+    atom_fea_len : int, default=64
+        Hidden features per site.
+    n_conv : int, default=3
+        Number of convolutions.
+    h_fea_len : int, default=128
+        Hidden features per crystal, after pooling.
+    n_h : int, default=1
+        Number of hidden layers after pooling.
+    dropout : float, default=0.0
+        Share of the pooled features that is dropped in training.
+    radius : float, default=8.0
+        Initial cutoff of the neighbor search, and last center of the Gaussian expansion of
+        distances, in Å. Sites with too few neighbors within it are searched further out.
+    max_num_nbr : int, default=12
+        Neighbors per site.
+    atom_features : None, path or mapping, default=None
+        Features of the elements, see `CrystalGraphTransformer`.
+    neighbor_ties : {"invariant", "official"}, default="invariant"
+        What decides between neighbors at the same distance: the crystal alone, or, as in the
+        original CGCNN code, the order of its sites. See `CrystalGraphTransformer`.
+    lr : float, default=0.001
+        Learning rate.
+    max_epochs : int, default=30
+        Number of passes over the training crystals.
+    batch_size : int, default=64
+        Maximum number of crystals per batch in training.
+    max_batch_sites : int or None, default=None
+        Maximum number of sites per batch in training, for crystals of very different sizes.
+        Larger batches are split; a crystal above the limit forms its own batch.
+    optimizer : {"adamw", "adam", "sgd"} or torch optimizer class, default="adamw"
+        "sgd" has a momentum of 0.9. More options go through `net_params`, for example
+        ``{"optimizer__weight_decay": 1e-4}``.
+    ema_decay : float, default=0.99
+        Decay per step of the exponential moving average of the weights used for prediction; 0
+        predicts with the last weights.
+    callbacks : list of skorch callbacks or None, default=None
+        Copies of them are used.
+    device : str or torch.device, default="auto"
+        "auto" is the GPU where torch sees one, else the CPU.
+    precision : {"float32", "bfloat16", "float64"}, default="float32"
+        Type in which the network computes. "bfloat16" (autocast: the parameters stay float32) is
+        faster where the processor has it; "float64" makes predictions equal to 1e-12 whatever
+        else is in the call. Predictions are float64 numbers in any case.
+    compile : bool, default=False
+        Whether torch compiles the network, for GPUs; on a CPU it gained nothing.
+    net_params : dict or None, default=None
+        Further arguments of `skorch.NeuralNet`; they take precedence over the estimator's own.
+    init_from : estimator, path, str or None, default=None
+        Model to start from: a fitted estimator, a file (see `skcgcnn.load`), or the name of an
+        official model (see `skcgcnn.modelfiles.PRETRAINED`). Its embedding and convolutions are
+        copied, and the parts of its head that fit; targets are scaled anew. Sizes must be the
+        same: `skcgcnn.estimators.architecture` returns them. With `warm_start`, for the first
+        fit only.
+    freeze : {"none", "convs"} or int, default="none"
+        Layers of `init_from` that training leaves as they are, to the bit: none, the embedding
+        and all convolutions, or that many layers from the input (1 is the embedding alone).
+    conv_lr_factor : float, default=1.0
+        Learning rate of embedding and convolutions as a multiple of `lr`. Below 1 they stay
+        closer to `init_from`. Decided when the network is made.
+    warm_start : bool, default=False
+        Whether `fit` continues from the last fit.
+    early_stopping : bool, default=False
+        Whether to hold out crystals, stop when their loss no longer falls, and keep the weights
+        of the best epoch.
+    validation_fraction : float, default=0.1
+        Share of the crystals held out for early stopping.
+    n_iter_no_change : int, default=10
+        Epochs without a lower validation loss before training stops.
+    random_state : int, RandomState instance or None, default=None
+        Decides the initial weights, batches, dropout and validation split. An int makes a fit
+        repeatable to the bit on the CPU; torch's own random state stays as it was.
+    n_jobs : int or None, default=None
+        Number of workers that read crystals.
+    on_error : {"raise", "nan"}, default="raise"
+        What to do with crystals that cannot be read, see `CrystalGraphTransformer`. With "nan"
+        they are left out of a fit and their prediction is NaN.
+    verbose : int, default=0
+        1 shows progress while reading, and one line per epoch.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes in the loss, as in scikit-learn.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The classes, sorted.
+    targets_ : tuple of Target
+        The columns of y: name, kind, classes, unit, and the mean and standard deviation of the
+        training values, with which they are scaled for the network.
+    target_names_ : list of str
+        Their names: those of the columns of y where it was a DataFrame or Series.
+    target_mean_, target_scale_ : ndarray of shape (n_targets,)
+        Their mean and standard deviation (0 and 1 for classes).
+    net_ : skorch.NeuralNet
+        The net that was trained.
+    module_ : CrystalGraphConvNet
+        The torch module that predicts.
+    history_ : skorch.history.History
+        Losses and times, epoch by epoch.
+    n_iter_ : int
+        Epochs trained.
+    n_samples_fit_ : int
+        Crystals trained on.
+    graph_layout_ : GraphLayout
+        Neighbors per site and features per kind of site.
+    y_ndim_ : int
+        Number of dimensions of y.
+
+    See Also
+    --------
+    CGCNNRegressor : predicts numbers.
+    CGCNNMultiTask : predicts numbers and classes together.
+
+    Examples
+    --------
+    >>> from skcgcnn import CGCNNClassifier
+    >>> from skcgcnn.datasets import load_sample_classification
+    >>> cifs, is_metal = load_sample_classification(return_X_y=True)
+    >>> est = CGCNNClassifier(max_epochs=2, random_state=0).fit(cifs, is_metal)
+    >>> est.predict_proba(cifs[:3]).shape
+    (3, 2)
+    """
+
+    class_weight: Any = None
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseCGCNN._parameter_constraints,
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Train for one more epoch.
+
+        Parameters
+        ----------
+        X : sequence of crystals, or CrystalGraphs
+            See `fit`.
+        y : array-like of shape (n_crystals,)
+            Labels.
+        classes : array-like of shape (n_classes,), optional
+            All labels that later calls may bring; needed in the first call, unless its y holds
+            them all.
+        sample_weight : array-like of shape (n_crystals,), optional
+            Weights of the crystals.
+
+        Returns
+        -------
+        self : CGCNNClassifier
+        """
+        return self._partial_fit(X, y, sample_weight, classes)
+
+    def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
+        """Predict the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : sequence of crystals, or CrystalGraphs
+            See `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_crystals, n_classes)
+            In the order of `classes_`; NaN for crystals that could not be read.
+        """
+        return cast("FloatArray", self._predict_targets(X)[0].proba)
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """Predict the classes.
+
+        Parameters
+        ----------
+        X : sequence of crystals, or CrystalGraphs
+            See `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_crystals,)
+            Labels. Where crystals could not be read, NaN; the array is then one of floats or
+            objects.
+        """
+        return self._predict_targets(X)[0].values
+
+    @property
+    def classes_(self) -> npt.NDArray[Any]:
+        """The classes, sorted."""
+        return cast("npt.NDArray[Any]", self.targets_[0].classes)
+
+    def _encode(
+        self, y: Any, fitted: Sequence[Target] | None, classes: Any = None
+    ) -> tuple[FloatArray, tuple[Target, ...]]:
+        check_classification_targets(y)
+        labels = column_or_1d(y, warn=True)
+        if fitted is None:
+            (name,) = column_names(y, ["target"])
+            found = np.unique(labels if classes is None else classes)
+            fitted = [Target(name, "classification", found)]
+        _, codes = encode_classes(labels, fitted[0].classes)
+        return codes, tuple(fitted)
+
+    def _class_weights(self, values: FloatArray, targets: Sequence[Target]) -> FloatArray:
+        classes = targets[0].classes
+        if self.class_weight is None or classes is None:
+            return super()._class_weights(values, targets)
+        labels = classes[values[:, 0].astype(int)]
+        return np.asarray(compute_sample_weight(self.class_weight, labels))

@@ -1,0 +1,360 @@
+"""The multi-task CGCNN: numbers and classes learnt together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from numbers import Real
+from typing import Any, ClassVar, Self, cast
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils.metaestimators import available_if
+
+from skcgcnn._sklearn import Interval
+from skcgcnn.estimators._base import BaseCGCNN
+from skcgcnn.estimators._targets import (
+    FloatArray,
+    column_names,
+    encode_classes,
+    is_missing,
+    split_columns,
+    stack_columns,
+)
+from skcgcnn.estimators._task_views import ClassifierView, RegressorView
+from skcgcnn.modelfiles import Target
+
+__all__ = ["CGCNNMultiTask"]
+
+KINDS = ("regression", "classification")
+
+
+def _has_classes(est: "CGCNNMultiTask") -> bool:
+    if "classification" not in est.tasks:
+        raise AttributeError("predict_proba needs a classification task in tasks")
+    return True
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class CGCNNMultiTask(BaseCGCNN):
+    """Crystal graph convolutional network that predicts numbers and classes together.
+
+    The convolutions of Xie & Grossman, Phys. Rev. Lett. 120, 145301 (2018), are shared; every
+    target has outputs of its own. The loss is the mean squared error of the scaled numbers plus
+    `cls_weight` times the cross-entropy of the classes. A missing target (NaN or None) is left
+    out of its task's loss, so a crystal needs only one of them.
+
+    Parameters
+    ----------
+    atom_fea_len : int, default=64
+        Hidden features per site.
+    n_conv : int, default=3
+        Number of convolutions.
+    h_fea_len : int, default=128
+        Hidden features per crystal, after pooling.
+    n_h : int, default=1
+        Number of hidden layers after pooling.
+    dropout : float, default=0.0
+        Share of the pooled features that is dropped in training.
+    radius : float, default=8.0
+        Initial cutoff of the neighbor search, and last center of the Gaussian expansion of
+        distances, in Å. Sites with too few neighbors within it are searched further out.
+    max_num_nbr : int, default=12
+        Neighbors per site.
+    atom_features : None, path or mapping, default=None
+        Features of the elements, see `CrystalGraphTransformer`.
+    neighbor_ties : {"invariant", "official"}, default="invariant"
+        What decides between neighbors at the same distance: the crystal alone, or, as in the
+        original CGCNN code, the order of its sites. See `CrystalGraphTransformer`.
+    lr : float, default=0.001
+        Learning rate.
+    max_epochs : int, default=30
+        Number of passes over the training crystals.
+    batch_size : int, default=64
+        Maximum number of crystals per batch in training.
+    max_batch_sites : int or None, default=None
+        Maximum number of sites per batch in training, for crystals of very different sizes.
+        Larger batches are split; a crystal above the limit forms its own batch.
+    optimizer : {"adamw", "adam", "sgd"} or torch optimizer class, default="adamw"
+        "sgd" has a momentum of 0.9. More options go through `net_params`, for example
+        ``{"optimizer__weight_decay": 1e-4}``.
+    ema_decay : float, default=0.99
+        Decay per step of the exponential moving average of the weights used for prediction; 0
+        predicts with the last weights.
+    callbacks : list of skorch callbacks or None, default=None
+        Copies of them are used.
+    device : str or torch.device, default="auto"
+        "auto" is the GPU where torch sees one, else the CPU.
+    precision : {"float32", "bfloat16", "float64"}, default="float32"
+        Type in which the network computes. "bfloat16" (autocast: the parameters stay float32) is
+        faster where the processor has it; "float64" makes predictions equal to 1e-12 whatever
+        else is in the call. Predictions are float64 numbers in any case.
+    compile : bool, default=False
+        Whether torch compiles the network, for GPUs; on a CPU it gained nothing.
+    net_params : dict or None, default=None
+        Further arguments of `skorch.NeuralNet`; they take precedence over the estimator's own.
+    init_from : estimator, path, str or None, default=None
+        Model to start from: a fitted estimator, a file (see `skcgcnn.load`), or the name of an
+        official model (see `skcgcnn.modelfiles.PRETRAINED`). Its embedding and convolutions are
+        copied, and the parts of its head that fit; targets are scaled anew. Sizes must be the
+        same: `skcgcnn.estimators.architecture` returns them. With `warm_start`, for the first
+        fit only.
+    freeze : {"none", "convs"} or int, default="none"
+        Layers of `init_from` that training leaves as they are, to the bit: none, the embedding
+        and all convolutions, or that many layers from the input (1 is the embedding alone).
+    conv_lr_factor : float, default=1.0
+        Learning rate of embedding and convolutions as a multiple of `lr`. Below 1 they stay
+        closer to `init_from`. Decided when the network is made.
+    warm_start : bool, default=False
+        Whether `fit` continues from the last fit.
+    early_stopping : bool, default=False
+        Whether to hold out crystals, stop when their loss no longer falls, and keep the weights
+        of the best epoch.
+    validation_fraction : float, default=0.1
+        Share of the crystals held out for early stopping.
+    n_iter_no_change : int, default=10
+        Epochs without a lower validation loss before training stops.
+    random_state : int, RandomState instance or None, default=None
+        Decides the initial weights, batches, dropout and validation split. An int makes a fit
+        repeatable to the bit on the CPU; torch's own random state stays as it was.
+    n_jobs : int or None, default=None
+        Number of workers that read crystals.
+    on_error : {"raise", "nan"}, default="raise"
+        What to do with crystals that cannot be read, see `CrystalGraphTransformer`. With "nan"
+        they are left out of a fit and their prediction is NaN.
+    verbose : int, default=0
+        1 shows progress while reading, and one line per epoch.
+    cls_weight : float, default=1.0
+        Weight of the classification loss.
+    tasks : tuple of {"regression", "classification"}, default=("regression", "classification")
+        Kind of every column of y. Of several tasks of one kind, the mean loss is taken.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Classes of the first classification task.
+    task_classes_ : list of (ndarray or None)
+        Classes of every column of y; None for a regression.
+    regressor_, classifier_ : views
+        The first regression and the first classification task, for displays, scorers and
+        ``CalibratedClassifierCV(FrozenEstimator(est.classifier_))``.
+    targets_ : tuple of Target
+        The columns of y: name, kind, classes, unit, and the mean and standard deviation of the
+        training values, with which they are scaled for the network.
+    target_names_ : list of str
+        Their names: those of the columns of y where it was a DataFrame or Series.
+    target_mean_, target_scale_ : ndarray of shape (n_targets,)
+        Their mean and standard deviation (0 and 1 for classes).
+    net_ : skorch.NeuralNet
+        The net that was trained.
+    module_ : CrystalGraphConvNet
+        The torch module that predicts.
+    history_ : skorch.history.History
+        Losses and times, epoch by epoch.
+    n_iter_ : int
+        Epochs trained.
+    n_samples_fit_ : int
+        Crystals trained on.
+    graph_layout_ : GraphLayout
+        Neighbors per site and features per kind of site.
+    y_ndim_ : int
+        Number of dimensions of y.
+
+    See Also
+    --------
+    CGCNNRegressor : predicts numbers alone.
+    CGCNNClassifier : predicts classes alone.
+
+    Notes
+    -----
+    It is neither a regressor nor a classifier to scikit-learn, so a cross-validation does not
+    stratify. `score` needs no ``scoring=`` in a grid search and does not depend on `cls_weight`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcgcnn import CGCNNMultiTask
+    >>> from skcgcnn.datasets import load_sample_classification, load_sample_regression
+    >>> cifs, energies = load_sample_regression(return_X_y=True)
+    >>> is_metal = load_sample_classification().target
+    >>> Y = np.column_stack([energies, is_metal])
+    >>> est = CGCNNMultiTask(cls_weight=0.5, max_epochs=2, random_state=0).fit(cifs, Y)
+    >>> est.predict(cifs[:3]).shape, est.predict_proba(cifs[:3]).shape
+    ((3, 2), (3, 2))
+    """
+
+    cls_weight: float = 1.0
+    tasks: tuple[str, ...] = KINDS
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseCGCNN._parameter_constraints,
+        "cls_weight": [Interval(Real, 0, None, closed="left")],
+        "tasks": [tuple, list],
+    }
+
+    @property
+    def regressor_(self) -> RegressorView:
+        """The first regression task of the fitted estimator, as a regressor of its own."""
+        return RegressorView(self, self._first("regression"))
+
+    @property
+    def classifier_(self) -> ClassifierView:
+        """The first classification task of the fitted estimator, as a classifier of its own."""
+        return ClassifierView(self, self._first("classification"))
+
+    def _first(self, kind: str) -> int:
+        if not hasattr(self, "net_") or kind not in self.tasks:
+            raise AttributeError(f"only a fitted estimator with a {kind} task has this")
+        return list(self.tasks).index(kind)
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Train for one more epoch.
+
+        Parameters
+        ----------
+        X : sequence of crystals, or CrystalGraphs
+            See `fit`.
+        y : array-like or DataFrame of shape (n_crystals, n_tasks)
+            Targets.
+        classes : array-like of shape (n_classes,), optional
+            All labels of the (first) classification task that later calls may bring; needed in
+            the first call, unless its y holds them all.
+        sample_weight : array-like of shape (n_crystals,), optional
+            Weights of the crystals.
+
+        Returns
+        -------
+        self : CGCNNMultiTask
+        """
+        return self._partial_fit(X, y, sample_weight, classes)
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """Predict all targets.
+
+        Parameters
+        ----------
+        X : sequence of crystals, or CrystalGraphs
+            See `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_crystals, n_tasks)
+            The columns of y: numbers in their units, and labels. Of floats where all labels are
+            numbers, else of objects. NaN for crystals that could not be read.
+        """
+        return stack_columns([prediction.values for prediction in self._predict_targets(X)])
+
+    @available_if(_has_classes)
+    def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
+        """Predict the probabilities of the classes of the first classification task.
+
+        Parameters
+        ----------
+        X : sequence of crystals, or CrystalGraphs
+            See `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_crystals, n_classes)
+            In the order of `classes_`; NaN for crystals that could not be read.
+
+        Raises
+        ------
+        AttributeError
+            If there is no classification task.
+        """
+        column = self._first("classification")
+        return cast("FloatArray", self._predict_targets(X)[column].proba)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the mean of R² (regressions) and accuracy (classifications).
+
+        Parameters
+        ----------
+        X : sequence of crystals, or CrystalGraphs
+            See `fit`.
+        y : array-like or DataFrame of shape (n_crystals, n_tasks)
+            True targets; missing ones are left out.
+        sample_weight : array-like of shape (n_crystals,), optional
+            Weights of the crystals.
+
+        Returns
+        -------
+        float
+            At most 1; it does not depend on `cls_weight`. A task without any true target is left
+            out; NaN where all are.
+        """
+        predicted = self.predict(X)
+        scores = []
+        for index, (kind, column) in enumerate(zip(self.tasks, self._columns(y), strict=True)):
+            known = ~is_missing(column)
+            if not known.any():
+                continue
+            weights = None if sample_weight is None else np.asarray(sample_weight)[known]
+            true, guess = column[known], predicted[known, index]
+            if kind == "regression":
+                true, guess = true.astype(np.float64), guess.astype(np.float64)
+                scores.append(r2_score(true, guess, sample_weight=weights))
+            else:
+                scores.append(accuracy_score(true.tolist(), guess.tolist(), sample_weight=weights))
+        return float(np.mean(scores)) if scores else float("nan")
+
+    @property
+    def task_classes_(self) -> list[npt.NDArray[Any] | None]:
+        """Classes of every target; None for a regression."""
+        return [target.classes for target in self.targets_]
+
+    @property
+    def classes_(self) -> npt.NDArray[Any]:
+        """Classes of the first classification task."""
+        return cast("npt.NDArray[Any]", self.targets_[self._first("classification")].classes)
+
+    def _columns(self, y: Any) -> list[npt.NDArray[Any]]:
+        """Return the columns of y, each with its own type."""
+        unknown = sorted(set(self.tasks) - set(KINDS))
+        if unknown or not self.tasks:
+            raise ValueError(f"tasks={self.tasks!r}; expected a tuple of {KINDS}")
+        columns = split_columns(y)
+        if len(columns) != len(self.tasks):
+            raise ValueError(
+                f"y has {len(columns)} columns, but tasks={self.tasks!r} names {len(self.tasks)}"
+            )
+        return columns
+
+    def _encode(
+        self, y: Any, fitted: Sequence[Target] | None, classes: Any = None
+    ) -> tuple[FloatArray, tuple[Target, ...]]:
+        columns = self._columns(y)
+        names = column_names(y, [f"y{index}" for index in range(len(columns))])
+        encoded = np.full((len(columns[0]), len(columns)), np.nan)
+        targets = []
+        for index, (kind, column) in enumerate(zip(self.tasks, columns, strict=True)):
+            known = ~is_missing(column)
+            if fitted is None and not known.any():
+                raise ValueError(f"column {names[index]!r} of y holds no target at all")
+            target = Target(names[index], kind) if fitted is None else fitted[index]
+            if kind == "regression":
+                encoded[known, index] = _numbers(column[known], names[index])
+            else:
+                # The classes that are given are those of the first classification task.
+                given, classes = (classes if fitted is None else target.classes), None
+                expected = None if given is None else np.unique(given)
+                found, encoded[known, index] = encode_classes(column[known], expected)
+                target = replace(target, classes=found)
+            targets.append(target)
+        return encoded, tuple(targets)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.target_tags.single_output = False
+        return tags
+
+
+def _numbers(values: npt.NDArray[Any], name: str) -> FloatArray:
+    try:
+        numbers = values.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"column {name!r} of y is a regression target: {error}") from error
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"column {name!r} of y holds infinity")
+    return numbers

@@ -1,0 +1,207 @@
+"""The CGCNN regressor."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import RegressorMixin
+from sklearn.utils import check_array
+
+from skcgcnn.estimators._base import BaseCGCNN
+from skcgcnn.estimators._targets import FloatArray, column_names, stack_columns
+from skcgcnn.modelfiles import Target
+
+__all__ = ["CGCNNRegressor"]
+
+
+class CGCNNRegressor(RegressorMixin, BaseCGCNN):
+    """Crystal graph convolutional network that predicts numbers.
+
+    The network of Xie & Grossman, Phys. Rev. Lett. 120, 145301 (2018), as a scikit-learn
+    estimator: crystals in, for example as paths of CIF files, targets out in their own units.
+
+    Parameters
+    ----------
+    atom_fea_len : int, default=64
+        Hidden features per site.
+    n_conv : int, default=3
+        Number of convolutions.
+    h_fea_len : int, default=128
+        Hidden features per crystal, after pooling.
+    n_h : int, default=1
+        Number of hidden layers after pooling.
+    dropout : float, default=0.0
+        Share of the pooled features that is dropped in training.
+    radius : float, default=8.0
+        Initial cutoff of the neighbor search, and last center of the Gaussian expansion of
+        distances, in Å. Sites with too few neighbors within it are searched further out.
+    max_num_nbr : int, default=12
+        Neighbors per site.
+    atom_features : None, path or mapping, default=None
+        Features of the elements, see `CrystalGraphTransformer`.
+    neighbor_ties : {"invariant", "official"}, default="invariant"
+        What decides between neighbors at the same distance: the crystal alone, or, as in the
+        original CGCNN code, the order of its sites. See `CrystalGraphTransformer`.
+    lr : float, default=0.001
+        Learning rate.
+    max_epochs : int, default=30
+        Number of passes over the training crystals.
+    batch_size : int, default=64
+        Maximum number of crystals per batch in training.
+    max_batch_sites : int or None, default=None
+        Maximum number of sites per batch in training, for crystals of very different sizes.
+        Larger batches are split; a crystal above the limit forms its own batch.
+    optimizer : {"adamw", "adam", "sgd"} or torch optimizer class, default="adamw"
+        "sgd" has a momentum of 0.9. More options go through `net_params`, for example
+        ``{"optimizer__weight_decay": 1e-4}``.
+    ema_decay : float, default=0.99
+        Decay per step of the exponential moving average of the weights used for prediction; 0
+        predicts with the last weights.
+    callbacks : list of skorch callbacks or None, default=None
+        Copies of them are used.
+    device : str or torch.device, default="auto"
+        "auto" is the GPU where torch sees one, else the CPU.
+    precision : {"float32", "bfloat16", "float64"}, default="float32"
+        Type in which the network computes. "bfloat16" (autocast: the parameters stay float32) is
+        faster where the processor has it; "float64" makes predictions equal to 1e-12 whatever
+        else is in the call. Predictions are float64 numbers in any case.
+    compile : bool, default=False
+        Whether torch compiles the network, for GPUs; on a CPU it gained nothing.
+    net_params : dict or None, default=None
+        Further arguments of `skorch.NeuralNet`; they take precedence over the estimator's own.
+    init_from : estimator, path, str or None, default=None
+        Model to start from: a fitted estimator, a file (see `skcgcnn.load`), or the name of an
+        official model (see `skcgcnn.modelfiles.PRETRAINED`). Its embedding and convolutions are
+        copied, and the parts of its head that fit; targets are scaled anew. Sizes must be the
+        same: `skcgcnn.estimators.architecture` returns them. With `warm_start`, for the first
+        fit only.
+    freeze : {"none", "convs"} or int, default="none"
+        Layers of `init_from` that training leaves as they are, to the bit: none, the embedding
+        and all convolutions, or that many layers from the input (1 is the embedding alone).
+    conv_lr_factor : float, default=1.0
+        Learning rate of embedding and convolutions as a multiple of `lr`. Below 1 they stay
+        closer to `init_from`. Decided when the network is made.
+    warm_start : bool, default=False
+        Whether `fit` continues from the last fit.
+    early_stopping : bool, default=False
+        Whether to hold out crystals, stop when their loss no longer falls, and keep the weights
+        of the best epoch.
+    validation_fraction : float, default=0.1
+        Share of the crystals held out for early stopping.
+    n_iter_no_change : int, default=10
+        Epochs without a lower validation loss before training stops.
+    random_state : int, RandomState instance or None, default=None
+        Decides the initial weights, batches, dropout and validation split. An int makes a fit
+        repeatable to the bit on the CPU; torch's own random state stays as it was.
+    n_jobs : int or None, default=None
+        Number of workers that read crystals.
+    on_error : {"raise", "nan"}, default="raise"
+        What to do with crystals that cannot be read, see `CrystalGraphTransformer`. With "nan"
+        they are left out of a fit and their prediction is NaN.
+    verbose : int, default=0
+        1 shows progress while reading, and one line per epoch.
+
+    Attributes
+    ----------
+    n_outputs_ : int
+        Number of targets.
+    targets_ : tuple of Target
+        The columns of y: name, kind, classes, unit, and the mean and standard deviation of the
+        training values, with which they are scaled for the network.
+    target_names_ : list of str
+        Their names: those of the columns of y where it was a DataFrame or Series.
+    target_mean_, target_scale_ : ndarray of shape (n_targets,)
+        Their mean and standard deviation (0 and 1 for classes).
+    net_ : skorch.NeuralNet
+        The net that was trained.
+    module_ : CrystalGraphConvNet
+        The torch module that predicts.
+    history_ : skorch.history.History
+        Losses and times, epoch by epoch.
+    n_iter_ : int
+        Epochs trained.
+    n_samples_fit_ : int
+        Crystals trained on.
+    graph_layout_ : GraphLayout
+        Neighbors per site and features per kind of site.
+    y_ndim_ : int
+        Number of dimensions of y.
+
+    See Also
+    --------
+    CGCNNClassifier : predicts classes.
+    CGCNNMultiTask : predicts numbers and classes together.
+
+    Examples
+    --------
+    >>> from skcgcnn import CGCNNRegressor
+    >>> from skcgcnn.datasets import load_sample_regression
+    >>> cifs, energies = load_sample_regression(return_X_y=True)
+    >>> est = CGCNNRegressor(max_epochs=2, random_state=0).fit(cifs, energies)
+    >>> est.predict(cifs[:3]).shape
+    (3,)
+    """
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train for one more epoch.
+
+        The first call fixes the scaling of the targets.
+
+        Parameters
+        ----------
+        X : sequence of crystals, or CrystalGraphs
+            See `fit`.
+        y : array-like of shape (n_crystals,) or (n_crystals, n_targets)
+            Targets.
+        sample_weight : array-like of shape (n_crystals,), optional
+            Weights of the crystals.
+
+        Returns
+        -------
+        self : CGCNNRegressor
+        """
+        return self._partial_fit(X, y, sample_weight)
+
+    def predict(self, X: Any) -> npt.NDArray[np.float64]:
+        """Predict the targets.
+
+        Parameters
+        ----------
+        X : sequence of crystals, or CrystalGraphs
+            See `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_crystals,) or (n_crystals, n_targets)
+            In the units of y; NaN for crystals that could not be read.
+        """
+        columns = [prediction.values for prediction in self._predict_targets(X)]
+        return columns[0] if self.y_ndim_ == 1 else stack_columns(columns)
+
+    @property
+    def n_outputs_(self) -> int:
+        """Number of targets."""
+        return len(self.targets_)
+
+    def _encode(
+        self,
+        y: Any,
+        fitted: Sequence[Target] | None,
+        classes: Any = None,
+    ) -> tuple[FloatArray, tuple[Target, ...]]:
+        values: FloatArray = check_array(
+            y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self
+        )
+        n_columns = values.reshape(len(values), -1).shape[1]
+        if fitted is None:
+            names = [f"target_{i}" for i in range(n_columns)] if n_columns > 1 else ["target"]
+            return values, tuple(Target(name, "regression") for name in column_names(y, names))
+        if n_columns != len(fitted):
+            raise ValueError(f"y has {n_columns} targets, but the first fit had {len(fitted)}")
+        return values, tuple(fitted)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

@@ -1,0 +1,249 @@
+"""Targets: y as numbers, the network's outputs as answers, and what is missing among them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import softmax
+from sklearn.pipeline import Pipeline
+
+from skcgcnn.modelfiles import Target
+
+__all__ = [
+    "Prediction",
+    "column_names",
+    "decode",
+    "encode_classes",
+    "is_missing",
+    "predict_targets",
+    "scale_targets",
+    "split_columns",
+    "stack_columns",
+]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a model says about one target.
+
+    Attributes
+    ----------
+    target : Target
+        The target.
+    values : ndarray of shape (n_crystals,)
+        Numbers in its unit, or labels; NaN for crystals that could not be read.
+    proba : ndarray of shape (n_crystals, n_classes) or None
+        Probabilities of its classes; None for a regression.
+    """
+
+    target: Target
+    values: npt.NDArray[Any]
+    proba: FloatArray | None = None
+
+
+def predict_targets(estimator: Any, X: Any) -> list[Prediction]:
+    """Predict every target of an estimator, in one pass of its network.
+
+    Parameters
+    ----------
+    estimator : fitted CGCNNRegressor, CGCNNClassifier or CGCNNMultiTask
+        The model, or a Pipeline that ends in one.
+    X : sequence of crystals, or CrystalGraphs
+        See the estimator's `predict`.
+
+    Returns
+    -------
+    list of Prediction
+        One for every column of y: values, and for classes their probabilities.
+
+    Examples
+    --------
+    >>> from skcgcnn import CGCNNClassifier
+    >>> from skcgcnn.datasets import load_sample_classification
+    >>> cifs, is_metal = load_sample_classification(return_X_y=True)
+    >>> est = CGCNNClassifier(max_epochs=1, random_state=0).fit(cifs, is_metal)
+    >>> (prediction,) = predict_targets(est, cifs[:3])
+    >>> prediction.target.kind, prediction.values.shape, prediction.proba.shape
+    ('classification', (3,), (3, 2))
+    """
+    if isinstance(estimator, Pipeline):
+        if len(estimator) > 1:
+            X = estimator[:-1].transform(X)
+        estimator = estimator[-1]
+    predictions: list[Prediction] = estimator._predict_targets(X)
+    return predictions
+
+
+def decode(outputs: FloatArray, targets: Sequence[Target]) -> list[Prediction]:
+    """Turn outputs of a network into predictions: the one place where this is done.
+
+    Parameters
+    ----------
+    outputs : ndarray of shape (n_crystals, n_outputs)
+        Scaled values and logits; NaN for crystals that could not be read.
+    targets : sequence of Target
+        The targets, in the order of their outputs.
+
+    Returns
+    -------
+    list of Prediction
+    """
+    ends = np.cumsum([target.n_outputs for target in targets])[:-1]
+    parts = np.split(outputs, ends, axis=1)
+    return [_decode(part, target) for part, target in zip(parts, targets, strict=True)]
+
+
+def _decode(outputs: FloatArray, target: Target) -> Prediction:
+    if target.classes is None:
+        return Prediction(target, outputs[:, 0] * target.scale + target.mean)
+    missing = np.isnan(outputs[:, 0])
+    best = np.nan_to_num(outputs).argmax(axis=1)
+    labels = _mark_missing(target.classes[best], missing)
+    return Prediction(target, labels, np.asarray(softmax(outputs, axis=1)))
+
+
+def _mark_missing(predicted: npt.NDArray[Any], missing: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
+    """Set labels to NaN: numbers become floats, others objects, but only where one is missing."""
+    if not missing.any():
+        return predicted
+    kind = np.float64 if np.issubdtype(predicted.dtype, np.number) else object
+    marked = predicted.astype(kind)
+    marked[missing] = np.nan
+    return marked
+
+
+def stack_columns(columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Return columns side by side: floats if all are numbers, else objects.
+
+    Parameters
+    ----------
+    columns : sequence of ndarray of shape (n,)
+        At least one.
+
+    Returns
+    -------
+    ndarray of shape (n, n_columns)
+    """
+    numeric = all(np.issubdtype(column.dtype, np.number) for column in columns)
+    stacked = np.empty((len(columns[0]), len(columns)), dtype=np.float64 if numeric else object)
+    for index, column in enumerate(columns):
+        stacked[:, index] = column
+    return stacked
+
+
+def encode_classes(
+    labels: npt.NDArray[Any], classes: npt.NDArray[Any] | None
+) -> tuple[npt.NDArray[Any], FloatArray]:
+    """Return the classes and the index of every label among them.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,)
+        Labels, none missing.
+    classes : ndarray of shape (n_classes,) or None
+        The classes of an earlier fit; None takes those of `labels`.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+    codes : ndarray of shape (n,)
+
+    Raises
+    ------
+    ValueError
+        If a label is not among the classes, or the labels cannot be sorted.
+    """
+    try:
+        if classes is None:
+            classes, codes = np.unique(labels, return_inverse=True)
+            return classes, codes.astype(np.float64)
+        unknown = sorted(set(labels.tolist()) - set(classes.tolist()))
+    except TypeError as error:
+        raise ValueError(f"the labels are of types that cannot be compared ({error})") from error
+    if unknown:
+        raise ValueError(
+            f"y holds labels that are not among the classes of the first fit, "
+            f"{classes.tolist()}: {unknown}"
+        )
+    return classes, np.searchsorted(classes, labels).astype(np.float64)
+
+
+def is_missing(column: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Return where a column holds None or NaN."""
+    if np.issubdtype(column.dtype, np.floating):
+        return np.asarray(np.isnan(column))
+    # NaN is what does not equal itself.
+    return np.array([value is None or value != value for value in column], dtype=bool)  # noqa: PLR0124
+
+
+def split_columns(y: Any) -> list[npt.NDArray[Any]]:
+    """Return the columns of an array, a DataFrame or a list of rows, each with its own type."""
+    if hasattr(y, "iloc"):
+        return (
+            [y.iloc[:, i].to_numpy() for i in range(y.shape[1])] if y.ndim > 1 else [y.to_numpy()]
+        )
+    # From a list of rows NumPy would make one type for all, and so texts of the numbers.
+    values = y if isinstance(y, np.ndarray) else np.array(y, dtype=object)
+    if values.ndim not in (1, 2):
+        raise ValueError(f"y has {values.ndim} dimensions; expected one row of targets per crystal")
+    return list(values.reshape(len(values), -1).T)
+
+
+def column_names(y: Any, defaults: Sequence[str]) -> list[str]:
+    """Return the names of the columns of a DataFrame or Series, else the defaults.
+
+    Parameters
+    ----------
+    y : array-like
+        The targets.
+    defaults : sequence of str
+        One name for every column.
+
+    Returns
+    -------
+    list of str
+    """
+    if hasattr(y, "columns"):
+        return [str(name) for name in y.columns]
+    name = getattr(y, "name", None)
+    return list(defaults) if name is None else [str(name)]
+
+
+def scale_targets(
+    targets: Sequence[Target], values: FloatArray, weights: FloatArray
+) -> tuple[Target, ...]:
+    """Return the targets with mean and scale of their values; 0 and 1 for classes.
+
+    Parameters
+    ----------
+    targets : sequence of Target
+        The targets.
+    values : ndarray of shape (n_crystals, n_targets)
+        Of the training crystals; NaN is missing.
+    weights : ndarray of shape (n_crystals,)
+        Weights of the crystals.
+
+    Returns
+    -------
+    tuple of Target
+    """
+    scaled = []
+    for column, target in enumerate(targets):
+        if target.kind == "regression":
+            known = ~np.isnan(values[:, column])
+            mean, scale = _mean_and_scale(values[known, column], weights[known])
+            target = replace(target, mean=mean, scale=scale)  # noqa: PLW2901
+        scaled.append(target)
+    return tuple(scaled)
+
+
+def _mean_and_scale(values: FloatArray, weights: FloatArray) -> tuple[float, float]:
+    mean = np.average(values, weights=weights)
+    std = np.sqrt(np.average((values - mean) ** 2, weights=weights))
+    # A constant target has a standard deviation of 0, or of rounding noise.
+    constant = std <= 10 * np.finfo(np.float64).eps * abs(mean)
+    return float(mean), 1.0 if constant else float(std)

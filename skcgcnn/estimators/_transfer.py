@@ -1,0 +1,270 @@
+"""Start from the weights of another model, and keep some of them as they are."""
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.exceptions import NotFittedError
+from torch import Tensor
+
+from skcgcnn.estimators._persistence import Persistent
+from skcgcnn.modelfiles import (
+    PRETRAINED,
+    ModelState,
+    Target,
+    find_model,
+    network_sizes,
+    read_model_file,
+)
+from skcgcnn.nn import AveragedNet, CrystalGraphConvNet
+
+__all__ = [
+    "architecture",
+    "conv_groups",
+    "n_frozen_layers",
+    "read_source",
+    "set_conv_lr",
+    "transfer_weights",
+]
+
+_SIZES = ("atom_fea_len", "n_conv", "h_fea_len", "n_h")
+_GRAPH = ("radius", "max_num_nbr", "atom_features")
+_HIDDEN = ("conv_to_fc.", "fcs.")
+
+
+def read_source(init_from: Any) -> ModelState:
+    """Read what the parameter `init_from` names.
+
+    Parameters
+    ----------
+    init_from : fitted estimator, path, or name of an official model
+        The model to start from.
+
+    Returns
+    -------
+    ModelState
+
+    Raises
+    ------
+    NotFittedError
+        If it is an estimator that is not fitted.
+    TypeError
+        If it is none of these.
+    DataError
+        If there is no such file, or it is no model.
+    """
+    if isinstance(init_from, Persistent):
+        if not hasattr(init_from, "net_"):
+            raise NotFittedError(f"{_name(init_from, ' is a ')} that is not fitted; fit it first")
+        return init_from._get_model_state()
+    if isinstance(init_from, ModelState):
+        return init_from
+    if not isinstance(init_from, (str, PathLike)):
+        raise TypeError(
+            f"{_name(init_from, ' is a ')}; expected a fitted estimator of skcgcnn, a path, or one "
+            f"of {', '.join(PRETRAINED)}"
+        )
+    return read_model_file(find_model(init_from))
+
+
+def architecture(init_from: Any) -> dict[str, Any]:
+    """Return the parameters that an estimator must share with a model to start from it.
+
+    Parameters
+    ----------
+    init_from : fitted estimator, path, or name of an official model
+        The model.
+
+    Returns
+    -------
+    dict
+        For the constructor of any of the three estimators: the sizes of the network, the
+        head's too, so that it is copied where it fits.
+
+    Raises
+    ------
+    NotFittedError
+        If it is an estimator that is not fitted.
+    TypeError
+        If it is none of these.
+    DataError
+        If there is no such file, or it is no model.
+
+    Examples
+    --------
+    >>> from skcgcnn import CGCNNClassifier, CGCNNMultiTask
+    >>> from skcgcnn.datasets import load_sample_classification
+    >>> cifs, is_metal = load_sample_classification(return_X_y=True)
+    >>> model = CGCNNClassifier(n_conv=1, max_epochs=1).fit(cifs, is_metal)
+    >>> CGCNNMultiTask(**architecture(model), init_from=model).n_conv
+    1
+    """
+    state = read_source(init_from)
+    sizes = network_sizes(state.weights)
+    # A file need not name what has its default value.
+    graph = {name: state.params[name] for name in _GRAPH if name in state.params}
+    return {name: sizes[name] for name in _SIZES} | graph
+
+
+def transfer_weights(module: AveragedNet, targets: Sequence[Target], init_from: Any) -> None:
+    """Give a network the weights of another model where they fit.
+
+    Embedding and convolutions are copied, and must fit. The hidden layers of the head are
+    copied if they are of the same size, and then the outputs of every target that the other
+    model has too, of the same kind and number of classes; the rest of the head stays new.
+
+    Parameters
+    ----------
+    module : AveragedNet
+        Not trained yet; changed in place.
+    targets : sequence of Target
+        Its targets.
+    init_from : fitted estimator, path, or name of an official model
+        Where the weights come from.
+
+    Raises
+    ------
+    ValueError
+        If the convolutions do not fit; it names the parameters.
+    """
+    source, net = read_source(init_from), module.trained
+    _check_fit(net, source, _name(init_from, "="))
+    own = net.state_dict()
+    parts = ["embedding.", "convs."]
+    if _head_shape(own) == _head_shape(source.weights):
+        parts += _HIDDEN
+        _transfer_outputs(net, targets, source)
+    with torch.no_grad():
+        for name, tensor in own.items():
+            # Files from before torch 0.4.1 do not count batches.
+            if name.startswith(tuple(parts)) and name in source.weights:
+                tensor.copy_(source.weights[name])
+    module.average.load_state_dict(net.state_dict())
+
+
+def n_frozen_layers(freeze: str | int, n_conv: int, *, begun: bool) -> int:
+    """Return how many layers stay as they are, counted from the input.
+
+    Parameters
+    ----------
+    freeze : {"none", "convs"} or int
+        The parameter of the estimators.
+    n_conv : int
+        Number of convolutions.
+    begun : bool
+        Whether there are weights worth keeping: of another model, or of an earlier fit.
+
+    Returns
+    -------
+    int
+        0 for none, 1 for the embedding, 1 + i for i convolutions as well.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer layers, or they would keep random weights.
+    """
+    if not begun and freeze not in ("none", 0):
+        raise ValueError(
+            f"freeze={freeze!r} without init_from would keep random weights; pass the model to "
+            "start from as init_from"
+        )
+    if isinstance(freeze, str):
+        return {"none": 0, "convs": 1 + n_conv}[freeze]
+    if freeze > 1 + n_conv:
+        raise ValueError(
+            f"freeze={freeze}, but with n_conv={n_conv} there are {1 + n_conv} layers to freeze: "
+            "the embedding and the convolutions"
+        )
+    return freeze
+
+
+def conv_groups(lr: float, factor: float) -> list[tuple[str, dict[str, float]]]:
+    """Return skorch's parameter groups for a learning rate of their own.
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate of the head.
+    factor : float
+        Learning rate of embedding and convolutions as a multiple of it.
+
+    Returns
+    -------
+    list of (str, dict)
+        Pattern of names and options of the optimizer.
+    """
+    return [(f"trained.{part}.*", {"lr": lr * factor}) for part in ("embedding", "convs")]
+
+
+def set_conv_lr(optimizer: torch.optim.Optimizer, lr: float, factor: float) -> None:
+    """Change the learning rates of `conv_groups`, if the optimizer was made with them.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+        Its last group is the head.
+    lr, factor : float
+        As for `conv_groups`.
+    """
+    for group in optimizer.param_groups[:-1] if factor != 1 else []:
+        group["lr"] = lr * factor
+
+
+def _name(init_from: Any, verb: str) -> str:
+    """Return what messages call the model."""
+    if isinstance(init_from, (str, PathLike)):
+        return f"init_from{verb}{str(init_from)!r}"
+    kind = init_from.estimator if isinstance(init_from, ModelState) else type(init_from).__name__
+    return f"init_from{verb}{kind}"
+
+
+def _check_fit(net: CrystalGraphConvNet, source: ModelState, name: str) -> None:
+    own, other = _shape(net.state_dict()), _shape(source.weights)
+    wrong = [
+        f"{size} is {other[size]} there and {value} here"
+        for size, value in own.items()
+        if other.get(size, value) != value
+    ]
+    if wrong:
+        raise ValueError(
+            f"{name} does not fit: {'; '.join(wrong)}. Pass the same values, for example "
+            "with **skcgcnn.estimators.architecture(init_from)"
+        )
+
+
+def _shape(weights: dict[str, Tensor]) -> dict[str, Any]:
+    """Return what must agree, under the names that a user knows."""
+    sizes = network_sizes(weights)
+    names = {"orig_atom_fea_len": "the number of atom_features"}
+    kept = ("atom_fea_len", "n_conv", "orig_atom_fea_len", "radius")
+    return {names.get(size, size): sizes[size] for size in kept if size in sizes}
+
+
+def _head_shape(weights: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in weights.items() if name.startswith(_HIDDEN)}
+
+
+def _transfer_outputs(
+    net: CrystalGraphConvNet, targets: Sequence[Target], source: ModelState
+) -> None:
+    free = list(zip(source.targets, _rows(source.targets), strict=True))
+    with torch.no_grad():
+        for target, rows in zip(targets, _rows(targets), strict=True):
+            match = next((entry for entry in free if entry[0].task == target.task), None)
+            if match is None:
+                continue
+            free.remove(match)
+            for own, name in (
+                (net.fc_out.weight, "fc_out.weight"),
+                (net.fc_out.bias, "fc_out.bias"),
+            ):
+                own[rows] = source.weights[name][match[1]].to(own)
+
+
+def _rows(targets: Sequence[Target]) -> list[slice]:
+    """Return the outputs of every target."""
+    ends = np.cumsum([target.n_outputs for target in targets]).tolist()
+    return [slice(end - t.n_outputs, end) for t, end in zip(targets, ends, strict=True)]

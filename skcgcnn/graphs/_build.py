@@ -1,0 +1,267 @@
+"""From sources to crystal graphs, with what went wrong; cached if asked for."""
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import joblib
+import numpy as np
+import numpy.typing as npt
+
+from skcgcnn._version import __version__
+from skcgcnn.crystals import Crystal, Species, describe_source, list_sources, source_id, try_to_read
+from skcgcnn.exceptions import StructureError, describe_failures
+from skcgcnn.graphs._elements import ElementFeatures, load_element_features
+from skcgcnn.graphs._graphs import CrystalGraphs, offsets_from_counts
+from skcgcnn.graphs._nearest import TIE, Nearest, nearest_neighbors
+from skcgcnn.graphs._neighbor_list import Pairs, find_pairs, search_radius
+
+__all__ = ["Chunk", "GraphOptions", "build_chunk", "build_from_structures", "build_graphs"]
+
+# Neighbors are chosen for many crystals at once, up to about so many pairs.
+_PAIRS_AT_ONCE = 500_000
+# How many neighbors more than M the first search should find, on average.
+_SPARE = 14
+
+FloatArray = npt.NDArray[np.float64]
+# Positions in a chunk, and what there is to say about them.
+_Messages = list[tuple[int, str]]
+
+
+@dataclass(frozen=True)
+class GraphOptions:
+    """What a graph depends on besides the crystal.
+
+    Attributes
+    ----------
+    features : ElementFeatures
+        Features of the elements.
+    n_neighbors : int, default=12
+        Neighbors per site.
+    radius : float, default=8.0
+        Initial cutoff of the neighbor search, in Å.
+    neighbor_ties : {"invariant", "official"}, default="invariant"
+        What decides between neighbors at the same distance.
+    """
+
+    features: ElementFeatures
+    n_neighbors: int = 12
+    radius: float = 8.0
+    neighbor_ties: str = "invariant"
+
+
+class Chunk(NamedTuple):
+    """The graphs of some sources, and what there is to say about them.
+
+    Attributes
+    ----------
+    graphs : CrystalGraphs
+        One for every source, without sites where it failed.
+    failures, notes : list of (str, str)
+        What failed, or was odd, and why.
+    """
+
+    graphs: CrystalGraphs
+    failures: list[tuple[str, str]]
+    notes: list[tuple[str, str]]
+
+
+def build_chunk(
+    sources: Sequence[Any], first: int, options: GraphOptions, memory: joblib.Memory | None = None
+) -> Chunk:
+    """Read some crystals and make their graphs.
+
+    Parameters
+    ----------
+    sources : sequence of paths, Structures or Atoms
+        The crystals.
+    first : int
+        Position of the first of them in X.
+    options : GraphOptions
+        How to make graphs.
+    memory : joblib.Memory, optional
+        Where to look for graphs made before. The key is what the sources hold, not where they
+        are.
+
+    Returns
+    -------
+    Chunk
+    """
+    if memory is None:
+        graphs, failures, notes = _read_and_build(sources, options)
+    else:
+        made = memory.cache(_cached, ignore=["sources"], verbose=0)
+        keys = [_content_key(source) for source in sources]
+        graphs, failures, notes = made(sources, keys, options, __version__)
+    ids = np.array([source_id(s, first + i) for i, s in enumerate(sources)], dtype=np.str_)
+
+    def name(messages: _Messages) -> list[tuple[str, str]]:
+        return [(describe_source(sources[i], first + i), why) for i, why in messages]
+
+    return Chunk(replace(graphs, ids=ids), name(failures), name(notes))
+
+
+def build_graphs(
+    crystals: Sequence[Crystal | StructureError], options: GraphOptions
+) -> tuple[CrystalGraphs, list[tuple[int, str]]]:
+    """Turn crystals into graphs.
+
+    Parameters
+    ----------
+    crystals : sequence of Crystal or StructureError
+        What was read; an error stands for a crystal that could not be.
+    options : GraphOptions
+        How to make graphs.
+
+    Returns
+    -------
+    graphs : CrystalGraphs
+        Without ids; a failure is a crystal without sites.
+    failures : list of (int, str)
+        Positions that failed, and why.
+    """
+    features, n_neighbors = options.features, options.n_neighbors
+    rows: dict[Species, int] = {}
+    kinds: list[int] = []
+    counts, neighbors, distances = [], [], []
+    failures: list[tuple[int, str]] = []
+    waiting: list[Pairs] = []
+    n_waiting = 0
+
+    def choose() -> None:
+        numbers = None
+        if options.neighbor_ties == "invariant":
+            n_sites = sum(len(pairs.reach) for pairs in waiting)
+            numbers = np.array([_number(species) for species in rows])[kinds[-n_sites:]]
+        indices, lengths = _nearest(waiting, n_neighbors, numbers)
+        neighbors.append(indices)
+        distances.append(lengths)
+        waiting.clear()
+
+    for position, crystal in enumerate(crystals):
+        try:
+            if isinstance(crystal, StructureError):
+                raise crystal
+            _check_elements(crystal, features, rows)
+            pairs = _find_pairs(crystal, options)
+        except StructureError as error:
+            failures.append((position, str(error)))
+            counts.append(0)
+            continue
+        counts.append(len(crystal.species))
+        kinds.extend([rows.setdefault(species, len(rows)) for species in crystal.species])
+        waiting.append(pairs)
+        n_waiting += len(pairs.center)
+        if n_waiting > _PAIRS_AT_ONCE:
+            choose()
+            n_waiting = 0
+    if waiting:
+        choose()
+    empty = (0, n_neighbors)
+    graphs = CrystalGraphs(
+        offsets=offsets_from_counts(counts),
+        site_kinds=np.array(kinds, dtype=np.int32),
+        kind_features=np.array(
+            [features.mean(species) for species in rows], dtype=np.float32
+        ).reshape(-1, features.n_features),
+        neighbors=np.concatenate([np.empty(empty, dtype=np.int32), *neighbors]),
+        distances=np.concatenate([np.empty(empty, dtype=np.float32), *distances]),
+        ids=np.zeros(len(crystals), dtype="U1"),
+    )
+    return graphs, failures
+
+
+def build_from_structures(
+    structures: Sequence[Any],
+    *,
+    n_neighbors: int = 12,
+    radius: float = 8.0,
+    atom_features: Any = None,
+    neighbor_ties: str = "invariant",
+) -> CrystalGraphs:
+    """Make graphs, and raise what went wrong: see `CrystalGraphs.from_structures`."""
+    sources = list_sources(structures)
+    features = load_element_features(atom_features)
+    chunk = build_chunk(sources, 0, GraphOptions(features, n_neighbors, radius, neighbor_ties))
+    if chunk.failures:
+        raise StructureError(describe_failures(chunk.failures, len(sources)))
+    return chunk.graphs
+
+
+def _read_and_build(
+    sources: Sequence[Any], options: GraphOptions
+) -> tuple[CrystalGraphs, _Messages, _Messages]:
+    crystals = [try_to_read(source) for source in sources]
+    notes = [
+        (i, note)
+        for i, crystal in enumerate(crystals)
+        if isinstance(crystal, Crystal)
+        for note in crystal.notes
+    ]
+    return *build_graphs(crystals, options), notes
+
+
+def _cached(
+    sources: Sequence[Any],
+    keys: list[Any],
+    options: GraphOptions,
+    release: str,
+) -> tuple[CrystalGraphs, _Messages, _Messages]:
+    return _read_and_build(sources, options)
+
+
+def _content_key(source: Any) -> Any:
+    """Return what the graph of a source depends on."""
+    if not isinstance(source, (str, PathLike)):
+        crystal = try_to_read(source)
+        if isinstance(crystal, StructureError):
+            return str(crystal)
+        return crystal.lattice, crystal.coords, crystal.species
+    name = Path(fspath(source)).name
+    # The name tells the format; a CIF is one whatever it is called.
+    kind = ".cif" if name.lower().endswith(".cif") else name
+    try:
+        return kind, blake2b(Path(source).read_bytes(), digest_size=20).hexdigest()
+    except OSError as error:
+        return kind, str(error)
+
+
+def _find_pairs(crystal: Crystal, options: GraphOptions) -> Pairs:
+    lattice, coords, n_neighbors = crystal.lattice, crystal.coords, options.n_neighbors
+    if options.neighbor_ties == "official":
+        return find_pairs(lattice, coords, n_neighbors, options.radius)
+    # A full sphere holds M neighbors and the rest of a shell; a larger one is work for nothing.
+    enough = search_radius(lattice, len(crystal.species), n_neighbors + _SPARE)
+    return find_pairs(lattice, coords, n_neighbors, min(options.radius, enough), margin=TIE)
+
+
+def _nearest(parts: Sequence[Pairs], n_neighbors: int, site_numbers: FloatArray | None) -> Nearest:
+    """Choose the neighbours of several crystals at once; indices count within a crystal."""
+    n_sites = [len(pairs.reach) for pairs in parts]
+    shifts = offsets_from_counts(n_sites)[:-1]
+    by_pair = np.repeat(shifts, [len(pairs.center) for pairs in parts])
+    center, point, distance, reach = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    joined = Pairs(center + by_pair, point + by_pair, distance, reach)
+    indices, distances = nearest_neighbors(joined, n_neighbors, site_numbers)
+    indices -= np.repeat(shifts, n_sites).astype(np.int32)[:, np.newaxis]
+    return indices, distances
+
+
+def _number(species: Species) -> float:
+    """Return a number that no other kind of site has."""
+    return float(sum(occupancy * z**0.5 for z, occupancy in species))
+
+
+def _check_elements(crystal: Crystal, features: ElementFeatures, known: Container[Species]) -> None:
+    for site, species in enumerate(crystal.species):
+        if species in known:
+            continue
+        for z, _ in species:
+            if z not in features:
+                raise StructureError(
+                    f"site {site} holds the element with atomic number {z}, for which "
+                    f"{features.source} has no features; pass atom_features with a row for it"
+                )

@@ -1,0 +1,76 @@
+"""Files with vacancies from a file without: what ``skcgcnn make-vacancies`` does."""
+
+import warnings
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from skcgcnn.exceptions import StructureError
+from skcgcnn.vacancies._make import make_vacancies, write_cif
+
+__all__ = ["make_vacancy_files"]
+
+
+def make_vacancy_files(
+    path: str | PathLike[str],
+    output: str | PathLike[str] | None = None,
+    *,
+    n_structures: int = 1,
+    **options: Any,
+) -> list[Path]:
+    """Write ``<stem>_aug0.cif``, ``<stem>_aug1.cif``, ... with vacancies.
+
+    Parameters
+    ----------
+    path : path
+        The crystal without vacancies, in any format that pymatgen reads.
+    output : path, optional
+        Folder of the files, made if need be; by default that of `path`.
+    n_structures : int, default=1
+        Number of files.
+    **options
+        Those of `make_vacancies`.
+
+    Returns
+    -------
+    list of Path
+        The files.
+
+    Raises
+    ------
+    StructureError
+        If the file cannot be read or `make_vacancies` refuses the crystal. The message names it.
+    FileExistsError
+        If one of the files exists; then none is written.
+    """
+    path = Path(path)
+    folder = path.parent if output is None else Path(output)
+    structure = _read(path)
+    try:
+        made = make_vacancies(structure, n_structures, **options)
+    except StructureError as error:
+        raise StructureError(f"{path}: {error}") from error
+    files = [folder / f"{path.stem}_aug{i}.cif" for i in range(n_structures)]
+    for file in files:
+        if file.exists():
+            raise FileExistsError(
+                f"{file} exists already; remove it or choose another folder (--output)"
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    for each, file in zip(made, files, strict=True):
+        write_cif(each, file)
+    return files
+
+
+def _read(path: Path) -> Any:
+    from pymatgen.core import Structure
+
+    if not path.is_file():
+        raise StructureError(f"{path}: no such file")
+    try:
+        with warnings.catch_warnings():
+            # What pymatgen repairs, such as 0.3333 to 1/3, it repairs as documented.
+            warnings.simplefilter("ignore")
+            return Structure.from_file(path)
+    except Exception as error:  # pymatgen's parsers raise whatever the text provokes
+        raise StructureError(f"{path}: pymatgen cannot read it ({error})") from error

@@ -1,0 +1,223 @@
+"""The fast reader of CIFs: what pymatgen reads, or nothing."""
+
+import csv
+import gzip
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mutants import mutate
+from pymatgen.core import Lattice, Structure
+from pymatgen.io.cif import CifWriter
+
+from skcgcnn import CrystalGraphTransformer
+from skcgcnn.crystals import parse_cif, read_crystal
+from skcgcnn.datasets import load_sample_regression
+from skcgcnn.exceptions import StructureError
+
+P1 = """data_test
+_cell_length_a 4.1
+_cell_length_b 4.2(1)
+_cell_length_c 4.3
+_cell_angle_alpha 90
+_cell_angle_beta 95.5(12)
+_cell_angle_gamma 90
+loop_
+_symmetry_equiv_pos_as_xyz
+{operations}
+loop_
+_atom_site_label
+_atom_site_type_symbol
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+_atom_site_occupancy
+{sites}
+"""
+
+
+def cif(*sites, operations=("x,y,z",)):
+    return P1.format(
+        operations="\n".join(f"'{operation}'" for operation in operations), sites="\n".join(sites)
+    )
+
+
+def by_pymatgen(text):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return read_crystal(Structure.from_str(text, fmt="cif"))
+
+
+def assert_same(fast, slow):
+    np.testing.assert_allclose(fast.lattice, slow.lattice, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(fast.coords, slow.coords, rtol=0, atol=1e-8)
+    assert [[z for z, _ in site] for site in fast.species] == [
+        [z for z, _ in site] for site in slow.species
+    ]
+    occupancies = [
+        [occupancy for site in crystal.species for _, occupancy in site] for crystal in (fast, slow)
+    ]
+    np.testing.assert_allclose(*occupancies, atol=1e-9)
+
+
+def test_bundled_crystals():
+    for path in load_sample_regression().data[::6]:
+        text = Path(path).read_text()
+        assert_same(parse_cif(text), by_pymatgen(text))
+
+
+def test_cod_crystals(shared):
+    for path in (shared / "reference" / "sample-cifs").glob("*.cif"):
+        assert_same(parse_cif(path.read_text()), by_pymatgen(path.read_text()))
+
+
+@pytest.mark.parametrize("name", ["perov5_val", "carbon24_val"])
+def test_one_in_forty_of(shared, name):
+    text = gzip.decompress((shared / "data" / f"{name}.csv.gz").read_bytes()).decode()
+    for row in list(csv.DictReader(io.StringIO(text)))[::40]:
+        assert_same(parse_cif(row["cif"]), by_pymatgen(row["cif"]))
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    group=st.sampled_from(["P-1", "P2_1/c", "Cmcm", "I4/mmm", "R-3m", "P6_3/mmc", "Fd-3m", "Pnma"]),
+    x=st.sampled_from([0.0, 0.1234, 0.25, 1 / 3, 0.5]),
+    y=st.sampled_from([0.0, 0.25, 2 / 3, 0.777]),
+    occupancy=st.sampled_from([1, 0.5, 0.25]),
+    order=st.permutations(["Li", "Co", "O"]),
+)
+def test_space_groups_and_occupancies(group, x, y, occupancy, order):
+    lattice = {
+        "P-1": Lattice.from_parameters(5, 6, 7, 80, 95, 100),
+        "P2_1/c": Lattice.monoclinic(5, 6, 7, 100),
+        "I4/mmm": Lattice.tetragonal(4, 9),
+        "R-3m": Lattice.hexagonal(4, 15),
+        "P6_3/mmc": Lattice.hexagonal(4, 9),
+        "Fd-3m": Lattice.cubic(8),
+    }.get(group, Lattice.orthorhombic(5, 6, 7))
+    coords = [[0, 0, 0], [x, y, 0.41], [0.5, 0.5, 0.5]]
+    species = [{order[0]: occupancy}, order[1], {order[2]: 0.75, "Al": 0.25}]
+    structure = Structure.from_spacegroup(group, lattice, species, coords, tol=1e-3)
+    text = str(CifWriter(structure, symprec=1e-3 if occupancy == 1 else None))
+    fast = parse_cif(text)
+    try:
+        slow = by_pymatgen(text)
+    except (StructureError, ValueError):
+        assert fast is None
+    else:
+        if fast is not None:
+            assert_same(fast, slow)
+
+
+@pytest.mark.parametrize(
+    ("site", "species"),
+    [
+        ("Fe1 Fe3+ 0 0 0 1", [((26, 1.0),)]),
+        ("'Na 1' Na1+ 0.1 0.2 0.3 1.0", [((11, 1.0),)]),
+        ("D1 D 0 0 0 0.5", [((1, 0.5),)]),
+        ("O1 O2- 0.3333 0.6667 0 ?", [((8, 1.0),)]),
+        ("co1 CO 0.25(3) 0.5 0 0.8(1)", [((27, 0.8),)]),
+        ("C1 . 0 0 0 1", None),
+    ],
+)
+def test_symbols_labels_and_uncertainties(site, species):
+    text = cif(site)
+    if species is None:
+        with pytest.raises(StructureError, match="names no single element"):
+            parse_cif(text)
+        return
+    fast = parse_cif(text)
+    assert fast.species == species
+    assert_same(fast, by_pymatgen(text))
+
+
+def test_records_on_one_site_share_it():
+    text = cif("Ni1 Ni 0 0 0 0.5", "O1 O .5 .5 .5 1", "Co1 Co 0 0 0 0.3", "Al1 Al 0 0 0 0.2")
+    assert_same(parse_cif(text), by_pymatgen(text))
+    assert ((13, 0.2), (27, 0.3), (28, 0.5)) in parse_cif(text).species
+    centred = cif(
+        "Ni1 Ni 0 0 0 .5", "Co1 Co .5 .5 .5 .5", operations=("x,y,z", "x+1/2,y+1/2,z+1/2")
+    )
+    assert_same(parse_cif(centred), by_pymatgen(centred))
+    assert parse_cif(centred).species == [((27, 0.5), (28, 0.5))] * 2
+
+
+def test_empty_records_are_left_out():
+    text = cif("Ni1 Ni 0 0 0 0", "O1 O .5 .5 .5 1", "Co1 Co 0.1 0 0 .")
+    assert parse_cif(text).species == [((8, 1.0),)]
+    assert_same(parse_cif(text), by_pymatgen(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no cif",
+        cif("Na1 Na 0 0 0 1") + cif("Na1 Na 0 0 0 1"),
+        cif("Na1 Na 0 0 0 1").replace("_symmetry_equiv_pos_as_xyz", "_nothing"),
+        cif("Na1 Na 0 0 0 1", operations=("x,y,z", "x+0.123,y,z")),
+        cif("Na1 Na 0 0 0 1", "Cl1 Cl 0.00012 0 0 1"),
+        cif("Ow1 Ow 0 0 0 1"),
+        cif("Na1 Na 0 0 0 1.2"),
+        cif("Na1 Na zero 0 0 1"),
+        cif("Na1 Na 0 0 0 1").replace("90", "0"),
+        cif("Na1 Na 0 0 0 1") + "_space_group_magn.number_BNS 1.1\n",
+        cif("Fe1 Fe2+ 0 0 0 1", "Fe2 Fe3+ .5 .5 .5 1")
+        + "loop_\n_atom_type_symbol\n_atom_type_oxidation_number\nFe2+ 2\nFe3+ 3\n",
+    ],
+)
+def test_what_it_is_not_sure_of_it_leaves(text):
+    assert parse_cif(text) is None
+
+
+def test_a_formula_that_the_sites_do_not_have():
+    whole = cif("Na1 Na 0 0 0 1", "Cl1 Cl .5 .5 .5 1") + "_chemical_formula_sum 'Na2 Cl2'\n"
+    assert parse_cif(whole).notes == ()
+    (note,) = parse_cif(whole.replace("Cl1 Cl .5 .5 .5 1\n", "")).notes
+    assert "Na2 Cl2" in note
+
+
+def outcome(path, text):
+    """Return the graphs of a file with this text, or its failure."""
+    path.write_text(text, encoding="utf-8", newline="")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return CrystalGraphTransformer().transform([path])
+        except StructureError as error:
+            return error
+
+
+def test_mutants_give_a_graph_or_a_structure_error(tmp_path, cifs):
+    texts = [Path(path).read_text() for path in cifs]
+    outcomes = [
+        outcome(tmp_path / "mutant.cif", mutate(texts[seed % len(texts)], seed))
+        for seed in range(200)
+    ]
+    failed = [result for result in outcomes if isinstance(result, StructureError)]
+    assert 20 < len(failed) < 180
+    assert all("mutant.cif" in str(error) for error in failed)
+    for graphs in outcomes:
+        if not isinstance(graphs, StructureError):
+            assert graphs.n_sites[0] > 0
+            assert np.isfinite(graphs.distances).all()
+
+
+def test_mutants_are_read_as_pymatgen_reads_them(cifs):
+    texts = [Path(path).read_text() for path in cifs]
+    compared = 0
+    for seed in range(1000, 1150):
+        text = mutate(texts[seed % len(texts)], seed)
+        try:
+            fast = parse_cif(text)
+            slow = fast and by_pymatgen(text)
+        except (StructureError, ValueError):
+            continue
+        if fast is not None:
+            assert_same(fast, slow)
+            compared += 1
+    assert compared > 20

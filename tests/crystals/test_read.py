@@ -1,0 +1,130 @@
+"""Reading one crystal, and what X may be."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from ase import Atoms
+from pymatgen.core import DummySpecies, Lattice, Structure
+
+from skcgcnn.crystals import list_sources, read_crystal
+from skcgcnn.exceptions import StructureError
+
+NACL = "5.64 0 0\n0 5.64 0\n0 0 5.64\nNa Cl\n1 1\ndirect\n0 0 0\n0.5 0.5 0.5\n"
+
+
+def same(first, second):
+    np.testing.assert_allclose(first.lattice, second.lattice, atol=1e-6)
+    np.testing.assert_allclose(first.coords, second.coords, atol=1e-6)
+    assert first.species == second.species
+
+
+@pytest.mark.parametrize("name", ["nacl.cif", "POSCAR", "nacl.vasp", "nacl.json", "nacl.xsf"])
+def test_file_formats_give_the_structure(tmp_path, nacl, name):
+    nacl.to(filename=str(tmp_path / name))
+    same(read_crystal(tmp_path / name), read_crystal(nacl))
+
+
+def test_atoms(nacl):
+    same(read_crystal(nacl.to_ase_atoms()), read_crystal(nacl))
+
+
+def test_species_of_mixed_charged_and_heavy_sites():
+    structure = Structure(
+        Lattice.cubic(4),
+        [{"Co3+": 0.2, "Ni3+": 0.3, "Ni2+": 0.5}, {"D": 0.9}],
+        [[0, 0, 0], [0.5, 0.5, 0.5]],
+    )
+    assert read_crystal(structure).species == [((27, 0.2), (28, 0.8)), ((1, 0.9),)]
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        ("", "pymatgen cannot read"),
+        ("data_x\n_cell_length_a 4\n", "pymatgen cannot read"),
+        ("\x00\xff\x13 binary junk \x01" * 50, "no well-formed CIF: line 1"),
+    ],
+)
+def test_files_without_a_crystal(tmp_path, content, cause):
+    file = tmp_path / "bad.cif"
+    file.write_text(content)
+    with pytest.raises(StructureError, match=cause):
+        read_crystal(file)
+
+
+def test_missing_file_folder_and_unknown_format(tmp_path):
+    with pytest.raises(StructureError, match="no such file"):
+        read_crystal(tmp_path / "none.cif")
+    with pytest.raises(StructureError, match="is a folder"):
+        read_crystal(tmp_path)
+    (tmp_path / "crystal.docx").write_text("x")
+    with pytest.raises(StructureError, match="pymatgen cannot read"):
+        read_crystal(tmp_path / "crystal.docx")
+
+
+def test_crystals_that_cannot_exist():
+    with pytest.raises(StructureError, match="too small for 1 sites"):
+        read_crystal(Structure(Lattice.cubic(0.1), ["Na"], [[0, 0, 0]]))
+    with pytest.raises(StructureError, match="no sites"):
+        read_crystal(Structure(Lattice.cubic(4), [], []))
+    with pytest.raises(StructureError, match="site 0 holds X0\\+, which is no element"):
+        read_crystal(Structure(Lattice.cubic(4), [DummySpecies("X")], [[0, 0, 0]]))
+    with pytest.raises(StructureError, match="finite"):
+        read_crystal(Structure(Lattice.cubic(4), ["Na"], [[np.nan, 0, 0]]))
+    with pytest.raises(StructureError):  # a molecule has no cell
+        read_crystal(Atoms("H2", positions=[[0, 0, 0], [0, 0, 0.74]]))
+
+
+PATHS = ["a.cif", Path("b.cif")]
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        PATHS,
+        tuple(PATHS),
+        np.array(PATHS, dtype=object),
+        np.array(PATHS, dtype=object).reshape(-1, 1),
+        pd.Series(PATHS),
+        pd.DataFrame({"path": PATHS}),
+    ],
+    ids=lambda X: f"{type(X).__name__}{getattr(X, 'shape', '')}",
+)
+def test_containers(X):
+    assert list_sources(X) == PATHS
+
+
+def test_string_array():
+    assert list_sources(np.array(["a.cif", "b.cif"])) == ["a.cif", "b.cif"]
+
+
+def test_structures_are_not_taken_apart(nacl):
+    assert list_sources([nacl, "a.cif"]) == [nacl, "a.cif"]
+    assert list_sources([nacl.to_ase_atoms()]) == [nacl.to_ase_atoms()]
+
+
+@pytest.mark.parametrize(
+    ("X", "cause"),
+    [
+        ("a.cif", r"single path 'a\.cif'.*\[path\]"),
+        (Path("a.cif"), "single path"),
+        ([1, 2], r"X\[0\] is of type int"),
+        ([None], r"X\[0\] is of type NoneType"),
+        (np.zeros(3), r"X\[0\] is of type float"),
+        ({"a.cif"}, "of type set"),
+        (None, "of type NoneType"),
+        (3, "of type int"),
+    ],
+)
+def test_what_x_may_not_be(X, cause):
+    with pytest.raises(TypeError, match=cause):
+        list_sources(X)
+
+
+def test_single_structure_and_wide_arrays(nacl):
+    with pytest.raises(TypeError, match=r"single Structure.*\[crystal\]"):
+        list_sources(nacl)
+    with pytest.raises(ValueError, match=r"shape \(1, 2\)"):
+        list_sources(np.array([PATHS], dtype=object))

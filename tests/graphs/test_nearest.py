@@ -1,0 +1,119 @@
+"""The nearest neighbours."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pymatgen.core import Lattice
+
+from skcgcnn.exceptions import StructureError
+from skcgcnn.graphs import TIE, find_pairs, nearest_neighbors
+
+
+def nearest(lattice, coords, n_neighbors=12, radius=8.0):
+    """Return the neighbours of a crystal of one element; the two orders must agree on them."""
+    official = nearest_neighbors(find_pairs(lattice, coords, n_neighbors, radius), n_neighbors)
+    pairs = find_pairs(lattice, coords, n_neighbors, radius, margin=TIE)
+    invariant = nearest_neighbors(pairs, n_neighbors, np.ones(len(coords)))
+    np.testing.assert_allclose(invariant[1], official[1], atol=1.1 * TIE)
+    return official
+
+
+def brute_force(lattice, coords, n_neighbors, images=4):
+    """Return the distances to the nearest neighbours, from all images within a block."""
+    shifts = np.array(list(itertools.product(range(-images, images + 1), repeat=3))) @ lattice
+    points = (coords[np.newaxis] + shifts[:, np.newaxis]).reshape(-1, 3)
+    distances = np.linalg.norm(coords[:, np.newaxis] - points[np.newaxis], axis=2)
+    distances[distances < 1e-8] = np.inf
+    return np.sort(distances, axis=1)[:, :n_neighbors]
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    lengths=st.tuples(*[st.floats(2.5, 7)] * 3),
+    angles=st.tuples(*[st.floats(65, 115)] * 3),
+    n_sites=st.integers(1, 5),
+    n_neighbors=st.integers(1, 16),
+    radius=st.floats(0.5, 8),
+    seed=st.integers(0, 1000),
+)
+def test_nearest_of_all_whatever_the_radius(lengths, angles, n_sites, n_neighbors, radius, seed):
+    lattice = Lattice.from_parameters(*lengths, *angles).matrix
+    coords = (np.arange(n_sites) / n_sites)[:, np.newaxis] * lattice.sum(axis=0)
+    coords = coords + np.random.default_rng(seed).uniform(-0.2, 0.2, coords.shape)
+    expected = brute_force(lattice, coords, n_neighbors)
+    if expected.min() < 0.2:
+        return
+    indices, distances = nearest(lattice, coords, n_neighbors, radius)
+    np.testing.assert_allclose(distances, expected, atol=1e-5)
+    assert (np.diff(distances, axis=1) >= 0).all()
+    assert indices.min() >= 0
+    assert indices.max() < n_sites
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    empty=st.floats(0, 30),
+    n_sites=st.integers(1, 8),
+    n_neighbors=st.integers(1, 30),
+    seed=st.integers(0, 99),
+)
+def test_official_order_is_that_of_a_stable_sort(empty, n_sites, n_neighbors, seed):
+    """Also where the sites crowd in a corner of an empty cell; equal distances as they come."""
+    lattice = np.diag([4.0, 4.0, 4.0 * n_sites + empty])
+    coords = np.zeros((n_sites, 3))
+    coords[:, 2] = 4.0 * np.random.default_rng(seed).permutation(n_sites)
+    pairs = find_pairs(lattice, coords, n_neighbors, 8.0)
+    indices, distances = nearest_neighbors(pairs, n_neighbors)
+    for site in range(n_sites):
+        own = np.flatnonzero(pairs.center == site)
+        first = own[np.argsort(pairs.distance[own], kind="stable")][:n_neighbors]
+        np.testing.assert_array_equal(indices[site], pairs.point[first])
+        np.testing.assert_array_equal(distances[site], pairs.distance[first].astype(np.float32))
+
+
+def test_indices_belong_to_their_distances():
+    rng = np.random.default_rng(0)
+    lattice = np.diag([5.0, 6.0, 7.0])
+    coords = rng.uniform(0, 5, (6, 3))
+    indices, distances = nearest(lattice, coords, 12)
+    shifts = np.array(list(itertools.product((-2, -1, 0, 1, 2), repeat=3))) @ lattice
+    for site in range(6):
+        for index, distance in zip(indices[site], distances[site], strict=True):
+            to_images = np.linalg.norm(coords[index] + shifts - coords[site], axis=1)
+            assert np.abs(to_images - distance).min() < 1e-5
+
+
+def test_lone_atom_in_a_large_box():
+    indices, distances = nearest(60.0 * np.eye(3), np.zeros((1, 3)), 12)
+    assert (indices == 0).all()
+    np.testing.assert_allclose(distances[0], [60] * 6 + [60 * 2**0.5] * 6, rtol=1e-6)
+
+
+def test_flat_and_skewed_cells():
+    flat = np.diag([2.5, 2.5, 200.0])
+    _, distances = nearest(flat, np.zeros((1, 3)), 12)
+    assert distances.max() < 5.1
+    # The same lattice, described by very skewed vectors.
+    cubic = 3.0 * np.eye(3)
+    skewed = np.array([[1, 0, 0], [7, 1, 0], [-5, 9, 1]]) @ cubic
+    np.testing.assert_allclose(
+        nearest(skewed, np.zeros((1, 3)), 12)[1],
+        nearest(cubic, np.zeros((1, 3)), 12)[1],
+        atol=1e-5,
+    )
+
+
+def test_only_short_sites_are_searched_again():
+    # A dense pair far from a lone atom: both get exactly their nearest.
+    lattice = np.diag([40.0, 40.0, 40.0])
+    coords = np.array([[0.0, 0, 0], [1.0, 0, 0], [20.0, 20, 20]])
+    _, distances = nearest(lattice, coords, 4)
+    np.testing.assert_allclose(distances, brute_force(lattice, coords, 4, 2), rtol=1e-6)
+
+
+def test_sites_on_top_of_each_other():
+    with pytest.raises(StructureError, match=r"sites 0 and 1 are 0\.010 Å apart"):
+        nearest(4 * np.eye(3), np.array([[0.0, 0, 0], [0.01, 0, 0]]))

@@ -1,0 +1,131 @@
+"""One crystal, put in many ways, has one prediction, whatever ties there are."""
+
+import csv
+import gzip
+import io
+
+import numpy as np
+import pytest
+import spglib
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pymatgen.core import Lattice, Structure
+from pymatgen.core.operations import SymmOp
+
+from skcgcnn import CGCNNRegressor, CrystalGraphTransformer
+from skcgcnn.estimators import load_cgcnn
+
+WAYS = ["permuted", "rotated", "translated", "supercell", "primitive", "conventional"]
+
+
+def other_way(structure, way, seed=0):
+    rng = np.random.default_rng(seed)
+    if way == "permuted":
+        return Structure.from_sites([structure[int(i)] for i in rng.permutation(len(structure))])
+    if way in {"primitive", "conventional"}:
+        return standard_cell(structure, primitive=way == "primitive")
+    other = structure.copy()
+    if way == "rotated":
+        other.apply_operation(SymmOp.from_axis_angle_and_translation((1, 2, 3), 37))
+    elif way == "translated":
+        other.translate_sites(range(len(other)), rng.uniform(-1, 1, 3), to_unit_cell=False)
+    else:
+        other.make_supercell((2, 1, 1))
+    return other
+
+
+def standard_cell(structure, *, primitive):
+    """Return another cell of the same crystal, its atoms where they were."""
+    kinds = list(dict.fromkeys(site.species for site in structure))
+    numbers = [kinds.index(site.species) + 1 for site in structure]
+    found = spglib.standardize_cell(
+        (structure.lattice.matrix, structure.frac_coords, numbers),
+        to_primitive=primitive,
+        no_idealize=True,
+        symprec=1e-5,
+    )
+    return Structure(found[0], [kinds[number - 1] for number in found[2]], found[1])
+
+
+def largest_changes(predict, structures):
+    """Return the largest change of a prediction for every other way."""
+    first = predict(structures)
+    return {
+        way: float(np.abs(predict([other_way(s, way) for s in structures]) - first).max())
+        for way in WAYS
+    }
+
+
+@pytest.fixture(scope="module")
+def fitted(graphs, energies):
+    return CGCNNRegressor(max_epochs=3, lr=0.01, random_state=0, device="cpu").fit(graphs, energies)
+
+
+def decorated(seed):
+    """Return a simple cubic crystal with three elements at random: nothing but ties.
+
+    Six neighbours are nearest, twelve share the second shell, and twelve are taken.
+    """
+    species = np.random.default_rng(seed).choice(["Li", "Ni", "O"], 27)
+    coords = np.array(np.meshgrid(*[np.arange(3) / 3] * 3)).reshape(3, -1).T
+    return Structure(Lattice.cubic(7.5), species, coords)
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10_000), way=st.sampled_from(["permuted", "rotated", "translated"]))
+def test_nothing_but_ties(fitted, seed, way):
+    crystal = decorated(seed)
+    first, second = fitted.predict([crystal, other_way(crystal, way, seed)])
+    assert abs(first - second) < 1e-4
+
+
+def test_the_official_order_depends_on_the_order_of_sites(fitted):
+    crystals = [decorated(seed) for seed in range(5)]
+    transform = CrystalGraphTransformer(neighbor_ties="official").transform
+    first = fitted.predict(transform(crystals))
+    second = fitted.predict(transform([other_way(c, "permuted") for c in crystals]))
+    assert np.abs(first - second).max() > 1e-3
+
+
+def test_a_cut_shell_is_filled_with_the_same_elements():
+    crystal = decorated(3)
+    order = np.random.default_rng(1).permutation(len(crystal))
+    permuted = Structure.from_sites([crystal[int(i)] for i in order])
+    # Rank 10 cuts the shell of twelve.
+    (graph, other) = CrystalGraphTransformer(max_num_nbr=10).transform([crystal, permuted])
+    numbers = np.array([site.specie.Z for site in crystal])
+    np.testing.assert_array_equal(
+        np.sort(numbers[graph.neighbors], axis=1)[order],
+        np.sort(numbers[order][other.neighbors], axis=1),
+    )
+
+
+def rows_of(shared, name):
+    text = gzip.decompress((shared / "data" / f"{name}.csv.gz").read_bytes()).decode()
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+@pytest.fixture(scope="module")
+def real(shared):
+    """300 perovskites, 100 carbons and the ten COD crystals."""
+    predictions = shared / "reference" / "official_predictions_perov5.csv"
+    perov5 = {row["cif_id"] for row in csv.DictReader(predictions.open())}
+    texts = [row["cif"] for row in rows_of(shared, "perov5_val") if row["material_id"] in perov5]
+    texts += [row["cif"] for row in rows_of(shared, "carbon24_val")[:100]]
+    cod = sorted((shared / "reference" / "sample-cifs").glob("*.cif"))
+    return [
+        *(Structure.from_str(text, fmt="cif") for text in texts),
+        *(Structure.from_file(path) for path in cod),
+    ]
+
+
+@pytest.mark.parametrize("model", ["official", "fitted"])
+def test_real_crystals(shared, real, fitted, model):
+    assert len(real) == 410
+    est = fitted
+    if model == "official":
+        weights = "formation-energy-per-atom.pth.tar"
+        est = load_cgcnn(shared / "reference" / "pre-trained" / weights)
+    transform = CrystalGraphTransformer().transform
+    changes = largest_changes(lambda structures: est.predict(transform(structures)), real)
+    assert max(changes.values()) < 1e-4, changes

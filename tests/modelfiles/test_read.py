@@ -1,0 +1,239 @@
+"""Files from strangers: what is no model is refused, and nothing in it runs."""
+
+import json
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from models import MARK, Malicious, expanded, pickled, rezip, safetensors_header
+from safetensors.torch import save_file
+
+import skcgcnn
+from skcgcnn import CGCNNRegressor
+from skcgcnn.estimators import load_cgcnn, load_model, save_cgcnn, save_checkpoint
+from skcgcnn.exceptions import DataError
+from skcgcnn.modelfiles import describe_model
+
+
+@pytest.fixture(scope="module")
+def est(graphs, energies):
+    return CGCNNRegressor(
+        atom_fea_len=8, n_conv=1, h_fea_len=8, max_epochs=1, random_state=0, device="cpu"
+    ).fit(graphs, energies)
+
+
+@pytest.fixture
+def official(est, tmp_path):
+    """Return a weight file in the official layout, and its content."""
+    path = tmp_path / "model.pth.tar"
+    save_cgcnn(est, path)
+    return path, torch.load(path, weights_only=True)
+
+
+@pytest.fixture
+def refuse(monkeypatch, tmp_path, graphs, energies):
+    monkeypatch.setenv(MARK, str(tmp_path / "executed"))
+
+    def check(path, *, match):
+        for opened in (skcgcnn.load, load_model, describe_model, CGCNNRegressor.from_pretrained):
+            with pytest.raises(DataError, match=match) as caught:
+                opened(path)
+            assert str(path) in str(caught.value)
+        with pytest.raises(DataError, match=match):
+            CGCNNRegressor(init_from=path, device="cpu").fit(graphs, energies)
+        assert not (tmp_path / "executed").exists()
+
+    return check
+
+
+@pytest.mark.parametrize("place", ["alone", "args", "state_dict", "normalizer", "legacy"])
+def test_malicious_pickle(official, refuse, place):
+    path, content = official
+    if place == "alone":
+        path.write_bytes(pickled(Malicious()))
+    elif place == "legacy":
+        torch.save({**content, "args": Malicious()}, path, _use_new_zipfile_serialization=False)
+    else:
+        torch.save({**content, place: Malicious()}, path)
+    refuse(path, match=r"holds posix\.mkdir, which is more than tensors and plain values")
+
+
+def test_malicious_pickles_would_run(official, tmp_path, monkeypatch):
+    # Or the test above would pass whatever the library does.
+    monkeypatch.setenv(MARK, str(tmp_path / "executed"))
+    path, content = official
+    torch.save({**content, "args": Malicious()}, path)
+    torch.load(path, weights_only=False)
+    assert (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.99])
+@pytest.mark.parametrize("kind", ["official", "checkpoint", "saved"])
+def test_truncated(est, refuse, tmp_path, kind, share):
+    path = tmp_path / "model"
+    {
+        "official": lambda: save_cgcnn(est, path),
+        "checkpoint": lambda: save_checkpoint(est, path),
+        "saved": lambda: est.save(path),
+    }[kind]()
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+    refuse(path, match="damaged or of another kind|damaged, of another kind")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"{}", b'{"args": {"task": "regression"}}', b"cif_id,energy\na,1\n", b"\x00" * 100],
+    ids=["empty", "json", "json model", "csv", "zeros"],
+)
+def test_other_kinds_of_file(refuse, tmp_path, data):
+    (tmp_path / "file").write_bytes(data)
+    refuse(tmp_path / "file", match="damaged or of another kind|damaged, of another kind")
+
+
+def test_pickles_of_estimators_are_not_opened(tmp_path):
+    path = tmp_path / "model.joblib"
+    path.write_bytes(pickled(Malicious.__name__))
+    for opened in (skcgcnn.load, CGCNNRegressor.from_pretrained):
+        with pytest.raises(DataError, match="a pickle can run code"):
+            opened(path)
+    assert "cannot be read without running it" in describe_model(path)["kind"]
+
+
+def test_other_content(official, refuse):
+    path, content = official
+    torch.save([1, 2], path)
+    refuse(path, match="holds a list, not a model")
+    torch.save({"weights": content["state_dict"]}, path)
+    refuse(path, match="not a model of CGCNN or skcgcnn")
+    for key in ("state_dict", "normalizer", "epoch"):
+        torch.save({name: value for name, value in content.items() if name != key}, path)
+        refuse(path, match=key)
+
+
+def test_sizes_that_do_not_match(official, refuse):
+    path, content = official
+    args, weights = content["args"], content["state_dict"]
+    # None of these may be built before it is compared with what is there.
+    for name in ("atom_fea_len", "n_conv", "h_fea_len", "n_h"):
+        torch.save({**content, "args": {**args, name: 10**12}}, path)
+        refuse(path, match=f"size mismatch: {name}=1000000000000")
+    huge = {**weights, "conv_to_fc.weight": expanded((10**7, 10**7))}
+    torch.save({**content, "state_dict": huge}, path)
+    refuse(path, match=r"conv_to_fc\.weight is smaller in the file than its shape says")
+    torch.save({**content, "state_dict": {**weights, "fc_out.bias": torch.zeros(2)}}, path)
+    refuse(path, match="size mismatch: n_outputs=1, but the weights are of 2")
+    torch.save({**content, "state_dict": {**weights, "fc_out.bias": [0.0]}}, path)
+    refuse(path, match=r"fc_out\.bias is no tensor")
+
+
+def test_record_that_is_smaller_than_its_tensor(tmp_path, refuse):
+    path, forged = tmp_path / "small", tmp_path / "forged"
+    torch.save({"args": torch.zeros(10)}, path)
+    size, huge = b"K\x0a", b"J" + (10**9).to_bytes(4, "little")
+    rezip(path, forged, lambda name, data: data.replace(size, huge) if "pkl" in name else data)
+    refuse(forged, match="damaged or of another kind")
+
+
+def test_packed_archive(official, refuse, tmp_path):
+    # 64 MB that take 64 kB; torch itself would unpack them.
+    path, content = official
+    torch.save({**content, "ballast": torch.zeros(2**24)}, path)
+    rezip(path, tmp_path / "bomb", compression=zipfile.ZIP_DEFLATED)
+    assert (tmp_path / "bomb").stat().st_size < 10**6
+    refuse(tmp_path / "bomb", match="compressed archive")
+
+
+def test_another_architecture(official, refuse):
+    path, content = official
+    other = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4)).state_dict()
+    torch.save({**content, "state_dict": dict(other)}, path)
+    refuse(path, match="embedding.weight")
+    weights = dict(content["state_dict"])
+    weights["attention.weight"] = torch.zeros(3)
+    torch.save({**content, "state_dict": weights}, path)
+    refuse(path, match=r"unexpected: \['attention\.weight'\]")
+    del weights["attention.weight"], weights["convs.0.bn1.weight"]
+    torch.save({**content, "state_dict": weights}, path)
+    refuse(path, match=r"weights missing: \['convs\.0\.bn1\.weight'\]")
+
+
+@pytest.fixture
+def saved(est, tmp_path):
+    """Return a function that edits the JSON of a saved model."""
+    path = tmp_path / "model.safetensors"
+    est.save(path)
+    data = path.read_bytes()
+
+    def edit(change):
+        def apply(header):
+            content = json.loads(header["__metadata__"]["skcgcnn"])
+            change(content)
+            header["__metadata__"]["skcgcnn"] = json.dumps(content)
+            return header
+
+        path.write_bytes(safetensors_header(data, apply))
+        return path
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda c: c.update(version="1000.0.0"), r"written by skcgcnn 1000\.0\.0.*update"),
+        (lambda c: c.pop("params"), "params"),
+        (lambda c: c["params"].update(n_conv=2), "size mismatch: n_conv=2"),
+        (lambda c: c["params"].update(radius=9.0), "size mismatch"),
+        (lambda c: c["params"].update(radius=1e9), "radius=1e\\+09"),
+        (lambda c: c["params"].update(radius=float("inf")), "not a model"),
+        (lambda c: c.update(targets=2 * c["targets"]), "size mismatch: n_outputs=2"),
+        (lambda c: c.update(graph_layout=[12, 10**12]), "size mismatch: orig_atom_fea_len"),
+        (lambda c: c["targets"][0].update(classes={"call": "os.system"}), "unknown value"),
+        (lambda c: c["targets"][0].update(kind="ranking"), "'ranking' is no kind of target"),
+        (lambda c: c["targets"][0].pop("mean"), "mean"),
+    ],
+)
+def test_saved_content_that_is_not_as_it_should_be(saved, refuse, change, match):
+    refuse(saved(change), match=match)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda c: c.update(estimator="os.system"), "this version does not know"),
+        (lambda c: c["params"].update(criterion="x"), "criterion"),
+        (lambda c: c["params"].update(lr=-1), "'lr' parameter"),
+        (lambda c: c["params"].update(__class__="x"), "__class__"),
+    ],
+)
+def test_saved_estimator_that_cannot_be(saved, change, match):
+    path = saved(change)
+    with pytest.raises(DataError, match=match):
+        skcgcnn.load(path)
+
+
+def test_safetensors_of_others(tmp_path, refuse):
+    save_file({"a": torch.zeros(2)}, tmp_path / "x.safetensors")
+    refuse(tmp_path / "x.safetensors", match="a safetensors file, but no model of skcgcnn")
+
+
+def test_official_numpy_scalars_are_the_only_exception(official, refuse):
+    path, content = official
+    torch.save({**content, "best_mae_error": np.float64(0.5)}, path)
+    assert load_cgcnn(path).n_iter_ == 1
+    torch.save({**content, "best_mae_error": np.arange(3)}, path)
+    refuse(path, match="holds numpy")
+
+
+def test_info_runs_nothing_and_needs_no_training_data(est, tmp_path):
+    est.save(tmp_path / "m.safetensors", targets=["energy"], units=["eV"], metrics={"MAE": 0.25})
+    code = "import sys; from skcgcnn.cli import main; sys.argv[0] = 'skcgcnn'; main()"
+    printed = subprocess.check_output(
+        [sys.executable, "-c", code, "info", str(tmp_path / "m.safetensors")], text=True
+    )
+    for words in ("energy (eV)", "24 crystals", "MAE", "0.25", "CGCNNRegressor", "skcgcnn 0."):
+        assert words in printed
