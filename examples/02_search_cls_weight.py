@@ -1,6 +1,6 @@
 """Search the weight of the classification loss of a multi-task network, with groups.
 
-Li vacancies in LiCoO2 and LiNiO2: formation energy and divacancy-or-not are learnt together. The
+Li vacancies in LiCoO2 and LiNiO2: formation energy and divacancy-or-not are learned together. The
 grid search needs no ``scoring=``, since `score` is the mean of R² and accuracy whatever the weight.
 Supercells of one shape are a group, which is on one side of every split. Takes about a minute.
 """

@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["atomic_write"]
-
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[Any]]:
@@ -16,7 +14,7 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
     Parameters
     ----------
     path : path
-        Where the file goes; what stands there before stays until the new file is complete.
+        Where the file goes; an existing file stays until the new one is complete.
     mode : {"w", "wb"}, default="w"
         Text (UTF-8, newlines as written) or bytes.
 
@@ -25,7 +23,7 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
     file object
     """
     path = Path(path)
-    # One fixed name: what a killed run leaves behind, the next one overwrites.
+    # A fixed name, so that the next run overwrites what a killed run left behind.
     temporary = path.with_name(f".{path.name}.tmp")
     text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
     with temporary.open(mode, **text) as file:

@@ -6,8 +6,6 @@ It imports neither torch nor scikit-learn, so that the command line can show the
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["OnError", "Parameters"]
-
 OnError = Literal["raise", "nan"]
 
 

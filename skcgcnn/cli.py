@@ -32,7 +32,7 @@ DataHome = Annotated[
     typer.Option(help="Folder of the official models.  [default: $SKCGCNN_DATA, or a cache]"),
 ]
 BadCrystals = Annotated[
-    OnError, typer.Option(help="Stop at crystals that cannot be read, or go on without them.")
+    OnError, typer.Option(help="Stop at crystals that cannot be read, or continue without them.")
 ]
 
 
@@ -102,7 +102,9 @@ def train(
     device: Device = Parameters.device,
     n_jobs: Jobs = Parameters.n_jobs,
     on_error: BadCrystals = Settings.on_error,
-    resume: Annotated[Path | None, typer.Option(help="Go on from this checkpoint.pth.tar.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Continue from this checkpoint.pth.tar.")
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder for the results.  [default: cgcnn_run]"),
@@ -171,7 +173,7 @@ def info(
     model: Annotated[str, typer.Argument(help="A model file, or the name of an official model.")],
     data_home: DataHome = None,
 ) -> None:
-    """Tell what a MODEL is, without running anything in it."""
+    """Describe a MODEL file, without running anything in it."""
     with _plain_errors():
         from skcgcnn.modelfiles import describe_model
 
@@ -190,7 +192,7 @@ def make_vacancies(
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same files.")] = 0,
     element: Annotated[str, typer.Option(help="Which element to take out.")] = "Li",
     num_vac: Annotated[
-        int | None, typer.Option("--num-vac", "--num_vac", min=1, help="Vacancies a structure.")
+        int | None, typer.Option("--num-vac", "--num_vac", min=1, help="Vacancies per structure.")
     ] = None,
     fraction: Annotated[
         float | None,

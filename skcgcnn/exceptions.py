@@ -38,7 +38,7 @@ class StructureError(ValueError):
         return cls(f"{describe_failures(failures, n_total)}\n{_ADVICE}")
 
 
-_ADVICE = "Mend or remove them, or pass on_error='nan' to go on without them."
+_ADVICE = "Repair or remove them, or pass on_error='nan' to continue without them."
 
 
 def describe_failures(failures: Sequence[tuple[str, str]], n_total: int) -> str:
@@ -48,7 +48,7 @@ def describe_failures(failures: Sequence[tuple[str, str]], n_total: int) -> str:
 
 
 def describe_notes(notes: Sequence[tuple[str, str]], n_total: int) -> str:
-    """Return one line about crystals that were read, but not without remarks."""
+    """Return one line about crystals that were read with remarks."""
     crystals = dict.fromkeys(what for what, _ in notes)
     what, why = notes[0]
     more = f" and {len(notes) - 1} more remarks" if len(notes) > 1 else ""

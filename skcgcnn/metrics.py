@@ -121,7 +121,7 @@ def target_metrics(true: Any, prediction: Prediction) -> dict[str, float | None]
 
 @dataclass(frozen=True)
 class TaskScorer:
-    """Scorer of one task: ``scorer(est, X, y)``, the greater the better.
+    """Scorer of one task: ``scorer(est, X, y)``; greater is better.
 
     Attributes
     ----------
@@ -201,7 +201,7 @@ def task_scorers(
     if len(target_names) != len(tasks):
         raise ValueError(f"{len(target_names)} target_names, but {len(tasks)} tasks")
     scorers = {}
-    # Only of the first classification are there probabilities.
+    # The estimator has probabilities of the first classification only.
     classified = False
     for column, (name, kind) in enumerate(zip(target_names, tasks, strict=True)):
         if kind == "classification" and classified:

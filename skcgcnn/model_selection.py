@@ -17,7 +17,7 @@ __all__ = ["TaskStratifiedKFold", "cross_val_predict_tasks"]
 
 
 class TaskStratifiedKFold(StratifiedGroupKFold):
-    """K folds that hold the labels of one column of y alike, and keep groups together.
+    """K folds that are stratified by one column of y and keep groups together.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class TaskStratifiedKFold(StratifiedGroupKFold):
     shuffle : bool, default=False
         Whether to shuffle.
     random_state : int, RandomState instance or None, default=None
-        Decides the order when shuffling.
+        Seed for shuffling.
 
     Examples
     --------
@@ -93,9 +93,10 @@ def cross_val_predict_tasks(
     cv: Any = None,
     n_jobs: int | None = None,
 ) -> Bunch:
-    """Predict every crystal by a multi-task network that has not seen it.
+    """Predict every crystal with a multi-task network that was not trained on it.
 
-    scikit-learn's `cross_val_predict` takes a number for a label once probabilities are asked for.
+    scikit-learn's `cross_val_predict` would treat the regression target as a label as soon as
+    probabilities are asked for.
 
     Parameters
     ----------

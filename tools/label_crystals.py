@@ -45,7 +45,7 @@ def relax(structure: Structure, optimizer: Any) -> dict[str, float]:
     structure : Structure
         The crystal; its primitive cell is computed.
     optimizer : chgnet.model.StructOptimizer
-        The potential and the minimiser.
+        The potential and the minimizer.
 
     Returns
     -------

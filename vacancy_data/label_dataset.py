@@ -278,12 +278,12 @@ def main() -> None:
     for group in groups[part::parts]:
         labeller.compute_group(group, members[group.name])
     log = read_log(arguments.log)
-    labelled = [member for each in members.values() for member in each if member.cif_id in log]
+    labeled = [member for each in members.values() for member in each if member.cif_id in log]
     arguments.output.mkdir(parents=True, exist_ok=True)
     with (arguments.output / "id_prop.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["cif_id", "formation_energy", "defect_label"])
-        for member in labelled:
+        for member in labeled:
             energy = f"{formation_energy(member, log):.4f}"
             writer.writerow([member.cif_id, energy, member.label])
 

@@ -1,4 +1,4 @@
-"""Write the structures of the labelled set: ordered supercells of the hosts with Li vacancies.
+"""Write the structures of the labeled set: ordered supercells of the hosts with Li vacancies.
 
 A group is a host with one arrangement of its metals in one supercell. Of every group and number of
 vacancies as many structures have a divacancy as have none, so that neither the formula nor the
@@ -86,7 +86,7 @@ class Member:
     removed : tuple of int
         The sites of ``group.pristine`` that are empty.
     label : int
-        1 if two of them are nearest neighbours, else 0.
+        1 if two of them are nearest neighbors, else 0.
     """
 
     cif_id: str
@@ -144,9 +144,9 @@ def make_supercell(host: dict[str, Any], supercell: tuple[int, int, int, int]) -
 
 
 def has_divacancy(pristine: Structure, removed: tuple[int, ...]) -> bool:
-    """Tell whether two of the empty sites are nearest neighbours.
+    """Tell whether two of the empty sites are nearest neighbors.
 
-    The nearest Li neighbours of Li lie in its own layer (2.8 to 2.9 angstrom; the next layer is
+    The nearest Li neighbors of Li lie in its own layer (2.8 to 2.9 angstrom; the next layer is
     5 angstrom away).
 
     Parameters
@@ -208,7 +208,7 @@ def _repeats(pristine: Structure, removed: tuple[int, ...]) -> bool:
 
 def main() -> None:
     """Write the CIFs and ``groups.csv``."""
-    parser = argparse.ArgumentParser(description="Write the structures of the labelled set.")
+    parser = argparse.ArgumentParser(description="Write the structures of the labeled set.")
     parser.add_argument("--output", type=Path, default=FOLDER, help="folder of the CIFs")
     output: Path = parser.parse_args().output
     output.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parent
 
 
 def main() -> None:
-    """Draw one panel a host, with a colour for each kind of defect."""
+    """Draw one panel a host, with a color for each kind of defect."""
     parser = argparse.ArgumentParser(description="Draw the figure of the datasheet.")
     parser.add_argument("--output", type=Path, default=FOLDER / "histograms.png")
     output: Path = parser.parse_args().output

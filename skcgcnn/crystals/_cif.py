@@ -1,4 +1,4 @@
-"""A fast reader of CIF text, which reads what it is sure of and leaves the rest to pymatgen."""
+"""A fast reader of CIF text; it reads what it is sure of and leaves the rest to pymatgen."""
 
 import math
 import re
@@ -15,16 +15,14 @@ from skcgcnn.crystals._cif_symmetry import Operations, UnsureError, distinct, ex
 from skcgcnn.crystals._crystal import Crystal, Species
 from skcgcnn.exceptions import StructureError
 
-__all__ = ["parse_cif", "syntax_error"]
-
 FloatArray = npt.NDArray[np.float64]
-# Who sits on a site: (element symbol, occupancy), in the order of the file.
+# The elements of a site: (symbol, occupancy), in the order of the file.
 _Content = tuple[tuple[str, float], ...]
 
-# pymatgen's tolerance: a fractional coordinate so near to a third is a third.
+# pymatgen's tolerance: a fractional coordinate this near to a third is a third.
 _THIRD_TOLERANCE = 1e-4
 
-# pymatgen refuses cells thinner than 0.01 Å; near that it shall decide.
+# In Å. pymatgen refuses cells thinner than 0.01 Å; near that, pymatgen decides.
 _SURELY_THICK = 0.02
 
 _CELL = (
@@ -75,14 +73,14 @@ def parse_cif(text: str) -> Crystal | None:
     Returns
     -------
     Crystal or None
-        None where the reader is not sure of its ground: several data blocks, no list of symmetry
+        None where the reader is not sure: several data blocks, no list of symmetry
         operations, magnetic structures, implied hydrogens, sites that nearly coincide, anything
         malformed.
 
     Raises
     ------
     StructureError
-        If a site names no single element; pymatgen would leave it out without a word.
+        If a site names no single element; pymatgen would silently leave it out.
 
     Examples
     --------
@@ -117,7 +115,7 @@ def parse_cif(text: str) -> Crystal | None:
         return _read_block(blocks[0])
     except StructureError:
         raise
-    # gemmi's errors are the latter two; a number that is none is a ValueError as well.
+    # gemmi raises the latter two; text that is not a number is a ValueError too.
     except (UnsureError, ValueError, RuntimeError):
         return None
 
@@ -166,7 +164,7 @@ def _read_block(block: gemmi.cif.Block) -> Crystal:
     species = [_species(site_contents[i]) for i in order]
     return Crystal(
         lattice,
-        # One product a site, as pymatgen does it: the last bit decides ties in the official order.
+        # One product per site, like pymatgen: the last bit decides ties in the official order.
         np.array([np.dot(site, lattice) for site in fractional]).reshape(-1, 3),
         species,
         _check_formula(block, species),
@@ -174,7 +172,7 @@ def _read_block(block: gemmi.cif.Block) -> Crystal:
 
 
 def _value(block: gemmi.cif.Block, tag: str) -> str:
-    # gemmi does not tell upper from lower case in tags; pymatgen does.
+    # Unlike gemmi, pymatgen distinguishes upper and lower case in tags.
     found: Any = block.find_pair(tag)
     if found is None or found[0] != tag:
         raise UnsureError
@@ -192,7 +190,7 @@ def _number(text: str) -> float:
 
 
 def _lattice(parameters: Sequence[float]) -> FloatArray:
-    """Return the lattice vectors, c along z and a in the xz plane, as pymatgen lays them."""
+    """Return the lattice vectors, c along z and a in the xz plane, like pymatgen."""
     a, b, c = parameters[:3]
     if not (all(map(math.isfinite, parameters)) and min(parameters) > 0):
         raise UnsureError
@@ -242,7 +240,7 @@ def _read_sites(block: gemmi.cif.Block) -> tuple[list[str], FloatArray, list[flo
     return [symbols[i] for i in occupied], coords[occupied], [occupancies[i] for i in occupied]
 
 
-# Most sites are special: few values do for most coordinates.
+# Most sites are on special positions, so that a few values make most coordinates.
 @lru_cache(maxsize=4096)
 def _coordinate(value: str) -> float:
     number = _number(value)
@@ -255,7 +253,7 @@ def _coordinate(value: str) -> float:
 
 
 def _check_formula(block: gemmi.cif.Block, species: list[Species]) -> tuple[str, ...]:
-    """Return a note if the sites are not what the formula says: some may be missing."""
+    """Return a remark if the sites do not have the composition of the formula."""
     value = block.find_value("_chemical_formula_sum")
     expected = _formula(gemmi.cif.as_string(value)) if value else None
     if not expected:
@@ -275,7 +273,7 @@ def _check_formula(block: gemmi.cif.Block, species: list[Species]) -> tuple[str,
 
 @lru_cache(maxsize=4096)
 def _formula(formula: str) -> dict[int, float] | None:
-    """Return amounts by atomic number; None for what is no plain list of elements."""
+    """Return amounts by atomic number; None if it is not a plain list of elements."""
     amounts: dict[int, float] = {}
     for part in formula.split():
         match = _FORMULA_PART.fullmatch(part)
@@ -294,7 +292,7 @@ def _text(value: str) -> str:
 
 
 def _occupancy(value: str) -> float:
-    # An occupancy that is not known is 1 to pymatgen, and one that does not apply is 0.
+    # To pymatgen, an unknown occupancy is 1, and one that does not apply is 0.
     if value in {"?", "."}:
         return 1.0 if value == "?" else 0.0
     return _number(value)
@@ -321,7 +319,7 @@ def _element(symbol: str) -> str:
 def _check_oxidation_states(
     block: gemmi.cif.Block, symbols: list[str], contents: list[_Content]
 ) -> None:
-    # To pymatgen Fe2+ and Fe3+ are two species, which it sorts apart.
+    # To pymatgen, Fe2+ and Fe3+ are two species, which it sorts separately.
     if block.find_loop("_atom_type_oxidation_number").get_loop() is not None and len(
         set(symbols)
     ) != len({content[0][0] for content in contents}):
@@ -344,7 +342,7 @@ def _add(content: _Content, more: _Content) -> _Content:
 
 
 def _pymatgen_order(contents: list[_Content]) -> list[int]:
-    """Return the order in which pymatgen puts the sites: by electronegativity, then by name."""
+    """Return pymatgen's order of the sites: by electronegativity, then by name."""
     keys = {content: _sort_key(content) for content in set(contents)}
     if len(keys) > 1 and (
         len(set(keys.values())) != len(keys) or any(math.isnan(x) for x, _ in keys.values())

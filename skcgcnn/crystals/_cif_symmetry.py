@@ -8,23 +8,21 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-__all__ = ["Operations", "UnsureError", "distinct", "expand", "parse_triplets"]
-
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 # Rotations (n, 3, 3) and translations (n, 3).
 Operations = tuple[FloatArray, FloatArray]
 
-# pymatgen's tolerance in fractional coordinates: images so near to each other are one site.
+# pymatgen's tolerance in fractional coordinates: closer images are one site.
 _SITE_TOLERANCE = 1e-4
-# Up to so many images, comparing all pairs is quicker than growing a tree.
+# Up to this many images, comparing all pairs is faster than building a tree.
 _FEW = 60
 
 _TRIPLET = re.compile(r"[xyzXYZ0-9+\-/, ]+")
 
 
 class UnsureError(Exception):
-    """A CIF has something in it that pymatgen had better decide."""
+    """A CIF holds something that pymatgen should decide."""
 
 
 @lru_cache(maxsize=256)
@@ -47,7 +45,7 @@ def parse_triplets(triplets: tuple[str, ...]) -> Operations | None:
 
 
 def expand(coords: FloatArray, operations: Operations | None) -> tuple[FloatArray, IntArray]:
-    """Apply every operation to every atom listed; return the images and whose they are."""
+    """Apply every operation to every atom listed; return the images, and the atom of each."""
     records = np.arange(len(coords))
     if operations is not None:
         rotations, translations = operations
@@ -64,7 +62,7 @@ def distinct(images: FloatArray, records: IntArray) -> tuple[IntArray, list[tupl
     kept : ndarray of int
         The first image at each place.
     merged : list of (int, int)
-        Records that lie on the place of an earlier one, and which.
+        Atoms at the place of an earlier one, and that one.
     """
     everywhere = np.arange(len(images))
     pairs = _close_pairs(images)

@@ -1,11 +1,9 @@
-"""One crystal as plain arrays: what every reader gives and the neighbour search takes."""
+"""One crystal as plain arrays: what every reader returns, and what the neighbor search takes."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-
-__all__ = ["Crystal", "Species", "cell_volume"]
 
 # The elements of one site: (atomic number, occupancy), by ascending atomic number.
 Species = tuple[tuple[int, float], ...]
@@ -22,9 +20,9 @@ class Crystal:
     coords : ndarray of shape (n_sites, 3)
         Cartesian coordinates in Å, in pymatgen's order of sites.
     species : list of Species
-        Who sits on each site.
+        Elements and occupancies of each site.
     notes : tuple of str, default=()
-        What the reader has to say about a file that it read nevertheless.
+        Remarks of the reader about a file that it could read.
     """
 
     lattice: npt.NDArray[np.float64]

@@ -16,17 +16,15 @@ from skcgcnn.crystals._cif import parse_cif, syntax_error
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.exceptions import StructureError
 
-__all__ = ["describe_source", "list_sources", "read_crystal", "source_id", "try_to_read"]
-
 ACCEPTED = (
     "a list, tuple, 1-D or (n, 1) object array, pandas Series or one-column DataFrame of paths, "
     "pymatgen Structures or ASE Atoms, or CrystalGraphs"
 )
 
-# Far denser than any matter that a CIF describes (diamond: 5.7 Å³ a site): a cell of less is a
-# mistake, and its neighbour search would not end in reasonable time.
+# In Å³ per site (diamond: 5.7). A smaller cell is a mistake, and its neighbor search would not end
+# in reasonable time.
 MIN_VOLUME_PER_SITE = 0.1
-# In Å; the longest periods known, of polytypes and of virus crystals, are some thousands.
+# In Å. The longest periods known, of polytypes and of virus crystals, are some thousands.
 MAX_LENGTH = 10_000
 
 _SITES_TAG = "_atom_site_fract_x"
@@ -81,7 +79,7 @@ def list_sources(X: Any) -> list[Any]:
 
 
 def source_id(source: Any, position: int) -> str:
-    """Return the name of a crystal: its file's stem, else its position in X."""
+    """Return the id of a crystal: the stem of its file, else its position in X."""
     if not isinstance(source, (str, PathLike)):
         return str(position)
     path = Path(source)
@@ -100,8 +98,8 @@ def read_crystal(source: Any) -> Crystal:
     ----------
     source : path, pymatgen Structure or ASE Atoms
         A path may name anything that ``pymatgen.core.Structure.from_file`` reads. A CIF is read
-        by `skcgcnn.cif`, to the same result and far quicker; where that is not sure, by
-        pymatgen. The crystal is taken as periodic in all three directions.
+        by `parse_cif`, with the same result and far faster, and by pymatgen where that is not
+        sure. The crystal is taken as periodic in all three directions.
 
     Returns
     -------
@@ -179,7 +177,7 @@ def _read_with_pymatgen(path: str) -> Crystal:
             warnings.simplefilter("always")
             structure = Structure.from_file(path)
     except Exception as error:  # pymatgen's parsers raise whatever the text provokes
-        # Why a block holds no crystal, pymatgen says in a warning.
+        # pymatgen says in a warning why a block holds no crystal.
         reasons = [str(w.message).splitlines()[-1] for w in caught if _NO_CRYSTAL in str(w.message)]
         cause = "; ".join(dict.fromkeys([_first_line(error), *reasons]))
         raise StructureError(f"pymatgen cannot read it ({cause})") from error
@@ -229,7 +227,7 @@ def _check_cell(crystal: Crystal) -> None:
 def _species(site: Any, index: int) -> Species:
     occupancies: dict[int, float] = {}
     for specie, occupancy in site.species.items():
-        # A dummy species has a made-up Z beyond any element.
+        # The atomic number of a dummy species is made up.
         if type(specie).__name__ == "DummySpecies":
             raise StructureError(f"site {index} holds {specie}, which is no element")
         occupancies[specie.Z] = occupancies.get(specie.Z, 0.0) + float(occupancy)
@@ -248,7 +246,7 @@ def _is_atoms(obj: Any) -> bool:
 
 
 def _is_instance(obj: Any, package: str, class_name: str) -> bool:
-    # By name, so that neither pymatgen nor ASE is imported to tell that X holds paths.
+    # By name, so that X of paths needs neither pymatgen nor ASE.
     return any(
         base.__name__ == class_name and base.__module__.split(".")[0] == package
         for base in type(obj).__mro__

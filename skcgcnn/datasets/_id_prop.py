@@ -12,8 +12,6 @@ from sklearn.utils import Bunch
 
 from skcgcnn.exceptions import DataError
 
-__all__ = ["load_id_prop", "make_bunch", "read_groups", "read_table", "structure_file"]
-
 _MISSING = {"", "nan", "na", "n/a", "none", "null"}
 _MOST_PROBLEMS = 20
 
@@ -26,9 +24,8 @@ def load_id_prop(
     """Load a folder of CIFs with an ``id_prop.csv``, the data format of CGCNN.
 
     Each line holds ``cif_id,value``, ``cif_id,value,label`` or further targets; ``<cif_id>.cif``
-    lies beside it. A first line that is a header is told by its content: there is no such CIF,
-    and not all of its values are numbers. An ``atom_init.json`` in the folder is named in the
-    result.
+    lies beside it. The first line is a header if there is no such CIF and not all of its values
+    are numbers. An ``atom_init.json`` in the folder is named in the result.
 
     Parameters
     ----------
@@ -201,7 +198,7 @@ def _read_rows(file: Path) -> list[Row]:
     if not file.is_file():
         raise DataError(f"{file}: no such file; expected lines of 'cif_id,value[,label]' in it")
     try:
-        # utf-8-sig: spreadsheets like to begin a file with a byte order mark.
+        # utf-8-sig: spreadsheets often begin a file with a byte order mark.
         with file.open(encoding="utf-8-sig", newline="") as lines:
             reader = csv.reader(lines, skipinitialspace=True)
             rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
@@ -235,7 +232,7 @@ def _id_problems(rows: list[Row], folder: Path) -> list[str]:
 
 
 def _column(rows: list[Row], index: int, problems: list[str]) -> npt.NDArray[Any]:
-    """Return a target column; what is wrong with it goes to `problems`."""
+    """Return a target column; append what is wrong with it to `problems`."""
     cells = [cells[index] for _, cells in rows]
     missing = [cell.lower() in _MISSING for cell in cells]
     alone = len(rows[0][1]) == 2

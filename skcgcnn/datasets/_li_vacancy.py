@@ -5,8 +5,6 @@ from typing import Any
 
 from skcgcnn.datasets._id_prop import load_id_prop
 
-__all__ = ["LI_VACANCY_FOLDER", "load_li_vacancy"]
-
 # The wheel holds a copy; in a clone of the repository the data have a folder of their own.
 _IN_WHEEL = Path(__file__).parent / "li_vacancy"
 _IN_CLONE = Path(__file__).parents[2] / "vacancy_data"
@@ -18,7 +16,7 @@ def load_li_vacancy(*, return_X_y: bool = False, as_frame: bool = False) -> Any:
 
     Supercells of LiCoO2, LiNiO2, LiNi1/3Co1/3Mn1/3O2, LiNi0.8Co0.1Mn0.1O2 and
     LiNi0.8Co0.15Al0.05O2, each with two or three Li missing, as they are before any calculation.
-    The energies come from the CHGNet potential, not from experiment; ``DESCR`` tells the rest.
+    The energies come from the CHGNet potential, not from experiment; see ``DESCR``.
 
     Parameters
     ----------
@@ -33,7 +31,7 @@ def load_li_vacancy(*, return_X_y: bool = False, as_frame: bool = False) -> Any:
         ``data`` : list of str
             Paths of the CIFs.
         ``target`` : ndarray of shape (n_crystals, 2)
-            Formation energy in eV per vacancy; 1 where two vacancies are nearest neighbours in
+            Formation energy in eV per vacancy; 1 where two vacancies are nearest neighbors in
             one Li layer, 0 where all are isolated.
         ``target_names`` : list of str
             "formation_energy" and "defect_label".

@@ -7,8 +7,6 @@ import numpy as np
 
 from skcgcnn.datasets._id_prop import make_bunch, read_table
 
-__all__ = ["SAMPLE_FOLDER", "load_sample_classification", "load_sample_regression"]
-
 SAMPLE_FOLDER = Path(__file__).parent / "sample"
 
 
@@ -16,7 +14,7 @@ def load_sample_regression(*, return_X_y: bool = False, as_frame: bool = False) 
     """Load the bundled textbook crystals with their formation energies.
 
     Elements and compounds in the structures of the textbooks, from published lattice constants.
-    The energies come from the CHGNet potential, not from experiment; ``DESCR`` tells the rest.
+    The energies come from the CHGNet potential, not from experiment; see ``DESCR``.
 
     Parameters
     ----------

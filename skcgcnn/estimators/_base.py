@@ -85,11 +85,11 @@ class BaseCGCNN(Parameters, Persistent):
         "atom_features": "no_validation",  # the transformer tells what is wrong with it
         "neighbor_ties": [StrOptions({"invariant", "official"})],
         "lr": [Interval(Real, 0, None, closed="neither")],
-        "ema_decay": [Interval(Real, 0, 1, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "max_batch_sites": [Interval(Integral, 1, None, closed="left"), None],
         "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
+        "ema_decay": [Interval(Real, 0, 1, closed="left")],
         "callbacks": [list, None],
         "device": [str, torch.device],
         "precision": [StrOptions({"float32", "bfloat16", "float64"})],
@@ -134,7 +134,7 @@ class BaseCGCNN(Parameters, Persistent):
         StructureError
             If crystals cannot be read and ``on_error="raise"``.
         ValueError
-            If y does not fit X or the task, or there is nothing to fit.
+            If y does not match X or the task, or there is nothing to fit.
         """
         self._validate_params()
         reset = not (self.warm_start and hasattr(self, "net_"))
@@ -148,9 +148,9 @@ class BaseCGCNN(Parameters, Persistent):
         return self
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
-        """Train for one epoch; `classes` are the labels to expect, from the first call on.
+        """Train for one epoch, and keep the training buffers for the next call.
 
-        The training buffers stay for the next call.
+        `classes` are the labels that later calls may bring.
         """
         self._validate_params()
         if self.early_stopping:
@@ -165,9 +165,9 @@ class BaseCGCNN(Parameters, Persistent):
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
 
     def _to_graphs(self, X: Any, *, reset: bool = False) -> CrystalGraphs:
-        """Turn X into graphs: the one place where an estimator looks at X.
+        """Return the graphs of X: the one place where an estimator looks at X.
 
-        `reset` tells a fit that begins anew from everything else.
+        `reset` is True for a fit that starts from scratch.
         """
         return X if isinstance(X, CrystalGraphs) else self.get_transformer().transform(X)
 
@@ -176,7 +176,7 @@ class BaseCGCNN(Parameters, Persistent):
         if isinstance(X, CrystalGraphs) or not hasattr(X, "__len__") or len(X) <= CHUNK:
             yield self._to_graphs(X)
             return
-        # Threads in excess of the cores wait for each other.
+        # More threads than cores would wait for each other.
         n_threads = torch.get_num_threads()
         torch.set_num_threads(max(1, n_threads - effective_n_jobs(self.n_jobs)))
         try:
@@ -225,9 +225,9 @@ class BaseCGCNN(Parameters, Persistent):
     def _check_same_layout(self, graphs: CrystalGraphs) -> None:
         if len(graphs) and graphs.layout != self.graph_layout_:
             raise ValueError(
-                f"X holds graphs with {graphs.layout.n_neighbors} neighbors per site and "
+                f"X holds graphs with {graphs.layout.max_num_nbr} neighbors per site and "
                 f"{graphs.layout.n_features} features, but {type(self).__name__} was fitted on "
-                f"{self.graph_layout_.n_neighbors} and {self.graph_layout_.n_features}; use the "
+                f"{self.graph_layout_.max_num_nbr} and {self.graph_layout_.n_features}; use the "
                 "same max_num_nbr and atom_features"
             )
 
@@ -239,7 +239,7 @@ class BaseCGCNN(Parameters, Persistent):
         return np.ones(len(values))
 
     def _split(self, data: TrainingData, seed: int) -> tuple[TrainingData, TrainingData]:
-        """Hold out crystals, labels in like shares on both sides where that can be."""
+        """Hold out crystals, stratified by the labels where that is possible."""
         n = len(data)
         if n < 2:
             raise ValueError(
@@ -251,20 +251,20 @@ class BaseCGCNN(Parameters, Persistent):
             labels = np.nan_to_num(data.values[:, kinds.index("classification")], nan=-1)
             counts = np.unique(labels, return_counts=True)[1]
             if counts.min() < 2 or len(counts) > min(test_size, n - test_size):
-                labels = None  # too few of a class to have it on both sides
+                labels = None  # a class has too few crystals for both sides
         train, valid = train_test_split(
             np.arange(n), test_size=test_size, random_state=seed, stratify=labels
         )
         return data.take(train), data.take(valid)
 
     def _prepare(self, data: TrainingData, seed: int, *, reset: bool) -> None:
-        """Make a new net, unless training goes on with the old one."""
+        """Make a new net, or update the one with which training continues."""
         begun = not reset or self.init_from is not None
         n_frozen = n_frozen_layers(self.freeze, self.n_conv, begun=begun)
         if reset:
             self._initialize(data, seed)
         else:
-            # What can change without a new network does.
+            # What can change without a new network.
             self.net_.set_params(
                 lr=self.lr,
                 batch_size=self.batch_size,
@@ -291,7 +291,7 @@ class BaseCGCNN(Parameters, Persistent):
             net = self._make_net(sizes, targets, seed).initialize()
         if self.init_from is not None:
             transfer_weights(net.module_, targets, self.init_from)
-        _ = net.optimizer_  # says what is wrong with its options while nothing is fitted
+        _ = net.optimizer_  # raises if its options are wrong, before anything is fitted
         self.graph_layout_, self.targets_, self.y_ndim_ = layout, targets, data.y_ndim
         self.net_ = net
 
@@ -324,7 +324,7 @@ class BaseCGCNN(Parameters, Persistent):
         optimizer, optimizer_params = OPTIMIZERS.get(
             self.optimizer if isinstance(self.optimizer, str) else "", (self.optimizer, {})
         )
-        # Copies: skorch's callbacks keep state, and a parameter must stay as it was given.
+        # Copies: skorch's callbacks have state, and parameters must not change.
         callbacks = deepcopy(self.callbacks or [])
         if self.early_stopping:
             patience = self.n_iter_no_change

@@ -15,15 +15,13 @@ from skcgcnn.estimators._base import BaseCGCNN
 from skcgcnn.estimators._targets import FloatArray, column_names, encode_classes
 from skcgcnn.modelfiles import Target
 
-__all__ = ["CGCNNClassifier"]
-
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
     """Crystal graph convolutional network that predicts classes.
 
     The network of Xie & Grossman, Phys. Rev. Lett. 120, 145301 (2018), as a scikit-learn
-    estimator, with one output a class and the cross-entropy as its loss.
+    estimator, with one output per class and the cross-entropy as its loss.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Load fitted estimators from files, and write what training or the original code takes up."""
+"""Load fitted estimators, and write checkpoints and weight files of the original code."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,16 +22,6 @@ from skcgcnn.modelfiles import (
     write_cgcnn,
     write_checkpoint,
 )
-
-__all__ = [
-    "from_model_state",
-    "load",
-    "load_cgcnn",
-    "load_checkpoint",
-    "load_model",
-    "save_cgcnn",
-    "save_checkpoint",
-]
 
 _ESTIMATORS: dict[str, type[BaseCGCNN]] = {
     cls.__name__: cls for cls in (CGCNNRegressor, CGCNNClassifier, CGCNNMultiTask)
@@ -75,7 +65,7 @@ def from_model_state(state: ModelState, name: str, device: Any = "auto") -> Base
     state : ModelState
         What `read_model_file` returns.
     name : str
-        What messages call it.
+        Its name in messages.
     device : str or torch.device, default="auto"
         Where the estimator goes.
 
@@ -86,7 +76,7 @@ def from_model_state(state: ModelState, name: str, device: Any = "auto") -> Base
     Raises
     ------
     DataError
-        If no estimator of this version can be so.
+        If this version has no such estimator, or the state does not fit it.
     """
     if state.estimator not in _ESTIMATORS:
         raise DataError(f"{name}: holds a {state.estimator!r}, which this version does not know")
@@ -243,7 +233,7 @@ def save_cgcnn(est: CGCNNRegressor | CGCNNClassifier, path: str | PathLike[str])
 
     References
     ----------
-    T. Xie and J. C. Grossman, https://github.com/txie-93/cgcnn (MIT licence).
+    T. Xie and J. C. Grossman, https://github.com/txie-93/cgcnn (MIT license).
     """
     write_cgcnn(est._get_model_state(), path)
 

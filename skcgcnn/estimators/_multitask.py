@@ -1,4 +1,4 @@
-"""The multi-task CGCNN: numbers and classes learnt together."""
+"""The multi-task CGCNN: numbers and classes learned together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,8 +22,6 @@ from skcgcnn.estimators._targets import (
 )
 from skcgcnn.estimators._task_views import ClassifierView, RegressorView
 from skcgcnn.modelfiles import Target
-
-__all__ = ["CGCNNMultiTask"]
 
 KINDS = ("regression", "classification")
 

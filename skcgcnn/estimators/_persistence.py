@@ -30,8 +30,6 @@ from skcgcnn.modelfiles import (
 )
 from skcgcnn.nn import CrystalGraphConvNet
 
-__all__ = ["Persistent"]
-
 # Under this name a pickle holds the state of a fitted estimator.
 _STATE = "_skcgcnn_model"
 
@@ -100,9 +98,9 @@ class Persistent(BaseEstimator):
         targets : list of str, optional
             Name of every target; by default the names of the columns of y.
         units : list of str, optional
-            Unit of every target, for who gets the file; empty where it has none.
+            Unit of every target, for the readers of the file; empty where it has none.
         metrics : mapping of str to float, optional
-            Measures of the model's quality, likewise.
+            Measures of the model's quality, for the readers of the file.
 
         Raises
         ------
@@ -163,7 +161,7 @@ class Persistent(BaseEstimator):
         net, module = self.net_, self.net_.module_
         weights = module.average.state_dict()
         sizes = network_sizes(weights)
-        # What was fitted, where the parameters were changed since.
+        # The sizes that were fitted, even if the parameters were changed since.
         params = self.get_params(deep=False)
         params |= {name: sizes[name] for name in params.keys() & sizes.keys() - {"radius"}}
         return ModelState(
@@ -189,7 +187,7 @@ class Persistent(BaseEstimator):
         )
 
     def _set_model_state(self, state: ModelState) -> None:
-        """Become what the state says; the parameters stay as they are."""
+        """Become the fitted estimator of a state; the parameters stay as they are."""
         provenance, training = state.provenance, state.training
         self.targets_: tuple[Target, ...] = state.targets
         self.y_ndim_ = state.y_ndim
@@ -215,7 +213,7 @@ class Persistent(BaseEstimator):
 
     @classmethod
     def _from_model_state(cls, state: ModelState, name: str, device: Any = "auto") -> Self:
-        """Return an estimator; `name` is what messages call the model."""
+        """Return a fitted estimator; `name` is that of the model in messages."""
         if state.estimator != cls.__name__:
             raise DataError(
                 f"{name}: holds a {state.estimator}, not a {cls.__name__}; use "

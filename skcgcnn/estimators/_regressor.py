@@ -12,14 +12,13 @@ from skcgcnn.estimators._base import BaseCGCNN
 from skcgcnn.estimators._targets import FloatArray, column_names, stack_columns
 from skcgcnn.modelfiles import Target
 
-__all__ = ["CGCNNRegressor"]
-
 
 class CGCNNRegressor(RegressorMixin, BaseCGCNN):
     """Crystal graph convolutional network that predicts numbers.
 
     The network of Xie & Grossman, Phys. Rev. Lett. 120, 145301 (2018), as a scikit-learn
-    estimator: crystals in, for example as paths of CIF files, targets out in their own units.
+    estimator. It takes crystals, for example as paths of CIF files, and returns targets in their
+    own units.
 
     Parameters
     ----------

@@ -11,18 +11,6 @@ from sklearn.pipeline import Pipeline
 
 from skcgcnn.modelfiles import Target
 
-__all__ = [
-    "Prediction",
-    "column_names",
-    "decode",
-    "encode_classes",
-    "is_missing",
-    "predict_targets",
-    "scale_targets",
-    "split_columns",
-    "stack_columns",
-]
-
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -107,7 +95,7 @@ def _decode(outputs: FloatArray, target: Target) -> Prediction:
 
 
 def _mark_missing(predicted: npt.NDArray[Any], missing: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
-    """Set labels to NaN: numbers become floats, others objects, but only where one is missing."""
+    """Set missing labels to NaN; only then do numbers become floats, and other labels objects."""
     if not missing.any():
         return predicted
     kind = np.float64 if np.issubdtype(predicted.dtype, np.number) else object

@@ -7,8 +7,6 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
 from skcgcnn.estimators._targets import FloatArray, Prediction
 
-__all__ = ["ClassifierView", "RegressorView"]
-
 
 class _TaskView(BaseEstimator):
     """One column of what a fitted estimator predicts.

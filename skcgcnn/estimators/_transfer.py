@@ -20,15 +20,6 @@ from skcgcnn.modelfiles import (
 )
 from skcgcnn.nn import AveragedNet, CrystalGraphConvNet
 
-__all__ = [
-    "architecture",
-    "conv_groups",
-    "n_frozen_layers",
-    "read_source",
-    "set_conv_lr",
-    "transfer_weights",
-]
-
 _SIZES = ("atom_fea_len", "n_conv", "h_fea_len", "n_h")
 _GRAPH = ("radius", "max_num_nbr", "atom_features")
 _HIDDEN = ("conv_to_fc.", "fcs.")
@@ -214,7 +205,7 @@ def set_conv_lr(optimizer: torch.optim.Optimizer, lr: float, factor: float) -> N
 
 
 def _name(init_from: Any, verb: str) -> str:
-    """Return what messages call the model."""
+    """Return the name of the model in messages."""
     if isinstance(init_from, (str, PathLike)):
         return f"init_from{verb}{str(init_from)!r}"
     kind = init_from.estimator if isinstance(init_from, ModelState) else type(init_from).__name__
@@ -236,7 +227,7 @@ def _check_fit(net: CrystalGraphConvNet, source: ModelState, name: str) -> None:
 
 
 def _shape(weights: dict[str, Tensor]) -> dict[str, Any]:
-    """Return what must agree, under the names that a user knows."""
+    """Return the sizes that must agree, by the names of the parameters."""
     sizes = network_sizes(weights)
     names = {"orig_atom_fea_len": "the number of atom_features"}
     kept = ("atom_fea_len", "n_conv", "orig_atom_fea_len", "radius")

@@ -13,7 +13,7 @@ from skcgcnn.graphs._graphs import (
     site_index,
 )
 from skcgcnn.graphs._nearest import TIE, nearest_neighbors
-from skcgcnn.graphs._neighbor_list import Pairs, find_pairs
+from skcgcnn.graphs._neighbor_list import NeighborList, find_neighbors
 
 if TYPE_CHECKING:
     from skcgcnn.graphs._transformer import CHUNK, CrystalGraphTransformer, read_ahead
@@ -27,10 +27,10 @@ __all__ = [
     "ElementFeatures",
     "GraphLayout",
     "GraphOptions",
-    "Pairs",
+    "NeighborList",
     "build_graphs",
     "concatenate",
-    "find_pairs",
+    "find_neighbors",
     "load_element_features",
     "nearest_neighbors",
     "read_ahead",

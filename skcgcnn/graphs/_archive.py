@@ -10,10 +10,8 @@ import numpy.typing as npt
 
 from skcgcnn._files import atomic_write
 
-__all__ = ["map_arrays", "write_arrays"]
-
-# Of a member's header in the archive: its size, and where it tells the sizes of the two fields
-# that follow it, the name and the extra one.
+# Size of a member's header in the archive, and where it holds the sizes of the two fields that
+# follow it, the name and the extra field.
 _HEADER_SIZE = 30
 _FIELD_SIZES = slice(26, 30)
 
@@ -40,7 +38,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: dict[str, npt.NDArray]) -
 def map_arrays(path: str | os.PathLike[str]) -> dict[str, npt.NDArray]:
     """Map the arrays of an uncompressed ``.npz`` file, read-only, into memory.
 
-    ``numpy.load`` maps single arrays only; in an archive that is not compressed they lie just so.
+    ``numpy.load`` maps single files only, but an uncompressed archive holds arrays as they are.
 
     Parameters
     ----------
@@ -50,7 +48,7 @@ def map_arrays(path: str | os.PathLike[str]) -> dict[str, npt.NDArray]:
     Returns
     -------
     dict of str to ndarray
-        They come from the disk as they are used.
+        Read from the disk as they are used.
 
     Raises
     ------
@@ -74,7 +72,7 @@ def _map(file: IO[bytes], member: zipfile.ZipInfo) -> npt.NDArray:
         raise ValueError(f"an array of format {version}")
     shape, fortran, dtype = _READ_HEADER[version](file)
     if 0 in shape:
-        return np.empty(shape, dtype)  # nothing cannot be mapped
+        return np.empty(shape, dtype)  # an empty array cannot be mapped
     return np.memmap(
         Path(file.name), dtype, "r", offset=file.tell(), shape=shape, order="F" if fortran else "C"
     )

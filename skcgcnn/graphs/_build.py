@@ -17,13 +17,11 @@ from skcgcnn.exceptions import StructureError, describe_failures
 from skcgcnn.graphs._elements import ElementFeatures, load_element_features
 from skcgcnn.graphs._graphs import CrystalGraphs, offsets_from_counts
 from skcgcnn.graphs._nearest import TIE, Nearest, nearest_neighbors
-from skcgcnn.graphs._neighbor_list import Pairs, find_pairs, search_radius
+from skcgcnn.graphs._neighbor_list import NeighborList, find_neighbors, search_radius
 
-__all__ = ["Chunk", "GraphOptions", "build_chunk", "build_from_structures", "build_graphs"]
-
-# Neighbors are chosen for many crystals at once, up to about so many pairs.
+# About how many pairs of neighbors are sorted at once.
 _PAIRS_AT_ONCE = 500_000
-# How many neighbors more than M the first search should find, on average.
+# How many more neighbors than M the first search should find, on average.
 _SPARE = 14
 
 FloatArray = npt.NDArray[np.float64]
@@ -39,7 +37,7 @@ class GraphOptions:
     ----------
     features : ElementFeatures
         Features of the elements.
-    n_neighbors : int, default=12
+    max_num_nbr : int, default=12
         Neighbors per site.
     radius : float, default=8.0
         Initial cutoff of the neighbor search, in Å.
@@ -48,20 +46,20 @@ class GraphOptions:
     """
 
     features: ElementFeatures
-    n_neighbors: int = 12
+    max_num_nbr: int = 12
     radius: float = 8.0
     neighbor_ties: str = "invariant"
 
 
 class Chunk(NamedTuple):
-    """The graphs of some sources, and what there is to say about them.
+    """The graphs of some crystals, and what there is to say about them.
 
     Attributes
     ----------
     graphs : CrystalGraphs
-        One for every source, without sites where it failed.
+        One for every crystal; without sites where it failed.
     failures, notes : list of (str, str)
-        What failed, or was odd, and why.
+        Name of the crystal, and why it failed or what is odd about it.
     """
 
     graphs: CrystalGraphs
@@ -83,8 +81,7 @@ def build_chunk(
     options : GraphOptions
         How to make graphs.
     memory : joblib.Memory, optional
-        Where to look for graphs made before. The key is what the sources hold, not where they
-        are.
+        Cache of graphs. The key is the content of the sources, not their paths.
 
     Returns
     -------
@@ -123,20 +120,20 @@ def build_graphs(
     failures : list of (int, str)
         Positions that failed, and why.
     """
-    features, n_neighbors = options.features, options.n_neighbors
+    features, max_num_nbr = options.features, options.max_num_nbr
     rows: dict[Species, int] = {}
     kinds: list[int] = []
     counts, neighbors, distances = [], [], []
     failures: list[tuple[int, str]] = []
-    waiting: list[Pairs] = []
+    waiting: list[NeighborList] = []
     n_waiting = 0
 
     def choose() -> None:
         numbers = None
         if options.neighbor_ties == "invariant":
-            n_sites = sum(len(pairs.reach) for pairs in waiting)
+            n_sites = sum(len(pairs.cutoff) for pairs in waiting)
             numbers = np.array([_number(species) for species in rows])[kinds[-n_sites:]]
-        indices, lengths = _nearest(waiting, n_neighbors, numbers)
+        indices, lengths = _nearest(waiting, max_num_nbr, numbers)
         neighbors.append(indices)
         distances.append(lengths)
         waiting.clear()
@@ -146,7 +143,7 @@ def build_graphs(
             if isinstance(crystal, StructureError):
                 raise crystal
             _check_elements(crystal, features, rows)
-            pairs = _find_pairs(crystal, options)
+            pairs = _find_neighbors(crystal, options)
         except StructureError as error:
             failures.append((position, str(error)))
             counts.append(0)
@@ -160,7 +157,7 @@ def build_graphs(
             n_waiting = 0
     if waiting:
         choose()
-    empty = (0, n_neighbors)
+    empty = (0, max_num_nbr)
     graphs = CrystalGraphs(
         offsets=offsets_from_counts(counts),
         site_kinds=np.array(kinds, dtype=np.int32),
@@ -177,7 +174,7 @@ def build_graphs(
 def build_from_structures(
     structures: Sequence[Any],
     *,
-    n_neighbors: int = 12,
+    max_num_nbr: int = 12,
     radius: float = 8.0,
     atom_features: Any = None,
     neighbor_ties: str = "invariant",
@@ -185,7 +182,7 @@ def build_from_structures(
     """Make graphs, and raise what went wrong: see `CrystalGraphs.from_structures`."""
     sources = list_sources(structures)
     features = load_element_features(atom_features)
-    chunk = build_chunk(sources, 0, GraphOptions(features, n_neighbors, radius, neighbor_ties))
+    chunk = build_chunk(sources, 0, GraphOptions(features, max_num_nbr, radius, neighbor_ties))
     if chunk.failures:
         raise StructureError(describe_failures(chunk.failures, len(sources)))
     return chunk.graphs
@@ -214,14 +211,14 @@ def _cached(
 
 
 def _content_key(source: Any) -> Any:
-    """Return what the graph of a source depends on."""
+    """Return what the graph of a source depends on, as a key for the cache."""
     if not isinstance(source, (str, PathLike)):
         crystal = try_to_read(source)
         if isinstance(crystal, StructureError):
             return str(crystal)
         return crystal.lattice, crystal.coords, crystal.species
     name = Path(fspath(source)).name
-    # The name tells the format; a CIF is one whatever it is called.
+    # The format follows from the name; all CIFs are of one format.
     kind = ".cif" if name.lower().endswith(".cif") else name
     try:
         return kind, blake2b(Path(source).read_bytes(), digest_size=20).hexdigest()
@@ -229,29 +226,33 @@ def _content_key(source: Any) -> Any:
         return kind, str(error)
 
 
-def _find_pairs(crystal: Crystal, options: GraphOptions) -> Pairs:
-    lattice, coords, n_neighbors = crystal.lattice, crystal.coords, options.n_neighbors
+def _find_neighbors(crystal: Crystal, options: GraphOptions) -> NeighborList:
+    lattice, coords, max_num_nbr = crystal.lattice, crystal.coords, options.max_num_nbr
     if options.neighbor_ties == "official":
-        return find_pairs(lattice, coords, n_neighbors, options.radius)
+        return find_neighbors(lattice, coords, max_num_nbr, options.radius)
     # A full sphere holds M neighbors and the rest of a shell; a larger one is work for nothing.
-    enough = search_radius(lattice, len(crystal.species), n_neighbors + _SPARE)
-    return find_pairs(lattice, coords, n_neighbors, min(options.radius, enough), margin=TIE)
+    enough = search_radius(lattice, len(crystal.species), max_num_nbr + _SPARE)
+    return find_neighbors(lattice, coords, max_num_nbr, min(options.radius, enough), margin=TIE)
 
 
-def _nearest(parts: Sequence[Pairs], n_neighbors: int, site_numbers: FloatArray | None) -> Nearest:
-    """Choose the neighbours of several crystals at once; indices count within a crystal."""
-    n_sites = [len(pairs.reach) for pairs in parts]
+def _nearest(
+    parts: Sequence[NeighborList], max_num_nbr: int, site_numbers: FloatArray | None
+) -> Nearest:
+    """Choose the neighbors of several crystals at once; indices are those within a crystal."""
+    n_sites = [len(pairs.cutoff) for pairs in parts]
     shifts = offsets_from_counts(n_sites)[:-1]
     by_pair = np.repeat(shifts, [len(pairs.center) for pairs in parts])
-    center, point, distance, reach = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    joined = Pairs(center + by_pair, point + by_pair, distance, reach)
-    indices, distances = nearest_neighbors(joined, n_neighbors, site_numbers)
+    center, neighbor, distance, cutoff = (
+        np.concatenate(arrays) for arrays in zip(*parts, strict=True)
+    )
+    joined = NeighborList(center + by_pair, neighbor + by_pair, distance, cutoff)
+    indices, distances = nearest_neighbors(joined, max_num_nbr, site_numbers)
     indices -= np.repeat(shifts, n_sites).astype(np.int32)[:, np.newaxis]
     return indices, distances
 
 
 def _number(species: Species) -> float:
-    """Return a number that no other kind of site has."""
+    """Return a number that is different for every kind of site."""
     return float(sum(occupancy * z**0.5 for z, occupancy in species))
 
 

@@ -14,8 +14,6 @@ import numpy.typing as npt
 
 from skcgcnn.exceptions import DataError
 
-__all__ = ["ElementFeatures", "load_element_features"]
-
 # The one-hot blocks of the built-in table, in order, with their numbers of slots. The script
 # `tools/make_element_features.py` writes the slots from element properties.
 BLOCKS = {
@@ -88,8 +86,8 @@ class ElementFeatures:
         Parameters
         ----------
         species : sequence of (int, float)
-            Atomic numbers with their occupancies. They need not sum to 1: what is missing is
-            vacant, and a vacancy weighs nothing in the mean.
+            Atomic numbers with their occupancies. They need not sum to 1: the rest is vacant,
+            and vacancies do not count in the mean.
 
         Returns
         -------

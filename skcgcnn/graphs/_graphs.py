@@ -12,16 +12,7 @@ import numpy.typing as npt
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs._archive import map_arrays, write_arrays
 
-__all__ = [
-    "CrystalGraph",
-    "CrystalGraphs",
-    "GraphLayout",
-    "concatenate",
-    "offsets_from_counts",
-    "site_index",
-]
-
-# The layout of a saved file; a change that older versions cannot read counts it up.
+# Version of the file format; it grows with each change that older versions cannot read.
 _FORMAT = 1
 
 
@@ -30,13 +21,13 @@ class GraphLayout(NamedTuple):
 
     Attributes
     ----------
-    n_neighbors : int
+    max_num_nbr : int
         Neighbors per site.
     n_features : int
         Features per kind of site.
     """
 
-    n_neighbors: int
+    max_num_nbr: int
     n_features: int
 
 
@@ -47,12 +38,12 @@ class CrystalGraph:
     Attributes
     ----------
     site_kinds : ndarray of shape (n_sites,), int32
-        Row of `kind_features` for every site.
+        Row of `kind_features` of each site.
     kind_features : ndarray of shape (n_kinds, n_features), float32
         Features of the distinct kinds of site.
-    neighbors : ndarray of shape (n_sites, n_neighbors), int32
-        The nearest neighbours of every site.
-    distances : ndarray of shape (n_sites, n_neighbors), float32
+    neighbors : ndarray of shape (n_sites, max_num_nbr), int32
+        Index of each neighbor of each site.
+    distances : ndarray of shape (n_sites, max_num_nbr), float32
         Their distances in Å, ascending.
     id : str
         File stem, or position in X.
@@ -73,7 +64,7 @@ class CrystalGraph:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CrystalGraphs:
-    """Many crystal graphs in a few arrays: what `CrystalGraphTransformer` gives.
+    """Many crystal graphs in a few arrays: what `CrystalGraphTransformer` returns.
 
     It is a sequence: ``len(graphs)``, ``graphs[3]`` (a `CrystalGraph`), ``graphs[2:5]``,
     ``graphs[[7, 1]]``, ``graphs[mask]`` (a `CrystalGraphs` each), so scikit-learn splits it
@@ -84,12 +75,12 @@ class CrystalGraphs:
     offsets : ndarray of shape (n_crystals + 1,), int64
         Crystal i owns the sites ``offsets[i]:offsets[i + 1]``.
     site_kinds : ndarray of shape (n_sites,), int32
-        Row of `kind_features` for every site.
+        Row of `kind_features` of each site.
     kind_features : ndarray of shape (n_kinds, n_features), float32
         A pure element's features, or the occupancy-weighted mean of a mixed site.
-    neighbors : ndarray of shape (n_sites, n_neighbors), int32
-        Index of each neighbour, counted within its own crystal.
-    distances : ndarray of shape (n_sites, n_neighbors), float32
+    neighbors : ndarray of shape (n_sites, max_num_nbr), int32
+        Index of each neighbor, counted within its own crystal.
+    distances : ndarray of shape (n_sites, max_num_nbr), float32
         In Å, ascending along each row.
     ids : ndarray of shape (n_crystals,), str
         File stem, or position in X.
@@ -127,7 +118,7 @@ class CrystalGraphs:
 
     @property
     def shape(self) -> tuple[int]:
-        """Number of crystals, as a one-dimensional array would give it."""
+        """Number of crystals, like the shape of a one-dimensional array."""
         return (len(self.ids),)
 
     @property
@@ -144,8 +135,8 @@ class CrystalGraphs:
         return len(self.ids)
 
     def __repr__(self) -> str:
-        n_sites, n_neighbors = self.neighbors.shape
-        return f"CrystalGraphs({len(self)} crystals, {n_sites} sites, {n_neighbors} neighbors)"
+        n_sites, max_num_nbr = self.neighbors.shape
+        return f"CrystalGraphs({len(self)} crystals, {n_sites} sites, {max_num_nbr} neighbors)"
 
     @overload
     def __getitem__(self, key: int) -> CrystalGraph: ...
@@ -177,7 +168,7 @@ class CrystalGraphs:
         cls,
         structures: Sequence[Any],
         *,
-        n_neighbors: int = 12,
+        max_num_nbr: int = 12,
         radius: float = 8.0,
         atom_features: Any = None,
         neighbor_ties: str = "invariant",
@@ -188,14 +179,14 @@ class CrystalGraphs:
         ----------
         structures : sequence of pymatgen Structures, ASE Atoms or paths
             The crystals.
-        n_neighbors : int, default=12
-            Neighbours a site.
+        max_num_nbr : int, default=12
+            Neighbors per site.
         radius : float, default=8.0
-            Where the search for neighbours begins, in Å.
+            Initial cutoff of the neighbor search, in Å.
         atom_features : None, path or mapping, default=None
             Features of the elements; see `load_element_features`.
         neighbor_ties : {"invariant", "official"}, default="invariant"
-            What decides between neighbours at the same distance.
+            What decides between neighbors at the same distance.
 
         Returns
         -------
@@ -211,7 +202,7 @@ class CrystalGraphs:
 
         return build_from_structures(
             structures,
-            n_neighbors=n_neighbors,
+            max_num_nbr=max_num_nbr,
             radius=radius,
             atom_features=atom_features,
             neighbor_ties=neighbor_ties,
@@ -230,9 +221,8 @@ class CrystalGraphs:
     def save(self, path: str | PathLike[str]) -> None:
         """Write the graphs to one file.
 
-        It is an uncompressed ``.npz`` archive, which NumPy opens too, with the number of its
-        format in ``format``. It is written under a temporary name and moved, so that there is
-        never half a file.
+        It is an uncompressed ``.npz`` archive, which NumPy opens too. It is written under a
+        temporary name and moved, so that there is never half a file.
 
         Parameters
         ----------
@@ -250,8 +240,8 @@ class CrystalGraphs:
         path : path
             The file.
         mmap : bool, default=False
-            True leaves the arrays on the disk until they are used, for more graphs than memory
-            holds, or for several processes at once.
+            True leaves the arrays on the disk until they are used: for more graphs than fit into
+            memory, or for several processes that share them.
 
         Returns
         -------
@@ -335,12 +325,12 @@ def site_index(
 
 
 def concatenate(parts: Sequence[CrystalGraphs]) -> CrystalGraphs:
-    """Join graphs end to end; kinds of site that the parts share are stored once.
+    """Join graphs end to end; kinds of site that several parts have are stored once.
 
     Parameters
     ----------
     parts : sequence of CrystalGraphs
-        At least one; all with the same numbers of neighbours and features.
+        At least one; all with the same layout.
 
     Returns
     -------
@@ -349,7 +339,7 @@ def concatenate(parts: Sequence[CrystalGraphs]) -> CrystalGraphs:
     Raises
     ------
     ValueError
-        If there is no part, or the parts differ in the number of neighbours or features.
+        If there is no part, or the parts differ in the number of neighbors or features.
     """
     layouts = {part.layout for part in parts}
     if len(layouts) != 1:

@@ -1,21 +1,19 @@
-"""The M nearest periodic neighbours of every site, also where several are equally far."""
+"""The M nearest periodic neighbors of every site, also where several are at the same distance."""
 
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn.graphs._neighbor_list import Pairs
+from skcgcnn.graphs._neighbor_list import NeighborList
 
-__all__ = ["TIE", "Nearest", "nearest_neighbors"]
-
-# Neighbours whose distances differ by no more than this, in Å, are equally far: far above the
-# rounding of arithmetic, below anything that a structure determination tells apart.
+# In Å. Distances that differ by less are equal: it is far above rounding errors, and below what a
+# structure determination resolves.
 TIE = 1e-4
 
-# Rounds of looking one shell further. Four tell apart what four convolutions can.
+# Rounds of color refinement: four distinguish what four convolutions can.
 _ROUNDS = 4
-# Surroundings which differ by no more than this are the same; rounding stays below 1e-10.
+# Colors that differ by less are equal; rounding errors stay below 1e-10.
 _SAME = 1e-6
-# Steep enough to tell neighbours apart, shallow enough not to amplify rounding.
+# Large enough to distinguish neighbors, small enough not to amplify rounding errors.
 _PITCH = 4.0
 
 FloatArray = npt.NDArray[np.float64]
@@ -24,82 +22,84 @@ Nearest = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]
 
 
 def nearest_neighbors(
-    pairs: Pairs, n_neighbors: int = 12, site_numbers: FloatArray | None = None
+    pairs: NeighborList, max_num_nbr: int = 12, site_numbers: FloatArray | None = None
 ) -> Nearest:
-    """Take the nearest neighbours of every site.
+    """Take the nearest neighbors of every site.
 
     Parameters
     ----------
-    pairs : Pairs
-        Of one or several crystals. With `site_numbers`, `reach` exceeds the distance of rank M
-        by `TIE`.
-    n_neighbors : int, default=12
-        Number of neighbours, M.
+    pairs : NeighborList
+        Of one or several crystals. With `site_numbers`, each cutoff exceeds the distance of the
+        neighbor of rank M by `TIE`.
+    max_num_nbr : int, default=12
+        Number of neighbors, M.
     site_numbers : ndarray of shape (n_sites,), optional
-        A number for the species of every site, the same in every crystal. With it the crystal
-        alone decides which of several equally distant neighbours are in; without, the order in
-        which they were found.
+        A number for the species of every site, the same in every crystal. With it, the crystal
+        alone decides which of several equally distant neighbors are taken; without it, their
+        order in `pairs`.
 
     Returns
     -------
-    indices : ndarray of shape (n_sites, n_neighbors), int32
-        Which site each neighbour is (an image of), as the pairs count sites.
-    distances : ndarray of shape (n_sites, n_neighbors), float32
+    indices : ndarray of shape (n_sites, max_num_nbr), int32
+        Index of the site of which each neighbor is an image, as in `pairs`.
+    distances : ndarray of shape (n_sites, max_num_nbr), float32
         In Å, ascending along each row.
 
     Notes
     -----
-    The original CGCNN code (Xie & Grossman 2018) takes equally distant neighbours in the order
-    in which pymatgen finds them, and its weights expect it. Where a shell of equally distant,
-    unlike neighbours is cut at rank M, that order, and so the order of the sites, decides who is
-    in.
+    The original CGCNN code (Xie & Grossman 2018) takes equally distant neighbors in the order
+    in which pymatgen finds them, and its weights expect it. Where rank M cuts a shell of equally
+    distant but different neighbors, that order, and so the order of the sites, decides which of
+    them are taken.
 
     With `site_numbers`, a cut shell is filled by species, then by the surroundings of the
-    neighbours. These are told apart by colour refinement (Weisfeiler & Leman 1968) with real
-    numbers for colours, which vary smoothly with the positions. Sites that remain alike are
-    alike to the network too, so it does not matter which of them is taken.
+    neighbors. Color refinement (Weisfeiler & Leman 1968) distinguishes them, with real numbers
+    for colors, which vary smoothly with the positions. Sites of one color are the same to the
+    network too, so it does not matter which of them is taken.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from skcgcnn.graphs._neighbor_list import find_pairs
+    >>> from skcgcnn.graphs._neighbor_list import find_neighbors
     >>> lattice, coords = 4.12 * np.eye(3), 4.12 * np.array([[0, 0, 0], [0.5, 0.5, 0.5]])
-    >>> pairs = find_pairs(lattice, coords, n_neighbors=8, radius=8.0)
-    >>> indices, distances = nearest_neighbors(pairs, n_neighbors=8)  # CsCl
+    >>> pairs = find_neighbors(lattice, coords, max_num_nbr=8, radius=8.0)
+    >>> indices, distances = nearest_neighbors(pairs, max_num_nbr=8)  # CsCl
     >>> indices[0]
     array([1, 1, 1, 1, 1, 1, 1, 1], dtype=int32)
     >>> distances[0, :4].round(2)
     array([3.57, 3.57, 3.57, 3.57], dtype=float32)
     """
     if site_numbers is None:
-        pairs = _nearer(pairs, n_neighbors)
+        pairs = _nearer(pairs, max_num_nbr)
     # lexsort is stable: equal distances keep their order.
     order = np.lexsort((pairs.distance, pairs.center))
-    counts = np.bincount(pairs.center, minlength=len(pairs.reach))
+    counts = np.bincount(pairs.center, minlength=len(pairs.cutoff))
     firsts = np.cumsum(counts) - counts
-    chosen = order[firsts[:, np.newaxis] + np.arange(n_neighbors)]
+    chosen = order[firsts[:, np.newaxis] + np.arange(max_num_nbr)]
     if site_numbers is not None:
-        candidates = _cut_shells(pairs, order, firsts + n_neighbors - 1)
+        candidates = _cut_shells(pairs, order, firsts + max_num_nbr - 1)
         if len(candidates):
             _refill(pairs, chosen, _rank(pairs, candidates, site_numbers))
-    return pairs.point[chosen].astype(np.int32), pairs.distance[chosen].astype(np.float32)
+    return pairs.neighbor[chosen].astype(np.int32), pairs.distance[chosen].astype(np.float32)
 
 
-def _nearer(pairs: Pairs, n_neighbors: int) -> Pairs:
-    """Drop pairs that are surely too far: sorting takes longer than all else."""
-    counts = np.bincount(pairs.center, minlength=len(pairs.reach))
-    # Were the neighbours spread evenly, within this there would be twice as many as wanted.
-    limit = pairs.reach * np.cbrt(2 * n_neighbors / counts)
+def _nearer(pairs: NeighborList, max_num_nbr: int) -> NeighborList:
+    """Drop pairs that are surely too far: sorting takes most of the time."""
+    counts = np.bincount(pairs.center, minlength=len(pairs.cutoff))
+    # If neighbors were spread evenly, there would be twice as many as wanted within this.
+    limit = pairs.cutoff * np.cbrt(2 * max_num_nbr / counts)
     near = pairs.distance <= limit[pairs.center]
-    few = np.bincount(pairs.center[near], minlength=len(counts)) < n_neighbors
+    few = np.bincount(pairs.center[near], minlength=len(counts)) < max_num_nbr
     near |= few[pairs.center]
-    return Pairs(pairs.center[near], pairs.point[near], pairs.distance[near], pairs.reach)
+    return NeighborList(
+        pairs.center[near], pairs.neighbor[near], pairs.distance[near], pairs.cutoff
+    )
 
 
-def _cut_shells(pairs: Pairs, order: IntArray, lasts: IntArray) -> IntArray:
-    """Return the pairs of the shells that rank M cuts through unlike neighbours."""
+def _cut_shells(pairs: NeighborList, order: IntArray, lasts: IntArray) -> IntArray:
+    """Return the pairs of the shells that rank M cuts, where their neighbors differ."""
     last = order[lasts]
-    # Behind the last pair of all comes none; behind a site's last pair comes another's first.
+    # After a site's last pair comes the first of another site; after the very last, none.
     behind = order[np.minimum(lasts + 1, len(order) - 1)]
     cut = (
         (pairs.center[behind] == pairs.center[last])
@@ -108,19 +108,19 @@ def _cut_shells(pairs: Pairs, order: IntArray, lasts: IntArray) -> IntArray:
     )
     shell = np.where(cut, pairs.distance[last], -np.inf)
     candidates = np.flatnonzero(np.abs(pairs.distance - shell[pairs.center]) <= TIE)
-    # Images of one and the same site are alike; most cut shells of small cells are such.
-    point, center = pairs.point[candidates], pairs.center[candidates]
+    # Images of one site are the same; in small cells most cut shells consist of them.
+    neighbor, center = pairs.neighbor[candidates], pairs.center[candidates]
     least = np.full(len(shell), np.iinfo(np.int64).max)
-    np.minimum.at(least, center, point)
+    np.minimum.at(least, center, neighbor)
     unlike = np.zeros(len(shell), dtype=bool)
-    unlike[center[point != least[center]]] = True
+    unlike[center[neighbor != least[center]]] = True
     return candidates[unlike[center]]
 
 
-def _rank(pairs: Pairs, candidates: IntArray, site_numbers: FloatArray) -> IntArray:
+def _rank(pairs: NeighborList, candidates: IntArray, site_numbers: FloatArray) -> IntArray:
     """Sort the candidates of every site by species, surroundings and distance."""
-    center, point = pairs.center[candidates], pairs.point[candidates]
-    colors, species = _colors(pairs, site_numbers)[point], site_numbers[point]
+    center, neighbor = pairs.center[candidates], pairs.neighbor[candidates]
+    colors, species = _colors(pairs, site_numbers)[neighbor], site_numbers[neighbor]
     order = np.lexsort((colors, species, center))
     new = np.ones(len(order), dtype=bool)
     new[1:] = (
@@ -133,22 +133,22 @@ def _rank(pairs: Pairs, candidates: IntArray, site_numbers: FloatArray) -> IntAr
     return candidates[np.lexsort((pairs.distance[candidates], group))]
 
 
-def _colors(pairs: Pairs, site_numbers: FloatArray) -> FloatArray:
-    """Return a number for every site that tells its surroundings."""
-    # A neighbour fades out towards the reach: none appears or vanishes at once.
-    weight = (1 - np.minimum(pairs.distance / pairs.reach[pairs.center], 1.0) ** 2) ** 2
+def _colors(pairs: NeighborList, site_numbers: FloatArray) -> FloatArray:
+    """Return a number for every site that depends on its surroundings."""
+    # Weights vanish at the cutoff, so that no neighbor appears or disappears abruptly.
+    weight = (1 - np.minimum(pairs.distance / pairs.cutoff[pairs.center], 1.0) ** 2) ** 2
     n_sites = len(site_numbers)
     total = np.bincount(pairs.center, weight, n_sites)
     own = site_numbers + total / (1 + total)
     colors = own
     for _ in range(_ROUNDS):
-        seen = weight * np.sin(_PITCH * colors)[pairs.point]
+        seen = weight * np.sin(_PITCH * colors)[pairs.neighbor]
         colors = own + np.bincount(pairs.center, seen, n_sites) / total
     return colors
 
 
-def _refill(pairs: Pairs, chosen: IntArray, ranked: IntArray) -> None:
-    """Fill the places of the cut shells with the candidates that rank first."""
+def _refill(pairs: NeighborList, chosen: IntArray, ranked: IntArray) -> None:
+    """Fill the places of the cut shells with the first-ranked candidates."""
     center = pairs.center[ranked]
     sites, starts = np.unique(center, return_index=True)
     shell = np.zeros(len(chosen), dtype=bool)

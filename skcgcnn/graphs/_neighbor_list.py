@@ -1,4 +1,4 @@
-"""Pairs of neighbouring sites, periodic images included: enough for every site."""
+"""The neighbor list of a crystal: at least so many neighbors for every site, images included."""
 
 import math
 from typing import NamedTuple
@@ -9,20 +9,18 @@ import numpy.typing as npt
 from skcgcnn.crystals import cell_volume
 from skcgcnn.exceptions import StructureError
 
-__all__ = ["Pairs", "find_pairs", "search_radius"]
-
-# Two sites closer than this are one site written twice (the shortest bond, H-H, has 0.74 Å).
+# In Å. Closer sites are one site written twice (the shortest bond, H-H, has 0.74 Å).
 MIN_DISTANCE = 0.1
 
 _GROWTH = 1.5
 _PERIODIC = np.ones(3, dtype=np.int64)
 # pymatgen's tolerance: a site nearer to itself than this is itself, not its periodic image.
 _TOLERANCE = 1e-8
-# How many pairs one search may find, about: it bounds the memory that a large cell takes.
+# About how many pairs one search may find; it bounds the memory for a large cell.
 _PAIRS_AT_ONCE = 2_000_000
-# A search sorts the cell into boxes as wide as its radius; a large, empty cell has too many.
+# Maximum number of boxes, as wide as the radius, into which a search divides the cell.
 _BOXES = 1_000_000
-# A search looks at every image of the cell that may reach into the sphere. More than this, and
+# A search looks at every image of the cell that may cutoff into the sphere. More than this, and
 # than many times what the sphere holds, means a needle or a leaf, and better vectors exist.
 _MANY_IMAGES = 2_000
 _SKEWED = 20
@@ -31,29 +29,29 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
-class Pairs(NamedTuple):
-    """Sites and their neighbours, pair by pair.
+class NeighborList(NamedTuple):
+    """Sites and their neighbors, pair by pair.
 
     Attributes
     ----------
     center : ndarray of shape (n_pairs,)
-        The site.
-    point : ndarray of shape (n_pairs,)
-        The site whose image its neighbour is.
+        Index of the site.
+    neighbor : ndarray of shape (n_pairs,)
+        Index of the site whose periodic image is its neighbor.
     distance : ndarray of shape (n_pairs,)
-        Between the two, in Å.
-    reach : ndarray of shape (n_sites,)
-        The radius, in Å, within which all neighbours of a site are there.
+        Their distance in Å.
+    cutoff : ndarray of shape (n_sites,)
+        Radius in Å up to which the neighbors of each site are complete.
     """
 
     center: IntArray
-    point: IntArray
+    neighbor: IntArray
     distance: FloatArray
-    reach: FloatArray
+    cutoff: FloatArray
 
 
 def search_radius(lattice: FloatArray, n_sites: int, n_points: int) -> float:
-    """Return the radius of the sphere which holds a number of sites on average.
+    """Return the radius of a sphere that holds a given number of sites on average.
 
     Parameters
     ----------
@@ -78,15 +76,15 @@ def search_radius(lattice: FloatArray, n_sites: int, n_points: int) -> float:
     return math.cbrt(0.75 / math.pi * n_points * cell_volume(lattice) / n_sites)
 
 
-def find_pairs(
+def find_neighbors(
     lattice: FloatArray,
     coords: FloatArray,
-    n_neighbors: int,
+    max_num_nbr: int,
     radius: float,
     *,
     margin: float = 0.0,
-) -> Pairs:
-    """Find the neighbours of every site, at least so many and all within some radius.
+) -> NeighborList:
+    """Find the neighbors of every site: at least `max_num_nbr`, and all within some cutoff.
 
     Parameters
     ----------
@@ -94,18 +92,17 @@ def find_pairs(
         Lattice vectors as rows, in Å.
     coords : ndarray of shape (n_sites, 3)
         Cartesian coordinates in Å.
-    n_neighbors : int
-        Number of neighbours that every site must have.
+    max_num_nbr : int
+        Minimum number of neighbors of each site.
     radius : float
-        Where the search begins, in Å. A site with too few neighbours within it is searched
-        again in larger spheres.
+        Initial cutoff in Å. It grows for sites with fewer neighbors within it.
     margin : float, default=0.0
-        How much the last of the `n_neighbors` must be within the sphere, in Å.
+        How far inside the cutoff the last of the `max_num_nbr` must be, in Å.
 
     Returns
     -------
-    Pairs
-        The pairs of one site stand in the order in which pymatgen finds them.
+    NeighborList
+        The pairs of each site are in pymatgen's order.
 
     Raises
     ------
@@ -116,35 +113,35 @@ def find_pairs(
     --------
     >>> import numpy as np
     >>> lattice, coords = 4.12 * np.eye(3), 4.12 * np.array([[0, 0, 0], [0.5, 0.5, 0.5]])
-    >>> pairs = find_pairs(lattice, coords, n_neighbors=8, radius=3.6)  # CsCl
-    >>> pairs.point[pairs.center == 0].tolist()
+    >>> pairs = find_neighbors(lattice, coords, max_num_nbr=8, radius=3.6)  # CsCl
+    >>> pairs.neighbor[pairs.center == 0].tolist()
     [1, 1, 1, 1, 1, 1, 1, 1]
     """
     lattice = np.ascontiguousarray(lattice, dtype=np.float64)
     coords = np.ascontiguousarray(coords, dtype=np.float64)
     radius = max(radius, _coarsest_grid(lattice))
-    reach = np.full(len(coords), radius)
+    cutoff = np.full(len(coords), radius)
     found = _search(lattice, coords, np.arange(len(coords)), radius)
     while True:
         center, _, distance = found
         if len(distance) and distance.min() < MIN_DISTANCE:
             raise _on_top(*(array[int(distance.argmin())] for array in found))
-        surely = center[distance <= (reach - margin)[center]] if margin else center
-        few = np.bincount(surely, minlength=len(coords)) < n_neighbors
+        complete = center[distance <= (cutoff - margin)[center]] if margin else center
+        few = np.bincount(complete, minlength=len(coords)) < max_num_nbr
         if not few.any():
-            return Pairs(*found, reach)
+            return NeighborList(*found, cutoff)
         radius *= _GROWTH
-        reach[few] = radius
+        cutoff[few] = radius
         again = _search(lattice, coords, np.flatnonzero(few), radius)
         keep = ~few[center]
-        center, point, distance = (
+        center, neighbor, distance = (
             np.concatenate([old[keep], new]) for old, new in zip(found, again, strict=True)
         )
-        found = center, point, distance
+        found = center, neighbor, distance
 
 
 def _coarsest_grid(lattice: FloatArray) -> float:
-    """Return the least radius, in Å, whose grid of boxes over the cell is not too large."""
+    """Return the smallest radius, in Å, that divides the cell into few enough boxes."""
     extent = [sum(map(abs, column)) for column in lattice.T.tolist()]
     return math.cbrt(math.prod(extent) / _BOXES)
 
@@ -152,30 +149,28 @@ def _coarsest_grid(lattice: FloatArray) -> float:
 def _search(
     lattice: FloatArray, coords: FloatArray, centers: IntArray, radius: float
 ) -> tuple[IntArray, IntArray, FloatArray]:
-    """Return the pairs of some centres within a radius."""
-    from pymatgen.optimization.neighbors import (
-        find_points_in_spheres,
-    )
+    """Return the pairs of some centers within a radius."""
+    from pymatgen.optimization.neighbors import find_points_in_spheres
 
     lattice, per_site = _fit_for_search(lattice, len(coords), radius)
     block = max(1, int(_PAIRS_AT_ONCE / per_site))
     parts = []
     for start in range(0, len(centers), block):
         some = centers[start : start + block]
-        center, point, _, distance = find_points_in_spheres(
+        center, neighbor, _, distance = find_points_in_spheres(
             coords, coords[some], r=radius, pbc=_PERIODIC, lattice=lattice, tol=_TOLERANCE
         )
         center = some[center]
-        others = (center != point) | (distance > _TOLERANCE)
-        parts.append((center[others], point[others], distance[others]))
+        others = (center != neighbor) | (distance > _TOLERANCE)
+        parts.append((center[others], neighbor[others], distance[others]))
     if len(parts) == 1:
         return parts[0]
-    center, point, distance = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return center, point, distance
+    center, neighbor, distance = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return center, neighbor, distance
 
 
 def _fit_for_search(lattice: FloatArray, n_sites: int, radius: float) -> tuple[FloatArray, float]:
-    """Return vectors of the lattice that suit a search, and how many pairs a site may have."""
+    """Return lattice vectors that suit a search, and the expected number of pairs per site."""
     volume = cell_volume(lattice)
     cells_in_sphere = 4 / 3 * math.pi * radius**3 / volume
     a, b, c = lattice.tolist()
@@ -188,7 +183,7 @@ def _fit_for_search(lattice: FloatArray, n_sites: int, radius: float) -> tuple[F
 
 
 def _parallelogram(u: list[float], v: list[float]) -> float:
-    """Return the area that two vectors span: the volume over the height of the cell upon it."""
+    """Return the area of the parallelogram that two vectors span."""
     (ux, uy, uz), (vx, vy, vz) = u, v
     return math.hypot(uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx)
 
@@ -205,8 +200,8 @@ def _reduced(lattice: FloatArray) -> FloatArray:
     return reduced
 
 
-def _on_top(center: int, point: int, distance: float) -> StructureError:
-    first, second = sorted((int(center), int(point)))
+def _on_top(center: int, neighbor: int, distance: float) -> StructureError:
+    first, second = sorted((int(center), int(neighbor)))
     return StructureError(
         f"sites {first} and {second} are {distance:.3f} Å apart, on top of each other; "
         "remove one, or give one site partial occupancies"

@@ -19,63 +19,60 @@ from skcgcnn.graphs._build import Chunk, GraphOptions, build_chunk
 from skcgcnn.graphs._elements import load_element_features
 from skcgcnn.graphs._graphs import CrystalGraphs, concatenate
 
-__all__ = ["CHUNK", "CrystalGraphTransformer", "read_ahead"]
-
-# Large enough that sending a chunk to a worker costs little next to the work, small enough that
-# the progress bar moves and the workers finish together.
+# Crystals per chunk: large enough that sending it to a worker costs little, small enough that the
+# progress bar moves and the workers finish together.
 CHUNK = 500
 
 
 class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
     """Turn crystals into crystal graphs.
 
-    Every site is wired to its `max_num_nbr` nearest neighbours, periodic images included, and
+    Every site is connected to its `max_num_nbr` nearest neighbors, periodic images included, and
     carries the features of its element (Xie & Grossman, Phys. Rev. Lett. 120, 145301 (2018)).
-    A partially occupied site carries the occupancy-weighted mean over its elements; a vacant
-    share weighs nothing.
+    A partially occupied site carries the occupancy-weighted mean over its elements; vacancies do
+    not count.
 
     Parameters
     ----------
     radius : float, default=8.0
-        Where the search for neighbours begins, in Å. It grows for sites that have fewer than
-        `max_num_nbr` neighbours within it.
+        Initial cutoff of the neighbor search, in Å. It grows for sites with fewer than
+        `max_num_nbr` neighbors within it.
     max_num_nbr : int, default=12
-        Number of neighbours a site.
+        Neighbors per site.
     atom_features : None, path or mapping, default=None
         Features of the elements. None is the built-in table of 92; a path names a JSON file in
         the layout of CGCNN's ``atom_init.json``; a mapping gives a vector for every atomic
         number or symbol.
     neighbor_ties : {"invariant", "official"}, default="invariant"
-        What decides where rank `max_num_nbr` cuts a shell of neighbours at the same distance
-        (to 1e-4 Å). "invariant" fills the places by species, then by the neighbours' own
-        surroundings, so one crystal has one graph however its file puts it. "official" takes
-        the neighbours that pymatgen finds first, as the original CGCNN code does: what weights
-        trained with that code expect, at the price that the order of the sites matters.
+        Which neighbors are taken where `max_num_nbr` cuts a shell of neighbors at the same
+        distance (to 1e-4 Å). "invariant" decides by their species, then by their surroundings,
+        so that a crystal has one graph, whatever the order of its sites. "official" takes those
+        that pymatgen finds first, as the original CGCNN code does. Weights trained with that
+        code expect it; the graph then depends on the order of the sites.
     memory : None, str, path or joblib.Memory, default=None
-        A folder in which to keep graphs for the next time, chunk by chunk. They are looked up
-        by the content of the files and the parameters, not by path.
+        A folder in which graphs are cached, chunk by chunk. The key is the content of the files
+        and the parameters, not the path.
     n_jobs : int, default=None
         Number of parallel workers, as in scikit-learn: None is 1 unless a
         ``joblib.parallel_config`` says otherwise, -1 is all cores.
     on_error : {"raise", "nan"}, default="raise"
         What to do with crystals that cannot be read or cannot exist. "raise" reads all, then
         raises one `StructureError` that lists every failure. "nan" warns once with the same
-        list and gives a graph without sites for each of them, so order and length stay;
-        estimators then predict NaN for it and leave it out of a fit.
+        list and returns a graph without sites for each of them, so that order and length stay
+        the same; estimators predict NaN for it and leave it out of a fit.
     verbose : int, default=0
         1 shows a progress bar.
 
     See Also
     --------
-    CGCNNRegressor : takes crystals directly, or graphs from here.
+    CGCNNRegressor : Takes crystals, or the graphs that this transformer returns.
 
     Notes
     -----
     The graph of a crystal does not depend on the setting of the axes, on the origin, on the
     choice of the cell or on the order of the sites. With ``neighbor_ties="official"`` there is
-    one exception, which the original CGCNN code shares: where a shell of equally distant but
-    unlike neighbours straddles rank `max_num_nbr`, pymatgen's order decides which of them are
-    in.
+    one exception, which the original CGCNN code shares: where `max_num_nbr` cuts a shell of
+    equally distant but different neighbors, pymatgen's order decides which of them are taken.
 
     Examples
     --------
@@ -166,7 +163,7 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         return concatenate(list(self.stream(X)))
 
     def stream(self, X: Any) -> Iterator[CrystalGraphs]:
-        """Turn crystals into graphs, a chunk at a time, for more than memory holds.
+        """Turn crystals into graphs, a chunk at a time, for more than fit into memory.
 
         Parameters
         ----------
@@ -181,7 +178,7 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         Raises
         ------
         StructureError
-            At the end, as `transform`; after a failure nothing more is yielded.
+            At the end, like `transform`; after a failure no more chunks are yielded.
 
         Examples
         --------
@@ -209,7 +206,7 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
     def _chunks(self, sources: Sequence[Any]) -> Iterator[Chunk]:
         options = GraphOptions(
             features=load_element_features(self.atom_features),
-            n_neighbors=self.max_num_nbr,
+            max_num_nbr=self.max_num_nbr,
             radius=self.radius,
             neighbor_ties=self.neighbor_ties,
         )
@@ -221,13 +218,13 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
             for start in starts
         )
         with tqdm(total=len(sources), unit="crystal", disable=not self.verbose) as progress:
-            # Ordered generator: the bar moves as chunks come in, and order stays.
+            # A generator in order: the progress bar moves as chunks arrive.
             for chunk in Parallel(n_jobs=self.n_jobs, return_as="generator")(tasks):
                 progress.update(len(chunk.graphs))
                 yield chunk
 
     def set_output(self, *, transform: str | None = None) -> Self:
-        """Do nothing: graphs are no table, whatever a pipeline's tables should be.
+        """Do nothing: graphs are not a table, whatever a pipeline asks for.
 
         Parameters
         ----------
@@ -245,9 +242,9 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         return max(1, min(CHUNK, -(-n_crystals // workers)))
 
     def _check_graphs(self, graphs: CrystalGraphs) -> CrystalGraphs:
-        if graphs.neighbors.shape[1] != self.max_num_nbr:
+        if graphs.layout.max_num_nbr != self.max_num_nbr:
             raise ValueError(
-                f"X holds graphs with {graphs.neighbors.shape[1]} neighbors a site, but "
+                f"X holds graphs with {graphs.layout.max_num_nbr} neighbors per site, but "
                 f"max_num_nbr={self.max_num_nbr}; make both the same"
             )
         return graphs

@@ -13,8 +13,6 @@ from skcgcnn.graphs import GraphLayout
 from skcgcnn.modelfiles._json import to_plain
 from skcgcnn.modelfiles._state import ModelState, Provenance, Target, network_sizes
 
-__all__ = ["read_cgcnn", "write_cgcnn"]
-
 OFFICIAL = "CGCNN weights"
 # What the original code reads crystals with, whatever stands in a weight file.
 _GRAPH = {"radius": 8.0, "max_num_nbr": 12}
@@ -62,7 +60,7 @@ def write_cgcnn(state: ModelState, path: str | PathLike[str]) -> None:
     weights = OrderedDict(
         (name, tensor.detach().cpu().float() if tensor.is_floating_point() else tensor.cpu())
         for name, tensor in state.weights.items()
-        # No batches counted: a file from before torch did so, and it stays one.
+        # Files from before torch 0.4.1 do not count batches; they stay as they were.
         if not (name.endswith("num_batches_tracked") and tensor == 0)
     )
     content = {

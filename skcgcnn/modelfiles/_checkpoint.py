@@ -11,8 +11,6 @@ from skcgcnn._files import atomic_write
 from skcgcnn.modelfiles._plain_state import state_from_plain, state_to_plain
 from skcgcnn.modelfiles._state import ModelState, TrainingState
 
-__all__ = ["read_checkpoint", "write_checkpoint"]
-
 CHECKPOINT = "skcgcnn checkpoint"
 KEY = "skcgcnn"
 

@@ -1,4 +1,4 @@
-"""What a model file is, told without running anything in it: ``skcgcnn info``."""
+"""Describe a model file without running anything in it: ``skcgcnn info``."""
 
 import hashlib
 from os import PathLike
@@ -9,15 +9,13 @@ from skcgcnn.modelfiles._pretrained import PRETRAINED, find_model
 from skcgcnn.modelfiles._read import PICKLES, read_model_file
 from skcgcnn.modelfiles._state import ModelState
 
-__all__ = ["describe_model"]
-
 _SIZES = ("atom_fea_len", "n_conv", "h_fea_len", "n_h", "radius", "max_num_nbr", "neighbor_ties")
 
 
 def describe_model(
     model: str | PathLike[str], data_home: str | PathLike[str] | None = None
 ) -> dict[str, str]:
-    """Tell what a model file is.
+    """Describe a model file.
 
     Parameters
     ----------

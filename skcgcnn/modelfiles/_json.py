@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["from_plain", "to_plain"]
-
 
 def to_plain(value: Any) -> Any:
     """Return a value as numbers, texts, lists and tagged dicts, as JSON has them.

@@ -17,8 +17,6 @@ from skcgcnn.modelfiles._json import from_plain, to_plain
 from skcgcnn.modelfiles._pretrained import PRETRAINED
 from skcgcnn.modelfiles._state import ModelState, Provenance, Target, TrainingState
 
-__all__ = ["check_version", "state_from_plain", "state_to_plain"]
-
 
 def state_to_plain(state: ModelState) -> dict[str, Any]:
     """Return all of a state but its weights, history and training as plain values.
@@ -88,14 +86,14 @@ def state_from_plain(
     """
     version = str(plain["version"])
     check_version(version, "the file")
-    n_neighbors, n_features = plain["graph_layout"]
+    max_num_nbr, n_features = plain["graph_layout"]
     n_samples = plain["n_samples"]
     return ModelState(
         estimator=str(plain["estimator"]),
         params={str(name): from_plain(value) for name, value in plain["params"].items()},
         targets=tuple(_target_from_plain(target) for target in plain["targets"]),
         y_ndim=int(plain["y_ndim"]),
-        graph_layout=GraphLayout(int(n_neighbors), int(n_features)),
+        graph_layout=GraphLayout(int(max_num_nbr), int(n_features)),
         weights=weights,
         provenance=Provenance(
             source=source,
@@ -136,7 +134,7 @@ def _plain_params(params: Mapping[str, Any]) -> dict[str, Any]:
     plain, left_out = {}, []
     for name, value in params.items():
         if name == "device" or (name == "init_from" and not _is_official(value)):
-            continue  # who loads decides on the first; the second may tell a folder's name
+            continue  # the first is chosen on loading; the second may reveal the name of a folder
         try:
             plain[name] = to_plain(_embedded(value) if name == "atom_features" else value)
         except TypeError:

@@ -1,13 +1,13 @@
 """The official CGCNN models: what they predict, and where their files come from."""
 
+import csv
 import os
+from importlib.resources import files
 from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
 from skcgcnn.exceptions import DataError
-
-__all__ = ["PRETRAINED", "PretrainedModel", "fetch_pretrained", "find_model"]
 
 # One commit of the official repository, so that the files stay as they are.
 COMMIT = "f42ab233c4ee0c416879d6bc2d22a264418413ad"
@@ -38,56 +38,12 @@ class PretrainedModel(NamedTuple):
     sha256: str
 
 
-PRETRAINED = {
-    "band-gap": PretrainedModel(
-        "regression",
-        "eV",
-        "band gap of a semiconductor",
-        "d269775b9be0995c046abed3dd6556c281a3eff7b2e1d73cf81b99e2a1d4aa6c",
-    ),
-    "bulk-moduli": PretrainedModel(
-        "regression",
-        "log10(GPa)",
-        "decimal logarithm of the bulk modulus",
-        "0a3f66b9a0ee6acef11bb852717424a6c3560073239c17bdbea568cc43816dd3",
-    ),
-    "efermi": PretrainedModel(
-        "regression",
-        "eV",
-        "Fermi energy",
-        "5ed4ba15b5bd3e04ce6b0eca75f15bb6465557aada4097f11291ea1e7cd48afb",
-    ),
-    "final-energy-per-atom": PretrainedModel(
-        "regression",
-        "eV/atom",
-        "total energy",
-        "1afe9260a0b7bd01d2a0a752fbac12be5badea6a56e57aeea5877ae8f9a32c57",
-    ),
-    "formation-energy-per-atom": PretrainedModel(
-        "regression",
-        "eV/atom",
-        "formation energy",
-        "e2f8bb910744f2c2f21d968285b6fd4316d795d0f3e7465ed0e3b4f3c92651a1",
-    ),
-    "poisson-ratio": PretrainedModel(
-        "regression",
-        "",
-        "Poisson ratio",
-        "8d152338550b49ff6c3790cccdb892ee8bafe513bc49ab21955cdf7807e89513",
-    ),
-    "semi-metal-classification": PretrainedModel(
-        "classification",
-        "",
-        "1 is a metal, 0 a semiconductor",
-        "3791d48885afafb28c0797e22637b63ea591cf7fb27497ce537911261b92edc8",
-    ),
-    "shear-moduli": PretrainedModel(
-        "regression",
-        "log10(GPa)",
-        "decimal logarithm of the shear modulus",
-        "34173bc59a0a8f9f74021155b304b74d9e709b1ff241d3f02e83031c9deb216c",
-    ),
-}
+def _read_table() -> dict[str, PretrainedModel]:
+    table = (files("skcgcnn.modelfiles") / "pretrained.csv").read_text(encoding="utf-8")
+    return {row.pop("name"): PretrainedModel(**row) for row in csv.DictReader(table.splitlines())}
+
+
+PRETRAINED = _read_table()
 
 
 def fetch_pretrained(name: str, data_home: str | PathLike[str] | None = None) -> Path:
@@ -114,7 +70,7 @@ def fetch_pretrained(name: str, data_home: str | PathLike[str] | None = None) ->
 
     References
     ----------
-    T. Xie and J. C. Grossman, https://github.com/txie-93/cgcnn (MIT licence).
+    T. Xie and J. C. Grossman, https://github.com/txie-93/cgcnn (MIT license).
     """
     import pooch
 

@@ -22,8 +22,6 @@ from skcgcnn.modelfiles._safetensors import read_safetensors
 from skcgcnn.modelfiles._state import ModelState, network_sizes
 from skcgcnn.nn import GAUSSIAN_STEP, CrystalGraphConvNet
 
-__all__ = ["BUILD_ERRORS", "PICKLES", "read_model_file"]
-
 # Files that run code when they are loaded; never opened here.
 PICKLES = {".joblib", ".pkl", ".pickle"}
 
@@ -51,7 +49,7 @@ def read_model_file(path: str | PathLike[str]) -> ModelState:
     Returns
     -------
     ModelState
-        Checked: the weights are those of the network that the rest describes.
+        Its weights fit the network that the rest of the file describes.
 
     Raises
     ------
@@ -120,7 +118,7 @@ def _starts_with(path: Path, start: bytes, skip: int = 0) -> bool:
 
 
 def _check_network(state: ModelState) -> None:
-    """Check, before anything is allocated, that the weights are those of the network named."""
+    """Check, before anything is allocated, that the weights fit the parameters and targets."""
     weights = state.weights
     _check_tensors(weights)
     found = network_sizes(weights)

@@ -12,8 +12,6 @@ from skcgcnn.exceptions import DataError
 from skcgcnn.modelfiles._plain_state import state_from_plain, state_to_plain
 from skcgcnn.modelfiles._state import ModelState
 
-__all__ = ["read_safetensors", "write_safetensors"]
-
 SAVED = "skcgcnn model"
 _KEY = "skcgcnn"
 

@@ -10,15 +10,6 @@ from torch import Tensor
 from skcgcnn.graphs import GraphLayout
 from skcgcnn.nn import GAUSSIAN_STEP, Task
 
-__all__ = [
-    "ModelState",
-    "Provenance",
-    "Target",
-    "TrainingState",
-    "network_sizes",
-    "rename_targets",
-]
-
 
 @dataclass(frozen=True, eq=False)
 class Target:

@@ -1,27 +1,27 @@
 """The network of CGCNN, its loss, and its training, as torch and skorch have them."""
 
-from skcgcnn.nn._batches import GraphBatches, GraphDataset, GraphNet, choose_device
-from skcgcnn.nn._buffers import Scratch
+from skcgcnn.nn._averaging import AveragedNet
+from skcgcnn.nn._batches import GraphBatches, GraphDataset
+from skcgcnn.nn._buffers import BufferPool
+from skcgcnn.nn._loss import Task, TaskLoss
 from skcgcnn.nn._network import (
     GAUSSIAN_STEP,
-    AveragedNet,
     ConvLayer,
     CrystalGraphConvNet,
     GaussianDistance,
-    Task,
-    TaskLoss,
 )
+from skcgcnn.nn._trainer import GraphNet, choose_device
 
 __all__ = [
     "GAUSSIAN_STEP",
     "AveragedNet",
+    "BufferPool",
     "ConvLayer",
     "CrystalGraphConvNet",
     "GaussianDistance",
     "GraphBatches",
     "GraphDataset",
     "GraphNet",
-    "Scratch",
     "Task",
     "TaskLoss",
     "choose_device",

@@ -1,28 +1,26 @@
-"""Memory that one training step leaves to the next."""
+"""Memory that training steps use again."""
 
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["Scratch"]
-
-# A batch has some more or fewer sites than the last one; a little room spares a new buffer.
+# The next batch may have a few more sites; spare room saves a new buffer.
 _ROOM = 1.125
 
 
-class Scratch:
-    """Buffers on the CPU to be taken, given back and taken again.
+class BufferPool:
+    """Buffers on the CPU to take, give back and take again.
 
-    A large tensor comes with pages that the system has to clear and map first, which takes about
-    as long as filling it; a buffer that was in use a moment ago is there, partly in the cache.
+    For a new large tensor the system must clear and map memory pages, which takes about as long as
+    filling it. A buffer that was just in use is ready, and partly in the cache.
 
     Examples
     --------
-    >>> scratch = Scratch()
-    >>> buffer = scratch.take(torch.float32, 3, 4)
-    >>> scratch.give(buffer)
-    >>> scratch.take(torch.float32, 2, 6).data_ptr() == buffer.data_ptr()
+    >>> pool = BufferPool()
+    >>> buffer = pool.take(torch.float32, 3, 4)
+    >>> pool.give(buffer)
+    >>> pool.take(torch.float32, 2, 6).data_ptr() == buffer.data_ptr()
     True
     """
 
@@ -30,14 +28,14 @@ class Scratch:
         self._free: list[Tensor] = []
 
     def take(self, dtype: torch.dtype, *shape: int) -> Tensor:
-        """Return a tensor of any content, which is the caller's until it is given back."""
+        """Return a tensor with arbitrary content; it is the caller's until it is given back."""
         size = torch.Size(shape).numel()
         like = [buffer for buffer in self._free if buffer.dtype == dtype]
         fitting = [buffer for buffer in like if _capacity(buffer) >= size]
         if fitting:
             found = min(fitting, key=_capacity)
         elif like:
-            # One buffer for another: as many are kept as are in use at a time.
+            # Replace a buffer by a larger one, so that no more are kept than are in use at once.
             found = max(like, key=_capacity)
         else:
             return _new(dtype, size).resize_(shape)
@@ -47,20 +45,20 @@ class Scratch:
         return found.resize_(shape)
 
     def give(self, *buffers: Tensor) -> None:
-        """Take buffers back; nobody may read them any more."""
+        """Take buffers back; they must not be read any more."""
         self._free.extend(buffers)
 
     def clear(self) -> None:
-        """Let go of the memory."""
+        """Free the memory."""
         self._free.clear()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A network is saved without the memory that its training took.
-        return Scratch, ()
+        # A network is saved without its training buffers.
+        return BufferPool, ()
 
 
 def _new(dtype: torch.dtype, size: int) -> Tensor:
-    # Whatever the default device is: on GPUs torch itself keeps memory for the next tensor.
+    # On GPUs, torch itself keeps memory for the next tensor.
     return torch.empty(int(size * _ROOM), dtype=dtype, device="cpu")
 
 

@@ -5,53 +5,27 @@ of the original code, so that its weights load.
 """
 
 import math
-from collections.abc import Sequence
-from copy import deepcopy
-from typing import Any, NamedTuple, Self
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from skcgcnn.nn._buffers import Scratch
-from skcgcnn.nn._messages import SortedBonds, by_neighbor, fixed_messages, normalized_messages
+from skcgcnn.nn._buffers import BufferPool
+from skcgcnn.nn._messages import SortedBonds, fixed_messages, normalized_messages, sort_bonds
 
-__all__ = [
-    "AveragedNet",
-    "ConvLayer",
-    "CrystalGraphConvNet",
-    "GaussianDistance",
-    "Task",
-    "TaskLoss",
-]
-
-# Distance between the centres of the Gaussians, and their width, in Å (the original's choice).
+# In Å: distance between the centers of the Gaussians, and their width, as in the original code.
 GAUSSIAN_STEP = 0.2
 _LOWEST_EXPONENT = -60.0
 _ALL = slice(None)
 
 
-class Task(NamedTuple):
-    """One target column: its kind, and how many outputs of the network belong to it.
-
-    Attributes
-    ----------
-    kind : {"regression", "classification"}
-        What is predicted.
-    n_outputs : int
-        1 for a regression, the number of classes for a classification.
-    """
-
-    kind: str
-    n_outputs: int
-
-
 class _BatchNorm(nn.BatchNorm1d):
-    """Batch normalisation that survives a batch of a single row.
+    """Batch normalization that accepts a single row.
 
-    One row has no variance. A batch of one crystal with one site is a fair batch, so it is
-    normalised by the running statistics, as in evaluation.
+    One row has no variance, but a batch of one crystal with one site is a valid batch. It is
+    normalized by the running statistics, as in evaluation.
     """
 
     running_mean: Tensor
@@ -71,14 +45,14 @@ class _BatchNorm(nn.BatchNorm1d):
 
 
 class GaussianDistance(nn.Module):
-    """Expand distances in Gaussians on a grid from 0 to `radius`.
+    """Expand distances in Gaussians with centers from 0 to `radius`.
 
     Parameters
     ----------
     radius : float, default=8.0
-        Last centre, in Å.
+        Last center, in Å.
     step : float, default=0.2
-        Distance between centres, and width of each Gaussian, in Å.
+        Distance between centers, and width of each Gaussian, in Å.
 
     Examples
     --------
@@ -92,32 +66,32 @@ class GaussianDistance(nn.Module):
     def __init__(self, radius: float = 8.0, step: float = GAUSSIAN_STEP) -> None:
         super().__init__()
         self.step = step
-        # By NumPy: on the meta device, where files are checked, torch's own arange imports its
+        # By NumPy: on the meta device, on which files are checked, torch.arange imports torch's
         # compiler, which takes 2 s.
         centers = torch.tensor(np.arange(round(radius / step) + 1) * step, dtype=torch.float32)
         self.register_buffer("centers", centers, persistent=False)
 
-    def forward(self, distances: Tensor, reached: slice = _ALL) -> Tensor:
-        """Return exp(-(d - centre)² / step²).
+    def forward(self, distances: Tensor, active: slice = _ALL) -> Tensor:
+        """Return exp(-(d - center)² / step²).
 
         Parameters
         ----------
         distances : Tensor
             In Å, of any shape.
-        reached : slice, default=all
-            Which centres to take.
+        active : slice, default=all
+            Centers to use.
 
         Returns
         -------
         Tensor
-            With a last axis for the centres.
+            Of the shape of `distances`, with another axis for the centers.
         """
-        scaled = (distances / self.step).unsqueeze(-1) - self.centers[reached] / self.step
-        # Far from a centre the Gaussian is 0 but for denormals, which processors are slow at.
+        scaled = (distances / self.step).unsqueeze(-1) - self.centers[active] / self.step
+        # Far from a center, the Gaussian would be a denormal number, which is slow to compute with.
         return scaled.square_().clamp_(max=-_LOWEST_EXPONENT).neg_().exp_()
 
-    def reached(self, distances: Tensor) -> slice:
-        """Return the centres near enough to any distance for a Gaussian above 1e-26.
+    def active_centers(self, distances: Tensor) -> slice:
+        """Return the centers that are near any of the distances: Gaussian above 1e-26.
 
         Parameters
         ----------
@@ -127,7 +101,7 @@ class GaussianDistance(nn.Module):
         Returns
         -------
         slice
-            At least one centre; all, if a distance is not a finite number.
+            At least one center; all of them if a distance is not a finite number.
         """
         least, most = (float(d) / self.step for d in torch.aminmax(distances.detach()))
         if not math.isfinite(least + most):
@@ -140,16 +114,16 @@ class GaussianDistance(nn.Module):
 class ConvLayer(nn.Module):
     """One crystal graph convolution, equation (5) of Xie & Grossman (2018).
 
-    The original multiplies the concatenation of site, neighbour and bond features by one
-    matrix, once a bond. The product splits in three (W·[a, b, c] = W₁a + W₂b + W₃c), and those
-    of the sites need computing only once a site. The numbers are the same.
+    The original code multiplies the concatenated features of site, neighbor and bond by one
+    matrix, for every bond. The product is a sum, W·[a, b, c] = W₁a + W₂b + W₃c, of which the first
+    two terms are computed once per site. The numbers are the same.
 
     Parameters
     ----------
     atom_fea_len : int
-        Features a site.
+        Features per site.
     nbr_fea_len : int
-        Features a bond.
+        Features per bond.
     """
 
     def __init__(self, atom_fea_len: int, nbr_fea_len: int) -> None:
@@ -165,28 +139,28 @@ class ConvLayer(nn.Module):
         sites: Tensor,
         neighbors: Tensor,
         bonds: Tensor,
-        reached: slice = _ALL,
+        active: slice = _ALL,
         sorted_bonds: SortedBonds | None = None,
-        scratch: Scratch | None = None,
+        pool: BufferPool | None = None,
     ) -> Tensor:
-        """Update the features of every site from its neighbours.
+        """Update the features of every site from its neighbors.
 
         Parameters
         ----------
         sites : Tensor of shape (n_sites, atom_fea_len)
             Features of the sites.
-        neighbors : Tensor of shape (n_sites, n_neighbors), integer
-            Index of each neighbour among the sites.
-        bonds : Tensor of shape (n_sites * n_neighbors, n_reached)
+        neighbors : Tensor of shape (n_sites, max_num_nbr), integer
+            Index of each neighbor among the sites.
+        bonds : Tensor of shape (n_sites * max_num_nbr, n_reached)
             Features of the bonds.
-        reached : slice, default=all
-            Which features these are; the others are next to 0 for all bonds.
+        active : slice, default=all
+            Which features these are; the others are negligible for all bonds.
         sorted_bonds : SortedBonds, optional
-            The bonds by neighbour, if the messages are to be computed by `_messages`, which is
-            faster for training on the CPU and gives the same numbers.
-        scratch : Scratch, optional
-            Where `_messages` takes memory from. With it, and without `sorted_bonds`, no gradients
-            are wanted.
+            The bonds sorted by neighbor, to compute messages by the functions of `_messages`,
+            which train faster on the CPU, with the same numbers.
+        pool : BufferPool, optional
+            Where these functions take memory from. With it and without `sorted_bonds`, no
+            gradients are computed.
 
         Returns
         -------
@@ -194,20 +168,20 @@ class ConvLayer(nn.Module):
         """
         width = self.atom_fea_len
         own, other, bond = torch.split(self.fc_full.weight, [width, width, self.nbr_fea_len], dim=1)
-        bond = bond[:, reached]
+        bond = bond[:, active]
         from_site = functional.linear(sites, own, self.fc_full.bias)
         from_neighbor = functional.linear(sites, other)
         if not self.bn1.training:
-            # The statistics are fixed: scale once a site and not once a bond.
+            # The statistics are fixed: scale once per site, not once per bond.
             scale, shift = self.bn1.fixed()
             from_site, from_neighbor = from_site * scale + shift, from_neighbor * scale
             bond = bond * scale.unsqueeze(1)
         if sorted_bonds is not None and self.bn1.training:
             summed = normalized_messages(
-                from_site, from_neighbor, bonds, bond, neighbors, sorted_bonds, self.bn1, scratch
+                from_site, from_neighbor, bonds, bond, neighbors, sorted_bonds, self.bn1, pool
             )
-        elif scratch is not None and sorted_bonds is None:
-            summed = fixed_messages(from_site, from_neighbor, bonds, bond, neighbors, scratch)
+        elif pool is not None and sorted_bonds is None:
+            summed = fixed_messages(from_site, from_neighbor, bonds, bond, neighbors, pool)
         else:
             summed = self._messages(from_site, from_neighbor, bonds, bond, neighbors)
         return functional.softplus(sites + self.bn2(summed))
@@ -220,14 +194,14 @@ class ConvLayer(nn.Module):
         bond: Tensor,
         neighbors: Tensor,
     ) -> Tensor:
-        n_sites, n_neighbors = neighbors.shape
+        n_sites, max_num_nbr = neighbors.shape
         gated = torch.addmm(from_neighbor.index_select(0, neighbors.flatten()), bonds, bond.T)
-        gated = (gated.view(n_sites, n_neighbors, -1) + from_site.unsqueeze(1)).flatten(0, 1)
+        gated = (gated.view(n_sites, max_num_nbr, -1) + from_site.unsqueeze(1)).flatten(0, 1)
         if self.bn1.training:
             gated = self.bn1(gated)
         gate, core = gated.chunk(2, dim=1)
         messages = torch.sigmoid(gate) * functional.softplus(core)
-        return messages.view(n_sites, n_neighbors, self.atom_fea_len).sum(dim=1)
+        return messages.view(n_sites, max_num_nbr, self.atom_fea_len).sum(dim=1)
 
 
 class CrystalGraphConvNet(nn.Module):
@@ -236,19 +210,19 @@ class CrystalGraphConvNet(nn.Module):
     Parameters
     ----------
     orig_atom_fea_len : int
-        Features of a kind of site (92 in the built-in table).
+        Features per kind of site (92 in the built-in table).
     n_outputs : int, default=1
-        Outputs: one for each regression target, one logit for each class.
+        Number of outputs: one per regression target, one logit per class.
     atom_fea_len : int, default=64
-        Hidden features a site.
+        Hidden features per site.
     n_conv : int, default=3
         Number of convolutions.
     h_fea_len : int, default=128
-        Hidden features a crystal, after pooling.
+        Hidden features per crystal, after pooling.
     n_h : int, default=1
         Number of hidden layers after pooling.
     radius : float, default=8.0
-        Last centre of the Gaussian expansion of distances, in Å.
+        Last center of the Gaussian expansion of distances, in Å.
     dropout : float, default=0.0
         Share of the pooled features that is dropped in training.
 
@@ -283,11 +257,11 @@ class CrystalGraphConvNet(nn.Module):
         self.fcs = nn.ModuleList(nn.Linear(h_fea_len, h_fea_len) for _ in range(n_h - 1))
         self.fc_out = nn.Linear(h_fea_len, n_outputs)
         self.frozen: list[nn.Module] = []
-        # Set where every forward pass is followed by its one backward pass before the next.
-        self.scratch: Scratch | None = None
+        # Only for a training in which each forward pass is followed by exactly one backward pass.
+        self.buffer_pool: BufferPool | None = None
 
     def freeze(self, n_layers: int) -> None:
-        """Keep the first layers as they are in training, their batch normalisation too.
+        """Leave the first layers out of training, their batch normalization included.
 
         Parameters
         ----------
@@ -300,7 +274,7 @@ class CrystalGraphConvNet(nn.Module):
             layer.requires_grad_(index >= n_layers)
 
     def train(self, mode: bool = True) -> Self:
-        """Set the mode, but for frozen layers, which stay in evaluation."""
+        """Set the mode; frozen layers stay in evaluation mode."""
         super().train(mode)
         for layer in self.frozen:
             layer.eval()
@@ -321,32 +295,32 @@ class CrystalGraphConvNet(nn.Module):
         kind_features : Tensor of shape (n_kinds, orig_atom_fea_len)
             Features of the kinds of site.
         site_kinds : Tensor of shape (n_all_sites,), integer
-            Kind of every site.
-        neighbors : Tensor of shape (n_all_sites, n_neighbors), integer
-            Neighbours of every site, counted within the batch.
-        distances : Tensor of shape (n_all_sites, n_neighbors)
+            Kind of each site.
+        neighbors : Tensor of shape (n_all_sites, max_num_nbr), integer
+            Index of each neighbor of each site, within the batch.
+        distances : Tensor of shape (n_all_sites, max_num_nbr)
             Their distances in Å.
         n_sites : Tensor of shape (n_crystals,), integer
-            Number of sites of every crystal, at least 1.
+            Number of sites of each crystal, at least 1.
 
         Returns
         -------
         Tensor of shape (n_crystals, n_outputs)
             Scaled regression targets and logits.
         """
-        # There are few kinds and many sites: embed the kinds, then look up the sites.
+        # There are fewer kinds than sites: embed the kinds, then look up the sites.
         sites = self.embedding(kind_features).index_select(0, site_kinds)
-        # Neighbours are near: a part of the Gaussians does for all of them. To find out which
-        # takes no time, but on a GPU, whose queue it would stop.
+        # Neighbors are near, so that a part of the Gaussians is enough. Finding out which is fast,
+        # except on a GPU, where it would wait for the queue.
         on_cpu = distances.device.type == "cpu" and not torch.compiler.is_compiling()
-        reached = self.expansion.reached(distances) if on_cpu and len(distances) else _ALL
-        bonds = self.expansion(distances, reached).flatten(0, 1)
-        sorted_bonds, scratch = None, None
-        if self._by_hand(bonds):
-            sorted_bonds = by_neighbor(neighbors) if self.training else None
-            scratch = self.scratch if self.training else Scratch()
+        active = self.expansion.active_centers(distances) if on_cpu and len(distances) else _ALL
+        bonds = self.expansion(distances, active).flatten(0, 1)
+        sorted_bonds, pool = None, None
+        if self._uses_fused_messages(bonds):
+            sorted_bonds = sort_bonds(neighbors) if self.training else None
+            pool = self.buffer_pool if self.training else BufferPool()
         for conv in self.convs:
-            sites = conv(sites, neighbors, bonds, reached, sorted_bonds, scratch)
+            sites = conv(sites, neighbors, bonds, active, sorted_bonds, pool)
         hidden = self.conv_to_fc(functional.softplus(_mean_per_crystal(sites, n_sites)))
         hidden = self.dropout(functional.softplus(hidden))
         for fc in self.fcs:
@@ -354,8 +328,8 @@ class CrystalGraphConvNet(nn.Module):
         out: Tensor = self.fc_out(hidden)
         return out
 
-    def _by_hand(self, bonds: Tensor) -> bool:
-        """Tell whether the hand-written messages may stand in for torch's operations."""
+    def _uses_fused_messages(self, bonds: Tensor) -> bool:
+        """Return whether the hand-written messages can replace torch's operations."""
         return (
             self.training == torch.is_grad_enabled()
             and bonds.device.type == "cpu"
@@ -372,136 +346,3 @@ def _mean_per_crystal(sites: Tensor, n_sites: Tensor) -> Tensor:
     )
     sums = sites.new_zeros(len(n_sites), sites.shape[1]).index_add(0, crystals, sites)
     return sums / n_sites.unsqueeze(1)
-
-
-class AveragedNet(nn.Module):
-    """A network that is trained, and the moving average of its weights, which predicts.
-
-    The last steps of a training scatter around the optimum; the average lies nearer to it (Polyak
-    and Juditsky, SIAM J. Control Optim. 30, 838 (1992)). In training mode the former runs, in
-    evaluation mode the latter.
-
-    Parameters
-    ----------
-    ema_decay : float
-        Decay of the exponential moving average, a step; 0 is the last weights.
-    **params
-        Of `CrystalGraphConvNet`.
-
-    Attributes
-    ----------
-    trained, average : CrystalGraphConvNet
-        The two networks.
-    n_steps : Tensor of shape ()
-        Steps averaged.
-    """
-
-    n_steps: Tensor
-
-    def __init__(self, ema_decay: float, **params: Any) -> None:
-        super().__init__()
-        self.ema_decay = ema_decay
-        self.trained = CrystalGraphConvNet(**params)
-        self.average = deepcopy(self.trained).requires_grad_(requires_grad=False)
-        self.trained.scratch = Scratch()
-        self.register_buffer("n_steps", torch.zeros((), dtype=torch.long))
-
-    def forward(self, *batch: Tensor) -> Tensor:
-        """Run the network that fits the mode, see `CrystalGraphConvNet.forward`."""
-        out: Tensor = (self.trained if self.training else self.average)(*batch)
-        return out
-
-    def freeze(self, n_layers: int) -> None:
-        """Keep the first layers as they predict now, see `CrystalGraphConvNet.freeze`.
-
-        Parameters
-        ----------
-        n_layers : int
-            Number of layers.
-        """
-        self.trained.freeze(n_layers)
-        # Where training goes on, the two differ; a frozen layer must be the one that predicts.
-        averages = [self.average.embedding, *self.average.convs]
-        for layer, average in zip(self.trained.frozen, averages, strict=False):
-            layer.load_state_dict(average.state_dict())
-
-    def release_buffers(self) -> None:
-        """Free the training buffers."""
-        if self.trained.scratch is not None:
-            self.trained.scratch.clear()
-
-    @torch.no_grad()
-    def update(self) -> None:
-        """Take the weights of one more step into the average."""
-        self.n_steps += 1
-        steps = int(self.n_steps)
-        # The first steps are far from the rest: the average begins short and grows longer.
-        share = 1 - min(self.ema_decay, steps / (steps + 9))
-        new, old = (_floating(net) for net in (self.trained, self.average))
-        torch._foreach_lerp_(old, new, share)
-
-
-def _floating(net: nn.Module) -> list[Tensor]:
-    """Return the parameters and running statistics."""
-    return [t for t in (*net.parameters(), *net.buffers()) if t.is_floating_point()]
-
-
-class TaskLoss(nn.Module):
-    """Loss of several tasks: mean squared errors + `cls_weight` × cross-entropies.
-
-    Where several tasks are of one kind, the mean over them is taken. A missing target (NaN) is
-    left out of its task's loss.
-
-    Parameters
-    ----------
-    tasks : sequence of Task
-        The target columns, in order.
-    cls_weight : float, default=1.0
-        Weight of the classification loss.
-
-    Examples
-    --------
-    >>> import torch
-    >>> loss = TaskLoss([Task("regression", 1), Task("classification", 2)], cls_weight=0.5)
-    >>> targets = torch.tensor([[1.0, 0.0], [3.0, float("nan")]])
-    >>> loss(torch.zeros(2, 3), targets).item()  # (1 + 9) / 2 + 0.5 * log(2)
-    5.3465...
-    """
-
-    def __init__(self, tasks: Sequence[Task], cls_weight: float = 1.0) -> None:
-        super().__init__()
-        self.tasks = tuple(tasks)
-        self.cls_weight = cls_weight
-
-    def forward(self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Return the loss of a batch.
-
-        Parameters
-        ----------
-        outputs : Tensor of shape (n_crystals, n_outputs)
-            What the network gives.
-        targets : Tensor of shape (n_crystals, n_tasks)
-            Scaled regression targets and indices of classes; NaN is missing.
-        weights : Tensor of shape (n_crystals,), optional
-            Weights of the crystals, with a mean of 1 over the training set.
-
-        Returns
-        -------
-        Tensor of shape ()
-        """
-        losses: dict[str, list[Tensor]] = {"regression": [], "classification": []}
-        columns = torch.split(outputs, [task.n_outputs for task in self.tasks], dim=1)
-        for task, output, target in zip(self.tasks, columns, targets.unbind(1), strict=True):
-            known = ~target.isnan()
-            value = target.nan_to_num()
-            if task.kind == "regression":
-                errors = (output[:, 0] - value).square()
-            else:
-                errors = functional.cross_entropy(output, value.long(), reduction="none")
-            shares = known if weights is None else known * weights
-            losses[task.kind].append((errors * shares).sum() / known.sum().clamp(min=1))
-        factors = {"regression": 1.0, "classification": self.cls_weight}
-        terms = [
-            factors[kind] * torch.stack(found).mean() for kind, found in losses.items() if found
-        ]
-        return torch.stack(terms).sum()

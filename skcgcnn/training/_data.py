@@ -15,8 +15,6 @@ from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import load_element_features
 from skcgcnn.training._settings import Settings
 
-__all__ = ["RunData", "load_run_data"]
-
 BUNDLED = {"sample": SAMPLE_FOLDER, "li_vacancy": LI_VACANCY_FOLDER}
 
 

@@ -11,8 +11,6 @@ import numpy.typing as npt
 from skcgcnn._files import atomic_write
 from skcgcnn.estimators import Prediction
 
-__all__ = ["write_predictions"]
-
 
 def write_predictions(
     target: Any,
@@ -20,7 +18,7 @@ def write_predictions(
     predictions: list[Prediction],
     truth: npt.NDArray[Any] | None = None,
 ) -> None:
-    """Write predictions as CSV with a header, a line a crystal.
+    """Write predictions as CSV: a header, and one line per crystal.
 
     For every target its name (where the truth is known), ``<name>_pred``, and for classes the
     probability: ``<name>_proba`` of the second of two, ``<name>_proba_<class>`` of more.
@@ -28,7 +26,7 @@ def write_predictions(
     Parameters
     ----------
     target : Path or file object
-        Where to write; a path is replaced once the file is complete.
+        Where to write; an existing file is replaced once the new one is complete.
     cif_ids : list of str
     predictions : list of Prediction
     truth : ndarray of shape (n_crystals, n_targets), optional

@@ -34,8 +34,6 @@ from skcgcnn.training._predictions import write_predictions
 from skcgcnn.training._settings import Settings
 from skcgcnn.training._split import split_rows
 
-__all__ = ["train"]
-
 # The last epoch, with all that training needs to go on.
 CHECKPOINT = "checkpoint.pth.tar"
 # The best epoch, to predict with: as `estimator.save` writes it, and under the name that users of

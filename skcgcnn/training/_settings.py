@@ -8,8 +8,6 @@ from typing import Any, Literal
 
 from skcgcnn._parameters import OnError, Parameters
 
-__all__ = ["Settings"]
-
 Task = Literal["regression", "classification", "multi"]
 Optimizer = Literal["adamw", "adam", "sgd"]
 

@@ -7,8 +7,6 @@ from sklearn.model_selection import train_test_split
 from skcgcnn.exceptions import DataError
 from skcgcnn.model_selection import TaskStratifiedKFold
 
-__all__ = ["split_rows"]
-
 Rows = npt.NDArray[np.int64]
 
 
@@ -29,10 +27,10 @@ def split_rows(
     ratios : dict of str to float
         Shares of "train", "val" and "test".
     labels : ndarray of str, optional
-        By row number, for all rows there are; each part gets them in like shares if it can.
+        Label of each row; every part gets them in the same shares if possible.
     groups : ndarray of str, optional
-        By row number. Rows of a group stay in one part, so the parts have about the sizes that
-        `ratios` says.
+        Group of each row. Rows of a group stay in one part, so that parts only have about the
+        sizes in `ratios`.
     seed : int, default=0
         Decides the split.
 
@@ -120,7 +118,7 @@ def _split_groups(
     n_groups = len(np.unique(groups[rows]))
     n_folds = min(max(2, round(len(rows) / max(1, smaller))), n_groups)
     column = np.zeros(len(rows)) if labels is None else labels[rows]
-    # Labels that are too rare to be spread over the folds are not.
+    # Labels that are too rare for all folds cannot be stratified.
     if np.unique(column, return_counts=True)[1].min() < n_folds:
         column = np.zeros(len(rows))
     folds = TaskStratifiedKFold(n_folds, shuffle=True, random_state=seed)

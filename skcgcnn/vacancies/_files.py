@@ -8,8 +8,6 @@ from typing import Any
 from skcgcnn.exceptions import StructureError
 from skcgcnn.vacancies._make import make_vacancies, write_cif
 
-__all__ = ["make_vacancy_files"]
-
 
 def make_vacancy_files(
     path: str | PathLike[str],

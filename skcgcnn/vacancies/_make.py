@@ -12,18 +12,15 @@ import numpy.typing as npt
 from skcgcnn._files import atomic_write
 from skcgcnn.exceptions import StructureError
 
-__all__ = ["fit_supercell", "make_vacancies", "order_sites", "site_permutations", "write_cif"]
-
-# Vacancies and their periodic images stand at least this far apart, in Å, where no supercell is
-# asked for.
+# In Å: minimum distance of a vacancy and its periodic images, where no supercell is given.
 MIN_IMAGE_DISTANCE = 8.0
 
 SYMPREC = 1e-3  # Å
 
-# A count of sites that is this near to a whole number is one: 0.3333 of 12 sites are 4.
+# A number of sites this near to an integer is that integer: 0.3333 of 12 sites are 4.
 _COUNT_TOLERANCE = 0.01
 
-# Random draws in a row that bring nothing new before the search for distinct vacancies ends.
+# Random draws in a row without a new result after which the search for structures ends.
 _MOST_REPEATS = 2000
 
 
@@ -51,7 +48,7 @@ def make_vacancies(
         Symbol of the element to take out. A site counts as the element's if no other element
         shares it.
     n_vacancies : int, optional
-        Number of vacancies a structure.
+        Number of vacancies per structure.
     fraction : float, optional
         Share of the element's sites to empty, above 0 and at most 1, instead of `n_vacancies`;
         at least one site is. By default a tenth.

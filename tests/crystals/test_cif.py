@@ -139,11 +139,11 @@ def test_records_on_one_site_share_it():
     text = cif("Ni1 Ni 0 0 0 0.5", "O1 O .5 .5 .5 1", "Co1 Co 0 0 0 0.3", "Al1 Al 0 0 0 0.2")
     assert_same(parse_cif(text), by_pymatgen(text))
     assert ((13, 0.2), (27, 0.3), (28, 0.5)) in parse_cif(text).species
-    centred = cif(
+    centerd = cif(
         "Ni1 Ni 0 0 0 .5", "Co1 Co .5 .5 .5 .5", operations=("x,y,z", "x+1/2,y+1/2,z+1/2")
     )
-    assert_same(parse_cif(centred), by_pymatgen(centred))
-    assert parse_cif(centred).species == [((27, 0.5), (28, 0.5))] * 2
+    assert_same(parse_cif(centerd), by_pymatgen(centerd))
+    assert parse_cif(centerd).species == [((27, 0.5), (28, 0.5))] * 2
 
 
 def test_empty_records_are_left_out():

@@ -87,7 +87,7 @@ def test_structures_are_supercells_with_two_or_three_vacancies(data, structures)
 
 
 def test_label_is_what_the_oxygens_see(data, structures):
-    # Two Li sites share an oxygen if and only if they are nearest neighbours. Each oxygen of the
+    # Two Li sites share an oxygen if and only if they are nearest neighbors. Each oxygen of the
     # pristine crystal has three Li, so with a divacancy, and only then, one has lost two of them.
     for structure, label in zip(structures, data.target[:, 1], strict=True):
         symbols = np.array([site.specie.symbol for site in structure])

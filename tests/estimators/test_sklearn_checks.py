@@ -67,7 +67,7 @@ SMALL = {
 MINI_BATCHES = {
     "check_sample_weight_equivalence_on_dense_data": (
         "Weights are compared with repeated rows; but repeated rows change the mini-batches and "
-        "the statistics of batch normalisation, a weight does not."
+        "the statistics of batch normalization, a weight does not."
     )
 }
 

@@ -16,7 +16,7 @@ PROPERTY = settings(max_examples=25, deadline=None, derandomize=True)
 
 @st.composite
 def crystals(draw):
-    """Return a crystal without symmetry, so that no unlike neighbours are equally far."""
+    """Return a crystal without symmetry, so that no unlike neighbors are equally far."""
     n_sites = draw(st.integers(1, 5))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     lattice = Lattice.from_parameters(*rng.uniform(3, 6, 3), *rng.uniform(70, 110, 3))

@@ -1,4 +1,4 @@
-"""The nearest neighbours."""
+"""The nearest neighbors."""
 
 import itertools
 
@@ -9,25 +9,25 @@ from hypothesis import strategies as st
 from pymatgen.core import Lattice
 
 from skcgcnn.exceptions import StructureError
-from skcgcnn.graphs import TIE, find_pairs, nearest_neighbors
+from skcgcnn.graphs import TIE, find_neighbors, nearest_neighbors
 
 
-def nearest(lattice, coords, n_neighbors=12, radius=8.0):
-    """Return the neighbours of a crystal of one element; the two orders must agree on them."""
-    official = nearest_neighbors(find_pairs(lattice, coords, n_neighbors, radius), n_neighbors)
-    pairs = find_pairs(lattice, coords, n_neighbors, radius, margin=TIE)
-    invariant = nearest_neighbors(pairs, n_neighbors, np.ones(len(coords)))
+def nearest(lattice, coords, max_num_nbr=12, radius=8.0):
+    """Return the neighbors of a crystal of one element; the two orders must agree on them."""
+    official = nearest_neighbors(find_neighbors(lattice, coords, max_num_nbr, radius), max_num_nbr)
+    pairs = find_neighbors(lattice, coords, max_num_nbr, radius, margin=TIE)
+    invariant = nearest_neighbors(pairs, max_num_nbr, np.ones(len(coords)))
     np.testing.assert_allclose(invariant[1], official[1], atol=1.1 * TIE)
     return official
 
 
-def brute_force(lattice, coords, n_neighbors, images=4):
-    """Return the distances to the nearest neighbours, from all images within a block."""
+def brute_force(lattice, coords, max_num_nbr, images=4):
+    """Return the distances to the nearest neighbors, from all images within a block."""
     shifts = np.array(list(itertools.product(range(-images, images + 1), repeat=3))) @ lattice
     points = (coords[np.newaxis] + shifts[:, np.newaxis]).reshape(-1, 3)
     distances = np.linalg.norm(coords[:, np.newaxis] - points[np.newaxis], axis=2)
     distances[distances < 1e-8] = np.inf
-    return np.sort(distances, axis=1)[:, :n_neighbors]
+    return np.sort(distances, axis=1)[:, :max_num_nbr]
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
@@ -35,18 +35,18 @@ def brute_force(lattice, coords, n_neighbors, images=4):
     lengths=st.tuples(*[st.floats(2.5, 7)] * 3),
     angles=st.tuples(*[st.floats(65, 115)] * 3),
     n_sites=st.integers(1, 5),
-    n_neighbors=st.integers(1, 16),
+    max_num_nbr=st.integers(1, 16),
     radius=st.floats(0.5, 8),
     seed=st.integers(0, 1000),
 )
-def test_nearest_of_all_whatever_the_radius(lengths, angles, n_sites, n_neighbors, radius, seed):
+def test_nearest_of_all_whatever_the_radius(lengths, angles, n_sites, max_num_nbr, radius, seed):
     lattice = Lattice.from_parameters(*lengths, *angles).matrix
     coords = (np.arange(n_sites) / n_sites)[:, np.newaxis] * lattice.sum(axis=0)
     coords = coords + np.random.default_rng(seed).uniform(-0.2, 0.2, coords.shape)
-    expected = brute_force(lattice, coords, n_neighbors)
+    expected = brute_force(lattice, coords, max_num_nbr)
     if expected.min() < 0.2:
         return
-    indices, distances = nearest(lattice, coords, n_neighbors, radius)
+    indices, distances = nearest(lattice, coords, max_num_nbr, radius)
     np.testing.assert_allclose(distances, expected, atol=1e-5)
     assert (np.diff(distances, axis=1) >= 0).all()
     assert indices.min() >= 0
@@ -57,20 +57,20 @@ def test_nearest_of_all_whatever_the_radius(lengths, angles, n_sites, n_neighbor
 @given(
     empty=st.floats(0, 30),
     n_sites=st.integers(1, 8),
-    n_neighbors=st.integers(1, 30),
+    max_num_nbr=st.integers(1, 30),
     seed=st.integers(0, 99),
 )
-def test_official_order_is_that_of_a_stable_sort(empty, n_sites, n_neighbors, seed):
+def test_official_order_is_that_of_a_stable_sort(empty, n_sites, max_num_nbr, seed):
     """Also where the sites crowd in a corner of an empty cell; equal distances as they come."""
     lattice = np.diag([4.0, 4.0, 4.0 * n_sites + empty])
     coords = np.zeros((n_sites, 3))
     coords[:, 2] = 4.0 * np.random.default_rng(seed).permutation(n_sites)
-    pairs = find_pairs(lattice, coords, n_neighbors, 8.0)
-    indices, distances = nearest_neighbors(pairs, n_neighbors)
+    pairs = find_neighbors(lattice, coords, max_num_nbr, 8.0)
+    indices, distances = nearest_neighbors(pairs, max_num_nbr)
     for site in range(n_sites):
         own = np.flatnonzero(pairs.center == site)
-        first = own[np.argsort(pairs.distance[own], kind="stable")][:n_neighbors]
-        np.testing.assert_array_equal(indices[site], pairs.point[first])
+        first = own[np.argsort(pairs.distance[own], kind="stable")][:max_num_nbr]
+        np.testing.assert_array_equal(indices[site], pairs.neighbor[first])
         np.testing.assert_array_equal(distances[site], pairs.distance[first].astype(np.float32))
 
 

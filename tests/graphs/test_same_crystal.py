@@ -64,7 +64,7 @@ def fitted(graphs, energies):
 def decorated(seed):
     """Return a simple cubic crystal with three elements at random: nothing but ties.
 
-    Six neighbours are nearest, twelve share the second shell, and twelve are taken.
+    Six neighbors are nearest, twelve share the second shell, and twelve are taken.
     """
     species = np.random.default_rng(seed).choice(["Li", "Ni", "O"], 27)
     coords = np.array(np.meshgrid(*[np.arange(3) / 3] * 3)).reshape(3, -1).T

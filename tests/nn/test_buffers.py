@@ -7,52 +7,52 @@ import torch
 
 from skcgcnn import CGCNNRegressor
 from skcgcnn.nn import AveragedNet
-from skcgcnn.nn._buffers import Scratch
+from skcgcnn.nn._buffers import BufferPool
 
 
-def sizes(scratch):
-    return sorted(buffer.untyped_storage().nbytes() for buffer in scratch._free)
+def sizes(pool):
+    return sorted(buffer.untyped_storage().nbytes() for buffer in pool._free)
 
 
 def test_a_buffer_comes_back():
-    scratch = Scratch()
-    first = scratch.take(torch.float32, 10, 4)
-    second = scratch.take(torch.float32, 10, 4)
+    pool = BufferPool()
+    first = pool.take(torch.float32, 10, 4)
+    second = pool.take(torch.float32, 10, 4)
     assert first.data_ptr() != second.data_ptr()
     address = first.data_ptr()
-    scratch.give(first)
-    again = scratch.take(torch.float32, 5, 8)
+    pool.give(first)
+    again = pool.take(torch.float32, 5, 8)
     assert again.shape == (5, 8)
     assert again.data_ptr() == address
 
 
 def test_the_smallest_that_fits_is_taken():
-    scratch = Scratch()
-    small, large = scratch.take(torch.float32, 100), scratch.take(torch.float32, 1000)
+    pool = BufferPool()
+    small, large = pool.take(torch.float32, 100), pool.take(torch.float32, 1000)
     address = small.data_ptr()
-    scratch.give(large, small)
-    assert scratch.take(torch.float32, 90).data_ptr() == address
+    pool.give(large, small)
+    assert pool.take(torch.float32, 90).data_ptr() == address
 
 
 def test_one_that_is_too_small_gives_way_to_a_larger_one():
-    scratch = Scratch()
+    pool = BufferPool()
     for n in (100, 200, 1000):
-        scratch.give(scratch.take(torch.float32, n))
-        assert len(scratch._free) == 1
-    assert sizes(scratch)[0] >= 4000
+        pool.give(pool.take(torch.float32, n))
+        assert len(pool._free) == 1
+    assert sizes(pool)[0] >= 4000
 
 
 def test_types_are_kept_apart():
-    scratch = Scratch()
-    scratch.give(scratch.take(torch.float32, 100))
-    assert scratch.take(torch.float64, 10).dtype == torch.float64
-    assert len(scratch._free) == 1
+    pool = BufferPool()
+    pool.give(pool.take(torch.float32, 100))
+    assert pool.take(torch.float64, 10).dtype == torch.float64
+    assert len(pool._free) == 1
 
 
 def trained_once(net, batch):
     net.train()
     net(*batch).square().sum().backward()
-    return net.trained.scratch
+    return net.trained.buffer_pool
 
 
 @pytest.fixture
@@ -76,9 +76,9 @@ def test_steps_use_the_same_memory(batch):
 def test_buffers_are_released_and_not_pickled(batch):
     net = AveragedNet(0.9, orig_atom_fea_len=92)
     assert sizes(trained_once(net, batch))
-    assert not pickle.loads(pickle.dumps(net)).trained.scratch._free
+    assert not pickle.loads(pickle.dumps(net)).trained.buffer_pool._free
     net.release_buffers()
-    assert not net.trained.scratch._free
+    assert not net.trained.buffer_pool._free
 
 
 def test_a_second_backward_pass_is_refused_and_not_wrong(batch):
@@ -91,7 +91,7 @@ def test_a_second_backward_pass_is_refused_and_not_wrong(batch):
 
 def test_a_network_of_ones_own_may_go_back_twice(batch):
     net = AveragedNet(0.9, orig_atom_fea_len=92).trained.train()
-    net.scratch = None
+    net.buffer_pool = None
     loss = net(*batch).square().sum()
     loss.backward(retain_graph=True)
     first = {name: p.grad.clone() for name, p in net.named_parameters()}
@@ -102,7 +102,7 @@ def test_a_network_of_ones_own_may_go_back_twice(batch):
 
 def test_fit_releases_buffers_and_partial_fit_keeps_them(tiny, graphs, energies):
     est = CGCNNRegressor(**tiny).fit(graphs, energies)
-    scratch = est.net_.module_.trained.scratch
-    assert not scratch._free
+    pool = est.net_.module_.trained.buffer_pool
+    assert not pool._free
     est.partial_fit(graphs, energies)
-    assert scratch._free
+    assert pool._free

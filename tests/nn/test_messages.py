@@ -8,8 +8,8 @@ import torch
 
 from skcgcnn import CGCNNRegressor
 from skcgcnn.nn import ConvLayer, CrystalGraphConvNet
-from skcgcnn.nn._buffers import Scratch
-from skcgcnn.nn._messages import _product_over_rows, by_neighbor, normalized_messages
+from skcgcnn.nn._buffers import BufferPool
+from skcgcnn.nn._messages import _product_over_rows, normalized_messages, sort_bonds
 
 N_SITES, N_NEIGHBORS, N_BOND = 7, 4, 5
 
@@ -32,7 +32,7 @@ def test_gradients_are_those_of_finite_differences():
     def messages(own, other, weight, scale, shift):
         norm = SimpleNamespace(weight=scale, bias=shift, momentum=0.1, eps=1e-5, **statistics)
         return normalized_messages(
-            own, other, bonds, weight, neighbors, by_neighbor(neighbors), norm
+            own, other, bonds, weight, neighbors, sort_bonds(neighbors), norm
         )
 
     scale, shift = torch.rand(6, dtype=torch.float64) + 0.5, torch.randn(6, dtype=torch.float64)
@@ -50,7 +50,7 @@ def test_same_outputs_gradients_and_statistics(training):
     by_hand.load_state_dict(plain.state_dict())
     sites, neighbors, bonds = inputs()
     found = []
-    for layer, order in ((plain, None), (by_hand, by_neighbor(neighbors))):
+    for layer, order in ((plain, None), (by_hand, sort_bonds(neighbors))):
         layer.train(training)
         given = sites.clone().requires_grad_()
         out = layer(given, neighbors, bonds, sorted_bonds=order)
@@ -71,10 +71,10 @@ def test_memory_is_reused_without_a_trace():
     torch.manual_seed(0)
     batch = *batch_of_pairs(), torch.full((4,), 2)
     outputs = []
-    for scratch in (None, Scratch()):
+    for pool in (None, BufferPool()):
         torch.manual_seed(1)
         net = CrystalGraphConvNet(9, atom_fea_len=6, h_fea_len=5).double().train()
-        net.scratch = scratch
+        net.buffer_pool = pool
         optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
         for _ in range(2):
             optimizer.zero_grad()
@@ -103,7 +103,7 @@ def test_predictions_by_hand_are_those_of_torch_s_operations(monkeypatch):
     net.eval()
     with torch.inference_mode():
         by_hand = net(*batch)
-    monkeypatch.setattr(CrystalGraphConvNet, "_by_hand", lambda *_: False)
+    monkeypatch.setattr(CrystalGraphConvNet, "_uses_fused_messages", lambda *_: False)
     torch.testing.assert_close(by_hand, net(*batch).detach())
 
 
@@ -116,9 +116,9 @@ def test_cores_of_any_size(core, dtype, training):
     torch.nn.init.constant_(layer.bn1.bias[2:], core)
     sites, neighbors, bonds = inputs(width=2, dtype=dtype)
     expected = layer(sites, neighbors, bonds)
-    order = by_neighbor(neighbors) if training else None
+    order = sort_bonds(neighbors) if training else None
     with torch.set_grad_enabled(training):
-        found = layer(sites, neighbors, bonds, sorted_bonds=order, scratch=Scratch())
+        found = layer(sites, neighbors, bonds, sorted_bonds=order, pool=BufferPool())
     torch.testing.assert_close(found, expected)
 
 
@@ -130,7 +130,7 @@ def test_extreme_inputs_stay_finite():
     norm = torch.nn.BatchNorm1d(6)
     torch.nn.init.constant_(norm.weight, 1000.0)
     own.requires_grad_()
-    out = normalized_messages(own, other, bonds, weight, neighbors, by_neighbor(neighbors), norm)
+    out = normalized_messages(own, other, bonds, weight, neighbors, sort_bonds(neighbors), norm)
     out.sum().backward()
     assert torch.isfinite(out).all()
     assert torch.isfinite(own.grad).all()
@@ -140,7 +140,7 @@ def test_training_takes_them_and_ends_where_torch_s_operations_end(
     graphs, energies, tiny, monkeypatch
 ):
     by_hand = CGCNNRegressor(**tiny, precision="float64").fit(graphs, energies)
-    monkeypatch.setattr(CrystalGraphConvNet, "_by_hand", lambda *_: False)
+    monkeypatch.setattr(CrystalGraphConvNet, "_uses_fused_messages", lambda *_: False)
     plain = CGCNNRegressor(**tiny, precision="float64").fit(graphs, energies)
     np.testing.assert_allclose(by_hand.predict(graphs), plain.predict(graphs), rtol=1e-8)
     assert by_hand.history_[-1, "train_loss"] == pytest.approx(plain.history_[-1, "train_loss"])

@@ -31,7 +31,7 @@ def test_gaussians():
 )
 def test_gaussians_that_are_reached(distances, expected):
     expand, distances = GaussianDistance(8.0), torch.tensor(distances)
-    reached = expand.reached(distances)
+    reached = expand.active_centers(distances)
     assert reached.indices(41)[:2] == expected
     full = expand(distances)
     np.testing.assert_array_equal(expand(distances, reached), full[:, reached])
@@ -41,7 +41,7 @@ def test_gaussians_that_are_reached(distances, expected):
 
 @pytest.mark.parametrize("odd", [math.nan, math.inf])
 def test_all_gaussians_where_a_distance_is_no_number(odd):
-    assert GaussianDistance(8.0).reached(torch.tensor([2.0, odd])) == slice(None)
+    assert GaussianDistance(8.0).active_centers(torch.tensor([2.0, odd])) == slice(None)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -59,7 +59,7 @@ def test_gaussians_out_of_reach_change_nothing(training, distance, monkeypatch):
         return [out.detach(), *(p.grad for p in net.parameters())]
 
     some = run()
-    monkeypatch.setattr(GaussianDistance, "reached", lambda *_: slice(None))
+    monkeypatch.setattr(GaussianDistance, "active_centers", lambda *_: slice(None))
     for ours, reference in zip(some, run(), strict=True):
         torch.testing.assert_close(ours, reference)
 

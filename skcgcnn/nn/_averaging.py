@@ -1,0 +1,82 @@
+"""The moving average of a network's weights, which predicts."""
+
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from skcgcnn.nn._buffers import BufferPool
+from skcgcnn.nn._network import CrystalGraphConvNet
+
+
+class AveragedNet(nn.Module):
+    """A network that is trained, and the moving average of its weights, which predicts.
+
+    The last steps of a training scatter around the optimum, and their average is nearer to it
+    (Polyak and Juditsky, SIAM J. Control Optim. 30, 838 (1992)). In training mode the trained
+    network runs, in evaluation mode the average.
+
+    Parameters
+    ----------
+    ema_decay : float
+        Decay per step of the exponential moving average; with 0 it is the last weights.
+    **params
+        Of `CrystalGraphConvNet`.
+
+    Attributes
+    ----------
+    trained, average : CrystalGraphConvNet
+        The two networks.
+    n_steps : Tensor of shape ()
+        Steps averaged.
+    """
+
+    n_steps: Tensor
+
+    def __init__(self, ema_decay: float, **params: Any) -> None:
+        super().__init__()
+        self.ema_decay = ema_decay
+        self.trained = CrystalGraphConvNet(**params)
+        self.average = deepcopy(self.trained).requires_grad_(requires_grad=False)
+        self.trained.buffer_pool = BufferPool()
+        self.register_buffer("n_steps", torch.zeros((), dtype=torch.long))
+
+    def forward(self, *batch: Tensor) -> Tensor:
+        """Run the network of the current mode, see `CrystalGraphConvNet.forward`."""
+        out: Tensor = (self.trained if self.training else self.average)(*batch)
+        return out
+
+    def freeze(self, n_layers: int) -> None:
+        """Leave the first layers out of training, see `CrystalGraphConvNet.freeze`.
+
+        Parameters
+        ----------
+        n_layers : int
+            Number of layers.
+        """
+        self.trained.freeze(n_layers)
+        # Where training continues, the two differ; the layers that predict are those to keep.
+        averages = [self.average.embedding, *self.average.convs]
+        for layer, average in zip(self.trained.frozen, averages, strict=False):
+            layer.load_state_dict(average.state_dict())
+
+    def release_buffers(self) -> None:
+        """Free the training buffers."""
+        if self.trained.buffer_pool is not None:
+            self.trained.buffer_pool.clear()
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Include the weights of one more step in the average."""
+        self.n_steps += 1
+        steps = int(self.n_steps)
+        # The first steps are far from the optimum: the average is over few steps at first.
+        share = 1 - min(self.ema_decay, steps / (steps + 9))
+        new, old = (_floating(net) for net in (self.trained, self.average))
+        torch._foreach_lerp_(old, new, share)
+
+
+def _floating(net: nn.Module) -> list[Tensor]:
+    """Return the parameters and running statistics."""
+    return [t for t in (*net.parameters(), *net.buffers()) if t.is_floating_point()]

@@ -1,0 +1,118 @@
+"""The structure of the library: directions of imports, sizes of files, shared descriptions."""
+
+import ast
+import inspect
+from pathlib import Path
+
+import pytest
+from numpydoc.docscrape import NumpyDocString
+
+import skcgcnn
+from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
+
+ROOT = Path(skcgcnn.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+HELPERS = {"exceptions", "_files", "_lazy", "_parameters", "_sklearn", "_version"}
+# A file may import from the folders and files that stand before its own.
+LAYERS = [
+    HELPERS,
+    {"crystals", "datasets", "vacancies"},
+    {"graphs"},
+    {"nn"},
+    {"modelfiles"},
+    {"estimators"},
+    {"metrics", "model_selection"},
+    {"training"},
+    {"cli"},
+    {"__init__"},
+]
+
+
+def place(file):
+    """Return the folder of a file, or its name where it stands at the top."""
+    first = file.relative_to(ROOT).parts[0]
+    return first.removesuffix(".py")
+
+
+def layer(name):
+    return next(i for i, names in enumerate(LAYERS) if name in names)
+
+
+def imports(tree):
+    """Yield the modules of this library that a syntax tree imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "skcgcnn":
+            yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (a.name for a in node.names if a.name.split(".")[0] == "skcgcnn")
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_imports_go_one_way(file):
+    own = place(file)
+    for module in imports(ast.parse(file.read_text(encoding="utf-8"))):
+        parts = module.split(".")[1:]
+        assert parts, "imports skcgcnn itself"
+        if parts[0] == own:
+            continue
+        assert layer(parts[0]) < layer(own), f"{own} imports {module}"
+        private = [part for part in parts[1:] if part.startswith("_")]
+        assert not private, f"{module} is private to its folder"
+
+
+@pytest.mark.parametrize("folder", sorted({f.parent for f in FILES} - {ROOT}), ids=lambda f: f.name)
+def test_files_of_a_folder_do_not_import_each_other_in_circles(folder):
+    # Imports inside functions are left out: a container may ask for its maker when it is used.
+    waiting = {}
+    for file in folder.glob("_[a-z]*.py"):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        found = [
+            node.module
+            for node in tree.body
+            if isinstance(node, ast.ImportFrom)
+            and (node.module or "").startswith(f"skcgcnn.{folder.name}.")
+        ]
+        waiting[file.stem] = {module.rpartition(".")[2] for module in found}
+    while waiting:
+        ready = {name for name, needs in waiting.items() if not needs & waiting.keys()}
+        assert ready, f"a circle among {sorted(waiting)}"
+        for name in ready:
+            del waiting[name]
+
+
+def test_no_file_is_too_long():
+    lengths = {file: len(file.read_text(encoding="utf-8").splitlines()) for file in FILES}
+    assert max(lengths.values()) <= 450, max(lengths, key=lengths.get)
+
+
+def parameters(cls):
+    doc = NumpyDocString(inspect.getdoc(cls))
+    return {parameter.name: parameter for parameter in doc["Parameters"]}
+
+
+ESTIMATORS = [CGCNNRegressor, CGCNNClassifier, CGCNNMultiTask]
+
+
+@pytest.mark.parametrize("cls", [*ESTIMATORS, CrystalGraphTransformer])
+def test_every_parameter_is_described_with_its_default(cls):
+    described, signature = parameters(cls), inspect.signature(cls).parameters
+    assert list(described) == list(signature) == list(cls._parameter_constraints)
+    assert set(described) == set(cls().get_params())
+    for name, parameter in signature.items():
+        default = repr(parameter.default).replace("'", '"')
+        assert described[name].type.endswith(f"default={default}"), name
+
+
+def test_shared_parameters_have_one_description():
+    first = parameters(CGCNNRegressor)
+    for cls in (CGCNNClassifier, CGCNNMultiTask):
+        other = parameters(cls)
+        assert set(first) <= set(other)
+        assert {name: other[name] for name in first} == first
+
+
+def test_shared_attributes_have_one_description():
+    docs = [NumpyDocString(inspect.getdoc(cls))["Attributes"] for cls in ESTIMATORS]
+    tables = [{attribute.name: attribute for attribute in doc} for doc in docs]
+    for name in set.intersection(*(set(table) for table in tables)):
+        assert tables[0][name] == tables[1][name] == tables[2][name]
