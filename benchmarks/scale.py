@@ -23,7 +23,7 @@ from pymatgen.core import Lattice, Structure
 
 from skcgcnn import CrystalGraphs, CrystalGraphTransformer
 from skcgcnn.crystals import Crystal, parse_cif
-from skcgcnn.graphs import GraphOptions, build_graphs, concatenate, load_element_features
+from skcgcnn.graphs import GraphMaker, build_graphs, concatenate, load_element_features
 
 CHUNK = 500
 JITTER = 0.05
@@ -42,7 +42,7 @@ def jittered(texts: list[str], count: int) -> Iterator[Crystal]:
 
 def from_memory(crystals: Iterator[Crystal], count: int) -> CrystalGraphs:
     """Pack crystals chunk by chunk, as the transformer does."""
-    options = GraphOptions(load_element_features())
+    options = GraphMaker(load_element_features())
     parts = []
     for first in range(0, count, CHUNK):
         chunk = [crystal for _, crystal in zip(range(CHUNK), crystals, strict=False)]

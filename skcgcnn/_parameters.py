@@ -27,6 +27,8 @@ class Parameters:
     batch_size: int = 64
     max_batch_sites: int | None = None
     optimizer: Any = "adamw"
+    weight_decay: float | None = None
+    loss: Literal["mse", "mae", "huber"] = "mse"
     ema_decay: float = 0.99
     callbacks: list[Any] | None = None
     device: Any = "auto"

@@ -264,7 +264,7 @@ def test_atom_features_of_the_folder_travel_with_the_model(data, tmp_path):
     run("train", data, "--epochs", 1, "-o", out, *TINY)
     (data / "atom_init.json").unlink()
     est = skcgcnn.load(out / "model_best.pth.tar")
-    assert est.graph_layout_ == (12, 3)
+    assert est.graph_options_.n_features == 3
     assert "crystal0" in run("predict", out / "model_best.pth.tar", data)
 
 
@@ -303,7 +303,7 @@ def test_train_from_a_model_with_its_features(data, tmp_path):
     (data / "atom_init.json").unlink()
     first = tmp_path / "first" / "model_best.pth.tar"
     run("train", data, "--epochs", 1, "-o", tmp_path / "out", "--init-from", first, *TINY)
-    assert skcgcnn.load(tmp_path / "out" / "model_best.pth.tar").graph_layout_ == (12, 2)
+    assert skcgcnn.load(tmp_path / "out" / "model_best.pth.tar").graph_options_.n_features == 2
 
 
 def test_predict_with_a_saved_model(data, model):

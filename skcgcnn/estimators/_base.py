@@ -1,8 +1,9 @@
 """What the three estimators share: fitting, and the way from X to predictions."""
 
-from collections.abc import Generator, Sequence
+import warnings
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -19,14 +20,28 @@ from skorch.history import History
 
 from skcgcnn._parameters import Parameters
 from skcgcnn._sklearn import Interval, StrOptions, check_sample_weight
-from skcgcnn.estimators._persistence import Persistent
-from skcgcnn.estimators._targets import FloatArray, Prediction, decode, scale_targets
+from skcgcnn.estimators._persistence import MADE_WITH, Persistent
+from skcgcnn.estimators._targets import (
+    Answers,
+    FloatArray,
+    Prediction,
+    decode,
+    scale_targets,
+)
 from skcgcnn.estimators._transfer import conv_groups, n_frozen_layers, set_conv_lr, transfer_weights
 from skcgcnn.graphs import CHUNK, CrystalGraphs, CrystalGraphTransformer, read_ahead
 from skcgcnn.modelfiles import Target
 from skcgcnn.nn import AveragedNet, GraphDataset, GraphNet, TaskLoss, choose_device
 
-OPTIMIZERS = {
+# Parameters that may change while training goes on, of those with which the network is made.
+_CALLBACKS = ("callbacks", "early_stopping", "n_iter_no_change")
+_MAY_CHANGE = {
+    *("dropout", "ema_decay", "loss", "cls_weight", "weight_decay", "lr", "max_epochs"),
+    *("batch_size", "max_batch_sites", *_CALLBACKS),
+}
+_SIZES = ("atom_fea_len", "n_conv", "h_fea_len", "n_h", "radius")
+
+OPTIMIZERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "adamw": (torch.optim.AdamW, {"fused": True}),
     "adam": (torch.optim.Adam, {"fused": True}),
     "sgd": (torch.optim.SGD, {"fused": True, "momentum": 0.9}),
@@ -89,6 +104,8 @@ class BaseCGCNN(Parameters, Persistent):
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "max_batch_sites": [Interval(Integral, 1, None, closed="left"), None],
         "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
+        "weight_decay": [Interval(Real, 0, None, closed="left"), None],
+        "loss": [StrOptions({"mse", "mae", "huber"})],
         "ema_decay": [Interval(Real, 0, 1, closed="left")],
         "callbacks": [list, None],
         "device": [str, torch.device],
@@ -169,7 +186,9 @@ class BaseCGCNN(Parameters, Persistent):
 
         `reset` is True for a fit that starts from scratch.
         """
-        return X if isinstance(X, CrystalGraphs) else self.get_transformer().transform(X)
+        if isinstance(X, CrystalGraphs):
+            return X
+        return (self._own_transformer() if reset else self.get_transformer()).transform(X)
 
     def _graph_chunks(self, X: Any) -> Generator[CrystalGraphs]:
         """Yield the graphs of X; a long list of crystals is read while the network runs."""
@@ -185,15 +204,41 @@ class BaseCGCNN(Parameters, Persistent):
             torch.set_num_threads(n_threads)
 
     def get_transformer(self) -> CrystalGraphTransformer:
-        """Return a transformer with this estimator's parameters.
+        """Return the transformer that makes the graphs for this estimator.
 
         Returns
         -------
         CrystalGraphTransformer
-            It makes the graphs that this estimator makes of paths.
+            With the parameters of this estimator; once it is fitted, with those of the graphs
+            that it was fitted on.
+
+        Raises
+        ------
+        ValueError
+            If it was fitted on graphs with other `atom_features` than its own.
         """
-        shared = self.get_params(deep=False).keys() & CrystalGraphTransformer().get_params().keys()
-        return CrystalGraphTransformer(**{name: getattr(self, name) for name in shared})
+        transformer = self._own_transformer()
+        if not hasattr(self, "net_"):
+            return transformer
+        fitted = self.graph_options_
+        known = {
+            name: getattr(fitted, name)
+            for name in ("max_num_nbr", "radius", "neighbor_ties")
+            if getattr(fitted, name) is not None
+        }
+        transformer.set_params(**known)
+        if fitted.differences(transformer.graph_options()):
+            raise ValueError(
+                f"{type(self).__name__} was fitted on graphs with other atom_features than its "
+                "own; set atom_features to those of the fit, or pass graphs that are made with them"
+            )
+        return transformer
+
+    def _own_transformer(self) -> CrystalGraphTransformer:
+        transformer = CrystalGraphTransformer()
+        shared = self.get_params(deep=False).keys() & transformer.get_params().keys()
+        transformer.set_params(**{name: getattr(self, name) for name in shared})
+        return transformer
 
     def _check_fit_input(
         self, X: Any, y: Any, sample_weight: Any, *, reset: bool, classes: Any = None
@@ -207,7 +252,7 @@ class BaseCGCNN(Parameters, Persistent):
         if not len(graphs):
             raise ValueError("X holds 0 crystals; at least 1 is needed to fit.")
         if not reset:
-            self._check_same_layout(graphs)
+            self._check_same_options(graphs)
         encoded, targets = self._encode(y, None if reset else self.targets_, classes)
         values = encoded.reshape(len(encoded), -1)
         weights = check_sample_weight(
@@ -222,13 +267,13 @@ class BaseCGCNN(Parameters, Persistent):
             )
         return data if used.all() else data.take(used)
 
-    def _check_same_layout(self, graphs: CrystalGraphs) -> None:
-        if len(graphs) and graphs.layout != self.graph_layout_:
+    def _check_same_options(self, graphs: CrystalGraphs) -> None:
+        fitted = self.graph_options_
+        if len(graphs) and (different := fitted.differences(graphs.options)):
             raise ValueError(
-                f"X holds graphs with {graphs.layout.max_num_nbr} neighbors per site and "
-                f"{graphs.layout.n_features} features, but {type(self).__name__} was fitted on "
-                f"{self.graph_layout_.max_num_nbr} and {self.graph_layout_.n_features}; use the "
-                "same max_num_nbr and atom_features"
+                f"X holds graphs that were made with {graphs.options.describe(different)}, but "
+                f"{type(self).__name__} was fitted on graphs with {fitted.describe(different)}; "
+                "make them with get_transformer() of the fitted estimator"
             )
 
     def _class_weights(
@@ -264,55 +309,85 @@ class BaseCGCNN(Parameters, Persistent):
         if reset:
             self._initialize(data, seed)
         else:
-            # What can change without a new network.
-            self.net_.set_params(
-                lr=self.lr,
-                batch_size=self.batch_size,
-                max_batch_sites=self.max_batch_sites,
-                verbose=self.verbose,
-            )
-            set_conv_lr(self.net_.optimizer_, self.lr, self.conv_lr_factor)
+            self._update_net()
         self.net_.module_.freeze(n_frozen)
 
     def _initialize(self, data: TrainingData, seed: int) -> None:
-        layout = data.graphs.layout
+        options = data.graphs.options
         targets = scale_targets(data.targets, data.values, data.weights)
+        params = self.get_params(deep=False)
         sizes = {
-            "orig_atom_fea_len": layout.n_features,
+            "orig_atom_fea_len": options.n_features,
             "n_outputs": sum(target.n_outputs for target in targets),
-            "atom_fea_len": self.atom_fea_len,
-            "n_conv": self.n_conv,
-            "h_fea_len": self.h_fea_len,
-            "n_h": self.n_h,
-            "radius": self.radius,
+            **{name: params[name] for name in _SIZES},
         }
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            net = self._make_net(sizes, targets, seed).initialize()
+        net = self._make_net(sizes, params, Answers(targets, data.y_ndim), seed).initialize()
         if self.init_from is not None:
             transfer_weights(net.module_, targets, self.init_from)
         _ = net.optimizer_  # raises if its options are wrong, before anything is fitted
-        self.graph_layout_, self.targets_, self.y_ndim_ = layout, targets, data.y_ndim
+        self.graph_options_, self.targets_, self.y_ndim_ = options, targets, data.y_ndim
+        self.fitted_params_ = {name: params[name] for name in MADE_WITH & params.keys()}
         self.net_ = net
 
+    def _update_net(self) -> None:
+        """Give the net the parameters that may change while training goes on; refuse others."""
+        made_with = self.fitted_params_
+        for name in sorted(made_with.keys() - _MAY_CHANGE):
+            if getattr(self, name) != made_with[name]:
+                raise ValueError(
+                    f"{name} was {made_with[name]!r} when the network was made, and is "
+                    f"{getattr(self, name)!r} now; training cannot continue with another value. "
+                    "Set it back, or fit with warm_start=False"
+                )
+        net, module = self.net_, self.net_.module_
+        net.set_params(
+            lr=self.lr,
+            batch_size=self.batch_size,
+            max_batch_sites=self.max_batch_sites,
+            verbose=self.verbose,
+        )
+        set_conv_lr(net.optimizer_, self.lr, self.conv_lr_factor)
+        if self.weight_decay is not None:
+            for group in net.optimizer_.param_groups:
+                group["weight_decay"] = self.weight_decay
+        module.ema_decay = self.ema_decay
+        module.trained.dropout.p = self.dropout
+        net.criterion_.loss, net.criterion_.cls_weight = self.loss, self._cls_weight()
+        if any(getattr(self, name) != made_with[name] for name in _CALLBACKS):
+            net.callbacks = self._callbacks()
+            net.initialize_callbacks()
+        self.fitted_params_ = {name: getattr(self, name) for name in made_with}
+
+    def _cls_weight(self) -> float:
+        return float(getattr(self, "cls_weight", 1.0))
+
     def _train(self, train: TrainingData, valid: TrainingData | None, epochs: int) -> None:
-        with torch.random.fork_rng():
+        try:
             self.net_.run(
                 self._dataset(train), None if valid is None else self._dataset(valid), epochs
             )
-        self.n_iter_ = len(self.net_.history)
-        self.n_samples_fit_ = len(train)
+        except KeyboardInterrupt:
+            warnings.warn(
+                f"the fit was interrupted after {len(self.net_.history)} epochs; the estimator is "
+                "fitted with their weights",
+                stacklevel=3,
+            )
+            raise
+        finally:
+            self.n_iter_ = len(self.net_.history)
+            self.n_samples_fit_ = len(train)
 
     def _dataset(self, data: TrainingData) -> GraphDataset:
         weights = data.weights
         scaled = (data.values - self.target_mean_) / self.target_scale_
         relative = None if (weights == weights[0]).all() else weights / weights.mean()
-        return GraphDataset(data.graphs, scaled, relative)
+        return GraphDataset(data.graphs, scaled, relative, self._answers().original(data.values))
 
     def _make_net(
         self,
         sizes: dict[str, Any],
-        targets: Sequence[Target],
+        params: Mapping[str, Any],
+        answers: Answers,
         seed: int,
         *,
         fall_back: bool = False,
@@ -321,57 +396,78 @@ class BaseCGCNN(Parameters, Persistent):
 
         `sizes` are those of the network; `fall_back` to the CPU where there is no GPU.
         """
-        optimizer, optimizer_params = OPTIMIZERS.get(
-            self.optimizer if isinstance(self.optimizer, str) else "", (self.optimizer, {})
-        )
-        # Copies: skorch's callbacks have state, and parameters must not change.
-        callbacks = deepcopy(self.callbacks or [])
-        if self.early_stopping:
-            patience = self.n_iter_no_change
-            callbacks.append(("early_stopping", EarlyStopping(patience=patience, load_best=True)))
-        params = {
+        optimizer: Any = params["optimizer"]
+        options: dict[str, Any] = {}
+        if isinstance(optimizer, str):
+            optimizer, options = OPTIMIZERS[optimizer][0], dict(OPTIMIZERS[optimizer][1])
+        if params["weight_decay"] is not None:
+            options["weight_decay"] = params["weight_decay"]
+        if params["conv_lr_factor"] != 1:
+            options["param_groups"] = conv_groups(params["lr"], params["conv_lr_factor"])
+        arguments = {
             "module": AveragedNet,
-            "module__ema_decay": self.ema_decay,
-            "module__dropout": self.dropout,
+            "module__ema_decay": params["ema_decay"],
+            "module__dropout": params["dropout"],
+            "module__seed": seed,
             **{f"module__{name}": size for name, size in sizes.items()},
             "criterion": TaskLoss,
-            "criterion__tasks": [target.task for target in targets],
-            "criterion__cls_weight": getattr(self, "cls_weight", 1.0),
+            "criterion__tasks": [target.task for target in answers.targets],
+            "criterion__cls_weight": params.get("cls_weight", 1.0),
+            "criterion__loss": params["loss"],
             "optimizer": optimizer,
-            "lr": self.lr,
-            "max_epochs": self.max_epochs,
-            "batch_size": self.batch_size,
-            "callbacks": callbacks,
+            "lr": params["lr"],
+            "max_epochs": params["max_epochs"],
+            "batch_size": params["batch_size"],
+            "callbacks": self._callbacks(),
             "train_split": None,
             "device": choose_device(self.device, fall_back=fall_back),
             "verbose": self.verbose,
             "seed": seed,
-            "precision": self.precision,
-            "max_batch_sites": self.max_batch_sites,
-            "compile": self.compile,
+            "precision": params["precision"],
+            "max_batch_sites": params["max_batch_sites"],
+            "compile": params["compile"],
+            "answers": answers,
+            **{f"optimizer__{name}": value for name, value in options.items()},
         }
-        if self.conv_lr_factor != 1:
-            params["optimizer__param_groups"] = conv_groups(self.lr, self.conv_lr_factor)
-        params.update({f"optimizer__{name}": value for name, value in optimizer_params.items()})
-        return GraphNet(**{**params, **(self.net_params or {})})
+        return GraphNet(**arguments | (params["net_params"] or {}))
 
-    def _predict_targets(self, X: Any) -> list[Prediction]:
-        """Predict every target, in one pass of the network."""
+    def _callbacks(self) -> list[Any]:
+        callbacks = [_copied(callback) for callback in self.callbacks or []]
+        if self.early_stopping:
+            patience = self.n_iter_no_change
+            callbacks.append(("early_stopping", EarlyStopping(patience=patience, load_best=True)))
+        return callbacks
+
+    def _answers(self) -> Answers:
+        return Answers(self.targets_, self.y_ndim_)
+
+    def _outputs(self, X: Any) -> FloatArray:
+        """Return the network's outputs, in one pass over the crystals."""
         check_is_fitted(self, "net_")
         with closing(self._graph_chunks(X)) as chunks:
-            outputs = np.concatenate([self._forward(graphs) for graphs in chunks])
+            return np.concatenate([self._forward(graphs) for graphs in chunks])
+
+    def _predict_values(self, X: Any) -> npt.NDArray[Any]:
+        outputs = self._outputs(X)
+        return self._answers().values(outputs)
+
+    def _predict_proba(self, X: Any) -> FloatArray:
+        outputs = self._outputs(X)
+        return self._answers().proba(outputs)
+
+    def _predict_targets(self, X: Any) -> list[Prediction]:
+        outputs = self._outputs(X)
         return decode(outputs, self.targets_)
 
     def _forward(self, graphs: CrystalGraphs) -> FloatArray:
         """Return the network's outputs; NaN for crystals that could not be read."""
-        self._check_same_layout(graphs)
+        self._check_same_options(graphs)
         n_outputs = sum(target.n_outputs for target in self.targets_)
         outputs = np.full((len(graphs), n_outputs), np.nan)
         readable = graphs.n_sites > 0
         if readable.any():
             usable = graphs if readable.all() else graphs[readable]
-            with torch.inference_mode():
-                outputs[readable] = self.net_.forward(GraphDataset(usable)).numpy()
+            outputs[readable] = self.net_.outputs(GraphDataset(usable))
         return outputs
 
     def _encode(
@@ -390,3 +486,11 @@ class BaseCGCNN(Parameters, Persistent):
         tags.input_tags.two_d_array = False
         tags.target_tags.required = True
         return tags
+
+
+def _copied(callback: Any) -> Any:
+    """Return a copy of a callback: they have state, and parameters must not change."""
+    try:
+        return deepcopy(callback)
+    except Exception:  # noqa: BLE001 - a writer of log files, say, cannot be copied
+        return copy(callback)

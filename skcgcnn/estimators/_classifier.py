@@ -56,7 +56,13 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
         Larger batches are split; a crystal above the limit forms its own batch.
     optimizer : {"adamw", "adam", "sgd"} or torch optimizer class, default="adamw"
         "sgd" has a momentum of 0.9. More options go through `net_params`, for example
-        ``{"optimizer__weight_decay": 1e-4}``.
+        ``{"optimizer__amsgrad": True}``.
+    weight_decay : float or None, default=None
+        Weight decay of the optimizer; None is the default of the optimizer (0.01 for "adamw", 0
+        for "adam" and "sgd").
+    loss : {"mse", "mae", "huber"}, default="mse"
+        Error of a scaled number in the loss: squared, absolute, or that of Huber, which is less
+        sensitive to outliers.
     ema_decay : float, default=0.99
         Decay per step of the exponential moving average of the weights used for prediction; 0
         predicts with the last weights.
@@ -127,8 +133,11 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
         Epochs trained.
     n_samples_fit_ : int
         Crystals trained on.
-    graph_layout_ : GraphLayout
-        Neighbors per site and features per kind of site.
+    fitted_params_ : dict
+        Parameters with which the network was made.
+    graph_options_ : GraphOptions
+        How the graphs were made that it was fitted on. `predict` makes graphs in the same way,
+        whatever the parameters are since, and refuses others.
     y_ndim_ : int
         Number of dimensions of y.
 
@@ -188,7 +197,7 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
         ndarray of shape (n_crystals, n_classes)
             In the order of `classes_`; NaN for crystals that could not be read.
         """
-        return cast("FloatArray", self._predict_targets(X)[0].proba)
+        return self._predict_proba(X)
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """Predict the classes.
@@ -204,7 +213,7 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
             Labels. Where crystals could not be read, NaN; the array is then one of floats or
             objects.
         """
-        return self._predict_targets(X)[0].values
+        return self._predict_values(X)
 
     @property
     def classes_(self) -> npt.NDArray[Any]:

@@ -18,7 +18,6 @@ from skcgcnn.estimators._targets import (
     encode_classes,
     is_missing,
     split_columns,
-    stack_columns,
 )
 from skcgcnn.estimators._task_views import ClassifierView, RegressorView
 from skcgcnn.modelfiles import Target
@@ -27,7 +26,8 @@ KINDS = ("regression", "classification")
 
 
 def _has_classes(est: "CGCNNMultiTask") -> bool:
-    if "classification" not in est.tasks:
+    kinds = [target.kind for target in getattr(est, "targets_", ())] or est.tasks
+    if "classification" not in kinds:
         raise AttributeError("predict_proba needs a classification task in tasks")
     return True
 
@@ -74,7 +74,13 @@ class CGCNNMultiTask(BaseCGCNN):
         Larger batches are split; a crystal above the limit forms its own batch.
     optimizer : {"adamw", "adam", "sgd"} or torch optimizer class, default="adamw"
         "sgd" has a momentum of 0.9. More options go through `net_params`, for example
-        ``{"optimizer__weight_decay": 1e-4}``.
+        ``{"optimizer__amsgrad": True}``.
+    weight_decay : float or None, default=None
+        Weight decay of the optimizer; None is the default of the optimizer (0.01 for "adamw", 0
+        for "adam" and "sgd").
+    loss : {"mse", "mae", "huber"}, default="mse"
+        Error of a scaled number in the loss: squared, absolute, or that of Huber, which is less
+        sensitive to outliers.
     ema_decay : float, default=0.99
         Decay per step of the exponential moving average of the weights used for prediction; 0
         predicts with the last weights.
@@ -152,8 +158,11 @@ class CGCNNMultiTask(BaseCGCNN):
         Epochs trained.
     n_samples_fit_ : int
         Crystals trained on.
-    graph_layout_ : GraphLayout
-        Neighbors per site and features per kind of site.
+    fitted_params_ : dict
+        Parameters with which the network was made.
+    graph_options_ : GraphOptions
+        How the graphs were made that it was fitted on. `predict` makes graphs in the same way,
+        whatever the parameters are since, and refuses others.
     y_ndim_ : int
         Number of dimensions of y.
 
@@ -200,9 +209,10 @@ class CGCNNMultiTask(BaseCGCNN):
         return ClassifierView(self, self._first("classification"))
 
     def _first(self, kind: str) -> int:
-        if not hasattr(self, "net_") or kind not in self.tasks:
+        kinds = [target.kind for target in getattr(self, "targets_", ())]
+        if kind not in kinds:
             raise AttributeError(f"only a fitted estimator with a {kind} task has this")
-        return list(self.tasks).index(kind)
+        return kinds.index(kind)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train for one more epoch.
@@ -239,7 +249,7 @@ class CGCNNMultiTask(BaseCGCNN):
             The columns of y: numbers in their units, and labels. Of floats where all labels are
             numbers, else of objects. NaN for crystals that could not be read.
         """
-        return stack_columns([prediction.values for prediction in self._predict_targets(X)])
+        return self._predict_values(X)
 
     @available_if(_has_classes)
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
@@ -260,8 +270,7 @@ class CGCNNMultiTask(BaseCGCNN):
         AttributeError
             If there is no classification task.
         """
-        column = self._first("classification")
-        return cast("FloatArray", self._predict_targets(X)[column].proba)
+        return self._predict_proba(X)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the mean of R² (regressions) and accuracy (classifications).
@@ -283,13 +292,15 @@ class CGCNNMultiTask(BaseCGCNN):
         """
         predicted = self.predict(X)
         scores = []
-        for index, (kind, column) in enumerate(zip(self.tasks, self._columns(y), strict=True)):
+        for target, column, values in zip(
+            self.targets_, self._columns(y, self.targets_), predicted.T, strict=True
+        ):
             known = ~is_missing(column)
             if not known.any():
                 continue
             weights = None if sample_weight is None else np.asarray(sample_weight)[known]
-            true, guess = column[known], predicted[known, index]
-            if kind == "regression":
+            true, guess = column[known], values[known]
+            if target.kind == "regression":
                 true, guess = true.astype(np.float64), guess.astype(np.float64)
                 scores.append(r2_score(true, guess, sample_weight=weights))
             else:
@@ -306,26 +317,32 @@ class CGCNNMultiTask(BaseCGCNN):
         """Classes of the first classification task."""
         return cast("npt.NDArray[Any]", self.targets_[self._first("classification")].classes)
 
-    def _columns(self, y: Any) -> list[npt.NDArray[Any]]:
+    def _columns(self, y: Any, fitted: Sequence[Target] | None) -> list[npt.NDArray[Any]]:
         """Return the columns of y, each with its own type."""
-        unknown = sorted(set(self.tasks) - set(KINDS))
-        if unknown or not self.tasks:
-            raise ValueError(f"tasks={self.tasks!r}; expected a tuple of {KINDS}")
+        kinds = self._kinds(fitted)
         columns = split_columns(y)
-        if len(columns) != len(self.tasks):
+        if len(columns) != len(kinds):
             raise ValueError(
-                f"y has {len(columns)} columns, but tasks={self.tasks!r} names {len(self.tasks)}"
+                f"y has {len(columns)} columns, but tasks={kinds!r} names {len(kinds)}"
             )
         return columns
+
+    def _kinds(self, fitted: Sequence[Target] | None) -> tuple[str, ...]:
+        """Return the kind of every column; those of the fit, whatever `tasks` is since."""
+        if fitted is not None:
+            return tuple(target.kind for target in fitted)
+        if not self.tasks or set(self.tasks) - set(KINDS):
+            raise ValueError(f"tasks={self.tasks!r}; expected a tuple of {KINDS}")
+        return tuple(self.tasks)
 
     def _encode(
         self, y: Any, fitted: Sequence[Target] | None, classes: Any = None
     ) -> tuple[FloatArray, tuple[Target, ...]]:
-        columns = self._columns(y)
+        columns, kinds = self._columns(y, fitted), self._kinds(fitted)
         names = column_names(y, [f"y{index}" for index in range(len(columns))])
         encoded = np.full((len(columns[0]), len(columns)), np.nan)
         targets = []
-        for index, (kind, column) in enumerate(zip(self.tasks, columns, strict=True)):
+        for index, (kind, column) in enumerate(zip(kinds, columns, strict=True)):
             known = ~is_missing(column)
             if fitted is None and not known.any():
                 raise ValueError(f"column {names[index]!r} of y holds no target at all")

@@ -1,6 +1,6 @@
 """Estimators as plain data and back: pickles, files, and what other models start from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from os import PathLike
 from typing import Any, Self
@@ -14,6 +14,7 @@ from skorch.history import History
 
 from skcgcnn._sklearn import clone_parametrized
 from skcgcnn._version import __version__
+from skcgcnn.estimators._targets import Answers
 from skcgcnn.exceptions import DataError
 from skcgcnn.modelfiles import (
     BUILD_ERRORS,
@@ -29,6 +30,14 @@ from skcgcnn.modelfiles import (
     write_safetensors,
 )
 from skcgcnn.nn import CrystalGraphConvNet
+
+# Parameters with which a network is made: a fitted estimator keeps their values.
+MADE_WITH = {
+    *("atom_fea_len", "n_conv", "h_fea_len", "n_h", "radius", "dropout", "ema_decay", "loss"),
+    *("cls_weight", "optimizer", "weight_decay", "conv_lr_factor", "lr", "max_epochs"),
+    *("batch_size", "max_batch_sites", "precision", "compile", "net_params"),
+    *("callbacks", "early_stopping", "n_iter_no_change"),
+}
 
 # Under this name a pickle holds the state of a fitted estimator.
 _STATE = "_skcgcnn_model"
@@ -159,18 +168,15 @@ class Persistent(BaseEstimator):
     def _get_model_state(self, *, training: bool = False) -> ModelState:
         """Return what the fitted estimator is; `training` adds what training needs to go on."""
         net, module = self.net_, self.net_.module_
-        weights = module.average.state_dict()
-        sizes = network_sizes(weights)
-        # The sizes that were fitted, even if the parameters were changed since.
-        params = self.get_params(deep=False)
-        params |= {name: sizes[name] for name in params.keys() & sizes.keys() - {"radius"}}
+        # What was fitted, even if the parameters were changed since.
+        params = self.get_params(deep=False) | self.fitted_params_
         return ModelState(
             estimator=type(self).__name__,
             params=params,
             targets=self.targets_,
             y_ndim=self.y_ndim_,
-            graph_layout=self.graph_layout_,
-            weights=weights,
+            graph_options=self.graph_options_,
+            weights=module.average.state_dict(),
             provenance=Provenance(
                 source="estimator",
                 version=__version__,
@@ -191,17 +197,26 @@ class Persistent(BaseEstimator):
         provenance, training = state.provenance, state.training
         self.targets_: tuple[Target, ...] = state.targets
         self.y_ndim_ = state.y_ndim
-        self.graph_layout_ = state.graph_layout
+        self.graph_options_ = state.graph_options
         self.n_iter_ = provenance.n_epochs
         if provenance.n_samples is not None:
             self.n_samples_fit_ = provenance.n_samples
         weights = _tensors(state.weights)
-        with torch.random.fork_rng():
-            net = self._make_net(
-                network_sizes(weights), state.targets, provenance.seed, fall_back=True
-            ).initialize()
-        # Not strict: files from before torch 0.4.1 do not count batches, which nothing here needs.
-        net.module_.average.load_state_dict(weights, strict=False)
+        self.fitted_params_ = {
+            name: value for name, value in state.params.items() if name in MADE_WITH
+        }
+        net = self._make_net(
+            network_sizes(weights),
+            state.params,
+            Answers(state.targets, state.y_ndim),
+            provenance.seed,
+            fall_back=True,
+        ).initialize()
+        # The counts of batches, which nothing here needs, are new in torch 0.4.1.
+        missing, unexpected = net.module_.average.load_state_dict(weights, strict=False)
+        missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+        if missing or unexpected:
+            raise ValueError(f"weights missing: {missing}; unexpected: {unexpected}")
         if training is None:
             net.module_.trained.load_state_dict(net.module_.average.state_dict())
         else:
@@ -222,7 +237,7 @@ class Persistent(BaseEstimator):
         try:
             est = cls(**{**state.params, "device": device})
             est._validate_params()
-            est._set_model_state(state)
+            est._set_model_state(replace(state, params=est.get_params(deep=False)))
         except BUILD_ERRORS as error:
             raise DataError(f"{name}: not a model of {cls.__name__} ({error!r})") from error
         return est
@@ -230,7 +245,8 @@ class Persistent(BaseEstimator):
     def _make_net(
         self,
         sizes: dict[str, Any],
-        targets: Sequence[Target],
+        params: Mapping[str, Any],
+        answers: Answers,
         seed: int,
         *,
         fall_back: bool = False,
@@ -248,9 +264,8 @@ class Persistent(BaseEstimator):
             weights=_arrays(model.training.weights),
             optimizer=_arrays(model.training.optimizer),
         )
-        # NumPy arrays, not tensors: they load where there is no GPU, through skops too. The
-        # parameters are attributes of their own.
-        state[_STATE] = replace(model, params={}, weights=_arrays(model.weights), training=training)
+        # NumPy arrays, not tensors: they load where there is no GPU, through skops too.
+        state[_STATE] = replace(model, weights=_arrays(model.weights), training=training)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -263,10 +278,14 @@ class Persistent(BaseEstimator):
             self._set_model_state(model)
 
     def __sklearn_clone__(self) -> Self:
-        copy: Self = clone_parametrized(self)
-        # A model to start from must stay fitted; scikit-learn would clone it too.
-        copy.init_from = self.init_from
-        return copy
+        # A model to start from must stay fitted, and callbacks are copied when they are used;
+        # scikit-learn would clone both.
+        shared = {"init_from": self.init_from, "callbacks": self.callbacks}
+        bare = object.__new__(type(self))
+        bare.__dict__.update(self.__dict__ | dict.fromkeys(shared))
+        clone: Self = clone_parametrized(bare)
+        clone.set_params(**shared)
+        return clone
 
 
 def _arrays(value: Any) -> Any:

@@ -9,7 +9,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import check_array
 
 from skcgcnn.estimators._base import BaseCGCNN
-from skcgcnn.estimators._targets import FloatArray, column_names, stack_columns
+from skcgcnn.estimators._targets import FloatArray, column_names
 from skcgcnn.modelfiles import Target
 
 
@@ -53,7 +53,13 @@ class CGCNNRegressor(RegressorMixin, BaseCGCNN):
         Larger batches are split; a crystal above the limit forms its own batch.
     optimizer : {"adamw", "adam", "sgd"} or torch optimizer class, default="adamw"
         "sgd" has a momentum of 0.9. More options go through `net_params`, for example
-        ``{"optimizer__weight_decay": 1e-4}``.
+        ``{"optimizer__amsgrad": True}``.
+    weight_decay : float or None, default=None
+        Weight decay of the optimizer; None is the default of the optimizer (0.01 for "adamw", 0
+        for "adam" and "sgd").
+    loss : {"mse", "mae", "huber"}, default="mse"
+        Error of a scaled number in the loss: squared, absolute, or that of Huber, which is less
+        sensitive to outliers.
     ema_decay : float, default=0.99
         Decay per step of the exponential moving average of the weights used for prediction; 0
         predicts with the last weights.
@@ -122,8 +128,11 @@ class CGCNNRegressor(RegressorMixin, BaseCGCNN):
         Epochs trained.
     n_samples_fit_ : int
         Crystals trained on.
-    graph_layout_ : GraphLayout
-        Neighbors per site and features per kind of site.
+    fitted_params_ : dict
+        Parameters with which the network was made.
+    graph_options_ : GraphOptions
+        How the graphs were made that it was fitted on. `predict` makes graphs in the same way,
+        whatever the parameters are since, and refuses others.
     y_ndim_ : int
         Number of dimensions of y.
 
@@ -175,8 +184,7 @@ class CGCNNRegressor(RegressorMixin, BaseCGCNN):
         ndarray of shape (n_crystals,) or (n_crystals, n_targets)
             In the units of y; NaN for crystals that could not be read.
         """
-        columns = [prediction.values for prediction in self._predict_targets(X)]
-        return columns[0] if self.y_ndim_ == 1 else stack_columns(columns)
+        return self._predict_values(X)
 
     @property
     def n_outputs_(self) -> int:

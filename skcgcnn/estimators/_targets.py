@@ -33,6 +33,55 @@ class Prediction:
     proba: FloatArray | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What an estimator predicts, in the shape of y.
+
+    Attributes
+    ----------
+    targets : sequence of Target
+        The columns of y.
+    y_ndim : int
+        Number of dimensions of y.
+    """
+
+    targets: Sequence[Target]
+    y_ndim: int
+
+    @property
+    def classes(self) -> npt.NDArray[Any] | None:
+        """The classes, if y is a vector of labels."""
+        return self.targets[0].classes if self.y_ndim == 1 else None
+
+    def values(self, outputs: FloatArray) -> npt.NDArray[Any]:
+        """Return values and labels for outputs of the network."""
+        return self.shape([each.values for each in decode(outputs, self.targets)])
+
+    def proba(self, outputs: FloatArray) -> FloatArray:
+        """Return the probabilities of the first classification for outputs of the network."""
+        found = [each.proba for each in decode(outputs, self.targets) if each.proba is not None]
+        if not found:
+            raise AttributeError("there are no probabilities without a classification task")
+        return found[0]
+
+    def original(self, values: FloatArray) -> npt.NDArray[Any]:
+        """Return y for its encoded but unscaled values, of shape (n_crystals, n_targets)."""
+        columns = []
+        for column, target in zip(values.T, self.targets, strict=True):
+            missing = np.isnan(column)
+            labels = (
+                None
+                if target.classes is None
+                else target.classes[np.where(missing, 0, column).astype(int)]
+            )
+            columns.append(column if labels is None else _mark_missing(labels, missing))
+        return self.shape(columns)
+
+    def shape(self, columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """Return columns as a vector or table."""
+        return columns[0] if self.y_ndim == 1 else stack_columns(columns)
+
+
 def predict_targets(estimator: Any, X: Any) -> list[Prediction]:
     """Predict every target of an estimator, in one pass of its network.
 

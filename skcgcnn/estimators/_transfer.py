@@ -187,7 +187,7 @@ def conv_groups(lr: float, factor: float) -> list[tuple[str, dict[str, float]]]:
     list of (str, dict)
         Pattern of names and options of the optimizer.
     """
-    return [(f"trained.{part}.*", {"lr": lr * factor}) for part in ("embedding", "convs")]
+    return [(f"{part}.*", {"lr": lr * factor}) for part in ("embedding", "convs")]
 
 
 def set_conv_lr(optimizer: torch.optim.Optimizer, lr: float, factor: float) -> None:

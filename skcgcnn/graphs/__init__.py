@@ -3,12 +3,12 @@
 from typing import TYPE_CHECKING
 
 from skcgcnn._lazy import lazy_names
-from skcgcnn.graphs._build import GraphOptions, build_graphs
+from skcgcnn.graphs._build import GraphMaker, build_graphs
 from skcgcnn.graphs._elements import ElementFeatures, load_element_features
 from skcgcnn.graphs._graphs import (
     CrystalGraph,
     CrystalGraphs,
-    GraphLayout,
+    GraphOptions,
     concatenate,
     site_index,
 )
@@ -25,7 +25,7 @@ __all__ = [
     "CrystalGraphTransformer",
     "CrystalGraphs",
     "ElementFeatures",
-    "GraphLayout",
+    "GraphMaker",
     "GraphOptions",
     "NeighborList",
     "build_graphs",

@@ -15,7 +15,7 @@ from skcgcnn._version import __version__
 from skcgcnn.crystals import Crystal, Species, describe_source, list_sources, source_id, try_to_read
 from skcgcnn.exceptions import StructureError, describe_failures
 from skcgcnn.graphs._elements import ElementFeatures, load_element_features
-from skcgcnn.graphs._graphs import CrystalGraphs, offsets_from_counts
+from skcgcnn.graphs._graphs import CrystalGraphs, GraphOptions, offsets_from_counts
 from skcgcnn.graphs._nearest import TIE, Nearest, nearest_neighbors
 from skcgcnn.graphs._neighbor_list import NeighborList, find_neighbors, search_radius
 
@@ -30,8 +30,8 @@ _Messages = list[tuple[int, str]]
 
 
 @dataclass(frozen=True)
-class GraphOptions:
-    """What a graph depends on besides the crystal.
+class GraphMaker:
+    """How graphs are made.
 
     Attributes
     ----------
@@ -49,6 +49,17 @@ class GraphOptions:
     max_num_nbr: int = 12
     radius: float = 8.0
     neighbor_ties: str = "invariant"
+
+    @property
+    def options(self) -> GraphOptions:
+        """What the graphs carry with them."""
+        return GraphOptions(
+            max_num_nbr=int(self.max_num_nbr),
+            n_features=self.features.n_features,
+            radius=float(self.radius),
+            neighbor_ties=self.neighbor_ties,
+            atom_features=self.features.fingerprint,
+        )
 
 
 class Chunk(NamedTuple):
@@ -68,7 +79,7 @@ class Chunk(NamedTuple):
 
 
 def build_chunk(
-    sources: Sequence[Any], first: int, options: GraphOptions, memory: joblib.Memory | None = None
+    sources: Sequence[Any], first: int, maker: GraphMaker, memory: joblib.Memory | None = None
 ) -> Chunk:
     """Read some crystals and make their graphs.
 
@@ -78,7 +89,7 @@ def build_chunk(
         The crystals.
     first : int
         Position of the first of them in X.
-    options : GraphOptions
+    maker : GraphMaker
         How to make graphs.
     memory : joblib.Memory, optional
         Cache of graphs. The key is the content of the sources, not their paths.
@@ -88,11 +99,11 @@ def build_chunk(
     Chunk
     """
     if memory is None:
-        graphs, failures, notes = _read_and_build(sources, options)
+        graphs, failures, notes = _read_and_build(sources, maker)
     else:
         made = memory.cache(_cached, ignore=["sources"], verbose=0)
         keys = [_content_key(source) for source in sources]
-        graphs, failures, notes = made(sources, keys, options, __version__)
+        graphs, failures, notes = made(sources, keys, maker, __version__)
     ids = np.array([source_id(s, first + i) for i, s in enumerate(sources)], dtype=np.str_)
 
     def name(messages: _Messages) -> list[tuple[str, str]]:
@@ -102,7 +113,7 @@ def build_chunk(
 
 
 def build_graphs(
-    crystals: Sequence[Crystal | StructureError], options: GraphOptions
+    crystals: Sequence[Crystal | StructureError], maker: GraphMaker
 ) -> tuple[CrystalGraphs, list[tuple[int, str]]]:
     """Turn crystals into graphs.
 
@@ -110,7 +121,7 @@ def build_graphs(
     ----------
     crystals : sequence of Crystal or StructureError
         What was read; an error stands for a crystal that could not be.
-    options : GraphOptions
+    maker : GraphMaker
         How to make graphs.
 
     Returns
@@ -120,7 +131,7 @@ def build_graphs(
     failures : list of (int, str)
         Positions that failed, and why.
     """
-    features, max_num_nbr = options.features, options.max_num_nbr
+    features, max_num_nbr = maker.features, maker.max_num_nbr
     rows: dict[Species, int] = {}
     kinds: list[int] = []
     counts, neighbors, distances = [], [], []
@@ -130,7 +141,7 @@ def build_graphs(
 
     def choose() -> None:
         numbers = None
-        if options.neighbor_ties == "invariant":
+        if maker.neighbor_ties == "invariant":
             n_sites = sum(len(pairs.cutoff) for pairs in waiting)
             numbers = np.array([_number(species) for species in rows])[kinds[-n_sites:]]
         indices, lengths = _nearest(waiting, max_num_nbr, numbers)
@@ -143,7 +154,7 @@ def build_graphs(
             if isinstance(crystal, StructureError):
                 raise crystal
             _check_elements(crystal, features, rows)
-            pairs = _find_neighbors(crystal, options)
+            pairs = _find_neighbors(crystal, maker)
         except StructureError as error:
             failures.append((position, str(error)))
             counts.append(0)
@@ -167,6 +178,7 @@ def build_graphs(
         neighbors=np.concatenate([np.empty(empty, dtype=np.int32), *neighbors]),
         distances=np.concatenate([np.empty(empty, dtype=np.float32), *distances]),
         ids=np.zeros(len(crystals), dtype="U1"),
+        options=maker.options,
     )
     return graphs, failures
 
@@ -182,14 +194,14 @@ def build_from_structures(
     """Make graphs, and raise what went wrong: see `CrystalGraphs.from_structures`."""
     sources = list_sources(structures)
     features = load_element_features(atom_features)
-    chunk = build_chunk(sources, 0, GraphOptions(features, max_num_nbr, radius, neighbor_ties))
+    chunk = build_chunk(sources, 0, GraphMaker(features, max_num_nbr, radius, neighbor_ties))
     if chunk.failures:
         raise StructureError(describe_failures(chunk.failures, len(sources)))
     return chunk.graphs
 
 
 def _read_and_build(
-    sources: Sequence[Any], options: GraphOptions
+    sources: Sequence[Any], maker: GraphMaker
 ) -> tuple[CrystalGraphs, _Messages, _Messages]:
     crystals = [try_to_read(source) for source in sources]
     notes = [
@@ -198,16 +210,16 @@ def _read_and_build(
         if isinstance(crystal, Crystal)
         for note in crystal.notes
     ]
-    return *build_graphs(crystals, options), notes
+    return *build_graphs(crystals, maker), notes
 
 
 def _cached(
     sources: Sequence[Any],
     keys: list[Any],
-    options: GraphOptions,
+    maker: GraphMaker,
     release: str,
 ) -> tuple[CrystalGraphs, _Messages, _Messages]:
-    return _read_and_build(sources, options)
+    return _read_and_build(sources, maker)
 
 
 def _content_key(source: Any) -> Any:
@@ -226,13 +238,13 @@ def _content_key(source: Any) -> Any:
         return kind, str(error)
 
 
-def _find_neighbors(crystal: Crystal, options: GraphOptions) -> NeighborList:
-    lattice, coords, max_num_nbr = crystal.lattice, crystal.coords, options.max_num_nbr
-    if options.neighbor_ties == "official":
-        return find_neighbors(lattice, coords, max_num_nbr, options.radius)
+def _find_neighbors(crystal: Crystal, maker: GraphMaker) -> NeighborList:
+    lattice, coords, max_num_nbr = crystal.lattice, crystal.coords, maker.max_num_nbr
+    if maker.neighbor_ties == "official":
+        return find_neighbors(lattice, coords, max_num_nbr, maker.radius)
     # A full sphere holds M neighbors and the rest of a shell; a larger one is work for nothing.
     enough = search_radius(lattice, len(crystal.species), max_num_nbr + _SPARE)
-    return find_neighbors(lattice, coords, max_num_nbr, min(options.radius, enough), margin=TIE)
+    return find_neighbors(lattice, coords, max_num_nbr, min(maker.radius, enough), margin=TIE)
 
 
 def _nearest(

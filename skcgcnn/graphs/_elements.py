@@ -3,7 +3,8 @@
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
+from hashlib import blake2b
 from importlib.resources import files
 from os import PathLike
 from pathlib import Path
@@ -48,7 +49,7 @@ class ElementFeatures:
 
     Examples
     --------
-    >>> from skcgcnn.graphs._elements import load_element_features
+    >>> from skcgcnn.graphs import load_element_features
     >>> table = load_element_features()
     >>> table.n_features
     92
@@ -73,6 +74,14 @@ class ElementFeatures:
             raise DataError(f"{source}: a feature is not a finite number")
         self.source = source
         self.n_features: int = next(iter(shapes))[0]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What distinguishes this table from others: 16 hexadecimal digits."""
+        digest = blake2b(digest_size=8)
+        for z in sorted(self._rows):
+            digest.update(z.to_bytes(2, "little") + self._rows[z].tobytes())
+        return digest.hexdigest()
 
     def __contains__(self, atomic_number: int) -> bool:
         return atomic_number in self._rows

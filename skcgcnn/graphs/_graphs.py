@@ -1,9 +1,10 @@
 """Crystal graphs, packed: many crystals in a few NumPy arrays."""
 
+import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from os import PathLike
-from typing import Any, NamedTuple, overload
+from typing import Any, overload
 from zipfile import BadZipFile
 
 import numpy as np
@@ -13,11 +14,12 @@ from skcgcnn.exceptions import DataError
 from skcgcnn.graphs._archive import map_arrays, write_arrays
 
 # Version of the file format; it grows with each change that older versions cannot read.
-_FORMAT = 1
+_FORMAT = 2
 
 
-class GraphLayout(NamedTuple):
-    """What graphs must share to go into one network.
+@dataclass(frozen=True)
+class GraphOptions:
+    """What graphs depend on besides the crystals, so that they are not mixed up.
 
     Attributes
     ----------
@@ -25,10 +27,61 @@ class GraphLayout(NamedTuple):
         Neighbors per site.
     n_features : int
         Features per kind of site.
+    radius : float or None, default=None
+        Initial cutoff of the neighbor search, in Å; None is unknown, here and below.
+    neighbor_ties : {"invariant", "official"} or None, default=None
+        What decides between neighbors at the same distance.
+    atom_features : str or None, default=None
+        Fingerprint of the features of the elements.
     """
 
     max_num_nbr: int
     n_features: int
+    radius: float | None = None
+    neighbor_ties: str | None = None
+    atom_features: str | None = None
+
+    def differences(self, other: "GraphOptions") -> list[str]:
+        """Return the names of the options that differ; what is unknown differs from nothing.
+
+        Parameters
+        ----------
+        other : GraphOptions
+            The options to compare with.
+
+        Returns
+        -------
+        list of str
+
+        Examples
+        --------
+        >>> GraphOptions(12, 92, radius=8.0).differences(GraphOptions(8, 92))
+        ['max_num_nbr']
+        """
+        return [
+            name
+            for name, value in vars(self).items()
+            if None not in {value, getattr(other, name)} and value != getattr(other, name)
+        ]
+
+    def describe(self, names: Sequence[str]) -> str:
+        """Return some of the options as a text for messages.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Which.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> GraphOptions(12, 92).describe(["max_num_nbr"])
+        'max_num_nbr=12'
+        """
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +137,8 @@ class CrystalGraphs:
         In Å, ascending along each row.
     ids : ndarray of shape (n_crystals,), str
         File stem, or position in X.
+    options : GraphOptions
+        How the graphs were made; by default only what the shapes of the arrays tell is known.
 
     Raises
     ------
@@ -108,8 +163,14 @@ class CrystalGraphs:
     neighbors: npt.NDArray[np.int32]
     distances: npt.NDArray[np.float32]
     ids: npt.NDArray[np.str_]
+    options: GraphOptions = field(default=None)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
+        shape = GraphOptions(self.neighbors.shape[1], self.kind_features.shape[1])
+        if self.options is None:
+            object.__setattr__(self, "options", shape)  # type: ignore[unreachable]
+        elif shape.differences(self.options):
+            raise ValueError(f"the arrays do not fit {self.options}")
         n_sites = len(self.site_kinds)
         if len(self.offsets) != len(self.ids) + 1 or self.offsets[-1] != n_sites:
             raise ValueError("offsets, ids and site_kinds do not fit together")
@@ -120,11 +181,6 @@ class CrystalGraphs:
     def shape(self) -> tuple[int]:
         """Number of crystals, like the shape of a one-dimensional array."""
         return (len(self.ids),)
-
-    @property
-    def layout(self) -> GraphLayout:
-        """Neighbors per site and features per kind of site."""
-        return GraphLayout(self.neighbors.shape[1], self.kind_features.shape[1])
 
     @property
     def n_sites(self) -> npt.NDArray[np.int64]:
@@ -161,6 +217,7 @@ class CrystalGraphs:
             neighbors=self.neighbors[sites],
             distances=self.distances[sites],
             ids=self.ids[chosen],
+            options=self.options,
         )
 
     @classmethod
@@ -208,13 +265,13 @@ class CrystalGraphs:
             neighbor_ties=neighbor_ties,
         )
 
-    def to_dict(self) -> dict[str, npt.NDArray]:
-        """Return the arrays by name; ``CrystalGraphs(**arrays)`` puts them together again.
+    def to_dict(self) -> dict[str, Any]:
+        """Return the arrays and options by name; ``CrystalGraphs(**content)`` undoes it.
 
         Returns
         -------
-        dict of str to ndarray
-            `offsets`, `site_kinds`, `kind_features`, `neighbors`, `distances` and `ids`.
+        dict
+            `offsets`, `site_kinds`, `kind_features`, `neighbors`, `distances`, `ids`, `options`.
         """
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
@@ -229,7 +286,8 @@ class CrystalGraphs:
         path : path
             Where to write; ``.npz`` is the usual suffix.
         """
-        write_arrays(path, {"format": np.array(_FORMAT), **self.to_dict()})
+        options = np.array(json.dumps(asdict(self.options)))
+        write_arrays(path, {"format": np.array(_FORMAT), **self.to_dict(), "options": options})
 
     @classmethod
     def load(cls, path: str | PathLike[str], *, mmap: bool = False) -> "CrystalGraphs":
@@ -270,7 +328,8 @@ class CrystalGraphs:
                     arrays = dict(archive)
             found = int(arrays.pop("format"))
             if found == _FORMAT:
-                return cls(**arrays)
+                options = GraphOptions(**json.loads(str(arrays.pop("options"))))
+                return cls(**arrays, options=options)
         except FileNotFoundError as error:
             raise DataError(f"{path}: no such file") from error
         except (OSError, ValueError, TypeError, KeyError, AttributeError, BadZipFile) as error:
@@ -330,7 +389,7 @@ def concatenate(parts: Sequence[CrystalGraphs]) -> CrystalGraphs:
     Parameters
     ----------
     parts : sequence of CrystalGraphs
-        At least one; all with the same layout.
+        At least one; all made with the same options.
 
     Returns
     -------
@@ -339,14 +398,17 @@ def concatenate(parts: Sequence[CrystalGraphs]) -> CrystalGraphs:
     Raises
     ------
     ValueError
-        If there is no part, or the parts differ in the number of neighbors or features.
+        If there is no part, or the parts were made with different options.
     """
-    layouts = {part.layout for part in parts}
-    if len(layouts) != 1:
-        raise ValueError(
-            "expected graphs with one number of neighbors and features; "
-            f"got {sorted(map(tuple, layouts))}"
-        )
+    if not parts:
+        raise ValueError("expected at least one part")
+    options = parts[0].options
+    for part in parts[1:]:
+        if different := options.differences(part.options):
+            raise ValueError(
+                "graphs that were made with different options cannot be joined: "
+                f"{options.describe(different)} and {part.options.describe(different)}"
+            )
     if len(parts) == 1:
         return parts[0]
     rows: dict[bytes, int] = {}
@@ -363,8 +425,9 @@ def concatenate(parts: Sequence[CrystalGraphs]) -> CrystalGraphs:
     return CrystalGraphs(
         offsets=offsets_from_counts(np.concatenate([part.n_sites for part in parts])),
         site_kinds=np.concatenate(kinds),
-        kind_features=np.array(features, dtype=np.float32).reshape(-1, parts[0].layout.n_features),
+        kind_features=np.array(features, dtype=np.float32).reshape(-1, options.n_features),
         neighbors=np.concatenate([part.neighbors for part in parts]),
         distances=np.concatenate([part.distances for part in parts]),
         ids=np.concatenate([part.ids for part in parts]),
+        options=options,
     )

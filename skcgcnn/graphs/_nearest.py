@@ -60,7 +60,7 @@ def nearest_neighbors(
     Examples
     --------
     >>> import numpy as np
-    >>> from skcgcnn.graphs._neighbor_list import find_neighbors
+    >>> from skcgcnn.graphs import find_neighbors
     >>> lattice, coords = 4.12 * np.eye(3), 4.12 * np.array([[0, 0, 0], [0.5, 0.5, 0.5]])
     >>> pairs = find_neighbors(lattice, coords, max_num_nbr=8, radius=8.0)
     >>> indices, distances = nearest_neighbors(pairs, max_num_nbr=8)  # CsCl

@@ -15,9 +15,9 @@ from tqdm.auto import tqdm
 from skcgcnn._sklearn import HasMethods, Interval, StrOptions
 from skcgcnn.crystals import list_sources
 from skcgcnn.exceptions import StructureError, describe_failures, describe_notes
-from skcgcnn.graphs._build import Chunk, GraphOptions, build_chunk
+from skcgcnn.graphs._build import Chunk, GraphMaker, build_chunk
 from skcgcnn.graphs._elements import load_element_features
-from skcgcnn.graphs._graphs import CrystalGraphs, concatenate
+from skcgcnn.graphs._graphs import CrystalGraphs, GraphOptions, concatenate
 
 # Crystals per chunk: large enough that sending it to a worker costs little, small enough that the
 # progress bar moves and the workers finish together.
@@ -144,7 +144,7 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         ----------
         X : sequence of paths, pymatgen Structures or ASE Atoms
             A list, tuple, 1-D or (n, 1) object array, Series or one-column DataFrame.
-            `CrystalGraphs` pass through as they are.
+            `CrystalGraphs` pass through, if they were made with the same parameters.
 
         Returns
         -------
@@ -204,17 +204,12 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
             warnings.warn(describe_notes(notes, len(sources)), stacklevel=2)
 
     def _chunks(self, sources: Sequence[Any]) -> Iterator[Chunk]:
-        options = GraphOptions(
-            features=load_element_features(self.atom_features),
-            max_num_nbr=self.max_num_nbr,
-            radius=self.radius,
-            neighbor_ties=self.neighbor_ties,
-        )
+        maker = self._maker()
         folder = fspath(self.memory) if isinstance(self.memory, PathLike) else self.memory
         memory = None if folder is None else check_memory(folder)
         starts = range(0, max(len(sources), 1), self._chunk_size(len(sources)))
         tasks = (
-            delayed(build_chunk)(sources[start : start + starts.step], start, options, memory)
+            delayed(build_chunk)(sources[start : start + starts.step], start, maker, memory)
             for start in starts
         )
         with tqdm(total=len(sources), unit="crystal", disable=not self.verbose) as progress:
@@ -241,11 +236,29 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         workers: int = effective_n_jobs(self.n_jobs)
         return max(1, min(CHUNK, -(-n_crystals // workers)))
 
+    def graph_options(self) -> GraphOptions:
+        """Return what the graphs that this transformer makes depend on.
+
+        Returns
+        -------
+        GraphOptions
+        """
+        return self._maker().options
+
+    def _maker(self) -> GraphMaker:
+        return GraphMaker(
+            features=load_element_features(self.atom_features),
+            max_num_nbr=self.max_num_nbr,
+            radius=self.radius,
+            neighbor_ties=self.neighbor_ties,
+        )
+
     def _check_graphs(self, graphs: CrystalGraphs) -> CrystalGraphs:
-        if graphs.layout.max_num_nbr != self.max_num_nbr:
+        own = self.graph_options()
+        if different := own.differences(graphs.options):
             raise ValueError(
-                f"X holds graphs with {graphs.layout.max_num_nbr} neighbors per site, but "
-                f"max_num_nbr={self.max_num_nbr}; make both the same"
+                f"X holds graphs that were made with {graphs.options.describe(different)}, but "
+                f"this transformer has {own.describe(different)}; make both the same"
             )
         return graphs
 

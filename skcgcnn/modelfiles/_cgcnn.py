@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from skcgcnn._files import atomic_write
-from skcgcnn.graphs import GraphLayout
+from skcgcnn.graphs import GraphOptions, load_element_features
 from skcgcnn.modelfiles._json import to_plain
 from skcgcnn.modelfiles._state import ModelState, Provenance, Target, network_sizes
 
@@ -51,7 +51,8 @@ def write_cgcnn(state: ModelState, path: str | PathLike[str]) -> None:
             f"the original CGCNN has 1 target or 2 classes, but the model has {n_outputs}; "
             "use est.save"
         )
-    args = {"task": target.kind, "neighbor_ties": state.params["neighbor_ties"]}
+    ties = state.graph_options.neighbor_ties or state.params["neighbor_ties"]
+    args = {"task": target.kind, "neighbor_ties": ties}
     args |= {name: state.params[name] for name in _SIZES}
     if state.provenance.n_samples is not None:
         args["train_size"] = state.provenance.n_samples
@@ -95,7 +96,11 @@ def read_cgcnn(content: Mapping[str, Any], name: str) -> ModelState:
     """
     args, weights = dict(content["args"]), dict(content["state_dict"])
     sizes = network_sizes(weights)
-    graph = {"radius": sizes["radius"], "max_num_nbr": _GRAPH["max_num_nbr"]}
+    graph = {
+        "radius": sizes["radius"],
+        "max_num_nbr": _GRAPH["max_num_nbr"],
+        "neighbor_ties": args.get("neighbor_ties", "official"),
+    }
     if args["task"] == "classification":
         estimator, measure = "CGCNNClassifier", "validation ROC AUC"
         classes = args.get("classes", range(sizes["n_outputs"]))
@@ -111,11 +116,12 @@ def read_cgcnn(content: Mapping[str, Any], name: str) -> ModelState:
         params={
             **{size: int(args[size]) for size in _SIZES},
             **graph,
-            "neighbor_ties": args.get("neighbor_ties", "official"),
         },
         targets=(target,),
         y_ndim=1,
-        graph_layout=GraphLayout(graph["max_num_nbr"], sizes["orig_atom_fea_len"]),
+        graph_options=GraphOptions(
+            n_features=sizes["orig_atom_fea_len"], atom_features=_fingerprint(sizes), **graph
+        ),
         weights=weights,
         provenance=Provenance(
             source=OFFICIAL,
@@ -124,3 +130,9 @@ def read_cgcnn(content: Mapping[str, Any], name: str) -> ModelState:
             metrics={} if np.isnan(best) else {measure: best},
         ),
     )
+
+
+def _fingerprint(sizes: dict[str, Any]) -> str | None:
+    """Return that of the built-in features, which are the official ones, if they can be it."""
+    builtin = load_element_features()
+    return builtin.fingerprint if sizes["orig_atom_fea_len"] == builtin.n_features else None

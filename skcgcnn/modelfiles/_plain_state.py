@@ -3,6 +3,7 @@
 import json
 import warnings
 from collections.abc import Mapping
+from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from skcgcnn._version import __version__
 from skcgcnn.exceptions import DataError
-from skcgcnn.graphs import GraphLayout, load_element_features
+from skcgcnn.graphs import GraphOptions, load_element_features
 from skcgcnn.modelfiles._json import from_plain, to_plain
 from skcgcnn.modelfiles._pretrained import PRETRAINED
 from skcgcnn.modelfiles._state import ModelState, Provenance, Target, TrainingState
@@ -42,7 +43,7 @@ def state_to_plain(state: ModelState) -> dict[str, Any]:
         "params": _plain_params(state.params),
         "targets": [_target_to_plain(target) for target in state.targets],
         "y_ndim": state.y_ndim,
-        "graph_layout": list(state.graph_layout),
+        "graph_options": asdict(state.graph_options),
         "seed": provenance.seed,
         "n_epochs": provenance.n_epochs,
         "n_samples": provenance.n_samples,
@@ -86,14 +87,13 @@ def state_from_plain(
     """
     version = str(plain["version"])
     check_version(version, "the file")
-    max_num_nbr, n_features = plain["graph_layout"]
     n_samples = plain["n_samples"]
     return ModelState(
         estimator=str(plain["estimator"]),
         params={str(name): from_plain(value) for name, value in plain["params"].items()},
         targets=tuple(_target_from_plain(target) for target in plain["targets"]),
         y_ndim=int(plain["y_ndim"]),
-        graph_layout=GraphLayout(int(max_num_nbr), int(n_features)),
+        graph_options=_graph_options(plain["graph_options"]),
         weights=weights,
         provenance=Provenance(
             source=source,
@@ -105,6 +105,17 @@ def state_from_plain(
             history=history or (),
         ),
         training=training,
+    )
+
+
+def _graph_options(plain: Mapping[str, Any]) -> GraphOptions:
+    radius, ties, features = (plain[n] for n in ("radius", "neighbor_ties", "atom_features"))
+    return GraphOptions(
+        int(plain["max_num_nbr"]),
+        int(plain["n_features"]),
+        None if radius is None else float(radius),
+        None if ties is None else str(ties),
+        None if features is None else str(features),
     )
 
 

@@ -127,7 +127,7 @@ def _check_network(state: ModelState) -> None:
         raise ValueError(f"radius={radius:g} Å is none of a neighbor search")
     said = {
         "n_outputs": sum(target.n_outputs for target in state.targets),
-        "orig_atom_fea_len": state.graph_layout.n_features,
+        "orig_atom_fea_len": state.graph_options.n_features,
         **{
             name: state.params.get(name, getattr(Parameters, name))
             for name in ("atom_fea_len", "n_conv", "h_fea_len", "n_h")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy.typing as npt
 from torch import Tensor
 
-from skcgcnn.graphs import GraphLayout
+from skcgcnn.graphs import GraphOptions
 from skcgcnn.nn import GAUSSIAN_STEP, Task
 
 
@@ -116,8 +116,8 @@ class ModelState:
         The columns of y, in order.
     y_ndim : int
         1 where y was a vector, so that predictions are one; 2 where it was a table.
-    graph_layout : GraphLayout
-        Layout of the graphs that it was fitted on.
+    graph_options : GraphOptions
+        How the graphs were made that it was fitted on.
     weights : dict of str to Tensor
         The network that predicts.
     provenance : Provenance
@@ -130,7 +130,7 @@ class ModelState:
     params: dict[str, Any]
     targets: tuple[Target, ...]
     y_ndim: int
-    graph_layout: GraphLayout
+    graph_options: GraphOptions
     weights: dict[str, Any]
     provenance: Provenance
     training: TrainingState | None = None

@@ -1,7 +1,8 @@
 """The moving average of a network's weights, which predicts."""
 
+from collections.abc import Iterator
 from copy import deepcopy
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -38,9 +39,19 @@ class AveragedNet(nn.Module):
         super().__init__()
         self.ema_decay = ema_decay
         self.trained = CrystalGraphConvNet(**params)
-        self.average = deepcopy(self.trained).requires_grad_(requires_grad=False)
+        self.average = deepcopy(self.trained).requires_grad_(requires_grad=False).eval()
         self.trained.buffer_pool = BufferPool()
         self.register_buffer("n_steps", torch.zeros((), dtype=torch.long))
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode; the average stays in evaluation mode, so that it can always predict."""
+        super().train(mode)
+        self.average.eval()
+        return self
+
+    def named_parameters(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, nn.Parameter]]:
+        """Yield the parameters that are trained, under the names of the original network."""
+        return self.trained.named_parameters(*args, **kwargs)
 
     def forward(self, *batch: Tensor) -> Tensor:
         """Run the network of the current mode, see `CrystalGraphConvNet.forward`."""

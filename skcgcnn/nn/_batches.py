@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from skorch.dataset import Dataset
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from skcgcnn.graphs import CrystalGraphs, site_index
 
@@ -23,38 +23,45 @@ class GraphBatch(NamedTuple):
 
 
 class Weighted:
-    """A batch with the weights of its crystals; its length is the number of crystals."""
+    """A batch with the weights and rows of its crystals; its length is the number of crystals."""
 
-    def __init__(self, batch: GraphBatch, weights: Tensor | None) -> None:
+    def __init__(
+        self, batch: GraphBatch, weights: Tensor | None, rows: npt.NDArray[np.int64]
+    ) -> None:
         self.batch = batch
         self.weights = weights
+        self.rows = rows
 
     def __len__(self) -> int:
         return len(self.batch.n_sites)
 
 
-class GraphDataset(Dataset[Any]):
-    """Graphs with their encoded targets and weights.
+class GraphDataset(Dataset):
+    """Graphs with their targets and weights.
 
     Parameters
     ----------
     X : CrystalGraphs
         Graphs, none of them without sites.
-    y : ndarray of shape (n_crystals, n_tasks), optional
-        Encoded targets; None for a prediction.
+    encoded : ndarray of shape (n_crystals, n_tasks), optional
+        Scaled and encoded targets; None for a prediction.
     weights : ndarray of shape (n_crystals,), optional
         Weights of the crystals.
+    y : ndarray of shape (n_crystals,) or (n_crystals, n_tasks), optional
+        The targets as they were given, for the scorers of callbacks.
     """
 
     def __init__(
         self,
         X: CrystalGraphs,
-        y: npt.NDArray[np.floating] | None = None,
+        encoded: npt.NDArray[np.floating] | None = None,
         weights: npt.NDArray[np.floating] | None = None,
+        y: npt.NDArray[Any] | None = None,
     ) -> None:
         self.X = X
-        self.y = np.zeros((len(X), 1)) if y is None else y
+        self.encoded = np.zeros((len(X), 1)) if encoded is None else encoded
         self.weights = weights
+        self.y = self.encoded if y is None else y
 
     def __len__(self) -> int:
         return len(self.X)
@@ -102,14 +109,12 @@ class GraphBatches:
         self.seed = seed
         self.epoch = epoch
         self.max_sites = max_sites
-        self.kind_features = _tensor(graphs.kind_features, device).to(dtype)
+        self.kind_features = _tensor(graphs.kind_features, device, dtype)
         self.site_kinds = _tensor(graphs.site_kinds, device)
         self.neighbors = _tensor(graphs.neighbors, device)
-        self.distances = _tensor(graphs.distances, device).to(dtype)
-        self.targets = _tensor(dataset.y, device).to(dtype)
-        self.weights = (
-            None if dataset.weights is None else _tensor(dataset.weights, device).to(dtype)
-        )
+        self.distances = _tensor(graphs.distances, device, dtype)
+        self.targets = _tensor(dataset.encoded, device, dtype)
+        self.weights = None if dataset.weights is None else _tensor(dataset.weights, device, dtype)
 
     def __iter__(self) -> Iterator[tuple[Weighted, Tensor]]:
         order = np.arange(len(self.offsets) - 1)
@@ -119,7 +124,8 @@ class GraphBatches:
         for chosen in self._split(order):
             crystals = _tensor(chosen, self.device)
             weights = None if self.weights is None else self.weights.index_select(0, crystals)
-            yield Weighted(self._batch(chosen), weights), self.targets.index_select(0, crystals)
+            batch = Weighted(self._batch(chosen), weights, chosen)
+            yield batch, self.targets.index_select(0, crystals)
 
     def _split(self, order: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
         if not len(order):
@@ -162,8 +168,9 @@ class GraphBatches:
         )
 
 
-def _tensor(array: npt.NDArray[Any], device: Any) -> Tensor:
+def _tensor(array: npt.NDArray[Any], device: Any, dtype: torch.dtype | None = None) -> Tensor:
     # torch warns about read-only arrays, such as those that joblib maps into memory.
     if not array.flags.writeable:
         array = array.copy()
-    return torch.from_numpy(array).to(device)
+    # The type first: there are devices without float64.
+    return torch.from_numpy(array).to(dtype).to(device)

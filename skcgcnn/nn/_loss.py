@@ -1,11 +1,18 @@
 """The loss of several tasks learned together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+_ERRORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mse": lambda output, value: (output - value).square(),
+    "mae": lambda output, value: (output - value).abs(),
+    "huber": partial(functional.huber_loss, reduction="none"),
+}
 
 
 class Task(NamedTuple):
@@ -24,7 +31,7 @@ class Task(NamedTuple):
 
 
 class TaskLoss(nn.Module):
-    """Loss of several tasks: mean squared errors + `cls_weight` × cross-entropies.
+    """Loss of several tasks: errors of the numbers + `cls_weight` × cross-entropies.
 
     Where several tasks are of one kind, the mean over them is taken. A missing target (NaN) is
     left out of its task's loss.
@@ -35,6 +42,9 @@ class TaskLoss(nn.Module):
         The target columns, in order.
     cls_weight : float, default=1.0
         Weight of the classification loss.
+    loss : {"mse", "mae", "huber"}, default="mse"
+        Error of a scaled number: squared, absolute, or that of Huber (1964), which is half the
+        square below 1 and linear above.
 
     Examples
     --------
@@ -45,10 +55,11 @@ class TaskLoss(nn.Module):
     5.3465...
     """
 
-    def __init__(self, tasks: Sequence[Task], cls_weight: float = 1.0) -> None:
+    def __init__(self, tasks: Sequence[Task], cls_weight: float = 1.0, loss: str = "mse") -> None:
         super().__init__()
         self.tasks = tuple(tasks)
         self.cls_weight = cls_weight
+        self.loss = loss
 
     def forward(self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
         """Return the loss of a batch.
@@ -72,7 +83,7 @@ class TaskLoss(nn.Module):
             known = ~target.isnan()
             value = target.nan_to_num()
             if task.kind == "regression":
-                errors = (output[:, 0] - value).square()
+                errors = _ERRORS[self.loss](output[:, 0], value)
             else:
                 errors = functional.cross_entropy(output, value.long(), reduction="none")
             shares = known if weights is None else known * weights

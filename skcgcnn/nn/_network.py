@@ -5,7 +5,7 @@ of the original code, so that its weights load.
 """
 
 import math
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -42,6 +42,49 @@ class _BatchNorm(nn.BatchNorm1d):
                 rows, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
             )
         return super().forward(rows)
+
+
+class _Linear(nn.Linear):
+    """A linear layer that draws its weights from a given generator of random numbers.
+
+    torch's layers draw from a generator that all threads share, so that fits in two threads would
+    change each other.
+    """
+
+    def __init__(self, n_in: int, n_out: int, generator: torch.Generator | None) -> None:
+        super().__init__(n_in, n_out)
+        # As `torch.nn.Linear` draws them.
+        bound = 1 / math.sqrt(n_in)
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5), generator=generator)
+        nn.init.uniform_(self.bias, -bound, bound, generator=generator)
+
+    def reset_parameters(self) -> None:
+        """Do nothing: the constructor draws."""
+
+
+class _Dropout(nn.Dropout):
+    """Dropout that draws from a generator of its own, see `_Linear`."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__(p)
+        self.seed: int | None = None
+        self._generator: torch.Generator | None = None
+
+    def start(self, seed: int) -> None:
+        """Start the random numbers anew."""
+        self.seed, self._generator = seed, None
+
+    def forward(self, rows: Tensor) -> Tensor:
+        if not self.training or self.p == 0 or self.seed is None:
+            return super().forward(rows)
+        if self._generator is None:
+            self._generator = torch.Generator(rows.device).manual_seed(self.seed)
+        kept = torch.empty_like(rows).bernoulli_(1 - self.p, generator=self._generator)
+        return rows * kept.div_(1 - self.p)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A generator can be neither copied nor pickled; an epoch starts a new one.
+        return {**self.__dict__, "_generator": None}
 
 
 class GaussianDistance(nn.Module):
@@ -124,13 +167,17 @@ class ConvLayer(nn.Module):
         Features per site.
     nbr_fea_len : int
         Features per bond.
+    generator : torch.Generator, optional
+        Draws the initial weights; by default torch's global generator.
     """
 
-    def __init__(self, atom_fea_len: int, nbr_fea_len: int) -> None:
+    def __init__(
+        self, atom_fea_len: int, nbr_fea_len: int, generator: torch.Generator | None = None
+    ) -> None:
         super().__init__()
         self.atom_fea_len = atom_fea_len
         self.nbr_fea_len = nbr_fea_len
-        self.fc_full = nn.Linear(2 * atom_fea_len + nbr_fea_len, 2 * atom_fea_len)
+        self.fc_full = _Linear(2 * atom_fea_len + nbr_fea_len, 2 * atom_fea_len, generator)
         self.bn1 = _BatchNorm(2 * atom_fea_len)
         self.bn2 = _BatchNorm(atom_fea_len)
 
@@ -225,6 +272,8 @@ class CrystalGraphConvNet(nn.Module):
         Last center of the Gaussian expansion of distances, in Å.
     dropout : float, default=0.0
         Share of the pooled features that is dropped in training.
+    seed : int, optional
+        Seed of the initial weights; by default they are drawn from torch's global generator.
 
     Examples
     --------
@@ -246,16 +295,20 @@ class CrystalGraphConvNet(nn.Module):
         n_h: int = 1,
         radius: float = 8.0,
         dropout: float = 0.0,
+        seed: int | None = None,
     ) -> None:
         super().__init__()
         self.expansion = GaussianDistance(radius)
         nbr_fea_len = len(self.expansion.centers)
-        self.embedding = nn.Linear(orig_atom_fea_len, atom_fea_len)
-        self.convs = nn.ModuleList(ConvLayer(atom_fea_len, nbr_fea_len) for _ in range(n_conv))
-        self.conv_to_fc = nn.Linear(atom_fea_len, h_fea_len)
-        self.dropout = nn.Dropout(dropout)
-        self.fcs = nn.ModuleList(nn.Linear(h_fea_len, h_fea_len) for _ in range(n_h - 1))
-        self.fc_out = nn.Linear(h_fea_len, n_outputs)
+        generator = None if seed is None else torch.Generator().manual_seed(seed)
+        self.embedding = _Linear(orig_atom_fea_len, atom_fea_len, generator)
+        self.convs = nn.ModuleList(
+            ConvLayer(atom_fea_len, nbr_fea_len, generator) for _ in range(n_conv)
+        )
+        self.conv_to_fc = _Linear(atom_fea_len, h_fea_len, generator)
+        self.dropout = _Dropout(dropout)
+        self.fcs = nn.ModuleList(_Linear(h_fea_len, h_fea_len, generator) for _ in range(n_h - 1))
+        self.fc_out = _Linear(h_fea_len, n_outputs, generator)
         self.frozen: list[nn.Module] = []
         # Only for a training in which each forward pass is followed by exactly one backward pass.
         self.buffer_pool: BufferPool | None = None

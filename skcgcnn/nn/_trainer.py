@@ -1,11 +1,17 @@
 """The private skorch net: batches to the network, losses out."""
 
+import math
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
+from copy import deepcopy
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
 from torch import Tensor
 
@@ -16,6 +22,20 @@ from skcgcnn.nn._batches import GraphBatches, GraphDataset, Weighted
 # lock while another thread reads.
 PREDICTION_SITES = 4096
 PREDICTION_CRYSTALS = 4096
+
+
+class Answers(Protocol):
+    """Turns outputs of a network into what an estimator predicts."""
+
+    @property
+    def classes(self) -> npt.NDArray[Any] | None:
+        """The classes, if a single target is predicted, which is a class."""
+
+    def values(self, outputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return what `predict` returns."""
+
+    def proba(self, outputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return what `predict_proba` returns."""
 
 
 class GraphNet(NeuralNet):
@@ -31,6 +51,8 @@ class GraphNet(NeuralNet):
         Number type in which the network computes; with "bfloat16" its parameters stay float32.
     max_batch_sites : int, optional
         Maximum number of sites per batch in training.
+    answers : Answers, optional
+        What outputs mean, for callbacks that score predictions.
     """
 
     def __init__(
@@ -39,8 +61,10 @@ class GraphNet(NeuralNet):
         seed: int = 0,
         precision: str = "float32",
         max_batch_sites: int | None = None,
+        answers: Answers | None = None,
         **kwargs: Any,
     ) -> None:
+        self.answers = answers
         self.seed = seed
         self.precision = precision
         self.max_batch_sites = max_batch_sites
@@ -78,6 +102,10 @@ class GraphNet(NeuralNet):
         """Return X: the estimator has already split training and validation rows."""
         return X
 
+    def get_dataset(self, X: Any, y: Any = None) -> GraphDataset:
+        """Return graphs as a dataset."""
+        return X if isinstance(X, GraphDataset) else GraphDataset(X, y=y)
+
     def get_iterator(self, dataset: GraphDataset, training: bool = False) -> GraphBatches:
         """Return the batches of a dataset, shuffled for training."""
         if training:
@@ -101,7 +129,40 @@ class GraphNet(NeuralNet):
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Seed the random numbers of each epoch, so that training can be resumed."""
         super().on_epoch_begin(net, **kwargs)
-        torch.manual_seed(self.seed + len(self.history))
+        self.module_.trained.dropout.start(self.seed + len(self.history))
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Keep the weights of the epoch, or stop where they are no numbers any more."""
+        super().on_epoch_end(net, **kwargs)
+        losses = self.history[-1, "batches", :, "train_loss"]
+        if all(map(math.isfinite, losses)) and self._is_finite():
+            self._keep()
+            return
+        epoch = len(self.history)
+        self._restore()
+        warnings.warn(
+            f"training diverged in epoch {epoch}: the loss or a weight is not a finite number. It "
+            f"stops with the weights of {'epoch ' + str(epoch - 1) if epoch > 1 else 'the start'}; "
+            "use a smaller lr",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+        raise _StopTrainingError
+
+    def _is_finite(self) -> bool:
+        weights = self.module_.trained.state_dict().values()
+        return all(bool(torch.isfinite(w).all()) for w in weights if w.is_floating_point())
+
+    def _keep(self) -> None:
+        """Keep weights and optimizer, to return to them."""
+        self._kept = deepcopy((self.module_.state_dict(), self.optimizer_.state_dict()))
+
+    def _restore(self) -> None:
+        """Return to the last complete epoch."""
+        weights, optimizer = self._kept
+        self.module_.load_state_dict(weights)
+        self.optimizer_.load_state_dict(optimizer)
+        del self.history[-1]
 
     def train_step(self, batch: Any, **fit_params: Any) -> Any:
         """Train on a batch, and update the moving average."""
@@ -110,14 +171,61 @@ class GraphNet(NeuralNet):
         return step
 
     def infer(self, x: Weighted, **fit_params: Any) -> Tensor:
-        """Run the network on a batch."""
+        """Run the network of the current mode on a batch."""
+        return self._run(self.module_, x)
+
+    def evaluation_step(self, batch: Any, training: bool = False) -> Tensor:
+        """Predict a batch by the averaged weights, whatever the mode: training may go on."""
+        if training:
+            out: Tensor = super().evaluation_step(batch, training=True)
+            return out
+        with torch.inference_mode():
+            return self._run(self._predictor, batch[0])
+
+    @cached_property
+    def _predictor(self) -> Any:
+        average = self.module_.average
+        return self.torch_compile(average, name="average") if self.compile else average
+
+    def _run(self, module: Any, x: Weighted) -> Tensor:
         with torch.autocast(
             torch.device(self.device).type,
             dtype=torch.bfloat16,
             enabled=self.precision == "bfloat16",
         ):
-            out: Tensor = self.module_(*x.batch)
+            out: Tensor = module(*x.batch)
         return out.to(self.dtype)
+
+    def outputs(self, X: Any) -> npt.NDArray[Any]:
+        """Return the outputs for graphs, of shape (n_crystals, n_outputs)."""
+        return np.concatenate([out.numpy() for out in self.forward_iter(X)])
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """Predict as the estimator does: scorers of callbacks call it."""
+        return self._answers().values(self.outputs(X))
+
+    def predict_proba(self, X: Any) -> npt.NDArray[Any]:
+        """Predict probabilities as the estimator does."""
+        return self._answers().proba(self.outputs(X))
+
+    @property
+    def classes_(self) -> npt.NDArray[Any]:
+        """The classes, if a single target is predicted, which is a class."""
+        classes = self._answers().classes
+        if classes is None:
+            raise AttributeError("this net does not predict classes alone")
+        return classes
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        if self.answers is not None and self.answers.classes is not None:
+            tags.estimator_type = "classifier"  # for scikit-learn's scorers
+        return tags
+
+    def _answers(self) -> Answers:
+        if self.answers is None:
+            raise AttributeError("this net does not know what its outputs mean")
+        return self.answers
 
     def get_loss(
         self,
@@ -134,19 +242,38 @@ class GraphNet(NeuralNet):
         """Call the callbacks; one that raises KeyboardInterrupt ends the training.
 
         skorch cannot distinguish this, its way to stop a training, from Ctrl-C. Here Ctrl-C is
-        raised, so that a grid search, for example, stops too.
+        raised, so that a grid search, for example, stops too. Callbacks that score predictions
+        get the targets as they were given.
         """
+        if method_name == "on_batch_end":
+            dataset = self._datasets["train" if kwargs["training"] else "valid"]
+            batch, _ = kwargs["batch"]
+            kwargs["batch"] = batch, dataset.y[batch.rows]
         try:
             super().notify(method_name, **kwargs)
         except KeyboardInterrupt as interrupt:
             raise _StopTrainingError from interrupt
 
     def run(self, train: GraphDataset, valid: GraphDataset | None, epochs: int) -> None:
-        """Train for some more epochs, or until a callback stops."""
-        self.notify("on_train_begin", X=train, y=None)
-        with suppress(_StopTrainingError):
-            self.fit_loop((train, valid), epochs=epochs)
-        self.notify("on_train_end", X=train, y=None)
+        """Train for some more epochs, or until a callback stops.
+
+        An epoch that is interrupted is undone.
+        """
+        self._datasets = {"train": train, "valid": valid or train}
+        self._keep()
+        device = torch.device(self.device).type
+        try:
+            self.notify("on_train_begin", X=train, y=None)
+            # The hand-written gradients are for the network's own type, whatever surrounds a fit.
+            with torch.autocast(device, enabled=False), suppress(_StopTrainingError):
+                self.fit_loop((train, valid), epochs=epochs)
+        except BaseException:
+            if self.history and "train_batch_count" not in self.history[-1]:
+                self._restore()
+            raise
+        finally:
+            self.notify("on_train_end", X=train, y=None)
+            del self._datasets, self._kept
 
 
 class _StopTrainingError(Exception):
@@ -164,12 +291,17 @@ def choose_device(device: Any, *, fall_back: bool = False) -> Any:
         kind = torch.device(device).type
     except RuntimeError as error:
         raise ValueError(f"device={device!r} is no device of torch's") from error
-    if kind == "cuda" and not torch.cuda.is_available():
-        if fall_back:
-            warnings.warn(
-                f"the model was on {device!r}, but torch sees no GPU: it goes on the CPU",
-                stacklevel=2,
-            )
-            return "cpu"
-        raise ValueError(f"device={device!r}, but torch sees no GPU; use 'auto' or 'cpu'")
-    return device
+    available: dict[str, Callable[[], bool]] = {
+        "cuda": torch.cuda.is_available,
+        "mps": torch.backends.mps.is_available,
+        "xpu": torch.xpu.is_available,
+    }
+    if kind not in available or available[kind]():
+        return device
+    if fall_back:
+        warnings.warn(
+            f"the model was on {device!r}, but torch sees no such device: it goes to the CPU",
+            stacklevel=2,
+        )
+        return "cpu"
+    raise ValueError(f"device={device!r}, but torch sees no such device; use 'auto' or 'cpu'")

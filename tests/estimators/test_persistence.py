@@ -79,7 +79,7 @@ def test_what_was_on_a_gpu_loads_without_one(fitted, graphs, tmp_path, monkeypat
     fitted.set_params(device="cuda")
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     data = pickle.dumps(fitted)
-    with pytest.warns(UserWarning, match="torch sees no GPU: it goes on the CPU"):
+    with pytest.warns(UserWarning, match="torch sees no such device: it goes to the CPU"):
         est = pickle.loads(data)
     np.testing.assert_array_equal(est.predict(graphs), expected)
     assert est.device == "cuda"

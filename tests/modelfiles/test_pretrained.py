@@ -250,7 +250,7 @@ def test_saved_as_official_and_back(kind, tiny, graphs, energies, labels, tmp_pa
     again = load_cgcnn(tmp_path / "model.pth.tar")
     np.testing.assert_array_equal(again.predict(graphs), est.predict(graphs))
     assert (again.n_iter_, again.n_samples_fit_) == (2, 24)
-    assert again.neighbor_ties == "official"
+    assert again.neighbor_ties == again.graph_options_.neighbor_ties == "invariant"
 
 
 def test_batch_counts_of_newer_original_code_are_kept(tiny, graphs, energies, tmp_path):

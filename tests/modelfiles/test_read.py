@@ -191,7 +191,10 @@ def saved(est, tmp_path):
         (lambda c: c["params"].update(radius=1e9), "radius=1e\\+09"),
         (lambda c: c["params"].update(radius=float("inf")), "not a model"),
         (lambda c: c.update(targets=2 * c["targets"]), "size mismatch: n_outputs=2"),
-        (lambda c: c.update(graph_layout=[12, 10**12]), "size mismatch: orig_atom_fea_len"),
+        (
+            lambda c: c["graph_options"].update(n_features=10**12),
+            "size mismatch: orig_atom_fea_len",
+        ),
         (lambda c: c["targets"][0].update(classes={"call": "os.system"}), "unknown value"),
         (lambda c: c["targets"][0].update(kind="ranking"), "'ranking' is no kind of target"),
         (lambda c: c["targets"][0].pop("mean"), "mean"),

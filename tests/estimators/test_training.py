@@ -1,0 +1,319 @@
+"""Training that is changed, interrupted, diverges, or runs in several threads."""
+
+import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from joblib import Parallel, delayed
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+from skorch.callbacks import Callback, EpochScoring, Freezer
+
+import skcgcnn
+from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
+
+
+@pytest.fixture
+def regressor(tiny):
+    return CGCNNRegressor(**tiny)
+
+
+# What is fitted is rebuilt from what was fitted.
+
+CHANGES = [
+    {"n_conv": 4},
+    {"n_conv": 0},
+    {"h_fea_len": 5},
+    {"n_h": 3},
+    {"radius": 4.0},
+    {"precision": "float64"},
+    {"dropout": 0.5, "ema_decay": 0.0, "optimizer": "sgd"},
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=str)
+def test_parameters_that_change_after_the_fit(regressor, graphs, energies, change, tmp_path):
+    expected = regressor.fit(graphs, energies).predict(graphs)
+    regressor.set_params(**change)
+    regressor.save(tmp_path / "model")
+    for same in (
+        regressor,
+        pickle.loads(pickle.dumps(regressor)),
+        copy.deepcopy(regressor),
+        skcgcnn.load(tmp_path / "model"),
+    ):
+        np.testing.assert_array_equal(same.predict(graphs), expected)
+    name, value = next(iter(change.items()))
+    assert getattr(copy.deepcopy(regressor), name) == value
+    assert getattr(skcgcnn.load(tmp_path / "model"), name) != value
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"optimizer": "sgd"}, {"precision": "float64"}, {"n_conv": 2}, {"net_params": {}}],
+    ids=str,
+)
+def test_a_warm_start_refuses_what_cannot_change(regressor, graphs, energies, change):
+    regressor.set_params(warm_start=True).fit(graphs, energies).set_params(**change)
+    for fit in (regressor.fit, regressor.partial_fit):
+        with pytest.raises(ValueError, match=f"{next(iter(change))} was .* when the network was"):
+            fit(graphs, energies)
+    assert regressor.set_params(warm_start=False).fit(graphs, energies).n_iter_ == 2
+
+
+class See(Callback):
+    seen = []  # noqa: RUF012 - copies of the callback share it
+
+    def on_epoch_end(self, net, **kwargs):
+        self.seen.append(
+            (net.module_.trained.dropout.p, net.module_.ema_decay, net.criterion_.loss)
+        )
+
+
+def test_a_warm_start_obeys_what_can_change(regressor, graphs, energies):
+    regressor.set_params(warm_start=True).fit(graphs, energies)
+    regressor.set_params(
+        dropout=0.3, ema_decay=0.5, loss="mae", weight_decay=0.2, callbacks=[See()]
+    ).fit(graphs, energies)
+    assert See.seen == 2 * [(0.3, 0.5, "mae")]
+    assert regressor.net_.optimizer_.param_groups[0]["weight_decay"] == 0.2
+    # And they are what a copy is made with.
+    assert pickle.loads(pickle.dumps(regressor)).net_.module_.trained.dropout.p == 0.3
+
+
+# Divergence
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_divergence_is_told_and_the_last_good_weights_stay(regressor, graphs, energies, precision):
+    regressor.set_params(warm_start=True, precision=precision).fit(graphs, energies)
+    good = regressor.predict(graphs)
+
+    class Explode(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            if len(net.history) == 4:
+                net.module_.trained.fc_out.weight.data.fill_(torch.inf)
+
+    regressor.set_params(callbacks=[Explode()], max_epochs=5)
+    with pytest.warns(ConvergenceWarning, match="diverged in epoch 4.*the weights of epoch 3"):
+        regressor.fit(graphs, energies)
+    assert regressor.n_iter_ == len(regressor.history_) == 3
+    assert np.isfinite(regressor.predict(graphs)).all()
+    assert np.abs(regressor.predict(graphs) - good).max() > 0
+    # It can go on.
+    regressor.set_params(callbacks=None).fit(graphs, energies)
+    assert np.isfinite(regressor.history_[:, "train_loss"]).all()
+
+
+def test_a_learning_rate_that_is_too_large(regressor, graphs, energies):
+    with pytest.warns(ConvergenceWarning, match=r"diverged in epoch \d+.*use a smaller lr"):
+        regressor.set_params(lr=1e20, max_epochs=20).fit(graphs, energies)
+    assert np.isfinite(regressor.predict(graphs)).all()
+
+
+# Interruption
+
+
+def test_an_interrupted_fit_leaves_a_fitted_estimator(regressor, graphs, energies, monkeypatch):
+    expected = clone(regressor).fit(graphs, energies).predict(graphs)
+    steps, train_step = [], type(regressor.fit(graphs, energies).net_).train_step
+
+    def interrupted(net, batch, **kwargs):
+        steps.append(len(net.history))
+        if len(net.history) == 3 and steps.count(3) == 2:
+            raise KeyboardInterrupt
+        return train_step(net, batch, **kwargs)
+
+    monkeypatch.setattr("skcgcnn.nn._trainer.GraphNet.train_step", interrupted)
+    with (
+        pytest.warns(UserWarning, match="interrupted after 2 epochs"),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        regressor.set_params(max_epochs=9).fit(graphs, energies)
+    assert (regressor.n_iter_, regressor.n_samples_fit_, len(regressor.history_)) == (2, 24, 2)
+    # The third epoch, half of which was done, is undone.
+    np.testing.assert_array_equal(regressor.predict(graphs), expected)
+
+
+def test_early_stopping_keeps_the_best_epoch_of_an_interrupted_fit(
+    regressor, graphs, energies, monkeypatch
+):
+    regressor.set_params(early_stopping=True, lr=0.05, max_epochs=30, n_iter_no_change=30)
+    straight = clone(regressor).fit(graphs, energies)
+    best = int(np.argmin(straight.history_[:10, "valid_loss"]))
+
+    class Interrupted(BaseException):
+        pass
+
+    begin = type(straight.net_).on_epoch_begin
+
+    def interrupt(net, *args, **kwargs):
+        begin(net, *args, **kwargs)
+        if len(net.history) == 11:
+            raise Interrupted
+
+    monkeypatch.setattr("skcgcnn.nn._trainer.GraphNet.on_epoch_begin", interrupt)
+    with pytest.raises(Interrupted):
+        regressor.fit(graphs, energies)
+    monkeypatch.undo()
+    expected = clone(regressor).set_params(max_epochs=best + 1).fit(graphs, energies)
+    np.testing.assert_array_equal(regressor.predict(graphs), expected.predict(graphs))
+
+
+# Threads
+
+
+def test_fits_in_threads_do_not_change_each_other(regressor, graphs, energies):
+    regressor.set_params(dropout=0.3)
+    expected = clone(regressor).fit(graphs, energies).predict(graphs)
+
+    def fit(_):
+        return clone(regressor).fit(graphs, energies).predict(graphs)
+
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(fit, range(12)):
+            np.testing.assert_array_equal(found, expected)
+    for found in Parallel(2, backend="threading")(delayed(fit)(i) for i in range(6)):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_predictions_beside_a_training_leave_it_alone(regressor, graphs, energies):
+    expected = clone(regressor)
+    regressor.set_params(dropout=0.3)
+    expected = clone(regressor).partial_fit(graphs, energies)
+    for _ in range(30):
+        expected.partial_fit(graphs, energies)
+    regressor.partial_fit(graphs, energies)
+    with ThreadPoolExecutor(1) as pool:
+        training = pool.submit(lambda: [regressor.partial_fit(graphs, energies) for _ in range(30)])
+        while not training.done():
+            assert np.isfinite(regressor.predict(graphs)).all()
+    np.testing.assert_array_equal(regressor.predict(graphs), expected.predict(graphs))
+
+
+def test_predict_does_not_change_the_mode(regressor, graphs, energies):
+    module = regressor.partial_fit(graphs, energies).net_.module_
+    assert module.training
+    regressor.predict(graphs)
+    assert module.training
+    assert not module.average.training
+
+
+# Callbacks
+
+
+def scores(est, graphs, y, scoring, **kwargs):
+    callback = EpochScoring(scoring, name="score", **kwargs)
+    est.set_params(callbacks=[callback], early_stopping=True, validation_fraction=0.5)
+    return est.fit(graphs, y).history_[:, "score"]
+
+
+@pytest.mark.parametrize("caching", [True, False])
+def test_scores_of_callbacks_are_in_the_units_of_y(regressor, graphs, energies, caching):
+    small = scores(clone(regressor), graphs, energies, "neg_mean_absolute_error")
+    large = scores(
+        regressor, graphs, 1000 * energies, "neg_mean_absolute_error", use_caching=caching
+    )
+    np.testing.assert_allclose(large, 1000 * np.array(small), rtol=1e-3)
+    assert np.abs(small).max() < 10 * energies.std()
+
+
+@pytest.mark.parametrize("caching", [True, False])
+@pytest.mark.parametrize("scoring", ["accuracy", "roc_auc", "neg_log_loss"])
+def test_labels_and_probabilities_reach_the_scorer(tiny, graphs, labels, scoring, caching):
+    names = np.array(["gap", "metal"])[labels]
+    found = scores(CGCNNClassifier(**tiny), graphs, names, scoring, use_caching=caching)
+    assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("caching", [True, False])
+def test_all_targets_reach_the_scorer_of_a_multi_task_estimator(tiny, graphs, Y, caching):
+    shapes = []
+
+    def score(net, X, y):
+        shapes.append((net.predict(X).shape, net.predict_proba(X).shape if not caching else None))
+        assert set(y[:, 1]) <= {0.0, 1.0}
+        return float(np.abs(y[:, 0]).max())
+
+    found = scores(CGCNNMultiTask(**tiny), graphs, Y, score, use_caching=caching)
+    assert max(found) <= np.abs(Y[:, 0]).max() + 1e-9
+    assert shapes[0][0] == (12, 2)
+
+
+def test_freezer_knows_the_original_names(regressor, graphs, energies):
+    before = regressor.set_params(callbacks=[Freezer("embedding.weight")]).fit(graphs, energies)
+    weights = [before.module_.embedding.weight.clone()]
+    regressor.set_params(max_epochs=1).fit(graphs, energies)
+    weights.append(regressor.module_.embedding.weight)
+    assert torch.equal(*weights)
+
+
+class Writer(Callback):
+    """A callback that cannot be copied, as one with an open file cannot."""
+
+    def __init__(self, calls):
+        self.calls = calls
+
+    def __deepcopy__(self, memo):
+        raise TypeError("cannot be copied")
+
+    def on_epoch_end(self, net, **kwargs):
+        self.calls.append(len(net.history))
+
+
+def test_callbacks_that_cannot_be_copied(regressor, graphs, energies):
+    calls = []
+    regressor.set_params(callbacks=[Writer(calls)]).fit(graphs, energies)
+    assert calls == [1, 2]
+    assert clone(regressor).callbacks is regressor.callbacks
+    GridSearchCV(regressor, {"lr": [0.01]}, cv=2).fit(graphs, energies)
+    assert len(calls) == 8
+
+
+# Surroundings
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_around_a_fit_changes_nothing(regressor, graphs, energies, dtype):
+    expected = clone(regressor).fit(graphs, energies).predict(graphs)
+    with torch.autocast("cpu", dtype=dtype):
+        found = regressor.fit(graphs, energies).predict(graphs)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("device", ["mps", "xpu"])
+def test_other_devices_that_are_not_there(regressor, graphs, energies, device):
+    with pytest.raises(ValueError, match=f"device='{device}', but torch sees no such device"):
+        regressor.set_params(device=device).fit(graphs, energies)
+
+
+# Loss and weight decay
+
+
+@pytest.mark.parametrize("loss", ["mse", "mae", "huber"])
+def test_losses(regressor, graphs, energies, loss):
+    regressor.set_params(loss=loss, max_epochs=1, batch_size=24, lr=1e-12).fit(graphs, energies)
+    scaled = (energies - energies.mean()) / energies.std()
+    # One step from an untrained network: its outputs are near 0.
+    outputs = (regressor.predict(graphs) - energies.mean()) / energies.std()
+    errors = np.abs(outputs - scaled)
+    expected = {
+        "mse": errors**2,
+        "mae": errors,
+        "huber": np.where(errors < 1, errors**2 / 2, errors - 0.5),
+    }[loss].mean()
+    assert regressor.history_[0, "train_loss"] == pytest.approx(expected, rel=0.5)
+
+
+def test_weight_decay(regressor, graphs, energies):
+    norms = []
+    for weight_decay in (0.0, None, 10.0):
+        est = clone(regressor).set_params(weight_decay=weight_decay, lr=0.01).fit(graphs, energies)
+        group = est.net_.optimizer_.param_groups[0]
+        assert group["weight_decay"] == (0.01 if weight_decay is None else weight_decay)
+        norms.append(float(est.module_.embedding.weight.norm()))
+    assert norms[2] < norms[1] < norms[0]
