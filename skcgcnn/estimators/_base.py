@@ -1,9 +1,8 @@
 """What the three estimators share: fitting, and the way from X to predictions."""
 
 import warnings
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
-from copy import copy, deepcopy
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -15,12 +14,12 @@ from joblib import effective_n_jobs
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
-from skorch.callbacks import EarlyStopping
 from skorch.history import History
 
 from skcgcnn._parameters import Parameters
 from skcgcnn._sklearn import Interval, StrOptions, check_sample_weight
-from skcgcnn.estimators._persistence import MADE_WITH, Persistent
+from skcgcnn.estimators._net import MADE_WITH, OPTIMIZERS, SIZES, make_net, update_net
+from skcgcnn.estimators._persistence import Persistent
 from skcgcnn.estimators._targets import (
     Answers,
     FloatArray,
@@ -28,24 +27,10 @@ from skcgcnn.estimators._targets import (
     decode,
     scale_targets,
 )
-from skcgcnn.estimators._transfer import conv_groups, n_frozen_layers, set_conv_lr, transfer_weights
+from skcgcnn.estimators._transfer import n_frozen_layers, transfer_weights
 from skcgcnn.graphs import CHUNK, CrystalGraphs, CrystalGraphTransformer, read_ahead
 from skcgcnn.modelfiles import Target
-from skcgcnn.nn import AveragedNet, GraphDataset, GraphNet, TaskLoss, choose_device
-
-# Parameters that may change while training goes on, of those with which the network is made.
-_CALLBACKS = ("callbacks", "early_stopping", "n_iter_no_change")
-_MAY_CHANGE = {
-    *("dropout", "ema_decay", "loss", "cls_weight", "weight_decay", "lr", "max_epochs"),
-    *("batch_size", "max_batch_sites", *_CALLBACKS),
-}
-_SIZES = ("atom_fea_len", "n_conv", "h_fea_len", "n_h", "radius")
-
-OPTIMIZERS: dict[str, tuple[Any, dict[str, Any]]] = {
-    "adamw": (torch.optim.AdamW, {"fused": True}),
-    "adam": (torch.optim.Adam, {"fused": True}),
-    "sgd": (torch.optim.SGD, {"fused": True, "momentum": 0.9}),
-}
+from skcgcnn.nn import GraphDataset
 
 
 @dataclass(frozen=True, eq=False)
@@ -309,7 +294,7 @@ class BaseCGCNN(Parameters, Persistent):
         if reset:
             self._initialize(data, seed)
         else:
-            self._update_net()
+            update_net(self)
         self.net_.module_.freeze(n_frozen)
 
     def _initialize(self, data: TrainingData, seed: int) -> None:
@@ -319,47 +304,15 @@ class BaseCGCNN(Parameters, Persistent):
         sizes = {
             "orig_atom_fea_len": options.n_features,
             "n_outputs": sum(target.n_outputs for target in targets),
-            **{name: params[name] for name in _SIZES},
+            **{name: params[name] for name in SIZES},
         }
-        net = self._make_net(sizes, params, Answers(targets, data.y_ndim), seed).initialize()
+        net = make_net(self, sizes, params, Answers(targets, data.y_ndim), seed).initialize()
         if self.init_from is not None:
             transfer_weights(net.module_, targets, self.init_from)
         _ = net.optimizer_  # raises if its options are wrong, before anything is fitted
         self.graph_options_, self.targets_, self.y_ndim_ = options, targets, data.y_ndim
         self.fitted_params_ = {name: params[name] for name in MADE_WITH & params.keys()}
         self.net_ = net
-
-    def _update_net(self) -> None:
-        """Give the net the parameters that may change while training goes on; refuse others."""
-        made_with = self.fitted_params_
-        for name in sorted(made_with.keys() - _MAY_CHANGE):
-            if getattr(self, name) != made_with[name]:
-                raise ValueError(
-                    f"{name} was {made_with[name]!r} when the network was made, and is "
-                    f"{getattr(self, name)!r} now; training cannot continue with another value. "
-                    "Set it back, or fit with warm_start=False"
-                )
-        net, module = self.net_, self.net_.module_
-        net.set_params(
-            lr=self.lr,
-            batch_size=self.batch_size,
-            max_batch_sites=self.max_batch_sites,
-            verbose=self.verbose,
-        )
-        set_conv_lr(net.optimizer_, self.lr, self.conv_lr_factor)
-        if self.weight_decay is not None:
-            for group in net.optimizer_.param_groups:
-                group["weight_decay"] = self.weight_decay
-        module.ema_decay = self.ema_decay
-        module.trained.dropout.p = self.dropout
-        net.criterion_.loss, net.criterion_.cls_weight = self.loss, self._cls_weight()
-        if any(getattr(self, name) != made_with[name] for name in _CALLBACKS):
-            net.callbacks = self._callbacks()
-            net.initialize_callbacks()
-        self.fitted_params_ = {name: getattr(self, name) for name in made_with}
-
-    def _cls_weight(self) -> float:
-        return float(getattr(self, "cls_weight", 1.0))
 
     def _train(self, train: TrainingData, valid: TrainingData | None, epochs: int) -> None:
         try:
@@ -382,61 +335,6 @@ class BaseCGCNN(Parameters, Persistent):
         scaled = (data.values - self.target_mean_) / self.target_scale_
         relative = None if (weights == weights[0]).all() else weights / weights.mean()
         return GraphDataset(data.graphs, scaled, relative, self._answers().original(data.values))
-
-    def _make_net(
-        self,
-        sizes: dict[str, Any],
-        params: Mapping[str, Any],
-        answers: Answers,
-        seed: int,
-        *,
-        fall_back: bool = False,
-    ) -> GraphNet:
-        """Return a net that is not initialized.
-
-        `sizes` are those of the network; `fall_back` to the CPU where there is no GPU.
-        """
-        optimizer: Any = params["optimizer"]
-        options: dict[str, Any] = {}
-        if isinstance(optimizer, str):
-            optimizer, options = OPTIMIZERS[optimizer][0], dict(OPTIMIZERS[optimizer][1])
-        if params["weight_decay"] is not None:
-            options["weight_decay"] = params["weight_decay"]
-        if params["conv_lr_factor"] != 1:
-            options["param_groups"] = conv_groups(params["lr"], params["conv_lr_factor"])
-        arguments = {
-            "module": AveragedNet,
-            "module__ema_decay": params["ema_decay"],
-            "module__dropout": params["dropout"],
-            "module__seed": seed,
-            **{f"module__{name}": size for name, size in sizes.items()},
-            "criterion": TaskLoss,
-            "criterion__tasks": [target.task for target in answers.targets],
-            "criterion__cls_weight": params.get("cls_weight", 1.0),
-            "criterion__loss": params["loss"],
-            "optimizer": optimizer,
-            "lr": params["lr"],
-            "max_epochs": params["max_epochs"],
-            "batch_size": params["batch_size"],
-            "callbacks": self._callbacks(),
-            "train_split": None,
-            "device": choose_device(self.device, fall_back=fall_back),
-            "verbose": self.verbose,
-            "seed": seed,
-            "precision": params["precision"],
-            "max_batch_sites": params["max_batch_sites"],
-            "compile": params["compile"],
-            "answers": answers,
-            **{f"optimizer__{name}": value for name, value in options.items()},
-        }
-        return GraphNet(**arguments | (params["net_params"] or {}))
-
-    def _callbacks(self) -> list[Any]:
-        callbacks = [_copied(callback) for callback in self.callbacks or []]
-        if self.early_stopping:
-            patience = self.n_iter_no_change
-            callbacks.append(("early_stopping", EarlyStopping(patience=patience, load_best=True)))
-        return callbacks
 
     def _answers(self) -> Answers:
         return Answers(self.targets_, self.y_ndim_)
@@ -486,11 +384,3 @@ class BaseCGCNN(Parameters, Persistent):
         tags.input_tags.two_d_array = False
         tags.target_tags.required = True
         return tags
-
-
-def _copied(callback: Any) -> Any:
-    """Return a copy of a callback: they have state, and parameters must not change."""
-    try:
-        return deepcopy(callback)
-    except Exception:  # noqa: BLE001 - a writer of log files, say, cannot be copied
-        return copy(callback)

@@ -14,6 +14,7 @@ from skorch.history import History
 
 from skcgcnn._sklearn import clone_parametrized
 from skcgcnn._version import __version__
+from skcgcnn.estimators._net import MADE_WITH, make_net
 from skcgcnn.estimators._targets import Answers
 from skcgcnn.exceptions import DataError
 from skcgcnn.modelfiles import (
@@ -30,14 +31,6 @@ from skcgcnn.modelfiles import (
     write_safetensors,
 )
 from skcgcnn.nn import CrystalGraphConvNet
-
-# Parameters with which a network is made: a fitted estimator keeps their values.
-MADE_WITH = {
-    *("atom_fea_len", "n_conv", "h_fea_len", "n_h", "radius", "dropout", "ema_decay", "loss"),
-    *("cls_weight", "optimizer", "weight_decay", "conv_lr_factor", "lr", "max_epochs"),
-    *("batch_size", "max_batch_sites", "precision", "compile", "net_params"),
-    *("callbacks", "early_stopping", "n_iter_no_change"),
-}
 
 # Under this name a pickle holds the state of a fitted estimator.
 _STATE = "_skcgcnn_model"
@@ -205,7 +198,8 @@ class Persistent(BaseEstimator):
         self.fitted_params_ = {
             name: value for name, value in state.params.items() if name in MADE_WITH
         }
-        net = self._make_net(
+        net = make_net(
+            self,
             network_sizes(weights),
             state.params,
             Answers(state.targets, state.y_ndim),
@@ -241,17 +235,6 @@ class Persistent(BaseEstimator):
         except BUILD_ERRORS as error:
             raise DataError(f"{name}: not a model of {cls.__name__} ({error!r})") from error
         return est
-
-    def _make_net(
-        self,
-        sizes: dict[str, Any],
-        params: Mapping[str, Any],
-        answers: Answers,
-        seed: int,
-        *,
-        fall_back: bool = False,
-    ) -> Any:
-        raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

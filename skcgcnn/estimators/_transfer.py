@@ -172,38 +172,6 @@ def n_frozen_layers(freeze: str | int, n_conv: int, *, begun: bool) -> int:
     return freeze
 
 
-def conv_groups(lr: float, factor: float) -> list[tuple[str, dict[str, float]]]:
-    """Return skorch's parameter groups for a learning rate of their own.
-
-    Parameters
-    ----------
-    lr : float
-        Learning rate of the head.
-    factor : float
-        Learning rate of embedding and convolutions as a multiple of it.
-
-    Returns
-    -------
-    list of (str, dict)
-        Pattern of names and options of the optimizer.
-    """
-    return [(f"{part}.*", {"lr": lr * factor}) for part in ("embedding", "convs")]
-
-
-def set_conv_lr(optimizer: torch.optim.Optimizer, lr: float, factor: float) -> None:
-    """Change the learning rates of `conv_groups`, if the optimizer was made with them.
-
-    Parameters
-    ----------
-    optimizer : torch.optim.Optimizer
-        Its last group is the head.
-    lr, factor : float
-        As for `conv_groups`.
-    """
-    for group in optimizer.param_groups[:-1] if factor != 1 else []:
-        group["lr"] = lr * factor
-
-
 def _name(init_from: Any, verb: str) -> str:
     """Return the name of the model in messages."""
     if isinstance(init_from, (str, PathLike)):

@@ -1,0 +1,167 @@
+"""The net of an estimator: making it, and changing it while training goes on."""
+
+from collections.abc import Mapping
+from copy import copy, deepcopy
+from typing import Any
+
+import torch
+from skorch.callbacks import EarlyStopping
+
+from skcgcnn.estimators._targets import Answers
+from skcgcnn.nn import AveragedNet, GraphNet, TaskLoss, choose_device
+
+SIZES = ("atom_fea_len", "n_conv", "h_fea_len", "n_h", "radius")
+# Parameters with which a network is made: a fitted estimator keeps their values.
+MADE_WITH = {
+    *SIZES,
+    *("dropout", "ema_decay", "loss"),
+    *("cls_weight", "optimizer", "weight_decay", "conv_lr_factor", "lr", "max_epochs"),
+    *("batch_size", "max_batch_sites", "precision", "compile", "net_params"),
+    *("callbacks", "early_stopping", "n_iter_no_change"),
+}
+
+# Parameters that may change while training goes on, of those with which the network is made.
+_CALLBACKS = ("callbacks", "early_stopping", "n_iter_no_change")
+_MAY_CHANGE = {
+    *("dropout", "ema_decay", "loss", "cls_weight", "weight_decay", "lr", "max_epochs"),
+    *("batch_size", "max_batch_sites", *_CALLBACKS),
+}
+
+OPTIMIZERS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "adamw": (torch.optim.AdamW, {"fused": True}),
+    "adam": (torch.optim.Adam, {"fused": True}),
+    "sgd": (torch.optim.SGD, {"fused": True, "momentum": 0.9}),
+}
+
+
+def make_net(
+    est: Any,
+    sizes: dict[str, Any],
+    params: Mapping[str, Any],
+    answers: Answers,
+    seed: int,
+    *,
+    fall_back: bool = False,
+) -> GraphNet:
+    """Return a net that is not initialized.
+
+    Parameters
+    ----------
+    est : estimator
+        Its device, callbacks and verbosity are used.
+    sizes : dict
+        Sizes of the network, see `network_sizes`.
+    params : mapping
+        The other parameters: of the estimator, or of an earlier fit.
+    answers : Answers
+        What the network predicts.
+    seed : int
+        Decides initial weights, batches and dropout.
+    fall_back : bool, default=False
+        Whether to use the CPU where the device is not there.
+
+    Returns
+    -------
+    GraphNet
+    """
+    optimizer: Any = params["optimizer"]
+    options: dict[str, Any] = {}
+    if isinstance(optimizer, str):
+        optimizer, options = OPTIMIZERS[optimizer][0], dict(OPTIMIZERS[optimizer][1])
+    if params["weight_decay"] is not None:
+        options["weight_decay"] = params["weight_decay"]
+    if params["conv_lr_factor"] != 1:
+        options["param_groups"] = _conv_groups(params["lr"], params["conv_lr_factor"])
+    arguments = {
+        "module": AveragedNet,
+        "module__ema_decay": params["ema_decay"],
+        "module__dropout": params["dropout"],
+        "module__seed": seed,
+        **{f"module__{name}": size for name, size in sizes.items()},
+        "criterion": TaskLoss,
+        "criterion__tasks": [target.task for target in answers.targets],
+        "criterion__cls_weight": params.get("cls_weight", 1.0),
+        "criterion__loss": params["loss"],
+        "optimizer": optimizer,
+        "lr": params["lr"],
+        "max_epochs": params["max_epochs"],
+        "batch_size": params["batch_size"],
+        "callbacks": _callbacks(est),
+        "train_split": None,
+        "device": choose_device(est.device, fall_back=fall_back),
+        "verbose": est.verbose,
+        "seed": seed,
+        "precision": params["precision"],
+        "max_batch_sites": params["max_batch_sites"],
+        "compile": params["compile"],
+        "answers": answers,
+        **{f"optimizer__{name}": value for name, value in options.items()},
+    }
+    return GraphNet(**arguments | (params["net_params"] or {}))
+
+
+def _callbacks(est: Any) -> list[Any]:
+    callbacks = [_copied(callback) for callback in est.callbacks or []]
+    if est.early_stopping:
+        patience = est.n_iter_no_change
+        callbacks.append(("early_stopping", EarlyStopping(patience=patience, load_best=True)))
+    return callbacks
+
+
+def update_net(est: Any) -> None:
+    """Give the net of an estimator the parameters that may change while training goes on.
+
+    Parameters
+    ----------
+    est : fitted estimator
+
+    Raises
+    ------
+    ValueError
+        If another parameter has changed since the network was made.
+    """
+    made_with = est.fitted_params_
+    for name in sorted(made_with.keys() - _MAY_CHANGE):
+        if getattr(est, name) != made_with[name]:
+            raise ValueError(
+                f"{name} was {made_with[name]!r} when the network was made, and is "
+                f"{getattr(est, name)!r} now; training cannot continue with another value. "
+                "Set it back, or fit with warm_start=False"
+            )
+    net, module = est.net_, est.net_.module_
+    net.set_params(
+        lr=est.lr,
+        batch_size=est.batch_size,
+        max_batch_sites=est.max_batch_sites,
+        verbose=est.verbose,
+    )
+    _set_conv_lr(net.optimizer_, est.lr, est.conv_lr_factor)
+    if est.weight_decay is not None:
+        for group in net.optimizer_.param_groups:
+            group["weight_decay"] = est.weight_decay
+    module.ema_decay = est.ema_decay
+    module.trained.dropout.p = est.dropout
+    net.criterion_.loss, net.criterion_.cls_weight = est.loss, getattr(est, "cls_weight", 1.0)
+    if any(getattr(est, name) != made_with[name] for name in _CALLBACKS):
+        net.callbacks = _callbacks(est)
+        net.initialize_callbacks()
+    est.fitted_params_ = {name: getattr(est, name) for name in made_with}
+
+
+def _conv_groups(lr: float, factor: float) -> list[tuple[str, dict[str, float]]]:
+    """Return skorch's parameter groups for a learning rate of the convolutions of their own."""
+    return [(f"{part}.*", {"lr": lr * factor}) for part in ("embedding", "convs")]
+
+
+def _set_conv_lr(optimizer: torch.optim.Optimizer, lr: float, factor: float) -> None:
+    """Change the learning rates of these groups; the last group of the optimizer is the head."""
+    for group in optimizer.param_groups[:-1] if factor != 1 else []:
+        group["lr"] = lr * factor
+
+
+def _copied(callback: Any) -> Any:
+    """Return a copy of a callback: they have state, and parameters must not change."""
+    try:
+        return deepcopy(callback)
+    except Exception:  # noqa: BLE001 - a writer of log files, say, cannot be copied
+        return copy(callback)
