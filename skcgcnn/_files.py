@@ -1,15 +1,22 @@
 """Write files so that a reader never sees half of one."""
 
 import os
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
+
+__all__ = ["atomic_write"]
 
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[Any]]:
     """Open a temporary file beside `path` and move it there once it is complete.
+
+    The temporary file has a name of its own, so that several writers do not disturb each other,
+    and it is removed if writing fails. What is no regular file, such as ``/dev/null`` or a pipe, is
+    written directly; a link stays a link.
 
     Parameters
     ----------
@@ -22,12 +29,31 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
     ------
     file object
     """
-    path = Path(path)
-    # A fixed name, so that the next run overwrites what a killed run left behind.
-    temporary = path.with_name(f".{path.name}.tmp")
     text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
-    with temporary.open(mode, **text) as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        with path.open(mode, **text) as file:
+            yield file
+        return
+    # Opened with O_EXCL: nothing that is there already, such as a planted link, is followed.
+    number, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".tmp", dir=path.parent)
+    try:
+        with open(number, mode, **text) as file:  # noqa: PTH123 - of a file that is open
+            os.fchmod(number, _mode(path))
+            yield file
+            file.flush()
+            os.fsync(number)
+        os.replace(name, path)  # noqa: PTH105 - a name, not a path
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)  # noqa: PTH108 - likewise
+        raise
+
+
+def _mode(path: Path) -> int:
+    """Return the permissions of the file that is replaced, or those of a new one."""
+    if path.exists():
+        return path.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask

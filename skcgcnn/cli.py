@@ -1,6 +1,9 @@
 """The command line: ``skcgcnn train``, ``predict``, ``info`` and ``make-vacancies``."""
 
+import io
+import re
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
@@ -11,6 +14,7 @@ import typer
 
 # Nothing heavy is imported here: `skcgcnn --help` should not wait for torch.
 from skcgcnn._parameters import OnError, Parameters
+from skcgcnn._version import __version__
 from skcgcnn.training import Optimizer, Settings, Task
 
 __all__ = ["main"]
@@ -18,8 +22,8 @@ __all__ = ["main"]
 app = typer.Typer(
     help="Crystal graph convolutional networks on folders of CIF files.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -29,15 +33,26 @@ Jobs = Annotated[int | None, typer.Option("--n-jobs", "-j", help="Workers that r
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, ...")]
 DataHome = Annotated[
     Path | None,
-    typer.Option(help="Folder of the official models.  [default: $SKCGCNN_DATA, or a cache]"),
+    typer.Option(help="Folder of the official models.", show_default="$SKCGCNN_DATA, or a cache"),
 ]
 BadCrystals = Annotated[
     OnError, typer.Option(help="Stop at crystals that cannot be read, or continue without them.")
 ]
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"skcgcnn {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _skcgcnn() -> None:
+def _skcgcnn(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version."),
+    ] = False,
+) -> None:
     """Crystal graph convolutional networks on folders of CIF files."""
 
 
@@ -47,10 +62,21 @@ def train(
     data: Annotated[
         str,
         typer.Argument(
-            help="A folder with id_prop.csv and CIFs, or a bundled dataset: sample, li_vacancy."
+            help="A folder with id_prop.csv and CIFs, or a bundled dataset: sample-regression, "
+            "sample-classification, li_vacancy."
         ),
     ],
     task: Annotated[Task, typer.Option(help="What to learn.")] = Settings.task,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column of numbers to learn; may be repeated.", show_default="the only one"
+        ),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(help="Column of classes to learn.", show_default="the only one"),
+    ] = Settings.label,
     cls_weight: Annotated[
         float, typer.Option(min=0.0, help="Weight of the classification loss (--task multi).")
     ] = Settings.cls_weight,
@@ -107,11 +133,19 @@ def train(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder for the results.  [default: cgcnn_run]"),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder for the results.",
+            show_default="cgcnn_run, cgcnn_run_2, ...; with --resume that of the checkpoint",
+        ),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the results of an earlier run.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
 ) -> None:
-    """Train on DATA, keep the best epoch by validation score, and test it.
+    """Train on DATA, keep the best epoch by validation loss, and test it.
 
     Writes model.safetensors and model_best.pth.tar (the best epoch), checkpoint.pth.tar (the last
     one, to resume from), test_results.csv and metrics.json.
@@ -120,11 +154,14 @@ def train(
         from skcgcnn.training import train as run
 
         options = {field.name: ctx.params[field.name] for field in fields(Settings)}
+        options["target"] = tuple(target or ())
+        folder = output or (_free_folder("cgcnn_run") if resume is None else resume.parent)
         report = run(
             Settings(**options),
-            folder := output or (Path("cgcnn_run") if resume is None else resume.parent),
+            folder,
             resume=resume,
             given={"data", *(name for name in options if _is_typed(ctx, name))},
+            overwrite=overwrite,
             device=device,
             n_jobs=n_jobs,
             progress=not quiet,
@@ -136,31 +173,35 @@ def train(
 def predict(
     model: Annotated[str, typer.Argument(help="A model file, or the name of an official model.")],
     data: Annotated[
-        list[Path], typer.Argument(help="A folder (with or without id_prop.csv), or CIF files.")
+        list[Path],
+        typer.Argument(help="Folders (with or without id_prop.csv), or files of crystals."),
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="CSV file; else to the terminal.")
+        Path | None,
+        typer.Option("--output", "-o", help="CSV file.", show_default="to the terminal"),
     ] = None,
-    device: Device = "auto",
+    device: Device = Parameters.device,
     n_jobs: Jobs = None,
     on_error: BadCrystals = Parameters.on_error,
     data_home: DataHome = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Open a joblib file, which can run code.")
+    ] = False,
 ) -> None:
     """Predict for DATA with a trained MODEL.
 
     MODEL is what train wrote, a file of an estimator's save, a weight file of CGCNN, the name of an
-    official model (it is fetched), or a joblib file. A joblib file can run code when it is loaded:
-    open only those that you trust.
+    official model (it is fetched), or, with --trust, a joblib file. A joblib file can run code when
+    it is loaded: trust only those whose origin you know.
     """
     with _plain_errors():
-        from skcgcnn.estimators import (
-            load_model,
-            predict_targets,
-        )
-        from skcgcnn.training import write_predictions
+        from skcgcnn.estimators import load_model, predict_targets
+        from skcgcnn.training import find_crystals, refuse_inputs, write_predictions
 
-        est = load_model(model, device, data_home)
-        cif_ids, paths = _crystals(data)
+        cif_ids, paths = find_crystals(data)
+        if output is not None:
+            refuse_inputs(output, [model, *data, *paths])
+        est = load_model(model, device, data_home, trust=trust)
         est.set_params(n_jobs=n_jobs, on_error=on_error)
         predictions = predict_targets(est, paths)
         write_predictions(output or sys.stdout, cif_ids, predictions)
@@ -196,11 +237,11 @@ def make_vacancies(
     ] = None,
     fraction: Annotated[
         float | None,
-        typer.Option(help="Share of the element to take out instead.  [default: 0.1]"),
+        typer.Option(help="Share of the element to take out instead.", show_default="0.1"),
     ] = None,
     supercell: Annotated[
         tuple[int, int, int] | None,
-        typer.Option(help="Multiples of the cell.  [default: until its edges are 8 Å long]"),
+        typer.Option(help="Multiples of the cell.", show_default="until its edges are 8 Å long"),
     ] = None,
     order: Annotated[
         bool, typer.Option("--order", help="First give each disordered site one element.")
@@ -213,7 +254,7 @@ def make_vacancies(
     ] = True,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder of the files.  [default: that of CRYSTAL]"),
+        typer.Option("--output", "-o", help="Folder of the files.", show_default="that of CRYSTAL"),
     ] = None,
 ) -> None:
     """Take Li out of CRYSTAL at random, and write <crystal>_aug0.cif, <crystal>_aug1.cif, ..."""
@@ -238,38 +279,59 @@ def make_vacancies(
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that is not UTF-8
     app()
 
 
 @contextmanager
 def _plain_errors() -> Iterator[None]:
-    """Turn errors about input into a paragraph and exit code 2."""
-    try:
-        yield
-    except (ValueError, OSError) as error:
-        # DataError and StructureError are ValueErrors, as are scikit-learn's.
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(2) from error
+    """Turn errors about input into a paragraph and exit code 2; print warnings as lines."""
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            yield
+        except KeyboardInterrupt:
+            typer.echo("Interrupted.", err=True)
+            raise typer.Exit(130) from None
+        except (ValueError, OSError, MemoryError) as error:
+            # DataError and StructureError are ValueErrors, as are scikit-learn's.
+            typer.echo(f"Error: {_in_options(str(error) or repr(error))}", err=True)
+            raise typer.Exit(2) from error
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    typer.echo(f"Warning: {_in_options(str(message))}", err=True)
+
+
+def _in_options(message: str) -> str:
+    """Name options of the command instead of parameters of Python."""
+    names = {"max_epochs": "epochs", "optimizer": "optim", "random_state": "seed"}
+    message = re.sub(
+        r"'(\w+)' parameter of \w+",
+        lambda found: "option --" + names.get(found[1], found[1]).replace("_", "-"),
+        message,
+    )
+    message = message.replace("on_error='nan'", "--on-error nan").replace(
+        "init_from", "--init-from"
+    )
+    return message.replace("freeze=", "--freeze ")
+
+
+def _free_folder(name: str) -> Path:
+    """Return a folder for results that is not there yet: with a number, if need be."""
+    folder = Path(name)
+    number = 2
+    while folder.exists():
+        folder = Path(f"{name}_{number}")
+        number += 1
+    return folder
 
 
 def _is_typed(ctx: typer.Context, name: str) -> bool:
     source = ctx.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
-
-
-def _crystals(data: list[Path]) -> tuple[list[str], list[str]]:
-    """Return ids and paths of the crystals in a folder, or of the files that are named."""
-    from skcgcnn.datasets import load_id_prop
-    from skcgcnn.exceptions import DataError
-
-    if len(data) == 1 and data[0].is_dir():
-        if (data[0] / "id_prop.csv").is_file():
-            bunch = load_id_prop(data[0])
-            return bunch.cif_ids, bunch.data
-        data = sorted(data[0].glob("*.cif"))
-        if not data:
-            raise DataError("the folder holds neither id_prop.csv nor CIF files")
-    return [path.stem for path in data], [str(path) for path in data]
 
 
 def _show(report: dict[str, Any], folder: Path) -> None:
@@ -285,7 +347,8 @@ def _show(report: dict[str, Any], folder: Path) -> None:
             table.add_row(name, metric, "undefined" if value is None else f"{value:.4f}")
     console.print(table)
     sizes = "{n_train} crystals trained, {n_val} validated, {n_test} tested".format(**report)
-    lines = [f"{sizes}; best epoch {report['best_epoch']}"]
+    decided = f"by the loss of {report['n_val']} validation crystals" if report["n_val"] else "last"
+    lines = [f"{sizes}; best epoch {report['best_epoch']} ({decided})"]
     if report["n_groups"] is not None:
         groups = "{train} groups trained, {val} validated, {test} tested".format(
             **report["n_groups"]

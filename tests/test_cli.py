@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import multiprocessing
 import os
 import re
@@ -38,6 +39,12 @@ def data(tmp_path, cifs, Y):
         lines.append(f"crystal{97 * i % 24},{energy},{int(label)}")
     (folder / "id_prop.csv").write_text("\n".join(lines) + "\n")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    """Let results that are not told where to go be in a folder of the test."""
+    monkeypatch.chdir(tmp_path)
 
 
 def run(*arguments, code=0):
@@ -116,15 +123,24 @@ def test_single_task_runs(data, tmp_path, task):
     )
 
 
-def test_best_epoch_is_the_one_with_the_highest_validation_score(data, tmp_path, monkeypatch):
-    scores = iter([0.1, 0.7, 0.3, 0.7, 0.2])
-    monkeypatch.setattr(CGCNNRegressor, "score", lambda *_: next(scores))
+@pytest.mark.parametrize(
+    ("losses", "best"),
+    [([0.9, 0.3, 0.7, 0.3, 0.8], 4), ([math.nan] * 5, 5), ([0.1, 0.2, 0.3, 0.4, 0.5], 1)],
+)
+def test_best_epoch_is_the_last_with_the_lowest_validation_loss(
+    data, tmp_path, monkeypatch, losses, best
+):
+    values = iter(losses)
+    monkeypatch.setattr(CGCNNRegressor, "_loss", lambda *_: next(values))
     out = tmp_path / "out"
-    run("train", data, "--epochs", 5, "-o", out, *TINY)
+    text = run("train", data, "--epochs", 5, "-o", out, *TINY)
     report = json.loads((out / "metrics.json").read_text())
-    assert (report["best_epoch"], report["best_validation_score"]) == (2, 0.7)
+    loss = losses[best - 1]
+    assert report["best_epoch"] == best
+    assert report["best_validation_loss"] == (None if math.isnan(loss) else loss)
+    assert f"best epoch {best} (by the loss of 2 validation crystals)" in " ".join(text.split())
     for name in ("model.safetensors", "model_best.pth.tar"):
-        assert skcgcnn.load(out / name).n_iter_ == 2
+        assert skcgcnn.load(out / name).n_iter_ == best
     assert load_checkpoint(out / "checkpoint.pth.tar")[0].n_iter_ == 5
 
 
@@ -133,8 +149,12 @@ def test_resume_gives_the_same_result_as_an_unbroken_run(data, tmp_path):
     run("train", data, *options, "--epochs", 5, "-o", tmp_path / "whole")
     run("train", data, *options, "--epochs", 2, "-o", tmp_path / "broken")
     file = tmp_path / "broken" / "checkpoint.pth.tar"
+    shutil.copytree(tmp_path / "broken", tmp_path / "copy")
     run("train", data, "--epochs", 5, "--resume", file)
-    run("train", data, "--epochs", 5, "--resume", file, "-o", tmp_path / "elsewhere")
+    copy = tmp_path / "copy" / "checkpoint.pth.tar"
+    run("train", data, "--epochs", 5, "--resume", copy, "-o", tmp_path / "elsewhere")
+    # It has all that was asked for: nothing is trained, and nothing is said to be.
+    assert "5 epochs already" in run("train", data, "--epochs", 5, "--resume", file, code=2)
     for name in ("test_results.csv", "metrics.json"):
         whole = (tmp_path / "whole" / name).read_bytes()
         assert (tmp_path / "broken" / name).read_bytes() == whole
@@ -212,7 +232,11 @@ def test_predict_from_a_folder_and_from_files(data, tmp_path):
 
 def test_predict_with_a_joblib_file(data, tmp_path, tiny, graphs, Y):
     joblib.dump(CGCNNMultiTask(**tiny).fit(graphs, Y), tmp_path / "model.joblib")
-    assert run("predict", tmp_path / "model.joblib", data).startswith("cif_id,y0_pred,y1_pred")
+    model = tmp_path / "model.joblib"
+    assert "with --trust" in run("predict", model, data, code=2).replace(
+        "trust=True (--trust)", "with --trust"
+    )
+    assert run("predict", model, data, "--trust").startswith("cif_id,y0_pred,y1_pred")
 
 
 def test_predictions_of_many_are_those_of_few(cifs, tiny, graphs, Y):
@@ -364,7 +388,7 @@ def test_missing_targets(data, tmp_path):
     (data / "id_prop.csv").write_text("\n".join(lines))
     run("train", data, "--task", "multi", "--epochs", 1, "-o", tmp_path / "out", *TINY)
     assert "has no metal" in run(
-        "train", data, "--task", "classification", "-o", tmp_path / "out", *TINY, code=2
+        "train", data, "--task", "classification", "-o", tmp_path / "other", *TINY, code=2
     )
 
 
@@ -373,14 +397,14 @@ def test_unreadable_crystals(data, tmp_path):
     message = run("train", data, "--epochs", 1, "-o", tmp_path / "out", *TINY, code=2)
     assert "crystal3.cif: is no well-formed CIF" in message
     assert not (tmp_path / "out").exists()
-    with pytest.warns(UserWarning, match="1 of 24"):
-        run(
-            "train", data, "--epochs", 1, "--on-error", "nan", "-o", tmp_path / "out", *TINY,
-        )  # fmt: skip
+    text = run(
+        "train", data, "--epochs", 1, "--on-error", "nan", "-o", tmp_path / "out", *TINY,
+    )  # fmt: skip
+    assert "Warning: 1 of 24" in text
     report = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert report["n_train"] + report["n_val"] + report["n_test"] == 23
-    with pytest.warns(UserWarning, match="1 of 24"):
-        printed = run("predict", tmp_path / "out" / "model_best.pth.tar", data, "--on-error", "nan")
+    printed = run("predict", tmp_path / "out" / "model_best.pth.tar", data, "--on-error", "nan")
+    assert "Warning: 1 of 24" in printed
     assert "crystal3,\n" in printed
 
 
@@ -391,18 +415,18 @@ def test_unreadable_crystals(data, tmp_path):
         (["train", "DATA", "--task", "ranking"], "ranking"),
         (["train", "DATA", "--resume", "MODEL"], "not a checkpoint of a training run"),
         (["train", "DATA", "--epochs", "0"], "epochs"),
-        (["train", "DATA", "--train-ratio", "0.9"], "sum to 1 at most"),
-        (["train", "DATA", "--test-ratio", "0"], "must be above 0"),
+        (["train", "DATA", "--train-ratio", "0.9", "--val-ratio", "0.2"], "sum to 1 at most"),
+        (["train", "DATA", "--train-ratio", "0"], "must be above 0"),
         (["train", "DATA", "--resume", "none.pth.tar"], "none.pth.tar: no such file"),
-        (["train", "DATA", "--lr", "0"], "'lr' parameter"),
+        (["train", "DATA", "--lr", "0"], "option --lr"),
         (["predict", "none.pth.tar", "DATA"], "none.pth.tar: no such file"),
         (["predict", "DATA/id_prop.csv", "DATA"], "cannot be loaded as a model file"),
         (["predict", "band-gaps", "DATA"], "none of the pretrained models: band-gap, "),
         (["info", "DATA"], "is a folder, not a model file"),
         (["info", "DATA/id_prop.csv"], "cannot be loaded as a model file"),
         (["train", "DATA", "--init-from", "none"], "none: no such file"),
-        (["train", "DATA", "--freeze", "convs"], "without init_from"),
-        (["train", "DATA", "--freeze", "most"], "'freeze' parameter"),
+        (["train", "DATA", "--freeze", "convs"], "without --init-from"),
+        (["train", "DATA", "--freeze", "most"], "option --freeze"),
         (["frobnicate"], "frobnicate"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -417,7 +441,9 @@ def test_bad_usage_ends_with_2_and_no_traceback(data, model, options, message):
 def test_multi_needs_two_targets(data, tmp_path):
     lines = (data / "id_prop.csv").read_text().splitlines()
     (data / "id_prop.csv").write_text("\n".join(line.rsplit(",", 1)[0] for line in lines))
-    assert "these have 1 target" in run("train", data, "--task", "multi", code=2)
+    assert "needs a column of numbers and one of classes" in run(
+        "train", data, "--task", "multi", code=2
+    )
 
 
 def test_too_few_crystals(data):

@@ -4,6 +4,7 @@ from skcgcnn.crystals._cif import parse_cif, syntax_error
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.crystals._read import (
     MAX_LENGTH,
+    READABLE,
     describe_source,
     list_sources,
     read_crystal,
@@ -13,6 +14,7 @@ from skcgcnn.crystals._read import (
 
 __all__ = [
     "MAX_LENGTH",
+    "READABLE",
     "Crystal",
     "Species",
     "cell_volume",

@@ -27,6 +27,19 @@ MIN_VOLUME_PER_SITE = 0.1
 # In Å. The longest periods known, of polytypes and of virus crystals, are some thousands.
 MAX_LENGTH = 10_000
 
+# Endings of files that can hold a crystal, for folders without a list.
+READABLE = (
+    ".cif",
+    ".cif.gz",
+    ".poscar",
+    ".vasp",
+    ".xsf",
+    ".xyz",
+    ".extxyz",
+    ".traj",
+    ".res",
+)
+
 _SITES_TAG = "_atom_site_fract_x"
 _NO_CRYSTAL = "No structure parsed"
 _SEVERAL = "holds several crystals; the first is taken"

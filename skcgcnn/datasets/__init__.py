@@ -1,6 +1,13 @@
 """Loaders of data: a folder of CIFs with its ``id_prop.csv``, and the bundled datasets."""
 
-from skcgcnn.datasets._id_prop import load_id_prop
+from skcgcnn.datasets._id_prop import (
+    Table,
+    choose_columns,
+    join_columns,
+    load_id_prop,
+    read_groups,
+    read_table,
+)
 from skcgcnn.datasets._li_vacancy import LI_VACANCY_FOLDER, load_li_vacancy
 from skcgcnn.datasets._sample import (
     SAMPLE_FOLDER,
@@ -11,8 +18,13 @@ from skcgcnn.datasets._sample import (
 __all__ = [
     "LI_VACANCY_FOLDER",
     "SAMPLE_FOLDER",
+    "Table",
+    "choose_columns",
+    "join_columns",
     "load_id_prop",
     "load_li_vacancy",
     "load_sample_classification",
     "load_sample_regression",
+    "read_groups",
+    "read_table",
 ]

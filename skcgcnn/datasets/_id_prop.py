@@ -1,7 +1,8 @@
 """The folder format of CGCNN: CIFs and an ``id_prop.csv``."""
 
-import csv
-import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -10,27 +11,69 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils import Bunch
 
+from skcgcnn.datasets._columns import (
+    is_missing_cell,
+    looks_like_decimal_commas,
+    number,
+    read_column,
+)
+from skcgcnn.datasets._crystal_files import CrystalFolder, crystal_name, expected_files
+from skcgcnn.datasets._spreadsheet import Row, Sheet, read_sheet
 from skcgcnn.exceptions import DataError
 
-_MISSING = {"", "nan", "na", "n/a", "none", "null"}
 _MOST_PROBLEMS = 20
 
-Row = tuple[int, list[str]]
+
+@dataclass(frozen=True)
+class Table:
+    """What an ``id_prop.csv`` holds.
+
+    Attributes
+    ----------
+    cif_ids : list of str
+        First column, without ``.cif``.
+    paths : list of str
+        The files.
+    names : list of str
+        Names of the targets.
+    columns : list of ndarray of shape (n_crystals,)
+        The targets: floats, or objects where the column is text.
+    """
+
+    cif_ids: list[str]
+    paths: list[str]
+    names: list[str]
+    columns: list[npt.NDArray[Any]]
 
 
 def load_id_prop(
-    folder: str | PathLike[str], *, return_X_y: bool = False, as_frame: bool = False
+    folder: str | PathLike[str],
+    *,
+    target: str | Sequence[str] | None = None,
+    label: str | None = None,
+    on_missing: str = "raise",
+    return_X_y: bool = False,
+    as_frame: bool = False,
 ) -> Any:
     """Load a folder of CIFs with an ``id_prop.csv``, the data format of CGCNN.
 
     Each line holds ``cif_id,value``, ``cif_id,value,label`` or further targets; ``<cif_id>.cif``
-    lies beside it. The first line is a header if there is no such CIF and not all of its values
-    are numbers. An ``atom_init.json`` in the folder is named in the result.
+    or ``<cif_id>.cif.gz`` lies beside it. The first line is a header if there is no such file and
+    not all of its values are numbers. Semicolons or tabs between the columns, decimal commas beside
+    them, UTF-16, comments (``#``), a row of units, and the index column of pandas are understood;
+    one warning lists what is unusual. An ``atom_init.json`` in the folder is named in the result.
 
     Parameters
     ----------
     folder : path
         The folder.
+    target : str or sequence of str, optional
+        Names of the columns of numbers to return; by default all columns are returned.
+    label : str, optional
+        Name of the column of classes to return, after those of numbers.
+    on_missing : {"raise", "keep"}, default="raise"
+        What to do with crystals whose file does not exist: raise an error, or keep the path where
+        it should be, for readers that report it.
     return_X_y : bool, default=False
         Return ``(data, target)`` alone.
     as_frame : bool, default=False
@@ -59,27 +102,35 @@ def load_id_prop(
     ------
     DataError
         If the file is missing or empty, an id comes twice, a CIF is missing, a value is not a
-        number, or ``groups.csv`` leaves out a crystal. The message names the lines.
+        number, lines have different numbers of columns, there is no such target, or
+        ``groups.csv`` leaves out a crystal. The message names the lines.
 
     Examples
     --------
     >>> from skcgcnn.datasets import load_id_prop, load_sample_regression
     >>> from pathlib import Path
-    >>> data = load_id_prop(Path(load_sample_regression().filename).parent)
-    >>> data.target_names
+    >>> folder = Path(load_sample_regression().filename).parent
+    >>> load_id_prop(folder).target_names
     ['formation_energy', 'is_metal']
+    >>> load_id_prop(folder, target="formation_energy").target.shape
+    (254,)
     """
-    cif_ids, paths, names, columns = read_table(folder)
+    table = read_table(folder, on_missing=on_missing)
+    file = Path(folder) / "id_prop.csv"
+    if target is not None or label is not None:
+        wanted = [target] if isinstance(target, str) else list(target or [])
+        table = choose_columns(table, [*wanted, *([] if label is None else [label])], file)
+    _check_values(table, file)
     atom_features = Path(folder) / "atom_init.json"
     bunch = make_bunch(
-        paths,
-        _join(columns),
-        names,
+        table.paths,
+        join_columns(table.columns),
+        table.names,
         as_frame=as_frame,
-        cif_ids=cif_ids,
-        groups=read_groups(folder, cif_ids),
-        filename=str(Path(folder) / "id_prop.csv"),
-        DESCR=f"{len(paths)} crystals with {', '.join(names)}, read from {folder}.",
+        cif_ids=table.cif_ids,
+        groups=read_groups(folder, table.cif_ids),
+        filename=str(file),
+        DESCR=f"{len(table.paths)} crystals with {', '.join(table.names)}, read from {folder}.",
         atom_features=str(atom_features) if atom_features.is_file() else None,
     )
     return (bunch.data, bunch.target) if return_X_y else bunch
@@ -99,60 +150,83 @@ def make_bunch(
     return Bunch(data=paths, target=target, target_names=names, frame=frame, **other)
 
 
-def structure_file(folder: Path, cif_id: str) -> Path:
-    """Return where the crystal of an id lies: ``<cif_id>.cif``."""
-    return folder / (cif_id if cif_id.lower().endswith(".cif") else f"{cif_id}.cif")
-
-
 def read_table(
-    folder: str | PathLike[str],
-) -> tuple[list[str], list[str], list[str], list[npt.NDArray[Any]]]:
+    folder: str | PathLike[str], *, on_missing: str = "raise", targets: bool = True
+) -> Table:
     """Read ``id_prop.csv``.
 
     Parameters
     ----------
     folder : path
         The folder.
+    on_missing : {"raise", "keep"}, default="raise"
+        What to do with crystals whose file does not exist, see `load_id_prop`.
+    targets : bool, default=True
+        Whether targets are needed; without, ids alone are enough.
 
     Returns
     -------
-    cif_ids : list of str
-    paths : list of str
-    names : list of str
-        Names of the targets.
-    columns : list of ndarray of shape (n_crystals,)
-        The targets: floats, or objects where the column is text.
+    Table
 
     Raises
     ------
     DataError
         See `load_id_prop`.
+
+    Warns
+    -----
+    UserWarning
+        One line with what is unusual about the file.
     """
     folder = Path(folder)
     file = folder / "id_prop.csv"
-    rows = _read_rows(file)
-    header = None
-    if _is_header(rows, folder):
-        header, rows = rows[0][1], rows[1:]
-    if not rows:
+    sheet = read_sheet(file)
+    files = CrystalFolder(folder)
+    _drop_index(sheet, files)
+    header = _take_header(sheet, files)
+    if not sheet.rows:
         raise DataError(f"{file}: holds no crystal")
-    n_columns = len(rows[0][1])
-    problems = [
-        f"line {line}: has {len(cells)} columns, but the first crystal has {n_columns}"
-        for line, cells in rows
-        if len(cells) != n_columns
-    ]
-    if n_columns < 2:
-        problems = [f"line {rows[0][0]}: expected 'cif_id,value' or 'cif_id,value,label'"]
+    _check_shape(sheet, header, targets=targets)
+    problems: list[str] = []
+    cif_ids, paths = _find_files(sheet, files, problems, on_missing)
+    columns = []
+    if targets:
+        columns = [read_column(sheet, i, problems) for i in range(1, len(sheet.rows[0][1]))]
     _raise(file, problems)
-    problems = _id_problems(rows, folder)
-    columns = [_column(rows, i, problems) for i in range(1, n_columns)]
-    _raise(file, problems)
-    names = header[1:n_columns] if header else []
-    defaults = ["value", "label", *(f"target_{i}" for i in range(3, n_columns))]
-    names += defaults[len(names) : n_columns - 1]
-    cif_ids = [cells[0] for _, cells in rows]
-    return cif_ids, [str(structure_file(folder, i)) for i in cif_ids], names, columns
+    if sheet.remarks:
+        warnings.warn(f"{file}: read with {', '.join(sheet.remarks)}", stacklevel=3)
+    defaults = ["value", "label", *(f"target_{i}" for i in range(3, len(columns) + 1))]
+    names = header[1:] if header else defaults[: len(columns)]
+    return Table(cif_ids, paths, names, columns)
+
+
+def choose_columns(table: Table, names: Sequence[str], file: Path) -> Table:
+    """Return a table with some of its targets.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+    names : sequence of str
+        Names of the targets.
+    file : Path
+        For messages.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    DataError
+        If there is no such target.
+    """
+    for name in names:
+        if table.names.count(name) != 1:
+            how = "has no" if name not in table.names else "has several"
+            raise DataError(f"{file}: {how} column {name!r}; it has {', '.join(table.names)}")
+    chosen = [table.names.index(name) for name in names]
+    return replace(table, names=list(names), columns=[table.columns[i] for i in chosen])
 
 
 def read_groups(folder: str | PathLike[str], cif_ids: list[str]) -> npt.NDArray[np.str_] | None:
@@ -180,94 +254,140 @@ def read_groups(folder: str | PathLike[str], cif_ids: list[str]) -> npt.NDArray[
         return None
     groups: dict[str, str] = {}
     problems = []
-    for line, cells in _read_rows(file)[1:]:
+    for line, cells in read_sheet(file).rows[1:]:
         if len(cells) != 2 or not all(cells):
             problems.append(f"line {line}: expected 'cif_id,group'")
-        elif cells[0] in groups:
+        elif crystal_name(cells[0]) in groups:
             problems.append(f"line {line}: id {cells[0]!r} comes twice")
         else:
-            groups[cells[0]] = cells[1]
+            groups[crystal_name(cells[0])] = cells[1]
     problems += [f"{cif_id!r} has no group" for cif_id in cif_ids if cif_id not in groups]
     _raise(file, problems)
     return np.array([groups[cif_id] for cif_id in cif_ids])
 
 
-def _read_rows(file: Path) -> list[Row]:
-    if not file.parent.is_dir():
-        raise DataError(f"{file.parent}: no such folder")
-    if not file.is_file():
-        raise DataError(f"{file}: no such file; expected lines of 'cif_id,value[,label]' in it")
-    try:
-        # utf-8-sig: spreadsheets often begin a file with a byte order mark.
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.reader(lines, skipinitialspace=True)
-            rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{file}: not a CSV file in UTF-8 ({error})") from error
-    return [(line, cells) for line, cells in rows if any(cells)]
+def _drop_index(sheet: Sheet, files: CrystalFolder) -> None:
+    """Drop the index column that pandas writes: 0, 1, 2, ... before the ids."""
+    rows = sheet.rows
+    if len(rows) < 2 or min(len(cells) for _, cells in rows) < 2:
+        return
+    first = [cells[0] for _, cells in rows[1:]]
+    named = rows[0][1][0] in {"", "Unnamed: 0"}
+    if named and first == [str(i) for i in range(len(first))] and _exists(rows[1][1][1], files):
+        sheet.rows = [(line, cells[1:]) for line, cells in rows]
+        sheet.remarks.append("an index column")
 
 
-def _is_header(rows: list[Row], folder: Path) -> bool:
-    if not rows:
-        return False
+def _take_header(sheet: Sheet, files: CrystalFolder) -> list[str] | None:
+    """Take the names of the columns, and a row of units under them, from the rows."""
+    if not sheet.rows or not _is_header(sheet.rows, files):
+        return None
+    header = sheet.rows.pop(0)[1]
+    if len(sheet.rows) > 1 and _is_unit_row(sheet.rows, files):
+        sheet.remarks.append("a row of units")
+        sheet.rows.pop(0)
+    return header
+
+
+def _is_header(rows: list[Row], files: CrystalFolder) -> bool:
     cif_id, *values = rows[0][1]
-    if structure_file(folder, cif_id).is_file() or all(_number(v) is not None for v in values):
+    texts = [value for value in values if number(value) is None and not is_missing_cell(value)]
+    if _exists(cif_id, files) or (values and not texts):
         return False
     # Neither a crystal nor numbers: names of columns, unless its texts come again as labels.
     later = [set(column) for column in zip(*(cells[1:] for _, cells in rows[1:]), strict=False)]
-    text = [(v, seen) for v, seen in zip(values, later, strict=False) if _number(v) is None]
-    return not (text and all(value in seen for value, seen in text))
+    seen = [value in set().union(*later) for value in texts]
+    return not (seen and all(seen))
 
 
-def _id_problems(rows: list[Row], folder: Path) -> list[str]:
-    problems = []
+def _is_unit_row(rows: list[Row], files: CrystalFolder) -> bool:
+    """Tell whether a row without a crystal has texts where the next ones have numbers."""
+    (_, cells), (_, following) = rows[:2]
+    return (
+        not _exists(cells[0], files)
+        and all(number(cell) is None for cell in cells[1:])
+        and any(number(cell) is not None for cell in following[1:])
+        and _exists(following[0], files)
+    )
+
+
+def _exists(cif_id: str, files: CrystalFolder) -> bool:
+    try:
+        return files.find(cif_id, []) is not None
+    except DataError:
+        return True
+
+
+def _check_shape(sheet: Sheet, header: list[str] | None, *, targets: bool) -> None:
+    file, n_columns = sheet.file, len(sheet.rows[0][1])
+    if header is not None and len(header) != n_columns:
+        line, cells = sheet.rows[0]
+        hint = _COMMA_HINT if n_columns > len(header) and sheet.separator == "," else ""
+        raise DataError(
+            f"{file}: the header has {len(header)} columns ({', '.join(header)}), but line {line} "
+            f"has {n_columns} ({', '.join(cells)}){hint}"
+        )
+    _raise(
+        file,
+        [
+            f"line {line}: has {len(cells)} columns, but the first crystal has {n_columns}"
+            for line, cells in sheet.rows
+            if len(cells) != n_columns
+        ],
+    )
+    if not targets:
+        return
+    if n_columns < 2:
+        raise DataError(
+            f"{file}:\n  line {sheet.rows[0][0]}: expected 'cif_id,value' or 'cif_id,value,label'"
+        )
+    if header is None and looks_like_decimal_commas(sheet):
+        line, cells = sheet.rows[0]
+        raise DataError(f"{file}: line {line} is {','.join(cells)!r}{_COMMA_HINT}")
+
+
+_COMMA_HINT = (
+    ". If these are decimal commas, write decimal points, or put semicolons between the columns"
+)
+
+
+def _find_files(
+    sheet: Sheet, files: CrystalFolder, problems: list[str], on_missing: str
+) -> tuple[list[str], list[str]]:
+    cif_ids = [crystal_name(cells[0]) for _, cells in sheet.rows]
+    paths = expected_files(files.folder, cif_ids)
     first: dict[str, int] = {}
-    for line, (cif_id, *_) in rows:
+    for i, ((line, _), cif_id) in enumerate(zip(sheet.rows, cif_ids, strict=True)):
         if cif_id in first:
             problems.append(f"line {line}: id {cif_id!r} stands in line {first[cif_id]} already")
-        elif not structure_file(folder, cif_id).is_file():
-            problems.append(f"line {line}: {structure_file(folder, cif_id)} does not exist")
         first.setdefault(cif_id, line)
-    return problems
+        try:
+            found = files.find(cif_id, sheet.remarks)
+        except DataError as error:
+            problems.append(f"line {line}: {error}")
+            continue
+        if found is not None:
+            paths[i] = found
+        elif on_missing == "raise" and first[cif_id] == line:
+            problems.append(f"line {line}: {paths[i]} does not exist")
+    return cif_ids, [str(path) for path in paths]
 
 
-def _column(rows: list[Row], index: int, problems: list[str]) -> npt.NDArray[Any]:
-    """Return a target column; append what is wrong with it to `problems`."""
-    cells = [cells[index] for _, cells in rows]
-    missing = [cell.lower() in _MISSING for cell in cells]
-    alone = len(rows[0][1]) == 2
-    if alone:
-        problems += [
-            f"line {line}: has no value"
-            for (line, _), absent in zip(rows, missing, strict=True)
-            if absent
-        ]
-    numbers = [
-        math.nan if absent else _number(cell) for cell, absent in zip(cells, missing, strict=True)
+def _check_values(table: Table, file: Path) -> None:
+    """Refuse a single target that is missing: there would be nothing to learn."""
+    if len(table.columns) != 1:
+        return
+    missing = [value != value for value in table.columns[0]]  # noqa: PLR0124 - NaN
+    problems = [
+        f"{cif_id!r} has no value of {table.names[0]}"
+        for cif_id, absent in zip(table.cif_ids, missing, strict=True)
+        if absent
     ]
-    present = [n for n, absent in zip(numbers, missing, strict=True) if not absent]
-    if present and all(number is None for number in present):
-        return np.array(
-            [math.nan if absent else cell for cell, absent in zip(cells, missing, strict=True)],
-            dtype=object,
-        )
-    problems += [
-        f"line {line}: {cells[index]!r} is not a number"
-        for (line, cells), number in zip(rows, numbers, strict=True)
-        if number is None
-    ]
-    return np.array([math.nan if n is None else n for n in numbers], dtype=np.float64)
+    _raise(file, problems)
 
 
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _join(columns: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+def join_columns(columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Return columns side by side, or the one that there is."""
     if len(columns) == 1:
         return columns[0]
     kind = object if any(column.dtype == object for column in columns) else np.float64

@@ -73,13 +73,13 @@ def load_sample_classification(*, return_X_y: bool = False, as_frame: bool = Fal
 
 
 def _load(name: str, dtype: type, *, return_X_y: bool, as_frame: bool) -> Any:
-    cif_ids, paths, names, columns = read_table(SAMPLE_FOLDER)
+    table = read_table(SAMPLE_FOLDER)
     bunch = make_bunch(
-        paths,
-        columns[names.index(name)].astype(dtype),
+        table.paths,
+        table.columns[table.names.index(name)].astype(dtype),
         [name],
         as_frame=as_frame,
-        cif_ids=cif_ids,
+        cif_ids=table.cif_ids,
         filename=str(SAMPLE_FOLDER / "id_prop.csv"),
         DESCR=(SAMPLE_FOLDER / "README.md").read_text(encoding="utf-8"),
     )

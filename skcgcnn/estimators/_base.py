@@ -345,6 +345,14 @@ class BaseCGCNN(Parameters, Persistent):
         with closing(self._graph_chunks(X)) as chunks:
             return np.concatenate([self._forward(graphs) for graphs in chunks])
 
+    def _loss(self, X: Any, y: Any) -> float:
+        """Return the loss of predictions, as in training but by the averaged weights."""
+        outputs = torch.as_tensor(self._outputs(X))
+        encoded, _ = self._encode(y, self.targets_)
+        values = encoded.reshape(len(encoded), -1)
+        scaled = (values - self.target_mean_) / self.target_scale_
+        return float(self.net_.criterion_(outputs, torch.as_tensor(scaled)))
+
     def _predict_values(self, X: Any) -> npt.NDArray[Any]:
         outputs = self._outputs(X)
         return self._answers().values(outputs)

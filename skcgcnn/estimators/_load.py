@@ -242,6 +242,8 @@ def load_model(
     model: str | PathLike[str],
     device: str = "auto",
     data_home: str | PathLike[str] | None = None,
+    *,
+    trust: bool = False,
 ) -> BaseCGCNN:
     """Load a model of any kind.
 
@@ -249,12 +251,14 @@ def load_model(
     ----------
     model : path or str
         A file that `load` takes, the name of an official model, or an estimator that joblib or
-        pickle wrote (``.joblib``, ``.pkl``). The last can run code when it is loaded: open only
-        what you trust.
+        pickle wrote (``.joblib``, ``.pkl``). The last can run code when it is loaded, and needs
+        `trust`.
     device : str, default="auto"
         Where it goes, but for a pickle.
     data_home : path, optional
         See `skcgcnn.modelfiles.fetch_pretrained`.
+    trust : bool, default=False
+        Whether to open files of joblib and pickle.
 
     Returns
     -------
@@ -267,7 +271,14 @@ def load_model(
         If it is none of these.
     """
     path = find_model(model, data_home)
-    return _load_pickled(path) if path.suffix in PICKLES else load(path, device)
+    if path.suffix not in PICKLES:
+        return load(path, device)
+    if not trust:
+        raise DataError(
+            f"{path}: a pickle can run code when it is loaded; open it with trust=True (--trust) "
+            "if you know where it comes from"
+        )
+    return _load_pickled(path)
 
 
 def _load_pickled(path: Path) -> BaseCGCNN:

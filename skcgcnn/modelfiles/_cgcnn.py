@@ -6,12 +6,11 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
-import torch
 
-from skcgcnn._files import atomic_write
 from skcgcnn.graphs import GraphOptions, load_element_features
 from skcgcnn.modelfiles._json import to_plain
 from skcgcnn.modelfiles._state import ModelState, Provenance, Target, network_sizes
+from skcgcnn.modelfiles._torch_file import save_content
 
 OFFICIAL = "CGCNN weights"
 # What the original code reads crystals with, whatever stands in a weight file.
@@ -71,8 +70,7 @@ def write_cgcnn(state: ModelState, path: str | PathLike[str]) -> None:
         "normalizer": {"mean": target.mean, "std": target.scale},
         "args": args,
     }
-    with atomic_write(path, "wb") as file:
-        torch.save(content, file)
+    save_content(content, path)
 
 
 def read_cgcnn(content: Mapping[str, Any], name: str) -> ModelState:

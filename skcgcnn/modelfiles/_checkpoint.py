@@ -5,11 +5,9 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
-import torch
-
-from skcgcnn._files import atomic_write
 from skcgcnn.modelfiles._plain_state import state_from_plain, state_to_plain
 from skcgcnn.modelfiles._state import ModelState, TrainingState
+from skcgcnn.modelfiles._torch_file import save_content
 
 CHECKPOINT = "skcgcnn checkpoint"
 KEY = "skcgcnn"
@@ -43,8 +41,7 @@ def write_checkpoint(state: ModelState, path: str | PathLike[str]) -> None:
             "optimizer": training.optimizer,
             "run": training.run,
         }
-    with atomic_write(path, "wb") as file:
-        torch.save(content, file)
+    save_content(content, path)
 
 
 def read_checkpoint(content: Mapping[str, Any]) -> ModelState:

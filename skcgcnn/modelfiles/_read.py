@@ -1,15 +1,11 @@
 """Read model files as data: what is in them, without running anything of it."""
 
 import math
-import pickle
-import re
-import zipfile
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,20 +16,12 @@ from skcgcnn.modelfiles._cgcnn import read_cgcnn
 from skcgcnn.modelfiles._checkpoint import KEY, read_checkpoint
 from skcgcnn.modelfiles._safetensors import read_safetensors
 from skcgcnn.modelfiles._state import ModelState, network_sizes
+from skcgcnn.modelfiles._torch_file import load_content, starts_with
 from skcgcnn.nn import GAUSSIAN_STEP, CrystalGraphConvNet
 
 # Files that run code when they are loaded; never opened here.
 PICKLES = {".joblib", ".pkl", ".pickle"}
 
-# What a file may hold besides tensors and plain containers: NumPy's scalars, in the official
-# classification weights. NumPy 1 knew their constructor by another name.
-_scalar = np.float64(0).__reduce__()[0]
-_SAFE_GLOBALS: list[Any] = [
-    _scalar,
-    (_scalar, "numpy.core.multiarray.scalar"),
-    np.dtype,
-    np.dtypes.Float64DType,
-]
 # Errors raised while building a model from malformed content.
 BUILD_ERRORS = (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError, AttributeError)
 
@@ -65,8 +53,8 @@ def read_model_file(path: str | PathLike[str]) -> ModelState:
             "with joblib if you trust it, and pass or save the estimator"
         )
     # A safetensors file begins with the length of its header in 8 bytes, then JSON.
-    is_safetensors = _starts_with(path, b"{", skip=8)
-    content = {} if is_safetensors else _load(path)
+    is_safetensors = starts_with(path, b"{", skip=8)
+    content = {} if is_safetensors else load_content(path)
     try:
         if is_safetensors:
             state = read_safetensors(path)
@@ -82,39 +70,6 @@ def read_model_file(path: str | PathLike[str]) -> ModelState:
     except BUILD_ERRORS as error:
         raise DataError(f"{path}: not a model of CGCNN or skcgcnn ({error!r})") from error
     return state
-
-
-def _load(path: Path) -> dict[str, Any]:
-    refusal = f"{path}: cannot be loaded as a model file: "
-    if _starts_with(path, b"PK"):
-        try:
-            with zipfile.ZipFile(path) as archive:
-                packed = any(item.compress_type != zipfile.ZIP_STORED for item in archive.filelist)
-        except zipfile.BadZipFile as error:
-            raise DataError(f"{refusal}it is damaged or of another kind") from error
-        if packed:  # torch never packs; what is packed may unpack to any size
-            raise DataError(f"{refusal}it is a compressed archive")
-    try:
-        with torch.serialization.safe_globals(_SAFE_GLOBALS):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        found = re.search(r"GLOBAL ([\w.]+) ", str(error))
-        why = f"it holds {found[1]}" if found else "it is damaged, of another kind, or holds"
-        more = ", which is" if found else ""
-        raise DataError(
-            f"{refusal}{why}{more} more than tensors and plain values, which is not loaded for "
-            "safety"
-        ) from error
-    except Exception as error:  # torch's unpickler raises whatever the bytes provoke
-        raise DataError(f"{refusal}it is damaged or of another kind") from error
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: holds a {type(content).__name__}, not a model")
-    return content
-
-
-def _starts_with(path: Path, start: bytes, skip: int = 0) -> bool:
-    with path.open("rb") as file:
-        return file.read(skip + len(start))[skip:] == start
 
 
 def _check_network(state: ModelState) -> None:

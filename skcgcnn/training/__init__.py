@@ -8,12 +8,28 @@ from skcgcnn.training._settings import Optimizer, Settings, Task
 if TYPE_CHECKING:
     from skcgcnn.training._predictions import write_predictions
     from skcgcnn.training._run import train
+    from skcgcnn.training._sources import find_crystals, refuse_inputs
     from skcgcnn.training._split import split_rows
 
-__all__ = ["Optimizer", "Settings", "Task", "split_rows", "train", "write_predictions"]
+__all__ = [
+    "Optimizer",
+    "Settings",
+    "Task",
+    "find_crystals",
+    "refuse_inputs",
+    "split_rows",
+    "train",
+    "write_predictions",
+]
 
 # The command line's help needs Settings alone, and should not wait for torch.
 __getattr__ = lazy_names(
     __name__,
-    {"split_rows": "_split", "train": "_run", "write_predictions": "_predictions"},
+    {
+        "find_crystals": "_sources",
+        "refuse_inputs": "_sources",
+        "split_rows": "_split",
+        "train": "_run",
+        "write_predictions": "_predictions",
+    },
 )

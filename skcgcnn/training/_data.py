@@ -2,20 +2,35 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn.datasets import LI_VACANCY_FOLDER, SAMPLE_FOLDER, load_id_prop
+from skcgcnn.datasets import (
+    LI_VACANCY_FOLDER,
+    SAMPLE_FOLDER,
+    Table,
+    choose_columns,
+    join_columns,
+    read_groups,
+    read_table,
+)
 from skcgcnn.estimators import is_missing
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import load_element_features
 from skcgcnn.training._settings import Settings
 
-BUNDLED = {"sample": SAMPLE_FOLDER, "li_vacancy": LI_VACANCY_FOLDER}
+_SAMPLE = {"target": "formation_energy", "label": "is_metal"}
+# Folders of bundled datasets, and which of their columns are what.
+BUNDLED: dict[str, tuple[Path, dict[str, str]]] = {
+    "sample": (SAMPLE_FOLDER, _SAMPLE),
+    "sample-regression": (SAMPLE_FOLDER, _SAMPLE),
+    "sample-classification": (SAMPLE_FOLDER, _SAMPLE),
+    "li_vacancy": (LI_VACANCY_FOLDER, {"target": "formation_energy", "label": "defect_label"}),
+}
 
 
 @dataclass(frozen=True)
@@ -26,8 +41,8 @@ class RunData:
     ----------
     cif_ids, paths : list of str
         The crystals.
-    y : ndarray of shape (n_crystals,) or (n_crystals, 2)
-        The targets; value and label for multi-task learning.
+    y : ndarray of shape (n_crystals,) or (n_crystals, n_targets)
+        The targets; numbers, then the label, for multi-task learning.
     names : list of str
         Names of the targets.
     atom_features : dict or None
@@ -80,50 +95,123 @@ def load_run_data(settings: Settings) -> RunData:
     Raises
     ------
     DataError
-        If the folder is not as it should be, or has no targets for the task.
+        If the folder is not as it should be, or it is not clear which columns are the targets.
     """
-    folder = BUNDLED.get(settings.data, Path(settings.data))
+    folder, columns = BUNDLED.get(settings.data, (Path(settings.data), {}))
     if not folder.is_dir():
         raise DataError(
             f"{settings.data}: neither a folder nor a bundled dataset ({', '.join(BUNDLED)})"
         )
-    bunch = load_id_prop(folder)
-    columns = bunch.target.reshape(len(bunch.data), -1)
-    if settings.task == "multi" and columns.shape[1] != 2:
-        raise DataError(
-            f"{bunch.filename}: --task multi needs lines of 'cif_id,value,label', "
-            f"but these have {columns.shape[1]} target(s)"
-        )
-    # The value comes first and the label last; with one target they are the same column.
-    chosen = {"regression": [0], "classification": [-1], "multi": [0, 1]}[settings.task]
-    y = columns[:, chosen]
-    if settings.task == "regression" and y.dtype == object:
-        raise DataError(
-            f"{bunch.filename}: the values are texts ({y[0, 0]!r}); use --task classification"
-        )
-    names = [bunch.target_names[i] for i in chosen]
-    missing = is_missing(y[:, 0])
-    if settings.task != "multi" and missing.any():
-        cif_id = bunch.cif_ids[int(missing.argmax())]
-        raise DataError(f"{bunch.filename}: {cif_id!r} has no {names[0]}")
+    file = folder / "id_prop.csv"
+    table = read_table(folder, on_missing="raise" if settings.on_error == "raise" else "keep")
+    chosen = _Choice(table, settings, columns, file)
+    numbers, label = chosen.numbers(), chosen.label()
+    table = choose_columns(table, [*numbers, *label], file)
+    for name, column in zip(table.names, table.columns, strict=True):
+        if settings.task != "multi" and (missing := is_missing(column)).any():
+            raise DataError(f"{file}: {table.cif_ids[int(missing.argmax())]!r} has no {name}")
     if settings.task == "classification":
-        y = _whole(y)
+        table = replace(table, columns=[_whole(table.columns[0])])
+    features = folder / "atom_init.json"
     return RunData(
-        bunch.cif_ids,
-        bunch.data,
-        y if settings.task == "multi" else y[:, 0],
-        names,
-        _read_features(bunch.atom_features),
-        bunch.groups,
-        None if settings.task == "regression" else y[:, -1],
+        table.cif_ids,
+        table.paths,
+        join_columns(table.columns),
+        table.names,
+        _read_features(str(features)) if features.is_file() else None,
+        read_groups(folder, table.cif_ids),
+        table.columns[-1] if label else None,
     )
 
 
+class _Choice:
+    """Which columns of a table are the targets of a run.
+
+    By default those of CGCNN's layout, ``cif_id,value,label``, by position; in other tables they
+    must be named where several could be meant.
+    """
+
+    def __init__(
+        self, table: Table, settings: Settings, bundled: dict[str, str], file: Path
+    ) -> None:
+        self.task, self.file = settings.task, file
+        self.given_numbers = list(settings.target)
+        self.given_label = settings.label
+        if bundled and not self.given_numbers and self.given_label is None:
+            self.given_numbers = [bundled["target"]] if settings.task != "classification" else []
+            self.given_label = bundled["label"] if settings.task != "regression" else None
+        self.names = table.names
+        kinds = {n: _kind(c) for n, c in zip(table.names, table.columns, strict=True)}
+        self.numeric = [name for name, kind in kinds.items() if kind != "text"]
+        self.classes = [name for name, kind in kinds.items() if kind != "continuous"]
+        # The layout of CGCNN, whatever the names.
+        two = len(table.names) == 2
+        self.by_position = two and table.names[0] in self.numeric and table.names[1] in self.classes
+
+    def numbers(self) -> list[str]:
+        """Return the names of the regression targets."""
+        if self.task == "classification":
+            return []
+        if self.given_numbers:
+            self._refuse(self.given_numbers, self.numeric, "--target", "numbers")
+            return self.given_numbers
+        if self.by_position:
+            return self.names[:1]
+        free = [name for name in self.numeric if name != self.given_label]
+        return [self._only(free, self.numeric, "--target", "numbers")]
+
+    def label(self) -> list[str]:
+        """Return the name of the classification target, if there is one."""
+        if self.task == "regression":
+            return []
+        if self.given_label is not None:
+            self._refuse([self.given_label], self.classes, "--label", "classes")
+            return [self.given_label]
+        if self.by_position:
+            return self.names[1:]
+        # The last column is the label; that another could be one does not make it so.
+        last = [name for name in self.classes if name not in self.given_numbers]
+        if len(self.names) <= 2 and self.names[-1] not in self.classes:
+            last = []
+        return [self._only(last, self.classes, "--label", "classes")]
+
+    def _only(self, names: list[str], possible: list[str], option: str, what: str) -> str:
+        if len(names) == 1 and not (self.task == "multi" and len(self.names) == 1):
+            return names[0]
+        have = ", ".join(self.names)
+        if len(names) > 1:
+            raise DataError(
+                f"{self.file}: several columns could be the target: {', '.join(names)}; choose "
+                f"with {option} NAME"
+            )
+        needs = (
+            "a column of numbers and one of classes"
+            if self.task == "multi"
+            else (f"a column of {what}")
+        )
+        raise DataError(
+            f"{self.file}: --task {self.task} needs {needs}, but the columns are {have}; of {what} "
+            f"are {', '.join(possible) or 'none'}. Choose with {option} NAME, or another --task"
+        )
+
+    def _refuse(self, names: list[str], possible: list[str], option: str, what: str) -> None:
+        for name in names:
+            if name in self.names and name not in possible:
+                kind = "texts" if what == "numbers" else "numbers that are no classes"
+                raise DataError(f"{self.file}: {option} {name}: the column holds {kind}")
+
+
+def _kind(column: npt.NDArray[Any]) -> str:
+    """Return "text", "whole" (numbers, or classes) or "continuous"."""
+    if column.dtype == object:
+        return "text"
+    known = column[~np.isnan(column)]
+    return "whole" if (known == np.round(known)).all() else "continuous"
+
+
 def _whole(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return labels such as 0.0 and 1.0 as integers."""
-    if labels.dtype == object or not (labels == np.round(labels)).all():
-        return labels.astype(np.str_)
-    return labels.astype(np.int64)
+    """Return labels as texts, or as integers: 0.0 and 1.0 are 0 and 1."""
+    return labels.astype(np.str_ if labels.dtype == object else np.int64)
 
 
 def _read_features(path: str | None) -> Any:

@@ -64,6 +64,7 @@ def train(
     *,
     resume: Path | None = None,
     given: Collection[str] | None = None,
+    overwrite: bool = False,
     device: str = "auto",
     n_jobs: int | None = None,
     progress: bool = True,
@@ -73,7 +74,7 @@ def train(
     Where the folder has a ``groups.csv``, crystals of a group are in one part of the split.
 
     Writes ``checkpoint.pth.tar`` (last epoch, from which training can go on),
-    ``model.safetensors`` and ``model_best.pth.tar`` (the epoch with the best `score` on the
+    ``model.safetensors`` and ``model_best.pth.tar`` (the epoch with the lowest loss on the
     validation crystals, as ``est.save`` writes it and as a torch file), ``test_results.csv`` and
     ``metrics.json``.
 
@@ -88,6 +89,8 @@ def train(
     given : collection of str, optional
         Names of the settings that were asked for; the others come from `resume`, and the sizes of
         the network from the model in ``settings.init_from``. By default all were asked for.
+    overwrite : bool, default=False
+        Whether results of an earlier run in `output` may be replaced.
     device : str, default="auto"
         Where to train.
     n_jobs : int, optional
@@ -107,7 +110,10 @@ def train(
     StructureError
         If crystals cannot be read.
     """
+    if resume is None and not overwrite:
+        _refuse_results(output)
     state, settings = _read_start(settings, resume, given)
+    settings = settings.with_ratios(given)
     data = load_run_data(settings)
     if resume is None:
         est, run = _new_estimator(settings, data, state), _new_run(settings, data)
@@ -123,6 +129,16 @@ def train(
     classes = data.classes(graphs.n_sites > 0)
     run = _run_epochs(est, run, parts, classes, data.names, settings.epochs, output, progress)
     return _evaluate(load(output / BEST, device), run, parts, data, output)
+
+
+def _refuse_results(folder: Path) -> None:
+    """Refuse to replace the results of an earlier run."""
+    for name in (CHECKPOINT, BEST, BEST_TORCH, "metrics.json", "test_results.csv"):
+        if (folder / name).exists():
+            raise DataError(
+                f"{folder} holds the results of an earlier run ({name}); choose another folder "
+                "with --output, replace them with --overwrite, or continue with --resume"
+            )
 
 
 def _read_start(
@@ -148,6 +164,8 @@ def _new_estimator(settings: Settings, data: RunData, start: ModelState | None) 
     params = settings.parameters() | {"init_from": start, "atom_features": data.atom_features}
     if start is not None and data.atom_features is None:
         params["atom_features"] = start.params.get("atom_features")
+    if settings.task == "multi":
+        params["tasks"] = ("regression",) * (len(data.names) - 1) + ("classification",)
     return _ESTIMATORS[settings.task](**params)
 
 
@@ -155,7 +173,7 @@ def _new_run(settings: Settings, data: RunData) -> dict[str, Any]:
     return {
         "settings": asdict(settings),
         "fingerprint": data.fingerprint(),
-        "best_score": None,
+        "best_loss": None,
         "best_epoch": None,
     }
 
@@ -168,7 +186,7 @@ def _resumed(
     run = state.training.run
     for name, value in asdict(settings).items():
         was = run["settings"].get(name, getattr(Settings("data"), name))
-        if name not in _FREE and value != was:
+        if name not in _FREE and value != (tuple(was) if isinstance(was, list) else was):
             option = "--" + name.replace("_", "-")
             raise DataError(
                 f"{file}: was trained with {option} {was}, not {value}; leave the option as it "
@@ -205,19 +223,24 @@ def _run_epochs(
     """Train epoch by epoch; write each as a checkpoint, and the best as a model."""
     expected = {} if classes is None else {"classes": classes}
     done = getattr(est, "n_iter_", 0)
+    if done >= n_epochs:
+        raise DataError(
+            f"the run has {done} epochs already; ask for more than that with --epochs to continue"
+        )
     epochs = tqdm(
         range(done, n_epochs), initial=done, total=n_epochs, unit="epoch", disable=not progress
     )
+    train, val = parts["train"], parts["val"]
     for _ in epochs:
-        est.partial_fit(parts["train"].graphs, parts["train"].y, **expected)
+        est.partial_fit(train.graphs, train.y, **expected)
         est.targets_ = rename_targets(est.targets_, names)
-        score = float(est.score(parts["val"].graphs, parts["val"].y))
-        score = score if math.isfinite(score) else -math.inf
-        if run["best_score"] is None or score > run["best_score"]:
-            run = {**run, "best_score": score, "best_epoch": est.n_iter_}
-            _write_model(est, output, {"validation score": score})
+        loss = est._loss(val.graphs, val.y) if len(val.rows) else math.nan
+        # The later of equal epochs, and the last where the loss is not defined.
+        if run["best_loss"] is None or not loss > run["best_loss"]:
+            run = {**run, "best_loss": loss, "best_epoch": est.n_iter_}
+            _write_model(est, output, {"validation loss": loss})
         save_checkpoint(est, output / CHECKPOINT, run)
-        epochs.set_postfix(loss=f"{est.history_[-1, 'train_loss']:.4f}", val_score=f"{score:.3f}")
+        epochs.set_postfix(loss=f"{est.history_[-1, 'train_loss']:.4f}", val_loss=f"{loss:.4f}")
     return run
 
 
@@ -226,14 +249,14 @@ def _evaluate(
 ) -> dict[str, Any]:
     """Test the best epoch, and write what came out."""
     test = parts["test"]
-    predictions = predict_targets(best, test.graphs)
-    truth = test.y.reshape(len(test.y), -1)
+    predictions = predict_targets(best, test.graphs) if len(test.rows) else []
+    truth = test.y.reshape(len(test.y), len(data.names))
     cif_ids = [data.cif_ids[row] for row in test.rows]
     write_predictions(output / "test_results.csv", cif_ids, predictions, truth)
-    score = run["best_score"] if math.isfinite(run["best_score"]) else None
+    loss = run["best_loss"] if math.isfinite(run["best_loss"]) else None
     report = {
         "best_epoch": run["best_epoch"],
-        "best_validation_score": score,
+        "best_validation_loss": loss,
         **{f"n_{name}": len(part.rows) for name, part in parts.items()},
         "n_groups": None
         if data.groups is None
@@ -249,7 +272,7 @@ def _evaluate(
         for name, found in report["test"].items()
         for metric, value in found.items()
     }
-    _write_model(best, output, {"validation score": score, **metrics})
+    _write_model(best, output, {"validation loss": loss, **metrics})
     with atomic_write(output / "metrics.json") as file:
         json.dump(report, file, indent=2)
         file.write("\n")
@@ -257,6 +280,6 @@ def _evaluate(
 
 
 def _write_model(est: BaseCGCNN, output: Path, metrics: dict[str, float | None]) -> None:
-    known = {name: value for name, value in metrics.items() if value is not None}
+    known = {name: v for name, v in metrics.items() if v is not None and math.isfinite(v)}
     est.save(output / BEST, metrics=known)
     save_checkpoint(est, output / BEST_TORCH, metrics=known, training=False)

@@ -3,7 +3,8 @@
 It imports neither torch nor scikit-learn: ``--help`` should not wait for them.
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from skcgcnn._parameters import OnError, Parameters
@@ -14,7 +15,7 @@ Optimizer = Literal["adamw", "adam", "sgd"]
 # Options under another name than the estimators' parameter.
 _PARAMETERS = {"epochs": "max_epochs", "optim": "optimizer", "seed": "random_state"}
 # Options that are no parameter of the estimators.
-_OF_THE_RUN = {"data", "task", "train_ratio", "val_ratio", "test_ratio"}
+_OF_THE_RUN = {"data", "task", "target", "label", "train_ratio", "val_ratio", "test_ratio"}
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Settings:
 
     data: str
     task: Task = "regression"
+    target: tuple[str, ...] = ()
+    label: str | None = None
     cls_weight: float = 1.0
     epochs: int = Parameters.max_epochs
     batch_size: int = Parameters.batch_size
@@ -42,6 +45,27 @@ class Settings:
     init_from: str | None = Parameters.init_from
     freeze: str = str(Parameters.freeze)
     conv_lr_factor: float = Parameters.conv_lr_factor
+
+    def with_ratios(self, given: Collection[str] | None) -> "Settings":
+        """Return settings whose ratios sum to 1: those that were not given share what is left.
+
+        Parameters
+        ----------
+        given : collection of str or None
+            Names of the settings that were asked for; None is all.
+
+        Returns
+        -------
+        Settings
+        """
+        ratios = {f"{part}_ratio": ratio for part, ratio in self.ratios().items()}
+        free = [name for name in ratios if given is not None and name not in given]
+        if not free or len(free) == len(ratios):
+            return self
+        left = 1 - sum(ratio for name, ratio in ratios.items() if name not in free)
+        total = sum(ratios[name] for name in free)
+        shares: dict[str, Any] = {name: max(0.0, left) * ratios[name] / total for name in free}
+        return replace(self, **shares)
 
     def ratios(self) -> dict[str, float]:
         """Return the shares of the parts of the split."""

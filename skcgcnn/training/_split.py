@@ -8,6 +8,7 @@ from skcgcnn.exceptions import DataError
 from skcgcnn.model_selection import TaskStratifiedKFold
 
 Rows = npt.NDArray[np.int64]
+_PARTS = ("train", "val", "test")
 
 
 def split_rows(
@@ -53,19 +54,24 @@ def split_rows(
     >>> sorted(groups[part].tolist() for part in parts.values())
     [['a', 'a'], ['b', 'b'], ['c', 'c']]
     """
-    if min(ratios.values()) <= 0 or sum(ratios.values()) > 1 + 1e-9:
+    if ratios["train"] <= 0 or min(ratios.values()) < 0 or sum(ratios.values()) > 1 + 1e-9:
         raise DataError(
-            "--train-ratio, --val-ratio and --test-ratio must be above 0 and sum to 1 at most, "
-            f"but are {', '.join(str(ratios[part]) for part in ('train', 'val', 'test'))}"
+            "--train-ratio must be above 0, --val-ratio and --test-ratio 0 or more, and all sum to "
+            f"1 at most, but they are {', '.join(f'{ratios[p]:g}' for p in _PARTS)}"
         )
-    sizes = {part: max(1, round(ratios[part] * len(rows))) for part in ("val", "test")}
+    # A part that is asked for has one crystal at least.
+    sizes = {p: max(int(ratios[p] > 0), round(ratios[p] * len(rows))) for p in _PARTS[1:]}
     sizes["train"] = len(rows) - sizes["val"] - sizes["test"]
     uses_all = sum(ratios.values()) > 1 - 1e-9
     if not uses_all:
         sizes["train"] = min(sizes["train"], max(1, round(ratios["train"] * len(rows))))
-    _check_enough(rows, groups, sizes["train"])
+    n_parts = sum(ratio > 0 for ratio in ratios.values())
+    _check_enough(rows, groups, sizes["train"], n_parts)
     parts = {}
-    for part in ("test", "val", "train"):
+    for part in _PARTS[::-1]:
+        if not sizes[part]:
+            parts[part] = rows[:0]
+            continue
         if sizes[part] == len(rows) or (part == "train" and uses_all):
             parts[part] = rows
             break
@@ -82,15 +88,18 @@ def split_rows(
     return parts
 
 
-def _check_enough(rows: Rows, groups: npt.NDArray[np.str_] | None, n_train: int) -> None:
+def _check_enough(
+    rows: Rows, groups: npt.NDArray[np.str_] | None, n_train: int, n_parts: int
+) -> None:
+    what = ("train", "train and validate or test", "train, validate and test")[n_parts - 1]
     if n_train < 1:
         raise DataError(
-            f"{len(rows)} crystals are too few to train, validate and test; at least 3 are needed"
+            f"{len(rows)} crystals are too few to {what}; at least {n_parts} are needed"
         )
-    if groups is not None and (n_groups := len(np.unique(groups[rows]))) < 3:
+    if groups is not None and (n_groups := len(np.unique(groups[rows]))) < n_parts:
         raise DataError(
             f"groups.csv puts the crystals into {n_groups} group(s), which stay together; to "
-            "train, validate and test at least 3 are needed"
+            f"{what} at least {n_parts} are needed"
         )
 
 

@@ -66,7 +66,7 @@ def test_texts_quotes_blank_lines_and_byte_order_mark(folder):
 def test_missing_targets(folder):
     data = load_id_prop(folder("a,1.5,\nb,,1\nc,NaN,0\n"))
     np.testing.assert_array_equal(data.target, [[1.5, np.nan], [np.nan, 1], [np.nan, 0]])
-    with pytest.raises(DataError, match="line 2: has no value"):
+    with pytest.raises(DataError, match="'b' has no value of value"):
         load_id_prop(folder("a,1.5\nb,\n"))
 
 

@@ -113,12 +113,14 @@ def test_a_model_without_training_state_is_no_checkpoint(tiny, graphs, energies,
 
 def test_joblib_files(tiny, graphs, Y, energies, tmp_path):
     joblib.dump(CGCNNMultiTask(**tiny).fit(graphs, Y), tmp_path / "multi.joblib")
-    assert load_model(tmp_path / "multi.joblib").target_names_ == ["y0", "y1"]
+    assert load_model(tmp_path / "multi.joblib", trust=True).target_names_ == ["y0", "y1"]
     joblib.dump(CGCNNRegressor(**tiny).fit(graphs, energies), tmp_path / "one.pkl")
-    assert load_model(tmp_path / "one.pkl").target_names_ == ["target"]
+    assert load_model(tmp_path / "one.pkl", trust=True).target_names_ == ["target"]
     joblib.dump(CGCNNRegressor(), tmp_path / "unfitted.joblib")
     with pytest.raises(DataError, match="not a fitted estimator"):
-        load_model(tmp_path / "unfitted.joblib")
+        load_model(tmp_path / "unfitted.joblib", trust=True)
     (tmp_path / "junk.joblib").write_bytes(b"junk")
     with pytest.raises(DataError, match="cannot be loaded by joblib"):
-        load_model(tmp_path / "junk.joblib")
+        load_model(tmp_path / "junk.joblib", trust=True)
+    with pytest.raises(DataError, match="a pickle can run code"):
+        load_model(tmp_path / "one.pkl")

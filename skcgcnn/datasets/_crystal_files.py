@@ -1,0 +1,82 @@
+"""The files of the crystals that a table names."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from skcgcnn.exceptions import DataError
+
+_SUFFIXES = (".cif", ".cif.gz")
+
+
+class CrystalFolder:
+    """The crystal files of a folder, by the ids of a table.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._by_name: dict[str, list[Path]] = {}
+        self._by_number: dict[str, list[Path]] = {}
+        for path in sorted(folder.iterdir()):
+            name = path.name.lower()
+            for suffix in _SUFFIXES:
+                if name.endswith(suffix):
+                    stem = name.removesuffix(suffix)
+                    self._by_name.setdefault(stem, []).append(path)
+                    self._by_number.setdefault(stem.lstrip("0"), []).append(path)
+
+    def find(self, cif_id: str, remarks: list[str]) -> Path | None:
+        """Return the file of a crystal, or None if there is none.
+
+        Parameters
+        ----------
+        cif_id : str
+            First column of the table, with or without ``.cif``.
+        remarks : list of str
+            What is unusual about the file is appended, once.
+
+        Returns
+        -------
+        Path or None
+
+        Raises
+        ------
+        DataError
+            If several files could be meant.
+        """
+        stem = crystal_name(cif_id)
+        exact = self.folder / f"{stem}.cif"
+        found = self._by_name.get(stem.lower(), [])
+        if exact in found:
+            return exact
+        if not found and stem.isdecimal():
+            found = self._by_number.get(stem.lstrip("0"), [])
+            _add(remarks, "ids without their leading zeros", when=bool(found))
+        elif found:
+            _add(remarks, "names of files in other case", when=found[0].name[: len(stem)] != stem)
+        if len(found) > 1:
+            names = ", ".join(path.name for path in found)
+            raise DataError(f"{cif_id!r} could be any of {names}; rename the others")
+        return found[0] if found else None
+
+
+def crystal_name(cif_id: str) -> str:
+    """Return an id without the suffix of its file: ``18517.cif`` is ``18517``."""
+    for suffix in _SUFFIXES[::-1]:
+        if cif_id.lower().endswith(suffix):
+            return cif_id[: -len(suffix)]
+    return cif_id
+
+
+def expected_files(folder: Path, cif_ids: Sequence[str]) -> list[Path]:
+    """Return where the files of some crystals should be."""
+    return [folder / f"{crystal_name(cif_id)}.cif" for cif_id in cif_ids]
+
+
+def _add(remarks: list[str], remark: str, *, when: bool) -> None:
+    if when and remark not in remarks:
+        remarks.append(remark)

@@ -1,0 +1,92 @@
+"""Files of torch that hold tensors and plain values only, and run nothing when they are opened."""
+
+import io
+import pickle
+import re
+import zipfile
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from skcgcnn._files import atomic_write
+from skcgcnn.exceptions import DataError
+
+# What a file may hold besides tensors and plain containers: NumPy's scalars, in the official
+# classification weights. NumPy 1 knew their constructor by another name.
+_scalar = np.float64(0).__reduce__()[0]
+_SAFE_GLOBALS: list[Any] = [
+    _scalar,
+    (_scalar, "numpy.core.multiarray.scalar"),
+    np.dtype,
+    np.dtypes.Float64DType,
+]
+
+
+def save_content(content: dict[str, Any], path: str | PathLike[str]) -> None:
+    """Write a torch file.
+
+    Parameters
+    ----------
+    content : dict
+        Tensors and plain values.
+    path : path
+        Where to write.
+    """
+    # In memory first: torch's own errors do not tell that the disk is full.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    with atomic_write(path, "wb") as file:
+        file.write(buffer.getbuffer())
+
+
+def load_content(path: Path) -> dict[str, Any]:
+    """Read a torch file of tensors and plain values, without running anything in it.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    DataError
+        If it is damaged, of another kind, or holds anything else.
+    """
+    refusal = f"{path}: cannot be loaded as a model file: "
+    if starts_with(path, b"PK"):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                packed = any(item.compress_type != zipfile.ZIP_STORED for item in archive.filelist)
+        except zipfile.BadZipFile as error:
+            raise DataError(f"{refusal}it is damaged or of another kind") from error
+        if packed:  # torch never packs; what is packed may unpack to any size
+            raise DataError(f"{refusal}it is a compressed archive")
+    try:
+        with torch.serialization.safe_globals(_SAFE_GLOBALS):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = re.search(r"GLOBAL ([\w.]+) ", str(error))
+        why = f"it holds {found[1]}" if found else "it is damaged, of another kind, or holds"
+        more = ", which is" if found else ""
+        raise DataError(
+            f"{refusal}{why}{more} more than tensors and plain values, which is not loaded for "
+            "safety"
+        ) from error
+    except Exception as error:  # torch's unpickler raises whatever the bytes provoke
+        raise DataError(f"{refusal}it is damaged or of another kind") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: holds a {type(content).__name__}, not a model")
+    return content
+
+
+def starts_with(path: Path, start: bytes, skip: int = 0) -> bool:
+    """Tell whether a file has some bytes, after those to skip."""
+    with path.open("rb") as file:
+        return file.read(skip + len(start))[skip:] == start

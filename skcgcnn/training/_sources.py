@@ -1,0 +1,72 @@
+"""The crystals that a prediction is asked for: folders and files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from skcgcnn.crystals import READABLE, source_id
+from skcgcnn.datasets import read_table
+from skcgcnn.exceptions import DataError
+
+
+def find_crystals(sources: Sequence[Path]) -> tuple[list[str], list[str]]:
+    """Return ids and paths of the crystals in folders, and of files.
+
+    Parameters
+    ----------
+    sources : sequence of Path
+        A folder gives the crystals of its ``id_prop.csv``, whose targets are not needed, else all
+        files in it that can hold a crystal; a file gives itself.
+
+    Returns
+    -------
+    ids, paths : list of str
+
+    Raises
+    ------
+    DataError
+        If a folder holds no crystals.
+    """
+    ids: list[str] = []
+    paths: list[str] = []
+    for source in sources:
+        if not source.is_dir():
+            found = [str(source)]
+        elif (source / "id_prop.csv").is_file():
+            table = read_table(source, on_missing="keep", targets=False)
+            ids += table.cif_ids
+            paths += table.paths
+            continue
+        else:
+            found = [str(p) for p in sorted(source.iterdir()) if p.name.lower().endswith(READABLE)]
+            if not found:
+                raise DataError(f"{source}: holds neither id_prop.csv nor files of crystals")
+        ids += [source_id(path, 0) for path in found]
+        paths += found
+    return ids, paths
+
+
+def refuse_inputs(output: Path, inputs: Sequence[str | Path]) -> None:
+    """Refuse an output that would replace an input, or that cannot be written.
+
+    Parameters
+    ----------
+    output : Path
+        Where the results go.
+    inputs : sequence of str or Path
+        The files that are read.
+
+    Raises
+    ------
+    DataError
+        If it is one of them, or its folder does not exist.
+    """
+    if output.is_dir():
+        raise DataError(f"{output}: is a folder; name a file for the results")
+    if not output.parent.is_dir():
+        raise DataError(f"{output}: its folder does not exist")
+    if not output.exists():
+        return
+    for path in map(Path, inputs):
+        for file in (path, path / "id_prop.csv", path.parent / "id_prop.csv"):
+            if file.is_file() and file.samefile(output):
+                raise DataError(f"{output}: is read, and would be replaced; choose another file")

@@ -1,0 +1,89 @@
+"""Writing files: whole or not at all, and nothing else touched."""
+
+# ruff: noqa: PTH208, PTH116, PT012
+
+import os
+import stat
+import threading
+
+import pytest
+
+from skcgcnn._files import atomic_write
+
+
+def write(path, text, mode="w"):
+    with atomic_write(path, mode) as file:
+        file.write(text)
+
+
+def test_several_writers_and_readers_never_see_half_a_file(tmp_path):
+    path, texts = tmp_path / "file", [letter * 200_000 for letter in "ab"]
+    write(path, texts[0])
+    failures = []
+
+    def writer(text):
+        for _ in range(100):
+            try:
+                write(path, text)
+            except OSError as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=writer, args=(text,)) for text in texts for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        assert path.read_text() in texts
+    assert not failures
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_planted_link_is_not_followed(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    for name in (".file.tmp", "file.tmp"):
+        (tmp_path / name).symlink_to(victim)
+    write(tmp_path / "file", "new")
+    assert victim.read_text() == "precious"
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "target").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    write(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_text() == "new"
+
+
+def test_failures_leave_nothing_behind(tmp_path):
+    write(tmp_path / "file", "old")
+    with pytest.raises(ZeroDivisionError), atomic_write(tmp_path / "file") as file:
+        file.write("half")
+        _ = 1 / 0
+    assert (tmp_path / "file").read_text() == "old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_what_is_no_regular_file_is_written_directly(tmp_path):
+    write("/dev/null", b"nothing", "wb")
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    write(pipe, "through")
+    reader.join(5)
+    assert read == ["through"]
+    assert stat.S_ISFIFO(os.stat(pipe).st_mode)
+
+
+def test_permissions_are_those_of_the_umask_and_of_the_old_file(tmp_path):
+    before = os.umask(0o022)
+    try:
+        write(tmp_path / "file", "new")
+        assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
+        (tmp_path / "file").chmod(0o600)
+        write(tmp_path / "file", "newer")
+        assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
+    finally:
+        os.umask(before)
