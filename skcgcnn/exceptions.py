@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-__all__ = ["DataError", "StructureError"]
+__all__ = ["DataError", "PassingError", "StructureError"]
 
 
 class DataError(ValueError):
@@ -36,6 +36,13 @@ class StructureError(ValueError):
             One error that lists them all.
         """
         return cls(f"{describe_failures(failures, n_total)}\n{_ADVICE}")
+
+
+class PassingError(StructureError):
+    """A crystal could not be read for a reason that may be gone the next time.
+
+    For example there were too many open files, or not enough memory. It is never cached.
+    """
 
 
 _ADVICE = "Repair or remove them, or pass on_error='nan' to continue without them."

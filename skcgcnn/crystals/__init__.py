@@ -2,23 +2,18 @@
 
 from skcgcnn.crystals._cif import parse_cif, syntax_error
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
-from skcgcnn.crystals._read import (
-    MAX_LENGTH,
-    READABLE,
-    describe_source,
-    list_sources,
-    read_crystal,
-    source_id,
-    try_to_read,
-)
+from skcgcnn.crystals._read import MAX_BYTES, MAX_LENGTH, READABLE, read_crystal, try_to_read
+from skcgcnn.crystals._sources import describe_source, is_cif_text, list_sources, source_id
 
 __all__ = [
+    "MAX_BYTES",
     "MAX_LENGTH",
     "READABLE",
     "Crystal",
     "Species",
     "cell_volume",
     "describe_source",
+    "is_cif_text",
     "list_sources",
     "parse_cif",
     "read_crystal",

@@ -25,6 +25,9 @@ _THIRD_TOLERANCE = 1e-4
 # In Å. pymatgen refuses cells thinner than 0.01 Å; near that, pymatgen decides.
 _SURELY_THICK = 0.02
 
+# Far beyond, nothing would be left after the decimal point.
+_MAX_FRACTION = 10_000
+
 _CELL = (
     "_cell_length_a",
     "_cell_length_b",
@@ -249,6 +252,8 @@ def _coordinate(value: str) -> float:
             return third
     if not math.isfinite(number):
         raise UnsureError
+    if abs(number) > _MAX_FRACTION:
+        raise StructureError(f"a coordinate of {value} is far outside of the cell; check it")
     return number
 
 

@@ -1,25 +1,25 @@
 """Read one crystal, whatever it comes as: lattice, sites, species with their occupancies."""
 
+import errno
 import gzip
+import json
 import math
+import os
+import stat
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from os import PathLike, fspath
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from skcgcnn.crystals._carriers import to_structure
 from skcgcnn.crystals._cif import parse_cif, syntax_error
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
-from skcgcnn.exceptions import StructureError
-
-ACCEPTED = (
-    "a list, tuple, 1-D or (n, 1) object array, pandas Series or one-column DataFrame of paths, "
-    "pymatgen Structures or ASE Atoms, or CrystalGraphs"
-)
+from skcgcnn.crystals._sources import is_cif_text
+from skcgcnn.exceptions import PassingError, StructureError
 
 # In Å³ per site (diamond: 5.7). A smaller cell is a mistake, and its neighbor search would not end
 # in reasonable time.
@@ -40,79 +40,41 @@ READABLE = (
     ".res",
 )
 
+# The largest file that is read, packed or not; the largest CIFs of databases have some 10 MB.
+MAX_BYTES = 100_000_000
+_PIECE = 1 << 20
+# Fractional coordinates beyond this are mistakes; far beyond, nothing is left after the point.
+MAX_FRACTION = 10_000
+
+_OF_ASE = (".traj", ".xyz", ".extxyz")
+_PASSING = {
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.EIO,
+    errno.EINTR,
+    errno.EAGAIN,
+    errno.ETIMEDOUT,
+    errno.ESTALE,
+}
 _SITES_TAG = "_atom_site_fract_x"
 _NO_CRYSTAL = "No structure parsed"
 _SEVERAL = "holds several crystals; the first is taken"
 _IS_FOLDER = "is a folder, not a file; pass its files, path by path"
 
 
-def list_sources(X: Any) -> list[Any]:
-    """Return the crystals of X as a list of paths, Structures or Atoms.
-
-    Parameters
-    ----------
-    X : sequence
-        See the user guide: a list, tuple, 1-D or (n, 1) object array, pandas Series or
-        one-column DataFrame.
-
-    Returns
-    -------
-    list
-
-    Raises
-    ------
-    TypeError
-        If X is no such container, or an element is none of the accepted kinds.
-    ValueError
-        If X has more than one column.
-    """
-    if isinstance(X, (str, PathLike, bytes)):
-        raise TypeError(
-            f"X is the single path {X!r}; expected {ACCEPTED}. "
-            "For one crystal pass [path]; for a folder pass sorted(Path(folder).glob('*.cif'))."
-        )
-    if _is_structure(X) or _is_atoms(X):
-        raise TypeError(f"X is a single {type(X).__name__}; for one crystal pass [crystal].")
-    if hasattr(X, "to_numpy"):
-        X = X.to_numpy(dtype=object)
-    if isinstance(X, np.ndarray):
-        if X.ndim not in (1, 2) or (X.ndim == 2 and X.shape[1] != 1):
-            raise ValueError(f"X has shape {X.shape}; expected {ACCEPTED}.")
-        sources = list(X.reshape(len(X)))
-    elif isinstance(X, (list, tuple)):
-        sources = list(X)
-    else:
-        raise TypeError(f"X is of type {type(X).__name__}; expected {ACCEPTED}.")
-    for position, source in enumerate(sources):
-        if not (isinstance(source, (str, PathLike)) or _is_structure(source) or _is_atoms(source)):
-            raise TypeError(
-                f"X[{position}] is of type {type(source).__name__}; expected {ACCEPTED}."
-            )
-    return sources
-
-
-def source_id(source: Any, position: int) -> str:
-    """Return the id of a crystal: the stem of its file, else its position in X."""
-    if not isinstance(source, (str, PathLike)):
-        return str(position)
-    path = Path(source)
-    return Path(path.stem).stem if path.suffix == ".gz" else path.stem
-
-
-def describe_source(source: Any, position: int) -> str:
-    """Return how an error message names a crystal: its path, else its place in X."""
-    return fspath(source) if isinstance(source, (str, PathLike)) else f"X[{position}]"
-
-
-def read_crystal(source: Any) -> Crystal:
+def read_crystal(source: Any, max_bytes: int = MAX_BYTES) -> Crystal:
     """Read one crystal.
 
     Parameters
     ----------
-    source : path, pymatgen Structure or ASE Atoms
-        A path may name anything that ``pymatgen.core.Structure.from_file`` reads. A CIF is read
-        by `parse_cif`, with the same result and far faster, and by pymatgen where that is not
-        sure. The crystal is taken as periodic in all three directions.
+    source : path, text of a CIF, pymatgen Structure, ASE Atoms, or what else carries a crystal
+        A path may name anything that ``pymatgen.core.Structure.from_file`` reads, and ``.traj``,
+        ``.xyz`` and ``.extxyz`` files of ASE with a cell. A CIF is read by `parse_cif`, with the
+        same result and far faster, and by pymatgen where that is not sure. The crystal is taken
+        as periodic in all three directions.
+    max_bytes : int, default=100_000_000
+        Maximum size of a file, or of what it holds when it is unpacked.
 
     Returns
     -------
@@ -130,67 +92,153 @@ def read_crystal(source: Any) -> Crystal:
     >>> read_crystal(cscl).species
     [((55, 1.0),), ((17, 1.0),)]
     """
-    if isinstance(source, (str, PathLike)):
-        crystal = _read_file(fspath(source))
+    if is_cif_text(source):
+        crystal = _read_cif(source)
+    elif isinstance(source, (str, PathLike)):
+        crystal = _read_file(fspath(source), max_bytes)
     else:
-        crystal = _from_structure(_from_atoms(source) if _is_atoms(source) else source)
+        structure, remarks = to_structure(source)
+        crystal = replace(_from_structure(structure), notes=tuple(remarks))
     _check_cell(crystal)
     return crystal
 
 
-def try_to_read(source: Any) -> Crystal | StructureError:
+def try_to_read(source: Any, max_bytes: int = MAX_BYTES) -> Crystal | StructureError:
     """Read one crystal, or return why it cannot be read."""
     try:
-        return read_crystal(source)
+        return read_crystal(source, max_bytes)
     except StructureError as error:
         return error
+    except MemoryError:
+        return PassingError("there is not enough memory to read it")
 
 
-def _read_file(path: str) -> Crystal:
-    text = _cif_text(path) if path.lower().endswith((".cif", ".cif.gz")) else None
-    crystal = None if text is None else parse_cif(text)
+def _read_file(path: str, max_bytes: int) -> Crystal:
+    if path.startswith("~"):
+        path = os.path.expanduser(path)  # noqa: PTH111 - pathlib takes longer than the reading
+    lower = path.lower()
+    if lower.endswith((".cif", ".cif.gz")):
+        return _read_cif(_text(path, max_bytes), path)
+    _check_regular(path, max_bytes)
+    if lower.endswith(_OF_ASE):
+        return _read_with_ase(path)
+    if lower.endswith((".json", ".json.gz")):
+        return _read_json(_text(path, max_bytes))
+    return _read_with_pymatgen(path)
+
+
+def _read_cif(text: str, path: str | None = None) -> Crystal:
+    crystal = parse_cif(text)
     if crystal is not None:
         return crystal
     try:
-        crystal = _read_with_pymatgen(path)
+        crystal = _read_with_pymatgen(path, text)
     except StructureError as error:
-        broken = None if text is None else syntax_error(text)
+        broken = syntax_error(text)
         if broken is None:
             raise
         raise StructureError(f"is no well-formed CIF: {broken}") from error
-    if text is not None and text.count(_SITES_TAG) > 1:
+    if text.count(_SITES_TAG) > 1:
         crystal = replace(crystal, notes=(*crystal.notes, _SEVERAL))
     return crystal
 
 
-def _cif_text(path: str) -> str:
+def _check_regular(path: str, max_bytes: int) -> int:
+    """Return the size of a file; refuse a large one, and pipes and devices, which may not end."""
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - pathlib takes longer than the reading
-            content = file.read()
-        if path.lower().endswith(".gz"):
-            content = gzip.decompress(content)
+        status = os.stat(path)  # noqa: PTH116 - as above
     except FileNotFoundError as error:
         raise StructureError("no such file") from error
-    except IsADirectoryError as error:
-        raise StructureError(_IS_FOLDER) from error
+    except (OSError, ValueError) as error:  # a name that is too long, or with a NUL byte
+        raise _cannot_be_read(error) from error
+    if stat.S_ISDIR(status.st_mode):
+        raise StructureError(_IS_FOLDER)
+    if not stat.S_ISREG(status.st_mode):
+        raise StructureError("is a pipe or a device, not a file")
+    if status.st_size > max_bytes:
+        raise _too_large(max_bytes)
+    return status.st_size
+
+
+def _text(path: str, max_bytes: int) -> str:
+    size = _check_regular(path, max_bytes)
+    try:
+        if path.lower().endswith(".gz"):
+            with gzip.open(path) as packed:
+                # Piece by piece: a small file may hold more than fits into memory.
+                content = b"".join(_pieces(packed, max_bytes))
+        else:
+            with open(path, "rb") as file:  # noqa: PTH123 - pathlib takes longer than the reading
+                content = file.read(size + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise StructureError(f"cannot be read ({_first_line(error)})") from error
+        raise _cannot_be_read(error) from error
     return content.decode("utf-8", errors="replace")
 
 
-def _read_with_pymatgen(path: str) -> Crystal:
+def _pieces(file: gzip.GzipFile, max_bytes: int) -> Iterator[bytes]:
+    total = 0
+    while piece := file.read(_PIECE):
+        total += len(piece)
+        if total > max_bytes:
+            raise _too_large(max_bytes)
+        yield piece
+
+
+def _too_large(max_bytes: int) -> StructureError:
+    return StructureError(
+        f"is larger than {max_bytes / 1e6:g} MB; if it is what you mean, raise max_bytes"
+    )
+
+
+def _cannot_be_read(error: Exception) -> StructureError:
+    message = f"cannot be read ({_first_line(error)})"
+    # Gone tomorrow: too many open files, no memory, a network that is down.
+    passing = isinstance(error, OSError) and error.errno in _PASSING
+    return PassingError(message) if passing else StructureError(message)
+
+
+def _read_json(text: str) -> Crystal:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise StructureError(f"is no well-formed JSON ({_first_line(error)})") from error
+    structure, remarks = to_structure(content)
+    return replace(_from_structure(structure), notes=tuple(remarks))
+
+
+def _read_with_ase(path: str) -> Crystal:
+    try:
+        from ase.io import read
+    except ImportError as error:
+        raise StructureError(
+            "is read by ASE, which is not there: pip install skcgcnn[ase]"
+        ) from error
+    try:
+        frames = read(path, index=":")
+    except Exception as error:  # ASE's parsers raise whatever the text provokes
+        raise StructureError(f"ASE cannot read it ({_first_line(error)})") from error
+    if not frames:
+        raise StructureError("holds no crystal")
+    structure, remarks = to_structure(frames[-1])
+    several = ["holds several crystals; the last is taken"] if len(frames) > 1 else []
+    return replace(_from_structure(structure), notes=(*remarks, *several))
+
+
+def _read_with_pymatgen(path: str | None, text: str | None = None) -> Crystal:
     from pymatgen.core import Structure
 
-    if Path(path).is_dir():
-        raise StructureError(_IS_FOLDER)
-    if not Path(path).exists():
-        raise StructureError("no such file")
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            structure = Structure.from_file(path)
+            structure = (
+                Structure.from_str(text or "", fmt="cif")
+                if path is None
+                else Structure.from_file(path)
+            )
     except Exception as error:  # pymatgen's parsers raise whatever the text provokes
-        # pymatgen says in a warning why a block holds no crystal.
+        if isinstance(error, OSError) and error.errno in _PASSING:
+            raise _cannot_be_read(error) from error
+        # Why a block holds no crystal, pymatgen says in a warning.
         reasons = [str(w.message).splitlines()[-1] for w in caught if _NO_CRYSTAL in str(w.message)]
         cause = "; ".join(dict.fromkeys([_first_line(error), *reasons]))
         raise StructureError(f"pymatgen cannot read it ({cause})") from error
@@ -198,16 +246,9 @@ def _read_with_pymatgen(path: str) -> Crystal:
     return replace(_from_structure(structure), notes=tuple(notes))
 
 
-def _from_atoms(atoms: Any) -> Any:
-    from pymatgen.io.ase import AseAtomsAdaptor
-
-    try:
-        return AseAtomsAdaptor.get_structure(atoms)
-    except Exception as error:
-        raise StructureError(f"no crystal in these Atoms ({_first_line(error)})") from error
-
-
 def _from_structure(structure: Any) -> Crystal:
+    if len(structure) and np.abs(structure.frac_coords).max() > MAX_FRACTION:
+        raise StructureError("a coordinate is far outside of the cell; check the coordinates")
     return Crystal(
         np.array(structure.lattice.matrix, dtype=np.float64),
         np.array(structure.cart_coords, dtype=np.float64),
@@ -248,22 +289,6 @@ def _species(site: Any, index: int) -> Species:
     if not 0 < total <= 1 + 1e-3:
         raise StructureError(f"site {index} ({site.species_string}) has an occupancy of {total:g}")
     return tuple(sorted(occupancies.items()))
-
-
-def _is_structure(obj: Any) -> bool:
-    return _is_instance(obj, "pymatgen", "IStructure")
-
-
-def _is_atoms(obj: Any) -> bool:
-    return _is_instance(obj, "ase", "Atoms")
-
-
-def _is_instance(obj: Any, package: str, class_name: str) -> bool:
-    # By name, so that X of paths needs neither pymatgen nor ASE.
-    return any(
-        base.__name__ == class_name and base.__module__.split(".")[0] == package
-        for base in type(obj).__mro__
-    )
 
 
 def _first_line(error: object) -> str:

@@ -233,6 +233,10 @@ class BaseCGCNN(Parameters, Persistent):
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
         graphs = self._to_graphs(X, reset=reset)
+        if isinstance(y, tuple) and {np.shape(column) for column in y} == {(len(graphs),)}:
+            raise ValueError(
+                f"y is a tuple of {len(y)} columns; pass np.column_stack(y), of one row per crystal"
+            )
         check_consistent_length(graphs, y)
         if not len(graphs):
             raise ValueError("X holds 0 crystals; at least 1 is needed to fit.")

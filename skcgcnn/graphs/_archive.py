@@ -1,5 +1,6 @@
 """NumPy's own archive of arrays, read through a memory map."""
 
+import math
 import os
 import zipfile
 from pathlib import Path
@@ -15,7 +16,10 @@ from skcgcnn._files import atomic_write
 _HEADER_SIZE = 30
 _FIELD_SIZES = slice(26, 30)
 
-_READ_HEADER = {
+# The header of a member, that of its array, and names.
+_MOST_HEADERS = 1 << 17
+
+_READ_HEADER: dict[Any, Any] = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
@@ -63,14 +67,21 @@ def map_arrays(path: str | os.PathLike[str]) -> dict[str, npt.NDArray]:
 
 def _map(file: IO[bytes], member: zipfile.ZipInfo) -> npt.NDArray:
     if member.compress_type != zipfile.ZIP_STORED:
-        raise ValueError("a compressed archive cannot be mapped")
+        raise ValueError("it is compressed")
     file.seek(member.header_offset)
     sizes = np.frombuffer(file.read(_HEADER_SIZE)[_FIELD_SIZES], dtype="<u2")
     file.seek(int(sizes.sum()), os.SEEK_CUR)
-    version: Any = np.lib.format.read_magic(file)
-    if version not in _READ_HEADER:
-        raise ValueError(f"an array of format {version}")
-    shape, fortran, dtype = _READ_HEADER[version](file)
+    try:
+        shape, fortran, dtype = _READ_HEADER[np.lib.format.read_magic(file)](file)
+    except Exception as error:  # NumPy raises whatever the header provokes
+        raise ValueError(f"{member.filename} is no array ({error!r})") from error
+    if dtype.hasobject:
+        raise ValueError(f"{member.filename} holds Python objects")
+    size = math.prod(shape) * dtype.itemsize
+    if file.tell() - member.header_offset > member.file_size + _MOST_HEADERS or (
+        size > member.file_size
+    ):
+        raise ValueError(f"{member.filename} is smaller than its shape says")
     if 0 in shape:
         return np.empty(shape, dtype)  # an empty array cannot be mapped
     return np.memmap(

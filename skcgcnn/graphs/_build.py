@@ -12,10 +12,24 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._version import __version__
-from skcgcnn.crystals import Crystal, Species, describe_source, list_sources, source_id, try_to_read
-from skcgcnn.exceptions import StructureError, describe_failures
+from skcgcnn.crystals import (
+    MAX_BYTES,
+    Crystal,
+    Species,
+    describe_source,
+    is_cif_text,
+    list_sources,
+    source_id,
+    try_to_read,
+)
+from skcgcnn.exceptions import PassingError, StructureError, describe_failures
 from skcgcnn.graphs._elements import ElementFeatures, load_element_features
-from skcgcnn.graphs._graphs import CrystalGraphs, GraphOptions, offsets_from_counts
+from skcgcnn.graphs._graphs import (
+    CrystalGraphs,
+    GraphOptions,
+    distinct_rows,
+    offsets_from_counts,
+)
 from skcgcnn.graphs._nearest import TIE, Nearest, nearest_neighbors
 from skcgcnn.graphs._neighbor_list import NeighborList, find_neighbors, search_radius
 
@@ -23,6 +37,8 @@ from skcgcnn.graphs._neighbor_list import NeighborList, find_neighbors, search_r
 _PAIRS_AT_ONCE = 500_000
 # How many more neighbors than M the first search should find, on average.
 _SPARE = 14
+
+_NO_MEMORY = "there is not enough memory for its neighbors"
 
 FloatArray = npt.NDArray[np.float64]
 # Positions in a chunk, and what there is to say about them.
@@ -79,7 +95,11 @@ class Chunk(NamedTuple):
 
 
 def build_chunk(
-    sources: Sequence[Any], first: int, maker: GraphMaker, memory: joblib.Memory | None = None
+    sources: Sequence[Any],
+    first: int,
+    maker: GraphMaker,
+    max_bytes: int = MAX_BYTES,
+    memory: joblib.Memory | None = None,
 ) -> Chunk:
     """Read some crystals and make their graphs.
 
@@ -91,6 +111,8 @@ def build_chunk(
         Position of the first of them in X.
     maker : GraphMaker
         How to make graphs.
+    max_bytes : int, default=100_000_000
+        Maximum size of a file.
     memory : joblib.Memory, optional
         Cache of graphs. The key is the content of the sources, not their paths.
 
@@ -99,11 +121,9 @@ def build_chunk(
     Chunk
     """
     if memory is None:
-        graphs, failures, notes = _read_and_build(sources, maker)
+        graphs, failures, notes = _read_and_build(sources, maker, max_bytes)[:3]
     else:
-        made = memory.cache(_cached, ignore=["sources"], verbose=0)
-        keys = [_content_key(source) for source in sources]
-        graphs, failures, notes = made(sources, keys, maker, __version__)
+        graphs, failures, notes = _cached_or_built(sources, maker, max_bytes, memory)
     ids = np.array([source_id(s, first + i) for i, s in enumerate(sources)], dtype=np.str_)
 
     def name(messages: _Messages) -> list[tuple[str, str]]:
@@ -155,8 +175,9 @@ def build_graphs(
                 raise crystal
             _check_elements(crystal, features, rows)
             pairs = _find_neighbors(crystal, maker)
-        except StructureError as error:
-            failures.append((position, str(error)))
+        except (StructureError, MemoryError) as error:
+            why = _NO_MEMORY if isinstance(error, MemoryError) else str(error)
+            failures.append((position, why))
             counts.append(0)
             continue
         counts.append(len(crystal.species))
@@ -169,12 +190,11 @@ def build_graphs(
     if waiting:
         choose()
     empty = (0, max_num_nbr)
+    kind_features, kind_of_species = distinct_rows([features.mean(species) for species in rows])
     graphs = CrystalGraphs(
         offsets=offsets_from_counts(counts),
-        site_kinds=np.array(kinds, dtype=np.int32),
-        kind_features=np.array(
-            [features.mean(species) for species in rows], dtype=np.float32
-        ).reshape(-1, features.n_features),
+        site_kinds=kind_of_species[np.array(kinds, dtype=np.int64)],
+        kind_features=kind_features.reshape(-1, features.n_features),
         neighbors=np.concatenate([np.empty(empty, dtype=np.int32), *neighbors]),
         distances=np.concatenate([np.empty(empty, dtype=np.float32), *distances]),
         ids=np.zeros(len(crystals), dtype="U1"),
@@ -201,40 +221,82 @@ def build_from_structures(
 
 
 def _read_and_build(
-    sources: Sequence[Any], maker: GraphMaker
-) -> tuple[CrystalGraphs, _Messages, _Messages]:
-    crystals = [try_to_read(source) for source in sources]
+    sources: Sequence[Any], maker: GraphMaker, max_bytes: int
+) -> tuple[CrystalGraphs, _Messages, _Messages, bool]:
+    """Return graphs, failures, remarks, and whether a failure may be gone the next time."""
+    crystals = [try_to_read(source, max_bytes) for source in sources]
     notes = [
         (i, note)
         for i, crystal in enumerate(crystals)
         if isinstance(crystal, Crystal)
         for note in crystal.notes
     ]
-    return *build_graphs(crystals, maker), notes
+    graphs, failures = build_graphs(crystals, maker)
+    passing = any(isinstance(crystal, PassingError) for crystal in crystals)
+    return graphs, failures, notes, passing or any(why == _NO_MEMORY for _, why in failures)
+
+
+def _cached_or_built(
+    sources: Sequence[Any], maker: GraphMaker, max_bytes: int, memory: joblib.Memory
+) -> tuple[CrystalGraphs, _Messages, _Messages]:
+    made = memory.cache(_cached, ignore=["sources", "max_bytes"], verbose=0)
+    keys = [_content_key(source, max_bytes) for source in sources]
+    arguments = sources, keys, maker, __version__, max_bytes
+    try:
+        graphs, failures, notes, digest = made(*arguments)
+        if digest != _digest(graphs):  # an entry that was damaged on the disk
+            made.call_and_shelve(*arguments).clear()
+            graphs, failures, notes, _ = made(*arguments)
+    except _NotCachedError as error:
+        graphs, failures, notes = error.result
+    return graphs, failures, notes
 
 
 def _cached(
     sources: Sequence[Any],
-    keys: list[Any],
+    keys: list[Any],  # with the next two, what joblib looks the graphs up by
     maker: GraphMaker,
     release: str,
-) -> tuple[CrystalGraphs, _Messages, _Messages]:
-    return _read_and_build(sources, maker)
+    max_bytes: int,
+) -> tuple[CrystalGraphs, _Messages, _Messages, str]:
+    graphs, failures, notes, passing = _read_and_build(sources, maker, max_bytes)
+    if passing:
+        raise _NotCachedError((graphs, failures, notes))
+    return graphs, failures, notes, _digest(graphs)
 
 
-def _content_key(source: Any) -> Any:
+class _NotCachedError(Exception):
+    """Carries a result past the cache."""
+
+    def __init__(self, result: Any) -> None:
+        super().__init__("a failure that may be gone the next time")
+        self.result = result
+
+
+def _digest(graphs: CrystalGraphs) -> str:
+    digest = blake2b(digest_size=20)
+    for value in graphs.to_dict().values():
+        digest.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
+    return digest.hexdigest()
+
+
+def _content_key(source: Any, max_bytes: int) -> Any:
     """Return what the graph of a source depends on, as a key for the cache."""
+    if is_cif_text(source):
+        return ".cif", blake2b(source.encode(), digest_size=20).hexdigest()
     if not isinstance(source, (str, PathLike)):
         crystal = try_to_read(source)
         if isinstance(crystal, StructureError):
             return str(crystal)
         return crystal.lattice, crystal.coords, crystal.species
-    name = Path(fspath(source)).name
+    path = Path(fspath(source)).expanduser()
     # The format follows from the name; all CIFs are of one format.
-    kind = ".cif" if name.lower().endswith(".cif") else name
+    kind = ".cif" if path.name.lower().endswith(".cif") else path.name
     try:
-        return kind, blake2b(Path(source).read_bytes(), digest_size=20).hexdigest()
-    except OSError as error:
+        if not path.is_file() or path.stat().st_size > max_bytes:
+            return kind, "no file, or one that is too large"
+        return kind, blake2b(path.read_bytes(), digest_size=20).hexdigest()
+    except (OSError, ValueError) as error:
         return kind, str(error)
 
 

@@ -12,9 +12,15 @@ import numpy.typing as npt
 
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs._archive import map_arrays, write_arrays
+from skcgcnn.graphs._check import check_arrays
 
 # Version of the file format; it grows with each change that older versions cannot read.
 _FORMAT = 2
+# Errors raised while reading a malformed file.
+_READ_ERRORS = (
+    *(OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, MemoryError),
+    *(ArithmeticError, SyntaxError, RecursionError, NotImplementedError, RuntimeError, BadZipFile),
+)
 
 
 @dataclass(frozen=True)
@@ -321,18 +327,17 @@ class CrystalGraphs:
         CrystalGraphs(3 crystals, 28 sites, 12 neighbors)
         """
         try:
-            if mmap:
-                arrays = map_arrays(path)
-            else:
-                with np.load(path, allow_pickle=False) as archive:
-                    arrays = dict(archive)
+            arrays = map_arrays(path)
             found = int(arrays.pop("format"))
             if found == _FORMAT:
                 options = GraphOptions(**json.loads(str(arrays.pop("options"))))
+                check_arrays(arrays)
+                if not mmap:
+                    arrays = {name: np.array(array) for name, array in arrays.items()}
                 return cls(**arrays, options=options)
         except FileNotFoundError as error:
             raise DataError(f"{path}: no such file") from error
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, BadZipFile) as error:
+        except _READ_ERRORS as error:
             raise DataError(f"{path}: not a file of crystal graphs ({error})") from error
         raise DataError(
             f"{path}: graphs of format {found}; this version of skcgcnn reads format {_FORMAT}"
@@ -411,23 +416,39 @@ def concatenate(parts: Sequence[CrystalGraphs]) -> CrystalGraphs:
             )
     if len(parts) == 1:
         return parts[0]
-    rows: dict[bytes, int] = {}
-    features: list[npt.NDArray[np.float32]] = []
-    kinds = []
-    for part in parts:
-        renumbered = np.empty(len(part.kind_features), dtype=np.int32)
-        for kind, feature in enumerate(part.kind_features):
-            row = rows.setdefault(feature.tobytes(), len(rows))
-            if row == len(features):
-                features.append(feature)
-            renumbered[kind] = row
-        kinds.append(renumbered[part.site_kinds])
+    features, kind_of = distinct_rows([row for part in parts for row in part.kind_features])
+    starts = np.cumsum([0, *(len(part.kind_features) for part in parts)])
+    kinds = [kind_of[s + part.site_kinds] for s, part in zip(starts, parts, strict=False)]
     return CrystalGraphs(
         offsets=offsets_from_counts(np.concatenate([part.n_sites for part in parts])),
         site_kinds=np.concatenate(kinds),
-        kind_features=np.array(features, dtype=np.float32).reshape(-1, options.n_features),
+        kind_features=features.reshape(-1, options.n_features),
         neighbors=np.concatenate([part.neighbors for part in parts]),
         distances=np.concatenate([part.distances for part in parts]),
         ids=np.concatenate([part.ids for part in parts]),
         options=options,
     )
+
+
+def distinct_rows(
+    rows: Sequence[npt.NDArray[np.float32]],
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+    """Return the distinct rows in order of their first appearance, and which each row is.
+
+    It is the one rule for kinds of site, so that graphs do not depend on how they were put
+    together: sites with the same features are of one kind.
+
+    Parameters
+    ----------
+    rows : sequence of ndarray of shape (n_features,)
+        The features.
+
+    Returns
+    -------
+    distinct : ndarray of shape (n_distinct, n_features), float32
+    which : ndarray of shape (n_rows,), int32
+    """
+    numbers: dict[bytes, int] = {}
+    which = [numbers.setdefault(np.asarray(row).tobytes(), len(numbers)) for row in rows]
+    distinct = np.array([np.frombuffer(row, dtype=np.float32) for row in numbers], dtype=np.float32)
+    return distinct, np.array(which, dtype=np.int32)

@@ -9,6 +9,9 @@ from skcgcnn.graphs._neighbor_list import NeighborList
 # structure determination resolves.
 TIE = 1e-4
 
+# In Å. Differences below are rounding errors, such as those of another way to the same coordinates.
+_EQUAL = 1e-7
+
 # Rounds of color refinement: four distinguish what four convolutions can.
 _ROUNDS = 4
 # Colors that differ by less are equal; rounding errors stay below 1e-10.
@@ -80,7 +83,18 @@ def nearest_neighbors(
         candidates = _cut_shells(pairs, order, firsts + max_num_nbr - 1)
         if len(candidates):
             _refill(pairs, chosen, _rank(pairs, candidates, site_numbers))
-    return pairs.neighbor[chosen].astype(np.int32), pairs.distance[chosen].astype(np.float32)
+    neighbors, distances = pairs.neighbor[chosen], pairs.distance[chosen]
+    if site_numbers is not None:
+        # Equal distances are ordered by index: by themselves, rounding errors would order them.
+        keys = _rounded(distances).astype(np.int64) * (len(pairs.cutoff) + 1) + neighbors
+        neighbors = np.take_along_axis(neighbors, np.argsort(keys, axis=1), axis=1)
+        distances = np.sort(distances, axis=1)
+    return neighbors.astype(np.int32), distances.astype(np.float32)
+
+
+def _rounded(distance: FloatArray) -> FloatArray:
+    """Return distances as multiples of what is equal, without rounding errors."""
+    return np.rint(distance / _EQUAL)
 
 
 def _nearer(pairs: NeighborList, max_num_nbr: int) -> NeighborList:
@@ -130,7 +144,8 @@ def _rank(pairs: NeighborList, candidates: IntArray, site_numbers: FloatArray) -
     )
     group = np.empty(len(order), dtype=np.int64)
     group[order] = np.cumsum(new)
-    return candidates[np.lexsort((pairs.distance[candidates], group))]
+    keys = neighbor, _rounded(pairs.distance[candidates]), group
+    return candidates[np.lexsort(keys)]
 
 
 def _colors(pairs: NeighborList, site_numbers: FloatArray) -> FloatArray:
@@ -159,5 +174,6 @@ def _refill(pairs: NeighborList, chosen: IntArray, ranked: IntArray) -> None:
     rank = np.arange(len(ranked)) - np.repeat(starts, np.diff([*starts, len(ranked)]))
     taken = ranked[rank < np.repeat(n_places, np.diff([*starts, len(ranked)]))]
     # By distance, so that rows stay ascending.
-    taken = taken[np.lexsort((pairs.distance[taken], pairs.center[taken]))]
+    keys = pairs.neighbor[taken], _rounded(pairs.distance[taken]), pairs.center[taken]
+    taken = taken[np.lexsort(keys)]
     chosen[places] = taken

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_memory
 from tqdm.auto import tqdm
 
 from skcgcnn._sklearn import HasMethods, Interval, StrOptions
-from skcgcnn.crystals import list_sources
+from skcgcnn.crystals import MAX_BYTES, list_sources
 from skcgcnn.exceptions import StructureError, describe_failures, describe_notes
 from skcgcnn.graphs._build import Chunk, GraphMaker, build_chunk
 from skcgcnn.graphs._elements import load_element_features
@@ -51,7 +51,10 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         code expect it; the graph then depends on the order of the sites.
     memory : None, str, path or joblib.Memory, default=None
         A folder in which graphs are cached, chunk by chunk. The key is the content of the files
-        and the parameters, not the path.
+        and the parameters, not the path. Use only folders that you trust: the files in it are
+        pickles, which can run code.
+    max_bytes : int, default=100000000
+        Maximum size of a file, and of what it holds when it is unpacked.
     n_jobs : int, default=None
         Number of parallel workers, as in scikit-learn: None is 1 unless a
         ``joblib.parallel_config`` says otherwise, -1 is all cores.
@@ -94,6 +97,7 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         "atom_features": "no_validation",  # load_element_features tells what is wrong with it
         "neighbor_ties": [StrOptions({"invariant", "official"})],
         "memory": [None, str, PathLike, HasMethods("cache")],
+        "max_bytes": [Interval(Integral, 1, None, closed="left")],
         "n_jobs": [None, Integral],
         "on_error": [StrOptions({"raise", "nan"})],
         "verbose": ["verbose"],
@@ -107,6 +111,7 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         atom_features: Any = None,
         neighbor_ties: str = "invariant",
         memory: Any = None,
+        max_bytes: int = MAX_BYTES,
         n_jobs: int | None = None,
         on_error: str = "raise",
         verbose: int = 0,
@@ -116,6 +121,7 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         self.atom_features = atom_features
         self.neighbor_ties = neighbor_ties
         self.memory = memory
+        self.max_bytes = max_bytes
         self.n_jobs = n_jobs
         self.on_error = on_error
         self.verbose = verbose
@@ -143,7 +149,8 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : sequence of paths, pymatgen Structures or ASE Atoms
-            A list, tuple, 1-D or (n, 1) object array, Series or one-column DataFrame.
+            A list, tuple, generator, 1-D or (n, 1) object array, or a pandas, polars or Arrow
+            column or one-column frame.
             `CrystalGraphs` pass through, if they were made with the same parameters.
 
         Returns
@@ -188,7 +195,8 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         [500, 262]
         """
         self._validate_params()
-        sources = list_sources(X)
+        # With "nan", what can be no crystal is reported like what cannot be read.
+        sources = list_sources(X, check=self.on_error == "raise")
         failures: list[tuple[str, str]] = []
         notes: list[tuple[str, str]] = []
         for chunk in self._chunks(sources):
@@ -209,14 +217,22 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         memory = None if folder is None else check_memory(folder)
         starts = range(0, max(len(sources), 1), self._chunk_size(len(sources)))
         tasks = (
-            delayed(build_chunk)(sources[start : start + starts.step], start, maker, memory)
+            delayed(build_chunk)(
+                sources[start : start + starts.step], start, maker, self.max_bytes, memory
+            )
             for start in starts
         )
         with tqdm(total=len(sources), unit="crystal", disable=not self.verbose) as progress:
-            # A generator in order: the progress bar moves as chunks arrive.
-            for chunk in Parallel(n_jobs=self.n_jobs, return_as="generator")(tasks):
+            for chunk in self._parallel()(tasks):
                 progress.update(len(chunk.graphs))
                 yield chunk
+
+    def _parallel(self) -> Parallel:
+        try:
+            # The progress bar moves as chunks arrive.
+            return Parallel(n_jobs=self.n_jobs, return_as="generator")
+        except ValueError:  # a backend without generators, such as Ray's
+            return Parallel(n_jobs=self.n_jobs)
 
     def set_output(self, *, transform: str | None = None) -> Self:
         """Do nothing: graphs are not a table, whatever a pipeline asks for.

@@ -55,7 +55,12 @@ def describe_model(
         f"{name}={state.params[name]}" for name in _SIZES if name in state.params
     )
     facts["weights"] = str(sum(tensor.numel() for tensor in state.weights.values()))
-    return facts
+    return {_one_line(name): _one_line(value) for name, value in facts.items()}
+
+
+def _one_line(text: str) -> str:
+    """Return a text without line breaks and other characters that do not print."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _targets(state: ModelState, path: Path) -> dict[str, str]:

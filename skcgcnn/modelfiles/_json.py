@@ -1,10 +1,15 @@
 """Values as plain JSON and back: what a file from a stranger may hold."""
 
+import re
 from collections.abc import Mapping
 from os import PathLike, fspath
 from typing import Any
 
 import numpy as np
+
+# Types of arrays that are read: numbers, texts of some length, and mixtures of them.
+_DTYPE = re.compile(r"[<>|=]?(bool|object|(u?int|float)\d{1,2}|[iufb]\d|U\d{1,4})")
+_DEEPEST = 20
 
 
 def to_plain(value: Any) -> Any:
@@ -52,7 +57,7 @@ def to_plain(value: Any) -> Any:
     return plain
 
 
-def from_plain(value: Any) -> Any:
+def from_plain(value: Any, depth: int = 0) -> Any:
     """Return what `to_plain` was given.
 
     Raises
@@ -60,15 +65,31 @@ def from_plain(value: Any) -> Any:
     ValueError
         If `to_plain` does not write such values.
     """
+    if depth > _DEEPEST:
+        raise ValueError("values in values in values, too many times")
     if isinstance(value, list):
-        return [from_plain(item) for item in value]
+        return [from_plain(item, depth + 1) for item in value]
     if not isinstance(value, dict):
         return value
     match value:
-        case {"dtype": str(dtype), "values": list(items)}:
-            return np.array(from_plain(items), dtype=dtype)
-        case {"tuple": list(items)}:
-            return tuple(from_plain(items))
-        case {"dict": list(items)}:
-            return {from_plain(key): from_plain(item) for key, item in items}
+        case {"dtype": str(dtype), "values": list(items)} if len(value) == 2:
+            return _array(dtype, from_plain(items, depth + 1))
+        case {"tuple": list(items)} if len(value) == 1:
+            return tuple(from_plain(items, depth + 1))
+        case {"dict": list(items)} if len(value) == 1:
+            return {_key(key): from_plain(item, depth + 1) for key, item in items}
     raise ValueError(f"unknown value with the keys {sorted(map(str, value))}")
+
+
+def _array(dtype: str, items: list[Any]) -> np.ndarray:
+    if not _DTYPE.fullmatch(dtype):
+        raise ValueError(f"arrays of {dtype!r} are not read")
+    if not all(item is None or isinstance(item, (bool, int, float, str)) for item in items):
+        raise ValueError("an array holds more than numbers and texts")
+    return np.array(items, dtype=dtype)
+
+
+def _key(key: Any) -> Any:
+    if key is None or isinstance(key, (bool, int, float, str)):
+        return key
+    raise ValueError("a key is neither a number nor a text")

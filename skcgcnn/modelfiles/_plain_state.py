@@ -18,6 +18,9 @@ from skcgcnn.modelfiles._json import from_plain, to_plain
 from skcgcnn.modelfiles._pretrained import PRETRAINED
 from skcgcnn.modelfiles._state import ModelState, Provenance, Target, TrainingState
 
+# Who loads a model decides on these.
+_RUNTIME = {"device", "n_jobs"}
+
 
 def state_to_plain(state: ModelState) -> dict[str, Any]:
     """Return all of a state but its weights, history and training as plain values.
@@ -144,8 +147,8 @@ def check_version(version: str, what: str) -> None:
 def _plain_params(params: Mapping[str, Any]) -> dict[str, Any]:
     plain, left_out = {}, []
     for name, value in params.items():
-        if name == "device" or (name == "init_from" and not _is_official(value)):
-            continue  # the first is chosen on loading; the second may reveal the name of a folder
+        if name in _RUNTIME or (name == "init_from" and not _is_official(value)):
+            continue  # the first are chosen on loading; the last may reveal the name of a folder
         try:
             plain[name] = to_plain(_embedded(value) if name == "atom_features" else value)
         except TypeError:

@@ -1,20 +1,17 @@
 """Read model files as data: what is in them, without running anything of it."""
 
 import math
-from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
 
 from skcgcnn._parameters import Parameters
-from skcgcnn.crystals import MAX_LENGTH
 from skcgcnn.exceptions import DataError
 from skcgcnn.modelfiles._cgcnn import read_cgcnn
 from skcgcnn.modelfiles._checkpoint import KEY, read_checkpoint
 from skcgcnn.modelfiles._safetensors import read_safetensors
+from skcgcnn.modelfiles._schema import check_state
 from skcgcnn.modelfiles._state import ModelState, network_sizes
 from skcgcnn.modelfiles._torch_file import load_content, starts_with
 from skcgcnn.nn import GAUSSIAN_STEP, CrystalGraphConvNet
@@ -64,6 +61,7 @@ def read_model_file(path: str | PathLike[str]) -> ModelState:
             state = read_checkpoint(content)
         else:
             raise ValueError(f"it holds {sorted(map(str, content))}")
+        check_state(state)
         _check_network(state)
     except DataError as error:
         raise error if str(path) in str(error) else DataError(f"{path}: {error}") from error
@@ -75,11 +73,8 @@ def read_model_file(path: str | PathLike[str]) -> ModelState:
 def _check_network(state: ModelState) -> None:
     """Check, before anything is allocated, that the weights fit the parameters and targets."""
     weights = state.weights
-    _check_tensors(weights)
     found = network_sizes(weights)
     radius = float(state.params.get("radius", Parameters.radius))
-    if not 0 < radius <= MAX_LENGTH:
-        raise ValueError(f"radius={radius:g} Å is none of a neighbor search")
     said = {
         "n_outputs": sum(target.n_outputs for target in state.targets),
         "orig_atom_fea_len": state.graph_options.n_features,
@@ -110,12 +105,3 @@ def _check_network(state: ModelState) -> None:
                 f"size mismatch: {name} is {tuple(tensor.shape)}, "
                 f"expected {tuple(expected[name].shape)}"
             )
-
-
-def _check_tensors(weights: Mapping[str, Any]) -> None:
-    for name, tensor in weights.items():
-        if not isinstance(tensor, Tensor) or tensor.layout != torch.strided:
-            raise TypeError(f"{name} is no tensor of numbers")
-        size = tensor.numel() * tensor.element_size()
-        if not tensor.is_contiguous() or tensor.untyped_storage().nbytes() < size:
-            raise ValueError(f"{name} is smaller in the file than its shape says")

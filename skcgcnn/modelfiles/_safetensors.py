@@ -60,7 +60,7 @@ def read_safetensors(path: Path) -> ModelState:
         raise DataError(
             f"{path}: cannot be loaded as a model file: it is damaged or of another kind ({error})"
         ) from error
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: a safetensors file, but no model of skcgcnn") from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: a safetensors file, but no model of skcgcnn")

@@ -1,5 +1,10 @@
 """The network of CGCNN, its loss, and its training, as torch and skorch have them."""
 
+import os
+from functools import partial
+
+import torch
+
 from skcgcnn.nn._averaging import AveragedNet
 from skcgcnn.nn._batches import GraphBatches, GraphDataset
 from skcgcnn.nn._buffers import BufferPool
@@ -11,6 +16,9 @@ from skcgcnn.nn._network import (
     GaussianDistance,
 )
 from skcgcnn.nn._trainer import GraphNet, choose_device
+
+# A forked process has none of torch's threads, and would wait for them for ever.
+os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
 
 __all__ = [
     "GAUSSIAN_STEP",

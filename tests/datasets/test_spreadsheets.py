@@ -69,7 +69,7 @@ def test_files_by_other_names(folder):
     (path / "A.cif").touch()
     assert load_id_prop(folder("A,1\n")).data[0].endswith("A.cif")
     (path / "018517.cif").touch()
-    with pytest.raises(DataError, match="'18517' could be any of 0018517.cif, 018517.cif"):
+    with pytest.raises(DataError, match=r"'18517' could be any of 0018517\.cif, 018517\.cif"):
         load_id_prop(folder("18517,1\n"))
 
 

@@ -8,6 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from hostile import run_bounded
 from models import MARK, Malicious, expanded, pickled, rezip, safetensors_header
 from safetensors.torch import save_file
 
@@ -120,7 +121,9 @@ def test_sizes_that_do_not_match(official, refuse):
     # None of these may be built before it is compared with what is there.
     for name in ("atom_fea_len", "n_conv", "h_fea_len", "n_h"):
         torch.save({**content, "args": {**args, name: 10**12}}, path)
-        refuse(path, match=f"size mismatch: {name}=1000000000000")
+        refuse(path, match=f"{name}=1000000000000")
+        torch.save({**content, "args": {**args, name: 9}}, path)
+        refuse(path, match=f"size mismatch: {name}=9")
     huge = {**weights, "conv_to_fc.weight": expanded((10**7, 10**7))}
     torch.save({**content, "state_dict": huge}, path)
     refuse(path, match=r"conv_to_fc\.weight is smaller in the file than its shape says")
@@ -190,11 +193,9 @@ def saved(est, tmp_path):
         (lambda c: c["params"].update(radius=9.0), "size mismatch"),
         (lambda c: c["params"].update(radius=1e9), "radius=1e\\+09"),
         (lambda c: c["params"].update(radius=float("inf")), "not a model"),
-        (lambda c: c.update(targets=2 * c["targets"]), "size mismatch: n_outputs=2"),
-        (
-            lambda c: c["graph_options"].update(n_features=10**12),
-            "size mismatch: orig_atom_fea_len",
-        ),
+        (lambda c: c.update(targets=2 * c["targets"]), "y_ndim=1 with 2 targets"),
+        (lambda c: c.update(targets=2 * c["targets"], y_ndim=2), "size mismatch: n_outputs=2"),
+        (lambda c: c["graph_options"].update(n_features=10**12), "n_features=1000000000000"),
         (lambda c: c["targets"][0].update(classes={"call": "os.system"}), "unknown value"),
         (lambda c: c["targets"][0].update(kind="ranking"), "'ranking' is no kind of target"),
         (lambda c: c["targets"][0].pop("mean"), "mean"),
@@ -240,3 +241,120 @@ def test_info_runs_nothing_and_needs_no_training_data(est, tmp_path):
     )
     for words in ("energy (eV)", "24 crystals", "MAE", "0.25", "CGCNNRegressor", "skcgcnn 0."):
         assert words in printed
+
+
+def nested(depth):
+    value = 1
+    for _ in range(depth):
+        value = {"tuple": [value]}
+    return value
+
+
+# What a stranger may write into the JSON of a model: refused before anything is built.
+HOSTILE = {
+    "net_params that allocate": lambda c: c["params"].update(
+        net_params={"dict": [["module__h_fea_len", 10**9]]}
+    ),
+    "net_params with a device": lambda c: c["params"].update(
+        net_params={"dict": [["device", "cuda"]]}
+    ),
+    "a file for the features": lambda c: c["params"].update(atom_features="/etc/passwd"),
+    "a billion neighbors": lambda c: c["params"].update(max_num_nbr=10**9),
+    "a billion neighbors in graphs": lambda c: c["graph_options"].update(max_num_nbr=10**9),
+    "another file to start from": lambda c: c["params"].update(init_from="/etc/passwd"),
+    "a callback": lambda c: c["params"].update(callbacks=["os.system"]),
+    "a scale of three values": lambda c: c["targets"][0].update(scale=[1.0, 2.0, 3.0]),
+    "a scale of 0": lambda c: c["targets"][0].update(scale=0.0),
+    "a mean that is NaN": lambda c: c["targets"][0].update(mean=float("nan")),
+    "a huge type": lambda c: c["targets"][0].update(
+        kind="classification", classes={"dtype": "(100000000,)f8", "values": []}
+    ),
+    "a type with a field": lambda c: c["targets"][0].update(
+        kind="classification", classes={"dtype": "V1000000000", "values": []}
+    ),
+    "a long text type": lambda c: c["targets"][0].update(
+        kind="classification", classes={"dtype": "<U99999999", "values": ["a"]}
+    ),
+    "nested values": lambda c: c["params"].update(net_params=nested(200)),
+    "nested keys": lambda c: c["params"].update(net_params={"dict": [[nested(10), 1]]}),
+    "a list of metrics": lambda c: c.update(metrics=[1, 2]),
+    "too many targets": lambda c: c.update(targets=c["targets"] * 20_000, y_ndim=2),
+    "no targets": lambda c: c.update(targets=[]),
+    "a long name": lambda c: c["targets"][0].update(name="x" * 10**6),
+    "classes of a regressor": lambda c: c["targets"][0].update(
+        kind="classification", classes={"dtype": "int64", "values": [0]}
+    ),
+    "an infinite learning rate": lambda c: c["params"].update(lr=float("inf")),
+    "three dimensions": lambda c: c.update(y_ndim=3),
+}
+
+
+def test_hostile_content(saved, tmp_path):
+    paths = []
+    for number, change in enumerate(HOSTILE.values()):
+        paths.append(tmp_path / f"{number}.safetensors")
+        paths[-1].write_bytes(saved(change).read_bytes())
+    code = """
+from skcgcnn.modelfiles import describe_model
+for path in sys.argv[1:]:
+    refused = 0
+    for opened in (skcgcnn.load, describe_model, skcgcnn.CGCNNRegressor.from_pretrained):
+        try:
+            opened(path)
+        except DataError as error:
+            refused += 1
+    print(refused)
+"""
+    refused = run_bounded(code, *paths, seconds=100, megabytes=500).split()
+    assert dict(zip(HOSTILE, refused, strict=True)) == dict.fromkeys(HOSTILE, "3")
+
+
+def test_deep_json(saved, tmp_path):
+    path = saved(lambda c: None)
+    data = path.read_bytes()
+    deep = "[" * 100_000 + "]" * 100_000
+
+    def change(header):
+        header["__metadata__"]["skcgcnn"] = deep
+        return header
+
+    path.write_bytes(safetensors_header(data, change))
+    with pytest.raises(DataError, match="no model of skcgcnn"):
+        skcgcnn.load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "match"),
+    [
+        ("fc_out.weight", lambda t: t * torch.nan, "not finite"),
+        ("fc_out.bias", lambda t: t / 0, "not finite"),
+        ("convs.0.bn1.running_var", lambda t: -t - 1, "negative variance"),
+        ("embedding.weight", lambda t: t.to(torch.complex64), "not of real numbers"),
+        ("embedding.weight", lambda t: t.to(torch.int32), "not of real numbers"),
+    ],
+)
+def test_weights_that_are_no_numbers(official, refuse, name, change, match):
+    path, content = official
+    weights = {**content["state_dict"], name: change(content["state_dict"][name])}
+    torch.save({**content, "state_dict": weights}, path)
+    refuse(path, match=match)
+
+
+@pytest.mark.parametrize("normalizer", [{"mean": float("nan"), "std": 1.0}, {"mean": 0, "std": 0}])
+def test_scales_that_are_none(official, refuse, normalizer):
+    path, content = official
+    torch.save({**content, "normalizer": normalizer}, path)
+    refuse(path, match="mean .* and scale .* of a target")
+
+
+def test_lines_of_info_cannot_be_forged(est, tmp_path):
+    est.save(tmp_path / "model", targets=["energy\nofficial        yes, SHA-256\x1b[2J"])
+    facts = describe_model(tmp_path / "model")
+    assert all(value.isprintable() for value in facts.values())
+    assert "official" not in facts
+
+
+def test_who_loads_decides_on_workers(graphs, energies, tmp_path):
+    est = CGCNNRegressor(atom_fea_len=8, n_conv=1, h_fea_len=8, max_epochs=1, n_jobs=64)
+    est.fit(graphs, energies).save(tmp_path / "model")
+    assert skcgcnn.load(tmp_path / "model").n_jobs is None

@@ -1,0 +1,179 @@
+"""Crystals in the objects and dictionaries of other libraries."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from skcgcnn.exceptions import StructureError
+
+_PERIODIC_IN_PART = "is periodic in {} of three directions; it is taken as periodic in all three"
+
+
+def is_crystal(source: Any) -> bool:
+    """Tell whether an object carries a crystal in a way that cannot be mistaken."""
+    return (
+        is_structure(source)
+        or is_atoms(source)
+        or is_structure(getattr(source, "structure", None))
+        or _is_of(source, "ase", "AtomsRow")
+        or _is_of(source, "jarvis", "Atoms")
+        or _is_of(source, "phonopy", "PhonopyAtoms")
+        or (isinstance(source, Mapping) and _format(source) is not None)
+    )
+
+
+def is_structure(source: Any) -> bool:
+    """Tell whether an object is a Structure of pymatgen."""
+    return _is_of(source, "pymatgen", "IStructure")
+
+
+def is_atoms(source: Any) -> bool:
+    """Tell whether an object is an Atoms of ASE."""
+    return _is_of(source, "ase", "Atoms")
+
+
+def _is_of(source: Any, package: str, class_name: str) -> bool:
+    # By name, so that X of paths needs none of these libraries.
+    return any(
+        base.__name__ == class_name and base.__module__.split(".")[0] == package
+        for base in type(source).__mro__
+    )
+
+
+def to_structure(source: Any) -> tuple[Any, list[str]]:
+    """Return the crystal of an object as a Structure of pymatgen, with remarks.
+
+    Parameters
+    ----------
+    source : object
+        A Structure, Atoms, AtomsRow, an object with a `structure`, Atoms of JARVIS, PhonopyAtoms,
+        or a dictionary of pymatgen, OPTIMADE or JARVIS.
+
+    Returns
+    -------
+    structure : pymatgen Structure
+    remarks : list of str
+
+    Raises
+    ------
+    StructureError
+        If there is no crystal in it.
+    """
+    source = _unwrapped(source)
+    if is_structure(source):
+        return source, _partly_periodic(source.lattice.pbc)
+    if is_atoms(source):
+        return _from_atoms(source)
+    if _is_of(source, "phonopy", "PhonopyAtoms"):
+        return _structure(source.cell, source.symbols, source.scaled_positions), []
+    if isinstance(source, Mapping) and (kind := _format(source)) is not None:
+        try:
+            return _FROM_MAPPING[kind](source), []
+        except StructureError:
+            raise
+        except Exception as error:  # whatever the content provokes
+            raise StructureError(f"no crystal in this dictionary of {kind} ({error!r})") from error
+    if _is_of(source, "pymatgen", "IMolecule"):
+        raise StructureError("is a Molecule, which has no lattice; pass a Structure")
+    raise StructureError(f"is of type {type(source).__name__}, which carries no crystal")
+
+
+def _unwrapped(source: Any) -> Any:
+    """Return the crystal that an entry of a database holds."""
+    if not is_structure(source) and is_structure(getattr(source, "structure", None)):
+        return source.structure
+    if _is_of(source, "ase", "AtomsRow"):
+        return source.toatoms()
+    return source.to_dict() if _is_of(source, "jarvis", "Atoms") else source
+
+
+def _from_atoms(atoms: Any) -> tuple[Any, list[str]]:
+    from pymatgen.io.ase import AseAtomsAdaptor
+
+    if not np.asarray(atoms.cell).any():
+        raise StructureError("these Atoms have no cell; set it, with pbc=True")
+    try:
+        structure = AseAtomsAdaptor.get_structure(atoms)
+    except Exception as error:
+        raise StructureError(f"no crystal in these Atoms ({error})") from error
+    return structure, _partly_periodic(atoms.pbc)
+
+
+def _partly_periodic(pbc: Any) -> list[str]:
+    n = int(np.count_nonzero(pbc))
+    return [] if n == 3 else [_PERIODIC_IN_PART.format(n)]
+
+
+def _format(source: Mapping[Any, Any]) -> str | None:
+    """Return who writes such dictionaries."""
+    keys = source.keys()
+    if {"lattice", "sites"} <= keys:
+        return "pymatgen"
+    if {"lattice_mat", "coords", "elements"} <= keys:
+        return "JARVIS"
+    if isinstance(source.get("attributes"), Mapping):
+        keys = source["attributes"].keys()
+    return "OPTIMADE" if {"lattice_vectors", "cartesian_site_positions"} <= keys else None
+
+
+def check_modules(content: Any) -> None:
+    """Refuse content that names classes of others than pymatgen, which decoding would import.
+
+    Parameters
+    ----------
+    content : object
+        Decoded JSON.
+
+    Raises
+    ------
+    StructureError
+        If it does.
+    """
+    waiting = [content]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Mapping):
+            module = value.get("@module")
+            if module is not None and not str(module).startswith("pymatgen.core."):
+                raise StructureError(f"names the module {module!r}, which is not imported")
+            waiting.extend(value.values())
+        elif isinstance(value, (list, tuple)):
+            waiting.extend(value)
+
+
+def _from_pymatgen(source: Mapping[str, Any]) -> Any:
+    from pymatgen.core import Structure
+
+    check_modules(source)
+    return Structure.from_dict(dict(source))
+
+
+def _from_jarvis(source: Mapping[str, Any]) -> Any:
+    cartesian = bool(source.get("cartesian", False))
+    return _structure(source["lattice_mat"], source["elements"], source["coords"], cartesian)
+
+
+def _from_optimade(source: Mapping[str, Any]) -> Any:
+    entry = source.get("attributes", source)
+    kinds = {kind["name"]: kind for kind in entry.get("species") or []}
+    species = []
+    for name in entry["species_at_sites"]:
+        kind = kinds.get(name, {"chemical_symbols": [name], "concentration": [1.0]})
+        shares = zip(kind["chemical_symbols"], kind["concentration"], strict=True)
+        species.append({symbol: share for symbol, share in shares if symbol != "vacancy"})
+    return _structure(entry["lattice_vectors"], species, entry["cartesian_site_positions"], True)
+
+
+def _structure(
+    lattice: Any, species: Sequence[Any], coords: npt.ArrayLike, cartesian: bool = False
+) -> Any:
+    from pymatgen.core import Lattice, Structure
+
+    return Structure(
+        Lattice(lattice), list(species), np.asarray(coords), coords_are_cartesian=cartesian
+    )
+
+
+_FROM_MAPPING = {"pymatgen": _from_pymatgen, "JARVIS": _from_jarvis, "OPTIMADE": _from_optimade}

@@ -1,0 +1,155 @@
+"""What a model file may hold: everything is checked before anything is built from it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skcgcnn._parameters import Parameters
+from skcgcnn.crystals import MAX_LENGTH
+from skcgcnn.modelfiles._pretrained import PRETRAINED
+from skcgcnn.modelfiles._state import ModelState, Target
+
+# Constructor parameters that a file may set, beside those that all estimators share.
+_OWN = {
+    "CGCNNRegressor": set[str](),
+    "CGCNNClassifier": {"class_weight"},
+    "CGCNNMultiTask": {"cls_weight", "tasks"},
+}
+_SIZES = ("atom_fea_len", "n_conv", "h_fea_len", "n_h")
+_MOST = {"max_num_nbr": 1_000, "n_features": 100_000, **dict.fromkeys(_SIZES, 100_000)}
+_MOST_TARGETS = 10_000
+_LONGEST_NAME = 1_000
+_MOST_ELEMENTS = 200
+
+
+def check_state(state: ModelState) -> None:
+    """Check a state that comes from a file.
+
+    Parameters
+    ----------
+    state : ModelState
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value cannot be right.
+    """
+    if state.estimator not in _OWN:
+        raise ValueError(f"holds a {state.estimator!r}, which this version does not know")
+    _check_params(state.params, {f.name for f in fields(Parameters)} | _OWN[state.estimator])
+    _check_targets(state)
+    options = state.graph_options
+    for name in ("max_num_nbr", "n_features"):
+        _check_whole(name, getattr(options, name))
+    if options.neighbor_ties not in {None, "invariant", "official"}:
+        raise ValueError(f"neighbor_ties={options.neighbor_ties!r}")
+    if options.radius is not None:
+        _check_radius(options.radius)
+    check_tensors(state.weights)
+    if state.training is not None:
+        check_tensors(state.training.weights)
+
+
+def _check_params(params: Mapping[str, Any], known: set[str]) -> None:
+    if unknown := sorted(set(params) - known):
+        raise ValueError(f"unknown parameters: {', '.join(unknown)}")
+    for name in (*_SIZES, "max_num_nbr"):
+        if name in params:
+            _check_whole(name, params[name])
+    if "radius" in params:
+        _check_radius(params["radius"])
+    for name, value in params.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{name}={value}")
+    _check_features(params.get("atom_features"))
+    for name in params.get("net_params") or {}:
+        if not name.startswith("optimizer__"):
+            raise ValueError(
+                f"net_params of a file may hold options of the optimizer, not {name!r}"
+            )
+    if params.get("callbacks"):
+        raise ValueError("a file has no callbacks")
+    init_from = params.get("init_from")
+    if init_from is not None and init_from not in PRETRAINED:
+        raise ValueError("init_from of a file may be the name of an official model alone")
+
+
+def _check_features(features: Any) -> None:
+    if features is None:
+        return
+    if not isinstance(features, Mapping) or len(features) > _MOST_ELEMENTS:
+        raise ValueError("atom_features of a file may be a table of elements alone")
+    if not all(
+        isinstance(row, list) and len(row) <= _MOST["n_features"] for row in features.values()
+    ):
+        raise ValueError("atom_features: expected a list of numbers for every element")
+
+
+def _check_targets(state: ModelState) -> None:
+    if not 1 <= len(state.targets) <= _MOST_TARGETS:
+        raise ValueError(f"{len(state.targets)} targets")
+    kinds = {target.kind for target in state.targets}
+    single = {"CGCNNRegressor": "regression", "CGCNNClassifier": "classification"}
+    if state.estimator in single and kinds != {single[state.estimator]}:
+        raise ValueError(f"a {state.estimator} with targets of {' and '.join(sorted(kinds))}")
+    if state.y_ndim not in {1, 2} or (state.y_ndim == 1 and len(state.targets) > 1):
+        raise ValueError(f"y_ndim={state.y_ndim} with {len(state.targets)} targets")
+    for target in state.targets:
+        _check_target(target)
+
+
+def _check_target(target: Target) -> None:
+    if max(len(target.name), len(target.unit)) > _LONGEST_NAME:
+        raise ValueError("a target has too long a name or unit")
+    if not (math.isfinite(target.mean) and math.isfinite(target.scale) and target.scale > 0):
+        raise ValueError(f"mean {target.mean} and scale {target.scale} of a target")
+    classes = target.classes
+    if classes is not None and (
+        classes.ndim != 1 or not len(classes) or len(np.unique(classes.astype(str))) < len(classes)
+    ):
+        raise ValueError("the classes of a target are no list of different values")
+
+
+def _check_whole(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST[name]:
+        raise ValueError(f"{name}={value!r}")
+
+
+def _check_radius(radius: Any) -> None:
+    if isinstance(radius, bool) or not isinstance(radius, (int, float)):
+        raise TypeError(f"radius={radius!r}")
+    if not 0 < radius <= MAX_LENGTH:
+        raise ValueError(f"radius={radius:g} Å is none of a neighbor search")
+
+
+def check_tensors(weights: Mapping[str, Any]) -> None:
+    """Check that weights are finite real numbers, and no more than the file holds.
+
+    Parameters
+    ----------
+    weights : mapping of str to Tensor
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are not.
+    """
+    for name, tensor in weights.items():
+        if not isinstance(tensor, Tensor) or tensor.layout != torch.strided:
+            raise TypeError(f"{name} is no tensor of numbers")
+        size = tensor.numel() * tensor.element_size()
+        if not tensor.is_contiguous() or tensor.untyped_storage().nbytes() < size:
+            raise ValueError(f"{name} is smaller in the file than its shape says")
+        if name.endswith("num_batches_tracked"):
+            continue
+        if not tensor.is_floating_point():
+            raise TypeError(f"{name} is of {tensor.dtype}, not of real numbers")
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"{name} holds a number that is not finite")
+        if name.endswith("running_var") and bool((tensor < 0).any()):
+            raise ValueError(f"{name} holds a negative variance")

@@ -1,0 +1,179 @@
+"""Crystals in the objects of other libraries, and what is none."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from ase import Atoms
+from pymatgen.core import Molecule
+
+from skcgcnn import CGCNNMultiTask, CrystalGraphTransformer
+from skcgcnn.crystals import list_sources, read_crystal
+from skcgcnn.exceptions import StructureError
+
+
+@pytest.fixture
+def carriers(nacl):
+    """Return the same crystal in the objects of many libraries."""
+    atoms = nacl.to_ase_atoms()
+    lattice, frac = nacl.lattice.matrix.tolist(), nacl.frac_coords.tolist()
+    symbols = [site.specie.symbol for site in nacl]
+    optimade = {
+        "lattice_vectors": lattice,
+        "cartesian_site_positions": nacl.cart_coords.tolist(),
+        "species_at_sites": symbols,
+        "species": [
+            {"name": s, "chemical_symbols": [s], "concentration": [1.0]} for s in ("Na", "Cl")
+        ],
+    }
+    jarvis = {"lattice_mat": lattice, "coords": frac, "elements": symbols, "cartesian": False}
+    return {
+        "Structure": nacl,
+        "Atoms": atoms,
+        "entry": SimpleNamespace(structure=nacl, energy=-1.0),
+        "pymatgen dict": nacl.as_dict(),
+        "OPTIMADE": {"id": "x", "attributes": optimade},
+        "OPTIMADE attributes": optimade,
+        "JARVIS dict": jarvis,
+        "CIF text": nacl.to(fmt="cif"),
+    }
+
+
+def same(first, second):
+    """Check that two crystals have the same graph, whatever the order of their sites."""
+    a, b = CrystalGraphTransformer().transform([first, second])
+    np.testing.assert_allclose(
+        np.sort(a.distances, axis=0), np.sort(b.distances, axis=0), atol=1e-4
+    )
+    assert len(a) == len(b)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "Atoms",
+        "entry",
+        "pymatgen dict",
+        "OPTIMADE",
+        "OPTIMADE attributes",
+        "JARVIS dict",
+        "CIF text",
+    ],
+)
+def test_carriers(carriers, nacl, kind):
+    same(carriers[kind], nacl)
+    assert len(list_sources([carriers[kind]])) == 1
+
+
+def test_computed_entries_and_rows_of_databases(nacl, tmp_path):
+    entries = pytest.importorskip("pymatgen.entries.computed_entries")
+    same(entries.ComputedStructureEntry(nacl, -1.0), nacl)
+    db = pytest.importorskip("ase.db")
+    with db.connect(tmp_path / "atoms.db") as database:
+        database.write(nacl.to_ase_atoms())
+    with db.connect(tmp_path / "atoms.db") as database:
+        same(next(database.select()), nacl)
+
+
+def test_jarvis_and_phonopy(nacl):
+    arguments = nacl.lattice.matrix, nacl.frac_coords, [s.specie.symbol for s in nacl]
+    jarvis = pytest.importorskip("jarvis.core.atoms")
+    same(jarvis.Atoms(arguments[0], arguments[1], arguments[2], cartesian=False), nacl)
+    phonopy = pytest.importorskip("phonopy.structure.atoms")
+    same(
+        phonopy.PhonopyAtoms(
+            cell=arguments[0], scaled_positions=arguments[1], symbols=arguments[2]
+        ),
+        nacl,
+    )
+
+
+def test_files_of_ase(nacl, tmp_path, monkeypatch):
+    atoms = nacl.to_ase_atoms()
+    for name in ("nacl.traj", "nacl.extxyz"):
+        atoms.write(tmp_path / name)
+        same(str(tmp_path / name), nacl)
+    io = pytest.importorskip("ase.io")
+    io.write(tmp_path / "run.traj", [atoms * (1, 1, 2), atoms])
+    assert "several crystals; the last" in read_crystal(tmp_path / "run.traj").notes[0]
+    same(str(tmp_path / "run.traj"), nacl)
+    same(io.Trajectory(tmp_path / "run.traj")[1], nacl)
+    assert len(list_sources(io.Trajectory(tmp_path / "run.traj"))) == 2
+    monkeypatch.setenv("HOME", str(tmp_path))
+    same("~/nacl.traj", nacl)
+    Atoms("H2", [[0, 0, 0], [0, 0, 1]]).write(tmp_path / "molecule.xyz")
+    with pytest.raises(StructureError, match="have no cell"):
+        read_crystal(tmp_path / "molecule.xyz")
+
+
+def test_slabs_are_told(nacl):
+    slab = nacl.to_ase_atoms()
+    slab.pbc = (True, True, False)
+    with pytest.warns(UserWarning, match="periodic in 2 of three directions"):
+        CrystalGraphTransformer().transform([slab])
+
+
+def test_json_imports_nothing(nacl, tmp_path):
+    content = nacl.as_dict()
+    content["properties"] = {"x": {"@module": "os", "@class": "system", "command": "true"}}
+    (tmp_path / "nacl.json").write_text(json.dumps(content))
+    for source in (tmp_path / "nacl.json", content):
+        with pytest.raises(StructureError, match="names the module 'os', which is not imported"):
+            read_crystal(source)
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(StructureError, match="no well-formed JSON"):
+        read_crystal(tmp_path / "deep.json")
+
+
+def test_containers(cifs, graphs):
+    def transformed(X):
+        return CrystalGraphTransformer().transform(X)
+
+    containers = [(p for p in cifs[:3]), pd.Index(cifs[:3]), iter(cifs[:3])]
+    polars, arrow = pytest.importorskip("polars"), pytest.importorskip("pyarrow")
+    containers += [
+        polars.Series(cifs[:3]),
+        polars.DataFrame({"path": cifs[:3]}),
+        arrow.array(cifs[:3]),
+        arrow.chunked_array([cifs[:2], cifs[2:3]]),
+        arrow.table({"path": cifs[:3]}),
+    ]
+    for X in containers:
+        np.testing.assert_array_equal(transformed(X).distances, graphs[:3].distances)
+    with pytest.raises(ValueError, match="2 columns"):
+        transformed(polars.DataFrame({"a": cifs[:3], "b": cifs[:3]}))
+
+
+def test_hints(nacl, cifs, energies, labels, tiny):
+    with pytest.raises(ValueError, match="takes structures apart into their sites; pass the list"):
+        list_sources(np.array([nacl, nacl], dtype=object))
+    with pytest.raises(ValueError, match=r"np\.column_stack"):
+        CGCNNMultiTask(**tiny).fit(cifs, (energies, labels))
+    for mapping in ({}, {"a": 1}, {1, 2}):
+        with pytest.raises(TypeError, match="X is of type"):
+            list_sources(mapping)
+
+
+def test_what_is_none_becomes_nan(nacl, cifs, tmp_path):
+    bad = [
+        None,
+        float("nan"),
+        Molecule(["H"], [[0, 0, 0]]),
+        "a\0b.cif",
+        "x" * 5000 + ".cif",
+        "data_x\nloop_\n_a\n1 2\n",
+        tmp_path / "none.cif",
+        {"lattice": 1, "sites": []},
+        3,
+    ]
+    transformer = CrystalGraphTransformer(on_error="nan")
+    with pytest.warns(UserWarning, match=f"{len(bad)} of {len(bad) + 2} crystals") as caught:
+        graphs = transformer.transform([cifs[0], *bad, nacl])
+    assert (graphs.n_sites > 0).tolist() == [True, *[False] * len(bad), True]
+    message = str(caught[0].message)
+    assert len(message.splitlines()) == len(bad) + 1
+    assert "Molecule" in message
+    with pytest.raises(TypeError, match=r"X\[1\] is of type NoneType"):
+        CrystalGraphTransformer().transform([cifs[0], None])

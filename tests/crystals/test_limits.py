@@ -1,0 +1,102 @@
+"""Files that are too large, never end, or fail for a reason that passes."""
+
+import errno
+import gzip
+import os
+import pickle
+
+import joblib
+import numpy as np
+import pytest
+from hostile import run_bounded
+
+from skcgcnn import CrystalGraphTransformer
+from skcgcnn.crystals import read_crystal
+from skcgcnn.exceptions import PassingError, StructureError
+
+READ = """
+from skcgcnn.crystals import read_crystal
+try:
+    read_crystal(sys.argv[1])
+except StructureError as error:
+    print(error)
+"""
+
+
+def test_a_small_file_that_unpacks_to_a_large_one(tmp_path):
+    with gzip.open(tmp_path / "bomb.cif.gz", "wb", compresslevel=9) as file:
+        for _ in range(1_000):
+            file.write(b"#" * 10**6 + b"\n")
+    assert (tmp_path / "bomb.cif.gz").stat().st_size < 10**7
+    assert "larger than 100 MB" in run_bounded(READ, tmp_path / "bomb.cif.gz", megabytes=600)
+
+
+def test_pipes_and_devices(tmp_path):
+    os.mkfifo(tmp_path / "pipe.cif")
+    (tmp_path / "zero.cif").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "POSCAR")
+    for name in ("pipe.cif", "zero.cif", "POSCAR"):
+        assert "a pipe or a device" in run_bounded(READ, tmp_path / name, seconds=40)
+
+
+def test_the_limit_is_a_parameter(cifs, tmp_path):
+    transformer = CrystalGraphTransformer(max_bytes=1000)
+    with pytest.raises(StructureError, match=r"larger than 0\.001 MB; .* raise max_bytes"):
+        transformer.transform(cifs[:1])
+    with pytest.raises(StructureError, match="larger than"):
+        CrystalGraphTransformer(max_bytes=1000, memory=tmp_path).transform(cifs[:1])
+    assert len(transformer.set_params(max_bytes=10**6).transform(cifs[:1])) == 1
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ENOMEM])
+def test_what_passes_is_not_cached(cifs, tmp_path, monkeypatch, number):
+    transformer = CrystalGraphTransformer(memory=tmp_path, on_error="nan")
+
+    def fail(*args, **kwargs):
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("skcgcnn.crystals._read.open", fail, raising=False)
+        with pytest.raises(PassingError):
+            read_crystal(cifs[0])
+        with pytest.warns(UserWarning, match="2 of 2"):
+            assert not transformer.transform(cifs[:2]).n_sites.any()
+    assert transformer.transform(cifs[:2]).n_sites.all()
+
+
+def test_what_does_not_fit_into_memory_is_not_cached(cifs, tmp_path, monkeypatch):
+    transformer = CrystalGraphTransformer(memory=tmp_path, on_error="nan")
+
+    def fail(*args, **kwargs):
+        raise MemoryError
+
+    for place in ("crystals._read.parse_cif", "graphs._build.find_neighbors"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"skcgcnn.{place}", fail)
+            with pytest.warns(UserWarning, match="not enough memory"):
+                assert not transformer.transform(cifs[:2]).n_sites.any()
+    assert transformer.transform(cifs[:2]).n_sites.all()
+
+
+def test_a_damaged_entry_of_the_cache_is_made_again(cifs, tmp_path):
+    transformer = CrystalGraphTransformer(memory=tmp_path)
+    expected = transformer.transform(cifs[:3])
+    (entry,) = tmp_path.rglob("output.pkl")
+    graphs, *rest = joblib.load(entry)
+    graphs.distances[3, 4] += 0.25
+    joblib.dump((graphs, *rest), entry)
+    for _ in range(2):
+        found = transformer.transform(cifs[:3])
+        np.testing.assert_array_equal(found.distances, expected.distances)
+    entry.write_bytes(pickle.dumps("nothing")[:-3])
+    np.testing.assert_array_equal(transformer.transform(cifs[:3]).distances, expected.distances)
+
+
+def test_coordinates_far_outside_of_the_cell(cifs, nacl, tmp_path):
+    nacl.to(filename=str(tmp_path / "far.cif"))
+    text = (tmp_path / "far.cif").read_text().splitlines()
+    words = text[-1].split()
+    words[3] = "1e308"
+    (tmp_path / "far.cif").write_text("\n".join([*text[:-1], " ".join(words)]))
+    with pytest.raises(StructureError, match="far outside of the cell"):
+        read_crystal(tmp_path / "far.cif")

@@ -1,0 +1,132 @@
+"""Files of graphs that are damaged or forged: a DataError, and nothing worse."""
+
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from hostile import run_bounded
+
+from skcgcnn import CrystalGraphs
+from skcgcnn.exceptions import DataError
+
+LOAD = """
+for mmap in (False, True):
+    try:
+        skcgcnn.CrystalGraphs.load(sys.argv[1], mmap=mmap)
+        print("loaded")
+    except DataError as error:
+        print("DataError", error)
+"""
+
+
+@pytest.fixture
+def members(graphs, tmp_path):
+    graphs[:5].save(tmp_path / "graphs.npz")
+    with np.load(tmp_path / "graphs.npz") as archive:
+        return dict(archive)
+
+
+def refused(path):
+    for mmap in (False, True):
+        with pytest.raises(DataError, match=r"forged\.npz: not a file of crystal graphs"):
+            CrystalGraphs.load(path, mmap=mmap)
+
+
+def changed(array, index, value):
+    array = array.copy()
+    array[index] = value
+    return array
+
+
+FORGED = {
+    "neighbor of another crystal": lambda m: {"neighbors": changed(m["neighbors"], (0, 0), 10**6)},
+    "negative neighbor": lambda m: {"neighbors": changed(m["neighbors"], (0, 0), -1)},
+    "distance 0": lambda m: {"distances": changed(m["distances"], (1, 2), 0)},
+    "distance NaN": lambda m: {"distances": changed(m["distances"], (1, 2), np.nan)},
+    "infinite feature": lambda m: {"kind_features": changed(m["kind_features"], (0, 0), np.inf)},
+    "no such kind": lambda m: {"site_kinds": changed(m["site_kinds"], 0, 99)},
+    "descending offsets": lambda m: {"offsets": changed(m["offsets"], 1, 10**9)},
+    "offsets from 1": lambda m: {"offsets": changed(m["offsets"], 0, 1)},
+    "too few offsets": lambda m: {"offsets": m["offsets"][:-1]},
+    "no offsets": lambda m: {"offsets": m["offsets"][:0]},
+    "other type": lambda m: {"neighbors": m["neighbors"].astype(np.float64)},
+    "other shape": lambda m: {"distances": m["distances"][:, :-1]},
+    "another axis": lambda m: {"site_kinds": m["site_kinds"][:, None]},
+    "numbers as ids": lambda m: {"ids": np.arange(5)},
+    "fewer ids": lambda m: {"ids": m["ids"][:-1]},
+    "another array": lambda m: {"more": np.zeros(3)},
+    "no distances": lambda m: {"distances": None},
+    "no options": lambda m: {"options": None},
+    "options that are none": lambda m: {"options": np.array("[]")},
+    "other options": lambda m: {
+        "options": np.array(json.dumps({"max_num_nbr": 3, "n_features": 1}))
+    },
+    "format that is none": lambda m: {"format": np.array("x")},
+}
+
+
+@pytest.mark.parametrize("kind", FORGED)
+def test_forged_arrays(members, tmp_path, kind):
+    content = {n: a for n, a in (members | FORGED[kind](members)).items() if a is not None}
+    np.savez(tmp_path / "forged.npz", **content)
+    refused(tmp_path / "forged.npz")
+
+
+def test_objects_do_not_crash_the_interpreter(members, tmp_path):
+    members["ids"] = np.array(["a", 1, None, [], {}], dtype=object)
+    np.savez(tmp_path / "forged.npz", **members)
+    printed = run_bounded(LOAD, tmp_path / "forged.npz")
+    assert printed.count("DataError") == 2
+    assert "Python objects" in printed
+
+
+def test_shapes_that_are_larger_than_the_file(members, tmp_path):
+    path = tmp_path / "forged.npz"
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        buffer, {"descr": "<f4", "fortran_order": False, "shape": (10**12, 12)}
+    )
+    np.savez(path, **{n: a for n, a in members.items() if n != "distances"})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("distances.npy", buffer.getvalue())
+    printed = run_bounded(LOAD, path, megabytes=500)
+    assert printed.count("smaller than its shape says") == 2
+
+
+def test_compressed_archives_are_not_unpacked(members, tmp_path):
+    members["distances"] = np.zeros((10**7, 12), np.float32)
+    np.savez_compressed(tmp_path / "forged.npz", **members)
+    assert run_bounded(LOAD, tmp_path / "forged.npz", megabytes=300).count("it is compressed") == 2
+
+
+@pytest.mark.parametrize("share", [0, 0.3, 0.9, 0.999])
+def test_truncated(graphs, tmp_path, share):
+    graphs.save(tmp_path / "forged.npz")
+    data = (tmp_path / "forged.npz").read_bytes()
+    (tmp_path / "forged.npz").write_bytes(data[: int(share * len(data))])
+    refused(tmp_path / "forged.npz")
+
+
+def test_flipped_bytes_never_crash(graphs, tmp_path):
+    graphs[:3].save(tmp_path / "forged.npz")
+    code = """
+import pathlib
+path = pathlib.Path(sys.argv[1])
+data = path.read_bytes()
+rng = __import__("numpy").random.default_rng(0)
+n = 0
+for _ in range(300):
+    forged = bytearray(data)
+    for place in rng.integers(len(data), size=3):
+        forged[place] = rng.integers(256)
+    path.with_name("one.npz").write_bytes(forged)
+    for mmap in (False, True):
+        try:
+            skcgcnn.CrystalGraphs.load(path.with_name("one.npz"), mmap=mmap)
+        except DataError:
+            n += 1
+print(n)
+"""
+    assert int(run_bounded(code, tmp_path / "forged.npz")) > 50
