@@ -1,5 +1,6 @@
 """The command line: ``skcgcnn train``, ``predict``, ``info`` and ``make-vacancies``."""
 
+import errno
 import io
 import re
 import sys
@@ -143,6 +144,9 @@ def train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the results of an earlier run.")
     ] = False,
+    remarks: Annotated[
+        bool, typer.Option("--remarks", help="List all remarks about files.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
 ) -> None:
     """Train on DATA, keep the best epoch by validation loss, and test it.
@@ -150,12 +154,15 @@ def train(
     Writes model.safetensors and model_best.pth.tar (the best epoch), checkpoint.pth.tar (the last
     one, to resume from), test_results.csv and metrics.json.
     """
-    with _plain_errors():
+    folder = output or (_free_folder("cgcnn_run") if resume is None else resume.parent)
+    checkpoint = folder / "checkpoint.pth.tar"
+    with _plain_errors(
+        f" Continue from the last complete epoch with: skcgcnn train {data} --resume {checkpoint}"
+    ):
         from skcgcnn.training import train as run
 
         options = {field.name: ctx.params[field.name] for field in fields(Settings)}
         options["target"] = tuple(target or ())
-        folder = output or (_free_folder("cgcnn_run") if resume is None else resume.parent)
         report = run(
             Settings(**options),
             folder,
@@ -165,6 +172,7 @@ def train(
             device=device,
             n_jobs=n_jobs,
             progress=not quiet,
+            remarks=remarks,
         )
         _show(report, folder)
 
@@ -286,16 +294,25 @@ def main() -> None:
 
 
 @contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Turn errors about input into a paragraph and exit code 2; print warnings as lines."""
+def _plain_errors(interrupted: str = "") -> Iterator[None]:
+    """Turn errors about input into a paragraph and exit code 2; print warnings as lines.
+
+    `interrupted` is what to say after Ctrl-C.
+    """
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
             yield
         except KeyboardInterrupt:
-            typer.echo("Interrupted.", err=True)
+            typer.echo(f"Interrupted.{interrupted}", err=True)
             raise typer.Exit(130) from None
-        except (ValueError, OSError, MemoryError) as error:
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                typer.echo("Error: no space left on the disk; the last checkpoint stays", err=True)
+                raise typer.Exit(2) from error
+            typer.echo(f"Error: {error}", err=True)
+            raise typer.Exit(2) from error
+        except (ValueError, MemoryError) as error:
             # DataError and StructureError are ValueErrors, as are scikit-learn's.
             typer.echo(f"Error: {_in_options(str(error) or repr(error))}", err=True)
             raise typer.Exit(2) from error

@@ -54,9 +54,14 @@ def describe_failures(failures: Sequence[tuple[str, str]], n_total: int) -> str:
     return "\n".join([head, *(f"  {what}: {why}" for what, why in failures)])
 
 
-def describe_notes(notes: Sequence[tuple[str, str]], n_total: int) -> str:
-    """Return one line about crystals that were read with remarks."""
+def describe_notes(
+    notes: Sequence[tuple[str, str]], n_total: int, *, complete: bool = False
+) -> str:
+    """Return one line about crystals that were read with remarks; all remarks if complete."""
     crystals = dict.fromkeys(what for what, _ in notes)
+    if complete:
+        head = f"{len(crystals)} of {n_total} crystals were read with remarks:"
+        return "\n".join([head, *(f"  {what}: {why}" for what, why in notes)])
     what, why = notes[0]
     more = f" and {len(notes) - 1} more remarks" if len(notes) > 1 else ""
     return f"{len(crystals)} of {n_total} crystals were read with remarks: {what}: {why}{more}"

@@ -1,6 +1,8 @@
 """The command line, and the training run behind it."""
 
 import csv
+import errno
+import gzip
 import json
 import math
 import multiprocessing
@@ -465,3 +467,192 @@ def test_help_is_there_without_torch():
     for command in ("train", "predict"):
         assert "--output" in run(command, "--help")
     assert "MODEL" in run("info", "--help")
+
+
+# Nothing is lost.
+
+
+def test_an_earlier_run_is_not_replaced(data, tmp_path):
+    run("train", data, "--epochs", 1, *TINY)
+    before = (tmp_path / "cgcnn_run" / "model.safetensors").read_bytes()
+    run("train", data, "--epochs", 1, "--seed", 3, *TINY)
+    assert (tmp_path / "cgcnn_run_2" / "metrics.json").exists()
+    message = run("train", data, "--epochs", 1, "-o", "cgcnn_run", *TINY, code=2)
+    assert "results of an earlier run" in message
+    assert "--overwrite" in message
+    assert (tmp_path / "cgcnn_run" / "model.safetensors").read_bytes() == before
+    run("train", data, "--epochs", 1, "--seed", 3, "-o", "cgcnn_run", "--overwrite", *TINY)
+    assert (tmp_path / "cgcnn_run" / "model.safetensors").read_bytes() != before
+
+
+def test_predictions_do_not_replace_what_is_read(data, model, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(model)
+    inputs = [model, data / "id_prop.csv", data / "crystal1.cif", link]
+    for output in inputs:
+        before = output.read_bytes()
+        for source in (data, data / "crystal1.cif"):
+            if output == data / "id_prop.csv" and source != data:
+                continue
+            assert "would be replaced" in run("predict", model, source, "-o", output, code=2)
+        assert output.read_bytes() == before
+    assert "is a folder" in run("predict", model, data, "-o", tmp_path, code=2)
+    missing = tmp_path / "none" / "out.csv"
+    assert "folder does not exist" in run("predict", model, data, "-o", missing, code=2)
+    run("predict", model, data, "-o", "/dev/null")
+    assert not os.path.isfile("/dev/null")  # noqa: PTH113
+
+
+def test_a_full_disk_leaves_the_old_checkpoint(data, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    run("train", data, "--epochs", 1, "-o", out, *TINY)
+    before = (out / "checkpoint.pth.tar").read_bytes()
+    fsync = os.fsync
+
+    def full(number):
+        if os.readlink(f"/proc/self/fd/{number}").find("checkpoint") > 0:  # noqa: PTH115
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", full)
+    message = run("train", data, "--resume", out / "checkpoint.pth.tar", "--epochs", 2, code=2)
+    assert "no space left" in message
+    assert "Traceback" not in message
+    assert (out / "checkpoint.pth.tar").read_bytes() == before
+    assert not list(out.glob(".*"))
+
+
+def test_an_interrupted_run_says_how_to_resume(data, tmp_path, monkeypatch):
+    fit = CGCNNRegressor.partial_fit
+
+    def interrupted(est, *args, **kwargs):
+        if getattr(est, "n_iter_", 0) == 2:
+            raise KeyboardInterrupt
+        return fit(est, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CGCNNRegressor, "partial_fit", interrupted)
+        message = run("train", data, "--epochs", 4, "-o", tmp_path / "out", *TINY, code=130)
+    command = message[message.index("skcgcnn train") :].split()
+    assert command[3] == "--resume"
+    run(*command[1:])
+    assert load_checkpoint(tmp_path / "out" / "checkpoint.pth.tar")[0].n_iter_ == 4
+
+
+# What people have.
+
+
+def test_predict_needs_no_targets_and_takes_several_sources(data, model, tmp_path, nacl):
+    lines = (data / "id_prop.csv").read_text().splitlines()
+    for edit in (lambda line: line.split(",")[0], lambda line: line.split(",")[0] + ",,"):
+        (data / "id_prop.csv").write_text("\n".join(edit(line) for line in lines))
+        assert len(run("predict", model, data).split()) == 25
+    more = tmp_path / "more"
+    more.mkdir()
+    nacl.to(filename=str(more / "a.cif"))
+    (more / "b.cif.gz").write_bytes(gzip.compress((more / "a.cif").read_bytes()))
+    nacl.to(filename=str(more / "c.vasp"), fmt="poscar")
+    (more / "notes.txt").write_text("no crystal")
+    printed = run("predict", model, more, data / "crystal1.cif", more / "a.cif")
+    ids = [line.split(",")[0] for line in printed.split()]
+    assert ids == ["cif_id", "a", "b", "c", "crystal1", "a"]
+
+
+@pytest.mark.parametrize("command", ["train", "predict"])
+def test_a_missing_crystal_is_a_row_of_its_own(data, model, command, tmp_path):
+    (data / "crystal3.cif").unlink()
+    options = [] if command == "predict" else ["--epochs", 1, *TINY]
+    arguments = [command, *([model, data] if command == "predict" else [data]), *options]
+    assert "crystal3.cif" in run(*arguments, code=2)
+    printed = run(*arguments, "--on-error", "nan")
+    assert "Warning: 1 of 24" in printed
+    assert "no such file" in printed
+
+
+def test_targets_by_name_on_the_command_line(data, tmp_path):
+    table = rows(data / "id_prop.csv")
+    lines = ["id,nsites,energy,metal"]
+    lines += [f"{r['cif_id']},{i},{r['energy']},{r['metal']}" for i, r in enumerate(table)]
+    (data / "id_prop.csv").write_text("\n".join(lines))
+    assert "choose with --target NAME" in run("train", data, *TINY, code=2)
+    options = ["--task", "multi", "--target", "energy", "--target", "nsites", "--label", "metal"]
+    run("train", data, *options, "--epochs", 1, "-o", "out", *TINY)
+    header = list(rows(tmp_path / "out" / "test_results.csv")[0])
+    assert header[1::2][:3] == ["energy", "nsites", "metal"]
+    run("train", data, "--resume", "out/checkpoint.pth.tar", "--epochs", 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "sizes"),
+    [
+        (["--test-ratio", 0], (21, 3, 0)),
+        (["--train-ratio", 0.9], (22, 1, 1)),
+        (["--val-ratio", 0], (21, 0, 3)),
+        (["--train-ratio", 0.5, "--test-ratio", 0.25], (12, 6, 6)),
+    ],
+)
+def test_ratios_alone(data, tmp_path, options, sizes):
+    run("train", data, "--epochs", 2, "-o", "out", *options, *TINY)
+    report = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert tuple(report[f"n_{part}"] for part in ("train", "val", "test")) == sizes
+    if not sizes[1]:
+        assert report["best_epoch"] == 2
+    if not sizes[2]:
+        assert rows(tmp_path / "out" / "test_results.csv") == []
+
+
+@pytest.mark.parametrize("name", ["sample", "sample-regression", "sample-classification"])
+def test_bundled_datasets_by_name(name, tmp_path):
+    task = "classification" if "class" in name else "regression"
+    run("train", name, "--task", task, "--epochs", 1, "-o", "out", *TINY[:-2], "-b", 128)
+    found = json.loads((tmp_path / "out" / "metrics.json").read_text())["test"]
+    assert list(found) == ["is_metal" if task == "classification" else "formation_energy"]
+
+
+def test_the_original_sample_of_ten_crystals(shared, tmp_path):
+    folder = tmp_path / "sample-regression"
+    folder.mkdir()
+    reference = shared / "reference"
+    for path in (reference / "sample-cifs").glob("*.cif"):
+        shutil.copy(path, folder)
+    shutil.copy(reference / "atom_init.json", folder)
+    lines = [f"{p.stem},{i / 10}" for i, p in enumerate(sorted(folder.glob("*.cif")))]
+    (folder / "id_prop.csv").write_text("\n".join(lines))
+    text = run("train", folder, "--epochs", 3, "-o", "out", "--device", "cpu")
+    assert "by the loss of 1 validation crystals" in " ".join(text.split())
+    assert skcgcnn.load("out/model.safetensors").n_iter_ > 1
+
+
+# The terminal.
+
+
+def test_version_and_help():
+    assert run("--version").strip() == f"skcgcnn {skcgcnn.__version__}"
+    helped = " ".join(run("train", "-h").replace("│", " ").split())
+    for words in ("cgcnn_run, cgcnn_run_2, ...", "[default: 0.001]", "--overwrite"):
+        assert words in helped
+    assert "$SKCGCNN_DATA" in run("predict", "--help")
+    assert "--install-completion" in run("--help")
+
+
+def test_a_terminal_that_is_not_utf_8(data, model):
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "TERM": "dumb"}
+    code = "import sys; from skcgcnn.cli import main; sys.argv[0] = 'skcgcnn'; main()"
+    for arguments in (["info", model], ["train", "--help"]):
+        subprocess.run(
+            [sys.executable, "-c", code, *map(str, arguments)],
+            env=environment,
+            check=True,
+            capture_output=True,
+        )
+
+
+def test_remarks_can_be_listed(data, tmp_path):
+    for name in ("crystal1", "crystal2"):
+        text = (data / f"{name}.cif").read_text()
+        text = re.sub(r"_chemical_formula_sum.*", "_chemical_formula_sum 'Xe9 O1'", text)
+        (data / f"{name}.cif").write_text(text)
+    options = ["--epochs", 1, "--overwrite", "-o", "out", *TINY]
+    assert "and 1 more remarks" in run("train", data, *options)
+    printed = run("train", data, *options, "--remarks")
+    assert printed.count("do not have its formula") == 2

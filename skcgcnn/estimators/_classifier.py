@@ -108,7 +108,8 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
         What to do with crystals that cannot be read, see `CrystalGraphTransformer`. With "nan"
         they are left out of a fit and their prediction is NaN.
     verbose : int, default=0
-        1 shows progress while reading, and one line per epoch.
+        1 shows progress while reading, and one line per epoch; 2 also lists all remarks about
+        files, not only the first.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the loss, as in scikit-learn.
 

@@ -126,7 +126,8 @@ class CGCNNMultiTask(BaseCGCNN):
         What to do with crystals that cannot be read, see `CrystalGraphTransformer`. With "nan"
         they are left out of a fit and their prediction is NaN.
     verbose : int, default=0
-        1 shows progress while reading, and one line per epoch.
+        1 shows progress while reading, and one line per epoch; 2 also lists all remarks about
+        files, not only the first.
     cls_weight : float, default=1.0
         Weight of the classification loss.
     tasks : tuple of {"regression", "classification"}, default=("regression", "classification")
@@ -352,6 +353,8 @@ class CGCNNMultiTask(BaseCGCNN):
             else:
                 # The classes that are given are those of the first classification task.
                 given, classes = (classes if fitted is None else target.classes), None
+                if fitted is None:
+                    _check_labels(column[known], names[index])
                 expected = None if given is None else np.unique(given)
                 found, encoded[known, index] = encode_classes(column[known], expected)
                 target = replace(target, classes=found)
@@ -363,6 +366,19 @@ class CGCNNMultiTask(BaseCGCNN):
         tags.target_tags.multi_output = True
         tags.target_tags.single_output = False
         return tags
+
+
+def _check_labels(values: npt.NDArray[Any], name: str) -> None:
+    """Refuse continuous numbers as labels."""
+    try:
+        numbers = values.astype(np.float64)
+    except (TypeError, ValueError):
+        return  # texts
+    if not np.array_equal(numbers, np.round(numbers)):
+        raise ValueError(
+            f"column {name!r} of y is a classification target, but holds continuous numbers such "
+            f"as {numbers[numbers != np.round(numbers)][0]:g}; check the order of tasks"
+        )
 
 
 def _numbers(values: npt.NDArray[Any], name: str) -> FloatArray:

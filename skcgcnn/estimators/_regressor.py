@@ -105,7 +105,8 @@ class CGCNNRegressor(RegressorMixin, BaseCGCNN):
         What to do with crystals that cannot be read, see `CrystalGraphTransformer`. With "nan"
         they are left out of a fit and their prediction is NaN.
     verbose : int, default=0
-        1 shows progress while reading, and one line per epoch.
+        1 shows progress while reading, and one line per epoch; 2 also lists all remarks about
+        files, not only the first.
 
     Attributes
     ----------

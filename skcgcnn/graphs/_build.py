@@ -306,13 +306,16 @@ def _find_neighbors(crystal: Crystal, maker: GraphMaker) -> NeighborList:
         return find_neighbors(lattice, coords, max_num_nbr, maker.radius)
     # A full sphere holds M neighbors and the rest of a shell; a larger one is work for nothing.
     enough = search_radius(lattice, len(crystal.species), max_num_nbr + _SPARE)
-    return find_neighbors(lattice, coords, max_num_nbr, min(maker.radius, enough), margin=TIE)
+    radius = min(maker.radius, enough)
+    return find_neighbors(lattice, coords, max_num_nbr, radius, margin=TIE, ordered=False)
 
 
 def _nearest(
     parts: Sequence[NeighborList], max_num_nbr: int, site_numbers: FloatArray | None
 ) -> Nearest:
     """Choose the neighbors of several crystals at once; indices are those within a crystal."""
+    if len(parts) == 1:
+        return nearest_neighbors(parts[0], max_num_nbr, site_numbers)
     n_sites = [len(pairs.cutoff) for pairs in parts]
     shifts = offsets_from_counts(n_sites)[:-1]
     by_pair = np.repeat(shifts, [len(pairs.center) for pairs in parts])

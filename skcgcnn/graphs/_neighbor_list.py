@@ -1,13 +1,14 @@
 """The neighbor list of a crystal: at least so many neighbors for every site, images included."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from skcgcnn.crystals import cell_volume
 from skcgcnn.exceptions import StructureError
+from skcgcnn.graphs._large import LARGE, count_pairs, search_tree
 
 # In Å. Closer sites are one site written twice (the shortest bond, H-H, has 0.74 Å).
 MIN_DISTANCE = 0.1
@@ -18,6 +19,7 @@ _PERIODIC = np.ones(3, dtype=np.int64)
 _TOLERANCE = 1e-8
 # About how many pairs one search may find; it bounds the memory for a large cell.
 _PAIRS_AT_ONCE = 2_000_000
+_MOST_PAIRS = 200_000_000
 # Maximum number of boxes, as wide as the radius, into which a search divides the cell.
 _BOXES = 1_000_000
 # A search looks at every image of the cell that may cutoff into the sphere. More than this, and
@@ -83,6 +85,7 @@ def find_neighbors(
     radius: float,
     *,
     margin: float = 0.0,
+    ordered: bool = True,
 ) -> NeighborList:
     """Find the neighbors of every site: at least `max_num_nbr`, and all within some cutoff.
 
@@ -98,16 +101,20 @@ def find_neighbors(
         Initial cutoff in Å. It grows for sites with fewer neighbors within it.
     margin : float, default=0.0
         How far inside the cutoff the last of the `max_num_nbr` must be, in Å.
+    ordered : bool, default=True
+        Whether the pairs of each site are wanted in pymatgen's order. Without it, large cells take
+        a time that grows with the number of sites alone.
 
     Returns
     -------
     NeighborList
-        The pairs of each site are in pymatgen's order.
+        The pairs of each site are in pymatgen's order if that is asked for.
 
     Raises
     ------
     StructureError
-        If two sites lie on top of each other.
+        If two sites lie on top of each other, or so many near each other that pymatgen's search
+        would not end.
 
     Examples
     --------
@@ -120,8 +127,10 @@ def find_neighbors(
     lattice = np.ascontiguousarray(lattice, dtype=np.float64)
     coords = np.ascontiguousarray(coords, dtype=np.float64)
     radius = max(radius, _coarsest_grid(lattice))
-    cutoff = np.full(len(coords), radius)
-    found = _search(lattice, coords, np.arange(len(coords)), radius)
+    centers = np.arange(len(coords))
+    search = _search if ordered or len(coords) < LARGE else search_tree
+    *first, cutoff = search(lattice, coords, centers, radius)
+    found: list[Any] = first
     while True:
         center, _, distance = found
         if len(distance) and distance.min() < MIN_DISTANCE:
@@ -129,15 +138,14 @@ def find_neighbors(
         complete = center[distance <= (cutoff - margin)[center]] if margin else center
         few = np.bincount(complete, minlength=len(coords)) < max_num_nbr
         if not few.any():
-            return NeighborList(*found, cutoff)
+            return NeighborList(found[0], found[1], found[2], cutoff)
         radius *= _GROWTH
-        cutoff[few] = radius
-        again = _search(lattice, coords, np.flatnonzero(few), radius)
+        *again, cutoff[few] = search(lattice, coords, np.flatnonzero(few), radius)
         keep = ~few[center]
         center, neighbor, distance = (
             np.concatenate([old[keep], new]) for old, new in zip(found, again, strict=True)
         )
-        found = center, neighbor, distance
+        found = [center, neighbor, distance]
 
 
 def _coarsest_grid(lattice: FloatArray) -> float:
@@ -148,15 +156,15 @@ def _coarsest_grid(lattice: FloatArray) -> float:
 
 def _search(
     lattice: FloatArray, coords: FloatArray, centers: IntArray, radius: float
-) -> tuple[IntArray, IntArray, FloatArray]:
-    """Return the pairs of some centers within a radius."""
+) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
+    """Return the pairs of some centers within a radius, which is the cutoff of all of them."""
     from pymatgen.optimization.neighbors import find_points_in_spheres
 
     lattice, per_site = _fit_for_search(lattice, len(coords), radius)
-    block = max(1, int(_PAIRS_AT_ONCE / per_site))
+    cutoff = np.full(len(centers), radius)
+    blocks = _blocks(lattice, coords, centers, radius, per_site)
     parts = []
-    for start in range(0, len(centers), block):
-        some = centers[start : start + block]
+    for some in blocks:
         center, neighbor, _, distance = find_points_in_spheres(
             coords, coords[some], r=radius, pbc=_PERIODIC, lattice=lattice, tol=_TOLERANCE
         )
@@ -164,9 +172,25 @@ def _search(
         others = (center != neighbor) | (distance > _TOLERANCE)
         parts.append((center[others], neighbor[others], distance[others]))
     if len(parts) == 1:
-        return parts[0]
+        return *parts[0], cutoff
     center, neighbor, distance = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return center, neighbor, distance
+    return center, neighbor, distance, cutoff
+
+
+def _blocks(
+    lattice: FloatArray, coords: FloatArray, centers: IntArray, radius: float, per_site: float
+) -> list[IntArray]:
+    """Divide centers so that no block has too many pairs; refuse too many altogether."""
+    if len(coords) < LARGE:
+        block = max(1, int(_PAIRS_AT_ONCE / per_site))
+        return [centers[i : i + block] for i in range(0, len(centers), block)]
+    totals = np.cumsum(count_pairs(lattice, coords, centers, radius))
+    if totals[-1] > _MOST_PAIRS:
+        raise StructureError(
+            f"has {totals[-1]:.3g} pairs of sites within {radius:g} Å, which are too many for "
+            "neighbor_ties='official'; use 'invariant'"
+        )
+    return np.split(centers, np.flatnonzero(np.diff(totals // _PAIRS_AT_ONCE)) + 1)
 
 
 def _fit_for_search(lattice: FloatArray, n_sites: int, radius: float) -> tuple[FloatArray, float]:

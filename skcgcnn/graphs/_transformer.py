@@ -64,7 +64,7 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         list and returns a graph without sites for each of them, so that order and length stay
         the same; estimators predict NaN for it and leave it out of a fit.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows a progress bar; 2 also lists all remarks about files, not only the first.
 
     See Also
     --------
@@ -209,7 +209,8 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         if failures:
             warnings.warn(describe_failures(failures, len(sources)), stacklevel=2)
         if notes:
-            warnings.warn(describe_notes(notes, len(sources)), stacklevel=2)
+            complete = int(self.verbose) > 1
+            warnings.warn(describe_notes(notes, len(sources), complete=complete), stacklevel=2)
 
     def _chunks(self, sources: Sequence[Any]) -> Iterator[Chunk]:
         maker = self._maker()

@@ -67,6 +67,10 @@ def _check_params(params: Mapping[str, Any], known: set[str]) -> None:
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"{name}={value}")
     _check_features(params.get("atom_features"))
+    _check_training(params)
+
+
+def _check_training(params: Mapping[str, Any]) -> None:
     for name in params.get("net_params") or {}:
         if not name.startswith("optimizer__"):
             raise ValueError(

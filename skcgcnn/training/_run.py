@@ -68,6 +68,7 @@ def train(
     device: str = "auto",
     n_jobs: int | None = None,
     progress: bool = True,
+    remarks: bool = False,
 ) -> dict[str, Any]:
     """Train on a folder of crystals, keep the best epoch, and test it.
 
@@ -97,6 +98,8 @@ def train(
         Number of workers that read crystals.
     progress : bool, default=True
         Whether to show progress bars.
+    remarks : bool, default=False
+        Whether to list all remarks about files.
 
     Returns
     -------
@@ -120,7 +123,8 @@ def train(
     else:
         est, run = _resumed(state, settings, data, resume, device)
     est.set_params(device=device, n_jobs=n_jobs, on_error=settings.on_error, verbose=0)
-    graphs = est.get_transformer().set_params(verbose=int(progress)).transform(data.paths)
+    verbose = 2 if remarks else int(progress)
+    graphs = est.get_transformer().set_params(verbose=verbose).transform(data.paths)
     parts = _split(settings, data, graphs)
     output.mkdir(parents=True, exist_ok=True)
     if resume is not None and resume.parent.resolve() != output.resolve():

@@ -127,6 +127,14 @@ def test_y_must_fit_tasks(tiny, graphs, Y, energies):
         CGCNNMultiTask(**tiny).fit(graphs, infinite)
 
 
+def test_continuous_numbers_are_no_classes(tiny, graphs, Y):
+    with pytest.raises(ValueError, match="column 'y1' of y is a classification target, but holds"):
+        CGCNNMultiTask(**tiny).fit(graphs, Y[:, ::-1])
+    frame = pd.DataFrame(Y[:, ::-1], columns=["metal", "energy"])
+    with pytest.raises(ValueError, match="column 'energy' of y"):
+        CGCNNMultiTask(**tiny).fit(graphs, frame)
+
+
 def test_numeric_labels_stay_numbers(tiny, graphs, Y):
     est = CGCNNMultiTask(**tiny).fit(graphs, Y)
     assert est.predict(graphs).dtype == np.float64

@@ -4,12 +4,16 @@ import itertools
 
 import numpy as np
 import pytest
+from hostile import run_bounded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymatgen.core import Lattice
 
+from skcgcnn import CrystalGraphTransformer
 from skcgcnn.exceptions import StructureError
 from skcgcnn.graphs import TIE, find_neighbors, nearest_neighbors
+from skcgcnn.graphs._large import search_tree
+from skcgcnn.graphs._neighbor_list import _search
 
 
 def nearest(lattice, coords, max_num_nbr=12, radius=8.0):
@@ -117,3 +121,65 @@ def test_only_short_sites_are_searched_again():
 def test_sites_on_top_of_each_other():
     with pytest.raises(StructureError, match=r"sites 0 and 1 are 0\.010 Å apart"):
         nearest(4 * np.eye(3), np.array([[0.0, 0, 0], [0.01, 0, 0]]))
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10_000), n_sites=st.integers(1, 40), length=st.floats(2.5, 30))
+def test_a_tree_finds_what_the_boxes_find(seed, n_sites, length):
+    rng = np.random.default_rng(seed)
+    lattice = length * (np.eye(3) + rng.uniform(-0.3, 0.3, (3, 3)))
+    coords = rng.uniform(-0.5, 1.5, (n_sites, 3)) @ lattice
+    for centers in (np.arange(n_sites), np.arange(0, n_sites, 3)):
+        boxes = _search(lattice, coords, centers, 4.0)
+        tree = search_tree(lattice, coords, centers, 4.0)
+        if len(boxes[0]) and np.bincount(boxes[0]).max() >= 250:
+            continue  # so crowded that the tree keeps the nearest alone
+        for found in (boxes, tree):
+            assert (found[3] == 4.0).all()
+        order = [np.lexsort((f[2].round(9), f[1], f[0])) for f in (boxes, tree)]
+        for a, b in zip(boxes[:3], tree[:3], strict=True):
+            np.testing.assert_allclose(a[order[0]], b[order[1]], atol=1e-9)
+
+
+def test_large_cells_have_the_graphs_of_small_ones(monkeypatch, cifs):
+    transform = CrystalGraphTransformer().transform
+    expected = transform(cifs)
+    monkeypatch.setattr("skcgcnn.graphs._neighbor_list.LARGE", 0)
+    found = transform(cifs)
+    np.testing.assert_array_equal(found.neighbors, expected.neighbors)
+    np.testing.assert_array_equal(found.distances, expected.distances)
+    official = CrystalGraphTransformer(neighbor_ties="official").transform(cifs)
+    monkeypatch.undo()
+    again = CrystalGraphTransformer(neighbor_ties="official").transform(cifs)
+    np.testing.assert_array_equal(official.neighbors, again.neighbors)
+
+
+LARGE_CELLS = """
+import numpy as np, time
+from skcgcnn.crystals import Crystal
+from skcgcnn.graphs import GraphMaker, build_graphs, load_element_features
+grid = np.array(np.meshgrid(*[np.arange(25)] * 3)).reshape(3, -1).T
+rng = np.random.default_rng(0)
+cells = {
+    "crowded": (np.eye(3) * 100, 50 + 1.2 * grid[:15_625] - 15, None),
+    "cluster in a void": (np.eye(3) * 9_999, 5_000 + 2.5 * grid, None),
+    "a cube": (np.eye(3) * 70.0, grid * 2.8 + rng.normal(0, 0.05, grid.shape), None),
+}
+maker = GraphMaker(load_element_features())
+for name, (lattice, coords, _) in cells.items():
+    crystal = Crystal(lattice, coords.astype(float), [((11, 1.0),)] * len(coords))
+    graphs, failures = build_graphs([crystal], maker)
+    print(name, len(graphs[0]), failures)
+"""
+
+
+def test_crowded_and_large_cells_take_bounded_memory_and_time():
+    printed = run_bounded(LARGE_CELLS, seconds=100, megabytes=2_000).splitlines()
+    assert [line.split(" 15625 ")[1] for line in printed] == ["[]"] * 3
+
+
+def test_too_many_pairs_for_the_official_order(monkeypatch):
+    monkeypatch.setattr("skcgcnn.graphs._neighbor_list.LARGE", 0)
+    monkeypatch.setattr("skcgcnn.graphs._neighbor_list._MOST_PAIRS", 10)
+    with pytest.raises(StructureError, match="too many for neighbor_ties='official'"):
+        find_neighbors(3 * np.eye(3), np.zeros((1, 3)), 12, 8.0)
