@@ -11,9 +11,15 @@ from scipy.stats import uniform
 from sklearn.base import clone, is_classifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.ensemble import BaggingRegressor, StackingRegressor, VotingClassifier
+from sklearn.ensemble import (
+    AdaBoostRegressor,
+    BaggingRegressor,
+    StackingRegressor,
+    VotingClassifier,
+)
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.frozen import FrozenEstimator
+from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import (
     ConfusionMatrixDisplay,
@@ -181,6 +187,16 @@ def test_bagging_takes_a_column_of_paths(regressor, cifs, energies):
     column = np.array(cifs, dtype=object).reshape(-1, 1)
     bag = BaggingRegressor(regressor, n_estimators=2, random_state=0).fit(column, energies)
     assert bag.predict(column).shape == (24,)
+
+
+def test_a_column_of_paths_for_those_who_want_a_table(regressor, cifs, energies):
+    column = np.array(cifs, dtype=object).reshape(-1, 1)
+    boosted = AdaBoostRegressor(regressor, n_estimators=2, random_state=0).fit(column, energies)
+    assert boosted.predict(column).shape == (24,)
+    found = permutation_importance(
+        regressor.fit(column, energies), column, energies, n_repeats=2, random_state=0
+    )
+    assert found.importances_mean.shape == (1,)
 
 
 def test_calibration(classifier, X, labels):
