@@ -318,7 +318,11 @@ def _plain_errors(interrupted: str = "") -> Iterator[None]:
             raise typer.Exit(2) from error
 
 
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any, **__: Any
+) -> None:
+    if issubclass(category, DeprecationWarning):
+        return  # of libraries, to their developers
     typer.echo(f"Warning: {_in_options(str(message))}", err=True)
 
 

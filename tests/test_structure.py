@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,13 @@ def test_shared_attributes_have_one_description():
     tables = [{attribute.name: attribute for attribute in doc} for doc in docs]
     for name in set.intersection(*(set(table) for table in tables)):
         assert tables[0][name] == tables[1][name] == tables[2][name]
+
+
+def test_the_lowest_versions_are_those_that_are_run():
+    root = Path(__file__).parents[1]
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    lines = (root / "constraints-lowest.txt").read_text().splitlines()
+    lowest = dict(line.split("==") for line in lines if "==" in line)
+    for need in project["dependencies"] + project["optional-dependencies"]["test"]:
+        name, bound = need.split(">=")
+        assert lowest[name].split(".")[: len(bound.split("."))] == bound.split("."), name

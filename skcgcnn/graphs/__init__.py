@@ -8,12 +8,12 @@ from skcgcnn.graphs._elements import ElementFeatures, load_element_features
 from skcgcnn.graphs._graphs import (
     CrystalGraph,
     CrystalGraphs,
-    GraphOptions,
     concatenate,
     site_index,
 )
 from skcgcnn.graphs._nearest import TIE, nearest_neighbors
 from skcgcnn.graphs._neighbor_list import NeighborList, find_neighbors
+from skcgcnn.graphs._options import GraphOptions
 
 if TYPE_CHECKING:
     from skcgcnn.graphs._transformer import CHUNK, CrystalGraphTransformer, read_ahead

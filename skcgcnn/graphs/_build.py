@@ -26,12 +26,12 @@ from skcgcnn.exceptions import PassingError, StructureError, describe_failures
 from skcgcnn.graphs._elements import ElementFeatures, load_element_features
 from skcgcnn.graphs._graphs import (
     CrystalGraphs,
-    GraphOptions,
     distinct_rows,
     offsets_from_counts,
 )
 from skcgcnn.graphs._nearest import TIE, Nearest, nearest_neighbors
 from skcgcnn.graphs._neighbor_list import NeighborList, find_neighbors, search_radius
+from skcgcnn.graphs._options import GraphOptions
 
 # About how many pairs of neighbors are sorted at once.
 _PAIRS_AT_ONCE = 500_000

@@ -53,8 +53,8 @@ class ElementFeatures:
     >>> table = load_element_features()
     >>> table.n_features
     92
-    >>> table.mean([(3, 0.5), (28, 0.5)]).sum()  # half Li, half Ni: nine blocks each
-    np.float32(9.0)
+    >>> float(table.mean([(3, 0.5), (28, 0.5)]).sum())  # half Li, half Ni: nine blocks each
+    9.0
     """
 
     def __init__(self, rows: Mapping[int, Any], source: str = "the element table") -> None:

@@ -17,7 +17,8 @@ from skcgcnn.crystals import MAX_BYTES, list_sources
 from skcgcnn.exceptions import StructureError, describe_failures, describe_notes
 from skcgcnn.graphs._build import Chunk, GraphMaker, build_chunk
 from skcgcnn.graphs._elements import load_element_features
-from skcgcnn.graphs._graphs import CrystalGraphs, GraphOptions, concatenate
+from skcgcnn.graphs._graphs import CrystalGraphs, concatenate
+from skcgcnn.graphs._options import GraphOptions
 
 # Crystals per chunk: large enough that sending it to a worker costs little, small enough that the
 # progress bar moves and the workers finish together.

@@ -1,0 +1,71 @@
+"""What graphs depend on besides the crystals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class GraphOptions:
+    """What graphs depend on besides the crystals, so that they are not mixed up.
+
+    Attributes
+    ----------
+    max_num_nbr : int
+        Neighbors per site.
+    n_features : int
+        Features per kind of site.
+    radius : float or None, default=None
+        Initial cutoff of the neighbor search, in Å; None is unknown, here and below.
+    neighbor_ties : {"invariant", "official"} or None, default=None
+        What decides between neighbors at the same distance.
+    atom_features : str or None, default=None
+        Fingerprint of the features of the elements.
+    """
+
+    max_num_nbr: int
+    n_features: int
+    radius: float | None = None
+    neighbor_ties: str | None = None
+    atom_features: str | None = None
+
+    def differences(self, other: "GraphOptions") -> list[str]:
+        """Return the names of the options that differ; what is unknown differs from nothing.
+
+        Parameters
+        ----------
+        other : GraphOptions
+            The options to compare with.
+
+        Returns
+        -------
+        list of str
+
+        Examples
+        --------
+        >>> GraphOptions(12, 92, radius=8.0).differences(GraphOptions(8, 92))
+        ['max_num_nbr']
+        """
+        return [
+            name
+            for name, value in vars(self).items()
+            if None not in {value, getattr(other, name)} and value != getattr(other, name)
+        ]
+
+    def describe(self, names: Sequence[str]) -> str:
+        """Return some of the options as a text for messages.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Which.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> GraphOptions(12, 92).describe(["max_num_nbr"])
+        'max_num_nbr=12'
+        """
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
