@@ -28,7 +28,14 @@ from skcgcnn.estimators._targets import (
     scale_targets,
 )
 from skcgcnn.estimators._transfer import n_frozen_layers, transfer_weights
-from skcgcnn.graphs import CHUNK, CrystalGraphs, CrystalGraphTransformer, read_ahead
+from skcgcnn.graphs import (
+    CHUNK,
+    CrystalGraphs,
+    CrystalGraphTransformer,
+    ElementFeatures,
+    load_element_features,
+    read_ahead,
+)
 from skcgcnn.modelfiles import Target
 from skcgcnn.nn import GraphDataset
 
@@ -315,6 +322,7 @@ class BaseCGCNN(Parameters, Persistent):
             transfer_weights(net.module_, targets, self.init_from)
         _ = net.optimizer_  # raises if its options are wrong, before anything is fitted
         self.graph_options_, self.targets_, self.y_ndim_ = options, targets, data.y_ndim
+        self.elements_ = self._elements_of(data.graphs)
         self.fitted_params_ = {name: params[name] for name in MADE_WITH & params.keys()}
         self.net_ = net
 
@@ -346,8 +354,38 @@ class BaseCGCNN(Parameters, Persistent):
     def _outputs(self, X: Any) -> FloatArray:
         """Return the network's outputs, in one pass over the crystals."""
         check_is_fitted(self, "net_")
+        table = self._element_table() if self.elements_ is not None else None
+        seen, unseen = set(self.elements_ or ()), set[int]()
+        outputs = []
         with closing(self._graph_chunks(X)) as chunks:
-            return np.concatenate([self._forward(graphs) for graphs in chunks])
+            for graphs in chunks:
+                outputs.append(self._forward(graphs))
+                if table is not None:
+                    unseen |= table.elements_in(_used_kinds(graphs))[0] - seen
+        if unseen:
+            self._warn_of(unseen)
+        return np.concatenate(outputs)
+
+    def _elements_of(self, graphs: CrystalGraphs) -> tuple[int, ...] | None:
+        table = self._element_table()
+        return None if table is None else tuple(sorted(table.elements_in(_used_kinds(graphs))[1]))
+
+    def _element_table(self) -> ElementFeatures | None:
+        """Return the features of the elements, if the graphs of the fit are made with them."""
+        if self.graph_options_.atom_features is None:
+            return None
+        table = load_element_features(self.atom_features)
+        return table if table.fingerprint == self.graph_options_.atom_features else None
+
+    def _warn_of(self, elements: set[int]) -> None:
+        from pymatgen.core import Element
+
+        names = ", ".join(Element.from_Z(z).symbol for z in sorted(elements))
+        warnings.warn(
+            f"{type(self).__name__} was trained on no crystal with {names}; predictions for such "
+            "crystals are extrapolations",
+            stacklevel=4,
+        )
 
     def _loss(self, X: Any, y: Any) -> float:
         """Return the loss of predictions, as in training but by the averaged weights."""
@@ -396,3 +434,8 @@ class BaseCGCNN(Parameters, Persistent):
         tags.input_tags.two_d_array = False
         tags.target_tags.required = True
         return tags
+
+
+def _used_kinds(graphs: CrystalGraphs) -> npt.NDArray[np.float32]:
+    """Return the features of the kinds of site that there are: a slice has those of the whole."""
+    return graphs.kind_features[np.unique(graphs.site_kinds)]

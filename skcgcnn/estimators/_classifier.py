@@ -134,6 +134,9 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
         Epochs trained.
     n_samples_fit_ : int
         Crystals trained on.
+    elements_ : tuple of int, or None
+        Atomic numbers of the elements that the training crystals may hold; None if that is not
+        known. A prediction for other elements gives a warning that names them.
     fitted_params_ : dict
         Parameters with which the network was made.
     graph_options_ : GraphOptions

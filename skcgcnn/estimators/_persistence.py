@@ -176,6 +176,7 @@ class Persistent(BaseEstimator):
                 seed=net.seed,
                 n_epochs=self.n_iter_,
                 n_samples=getattr(self, "n_samples_fit_", None),
+                elements=self.elements_,
                 history=list(net.history),
             ),
             training=TrainingState(
@@ -192,6 +193,7 @@ class Persistent(BaseEstimator):
         self.y_ndim_ = state.y_ndim
         self.graph_options_ = state.graph_options
         self.n_iter_ = provenance.n_epochs
+        self.elements_ = provenance.elements
         if provenance.n_samples is not None:
             self.n_samples_fit_ = provenance.n_samples
         weights = _tensors(state.weights)

@@ -83,6 +83,31 @@ class ElementFeatures:
             digest.update(z.to_bytes(2, "little") + self._rows[z].tobytes())
         return digest.hexdigest()
 
+    def elements_in(self, kind_features: FloatArray) -> tuple[set[int], set[int]]:
+        """Return the elements that kinds of site surely are, and those that they may hold.
+
+        Parameters
+        ----------
+        kind_features : ndarray of shape (n_kinds, n_features)
+            Features of kinds of site, made with this table.
+
+        Returns
+        -------
+        pure, possible : set of int
+            Atomic numbers: of kinds with the features of one element; and, with these, of
+            elements that a mixed kind may hold, since it has all their features.
+        """
+        by_row: dict[bytes, set[int]] = {}
+        for z, row in self._rows.items():
+            by_row.setdefault(row.tobytes(), set()).add(z)
+        rows = [np.asarray(row, dtype=np.float32) for row in kind_features]
+        pure = set[int]().union(*(by_row.get(row.tobytes(), set()) for row in rows))
+        mixed = [row != 0 for row in rows if row.tobytes() not in by_row]
+        possible = {
+            z for z, row in self._rows.items() if any((has | (row == 0)).all() for has in mixed)
+        }
+        return pure, pure | possible
+
     def __contains__(self, atomic_number: int) -> bool:
         return atomic_number in self._rows
 

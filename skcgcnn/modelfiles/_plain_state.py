@@ -50,6 +50,7 @@ def state_to_plain(state: ModelState) -> dict[str, Any]:
         "seed": provenance.seed,
         "n_epochs": provenance.n_epochs,
         "n_samples": provenance.n_samples,
+        "elements": None if provenance.elements is None else list(provenance.elements),
         "metrics": {name: float(value) for name, value in provenance.metrics.items()},
     }
 
@@ -90,7 +91,7 @@ def state_from_plain(
     """
     version = str(plain["version"])
     check_version(version, "the file")
-    n_samples = plain["n_samples"]
+    n_samples, elements = plain["n_samples"], plain["elements"]
     return ModelState(
         estimator=str(plain["estimator"]),
         params={str(name): from_plain(value) for name, value in plain["params"].items()},
@@ -104,6 +105,7 @@ def state_from_plain(
             seed=int(plain["seed"]),
             n_epochs=int(plain["n_epochs"]),
             n_samples=None if n_samples is None else int(n_samples),
+            elements=None if elements is None else tuple(int(z) for z in elements),
             metrics={str(name): float(value) for name, value in plain["metrics"].items()},
             history=history or (),
         ),

@@ -65,6 +65,9 @@ class Provenance:
         Epochs trained.
     n_samples : int or None
         Crystals trained on; None where that is not known.
+    elements : tuple of int, or None
+        Atomic numbers of the elements that it may have been trained on; None where that is not
+        known.
     metrics : mapping of str to float
         Measures of the model's quality, by name.
     history : sequence of dict
@@ -76,6 +79,7 @@ class Provenance:
     seed: int = 0
     n_epochs: int = 0
     n_samples: int | None = None
+    elements: tuple[int, ...] | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     history: Sequence[dict[str, Any]] = ()
 

@@ -1,0 +1,59 @@
+"""Elements that a model was not trained on."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+from pymatgen.core import Lattice, Structure
+
+import skcgcnn
+from skcgcnn import CGCNNRegressor
+
+
+def crystal(*species):
+    places = [[0.5 * i, 0.5 * i, 0.5 * i] for i in range(len(species))]
+    return Structure(Lattice.cubic(4.0), species, places)
+
+
+@pytest.fixture
+def fitted(tiny):
+    X = [crystal("Na", "Cl"), crystal("K", "Br"), crystal({"Ni": 0.5, "Co": 0.5}, "O")]
+    return CGCNNRegressor(**tiny).fit(X, [0.0, 1.0, 2.0])
+
+
+def test_one_warning_names_them(fitted, tmp_path):
+    fitted.save(tmp_path / "model")
+    X = [crystal("Na", "Cl"), crystal("Xe", "Cl"), crystal("Xe", "U")]
+    for est in (fitted, skcgcnn.load(tmp_path / "model"), pickle.loads(pickle.dumps(fitted))):
+        with pytest.warns(UserWarning, match="trained on no crystal with Xe, U;") as caught:
+            assert np.isfinite(est.predict(X)).all()
+        assert len(caught) == 1
+
+
+def test_no_warning_for_what_was_seen(fitted, graphs, energies, tiny):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # Ni and Co were on mixed sites only.
+        fitted.predict([crystal("Na", "Br"), crystal("Ni", "O"), crystal("Co", "O")])
+        # The kinds of a slice are those of the whole.
+        est = CGCNNRegressor(**tiny).fit(graphs[:12], energies[:12])
+        est.predict(graphs[:12])
+    with pytest.warns(UserWarning, match="trained on no crystal with"):
+        est.predict(graphs[12:])
+
+
+def test_tables_of_ones_own(tiny, fitted):
+    table = {z: [float(z), 1.0] for z in range(1, 101)}
+    est = CGCNNRegressor(**tiny, atom_features=table).fit([crystal("Na", "Cl")], [0.0])
+    with pytest.warns(UserWarning, match="no crystal with K;"):
+        est.predict([crystal("K", "Cl")])
+
+
+def test_official_models_do_not_know(shared):
+    file = shared / "reference" / "pre-trained" / "band-gap.pth.tar"
+    est = skcgcnn.load(file)
+    assert est.elements_ is None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        est.predict([crystal("Xe", "U")])
