@@ -5,7 +5,7 @@ import io
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -29,7 +29,6 @@ app = typer.Typer(
 
 
 Ratio = Annotated[float, typer.Option(min=0.0, max=1.0)]
-Positive = Annotated[int, typer.Option(min=1)]
 Jobs = Annotated[int | None, typer.Option("--n-jobs", "-j", help="Workers that read crystals.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, ...")]
 DataHome = Annotated[
@@ -156,9 +155,8 @@ def train(
     """
     folder = output or (_free_folder("cgcnn_run") if resume is None else resume.parent)
     checkpoint = folder / "checkpoint.pth.tar"
-    with _plain_errors(
-        f" Continue from the last complete epoch with: skcgcnn train {data} --resume {checkpoint}"
-    ):
+    resuming = f"skcgcnn train {data} --resume {checkpoint}"
+    with _plain_errors(lambda: f" Continue with: {resuming}" if checkpoint.exists() else ""):
         from skcgcnn.training import train as run
 
         options = {field.name: ctx.params[field.name] for field in fields(Settings)}
@@ -294,21 +292,21 @@ def main() -> None:
 
 
 @contextmanager
-def _plain_errors(interrupted: str = "") -> Iterator[None]:
+def _plain_errors(interrupted: Callable[[], str] = str) -> Iterator[None]:
     """Turn errors about input into a paragraph and exit code 2; print warnings as lines.
 
-    `interrupted` is what to say after Ctrl-C.
+    `interrupted` returns what to say after Ctrl-C.
     """
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
             yield
         except KeyboardInterrupt:
-            typer.echo(f"Interrupted.{interrupted}", err=True)
+            typer.echo(f"Interrupted.{interrupted()}", err=True)
             raise typer.Exit(130) from None
         except OSError as error:
             if error.errno == errno.ENOSPC:
-                typer.echo("Error: no space left on the disk; the last checkpoint stays", err=True)
+                typer.echo("Error: no space left on the disk; old files stay as they are", err=True)
                 raise typer.Exit(2) from error
             typer.echo(f"Error: {error}", err=True)
             raise typer.Exit(2) from error

@@ -656,3 +656,37 @@ def test_remarks_can_be_listed(data, tmp_path):
     assert "and 1 more remarks" in run("train", data, *options)
     printed = run("train", data, *options, "--remarks")
     assert printed.count("do not have its formula") == 2
+
+
+def test_resuming_elsewhere_does_not_replace_another_run(data, tmp_path):
+    for name, seed in (("a", 0), ("b", 1)):
+        run("train", data, "--epochs", 1, "--seed", seed, "-o", name, *TINY)
+    before = {p.name: p.read_bytes() for p in (tmp_path / "b").iterdir()}
+    options = ["--resume", "a/checkpoint.pth.tar", "-o", "b"]
+    assert "--overwrite" in run("train", data, *options, "--epochs", 2, code=2)
+    options += ["--overwrite", "--epochs", 1]
+    assert "has 1 epochs already" in run("train", data, *options, code=2)
+    assert {p.name: p.read_bytes() for p in (tmp_path / "b").iterdir()} == before
+
+
+def test_a_run_that_diverges_at_once(data):
+    message = run(
+        "train", data, "--epochs", 3, "--lr", 1e30, "--optim", "sgd", "-o", "out", *TINY, code=2
+    )
+    assert "training diverged in the first epoch; use a smaller --lr" in message
+
+
+@pytest.mark.parametrize("ratio", [0.2, 0.35, 0.7])
+def test_a_ratio_may_be_repeated_when_a_run_is_resumed(data, ratio):
+    options = ["--train-ratio", ratio, "-o", "out"]
+    run("train", data, "--epochs", 1, *options, *TINY)
+    run("train", data, "--epochs", 2, *options, "--resume", "out/checkpoint.pth.tar")
+
+
+def test_ids_alone_keep_a_missing_first_crystal(data, model):
+    ids = [row["cif_id"] for row in rows(data / "id_prop.csv")]
+    (data / "id_prop.csv").write_text("\n".join(ids))
+    (data / f"{ids[0]}.cif").unlink()
+    assert ids[0] in run("predict", model, data, code=2)
+    printed = run("predict", model, data, "--on-error", "nan")
+    assert f"{ids[0]},\n" in printed

@@ -13,7 +13,7 @@ _MISSING = {"", "nan", "na", "n/a", "none", "null"}
 _MINUS = str.maketrans("\u2212\u2013", "--")  # the minus sign and the dash of word processors
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
 # What begins like a number with a sign or decimals, or is followed by a unit. Not "2D".
-_LIKE_A_NUMBER = re.compile(r"[+-]\d|\d+[.,]\d|\d+ +[^\W\d]")
+_LIKE_A_NUMBER = re.compile(r"[+-]\d+([.,]\d+)?(\s|\(|$)|[+-]?\d+[.,]\d|\d+ +[^\W\d]")
 # From this many on, whole numbers in two columns next to each other are rather decimals.
 _DIGITS_OF_DECIMALS = 3
 

@@ -53,7 +53,10 @@ class CrystalFolder:
         found = self._by_name.get(stem.lower(), [])
         if exact in found:
             return exact
-        if not found and stem.isdecimal():
+        if not found and "/" in stem:
+            paths = [self.folder / f"{stem}{suffix}" for suffix in _SUFFIXES]
+            found = [path for path in paths if path.is_file()]
+        elif not found and stem.isdecimal():
             found = self._by_number.get(stem.lstrip("0"), [])
             _add(remarks, "ids without their leading zeros", when=bool(found))
         elif found:

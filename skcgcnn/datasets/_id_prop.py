@@ -22,6 +22,17 @@ from skcgcnn.datasets._spreadsheet import Row, Sheet, read_sheet
 from skcgcnn.exceptions import DataError
 
 _MOST_PROBLEMS = 20
+_NAMES_OF_IDS = {
+    "id",
+    "cif_id",
+    "cif",
+    "name",
+    "file",
+    "filename",
+    "material_id",
+    "mp_id",
+    "crystal",
+}
 
 
 @dataclass(frozen=True)
@@ -294,6 +305,8 @@ def _is_header(rows: list[Row], files: CrystalFolder) -> bool:
     texts = [value for value in values if number(value) is None and not is_missing_cell(value)]
     if _exists(cif_id, files) or (values and not texts):
         return False
+    if not values:  # ids alone: a missing file does not make the first one a name
+        return cif_id.lower() in _NAMES_OF_IDS
     # Neither a crystal nor numbers: names of columns, unless its texts come again as labels.
     later = [set(column) for column in zip(*(cells[1:] for _, cells in rows[1:]), strict=False)]
     seen = [value in set().union(*later) for value in texts]

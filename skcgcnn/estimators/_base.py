@@ -27,7 +27,7 @@ from skcgcnn.estimators._targets import (
     decode,
     scale_targets,
 )
-from skcgcnn.estimators._transfer import n_frozen_layers, transfer_weights
+from skcgcnn.estimators._transfer import n_frozen_layers, read_source, transfer_weights
 from skcgcnn.graphs import (
     CHUNK,
     CrystalGraphs,
@@ -306,6 +306,9 @@ class BaseCGCNN(Parameters, Persistent):
             self._initialize(data, seed)
         else:
             update_net(self)
+            more = self._elements_of(data.graphs)
+            if self.elements_ is not None and more is not None:
+                self.elements_ = tuple(sorted({*self.elements_, *more}))
         self.net_.module_.freeze(n_frozen)
 
     def _initialize(self, data: TrainingData, seed: int) -> None:
@@ -323,6 +326,10 @@ class BaseCGCNN(Parameters, Persistent):
         _ = net.optimizer_  # raises if its options are wrong, before anything is fitted
         self.graph_options_, self.targets_, self.y_ndim_ = options, targets, data.y_ndim
         self.elements_ = self._elements_of(data.graphs)
+        if self.init_from is not None:
+            known = read_source(self.init_from).provenance.elements
+            if self.elements_ is not None:
+                self.elements_ = None if known is None else tuple(sorted({*known, *self.elements_}))
         self.fitted_params_ = {name: params[name] for name in MADE_WITH & params.keys()}
         self.net_ = net
 

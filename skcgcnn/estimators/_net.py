@@ -136,6 +136,8 @@ def update_net(est: Any) -> None:
         verbose=est.verbose,
     )
     _set_conv_lr(net.optimizer_, est.lr, est.conv_lr_factor)
+    if est.weight_decay is None and made_with["weight_decay"] is not None:
+        raise ValueError("weight_decay cannot become None while training goes on; give a number")
     if est.weight_decay is not None:
         for group in net.optimizer_.param_groups:
             group["weight_decay"] = est.weight_decay

@@ -96,6 +96,7 @@ def architecture(init_from: Any) -> dict[str, Any]:
     sizes = network_sizes(state.weights)
     # A file need not name what has its default value.
     graph = {name: state.params[name] for name in _GRAPH if name in state.params}
+    graph["max_num_nbr"] = state.graph_value("max_num_nbr")
     return {name: sizes[name] for name in _SIZES} | graph
 
 

@@ -293,9 +293,9 @@ def _content_key(source: Any, max_bytes: int) -> Any:
     # The format follows from the name; all CIFs are of one format.
     kind = ".cif" if path.name.lower().endswith(".cif") else path.name
     try:
-        if not path.is_file() or path.stat().st_size > max_bytes:
-            return kind, "no file, or one that is too large"
-        return kind, blake2b(path.read_bytes(), digest_size=20).hexdigest()
+        if path.is_file() and path.stat().st_size <= max_bytes:
+            return kind, blake2b(path.read_bytes(), digest_size=20).hexdigest()
+        return kind, "no file, or too large", str(path)
     except (OSError, ValueError) as error:
         return kind, str(error)
 

@@ -342,12 +342,16 @@ def concatenate(parts: Sequence[CrystalGraphs]) -> CrystalGraphs:
     if not parts:
         raise ValueError("expected at least one part")
     options = parts[0].options
-    for part in parts[1:]:
-        if different := options.differences(part.options):
-            raise ValueError(
-                "graphs that were made with different options cannot be joined: "
-                f"{options.describe(different)} and {part.options.describe(different)}"
-            )
+    distinct = list(dict.fromkeys(part.options for part in parts))
+    for one in distinct:
+        for other in distinct:
+            if different := one.differences(other):
+                raise ValueError(
+                    "graphs that were made with different options cannot be joined: "
+                    f"{one.describe(different)} and {other.describe(different)}"
+                )
+        # What is unknown of one part is unknown of all.
+        options = options.common(one)
     if len(parts) == 1:
         return parts[0]
     features, kind_of = distinct_rows([row for part in parts for row in part.kind_features])

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from skcgcnn.crystals import cell_volume
 from skcgcnn.exceptions import StructureError
-from skcgcnn.graphs._large import LARGE, count_pairs, search_tree
+from skcgcnn.graphs._large import LARGE, MOST_PAIRS, count_pairs, search_tree
 
 # In Å. Closer sites are one site written twice (the shortest bond, H-H, has 0.74 Å).
 MIN_DISTANCE = 0.1
@@ -128,7 +128,9 @@ def find_neighbors(
     coords = np.ascontiguousarray(coords, dtype=np.float64)
     radius = max(radius, _coarsest_grid(lattice))
     centers = np.arange(len(coords))
-    search = _search if ordered or len(coords) < LARGE else search_tree
+    search = _search
+    if not ordered and len(coords) >= LARGE and max_num_nbr <= MOST_PAIRS // 2:
+        search = search_tree
     *first, cutoff = search(lattice, coords, centers, radius)
     found: list[Any] = first
     while True:
@@ -137,6 +139,9 @@ def find_neighbors(
             raise _on_top(*(array[int(distance.argmin())] for array in found))
         complete = center[distance <= (cutoff - margin)[center]] if margin else center
         few = np.bincount(complete, minlength=len(coords)) < max_num_nbr
+        if search is search_tree:
+            # Where the tree gave all that it gives, a larger radius brings no more.
+            few &= np.bincount(center, minlength=len(coords)) < MOST_PAIRS - 1
         if not few.any():
             return NeighborList(found[0], found[1], found[2], cutoff)
         radius *= _GROWTH

@@ -1,7 +1,8 @@
 """What graphs depend on besides the crystals."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,21 @@ class GraphOptions:
             for name, value in vars(self).items()
             if None not in {value, getattr(other, name)} and value != getattr(other, name)
         ]
+
+    def common(self, other: "GraphOptions") -> "GraphOptions":
+        """Return the options that both know.
+
+        Parameters
+        ----------
+        other : GraphOptions
+            Without differences.
+
+        Returns
+        -------
+        GraphOptions
+        """
+        unknown: dict[str, Any] = {n: None for n, value in vars(other).items() if value is None}
+        return replace(self, **unknown)
 
     def describe(self, names: Sequence[str]) -> str:
         """Return some of the options as a text for messages.

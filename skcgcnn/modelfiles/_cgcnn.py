@@ -39,10 +39,9 @@ def write_cgcnn(state: ModelState, path: str | PathLike[str]) -> None:
             f"the original CGCNN has no network like a {state.estimator}'s; use est.save"
         )
     for name, value in _GRAPH.items():
-        if state.params[name] != value:
-            raise ValueError(
-                f"{name}={state.params[name]}, but the original code reads crystals with {value}"
-            )
+        own = state.graph_value(name) if name == "max_num_nbr" else state.params[name]
+        if own != value:
+            raise ValueError(f"{name}={own}, but the original code reads crystals with {value}")
     target = state.targets[0]
     n_outputs = sum(each.n_outputs for each in state.targets)
     if n_outputs != _N_OUTPUTS[target.kind]:
@@ -50,8 +49,7 @@ def write_cgcnn(state: ModelState, path: str | PathLike[str]) -> None:
             f"the original CGCNN has 1 target or 2 classes, but the model has {n_outputs}; "
             "use est.save"
         )
-    ties = state.graph_options.neighbor_ties or state.params["neighbor_ties"]
-    args = {"task": target.kind, "neighbor_ties": ties}
+    args = {"task": target.kind, "neighbor_ties": state.graph_value("neighbor_ties")}
     args |= {name: state.params[name] for name in _SIZES}
     if state.provenance.n_samples is not None:
         args["train_size"] = state.provenance.n_samples

@@ -51,9 +51,9 @@ def describe_model(
         facts["trained on"] = f"{provenance.n_samples} crystals"
     facts["epochs"] = str(provenance.n_epochs)
     facts.update({name: f"{value:.6g}" for name, value in provenance.metrics.items()})
-    facts["network"] = ", ".join(
-        f"{name}={state.params[name]}" for name in _SIZES if name in state.params
-    )
+    shown = {name: state.params[name] for name in _SIZES if name in state.params}
+    shown |= {name: state.graph_value(name) for name in ("max_num_nbr", "neighbor_ties")}
+    facts["network"] = ", ".join(f"{name}={value}" for name, value in shown.items())
     facts["weights"] = str(sum(tensor.numel() for tensor in state.weights.values()))
     return {_one_line(name): _one_line(value) for name, value in facts.items()}
 

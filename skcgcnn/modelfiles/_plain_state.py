@@ -151,8 +151,15 @@ def _plain_params(params: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in params.items():
         if name in _RUNTIME or (name == "init_from" and not _is_official(value)):
             continue  # the first are chosen on loading; the last may reveal the name of a folder
+        kept = value
+        if name == "atom_features":
+            kept = _embedded(value)
+        elif name == "net_params" and value:
+            # A file may set no more of a net: see the schema.
+            kept = {key: v for key, v in value.items() if key.startswith("optimizer__")}
+            left_out += [f"net_params[{key!r}]" for key in value if key not in kept]
         try:
-            plain[name] = to_plain(_embedded(value) if name == "atom_features" else value)
+            plain[name] = to_plain(kept)
         except TypeError:
             left_out.append(name)
     if left_out:
@@ -172,6 +179,8 @@ def _embedded(atom_features: Any) -> Any:
     if isinstance(atom_features, (str, PathLike)):
         load_element_features(atom_features)  # says what is wrong with the file
         return json.loads(Path(atom_features).read_text(encoding="utf-8"))
+    if isinstance(atom_features, Mapping):
+        return {z: np.asarray(row, dtype=float).tolist() for z, row in atom_features.items()}
     return atom_features
 
 

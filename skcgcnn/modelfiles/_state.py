@@ -139,6 +139,11 @@ class ModelState:
     provenance: Provenance
     training: TrainingState | None = None
 
+    def graph_value(self, name: str) -> Any:
+        """Return how its graphs are made: as those of the fit, else as the parameters say."""
+        value = getattr(self.graph_options, name)
+        return self.params.get(name) if value is None else value
+
 
 def network_sizes(weights: Mapping[str, Tensor | npt.NDArray[Any]]) -> dict[str, Any]:
     """Return the arguments of `CrystalGraphConvNet` that make a network for some weights.

@@ -118,7 +118,7 @@ def load_run_data(settings: Settings) -> RunData:
         table.paths,
         join_columns(table.columns),
         table.names,
-        _read_features(str(features)) if features.is_file() else None,
+        _read_features(features) if features.is_file() else None,
         read_groups(folder, table.cif_ids),
         table.columns[-1] if label else None,
     )
@@ -214,9 +214,7 @@ def _whole(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return labels.astype(np.str_ if labels.dtype == object else np.int64)
 
 
-def _read_features(path: str | None) -> Any:
-    if path is None:
-        return None
+def _read_features(path: Path) -> Any:
     load_element_features(path)  # says what is wrong with the file
     # The features themselves, not their path, become a parameter: a model file is complete.
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    return json.loads(path.read_text(encoding="utf-8"))

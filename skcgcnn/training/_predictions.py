@@ -32,13 +32,13 @@ def write_predictions(
     truth : ndarray of shape (n_crystals, n_targets), optional
         The true targets.
     """
-    columns: dict[str, Any] = {"cif_id": cif_ids}
+    columns: list[tuple[str, Any]] = [("cif_id", cif_ids)]
     for index, prediction in enumerate(predictions):
         name = prediction.target.name
         if truth is not None:
-            columns[name] = truth[:, index]
-        columns[f"{name}_pred"] = prediction.values
-        columns.update(_proba_columns(prediction))
+            columns.append((name, truth[:, index]))
+        columns.append((f"{name}_pred", prediction.values))
+        columns += _proba_columns(prediction).items()
     if isinstance(target, Path):
         with atomic_write(target) as file:
             _write_csv(file, columns)
@@ -46,10 +46,10 @@ def write_predictions(
         _write_csv(target, columns)
 
 
-def _write_csv(file: Any, columns: dict[str, Any]) -> None:
+def _write_csv(file: Any, columns: list[tuple[str, Any]]) -> None:
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(columns)
-    for row in zip(*columns.values(), strict=True):
+    writer.writerow([name for name, _ in columns])
+    for row in zip(*(values for _, values in columns), strict=True):
         writer.writerow([_cell(value) for value in row])
 
 

@@ -113,21 +113,28 @@ def train(
     StructureError
         If crystals cannot be read.
     """
-    if resume is None and not overwrite:
+    elsewhere = resume is None or resume.parent.resolve() != output.resolve()
+    if elsewhere and not overwrite:
         _refuse_results(output)
     state, settings = _read_start(settings, resume, given)
-    settings = settings.with_ratios(given)
+    if resume is None:
+        settings = settings.with_ratios(given)
     data = load_run_data(settings)
     if resume is None:
         est, run = _new_estimator(settings, data, state), _new_run(settings, data)
     else:
         est, run = _resumed(state, settings, data, resume, device)
+        if est.n_iter_ >= settings.epochs:
+            raise DataError(
+                f"{resume}: has {est.n_iter_} epochs already; ask for more than that with --epochs "
+                "to continue"
+            )
     est.set_params(device=device, n_jobs=n_jobs, on_error=settings.on_error, verbose=0)
     verbose = 2 if remarks else int(progress)
     graphs = est.get_transformer().set_params(verbose=verbose).transform(data.paths)
     parts = _split(settings, data, graphs)
     output.mkdir(parents=True, exist_ok=True)
-    if resume is not None and resume.parent.resolve() != output.resolve():
+    if resume is not None and elsewhere:
         for name in (BEST, BEST_TORCH):
             shutil.copyfile(resume.with_name(name), output / name)
     classes = data.classes(graphs.n_sites > 0)
@@ -183,10 +190,8 @@ def _new_run(settings: Settings, data: RunData) -> dict[str, Any]:
 
 
 def _resumed(
-    state: ModelState | None, settings: Settings, data: RunData, file: Path, device: str
+    state: Any, settings: Settings, data: RunData, file: Path, device: str
 ) -> tuple[BaseCGCNN, dict[str, Any]]:
-    if state is None or state.training is None:
-        raise DataError(f"{file}: is no checkpoint")
     run = state.training.run
     for name, value in asdict(settings).items():
         was = run["settings"].get(name, getattr(Settings("data"), name))
@@ -227,16 +232,17 @@ def _run_epochs(
     """Train epoch by epoch; write each as a checkpoint, and the best as a model."""
     expected = {} if classes is None else {"classes": classes}
     done = getattr(est, "n_iter_", 0)
-    if done >= n_epochs:
-        raise DataError(
-            f"the run has {done} epochs already; ask for more than that with --epochs to continue"
-        )
     epochs = tqdm(
         range(done, n_epochs), initial=done, total=n_epochs, unit="epoch", disable=not progress
     )
     train, val = parts["train"], parts["val"]
     for _ in epochs:
+        before = getattr(est, "n_iter_", 0)
         est.partial_fit(train.graphs, train.y, **expected)
+        if est.n_iter_ == before:  # it diverged, and has warned
+            if not before:
+                raise DataError("training diverged in the first epoch; use a smaller --lr")
+            break
         est.targets_ = rename_targets(est.targets_, names)
         loss = est._loss(val.graphs, val.y) if len(val.rows) else math.nan
         # The later of equal epochs, and the last where the loss is not defined.

@@ -100,3 +100,15 @@ def test_coordinates_far_outside_of_the_cell(cifs, nacl, tmp_path):
     (tmp_path / "far.cif").write_text("\n".join([*text[:-1], " ".join(words)]))
     with pytest.raises(StructureError, match="far outside of the cell"):
         read_crystal(tmp_path / "far.cif")
+
+
+def test_a_larger_limit_reads_what_was_cached_as_too_large(cifs, tmp_path):
+    packed = tmp_path / "one.cif.gz"
+    packed.write_bytes(gzip.compress(open(cifs[0], "rb").read() + b"#" * 10**5))  # noqa: PTH123, SIM115
+    transformer = CrystalGraphTransformer(memory=tmp_path / "cache", max_bytes=50_000)
+    with pytest.raises(StructureError, match="larger than"):
+        transformer.transform([packed])
+    assert len(transformer.set_params(max_bytes=10**6).transform([packed])) == 1
+    (tmp_path / "POSCAR.gz").write_bytes(packed.read_bytes())
+    with pytest.raises(StructureError, match="larger than"):
+        read_crystal(tmp_path / "POSCAR.gz", 50_000)

@@ -112,6 +112,14 @@ def test_labels_that_begin_with_a_digit_are_texts(folder):
     assert data.target.tolist() == ["2D", "3D"]
 
 
+def test_point_groups_are_texts_and_folders_in_ids_are_found(folder):
+    assert load_id_prop(folder("a,-43m\nb,m-3m\n")).target.tolist() == ["-43m", "m-3m"]
+    path = folder("s/x,1\na,2\n")
+    (path / "s").mkdir()
+    (path / "s" / "x.cif").touch()
+    assert load_id_prop(path).data[0].endswith("s/x.cif")
+
+
 def test_targets_by_name(folder):
     path = folder("id,nsites,energy,kind\na,2,1.5,metal\nb,3,-2,gap\n")
     assert load_id_prop(path).target_names == ["nsites", "energy", "kind"]

@@ -57,3 +57,15 @@ def test_official_models_do_not_know(shared):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         est.predict([crystal("Xe", "U")])
+
+
+def test_elements_of_later_fits_and_of_the_model_to_start_from(tiny, tmp_path):
+    salts, more = [crystal("Na", "Cl"), crystal("K", "Cl")], [crystal("Cs", "Br")]
+    est = CGCNNRegressor(**tiny).partial_fit(salts, [0.0, 1.0]).partial_fit(more, [2.0])
+    begun = CGCNNRegressor(**tiny, init_from=est).fit([crystal("Rb", "I")], [0.0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        est.predict([*salts, *more])
+        begun.predict([*salts, *more])
+    with pytest.warns(UserWarning, match="no crystal with Xe;"):
+        begun.predict([crystal("Xe", "I")])

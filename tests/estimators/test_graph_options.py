@@ -10,8 +10,9 @@ from sklearn.pipeline import make_pipeline
 
 import skcgcnn
 from skcgcnn import CGCNNRegressor, CrystalGraphs, CrystalGraphTransformer
-from skcgcnn.estimators import load_cgcnn
+from skcgcnn.estimators import architecture, load_cgcnn, save_cgcnn
 from skcgcnn.graphs import concatenate, load_element_features
+from skcgcnn.modelfiles import describe_model
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +121,21 @@ def test_features_of_the_fit_are_needed_for_paths(tiny, table, cifs, energies):
     np.testing.assert_allclose(est.set_params(atom_features=table).predict(cifs), expected)
     with pytest.raises(ValueError, match="fitted on graphs with other atom_features"):
         est.set_params(atom_features=None).predict(cifs)
+
+
+def test_what_is_unknown_of_a_part_is_unknown_of_all(graphs, official):
+    unknown = replace(graphs, options=None)
+    joined = concatenate([graphs[:2], unknown[:2]])
+    assert joined.options == unknown.options
+    with pytest.raises(ValueError, match="neighbor_ties='invariant' and neighbor_ties='official'"):
+        concatenate([unknown[:2], graphs[:2], official[:2]])
+
+
+def test_the_graphs_of_the_fit_count_and_not_the_parameters(cifs, energies, tiny, tmp_path):
+    graphs = CrystalGraphTransformer(max_num_nbr=6).transform(cifs)
+    est = CGCNNRegressor(**tiny).fit(graphs, energies)
+    with pytest.raises(ValueError, match="max_num_nbr=6, but the original code"):
+        save_cgcnn(est, tmp_path / "model")
+    assert architecture(est)["max_num_nbr"] == 6
+    est.save(tmp_path / "model")
+    assert "max_num_nbr=6" in describe_model(tmp_path / "model")["network"]

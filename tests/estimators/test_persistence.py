@@ -204,3 +204,21 @@ def test_what_is_not_plain():
     for value in ({}, {"dtype": 1, "values": []}, {"call": "x"}):
         with pytest.raises(ValueError, match="unknown value"):
             from_plain(value)
+
+
+@pytest.mark.parametrize("make", [list, tuple, np.array])
+def test_features_of_any_container_come_back(tiny, cifs, energies, tmp_path, make):
+    table = {z: make([z / 100, 1.0]) for z in range(1, 101)}
+    est = CGCNNRegressor(**tiny, atom_features=table).fit(cifs, energies)
+    est.save(tmp_path / "model")
+    np.testing.assert_allclose(skcgcnn.load(tmp_path / "model").predict(cifs), est.predict(cifs))
+
+
+def test_net_params_that_a_file_may_not_set_are_left_out(tiny, graphs, energies, tmp_path):
+    params = {"optimizer__amsgrad": True, "predict_nonlinearity": None}
+    est = CGCNNRegressor(**tiny, net_params=params).fit(graphs, energies)
+    with pytest.warns(UserWarning, match=r"left out of the file.*net_params\['predict_nonlin"):
+        est.save(tmp_path / "model")
+    loaded = skcgcnn.load(tmp_path / "model")
+    assert loaded.net_params == {"optimizer__amsgrad": True}
+    np.testing.assert_array_equal(loaded.predict(graphs), est.predict(graphs))

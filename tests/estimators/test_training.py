@@ -85,6 +85,12 @@ def test_a_warm_start_obeys_what_can_change(regressor, graphs, energies):
     assert pickle.loads(pickle.dumps(regressor)).net_.module_.trained.dropout.p == 0.3
 
 
+def test_weight_decay_cannot_become_the_default_again(regressor, graphs, energies):
+    regressor.set_params(weight_decay=0.5).partial_fit(graphs, energies)
+    with pytest.raises(ValueError, match="weight_decay cannot become None"):
+        regressor.set_params(weight_decay=None).partial_fit(graphs, energies)
+
+
 # Divergence
 
 

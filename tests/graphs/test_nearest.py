@@ -183,3 +183,13 @@ def test_too_many_pairs_for_the_official_order(monkeypatch):
     monkeypatch.setattr("skcgcnn.graphs._neighbor_list._MOST_PAIRS", 10)
     with pytest.raises(StructureError, match="too many for neighbor_ties='official'"):
         find_neighbors(3 * np.eye(3), np.zeros((1, 3)), 12, 8.0)
+
+
+def test_many_neighbors_in_large_cells(monkeypatch):
+    monkeypatch.setattr("skcgcnn.graphs._neighbor_list.LARGE", 0)
+    lattice, coords = 3 * np.eye(3), np.zeros((1, 3))
+    for count in (12, 128, 129, 400):
+        pairs = find_neighbors(lattice, coords, count, 8.0, margin=TIE, ordered=False)
+        indices, distances = nearest_neighbors(pairs, count, np.ones(1))
+        assert indices.shape == (1, count)
+        assert (np.diff(distances[0]) >= 0).all()
