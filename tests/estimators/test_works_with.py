@@ -7,6 +7,9 @@ import joblib
 import numpy as np
 import pytest
 import sklearn
+from imblearn.over_sampling import RandomOverSampler
+from imblearn.pipeline import make_pipeline as make_imbalanced_pipeline
+from mapie.regression import SplitConformalRegressor
 from scipy.stats import uniform
 from sklearn.base import clone, is_classifier
 from sklearn.calibration import CalibratedClassifierCV
@@ -197,6 +200,28 @@ def test_a_column_of_paths_for_those_who_want_a_table(regressor, cifs, energies)
         regressor.fit(column, energies), column, energies, n_repeats=2, random_state=0
     )
     assert found.importances_mean.shape == (1,)
+
+
+def test_intervals_of_mapie(regressor, cifs, energies):
+    column = np.array(cifs, dtype=object).reshape(-1, 1)
+    conformal = SplitConformalRegressor(regressor, confidence_level=0.8, prefit=False)
+    conformal.fit(column[:12], energies[:12]).conformalize(column[12:], energies[12:])
+    values, intervals = conformal.predict_interval(column)
+    assert values.shape == (24,)
+    assert (intervals[:, 0, 0] <= values).all()
+    assert (values <= intervals[:, 1, 0]).all()
+
+
+def test_rare_classes_drawn_more_often_by_imbalanced_learn(classifier, cifs, labels):
+    column = np.array(cifs, dtype=object).reshape(-1, 1)
+    rare = np.flatnonzero(labels == labels.max())[:3]
+    chosen = np.r_[np.flatnonzero(labels != labels.max()), rare]
+    sampler = RandomOverSampler(random_state=0)
+    drawn, drawn_labels = sampler.fit_resample(column[chosen], labels[chosen])
+    assert len(set(np.unique(drawn_labels, return_counts=True)[1])) == 1
+    assert classifier.fit(drawn, drawn_labels).predict(column).shape == (24,)
+    pipeline = make_imbalanced_pipeline(sampler, classifier).fit(column[chosen], labels[chosen])
+    np.testing.assert_array_equal(pipeline.predict(column), classifier.predict(column))
 
 
 def test_calibration(classifier, X, labels):
