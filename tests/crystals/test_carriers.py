@@ -78,16 +78,14 @@ def test_computed_entries_and_rows_of_databases(nacl, tmp_path):
 
 
 def test_jarvis_and_phonopy(nacl):
-    arguments = nacl.lattice.matrix, nacl.frac_coords, [s.specie.symbol for s in nacl]
     jarvis = pytest.importorskip("jarvis.core.atoms")
-    same(jarvis.Atoms(arguments[0], arguments[1], arguments[2], cartesian=False), nacl)
     phonopy = pytest.importorskip("phonopy.structure.atoms")
-    same(
-        phonopy.PhonopyAtoms(
-            cell=arguments[0], scaled_positions=arguments[1], symbols=arguments[2]
-        ),
-        nacl,
+    arguments = nacl.lattice.matrix, nacl.frac_coords, [s.specie.symbol for s in nacl]
+    same(jarvis.Atoms(arguments[0], arguments[1], arguments[2], cartesian=False), nacl)
+    atoms = phonopy.PhonopyAtoms(
+        cell=arguments[0], scaled_positions=arguments[1], symbols=arguments[2]
     )
+    same(atoms, nacl)
 
 
 def test_files_of_ase(nacl, tmp_path, monkeypatch):
