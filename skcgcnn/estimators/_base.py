@@ -351,9 +351,12 @@ class BaseCGCNN(Parameters, Persistent):
 
     def _dataset(self, data: TrainingData) -> GraphDataset:
         weights = data.weights
-        scaled = (data.values - self.target_mean_) / self.target_scale_
         relative = None if (weights == weights[0]).all() else weights / weights.mean()
-        return GraphDataset(data.graphs, scaled, relative, self._answers().original(data.values))
+        original = self._answers().original(data.values)
+        return GraphDataset(data.graphs, self._scaled(data.values), relative, original)
+
+    def _scaled(self, values: FloatArray) -> FloatArray:
+        return np.asarray((values - self.target_mean_) / self.target_scale_)
 
     def _answers(self) -> Answers:
         return Answers(self.targets_, self.y_ndim_)
@@ -398,8 +401,7 @@ class BaseCGCNN(Parameters, Persistent):
         """Return the loss of predictions, as in training but by the averaged weights."""
         outputs = torch.as_tensor(self._outputs(X))
         encoded, _ = self._encode(y, self.targets_)
-        values = encoded.reshape(len(encoded), -1)
-        scaled = (values - self.target_mean_) / self.target_scale_
+        scaled = self._scaled(encoded.reshape(len(encoded), -1))
         return float(self.net_.criterion_(outputs, torch.as_tensor(scaled)))
 
     def _predict_values(self, X: Any) -> npt.NDArray[Any]:

@@ -68,13 +68,12 @@ class Answers:
         """Return y for its encoded but unscaled values, of shape (n_crystals, n_targets)."""
         columns = []
         for column, target in zip(values.T, self.targets, strict=True):
+            if target.classes is None:
+                columns.append(column)
+                continue
             missing = np.isnan(column)
-            labels = (
-                None
-                if target.classes is None
-                else target.classes[np.where(missing, 0, column).astype(int)]
-            )
-            columns.append(column if labels is None else _mark_missing(labels, missing))
+            labels = target.classes[np.where(missing, 0, column).astype(int)]
+            columns.append(_mark_missing(labels, missing))
         return self.shape(columns)
 
     def shape(self, columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:

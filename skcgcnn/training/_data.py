@@ -169,11 +169,11 @@ class _Choice:
             return [self.given_label]
         if self.by_position:
             return self.names[1:]
-        # The last column is the label; that another could be one does not make it so.
-        last = [name for name in self.classes if name not in self.given_numbers]
+        free = [name for name in self.classes if name not in self.given_numbers]
+        # In CGCNN's layout the label is the last column: an integer value before it is none.
         if len(self.names) <= 2 and self.names[-1] not in self.classes:
-            last = []
-        return [self._only(last, self.classes, "--label", "classes")]
+            free = []
+        return [self._only(free, self.classes, "--label", "classes")]
 
     def _only(self, names: list[str], possible: list[str], option: str, what: str) -> str:
         if len(names) == 1 and not (self.task == "multi" and len(self.names) == 1):
@@ -187,7 +187,7 @@ class _Choice:
         needs = (
             "a column of numbers and one of classes"
             if self.task == "multi"
-            else (f"a column of {what}")
+            else f"a column of {what}"
         )
         raise DataError(
             f"{self.file}: --task {self.task} needs {needs}, but the columns are {have}; of {what} "
