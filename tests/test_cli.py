@@ -127,7 +127,12 @@ def test_single_task_runs(data, tmp_path, task):
 
 @pytest.mark.parametrize(
     ("losses", "best"),
-    [([0.9, 0.3, 0.7, 0.3, 0.8], 4), ([math.nan] * 5, 5), ([0.1, 0.2, 0.3, 0.4, 0.5], 1)],
+    [
+        ([0.9, 0.3, 0.7, 0.3, 0.8], 4),
+        ([math.nan] * 5, 5),
+        ([0.1, 0.2, 0.3, 0.4, 0.5], 1),
+        ([0.9, 0.3, math.nan, math.nan, 0.8], 2),
+    ],
 )
 def test_best_epoch_is_the_last_with_the_lowest_validation_loss(
     data, tmp_path, monkeypatch, losses, best

@@ -246,7 +246,8 @@ def _run_epochs(
         est.targets_ = rename_targets(est.targets_, names)
         loss = est._loss(val.graphs, val.y) if len(val.rows) else math.nan
         # The later of equal epochs, and the last where the loss is not defined.
-        if run["best_loss"] is None or not loss > run["best_loss"]:
+        best = math.nan if run["best_loss"] is None else run["best_loss"]
+        if math.isnan(best) or loss <= best:
             run = {**run, "best_loss": loss, "best_epoch": est.n_iter_}
             _write_model(est, output, {"validation loss": loss})
         save_checkpoint(est, output / CHECKPOINT, run)
