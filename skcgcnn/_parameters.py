@@ -22,6 +22,7 @@ class Parameters:
     max_num_nbr: int = 12
     atom_features: Any = None
     neighbor_ties: Literal["invariant", "official"] = "invariant"
+    symprec: float | None = 1e-5
     lr: float = 0.001
     max_epochs: int = 30
     batch_size: int = 64

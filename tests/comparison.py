@@ -2,7 +2,10 @@
 
 import numpy as np
 
-ARRAYS = ("offsets", "site_kinds", "kind_features", "neighbors", "distances", "ids")
+ARRAYS = (
+    *("offsets", "site_kinds", "site_counts", "kind_features", "bond_offsets"),
+    *("neighbors", "distances", "bond_counts", "site_classes", "ids"),
+)
 
 
 def assert_equal(first, second):
@@ -14,6 +17,9 @@ def assert_same_crystal(first, second):
     np.testing.assert_array_equal(
         first.kind_features[first.site_kinds], second.kind_features[second.site_kinds]
     )
-    np.testing.assert_array_equal(first.neighbors, second.neighbors)
-    np.testing.assert_array_equal(first.distances, second.distances)
+    for name in (
+        *("site_counts", "bond_offsets", "neighbors", "distances"),
+        *("bond_counts", "site_classes"),
+    ):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name), err_msg=name)
     assert first.id == second.id

@@ -30,6 +30,7 @@ from skcgcnn.estimators._targets import (
 from skcgcnn.estimators._transfer import n_frozen_layers, read_source, transfer_weights
 from skcgcnn.graphs import (
     CHUNK,
+    MAX_SYMPREC,
     CrystalGraphs,
     CrystalGraphTransformer,
     ElementFeatures,
@@ -91,6 +92,7 @@ class BaseCGCNN(Parameters, Persistent):
         "max_num_nbr": [Interval(Integral, 1, None, closed="left")],
         "atom_features": "no_validation",  # the transformer tells what is wrong with it
         "neighbor_ties": [StrOptions({"invariant", "official"})],
+        "symprec": [Interval(Real, 0, MAX_SYMPREC, closed="right"), None],
         "lr": [Interval(Real, 0, None, closed="neither")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
@@ -218,7 +220,8 @@ class BaseCGCNN(Parameters, Persistent):
             for name in ("max_num_nbr", "radius", "neighbor_ties")
             if getattr(fitted, name) is not None
         }
-        transformer.set_params(**known)
+        merged = {} if fitted.symprec is None else {"symprec": fitted.symprec or None}
+        transformer.set_params(**known, **merged)
         if fitted.differences(transformer.graph_options()):
             raise ValueError(
                 f"{type(self).__name__} was fitted on graphs with other atom_features than its "
@@ -371,14 +374,16 @@ class BaseCGCNN(Parameters, Persistent):
             for graphs in chunks:
                 outputs.append(self._forward(graphs))
                 if table is not None:
-                    unseen |= table.elements_in(_used_kinds(graphs))[0] - seen
+                    unseen |= table.elements_in(graphs.used_features())[0] - seen
         if unseen:
             self._warn_of(unseen)
         return np.concatenate(outputs)
 
     def _elements_of(self, graphs: CrystalGraphs) -> tuple[int, ...] | None:
         table = self._element_table()
-        return None if table is None else tuple(sorted(table.elements_in(_used_kinds(graphs))[1]))
+        return (
+            None if table is None else tuple(sorted(table.elements_in(graphs.used_features())[1]))
+        )
 
     def _element_table(self) -> ElementFeatures | None:
         """Return the features of the elements, if the graphs of the fit are made with them."""
@@ -443,8 +448,3 @@ class BaseCGCNN(Parameters, Persistent):
         tags.input_tags.two_d_array = False
         tags.target_tags.required = True
         return tags
-
-
-def _used_kinds(graphs: CrystalGraphs) -> npt.NDArray[np.float32]:
-    """Return the features of the kinds of site that there are: a slice has those of the whole."""
-    return graphs.kind_features[np.unique(graphs.site_kinds)]

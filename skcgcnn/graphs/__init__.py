@@ -5,26 +5,25 @@ from typing import TYPE_CHECKING
 from skcgcnn._lazy import lazy_names
 from skcgcnn.graphs._build import GraphMaker, build_graphs
 from skcgcnn.graphs._elements import ElementFeatures, load_element_features
-from skcgcnn.graphs._graphs import (
-    CrystalGraph,
-    CrystalGraphs,
-    concatenate,
-    site_index,
-)
+from skcgcnn.graphs._graph import CrystalGraph, ExpandedGraphs
+from skcgcnn.graphs._graphs import CrystalGraphs, concatenate
 from skcgcnn.graphs._nearest import TIE, nearest_neighbors
 from skcgcnn.graphs._neighbor_list import NeighborList, find_neighbors
-from skcgcnn.graphs._options import GraphOptions
+from skcgcnn.graphs._options import MAX_SYMPREC, GraphOptions
+from skcgcnn.graphs._packing import member_index
 
 if TYPE_CHECKING:
     from skcgcnn.graphs._transformer import CHUNK, CrystalGraphTransformer, read_ahead
 
 __all__ = [
     "CHUNK",
+    "MAX_SYMPREC",
     "TIE",
     "CrystalGraph",
     "CrystalGraphTransformer",
     "CrystalGraphs",
     "ElementFeatures",
+    "ExpandedGraphs",
     "GraphMaker",
     "GraphOptions",
     "NeighborList",
@@ -32,9 +31,9 @@ __all__ = [
     "concatenate",
     "find_neighbors",
     "load_element_features",
+    "member_index",
     "nearest_neighbors",
     "read_ahead",
-    "site_index",
 ]
 
 # Only the transformer needs scikit-learn, which takes a second to import.

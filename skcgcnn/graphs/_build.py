@@ -24,14 +24,12 @@ from skcgcnn.crystals import (
 )
 from skcgcnn.exceptions import PassingError, StructureError, describe_failures
 from skcgcnn.graphs._elements import ElementFeatures, load_element_features
-from skcgcnn.graphs._graphs import (
-    CrystalGraphs,
-    distinct_rows,
-    offsets_from_counts,
-)
-from skcgcnn.graphs._nearest import TIE, Nearest, nearest_neighbors
+from skcgcnn.graphs._graphs import CrystalGraphs
+from skcgcnn.graphs._nearest import TIE, nearest_neighbors
 from skcgcnn.graphs._neighbor_list import NeighborList, find_neighbors, search_radius
 from skcgcnn.graphs._options import GraphOptions
+from skcgcnn.graphs._packing import count_type, distinct_rows, offsets_from_counts
+from skcgcnn.graphs._quotient import Quotient, fold
 
 # About how many pairs of neighbors are sorted at once.
 _PAIRS_AT_ONCE = 500_000
@@ -41,6 +39,7 @@ _SPARE = 14
 _NO_MEMORY = "there is not enough memory for its neighbors"
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 # Positions in a chunk, and what there is to say about them.
 _Messages = list[tuple[int, str]]
 
@@ -59,12 +58,15 @@ class GraphMaker:
         Initial cutoff of the neighbor search, in Å.
     neighbor_ties : {"invariant", "official"}, default="invariant"
         What decides between neighbors at the same distance.
+    symprec : float or None, default=1e-05
+        Distances that differ by no more, in Å, count as equal; None merges nothing.
     """
 
     features: ElementFeatures
     max_num_nbr: int = 12
     radius: float = 8.0
     neighbor_ties: str = "invariant"
+    symprec: float | None = 1e-5
 
     @property
     def options(self) -> GraphOptions:
@@ -75,6 +77,7 @@ class GraphMaker:
             radius=float(self.radius),
             neighbor_ties=self.neighbor_ties,
             atom_features=self.features.fingerprint,
+            symprec=0.0 if self.symprec is None else float(self.symprec),
         )
 
 
@@ -151,22 +154,19 @@ def build_graphs(
     failures : list of (int, str)
         Positions that failed, and why.
     """
-    features, max_num_nbr = maker.features, maker.max_num_nbr
+    features = maker.features
     rows: dict[Species, int] = {}
     kinds: list[int] = []
-    counts, neighbors, distances = [], [], []
+    counts: list[int] = []
+    quotients: list[Quotient] = []
     failures: list[tuple[int, str]] = []
     waiting: list[NeighborList] = []
     n_waiting = 0
 
     def choose() -> None:
-        numbers = None
-        if maker.neighbor_ties == "invariant":
-            n_sites = sum(len(pairs.cutoff) for pairs in waiting)
-            numbers = np.array([_number(species) for species in rows])[kinds[-n_sites:]]
-        indices, lengths = _nearest(waiting, max_num_nbr, numbers)
-        neighbors.append(indices)
-        distances.append(lengths)
+        n_sites = [len(pairs.cutoff) for pairs in waiting]
+        numbers = np.array([_number(species) for species in rows])
+        quotients.append(_quotient(waiting, np.array(kinds[-sum(n_sites) :]), numbers, maker))
         waiting.clear()
 
     for position, crystal in enumerate(crystals):
@@ -189,16 +189,13 @@ def build_graphs(
             n_waiting = 0
     if waiting:
         choose()
-    empty = (0, max_num_nbr)
     kind_features, kind_of_species = distinct_rows([features.mean(species) for species in rows])
-    graphs = CrystalGraphs(
-        offsets=offsets_from_counts(counts),
-        site_kinds=kind_of_species[np.array(kinds, dtype=np.int64)],
-        kind_features=kind_features.reshape(-1, features.n_features),
-        neighbors=np.concatenate([np.empty(empty, dtype=np.int32), *neighbors]),
-        distances=np.concatenate([np.empty(empty, dtype=np.float32), *distances]),
-        ids=np.zeros(len(crystals), dtype="U1"),
-        options=maker.options,
+    graphs = _pack(
+        quotients,
+        offsets_from_counts(counts),
+        kind_of_species[np.array(kinds, dtype=np.int64)],
+        kind_features.reshape(-1, features.n_features),
+        maker.options,
     )
     return graphs, failures
 
@@ -210,11 +207,13 @@ def build_from_structures(
     radius: float = 8.0,
     atom_features: Any = None,
     neighbor_ties: str = "invariant",
+    symprec: float | None = 1e-5,
 ) -> CrystalGraphs:
     """Make graphs, and raise what went wrong: see `CrystalGraphs.from_structures`."""
     sources = list_sources(structures)
     features = load_element_features(atom_features)
-    chunk = build_chunk(sources, 0, GraphMaker(features, max_num_nbr, radius, neighbor_ties))
+    maker = GraphMaker(features, max_num_nbr, radius, neighbor_ties, symprec)
+    chunk = build_chunk(sources, 0, maker)
     if chunk.failures:
         raise StructureError(describe_failures(chunk.failures, len(sources)))
     return chunk.graphs
@@ -310,12 +309,13 @@ def _find_neighbors(crystal: Crystal, maker: GraphMaker) -> NeighborList:
     return find_neighbors(lattice, coords, max_num_nbr, radius, margin=TIE, ordered=False)
 
 
-def _nearest(
-    parts: Sequence[NeighborList], max_num_nbr: int, site_numbers: FloatArray | None
-) -> Nearest:
-    """Choose the neighbors of several crystals at once; indices are those within a crystal."""
-    if len(parts) == 1:
-        return nearest_neighbors(parts[0], max_num_nbr, site_numbers)
+def _quotient(
+    parts: Sequence[NeighborList], kinds: IntArray, numbers: FloatArray, maker: GraphMaker
+) -> Quotient:
+    """Choose the neighbors of several crystals at once, and merge what is equal.
+
+    `kinds` are those of the sites, `numbers` those by which kinds are ordered.
+    """
     n_sites = [len(pairs.cutoff) for pairs in parts]
     shifts = offsets_from_counts(n_sites)[:-1]
     by_pair = np.repeat(shifts, [len(pairs.center) for pairs in parts])
@@ -323,9 +323,46 @@ def _nearest(
         np.concatenate(arrays) for arrays in zip(*parts, strict=True)
     )
     joined = NeighborList(center + by_pair, neighbor + by_pair, distance, cutoff)
-    indices, distances = nearest_neighbors(joined, max_num_nbr, site_numbers)
-    indices -= np.repeat(shifts, n_sites).astype(np.int32)[:, np.newaxis]
-    return indices, distances
+    site_numbers = numbers[kinds] if maker.neighbor_ties == "invariant" else None
+    neighbors, distances = nearest_neighbors(joined, maker.max_num_nbr, site_numbers)
+    crystals = np.repeat(np.arange(len(parts)), n_sites)
+    return fold(crystals, kinds, neighbors, distances, maker.symprec)
+
+
+def _pack(
+    quotients: Sequence[Quotient],
+    site_offsets: IntArray,
+    site_kinds: npt.NDArray[np.int32],
+    kind_features: npt.NDArray[np.float32],
+    options: GraphOptions,
+) -> CrystalGraphs:
+    """Join quotients whose classes are counted across crystals."""
+    n_classes = np.cumsum([0, *(len(one.site_counts) for one in quotients)])
+    n_sites = np.cumsum([0, *(len(one.site_classes) for one in quotients)])
+
+    def join(name: str, starts: IntArray | None = None) -> IntArray:
+        parts = [getattr(one, name) for one in quotients]
+        if starts is not None:
+            parts = [part + start for part, start in zip(parts, starts, strict=False)]
+        return np.concatenate([np.empty(0, dtype=np.int64), *parts])
+
+    firsts, degrees = join("representatives", n_sites), join("degrees")
+    offsets = np.searchsorted(firsts, site_offsets)
+    starts = np.repeat(offsets[:-1], np.diff(offsets))
+    site_starts = np.repeat(offsets[:-1], np.diff(site_offsets))
+    return CrystalGraphs(
+        offsets=offsets,
+        site_kinds=site_kinds[firsts],
+        site_counts=join("site_counts").astype(np.int32),
+        kind_features=kind_features,
+        bond_offsets=offsets_from_counts(degrees),
+        neighbors=(join("neighbors", n_classes) - np.repeat(starts, degrees)).astype(np.int32),
+        distances=join("distances").astype(np.float32),
+        bond_counts=join("bond_counts").astype(count_type(options.max_num_nbr)),
+        site_classes=(join("site_classes", n_classes) - site_starts).astype(np.int32),
+        ids=np.zeros(len(site_offsets) - 1, dtype="U1"),
+        options=options,
+    )
 
 
 def _number(species: Species) -> float:

@@ -8,10 +8,14 @@ import numpy.typing as npt
 _TYPES = {
     "offsets": (np.int64, 1),
     "site_kinds": (np.int32, 1),
+    "site_counts": (np.int32, 1),
     "kind_features": (np.float32, 2),
-    "neighbors": (np.int32, 2),
-    "distances": (np.float32, 2),
+    "bond_offsets": (np.int64, 1),
+    "neighbors": (np.int32, 1),
+    "distances": (np.float32, 1),
+    "site_classes": (np.int32, 1),
 }
+_OTHERS = {"bond_counts", "ids"}
 # Rows that are looked at together: arrays may be larger than memory.
 _ROWS = 1_000_000
 
@@ -29,8 +33,8 @@ def check_arrays(arrays: dict[str, npt.NDArray[Any]]) -> None:
     ValueError
         If a type, shape or value cannot be right.
     """
-    missing = sorted({*_TYPES, "ids"} - arrays.keys())
-    unknown = sorted(arrays.keys() - {*_TYPES, "ids"})
+    missing = sorted({*_TYPES, *_OTHERS} - arrays.keys())
+    unknown = sorted(arrays.keys() - {*_TYPES, *_OTHERS})
     if missing or unknown:
         raise ValueError(f"arrays missing: {missing}; unexpected: {unknown}")
     for name, (dtype, ndim) in _TYPES.items():
@@ -42,36 +46,59 @@ def check_arrays(arrays: dict[str, npt.NDArray[Any]]) -> None:
             )
     if arrays["ids"].dtype.kind != "U" or arrays["ids"].ndim != 1:
         raise ValueError("ids are no texts")
-    offsets, n_sites = arrays["offsets"], len(arrays["site_kinds"])
-    if (
-        not len(offsets)
-        or offsets[0] != 0
-        or offsets[-1] != n_sites
-        or (np.diff(offsets) < 0).any()
-    ):
-        raise ValueError("offsets do not ascend from 0 to the number of sites")
-    if (
-        arrays["neighbors"].shape != arrays["distances"].shape
-        or len(arrays["neighbors"]) != n_sites
-    ):
-        raise ValueError("neighbors, distances and site_kinds do not fit together")
+    counts = arrays["bond_counts"]
+    if counts.dtype not in (np.uint8, np.int32) or counts.ndim != 1:
+        raise ValueError("bond_counts are no numbers of bonds")
+    n_classes, n_bonds = len(arrays["site_kinds"]), len(arrays["neighbors"])
+    _check_offsets(arrays["offsets"], n_classes, "offsets do not ascend to the number of classes")
+    _check_offsets(arrays["bond_offsets"], n_bonds, "bond_offsets do not ascend to that of bonds")
+    if len(arrays["site_counts"]) != n_classes or len(arrays["bond_offsets"]) != n_classes + 1:
+        raise ValueError("site_kinds, site_counts and bond_offsets do not fit together")
+    if not n_bonds == len(arrays["distances"]) == len(arrays["bond_counts"]):
+        raise ValueError("neighbors, distances and bond_counts do not fit together")
     if not np.isfinite(arrays["kind_features"]).all():
         raise ValueError("a feature is not a finite number")
-    for start in range(0, n_sites, _ROWS):
-        _check_rows(arrays, start, min(start + _ROWS, n_sites))
+    for start in range(0, n_classes, _ROWS):
+        _check_rows(arrays, start, min(start + _ROWS, n_classes))
+    _check_classes(arrays)
+
+
+def _check_offsets(offsets: npt.NDArray[Any], last: int, message: str) -> None:
+    if not len(offsets) or offsets[0] != 0 or offsets[-1] != last or (np.diff(offsets) < 0).any():
+        raise ValueError(message)
 
 
 def _check_rows(arrays: dict[str, npt.NDArray[Any]], start: int, stop: int) -> None:
-    rows = slice(start, stop)
-    kinds, distances = arrays["site_kinds"][rows], arrays["distances"][rows]
+    kinds = arrays["site_kinds"][start:stop]
     if kinds.min() < 0 or kinds.max() >= len(arrays["kind_features"]):
         raise ValueError("a kind of site has no features")
-    neighbors, offsets = arrays["neighbors"][rows], arrays["offsets"]
-    if not neighbors.shape[1]:
+    offsets, ends = arrays["offsets"], arrays["bond_offsets"][start : stop + 1]
+    bonds = slice(ends[0], ends[-1])
+    neighbors, distances = arrays["neighbors"][bonds], arrays["distances"][bonds]
+    counts = np.concatenate([[0], np.cumsum(arrays["bond_counts"][bonds], dtype=np.int64)])
+    per_class = np.diff(counts[ends - ends[0]])
+    if (arrays["bond_counts"][bonds] < 1).any() or per_class.min() != per_class.max():
+        raise ValueError("the numbers of bonds are not those of sites with equally many neighbors")
+    if not len(neighbors):
         return
     crystals = np.searchsorted(offsets, np.arange(start, stop), side="right") - 1
-    n_sites = np.diff(offsets)[crystals]
-    if neighbors.min() < 0 or (neighbors.max(axis=1) >= n_sites).any():
-        raise ValueError("a neighbor is not a site of its crystal")
+    n_classes = np.repeat(np.diff(offsets)[crystals], np.diff(ends))
+    if neighbors.min() < 0 or (neighbors >= n_classes).any():
+        raise ValueError("a neighbor is not a class of its crystal")
     if not (np.isfinite(distances).all() and distances.min() > 0):
         raise ValueError("a distance is not a finite number above 0")
+
+
+def _check_classes(arrays: dict[str, npt.NDArray[Any]]) -> None:
+    counts, classes, offsets = (arrays[n] for n in ("site_counts", "site_classes", "offsets"))
+    ends = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])[offsets]
+    if (counts < 1).any() or ends[-1] != len(classes):
+        raise ValueError("site_counts do not sum to the number of sites")
+    for start in range(0, len(classes), _ROWS):
+        some = classes[start : start + _ROWS]
+        crystals = np.searchsorted(ends, np.arange(start, start + len(some)), side="right") - 1
+        if some.min() < 0 or (some >= np.diff(offsets)[crystals]).any():
+            raise ValueError("a site is of no class of its crystal")
+    owners = np.repeat(offsets[:-1], np.diff(ends))
+    if (np.bincount(classes + owners, minlength=len(counts)) != counts).any():
+        raise ValueError("site_counts are not the numbers of sites in each class")

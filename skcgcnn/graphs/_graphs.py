@@ -1,8 +1,9 @@
 """Crystal graphs, packed: many crystals in a few NumPy arrays."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from os import PathLike
 from typing import Any, overload
 from zipfile import BadZipFile
@@ -13,46 +14,17 @@ import numpy.typing as npt
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs._archive import map_arrays, write_arrays
 from skcgcnn.graphs._check import check_arrays
+from skcgcnn.graphs._graph import CrystalGraph, ExpandedGraphs, expand
 from skcgcnn.graphs._options import GraphOptions
+from skcgcnn.graphs._packing import distinct_rows, member_index, offsets_from_counts
 
 # Version of the file format; it grows with each change that older versions cannot read.
-_FORMAT = 2
+_FORMAT = 3
 # Errors raised while reading a malformed file.
 _READ_ERRORS = (
     *(OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, MemoryError),
     *(ArithmeticError, SyntaxError, RecursionError, NotImplementedError, RuntimeError, BadZipFile),
 )
-
-
-@dataclass(frozen=True, eq=False)
-class CrystalGraph:
-    """One crystal of a `CrystalGraphs`; its arrays are views.
-
-    Attributes
-    ----------
-    site_kinds : ndarray of shape (n_sites,), int32
-        Row of `kind_features` of each site.
-    kind_features : ndarray of shape (n_kinds, n_features), float32
-        Features of the distinct kinds of site.
-    neighbors : ndarray of shape (n_sites, max_num_nbr), int32
-        Index of each neighbor of each site.
-    distances : ndarray of shape (n_sites, max_num_nbr), float32
-        Their distances in Å, ascending.
-    id : str
-        File stem, or position in X.
-    """
-
-    site_kinds: npt.NDArray[np.int32]
-    kind_features: npt.NDArray[np.float32]
-    neighbors: npt.NDArray[np.int32]
-    distances: npt.NDArray[np.float32]
-    id: str
-
-    def __len__(self) -> int:
-        return len(self.site_kinds)
-
-    def __repr__(self) -> str:
-        return f"CrystalGraph({self.id!r}, {len(self)} sites, {self.neighbors.shape[1]} neighbors)"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -63,18 +35,30 @@ class CrystalGraphs:
     ``graphs[[7, 1]]``, ``graphs[mask]`` (a `CrystalGraphs` each), so scikit-learn splits it
     like an array. A crystal that could not be read (``on_error="nan"``) has no sites.
 
+    Sites that no convolution can tell apart are one class, which is stored once with the number of
+    its sites, and so are equal bonds: the graphs are *quotient graphs*. `expand` gives every site
+    and bond.
+
     Attributes
     ----------
     offsets : ndarray of shape (n_crystals + 1,), int64
-        Crystal i owns the sites ``offsets[i]:offsets[i + 1]``.
-    site_kinds : ndarray of shape (n_sites,), int32
-        Row of `kind_features` of each site.
+        Crystal i owns the classes ``offsets[i]:offsets[i + 1]``.
+    site_kinds : ndarray of shape (n_classes,), int32
+        Row of `kind_features` of each class of equal sites.
+    site_counts : ndarray of shape (n_classes,), int32
+        Number of sites in each class.
     kind_features : ndarray of shape (n_kinds, n_features), float32
         A pure element's features, or the occupancy-weighted mean of a mixed site.
-    neighbors : ndarray of shape (n_sites, max_num_nbr), int32
-        Index of each neighbor, counted within its own crystal.
-    distances : ndarray of shape (n_sites, max_num_nbr), float32
-        In Å, ascending along each row.
+    bond_offsets : ndarray of shape (n_classes + 1,), int64
+        Class c owns the bonds ``bond_offsets[c]:bond_offsets[c + 1]``.
+    neighbors : ndarray of shape (n_bonds,), int32
+        Class at the other end of each bond, counted within its own crystal.
+    distances : ndarray of shape (n_bonds,), float32
+        Length of each bond in Å, ascending within a class.
+    bond_counts : ndarray of shape (n_bonds,), uint8, or int32 for more than 255 neighbors per site
+        How many of the bonds of a site are this one; their sum is `max_num_nbr` in each class.
+    site_classes : ndarray of shape (n_sites,), int32
+        Class of every site, counted within its own crystal, crystal after crystal.
     ids : ndarray of shape (n_crystals,), str
         File stem, or position in X.
     options : GraphOptions
@@ -91,48 +75,78 @@ class CrystalGraphs:
     >>> from skcgcnn.datasets import load_sample_regression
     >>> cifs = load_sample_regression().data
     >>> graphs = CrystalGraphTransformer().fit_transform(cifs[:10])
-    >>> len(graphs), graphs.neighbors.shape[1], graphs.kind_features.shape[1]
-    (10, 12, 92)
+    >>> graphs
+    CrystalGraphs(10 crystals, 87 sites in 21 classes, 12 neighbors)
     >>> graphs[2:5].shape
     (3,)
     """
 
     offsets: npt.NDArray[np.int64]
     site_kinds: npt.NDArray[np.int32]
+    site_counts: npt.NDArray[np.int32]
     kind_features: npt.NDArray[np.float32]
+    bond_offsets: npt.NDArray[np.int64]
     neighbors: npt.NDArray[np.int32]
     distances: npt.NDArray[np.float32]
+    bond_counts: npt.NDArray[np.integer]
+    site_classes: npt.NDArray[np.int32]
     ids: npt.NDArray[np.str_]
     options: GraphOptions = field(default=None)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        shape = GraphOptions(self.neighbors.shape[1], self.kind_features.shape[1])
-        if self.options is None:
-            object.__setattr__(self, "options", shape)  # type: ignore[unreachable]
-        elif shape.differences(self.options):
-            raise ValueError(f"the arrays do not fit {self.options}")
-        n_sites = len(self.site_kinds)
-        if len(self.offsets) != len(self.ids) + 1 or self.offsets[-1] != n_sites:
+        n_classes, n_bonds = len(self.site_kinds), len(self.neighbors)
+        if len(self.offsets) != len(self.ids) + 1 or self.offsets[-1] != n_classes:
             raise ValueError("offsets, ids and site_kinds do not fit together")
-        if self.neighbors.shape != self.distances.shape or len(self.neighbors) != n_sites:
-            raise ValueError("neighbors, distances and site_kinds do not fit together")
+        if len(self.site_counts) != n_classes:
+            raise ValueError("site_counts and site_kinds do not fit together")
+        if len(self.bond_offsets) != n_classes + 1 or self.bond_offsets[-1] != n_bonds:
+            raise ValueError("bond_offsets, site_kinds and neighbors do not fit together")
+        if not n_bonds == len(self.distances) == len(self.bond_counts):
+            raise ValueError("neighbors, distances and bond_counts do not fit together")
+        first = slice(0, self.bond_offsets[1] if n_classes else 0)
+        max_num_nbr = int(self.bond_counts[first].sum())
+        known = GraphOptions(max_num_nbr, self.kind_features.shape[1])
+        if self.options is None:
+            object.__setattr__(self, "options", known)  # type: ignore[unreachable]
+        elif (n_classes and known.max_num_nbr != self.options.max_num_nbr) or (
+            known.n_features != self.options.n_features
+        ):
+            raise ValueError(f"the arrays do not fit {self.options}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.to_dict()  # without what is only kept at hand
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if {one.name for one in fields(self)} - state.keys():
+            raise DataError(
+                "these graphs were pickled by an earlier version of skcgcnn; make them again from "
+                "the crystals"
+            )
+        self.__dict__.update(state)
 
     @property
     def shape(self) -> tuple[int]:
         """Number of crystals, like the shape of a one-dimensional array."""
         return (len(self.ids),)
 
+    @cached_property
+    def site_offsets(self) -> npt.NDArray[np.int64]:
+        """Crystal i has the sites ``site_offsets[i]:site_offsets[i + 1]`` of `site_classes`."""
+        return offsets_from_counts(self.site_counts)[self.offsets]
+
     @property
     def n_sites(self) -> npt.NDArray[np.int64]:
         """Number of sites of every crystal, of shape (n_crystals,)."""
-        return np.diff(self.offsets)
+        return np.diff(self.site_offsets)
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __repr__(self) -> str:
-        n_sites, max_num_nbr = self.neighbors.shape
-        return f"CrystalGraphs({len(self)} crystals, {n_sites} sites, {max_num_nbr} neighbors)"
+        return (
+            f"CrystalGraphs({len(self)} crystals, {len(self.site_classes)} sites in "
+            f"{len(self.site_kinds)} classes, {self.options.max_num_nbr} neighbors)"
+        )
 
     @overload
     def __getitem__(self, key: int) -> CrystalGraph: ...
@@ -149,16 +163,42 @@ class CrystalGraphs:
         if isinstance(key, list) and not key:
             key = slice(0)
         chosen = np.arange(len(self))[key]
-        sites = site_index(self.offsets, chosen)
+        rows = member_index(self.offsets, chosen)
+        bonds = member_index(self.bond_offsets, rows)
         return CrystalGraphs(
-            offsets=offsets_from_counts(self.n_sites[chosen]),
-            site_kinds=self.site_kinds[sites],
+            offsets=offsets_from_counts(np.diff(self.offsets)[chosen]),
+            site_kinds=self.site_kinds[rows],
+            site_counts=self.site_counts[rows],
             kind_features=self.kind_features,
-            neighbors=self.neighbors[sites],
-            distances=self.distances[sites],
+            bond_offsets=offsets_from_counts(np.diff(self.bond_offsets)[rows]),
+            neighbors=self.neighbors[bonds],
+            distances=self.distances[bonds],
+            bond_counts=self.bond_counts[bonds],
+            site_classes=self.site_classes[member_index(self.site_offsets, chosen)],
             ids=self.ids[chosen],
             options=self.options,
         )
+
+    def expand(self) -> ExpandedGraphs:
+        """Return the graphs with every site and bond.
+
+        Returns
+        -------
+        ExpandedGraphs
+            For the network they are the same graphs. Where nothing was merged, they are the graphs
+            as they were found, neighbor by neighbor.
+
+        Examples
+        --------
+        >>> from pymatgen.core import Lattice, Structure
+        >>> cscl = Structure(Lattice.cubic(4.12), ["Cs", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+        >>> graphs = CrystalGraphs.from_structures([cscl], max_num_nbr=8)
+        >>> graphs.neighbors.tolist(), graphs.bond_counts.tolist()
+        ([1, 0], [8, 8])
+        >>> graphs.expand().neighbors.tolist()
+        [[1, 1, 1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0, 0, 0]]
+        """
+        return expand(self, self.offsets, self.site_offsets)
 
     @classmethod
     def from_structures(
@@ -169,6 +209,7 @@ class CrystalGraphs:
         radius: float = 8.0,
         atom_features: Any = None,
         neighbor_ties: str = "invariant",
+        symprec: float | None = 1e-5,
     ) -> "CrystalGraphs":
         """Make the graphs of some crystals: `CrystalGraphTransformer` without scikit-learn.
 
@@ -184,6 +225,8 @@ class CrystalGraphs:
             Features of the elements; see `load_element_features`.
         neighbor_ties : {"invariant", "official"}, default="invariant"
             What decides between neighbors at the same distance.
+        symprec : float or None, default=1e-05
+            Distances that differ by no more, in Å, count as equal; None merges nothing.
 
         Returns
         -------
@@ -203,7 +246,17 @@ class CrystalGraphs:
             radius=radius,
             atom_features=atom_features,
             neighbor_ties=neighbor_ties,
+            symprec=symprec,
         )
+
+    def used_features(self) -> npt.NDArray[np.float32]:
+        """Return the features of the kinds of site that there are: a slice has those of the whole.
+
+        Returns
+        -------
+        ndarray of shape (n_used_kinds, n_features), float32
+        """
+        return self.kind_features[np.unique(self.site_kinds)]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the arrays and options by name; ``CrystalGraphs(**content)`` undoes it.
@@ -211,7 +264,7 @@ class CrystalGraphs:
         Returns
         -------
         dict
-            `offsets`, `site_kinds`, `kind_features`, `neighbors`, `distances`, `ids`, `options`.
+            The attributes of the class.
         """
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
@@ -258,7 +311,7 @@ class CrystalGraphs:
         >>> with TemporaryDirectory() as folder:
         ...     graphs.save(f"{folder}/graphs.npz")
         ...     CrystalGraphs.load(f"{folder}/graphs.npz")
-        CrystalGraphs(3 crystals, 28 sites, 12 neighbors)
+        CrystalGraphs(3 crystals, 28 sites in 7 classes, 12 neighbors)
         """
         try:
             arrays = map_arrays(path)
@@ -274,52 +327,31 @@ class CrystalGraphs:
         except _READ_ERRORS as error:
             raise DataError(f"{path}: not a file of crystal graphs ({error})") from error
         raise DataError(
-            f"{path}: graphs of format {found}; this version of skcgcnn reads format {_FORMAT}"
+            f"{path}: graphs of format {found}; this version of skcgcnn reads format {_FORMAT}. "
+            "Make them again from the crystals"
         )
 
     def _one(self, index: int) -> CrystalGraph:
         if not -len(self) <= index < len(self):
             raise IndexError(f"crystal {index} of {len(self)}")
         index %= len(self)
-        sites = slice(self.offsets[index], self.offsets[index + 1])
-        return CrystalGraph(
-            self.site_kinds[sites],
-            self.kind_features,
-            self.neighbors[sites],
-            self.distances[sites],
-            str(self.ids[index]),
+        rows, sites = (
+            slice(offsets[index], offsets[index + 1])
+            for offsets in (self.offsets, self.site_offsets)
         )
-
-
-def offsets_from_counts(counts: Iterable[int]) -> npt.NDArray[np.int64]:
-    """Return where each crystal's sites begin, and where those of the last one end."""
-    return np.concatenate([[0], np.cumsum(np.fromiter(counts, dtype=np.int64))]).astype(np.int64)
-
-
-def site_index(
-    offsets: npt.NDArray[np.int64], chosen: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """Return the indices of all sites of the chosen crystals, crystal after crystal.
-
-    Parameters
-    ----------
-    offsets : ndarray of shape (n_crystals + 1,)
-        Crystal i owns the sites ``offsets[i]:offsets[i + 1]``.
-    chosen : ndarray of shape (n_chosen,)
-        Indices of crystals.
-
-    Returns
-    -------
-    ndarray of shape (n_chosen_sites,), int64
-
-    Examples
-    --------
-    >>> site_index(np.array([0, 2, 5, 6]), np.array([1, 0])).tolist()
-    [2, 3, 4, 0, 1]
-    """
-    counts = offsets[chosen + 1] - offsets[chosen]
-    shift = offsets[chosen] - (np.cumsum(counts) - counts)
-    return np.asarray(np.arange(counts.sum()) + np.repeat(shift, counts))
+        ends = self.bond_offsets[rows.start : rows.stop + 1]
+        bonds = slice(ends[0], ends[-1])
+        return CrystalGraph(
+            site_kinds=self.site_kinds[rows],
+            site_counts=self.site_counts[rows],
+            kind_features=self.kind_features,
+            bond_offsets=ends - ends[0],
+            neighbors=self.neighbors[bonds],
+            distances=self.distances[bonds],
+            bond_counts=self.bond_counts[bonds],
+            site_classes=self.site_classes[sites],
+            id=str(self.ids[index]),
+        )
 
 
 def concatenate(parts: Sequence[CrystalGraphs]) -> CrystalGraphs:
@@ -357,36 +389,24 @@ def concatenate(parts: Sequence[CrystalGraphs]) -> CrystalGraphs:
     features, kind_of = distinct_rows([row for part in parts for row in part.kind_features])
     starts = np.cumsum([0, *(len(part.kind_features) for part in parts)])
     kinds = [kind_of[s + part.site_kinds] for s, part in zip(starts, parts, strict=False)]
+
+    def join(name: str) -> Any:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    def join_offsets(name: str) -> npt.NDArray[np.int64]:
+        counts = [np.diff(getattr(part, name)) for part in parts]
+        return offsets_from_counts(np.concatenate(counts))
+
     return CrystalGraphs(
-        offsets=offsets_from_counts(np.concatenate([part.n_sites for part in parts])),
+        offsets=join_offsets("offsets"),
         site_kinds=np.concatenate(kinds),
+        site_counts=join("site_counts"),
         kind_features=features.reshape(-1, options.n_features),
-        neighbors=np.concatenate([part.neighbors for part in parts]),
-        distances=np.concatenate([part.distances for part in parts]),
-        ids=np.concatenate([part.ids for part in parts]),
+        bond_offsets=join_offsets("bond_offsets"),
+        neighbors=join("neighbors"),
+        distances=join("distances"),
+        bond_counts=join("bond_counts"),
+        site_classes=join("site_classes"),
+        ids=join("ids"),
         options=options,
     )
-
-
-def distinct_rows(
-    rows: Sequence[npt.NDArray[np.float32]],
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
-    """Return the distinct rows in order of their first appearance, and which each row is.
-
-    It is the one rule for kinds of site, so that graphs do not depend on how they were put
-    together: sites with the same features are of one kind.
-
-    Parameters
-    ----------
-    rows : sequence of ndarray of shape (n_features,)
-        The features.
-
-    Returns
-    -------
-    distinct : ndarray of shape (n_distinct, n_features), float32
-    which : ndarray of shape (n_rows,), int32
-    """
-    numbers: dict[bytes, int] = {}
-    which = [numbers.setdefault(np.asarray(row).tobytes(), len(numbers)) for row in rows]
-    distinct = np.array([np.frombuffer(row, dtype=np.float32) for row in numbers], dtype=np.float32)
-    return distinct, np.array(which, dtype=np.int32)

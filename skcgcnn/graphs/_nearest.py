@@ -21,7 +21,7 @@ _PITCH = 4.0
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-Nearest = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]
+Nearest = tuple[IntArray, FloatArray]
 
 
 def nearest_neighbors(
@@ -43,9 +43,9 @@ def nearest_neighbors(
 
     Returns
     -------
-    indices : ndarray of shape (n_sites, max_num_nbr), int32
+    indices : ndarray of shape (n_sites, max_num_nbr), int64
         Index of the site of which each neighbor is an image, as in `pairs`.
-    distances : ndarray of shape (n_sites, max_num_nbr), float32
+    distances : ndarray of shape (n_sites, max_num_nbr), float64
         In Å, ascending along each row.
 
     Notes
@@ -67,10 +67,10 @@ def nearest_neighbors(
     >>> lattice, coords = 4.12 * np.eye(3), 4.12 * np.array([[0, 0, 0], [0.5, 0.5, 0.5]])
     >>> pairs = find_neighbors(lattice, coords, max_num_nbr=8, radius=8.0)
     >>> indices, distances = nearest_neighbors(pairs, max_num_nbr=8)  # CsCl
-    >>> indices[0]
-    array([1, 1, 1, 1, 1, 1, 1, 1], dtype=int32)
+    >>> indices[0].tolist()
+    [1, 1, 1, 1, 1, 1, 1, 1]
     >>> distances[0, :4].round(2)
-    array([3.57, 3.57, 3.57, 3.57], dtype=float32)
+    array([3.57, 3.57, 3.57, 3.57])
     """
     if site_numbers is None:
         pairs = _nearer(pairs, max_num_nbr)
@@ -89,7 +89,7 @@ def nearest_neighbors(
         keys = _rounded(distances).astype(np.int64) * (len(pairs.cutoff) + 1) + neighbors
         neighbors = np.take_along_axis(neighbors, np.argsort(keys, axis=1), axis=1)
         distances = np.sort(distances, axis=1)
-    return neighbors.astype(np.int32), distances.astype(np.float32)
+    return neighbors, distances
 
 
 def _rounded(distance: FloatArray) -> FloatArray:

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+# In Å. A larger tolerance would be no tolerance, but another crystal.
+MAX_SYMPREC = 0.1
+
 
 @dataclass(frozen=True)
 class GraphOptions:
@@ -21,6 +24,10 @@ class GraphOptions:
         What decides between neighbors at the same distance.
     atom_features : str or None, default=None
         Fingerprint of the features of the elements.
+    symprec : float or None, default=None
+        Distances that differ by no more, in Å, count as equal; 0 where nothing is merged. Graphs
+        that differ in it are graphs of the same crystals all the same, to within it, so that they
+        can be mixed.
     """
 
     max_num_nbr: int
@@ -28,6 +35,7 @@ class GraphOptions:
     radius: float | None = None
     neighbor_ties: str | None = None
     atom_features: str | None = None
+    symprec: float | None = None
 
     def differences(self, other: "GraphOptions") -> list[str]:
         """Return the names of the options that differ; what is unknown differs from nothing.
@@ -49,11 +57,13 @@ class GraphOptions:
         return [
             name
             for name, value in vars(self).items()
-            if None not in {value, getattr(other, name)} and value != getattr(other, name)
+            if name != "symprec"
+            and None not in {value, getattr(other, name)}
+            and value != getattr(other, name)
         ]
 
     def common(self, other: "GraphOptions") -> "GraphOptions":
-        """Return the options that both know.
+        """Return the options that both know, and that are the same for both.
 
         Parameters
         ----------
@@ -65,6 +75,8 @@ class GraphOptions:
         GraphOptions
         """
         unknown: dict[str, Any] = {n: None for n, value in vars(other).items() if value is None}
+        if self.symprec != other.symprec:
+            unknown["symprec"] = None
         return replace(self, **unknown)
 
     def describe(self, names: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from skcgcnn.exceptions import StructureError, describe_failures, describe_notes
 from skcgcnn.graphs._build import Chunk, GraphMaker, build_chunk
 from skcgcnn.graphs._elements import load_element_features
 from skcgcnn.graphs._graphs import CrystalGraphs, concatenate
-from skcgcnn.graphs._options import GraphOptions
+from skcgcnn.graphs._options import MAX_SYMPREC, GraphOptions
 
 # Crystals per chunk: large enough that sending it to a worker costs little, small enough that the
 # progress bar moves and the workers finish together.
@@ -50,6 +50,10 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         so that a crystal has one graph, whatever the order of its sites. "official" takes those
         that pymatgen finds first, as the original CGCNN code does. Weights trained with that
         code expect it; the graph then depends on the order of the sites.
+    symprec : float or None, default=1e-05
+        Distances in one crystal that differ by no more, in Å, can count as equal. Equal sites and
+        bonds are stored and computed once (quotient graphs), with the same predictions. None merges
+        nothing.
     memory : None, str, path or joblib.Memory, default=None
         A folder in which graphs are cached, chunk by chunk. The key is the content of the files
         and the parameters, not the path. Use only folders that you trust: the files in it are
@@ -87,9 +91,11 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
     ... )
     >>> graphs = CrystalGraphTransformer().fit_transform([nacl])
     >>> graphs
-    CrystalGraphs(1 crystals, 8 sites, 12 neighbors)
-    >>> graphs[0].distances[0, [0, 5, 6]].round(2)
-    array([2.82, 2.82, 3.99], dtype=float32)
+    CrystalGraphs(1 crystals, 8 sites in 2 classes, 12 neighbors)
+    >>> graphs[0].distances[:2].round(2), graphs[0].bond_counts[:2]
+    (array([2.82, 3.99], dtype=float32), array([6, 6], dtype=uint8))
+    >>> graphs.expand().distances.shape
+    (8, 12)
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -97,6 +103,7 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         "max_num_nbr": [Interval(Integral, 1, None, closed="left")],
         "atom_features": "no_validation",  # load_element_features tells what is wrong with it
         "neighbor_ties": [StrOptions({"invariant", "official"})],
+        "symprec": [Interval(Real, 0, MAX_SYMPREC, closed="right"), None],
         "memory": [None, str, PathLike, HasMethods("cache")],
         "max_bytes": [Interval(Integral, 1, None, closed="left")],
         "n_jobs": [None, Integral],
@@ -111,6 +118,7 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         max_num_nbr: int = 12,
         atom_features: Any = None,
         neighbor_ties: str = "invariant",
+        symprec: float | None = 1e-5,
         memory: Any = None,
         max_bytes: int = MAX_BYTES,
         n_jobs: int | None = None,
@@ -121,6 +129,7 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         self.max_num_nbr = max_num_nbr
         self.atom_features = atom_features
         self.neighbor_ties = neighbor_ties
+        self.symprec = symprec
         self.memory = memory
         self.max_bytes = max_bytes
         self.n_jobs = n_jobs
@@ -269,6 +278,7 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
             max_num_nbr=self.max_num_nbr,
             radius=self.radius,
             neighbor_ties=self.neighbor_ties,
+            symprec=self.symprec,
         )
 
     def _check_graphs(self, graphs: CrystalGraphs) -> CrystalGraphs:

@@ -115,12 +115,14 @@ def state_from_plain(
 
 def _graph_options(plain: Mapping[str, Any]) -> GraphOptions:
     radius, ties, features = (plain[n] for n in ("radius", "neighbor_ties", "atom_features"))
+    symprec = plain.get("symprec")
     return GraphOptions(
         int(plain["max_num_nbr"]),
         int(plain["n_features"]),
         None if radius is None else float(radius),
         None if ties is None else str(ties),
         None if features is None else str(features),
+        None if symprec is None else float(symprec),
     )
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from skcgcnn._parameters import Parameters
 from skcgcnn.crystals import MAX_LENGTH
+from skcgcnn.graphs import MAX_SYMPREC
 from skcgcnn.modelfiles._pretrained import PRETRAINED
 from skcgcnn.modelfiles._state import ModelState, Target
 
@@ -50,6 +51,8 @@ def check_state(state: ModelState) -> None:
         raise ValueError(f"neighbor_ties={options.neighbor_ties!r}")
     if options.radius is not None:
         _check_radius(options.radius)
+    if options.symprec is not None and not 0 <= options.symprec <= MAX_SYMPREC:
+        raise ValueError(f"symprec={options.symprec:g} Å is no tolerance")
     check_tensors(state.weights)
     if state.training is not None:
         check_tensors(state.training.weights)

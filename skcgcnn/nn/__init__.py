@@ -6,7 +6,7 @@ from functools import partial
 import torch
 
 from skcgcnn.nn._averaging import AveragedNet
-from skcgcnn.nn._batches import GraphBatches, GraphDataset
+from skcgcnn.nn._batches import GraphBatch, GraphBatches, GraphDataset
 from skcgcnn.nn._buffers import BufferPool
 from skcgcnn.nn._loss import Task, TaskLoss
 from skcgcnn.nn._network import (
@@ -27,6 +27,7 @@ __all__ = [
     "ConvLayer",
     "CrystalGraphConvNet",
     "GaussianDistance",
+    "GraphBatch",
     "GraphBatches",
     "GraphDataset",
     "GraphNet",

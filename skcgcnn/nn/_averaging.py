@@ -45,8 +45,9 @@ class AveragedNet(nn.Module):
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode; the average stays in evaluation mode, so that it can always predict."""
-        super().train(mode)
-        self.average.eval()
+        if not self.training == self.trained.training == mode:  # it takes time, every step
+            super().train(mode)
+            self.average.eval()
         return self
 
     def named_parameters(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, nn.Parameter]]:

@@ -9,17 +9,21 @@ import torch
 from skorch.dataset import Dataset
 from torch import Tensor
 
-from skcgcnn.graphs import CrystalGraphs, site_index
+from skcgcnn.graphs import CrystalGraphs, member_index
 
 
 class GraphBatch(NamedTuple):
-    """The crystals of one batch: the arguments of the network."""
+    """The crystals of one batch: the arguments of `CrystalGraphConvNet.forward`."""
 
     kind_features: Tensor
     site_kinds: Tensor
+    site_counts: Tensor
+    crystals: Tensor
+    n_sites: Tensor
+    centers: Tensor
     neighbors: Tensor
     distances: Tensor
-    n_sites: Tensor
+    bond_counts: Tensor
 
 
 class Weighted:
@@ -86,9 +90,9 @@ class GraphBatches:
         interrupted training can be resumed. None keeps the order.
     epoch : int, default=0
         The next epoch.
-    max_sites : int, optional
-        Maximum number of sites per batch. Larger batches are split; a crystal above the limit
-        forms its own batch.
+    max_sites, max_bonds : int, optional
+        Maximum number of sites and of different bonds per batch. Larger batches are split; a
+        crystal above the limit forms its own batch.
     """
 
     def __init__(
@@ -101,18 +105,23 @@ class GraphBatches:
         seed: int | None = None,
         epoch: int = 0,
         max_sites: int | None = None,
+        max_bonds: int | None = None,
     ) -> None:
         graphs = dataset.X
-        self.offsets = graphs.offsets
+        self.offsets, self.bond_offsets = graphs.offsets, graphs.bond_offsets
+        self.n_sites = graphs.n_sites
         self.batch_size = batch_size
         self.device = device
         self.seed = seed
         self.epoch = epoch
-        self.max_sites = max_sites
+        self.max_sites, self.max_bonds = max_sites, max_bonds
+        self.dtype = dtype
         self.kind_features = _tensor(graphs.kind_features, device, dtype)
         self.site_kinds = _tensor(graphs.site_kinds, device)
+        self.site_counts = _tensor(graphs.site_counts, device)
         self.neighbors = _tensor(graphs.neighbors, device)
         self.distances = _tensor(graphs.distances, device, dtype)
+        self.bond_counts = _tensor(graphs.bond_counts, device)
         self.targets = _tensor(dataset.encoded, device, dtype)
         self.weights = None if dataset.weights is None else _tensor(dataset.weights, device, dtype)
 
@@ -131,41 +140,63 @@ class GraphBatches:
         if not len(order):
             return []
         batches = np.array_split(order, -(-len(order) // self.batch_size))
-        if self.max_sites is None:
-            return batches
-        return [part for batch in batches for part in self._divide(batch, self.max_sites)]
-
-    def _divide(self, batch: npt.NDArray[np.int64], max_sites: int) -> list[npt.NDArray[np.int64]]:
-        counts = self.offsets[batch + 1] - self.offsets[batch]
-        ends, total = [], 0
-        for i, count in enumerate(counts.tolist()):
-            if total and total + count > max_sites:
-                ends.append(i)
-                total = 0
-            total += count
-        return np.split(batch, ends)
+        for sizes, limit in (
+            (self.n_sites, self.max_sites),
+            (np.diff(self.bond_offsets[self.offsets]), self.max_bonds),
+        ):
+            if limit is not None:
+                batches = [part for batch in batches for part in _divide(batch, sizes, limit)]
+        return batches
 
     def _batch(self, chosen: npt.NDArray[np.int64]) -> GraphBatch:
-        counts = self.offsets[chosen + 1] - self.offsets[chosen]
-        sites = _tensor(site_index(self.offsets, chosen), self.device)
-        # Indices of neighbors are those within their crystal; in the batch, the sites of the
-        # crystals before come first.
-        base = np.repeat((np.cumsum(counts) - counts).astype(np.int32), counts)
-        neighbors = self.neighbors.index_select(0, sites)
-        neighbors += _tensor(base, self.device).unsqueeze(1)
-        site_kinds = self.site_kinds.index_select(0, sites)
+        n_rows = self.offsets[chosen + 1] - self.offsets[chosen]
+        members = member_index(self.offsets, chosen)
+        degrees = self.bond_offsets[members + 1] - self.bond_offsets[members]
+        # Neighbors are counted within their crystal; in the batch, the rows of the crystals before
+        # come first.
+        shifts = np.repeat((np.cumsum(n_rows) - n_rows).astype(np.int32), n_rows)
+        bonds = self._take(member_index(self.bond_offsets, members))
+        rows = self._take(members)
+        neighbors = self.neighbors.index_select(0, bonds)
+        neighbors += self._take(np.repeat(shifts, degrees))
+        site_kinds = self.site_kinds.index_select(0, rows)
         kind_features = self.kind_features
-        if len(kind_features) > len(sites):
+        if len(kind_features) > len(rows):
             # Mixed sites are often kinds of their own: embed only those of the batch.
             kind_features = kind_features.index_select(0, site_kinds)
-            site_kinds = torch.arange(len(sites), device=self.device)
+            site_kinds = torch.arange(len(rows), device=self.device)
         return GraphBatch(
-            kind_features,
-            site_kinds,
-            neighbors,
-            self.distances.index_select(0, sites),
-            _tensor(counts, self.device),
+            kind_features=kind_features,
+            site_kinds=site_kinds,
+            site_counts=self.site_counts.index_select(0, rows).to(self.dtype),
+            crystals=self._take(_owners(n_rows)),
+            n_sites=self._take(self.n_sites[chosen]).to(self.dtype),
+            centers=self._take(_owners(degrees)),
+            neighbors=neighbors,
+            distances=self.distances.index_select(0, bonds),
+            bond_counts=self.bond_counts.index_select(0, bonds).to(self.dtype),
         )
+
+    def _take(self, array: npt.NDArray[Any]) -> Tensor:
+        return _tensor(array, self.device)
+
+
+def _divide(
+    batch: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64], limit: int
+) -> list[npt.NDArray[np.int64]]:
+    """Split a batch into parts whose sizes do not exceed a limit, but for single crystals."""
+    ends, total = [], 0
+    for i, size in enumerate(sizes[batch].tolist()):
+        if total and total + size > limit:
+            ends.append(i)
+            total = 0
+        total += size
+    return np.split(batch, ends)
+
+
+def _owners(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+    """Return the number of each count, as often as it says."""
+    return np.repeat(np.arange(len(counts), dtype=np.int32), counts)
 
 
 def _tensor(array: npt.NDArray[Any], device: Any, dtype: torch.dtype | None = None) -> Tensor:

@@ -1,5 +1,6 @@
 """Memory that training steps use again."""
 
+import math
 from typing import Any
 
 import torch
@@ -25,28 +26,26 @@ class BufferPool:
     """
 
     def __init__(self) -> None:
-        self._free: list[Tensor] = []
+        # With their capacities, which take time to find out.
+        self._free: list[tuple[int, Tensor]] = []
 
     def take(self, dtype: torch.dtype, *shape: int) -> Tensor:
         """Return a tensor with arbitrary content; it is the caller's until it is given back."""
-        size = torch.Size(shape).numel()
-        like = [buffer for buffer in self._free if buffer.dtype == dtype]
-        fitting = [buffer for buffer in like if _capacity(buffer) >= size]
-        if fitting:
-            found = min(fitting, key=_capacity)
-        elif like:
-            # Replace a buffer by a larger one, so that no more are kept than are in use at once.
-            found = max(like, key=_capacity)
-        else:
-            return _new(dtype, size).resize_(shape)
-        self._free = [buffer for buffer in self._free if buffer is not found]
-        if not fitting:
-            found = _new(dtype, size)
-        return found.resize_(shape)
+        size = math.prod(shape)
+        best: tuple[int, Tensor] | None = None
+        for found in self._free:
+            if found[1].dtype == dtype and _is_better(found[0], size, best):
+                best = found
+        if best is not None:
+            self._free = [found for found in self._free if found[1] is not best[1]]
+            if best[0] >= size:
+                return best[1].resize_(shape)
+        # A buffer that is too small is replaced, so that no more are kept than are in use at once.
+        return _new(dtype, size).resize_(shape)
 
     def give(self, *buffers: Tensor) -> None:
         """Take buffers back; they must not be read any more."""
-        self._free.extend(buffers)
+        self._free.extend((_capacity(buffer), buffer) for buffer in buffers)
 
     def clear(self) -> None:
         """Free the memory."""
@@ -55,6 +54,13 @@ class BufferPool:
     def __reduce__(self) -> tuple[Any, ...]:
         # A network is saved without its training buffers.
         return BufferPool, ()
+
+
+def _is_better(capacity: int, size: int, best: tuple[int, Tensor] | None) -> bool:
+    """Return whether a buffer is the smallest that fits, or the largest where none does."""
+    if best is None:
+        return True
+    return capacity < best[0] if best[0] >= size <= capacity else capacity > best[0] < size
 
 
 def _new(dtype: torch.dtype, size: int) -> Tensor:

@@ -3,15 +3,21 @@
 A message is sigmoid(g) · softplus(c): the gate g and the core c are the two halves of the
 normalized pre-activation of a bond. With softplus(c) = -log sigmoid(-c), both halves go through one
 sigmoid.
+
+The pre-activation of a bond is a sum of three shares: of its row, of the row at the other end, and
+of its features. So are its mean, its variance and its gradient, which follow from sums over rows;
+the bonds are passed only for sigmoid and logarithm.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from skcgcnn.nn._bonds import Bonds, BondSums, Groups, sum_rows
 from skcgcnn.nn._buffers import BufferPool
+from skcgcnn.nn._normalization import update_statistics
 
 # Below it, the sigmoid is 0 in float32, and its logarithm is not a number.
 _LOWEST_LOGARITHM = -80.0
@@ -20,221 +26,187 @@ _LOWEST_LOGARITHM = -80.0
 _PARTS = 8
 
 
-class SortedBonds(NamedTuple):
-    """The bonds of a batch, sorted by neighbor.
-
-    Attributes
-    ----------
-    order : Tensor of shape (n_bonds,)
-        Indices of the bonds; those with the same neighbor stand together.
-    starts : Tensor of shape (n_sites,)
-        Position in `order` of the first bond to each site.
-    """
-
-    order: Tensor
-    starts: Tensor
-
-
-def sort_bonds(neighbors: Tensor) -> SortedBonds:
-    """Sort the bonds by neighbor.
-
-    Parameters
-    ----------
-    neighbors : Tensor of shape (n_sites, max_num_nbr), integer
-        Index of each neighbor among the sites.
-
-    Returns
-    -------
-    SortedBonds
-    """
-    flat = neighbors.flatten()
-    counts = torch.bincount(flat, minlength=len(neighbors))
-    starts = torch.cumsum(counts, 0) - counts
-    return SortedBonds(torch.argsort(flat, stable=True), starts)
-
-
 def fixed_messages(
     own: Tensor,
     other: Tensor,
-    bonds: Tensor,
     bond_weight: Tensor,
-    neighbors: Tensor,
+    bonds: Bonds,
+    groups: Groups,
     pool: BufferPool,
 ) -> Tensor:
-    """Sum the messages to every site, without normalization and without gradients.
+    """Sum the messages to every row, without normalization and without gradients.
 
     Parameters
     ----------
-    own, other, bonds, bond_weight, neighbors
-        As for `normalized_messages`.
+    own, other : Tensor of shape (n_rows, 2 * width)
+        What each row adds to the pre-activations of its own bonds, and of the bonds to it.
+    bond_weight : Tensor of shape (2 * width, n_active)
+        Weights of the features of the bonds.
+    bonds : Bonds
+        The bonds.
+    groups : Groups
+        The bonds of each row.
     pool : BufferPool
         Where to take memory from.
 
     Returns
     -------
-    Tensor of shape (n_sites, width)
+    Tensor of shape (n_rows, width)
     """
     sign = _signs(own)
-    shares = own * sign, other * sign
-    pre = _pre_activation(*shares, bonds, bond_weight * sign.unsqueeze(1), neighbors, pool)
-    summed, minus_softplus = _gated_sum(pre, neighbors.shape, pool)
+    pre = _pre_activation(own * sign, other * sign, bond_weight.T * sign, bonds, pool)
+    summed, minus_softplus = _gated_sum(pre, groups, pool)
     pool.give(pre, minus_softplus)
     return summed
 
 
 def normalized_messages(
-    own: Tensor,
-    other: Tensor,
-    bonds: Tensor,
-    bond_weight: Tensor,
-    neighbors: Tensor,
-    sorted_bonds: SortedBonds,
+    sites: Tensor,
+    linear: torch.nn.Linear,
     norm: torch.nn.BatchNorm1d,
+    bonds: Bonds,
+    groups: Groups,
+    sums: BondSums,
     pool: BufferPool | None = None,
 ) -> Tensor:
-    """Sum the messages to every site, normalized over the batch.
+    """Sum the messages to every row, normalized over the batch.
 
-    Computes Σⱼ sigmoid(g) · softplus(c) with (g, c) = norm(own + otherⱼ + bond_weight · bondⱼ),
-    the sum in equation (5) of Xie & Grossman (2018), and updates the running statistics of `norm`.
+    Computes Σⱼ sigmoid(g) · softplus(c) with (g, c) = norm(linear(siteᵢ, siteⱼ, bondᵢⱼ)), the sum
+    in equation (5) of Xie & Grossman (2018), and updates the running statistics of `norm`.
 
     Parameters
     ----------
-    own, other : Tensor of shape (n_sites, 2 * width)
-        What each site adds to the pre-activations of its own bonds, and of the bonds to it.
-    bonds : Tensor of shape (n_sites * max_num_nbr, nbr_fea_len)
-        Features of the bonds; no gradient is computed for them.
-    bond_weight : Tensor of shape (2 * width, nbr_fea_len)
-        Their weights.
-    neighbors : Tensor of shape (n_sites, max_num_nbr), integer
-        Index of each neighbor among the sites.
-    sorted_bonds : SortedBonds
-        The same bonds.
+    sites : Tensor of shape (n_rows, width)
+        Features of the rows.
+    linear : torch.nn.Linear
+        From the features of a row, its neighbor and their bond to the pre-activation.
     norm : torch.nn.BatchNorm1d
         In training mode.
+    bonds : Bonds
+        The bonds; no gradient is computed for their features.
+    groups : Groups
+        The bonds of each row.
+    sums : BondSums
+        Sums over the bonds.
     pool : BufferPool, optional
         Where to take memory from. The backward pass overwrites it and gives it back, so every
         forward pass must be followed by one, and no more than one.
 
     Returns
     -------
-    Tensor of shape (n_sites, width)
+    Tensor of shape (n_rows, width)
     """
-    if norm.num_batches_tracked is not None:
-        norm.num_batches_tracked.add_(1)
-    summed: Tensor = _Messages.apply(  # type: ignore[no-untyped-call]
-        own,
-        other,
-        bonds,
-        bond_weight,
-        norm.weight,
-        norm.bias,
-        neighbors,
-        sorted_bonds,
-        norm,
-        pool,
+    summed, mean, variance = _Messages.apply(  # type: ignore[no-untyped-call]
+        *(sites, linear.weight, linear.bias, norm.weight, norm.bias),
+        *(bonds, groups, sums, norm.eps, pool),
     )
-    return summed
+    update_statistics(norm, mean, variance, sums.total)
+    return summed  # type: ignore[no-any-return]
 
 
 class _Messages(torch.autograd.Function):
     """Forward and backward pass, written by hand.
 
-    It is faster than torch's operations for four reasons: no intermediate result is copied; the
-    sigmoid serves the softplus and its gradient too; gradients are summed from sorted rows instead
-    of scattered one by one; and buffers are used again by the next convolution and step.
+    It is faster than torch's operations for five reasons: batch normalization takes no pass over
+    the bonds; no intermediate result is copied; the sigmoid serves the softplus and its gradient
+    too; gradients are summed from sorted rows instead of scattered one by one; and buffers are used
+    again by the next convolution and step.
+
+    Pre-activations are less their mean, so that the bias adds nothing; those of equal bonds are
+    computed once.
     """
 
     @staticmethod
     def forward(
         ctx: Any,
-        own: Tensor,
-        other: Tensor,
-        bonds: Tensor,
-        bond_weight: Tensor,
+        sites: Tensor,
+        weight: Tensor,
+        bias: Tensor,
         scale: Tensor,
         shift: Tensor,
-        neighbors: Tensor,
-        sorted_bonds: SortedBonds,
-        norm: torch.nn.BatchNorm1d,
+        bonds: Bonds,
+        groups: Groups,
+        sums: BondSums,
+        eps: float,
         kept: BufferPool | None,
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         pool = BufferPool() if kept is None else kept
-        pre = _pre_activation(own, other, bonds, bond_weight, neighbors, pool)
-        sign = _signs(own)
-        normalized, mean, inverse_std = torch.native_batch_norm(
-            pre,
-            scale * sign,
-            shift * sign,
-            norm.running_mean,
-            norm.running_var,
-            True,
-            norm.momentum or 0.0,
-            norm.eps,
-            out=(
-                pool.take(own.dtype, *pre.shape),
-                torch.empty_like(scale),
-                torch.empty_like(scale),
-            ),
-        )
-        summed, minus_softplus = _gated_sum(normalized, neighbors.shape, pool)
+        n_rows = len(sites)
+        own, other, bond = _split(weight, sites.shape[1], bonds.active)
+        # Differences from the mean are small, and their squares exact.
+        own_weights, other_weights = sums.row_weights.view(2, n_rows) / sums.total
+        center = own_weights @ sites
+        sites = sites - center
+        rows = sites.new_empty(2 * n_rows, len(weight))
+        torch.mm(sites, own.T, out=rows[:n_rows])
+        torch.mm(sites, other.T, out=rows[n_rows:])
+        offset = other_weights @ rows[n_rows:]
+        rows[:n_rows] -= offset
+        mean = offset + bias + (own + other) @ center + bond @ sums.mean
+        # The sums of the pre-activations: of each row, to each row, times each feature.
+        by_row = sum_rows(rows, sums.pairs).addmm_(sums.row_sums, bond.T)
+        by_feature = torch.mm(sums.covariance, bond.T).addmm_(sums.row_sums.T, rows)
+        squares = (rows * by_row).sum(dim=0) + (bond.T * by_feature).sum(dim=0)
+        variance = (squares / sums.total).clamp_(min=0)
+        inverse_std = torch.rsqrt(variance + eps)
+        sign = _signs(rows)
+        slope = scale * inverse_std * sign
+        normalized, features = rows * slope, bond.T * slope
+        normalized[:n_rows] += shift * sign - sums.mean @ features
+        pre = _pre_activation(normalized[:n_rows], normalized[n_rows:], features, bonds, pool)
+        summed, minus_softplus = _gated_sum(pre, groups, pool)
         ctx.save_for_backward(
-            pre, normalized, minus_softplus, bonds, scale * sign, sign, mean, inverse_std
+            *(pre, minus_softplus, sites, weight, scale, inverse_std, rows, by_row, by_feature)
         )
-        ctx.eps, ctx.sorted_bonds, ctx.buffer_pool = norm.eps, sorted_bonds, kept
-        return summed
+        ctx.bonds, ctx.sums, ctx.buffer_pool = bonds, sums, kept
+        ctx.mark_non_differentiable(mean, variance)
+        return summed, mean, variance
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        pre, activated, minus_softplus, bonds, scale, sign, mean, inverse_std = ctx.saved_tensors
-        order, starts = ctx.sorted_bonds
-        pool = ctx.buffer_pool
-        n_sites, width = grad.shape
-        n_bonds, both = pre.shape
-        gate, sigmoid_minus_core = activated[:, :width], activated[:, width:]
+    def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        activated, minus_softplus, sites, weight, scale, inverse_std, *shares = ctx.saved_tensors
+        rows, by_row, by_feature = shares
+        sums, pool, active = ctx.sums, ctx.buffer_pool, ctx.bonds.active
+        n_rows, width = sites.shape
         if pool is None:
-            grad_message, grad_normalized, grad_pre = map(
-                torch.empty_like, (minus_softplus, pre, pre)
-            )
-        else:
-            grad_message = pool.take(grad.dtype, n_bonds, width)
-            grad_normalized, grad_pre = activated, pre
-        by_site = n_sites, n_bonds // n_sites, width
-        torch.mul(gate.view(by_site), grad.neg().unsqueeze(1), out=grad_message.view(by_site))
-        torch.addcmul(
-            grad_message, grad_message, sigmoid_minus_core, value=-1, out=grad_normalized[:, width:]
-        )
-        grad_message.mul_(minus_softplus)
-        torch.addcmul(grad_message, grad_message, gate, value=-1, out=grad_normalized[:, :width])
-        # Only the gradients of scale and shift; that of the pre-activation follows from them.
-        _, grad_scale, grad_shift = torch.ops.aten.native_batch_norm_backward(
-            grad_normalized,
-            pre,
-            scale,
-            None,
-            None,
-            mean,
-            inverse_std,
-            True,
-            ctx.eps,
-            [False, True, True],
-        )
-        # Column by column, it is linear in the pre-activation and in the normalized gradient.
-        slope = scale * inverse_std
-        curve = slope * inverse_std * grad_scale / -n_bonds
-        offset = slope * grad_shift / -n_bonds - curve * mean
-        torch.addcmul(offset, pre, curve, out=grad_pre).addcmul_(grad_normalized, slope)
-        gradients = (
-            grad_pre.view(n_sites, -1, both).sum(dim=1),
-            functional.embedding_bag(order, grad_pre, starts, mode="sum"),
-            None,
-            _product_over_rows(bonds, grad_pre).T,
+            activated, pool = activated.clone(), BufferPool()
+        grad_pre = _gradient(grad, activated, minus_softplus, ctx.bonds, pool)
+        grad_rows = sum_rows(grad_pre, sums.ends)
+        grad_features = _product_over_rows(sums.counted_features, grad_pre)
+        pool.give(activated, minus_softplus)
+        sign = _signs(rows)
+        grad_shift = grad_rows[:n_rows].sum(dim=0)
+        bond = _split(weight, width, active)[2].T
+        along = (rows * grad_rows).sum(dim=0) + (bond * grad_features).sum(dim=0)
+        grad_scale = along * inverse_std
+        # Batch normalization: the gradient, less its mean, less its part along the pre-activation.
+        along = inverse_std * grad_scale / -sums.total
+        grad_rows.addcmul_(by_row, along).addcmul_(sums.row_weights, grad_shift / -sums.total)
+        grad_features.addcmul_(by_feature, along)
+        slope = (scale * inverse_std * sign).unsqueeze(1)
+        by_own, by_other = grad_rows[:n_rows], grad_rows[n_rows:]
+        grad_weight = torch.zeros_like(weight)
+        for part, gradient in zip(
+            _split(grad_weight, width, active),
+            (by_own.T @ sites, by_other.T @ sites, grad_features.T),
+            strict=True,
+        ):
+            torch.mul(gradient, slope, out=part)
+        scaled = weight * slope
+        return (
+            torch.addmm(by_own @ scaled[:, :width], by_other, scaled[:, width : 2 * width]),
+            grad_weight,
+            torch.zeros_like(scale),
             grad_scale * sign,
             grad_shift * sign,
+            *(None, None, None, None, None),
         )
-        if pool is not None:
-            pool.give(grad_message, pre, activated, minus_softplus)
-        return *gradients, None, None, None, None
+
+
+def _split(weight: Tensor, width: int, active: slice) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the parts of a matrix for a row, its neighbor, and the active features of a bond."""
+    return weight[:, :width], weight[:, width : 2 * width], weight[:, 2 * width :][:, active]
 
 
 def _signs(own: Tensor) -> Tensor:
@@ -245,22 +217,21 @@ def _signs(own: Tensor) -> Tensor:
 
 
 def _pre_activation(
-    own: Tensor,
-    other: Tensor,
-    bonds: Tensor,
-    bond_weight: Tensor,
-    neighbors: Tensor,
-    pool: BufferPool,
+    own: Tensor, other: Tensor, weight: Tensor, bonds: Bonds, pool: BufferPool
 ) -> Tensor:
-    """Return own + other + bond_weight · bond for every bond."""
-    pre = pool.take(own.dtype, neighbors.numel(), own.shape[1])
-    torch.index_select(other, 0, neighbors.flatten(), out=pre)
-    pre.addmm_(bonds, bond_weight.T)
-    pre.view(*neighbors.shape, -1).add_(own.unsqueeze(1))
-    return pre
+    """Return own + other + bond · weight for every bond."""
+    n_bonds, width = len(bonds.centers), own.shape[1] // 2
+    pre = pool.take(own.dtype, n_bonds, 2 * width)
+    torch.index_select(other, 0, bonds.neighbors, out=pre)
+    half = pool.take(own.dtype, n_bonds, width)
+    for columns in (slice(width), slice(width, None)):
+        torch.index_select(own[:, columns], 0, bonds.centers, out=half)
+        pre[:, columns].add_(half)
+    pool.give(half)
+    return pre.addmm_(bonds.features, weight)
 
 
-def _gated_sum(pre: Tensor, shape: tuple[int, ...], pool: BufferPool) -> tuple[Tensor, Tensor]:
+def _gated_sum(pre: Tensor, groups: Groups, pool: BufferPool) -> tuple[Tensor, Tensor]:
     """Return the sum of the messages and minus softplus(core); `pre` becomes its sigmoid.
 
     `pre` holds the gates and the cores with their sign changed.
@@ -277,9 +248,28 @@ def _gated_sum(pre: Tensor, shape: tuple[int, ...], pool: BufferPool) -> tuple[T
         # log is fastest on contiguous memory.
         minus_softplus.copy_(sigmoid_minus_core).log_()
     torch.mul(minus_softplus, gate, out=messages)
-    summed = messages.view(*shape, width).sum(dim=1).neg_()
+    summed = sum_rows(messages, groups).neg_()
     pool.give(messages)
     return summed, minus_softplus
+
+
+def _gradient(
+    grad: Tensor, activated: Tensor, minus_softplus: Tensor, bonds: Bonds, pool: BufferPool
+) -> Tensor:
+    """Return the gradient of what `_gated_sum` takes, in the place of what it made of it.
+
+    It is that of one bond, however many are equal to it.
+    """
+    width = grad.shape[1]
+    gate, sigmoid_minus_core = activated[:, :width], activated[:, width:]
+    grad_message = pool.take(grad.dtype, len(activated), width)
+    torch.index_select(grad.neg(), 0, bonds.centers, out=grad_message)
+    grad_message.mul_(gate)
+    torch.addcmul(grad_message, grad_message, sigmoid_minus_core, value=-1, out=sigmoid_minus_core)
+    grad_message.mul_(minus_softplus)
+    torch.addcmul(grad_message, grad_message, gate, value=-1, out=gate)
+    pool.give(grad_message)
+    return activated
 
 
 def _product_over_rows(left: Tensor, right: Tensor) -> Tensor:

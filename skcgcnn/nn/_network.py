@@ -12,36 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from skcgcnn.nn._bonds import Bonds, BondSums, Groups, own_bonds, sum_bonds
 from skcgcnn.nn._buffers import BufferPool
-from skcgcnn.nn._messages import SortedBonds, fixed_messages, normalized_messages, sort_bonds
+from skcgcnn.nn._messages import fixed_messages, normalized_messages
+from skcgcnn.nn._normalization import BatchNorm
 
 # In Å: distance between the centers of the Gaussians, and their width, as in the original code.
 GAUSSIAN_STEP = 0.2
 _LOWEST_EXPONENT = -60.0
 _ALL = slice(None)
-
-
-class _BatchNorm(nn.BatchNorm1d):
-    """Batch normalization that accepts a single row.
-
-    One row has no variance, but a batch of one crystal with one site is a valid batch. It is
-    normalized by the running statistics, as in evaluation.
-    """
-
-    running_mean: Tensor
-    running_var: Tensor
-
-    def fixed(self) -> tuple[Tensor, Tensor]:
-        """Return scale and shift of every column, by the running statistics."""
-        scale = self.weight * torch.rsqrt(self.running_var + self.eps)
-        return scale, self.bias - self.running_mean * scale
-
-    def forward(self, rows: Tensor) -> Tensor:
-        if self.training and len(rows) == 1:
-            return functional.batch_norm(
-                rows, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
-            )
-        return super().forward(rows)
 
 
 class _Linear(nn.Linear):
@@ -178,77 +157,72 @@ class ConvLayer(nn.Module):
         self.atom_fea_len = atom_fea_len
         self.nbr_fea_len = nbr_fea_len
         self.fc_full = _Linear(2 * atom_fea_len + nbr_fea_len, 2 * atom_fea_len, generator)
-        self.bn1 = _BatchNorm(2 * atom_fea_len)
-        self.bn2 = _BatchNorm(atom_fea_len)
+        self.bn1 = BatchNorm(2 * atom_fea_len)
+        self.bn2 = BatchNorm(atom_fea_len)
 
     def forward(
         self,
         sites: Tensor,
-        neighbors: Tensor,
-        bonds: Tensor,
-        active: slice = _ALL,
-        sorted_bonds: SortedBonds | None = None,
+        site_counts: Tensor,
+        bonds: Bonds,
+        groups: Groups | None = None,
+        sums: BondSums | None = None,
         pool: BufferPool | None = None,
     ) -> Tensor:
-        """Update the features of every site from its neighbors.
+        """Update the features of every row from its neighbors.
 
         Parameters
         ----------
-        sites : Tensor of shape (n_sites, atom_fea_len)
-            Features of the sites.
-        neighbors : Tensor of shape (n_sites, max_num_nbr), integer
-            Index of each neighbor among the sites.
-        bonds : Tensor of shape (n_sites * max_num_nbr, n_reached)
-            Features of the bonds.
-        active : slice, default=all
-            Which features these are; the others are negligible for all bonds.
-        sorted_bonds : SortedBonds, optional
-            The bonds sorted by neighbor, to compute messages by the functions of `_messages`,
-            which train faster on the CPU, with the same numbers.
-        pool : BufferPool, optional
-            Where these functions take memory from. With it and without `sorted_bonds`, no
+        sites : Tensor of shape (n_rows, atom_fea_len)
+            Features of the classes of equal sites.
+        site_counts : Tensor of shape (n_rows,)
+            Number of sites in each class.
+        bonds : Bonds
+            Their bonds.
+        groups : Groups, optional
+            The bonds of each row, to compute messages by the functions of `_messages`, which are
+            faster on the CPU, with the same numbers.
+        sums : BondSums, optional
+            Sums over the bonds, for a training by these functions. With `groups` alone, no
             gradients are computed.
+        pool : BufferPool, optional
+            Where these functions take memory from.
 
         Returns
         -------
-        Tensor of shape (n_sites, atom_fea_len)
+        Tensor of shape (n_rows, atom_fea_len)
         """
+        if groups is not None and sums is not None and self.bn1.training:
+            summed = normalized_messages(sites, self.fc_full, self.bn1, bonds, groups, sums, pool)
+        else:
+            summed = self._messages(sites, bonds, groups if sums is None else None, pool)
+        return functional.softplus(sites + self.bn2(summed, site_counts))
+
+    def _messages(
+        self, sites: Tensor, bonds: Bonds, groups: Groups | None, pool: BufferPool | None
+    ) -> Tensor:
         width = self.atom_fea_len
         own, other, bond = torch.split(self.fc_full.weight, [width, width, self.nbr_fea_len], dim=1)
-        bond = bond[:, active]
+        bond = bond[:, bonds.active]
         from_site = functional.linear(sites, own, self.fc_full.bias)
         from_neighbor = functional.linear(sites, other)
         if not self.bn1.training:
-            # The statistics are fixed: scale once per site, not once per bond.
+            # The statistics are fixed: scale once per row, not once per bond.
             scale, shift = self.bn1.fixed()
             from_site, from_neighbor = from_site * scale + shift, from_neighbor * scale
             bond = bond * scale.unsqueeze(1)
-        if sorted_bonds is not None and self.bn1.training:
-            summed = normalized_messages(
-                from_site, from_neighbor, bonds, bond, neighbors, sorted_bonds, self.bn1, pool
-            )
-        elif pool is not None and sorted_bonds is None:
-            summed = fixed_messages(from_site, from_neighbor, bonds, bond, neighbors, pool)
-        else:
-            summed = self._messages(from_site, from_neighbor, bonds, bond, neighbors)
-        return functional.softplus(sites + self.bn2(summed))
-
-    def _messages(
-        self,
-        from_site: Tensor,
-        from_neighbor: Tensor,
-        bonds: Tensor,
-        bond: Tensor,
-        neighbors: Tensor,
-    ) -> Tensor:
-        n_sites, max_num_nbr = neighbors.shape
-        gated = torch.addmm(from_neighbor.index_select(0, neighbors.flatten()), bonds, bond.T)
-        gated = (gated.view(n_sites, max_num_nbr, -1) + from_site.unsqueeze(1)).flatten(0, 1)
+        if groups is not None:
+            buffers = BufferPool() if pool is None else pool
+            return fixed_messages(from_site, from_neighbor, bond, bonds, groups, buffers)
+        gated = from_site.index_select(0, bonds.centers)
+        gated = gated + from_neighbor.index_select(0, bonds.neighbors)
+        gated = gated + functional.linear(bonds.features, bond)
         if self.bn1.training:
-            gated = self.bn1(gated)
-        gate, core = gated.chunk(2, dim=1)
-        messages = torch.sigmoid(gate) * functional.softplus(core)
-        return messages.view(n_sites, max_num_nbr, self.atom_fea_len).sum(dim=1)
+            gated = self.bn1(gated, bonds.weights)
+        gate, core = gated[:, :width], gated[:, width:]
+        messages = torch.sigmoid(gate) * functional.softplus(core) * bonds.counts.unsqueeze(1)
+        summed = messages.new_zeros(len(sites), width)
+        return summed.index_add(0, bonds.centers, messages)
 
 
 class CrystalGraphConvNet(nn.Module):
@@ -278,10 +252,13 @@ class CrystalGraphConvNet(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> net = CrystalGraphConvNet(92)
-    >>> cscl = torch.eye(2, 92), torch.arange(2), torch.tensor([[1] * 8, [0] * 8])
-    >>> net.eval()(*cscl, torch.full((2, 8), 3.57), torch.tensor([2])).shape
-    torch.Size([1, 1])
+    >>> from skcgcnn.graphs import CrystalGraphs
+    >>> from skcgcnn.nn import GraphBatches, GraphDataset
+    >>> from skcgcnn.datasets import load_sample_regression
+    >>> graphs = CrystalGraphs.from_structures(load_sample_regression().data[:3])
+    >>> ((weighted, _),) = GraphBatches(GraphDataset(graphs), batch_size=3, device="cpu")
+    >>> CrystalGraphConvNet(92).eval()(*weighted.batch).shape
+    torch.Size([3, 1])
     """
 
     def __init__(
@@ -325,6 +302,7 @@ class CrystalGraphConvNet(nn.Module):
         self.frozen = layers[:n_layers]
         for index, layer in enumerate(layers):
             layer.requires_grad_(index >= n_layers)
+        self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode; frozen layers stay in evaluation mode."""
@@ -337,65 +315,81 @@ class CrystalGraphConvNet(nn.Module):
         self,
         kind_features: Tensor,
         site_kinds: Tensor,
+        site_counts: Tensor,
+        crystals: Tensor,
+        n_sites: Tensor,
+        centers: Tensor,
         neighbors: Tensor,
         distances: Tensor,
-        n_sites: Tensor,
+        bond_counts: Tensor,
     ) -> Tensor:
         """Predict for a batch of crystals.
+
+        The rows are classes of equal sites (see `CrystalGraphs`); a site that equals no other is a
+        row of its own.
 
         Parameters
         ----------
         kind_features : Tensor of shape (n_kinds, orig_atom_fea_len)
             Features of the kinds of site.
-        site_kinds : Tensor of shape (n_all_sites,), integer
-            Kind of each site.
-        neighbors : Tensor of shape (n_all_sites, max_num_nbr), integer
-            Index of each neighbor of each site, within the batch.
-        distances : Tensor of shape (n_all_sites, max_num_nbr)
-            Their distances in Å.
-        n_sites : Tensor of shape (n_crystals,), integer
+        site_kinds : Tensor of shape (n_rows,), integer
+            Kind of each row.
+        site_counts : Tensor of shape (n_rows,)
+            Number of sites in each row.
+        crystals : Tensor of shape (n_rows,), integer
+            Crystal of each row, ascending.
+        n_sites : Tensor of shape (n_crystals,)
             Number of sites of each crystal, at least 1.
+        centers : Tensor of shape (n_bonds,), integer
+            Row to which each bond belongs, ascending.
+        neighbors : Tensor of shape (n_bonds,), integer
+            Row at the other end of each bond.
+        distances : Tensor of shape (n_bonds,)
+            Their distance in Å.
+        bond_counts : Tensor of shape (n_bonds,)
+            How many of the bonds of a site are this one.
 
         Returns
         -------
         Tensor of shape (n_crystals, n_outputs)
             Scaled regression targets and logits.
         """
-        # There are fewer kinds than sites: embed the kinds, then look up the sites.
+        # There are fewer kinds than rows: embed the kinds, then look up the rows.
         sites = self.embedding(kind_features).index_select(0, site_kinds)
         # Neighbors are near, so that a part of the Gaussians is enough. Finding out which is fast,
         # except on a GPU, where it would wait for the queue.
         on_cpu = distances.device.type == "cpu" and not torch.compiler.is_compiling()
         active = self.expansion.active_centers(distances) if on_cpu and len(distances) else _ALL
-        bonds = self.expansion(distances, active).flatten(0, 1)
-        sorted_bonds, pool = None, None
+        bonds = Bonds(
+            *(centers, neighbors, bond_counts),
+            self.expansion(distances, active),
+            active,
+            bond_counts * site_counts.index_select(0, centers),
+        )
+        groups, sums, pool = None, None, None
         if self._uses_fused_messages(bonds):
-            sorted_bonds = sort_bonds(neighbors) if self.training else None
+            groups = own_bonds(bonds, len(sites))
+            sums = sum_bonds(bonds, groups) if self.training else None
             pool = self.buffer_pool if self.training else BufferPool()
         for conv in self.convs:
-            sites = conv(sites, neighbors, bonds, active, sorted_bonds, pool)
-        hidden = self.conv_to_fc(functional.softplus(_mean_per_crystal(sites, n_sites)))
+            sites = conv(sites, site_counts, bonds, groups, sums, pool)
+        shares = (site_counts / n_sites.index_select(0, crystals)).unsqueeze(1)
+        pooled = sites.new_zeros(len(n_sites), sites.shape[1])
+        pooled = pooled.index_add(0, crystals, sites * shares)
+        hidden = self.conv_to_fc(functional.softplus(pooled))
         hidden = self.dropout(functional.softplus(hidden))
         for fc in self.fcs:
             hidden = functional.softplus(fc(hidden))
         out: Tensor = self.fc_out(hidden)
         return out
 
-    def _uses_fused_messages(self, bonds: Tensor) -> bool:
+    def _uses_fused_messages(self, bonds: Bonds) -> bool:
         """Return whether the hand-written messages can replace torch's operations."""
         return (
             self.training == torch.is_grad_enabled()
-            and bonds.device.type == "cpu"
-            and not bonds.requires_grad
+            and bonds.features.device.type == "cpu"
+            and not bonds.features.requires_grad
             and not torch.is_autocast_enabled("cpu")
             and not torch.compiler.is_compiling()
-            and len(bonds) > 1
+            and len(bonds.centers) > 1
         )
-
-
-def _mean_per_crystal(sites: Tensor, n_sites: Tensor) -> Tensor:
-    crystals = torch.repeat_interleave(
-        torch.arange(len(n_sites), device=sites.device), n_sites, output_size=len(sites)
-    )
-    sums = sites.new_zeros(len(n_sites), sites.shape[1]).index_add(0, crystals, sites)
-    return sums / n_sites.unsqueeze(1)

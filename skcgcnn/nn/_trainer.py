@@ -4,7 +4,6 @@ import math
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from copy import deepcopy
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -17,10 +16,10 @@ from torch import Tensor
 
 from skcgcnn.nn._batches import GraphBatches, GraphDataset, Weighted
 
-# Maximum sizes of a batch in prediction. They bound its memory: about 50 MB with 12 neighbors and
-# 64 features. Smaller batches would mean more operations, each of which waits for the interpreter
-# lock while another thread reads.
-PREDICTION_SITES = 4096
+# Maximum sizes of a batch in prediction. They bound its memory: about 50 MB with 64 features.
+# Smaller batches would mean more operations, each of which waits for the interpreter lock while
+# another thread reads.
+PREDICTION_BONDS = 50_000
 PREDICTION_CRYSTALS = 4096
 
 
@@ -123,7 +122,7 @@ class GraphNet(NeuralNet):
             batch_size=PREDICTION_CRYSTALS,
             device=self.device,
             dtype=self.dtype,
-            max_sites=PREDICTION_SITES,
+            max_bonds=PREDICTION_BONDS,
         )
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
@@ -155,7 +154,7 @@ class GraphNet(NeuralNet):
 
     def _keep(self) -> None:
         """Keep weights and optimizer, to return to them."""
-        self._kept = deepcopy((self.module_.state_dict(), self.optimizer_.state_dict()))
+        self._kept = _cloned((self.module_.state_dict(), self.optimizer_.state_dict()))
 
     def _restore(self) -> None:
         """Return to the last complete epoch."""
@@ -274,6 +273,15 @@ class GraphNet(NeuralNet):
         finally:
             self.notify("on_train_end", X=train, y=None)
             del self._datasets, self._kept
+
+
+def _cloned(state: Any) -> Any:
+    """Return a copy of the state of a module or optimizer, several times as fast as `deepcopy`."""
+    if isinstance(state, Tensor):
+        return state.clone()
+    if isinstance(state, dict):
+        return {key: _cloned(value) for key, value in state.items()}
+    return type(state)(map(_cloned, state)) if isinstance(state, (list, tuple)) else state
 
 
 class _StopTrainingError(Exception):

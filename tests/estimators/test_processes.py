@@ -53,7 +53,7 @@ def test_backends_of_joblib_give_the_same_graphs(cifs, graphs, backend):
 def test_the_number_of_workers_does_not_change_the_graphs(cifs, graphs):
     for n_jobs in (1, 2, 3):
         found = CrystalGraphTransformer(n_jobs=n_jobs).transform(cifs)
-        for name in ("site_kinds", "kind_features", "neighbors", "distances"):
+        for name in ("site_kinds", "site_counts", "kind_features", "neighbors", "distances"):
             np.testing.assert_array_equal(getattr(found, name), getattr(graphs, name))
 
 
@@ -62,5 +62,5 @@ def test_structures_and_atoms_give_the_same_graphs(cifs, graphs):
     atoms = [structure.to_ase_atoms() for structure in structures]
     for X in (structures, atoms):
         found = CrystalGraphTransformer().transform(X)
-        for name in ("site_kinds", "kind_features", "neighbors", "distances"):
+        for name in ("site_kinds", "site_counts", "kind_features", "neighbors", "distances"):
             np.testing.assert_array_equal(getattr(found, name), getattr(graphs, name))

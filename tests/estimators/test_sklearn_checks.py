@@ -29,9 +29,13 @@ class Tabular:
         return CrystalGraphs(
             offsets=np.arange(n + 1),
             site_kinds=np.arange(n, dtype=np.int32),
+            site_counts=np.ones(n, dtype=np.int32),
             kind_features=X,
-            neighbors=np.zeros((n, 2), dtype=np.int32),
-            distances=np.full((n, 2), 2.5, dtype=np.float32),
+            bond_offsets=np.arange(n + 1),
+            neighbors=np.zeros(n, dtype=np.int32),
+            distances=np.full(n, 2.5, dtype=np.float32),
+            bond_counts=np.full(n, 2, dtype=np.uint8),
+            site_classes=np.zeros(n, dtype=np.int32),
             ids=np.arange(n).astype(str),
         )
 

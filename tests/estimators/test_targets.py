@@ -7,7 +7,7 @@ from sklearn.pipeline import make_pipeline
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.estimators import predict_targets
 from skcgcnn.metrics import task_scorers
-from skcgcnn.nn import CrystalGraphConvNet
+from skcgcnn.nn import CrystalGraphConvNet, GraphBatch
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def passes(monkeypatch):
     seen, forward = [], CrystalGraphConvNet.forward
 
     def counted(net, *batch):
-        seen.append(len(batch[-1]))
+        seen.append(len(GraphBatch(*batch).n_sites))
         return forward(net, *batch)
 
     monkeypatch.setattr(CrystalGraphConvNet, "forward", counted)

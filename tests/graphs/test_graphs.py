@@ -5,24 +5,32 @@ import pickle
 import joblib
 import numpy as np
 import pytest
+from batches import unfolded
 from comparison import ARRAYS, assert_equal, assert_same_crystal
 from sklearn.model_selection import train_test_split
 from sklearn.utils import shuffle
 
 from skcgcnn import CGCNNRegressor, CrystalGraph, CrystalGraphs, CrystalGraphTransformer
 from skcgcnn.exceptions import DataError, StructureError
-from skcgcnn.graphs import concatenate
+from skcgcnn.graphs import GraphOptions, concatenate
 
 
 def test_types_and_shapes(graphs):
-    n_sites = graphs.offsets[-1]
-    assert graphs.offsets.dtype == np.int64
-    assert graphs.site_kinds.dtype == graphs.neighbors.dtype == np.int32
+    n_classes, n_bonds = graphs.offsets[-1], graphs.bond_offsets[-1]
+    assert graphs.offsets.dtype == graphs.bond_offsets.dtype == np.int64
+    for name in ("site_kinds", "site_counts", "neighbors", "site_classes"):
+        assert getattr(graphs, name).dtype == np.int32
     assert graphs.kind_features.dtype == graphs.distances.dtype == np.float32
-    assert graphs.neighbors.shape == graphs.distances.shape == (n_sites, 12)
+    assert graphs.bond_counts.dtype == np.uint8
+    assert graphs.site_kinds.shape == graphs.site_counts.shape == (n_classes,)
+    for name in ("neighbors", "distances", "bond_counts"):
+        assert getattr(graphs, name).shape == (n_bonds,)
     assert graphs.shape == (len(graphs),) == (24,)
-    assert graphs.n_sites.sum() == n_sites
-    assert repr(graphs) == f"CrystalGraphs(24 crystals, {n_sites} sites, 12 neighbors)"
+    n_sites = graphs.n_sites.sum()
+    assert n_sites == len(graphs.site_classes) == graphs.site_counts.sum() > n_classes
+    assert repr(graphs) == (
+        f"CrystalGraphs(24 crystals, {n_sites} sites in {n_classes} classes, 12 neighbors)"
+    )
 
 
 def test_kinds_are_stored_once(graphs):
@@ -34,7 +42,9 @@ def test_one_crystal(graphs):
     assert isinstance(graph, CrystalGraph)
     assert graph.id == graphs.ids[3]
     assert len(graph) == graphs.n_sites[3]
-    assert repr(graph).startswith(f"CrystalGraph('{graph.id}'")
+    assert repr(graph) == (
+        f"CrystalGraph({graph.id!r}, {len(graph)} sites in {len(graph.site_kinds)} classes)"
+    )
     assert graph.neighbors.max() < len(graph)
     assert_same_crystal(graphs[-1], graphs[23])
     with pytest.raises(IndexError, match="crystal 24 of 24"):
@@ -142,19 +152,42 @@ def test_to_dict_and_back(graphs):
 
 def test_from_structures(graphs, cifs, nacl, tmp_path):
     assert_equal(CrystalGraphs.from_structures(cifs), graphs)
-    assert CrystalGraphs.from_structures([nacl], max_num_nbr=6).neighbors.shape == (8, 6)
+    assert CrystalGraphs.from_structures([nacl], max_num_nbr=6).bond_counts.tolist() == [6, 6]
     with pytest.raises(StructureError, match=r"1 of 2 crystals.*\n.*none\.cif: no such file"):
         CrystalGraphs.from_structures([nacl, tmp_path / "none.cif"])
 
 
-def test_bytes_a_site(graphs):
-    per_site = ("site_kinds", "neighbors", "distances")
-    assert sum(getattr(graphs, name)[:1].nbytes for name in per_site) <= 150
+def n_bytes(graphs):
+    """Return the size of the arrays that grow with the crystals, but for the ids."""
+    return sum(
+        getattr(graphs, name).nbytes for name in ARRAYS if name not in {"ids", "kind_features"}
+    )
+
+
+def test_bytes(graphs):
+    plain = sum(array.nbytes for array in graphs.expand())
+    assert n_bytes(graphs) < 0.2 * plain
+    assert n_bytes(unfolded(graphs)) < 1.3 * plain
 
 
 def test_arrays_must_fit(graphs):
     parts = {name: getattr(graphs, name) for name in ARRAYS}
     with pytest.raises(ValueError, match="offsets"):
         CrystalGraphs(**{**parts, "offsets": graphs.offsets[:-1]})
-    with pytest.raises(ValueError, match="distances"):
-        CrystalGraphs(**{**parts, "distances": graphs.distances[:-1]})
+    for name in ("distances", "neighbors", "bond_counts", "site_counts", "bond_offsets"):
+        with pytest.raises(ValueError, match=name):
+            CrystalGraphs(**{**parts, name: getattr(graphs, name)[:-1]})
+    with pytest.raises(ValueError, match="do not fit GraphOptions"):
+        CrystalGraphs(**parts, options=GraphOptions(8, 92))
+
+
+def test_pickles_of_an_earlier_version_are_refused(graphs):
+    state = {name: value for name, value in graphs.to_dict().items() if name != "site_classes"}
+    with pytest.raises(DataError, match="pickled by an earlier version"):
+        CrystalGraphs.__new__(CrystalGraphs).__setstate__(state)
+
+
+def test_files_of_an_earlier_format_are_refused(graphs, tmp_path):
+    np.savez(tmp_path / "old.npz", format=np.array(2), neighbors=np.zeros((3, 12), np.int32))
+    with pytest.raises(DataError, match=r"format 2; .* reads format 3\. Make them again"):
+        CrystalGraphs.load(tmp_path / "old.npz")

@@ -75,7 +75,7 @@ def test_official_order_is_that_of_a_stable_sort(empty, n_sites, max_num_nbr, se
         own = np.flatnonzero(pairs.center == site)
         first = own[np.argsort(pairs.distance[own], kind="stable")][:max_num_nbr]
         np.testing.assert_array_equal(indices[site], pairs.neighbor[first])
-        np.testing.assert_array_equal(distances[site], pairs.distance[first].astype(np.float32))
+        np.testing.assert_array_equal(distances[site], pairs.distance[first])
 
 
 def test_indices_belong_to_their_distances():

@@ -95,7 +95,8 @@ def test_a_cut_shell_is_filled_with_the_same_elements():
     order = np.random.default_rng(1).permutation(len(crystal))
     permuted = Structure.from_sites([crystal[int(i)] for i in order])
     # Rank 10 cuts the shell of twelve.
-    (graph, other) = CrystalGraphTransformer(max_num_nbr=10).transform([crystal, permuted])
+    transform = CrystalGraphTransformer(max_num_nbr=10).transform
+    graph, other = (graph.expand() for graph in transform([crystal, permuted]))
     numbers = np.array([site.specie.Z for site in crystal])
     np.testing.assert_array_equal(
         np.sort(numbers[graph.neighbors], axis=1)[order],

@@ -19,15 +19,25 @@ def test_a_batch_holds_its_crystals(graphs):
         batch, start = weighted.batch, 0
         assert len(weighted) == len(targets) <= 5
         assert torch.equal(weighted.weights, targets[:, 0])
+        bond = 0
         for index, n_sites in zip(targets[:, 0].int().tolist(), batch.n_sites, strict=True):
-            graph, sites = graphs[index], slice(start, start + int(n_sites))
+            graph = graphs[index]
+            assert n_sites == len(graph)
+            sites = slice(start, start + len(graph.site_kinds))
+            bonds = slice(bond, bond + len(graph.neighbors))
+            np.testing.assert_array_equal(batch.site_counts[sites], graph.site_counts)
+            np.testing.assert_array_equal(
+                torch.bincount(batch.centers[bonds] - start), np.diff(graph.bond_offsets)
+            )
+            np.testing.assert_array_equal(batch.bond_counts[bonds], graph.bond_counts)
             np.testing.assert_array_equal(
                 batch.kind_features[batch.site_kinds[sites].long()],
                 graph.kind_features[graph.site_kinds],
             )
-            np.testing.assert_array_equal(batch.neighbors[sites] - start, graph.neighbors)
-            np.testing.assert_array_equal(batch.distances[sites], graph.distances)
-            start += int(n_sites)
+            np.testing.assert_array_equal(batch.neighbors[bonds] - start, graph.neighbors)
+            np.testing.assert_array_equal(batch.distances[bonds], graph.distances)
+            start, bond = sites.stop, bonds.stop
+        assert (start, bond) == (len(batch.site_kinds), len(batch.centers))
 
 
 def order(batches):

@@ -4,6 +4,7 @@ import pickle
 
 import pytest
 import torch
+from batches import cscl
 
 from skcgcnn import CGCNNRegressor
 from skcgcnn.nn import AveragedNet
@@ -11,7 +12,7 @@ from skcgcnn.nn._buffers import BufferPool
 
 
 def sizes(pool):
-    return sorted(buffer.untyped_storage().nbytes() for buffer in pool._free)
+    return sorted(buffer.untyped_storage().nbytes() for _, buffer in pool._free)
 
 
 def test_a_buffer_comes_back():
@@ -57,13 +58,7 @@ def trained_once(net, batch):
 
 @pytest.fixture
 def batch():
-    return (
-        torch.eye(2, 92),
-        torch.arange(2),
-        torch.tensor([[1] * 8, [0] * 8]),
-        torch.full((2, 8), 3.57),
-        torch.tensor([2]),
-    )
+    return cscl()
 
 
 def test_steps_use_the_same_memory(batch):

@@ -5,38 +5,50 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from batches import batch_of, bonds_of
 
 from skcgcnn import CGCNNRegressor
 from skcgcnn.nn import ConvLayer, CrystalGraphConvNet
+from skcgcnn.nn._bonds import own_bonds, sum_bonds
 from skcgcnn.nn._buffers import BufferPool
-from skcgcnn.nn._messages import _product_over_rows, normalized_messages, sort_bonds
+from skcgcnn.nn._messages import _product_over_rows, normalized_messages
 
 N_SITES, N_NEIGHBORS, N_BOND = 7, 4, 5
 
 
 def inputs(seed=0, width=3, dtype=torch.float64):
+    """Return rows, how many sites each is, and their bonds, each of which counts several times."""
     generator = torch.Generator().manual_seed(seed)
     neighbors = torch.randint(0, N_SITES, (N_SITES, N_NEIGHBORS), generator=generator)
     neighbors[neighbors == 2] = 3  # to one site no bond leads
-    bonds = torch.rand(N_SITES * N_NEIGHBORS, N_BOND, generator=generator, dtype=dtype)
+    features = torch.rand(N_SITES * N_NEIGHBORS, N_BOND, generator=generator, dtype=dtype)
     sites = torch.randn(N_SITES, width, generator=generator, dtype=dtype)
-    return sites, neighbors, bonds
+    site_counts = torch.randint(1, 4, (N_SITES,), generator=generator).to(dtype)
+    counts = torch.randint(1, 5, (N_SITES * N_NEIGHBORS,), generator=generator).to(dtype)
+    return sites, site_counts, bonds_of(neighbors, features, counts, site_counts)
+
+
+def by_hand(layer, sites, site_counts, bonds, pool=None, *, training=True):
+    """Return what the hand-written messages give."""
+    groups = own_bonds(bonds, len(sites))
+    sums = sum_bonds(bonds, groups) if training else None
+    return layer(sites, site_counts, bonds, groups, sums, pool)
 
 
 def test_gradients_are_those_of_finite_differences():
-    _, neighbors, bonds = inputs()
-    own, other = (torch.randn(N_SITES, 6, dtype=torch.float64) for _ in range(2))
-    weight = torch.randn(6, N_BOND, dtype=torch.float64)
+    sites, _, bonds = inputs()
+    groups = own_bonds(bonds, N_SITES)
+    sums = sum_bonds(bonds, groups)
     statistics = {"running_mean": None, "running_var": None, "num_batches_tracked": None}
 
-    def messages(own, other, weight, scale, shift):
+    def messages(sites, weight, bias, scale, shift):
         norm = SimpleNamespace(weight=scale, bias=shift, momentum=0.1, eps=1e-5, **statistics)
-        return normalized_messages(
-            own, other, bonds, weight, neighbors, sort_bonds(neighbors), norm
-        )
+        linear = SimpleNamespace(weight=weight, bias=bias)
+        return normalized_messages(sites, linear, norm, bonds, groups, sums)
 
+    weight, bias = torch.randn(6, 6 + N_BOND, dtype=torch.float64), torch.randn(6).double()
     scale, shift = torch.rand(6, dtype=torch.float64) + 0.5, torch.randn(6, dtype=torch.float64)
-    arguments = [t.requires_grad_() for t in (own, other, weight, scale, shift)]
+    arguments = [t.requires_grad_() for t in (sites, weight, bias, scale, shift)]
     assert torch.autograd.gradcheck(messages, arguments)
 
 
@@ -46,18 +58,58 @@ def test_same_outputs_gradients_and_statistics(training):
     plain = ConvLayer(3, N_BOND).double()
     torch.nn.init.normal_(plain.bn1.weight)
     torch.nn.init.normal_(plain.bn1.bias)
-    by_hand = ConvLayer(3, N_BOND).double()
-    by_hand.load_state_dict(plain.state_dict())
-    sites, neighbors, bonds = inputs()
+    fused = ConvLayer(3, N_BOND).double()
+    fused.load_state_dict(plain.state_dict())
+    sites, site_counts, bonds = inputs()
     found = []
-    for layer, order in ((plain, None), (by_hand, sort_bonds(neighbors))):
+    for layer, function in ((plain, type(plain).__call__), (fused, by_hand)):
         layer.train(training)
         given = sites.clone().requires_grad_()
-        out = layer(given, neighbors, bonds, sorted_bonds=order)
+        out = function(layer, given, site_counts, bonds)
         out.square().sum().backward()
         found.append([out, given.grad, *(p.grad for p in layer.parameters()), *layer.buffers()])
     for theirs, ours in zip(*found, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("function", [type(ConvLayer(1, 1)).__call__, by_hand])
+def test_counts_are_as_many_equal_rows_and_bonds(training, function):
+    """Rows and bonds that count several times, against as many rows and bonds."""
+    torch.manual_seed(0)
+    counted = ConvLayer(3, N_BOND).double().train(training)
+    repeated = ConvLayer(3, N_BOND).double().train(training)
+    repeated.load_state_dict(counted.state_dict())
+    sites, site_counts, bonds = inputs()
+    times = site_counts.long()
+    copies = torch.arange(N_SITES).repeat_interleave(times)
+    firsts = times.cumsum(0) - times
+    chosen = torch.cat(
+        [
+            torch.arange(N_SITES * N_NEIGHBORS)
+            .view(N_SITES, -1)[row]
+            .repeat_interleave(bonds.counts.view(N_SITES, -1)[row].long())
+            for row in copies.tolist()
+        ]
+    )
+    degrees = bonds.counts.view(N_SITES, -1).sum(dim=1).long()[copies]
+    ones = torch.ones(len(chosen), dtype=torch.float64)
+    centers = torch.arange(len(copies)).repeat_interleave(degrees)
+    many = bonds._replace(
+        centers=centers,
+        neighbors=firsts[bonds.neighbors[chosen]],
+        counts=ones,
+        features=bonds.features[chosen],
+        weights=ones,
+    )
+    with torch.set_grad_enabled(training):
+        extra = {"training": training} if function is by_hand else {}
+        ours = function(counted, sites, site_counts, bonds, **extra)
+        ones = torch.ones(len(copies), dtype=torch.float64)
+        theirs = function(repeated, sites[copies], ones, many, **extra)
+    torch.testing.assert_close(ours[copies], theirs, rtol=1e-9, atol=1e-9)
+    for first, second in zip(counted.buffers(), repeated.buffers(), strict=True):
+        torch.testing.assert_close(first, second, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("n_bonds", [4, 28, 80])
@@ -69,7 +121,7 @@ def test_product_over_rows(n_bonds):
 def test_memory_is_reused_without_a_trace():
     """Three convolutions and two steps from the same buffers, against memory of their own."""
     torch.manual_seed(0)
-    batch = *batch_of_pairs(), torch.full((4,), 2)
+    batch = batch_of(*batch_of_pairs(), [2] * 4)
     outputs = []
     for pool in (None, BufferPool()):
         torch.manual_seed(1)
@@ -95,16 +147,16 @@ def batch_of_pairs():
 
 def test_predictions_by_hand_are_those_of_torch_s_operations(monkeypatch):
     torch.manual_seed(0)
-    batch = *batch_of_pairs(), torch.full((4,), 2)
+    batch = batch_of(*batch_of_pairs(), [2] * 4)
     net = CrystalGraphConvNet(9, atom_fea_len=6, h_fea_len=5).double()
     for conv in net.convs:
         torch.nn.init.normal_(conv.bn1.weight)
         torch.nn.init.uniform_(conv.bn1.running_var, 0.5, 2)
     net.eval()
     with torch.inference_mode():
-        by_hand = net(*batch)
+        fused = net(*batch)
     monkeypatch.setattr(CrystalGraphConvNet, "_uses_fused_messages", lambda *_: False)
-    torch.testing.assert_close(by_hand, net(*batch).detach())
+    torch.testing.assert_close(fused, net(*batch).detach())
 
 
 @pytest.mark.parametrize("core", [-200.0, -80.0, 0.0, 79.0, 81.0, 200.0, 1e5])
@@ -114,45 +166,43 @@ def test_cores_of_any_size(core, dtype, training):
     torch.manual_seed(0)
     layer = ConvLayer(2, N_BOND).to(dtype).train(training)
     torch.nn.init.constant_(layer.bn1.bias[2:], core)
-    sites, neighbors, bonds = inputs(width=2, dtype=dtype)
-    expected = layer(sites, neighbors, bonds)
-    order = sort_bonds(neighbors) if training else None
+    arguments = inputs(width=2, dtype=dtype)
+    expected = layer(*arguments)
     with torch.set_grad_enabled(training):
-        found = layer(sites, neighbors, bonds, sorted_bonds=order, pool=BufferPool())
+        found = by_hand(layer, *arguments, BufferPool(), training=training)
     torch.testing.assert_close(found, expected)
 
 
 def test_extreme_inputs_stay_finite():
-    _, neighbors, bonds = inputs(dtype=torch.float32)
-    own, other = torch.zeros(N_SITES, 6), torch.zeros(N_SITES, 6)
-    own[0] = 1e6
-    weight = torch.zeros(6, N_BOND)
-    norm = torch.nn.BatchNorm1d(6)
-    torch.nn.init.constant_(norm.weight, 1000.0)
-    own.requires_grad_()
-    out = normalized_messages(own, other, bonds, weight, neighbors, sort_bonds(neighbors), norm)
+    sites, site_counts, bonds = inputs(dtype=torch.float32)
+    sites[0] = 1e6
+    layer = ConvLayer(3, N_BOND).train()
+    torch.nn.init.constant_(layer.bn1.weight, 1000.0)
+    sites.requires_grad_()
+    out = by_hand(layer, sites, site_counts, bonds)
     out.sum().backward()
     assert torch.isfinite(out).all()
-    assert torch.isfinite(own.grad).all()
+    assert torch.isfinite(sites.grad).all()
 
 
 def test_training_takes_them_and_ends_where_torch_s_operations_end(
     graphs, energies, tiny, monkeypatch
 ):
-    by_hand = CGCNNRegressor(**tiny, precision="float64").fit(graphs, energies)
+    fused = CGCNNRegressor(**tiny, precision="float64").fit(graphs, energies)
     monkeypatch.setattr(CrystalGraphConvNet, "_uses_fused_messages", lambda *_: False)
     plain = CGCNNRegressor(**tiny, precision="float64").fit(graphs, energies)
-    np.testing.assert_allclose(by_hand.predict(graphs), plain.predict(graphs), rtol=1e-8)
-    assert by_hand.history_[-1, "train_loss"] == pytest.approx(plain.history_[-1, "train_loss"])
+    np.testing.assert_allclose(fused.predict(graphs), plain.predict(graphs), rtol=1e-8)
+    assert fused.history_[-1, "train_loss"] == pytest.approx(plain.history_[-1, "train_loss"])
 
 
 def test_fixed_statistics_are_those_of_batch_norm():
     torch.manual_seed(1)
     layer = ConvLayer(3, N_BOND).double()
-    sites, neighbors, bonds = inputs()
-    for _ in range(3):
-        layer(sites, neighbors, bonds)
+    for seed in range(3):
+        layer(*inputs(seed))
     layer.eval()
     scale, shift = layer.bn1.fixed()
-    rows = torch.randn(5, 6, dtype=torch.float64)
-    torch.testing.assert_close(rows * scale + shift, layer.bn1(rows))
+    rows, theirs = torch.randn(5, 6, dtype=torch.float64), torch.nn.BatchNorm1d(6).double().eval()
+    theirs.load_state_dict(layer.bn1.state_dict())
+    torch.testing.assert_close(rows * scale + shift, theirs(rows))
+    torch.testing.assert_close(layer.bn1(rows, torch.ones(5)), theirs(rows))

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from batches import batch_of, bonds_of, cscl
 from torch.nn import functional
 
 from skcgcnn.nn import AveragedNet, ConvLayer, CrystalGraphConvNet, GaussianDistance, Task, TaskLoss
@@ -49,12 +50,11 @@ def test_all_gaussians_where_a_distance_is_no_number(odd):
 def test_gaussians_out_of_reach_change_nothing(training, distance, monkeypatch):
     torch.manual_seed(0)
     net = CrystalGraphConvNet(92, atom_fea_len=8, n_conv=2, h_fea_len=8).train(training)
-    cscl = torch.eye(2, 92), torch.arange(2), torch.tensor([[1] * 8, [0] * 8])
-    distances = distance + 0.1 * torch.rand(2, 8)
+    batch = cscl(distance + 0.1 * torch.rand(2, 8))
 
     def run():
         net.zero_grad()
-        out = net(*cscl, distances, torch.tensor([2]))
+        out = net(*batch)
         out.sum().backward()
         return [out.detach(), *(p.grad for p in net.parameters())]
 
@@ -69,10 +69,16 @@ def original_convolution(layer, sites, neighbors, bonds):
     n_sites, n_neighbors = neighbors.shape
     own = sites.unsqueeze(1).expand(n_sites, n_neighbors, -1)
     gated = layer.fc_full(torch.cat([own, sites[neighbors], bonds], dim=2))
-    gated = layer.bn1(gated.flatten(0, 1)).view(n_sites, n_neighbors, -1)
+    gated = batch_norm(layer.bn1, gated.flatten(0, 1)).view(n_sites, n_neighbors, -1)
     gate, core = gated.chunk(2, dim=2)
     summed = (torch.sigmoid(gate) * functional.softplus(core)).sum(dim=1)
-    return functional.softplus(sites + layer.bn2(summed))
+    return functional.softplus(sites + batch_norm(layer.bn2, summed))
+
+
+def batch_norm(norm, rows):
+    """Return what torch's own batch normalization makes of rows."""
+    statistics = norm.running_mean.clone(), norm.running_var.clone()
+    return functional.batch_norm(rows, *statistics, norm.weight, norm.bias, training=norm.training)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -81,7 +87,7 @@ def test_convolution_is_the_originals(training):
     layer = ConvLayer(16, 41).train(training)
     sites, bonds = torch.randn(7, 16, requires_grad=True), torch.rand(7, 5, 41)
     neighbors = torch.randint(0, 7, (7, 5))
-    ours = layer(sites, neighbors, bonds.flatten(0, 1))
+    ours = layer(sites, torch.ones(7), bonds_of(neighbors, bonds.flatten(0, 1)))
     reference = original_convolution(layer, sites, neighbors, bonds)
     torch.testing.assert_close(ours, reference, atol=1e-5, rtol=1e-5)
     gradients = [torch.autograd.grad(out.square().sum(), sites)[0] for out in (ours, reference)]
@@ -110,13 +116,8 @@ def test_parameters_have_the_official_names():
 
 def test_a_batch_with_a_single_site_trains():
     net = CrystalGraphConvNet(4, atom_fea_len=8).train()
-    out = net(
-        torch.rand(1, 4),
-        torch.zeros(1, dtype=torch.int32),
-        torch.zeros(1, 12, dtype=torch.int32),
-        torch.full((1, 12), 2.5),
-        torch.tensor([1]),
-    )
+    nothing = torch.zeros(1, dtype=torch.int32), torch.zeros(1, 12, dtype=torch.int32)
+    out = net(*batch_of(torch.rand(1, 4), *nothing, torch.full((1, 12), 2.5), [1]))
     out.sum().backward()
     assert torch.isfinite(out).all()
 
@@ -125,9 +126,12 @@ def test_pooling_is_the_mean_over_the_sites_of_a_crystal(graphs):
     net = CrystalGraphConvNet(92, n_conv=0, atom_fea_len=4).eval()
     kinds = torch.eye(3, 92)
     nothing = torch.zeros(5, 12, dtype=torch.int32), torch.ones(5, 12)
-    both = net(kinds, torch.tensor([0, 1, 2, 2, 2]), *nothing, torch.tensor([2, 3]))
-    second = net(kinds, torch.tensor([2]), nothing[0][:1], nothing[1][:1], torch.tensor([1]))
-    torch.testing.assert_close(both[1:], second)
+    both = net(*batch_of(kinds, torch.tensor([0, 1, 2, 2, 2]), *nothing, [2, 3]))
+    alone = kinds, torch.tensor([2]), nothing[0][:1], nothing[1][:1], [1]
+    torch.testing.assert_close(both[1:], net(*batch_of(*alone)))
+    # Three equal sites are one row that counts three times.
+    rows = kinds, torch.tensor([0, 1, 2]), nothing[0][:3], nothing[1][:3], [2, 1]
+    torch.testing.assert_close(both, net(*batch_of(*rows, torch.tensor([1.0, 1.0, 3.0]))))
 
 
 BOTH = [Task("regression", 1), Task("classification", 2)]
