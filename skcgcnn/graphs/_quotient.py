@@ -101,7 +101,9 @@ def fold(
     classes = _refine(crystals, kinds, neighbors, lengths)
     representatives = np.flatnonzero(_is_first(classes))
     keys, columns = _sorted_bonds(classes, neighbors, lengths)
-    unlike = (keys != keys[representatives][classes]).any(axis=1)
+    first = representatives[classes]
+    unlike = (keys != keys[first]).any(axis=1)
+    unlike |= (kinds != kinds[first]) | (crystals != crystals[first])
     if unlike.any():
         # A crystal that needs more rounds, or a collision of hashes: its sites stay apart.
         classes = _apart(classes, np.isin(crystals, crystals[unlike]))
