@@ -7,6 +7,7 @@ command line's ``--help`` need not wait for torch.
 from typing import TYPE_CHECKING
 
 from skcgcnn._lazy import lazy_names
+from skcgcnn._threads import set_waiting
 from skcgcnn._version import __version__
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ __all__ = [
     "__version__",
     "load",
 ]
+
+# Before torch is imported, by this package or after it.
+set_waiting()
 
 __getattr__ = lazy_names(
     __name__,
