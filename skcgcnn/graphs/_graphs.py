@@ -16,7 +16,12 @@ from skcgcnn.graphs._archive import map_arrays, write_arrays
 from skcgcnn.graphs._check import check_arrays
 from skcgcnn.graphs._graph import CrystalGraph, ExpandedGraphs, expand
 from skcgcnn.graphs._options import GraphOptions
-from skcgcnn.graphs._packing import distinct_rows, member_index, offsets_from_counts
+from skcgcnn.graphs._packing import (
+    distinct_rows,
+    member_index,
+    offsets_from_counts,
+    take_members,
+)
 
 # Version of the file format; it grows with each change that older versions cannot read.
 _FORMAT = 3
@@ -164,17 +169,20 @@ class CrystalGraphs:
             key = slice(0)
         chosen = np.arange(len(self))[key]
         rows = member_index(self.offsets, chosen)
-        bonds = member_index(self.bond_offsets, rows)
+        neighbors, distances, bond_counts = take_members(
+            [self.neighbors, self.distances, self.bond_counts], self.bond_offsets, rows
+        )
+        (site_classes,) = take_members([self.site_classes], self.site_offsets, chosen)
         return CrystalGraphs(
             offsets=offsets_from_counts(np.diff(self.offsets)[chosen]),
             site_kinds=self.site_kinds[rows],
             site_counts=self.site_counts[rows],
             kind_features=self.kind_features,
             bond_offsets=offsets_from_counts(np.diff(self.bond_offsets)[rows]),
-            neighbors=self.neighbors[bonds],
-            distances=self.distances[bonds],
-            bond_counts=self.bond_counts[bonds],
-            site_classes=self.site_classes[member_index(self.site_offsets, chosen)],
+            neighbors=neighbors,
+            distances=distances,
+            bond_counts=bond_counts,
+            site_classes=site_classes,
             ids=self.ids[chosen],
             options=self.options,
         )

@@ -1,14 +1,30 @@
 """Indices into packed arrays."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+_OWNERS_AT_ONCE = 20_000
 
-def offsets_from_counts(counts: Iterable[int]) -> npt.NDArray[np.int64]:
-    """Return where each crystal's sites begin, and where those of the last one end."""
-    return np.concatenate([[0], np.cumsum(np.fromiter(counts, dtype=np.int64))]).astype(np.int64)
+
+def offsets_from_counts(counts: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Return where the members of each owner begin, and where those of the last one end.
+
+    Parameters
+    ----------
+    counts : array-like of shape (n_owners,)
+        Number of members of each owner.
+
+    Returns
+    -------
+    ndarray of shape (n_owners + 1,), int64
+    """
+    counts = np.asarray(counts)
+    offsets = np.zeros(len(counts) + 1, dtype=np.int64)
+    np.cumsum(counts, out=offsets[1:])
+    return offsets
 
 
 def member_index(
@@ -34,7 +50,46 @@ def member_index(
     """
     counts = offsets[chosen + 1] - offsets[chosen]
     shift = offsets[chosen] - (np.cumsum(counts) - counts)
-    return np.asarray(np.arange(counts.sum()) + np.repeat(shift, counts))
+    index = np.repeat(shift, counts)
+    index += np.arange(len(index))  # in place: there may be many
+    return index
+
+
+def take_members(
+    arrays: Sequence[npt.NDArray[Any]],
+    offsets: npt.NDArray[np.int64],
+    chosen: npt.NDArray[np.int64],
+) -> list[npt.NDArray[Any]]:
+    """Return what arrays hold of the members of the chosen owners, owner after owner.
+
+    Parameters
+    ----------
+    arrays : sequence of ndarray of shape (n_members,)
+        The arrays.
+    offsets : ndarray of shape (n_owners + 1,)
+        Owner i has the members ``offsets[i]:offsets[i + 1]``.
+    chosen : ndarray of shape (n_chosen,)
+        Indices of owners.
+
+    Returns
+    -------
+    list of ndarray of shape (n_chosen_members,)
+
+    Examples
+    --------
+    >>> take_members([np.array([7, 7, 8, 8, 8, 9])], np.array([0, 2, 5, 6]), np.array([2, 0]))
+    [array([9, 7, 7])]
+    """
+    ends = offsets_from_counts(offsets[chosen + 1] - offsets[chosen])
+    taken = [np.empty(ends[-1], array.dtype) for array in arrays]
+    # Indices take more memory than what they select: some at a time.
+    for start in range(0, len(chosen), _OWNERS_AT_ONCE):
+        some = chosen[start : start + _OWNERS_AT_ONCE]
+        members = member_index(offsets, some)
+        places = slice(ends[start], ends[start] + len(members))
+        for array, out in zip(arrays, taken, strict=True):
+            out[places] = array[members]
+    return taken
 
 
 def count_type(max_num_nbr: int) -> npt.DTypeLike:

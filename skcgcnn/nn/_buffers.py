@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 # The next batch may have a few more sites; spare room saves a new buffer.
-_ROOM = 1.125
+_ROOM = 1.05
 
 
 class BufferPool:
