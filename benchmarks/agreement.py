@@ -30,14 +30,11 @@ from mutants import mutate
 def largest_difference(fast: CrystalGraphs, slow: CrystalGraphs) -> tuple[float, int]:
     """Return the largest difference of distances, and how many crystals have other species."""
     others = 0
-    for ours, theirs in zip(fast, slow, strict=True):
-        same = ours.kind_features[ours.site_kinds].shape == theirs.kind_features[
-            theirs.site_kinds
-        ].shape and np.allclose(
-            ours.kind_features[ours.site_kinds], theirs.kind_features[theirs.site_kinds], atol=1e-6
-        )
-        others += not same
-    return float(np.abs(fast.distances - slow.distances).max()), others
+    for one, other in zip(fast, slow, strict=True):
+        ours = one.kind_features[one.expand().site_kinds]
+        theirs = other.kind_features[other.expand().site_kinds]
+        others += not (ours.shape == theirs.shape and np.allclose(ours, theirs, atol=1e-6))
+    return float(np.abs(fast.expand().distances - slow.expand().distances).max()), others
 
 
 def compare(paths: list[Path], weights: list[Path]) -> list[list[Any]]:

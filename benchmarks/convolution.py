@@ -30,19 +30,25 @@ from skcgcnn.nn import (
 STEPS = 10
 
 
-def original(
-    self: ConvLayer, sites: Tensor, neighbors: Tensor, bonds: Tensor, *_: object
-) -> Tensor:
+def original(self: ConvLayer, sites: Tensor, _counts: Tensor, bonds: Any, *_: object) -> Tensor:
     """Compute the convolution as the original code does."""
-    n_sites, n_neighbors = neighbors.shape
-    other = sites[neighbors.long()]
+    n_sites = len(sites)
+    neighbors = bonds.neighbors.view(n_sites, -1).long()
+    other = sites[neighbors]
     own = sites.unsqueeze(1).expand_as(other)
-    bonds = bonds.view(n_sites, n_neighbors, -1)
-    gated = self.fc_full(torch.cat([own, other, bonds], dim=2))
-    gated = self.bn1(gated.flatten(0, 1)).view(n_sites, n_neighbors, -1)
+    features = bonds.features.view(n_sites, neighbors.shape[1], -1)
+    gated = self.fc_full(torch.cat([own, other, features], dim=2))
+    gated = batch_norm(self.bn1, gated.flatten(0, 1)).view(*neighbors.shape, -1)
     gate, core = gated.chunk(2, dim=2)
     summed = (torch.sigmoid(gate) * functional.softplus(core)).sum(dim=1)
-    return functional.softplus(sites + self.bn2(summed))
+    return functional.softplus(sites + batch_norm(self.bn2, summed))
+
+
+def batch_norm(norm: Any, rows: Tensor) -> Tensor:
+    """Normalize by torch's own function."""
+    return functional.batch_norm(
+        rows, norm.running_mean, norm.running_var, norm.weight, norm.bias, training=norm.training
+    )
 
 
 def original_gaussians(self: GaussianDistance, distances: Tensor, _reached: slice) -> Tensor:
@@ -75,7 +81,7 @@ def main() -> None:
         Structure(Lattice.cubic(3.7 + 0.002 * i), ["Sr", "Ti", "O", "O", "O"], sites)
         for i in range(256)
     ]
-    graphs = CrystalGraphTransformer().fit_transform(cells)
+    graphs = CrystalGraphTransformer(symprec=None).fit_transform(cells)
     weighted, _ = next(iter(GraphBatches(GraphDataset(graphs), batch_size=256, device="cpu")))
     net = CrystalGraphConvNet(92)
     net.buffer_pool = BufferPool()

@@ -15,15 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from skcgcnn.nn._bonds import Bonds, BondSums, Groups, sum_rows
+from skcgcnn.nn._bonds import Bonds, BondSums, Groups, product_over_rows, sum_rows
 from skcgcnn.nn._buffers import BufferPool
 from skcgcnn.nn._normalization import update_statistics
 
 # Below it, the sigmoid is 0 in float32, and its logarithm is not a number.
 _LOWEST_LOGARITHM = -80.0
-
-# A product over very many rows is faster as a sum of this many products, which threads share.
-_PARTS = 8
 
 
 def fixed_messages(
@@ -173,7 +170,7 @@ class _Messages(torch.autograd.Function):
             activated, pool = activated.clone(), BufferPool()
         grad_pre = _gradient(grad, activated, minus_softplus, ctx.bonds, pool)
         grad_rows = sum_rows(grad_pre, sums.ends)
-        grad_features = _product_over_rows(sums.counted_features, grad_pre)
+        grad_features = product_over_rows(sums.counted_features, grad_pre)
         pool.give(activated, minus_softplus)
         sign = _signs(rows)
         grad_shift = grad_rows[:n_rows].sum(dim=0)
@@ -270,11 +267,3 @@ def _gradient(
     torch.addcmul(grad_message, grad_message, gate, value=-1, out=gate)
     pool.give(grad_message)
     return activated
-
-
-def _product_over_rows(left: Tensor, right: Tensor) -> Tensor:
-    """Return left.T @ right."""
-    n = len(left) // _PARTS * _PARTS
-    split_left, split_right = (t[:n].view(_PARTS, -1, t.shape[1]) for t in (left, right))
-    parts = torch.bmm(split_left.mT, split_right)
-    return parts.sum(dim=0).addmm_(left[n:].T, right[n:])

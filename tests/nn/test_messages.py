@@ -9,9 +9,9 @@ from batches import batch_of, bonds_of
 
 from skcgcnn import CGCNNRegressor
 from skcgcnn.nn import ConvLayer, CrystalGraphConvNet
-from skcgcnn.nn._bonds import own_bonds, sum_bonds
+from skcgcnn.nn._bonds import own_bonds, product_over_rows, sum_bonds
 from skcgcnn.nn._buffers import BufferPool
-from skcgcnn.nn._messages import _product_over_rows, normalized_messages
+from skcgcnn.nn._messages import normalized_messages
 
 N_SITES, N_NEIGHBORS, N_BOND = 7, 4, 5
 
@@ -115,7 +115,7 @@ def test_counts_are_as_many_equal_rows_and_bonds(training, function):
 @pytest.mark.parametrize("n_bonds", [4, 28, 80])
 def test_product_over_rows(n_bonds):
     left, right = torch.randn(n_bonds, 5), torch.randn(n_bonds, 3)
-    torch.testing.assert_close(_product_over_rows(left, right), left.T @ right)
+    torch.testing.assert_close(product_over_rows(left, right), left.T @ right)
 
 
 def test_memory_is_reused_without_a_trace():
