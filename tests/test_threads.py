@@ -1,15 +1,10 @@
-"""How torch's threads wait, and how many there are."""
+"""How torch's threads wait."""
 
 import os
 import subprocess
 import sys
 
-import numpy as np
 import pytest
-import torch
-
-from skcgcnn import CGCNNRegressor
-from skcgcnn._threads import threads_for
 
 WORDS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 SHOW = f"import os; print(*[os.environ.get(name) for name in {WORDS!r}])"
@@ -40,26 +35,3 @@ def test_the_environment_of_the_user_is_kept(environment, expected):
 
 def test_nothing_changes_where_torch_came_first():
     assert shown("import torch, skcgcnn") == ["None"] * 3
-
-
-@pytest.mark.parametrize(("size", "expected"), [(100, 1), (10**6, 2)])
-def test_little_work_has_one_thread(size, expected):
-    torch.set_num_threads(2)
-    try:
-        with threads_for(size):
-            assert torch.get_num_threads() == expected
-        with pytest.raises(ZeroDivisionError), threads_for(size):
-            _ = 1 / 0
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(1)
-
-
-def test_a_fit_leaves_the_number_of_threads(graphs, energies, tiny):
-    torch.set_num_threads(2)
-    try:
-        two = CGCNNRegressor(**tiny).fit(graphs, energies).predict(graphs)
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(1)
-    np.testing.assert_array_equal(two, CGCNNRegressor(**tiny).fit(graphs, energies).predict(graphs))

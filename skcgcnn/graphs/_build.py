@@ -1,8 +1,10 @@
 """From sources to crystal graphs, with what went wrong; cached if asked for."""
 
+import math
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from numbers import Integral, Real
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +29,7 @@ from skcgcnn.graphs._elements import ElementFeatures, load_element_features
 from skcgcnn.graphs._graphs import CrystalGraphs
 from skcgcnn.graphs._nearest import TIE, nearest_neighbors
 from skcgcnn.graphs._neighbor_list import NeighborList, find_neighbors, search_radius
-from skcgcnn.graphs._options import GraphOptions
+from skcgcnn.graphs._options import MAX_SYMPREC, GraphOptions
 from skcgcnn.graphs._packing import count_type, distinct_rows, offsets_from_counts
 from skcgcnn.graphs._quotient import Quotient, fold
 
@@ -60,6 +62,11 @@ class GraphMaker:
         What decides between neighbors at the same distance.
     symprec : float or None, default=1e-05
         Distances that differ by no more, in Å, count as equal; None merges nothing.
+
+    Raises
+    ------
+    ValueError
+        If a value is none of the parameter.
     """
 
     features: ElementFeatures
@@ -67,6 +74,24 @@ class GraphMaker:
     radius: float = 8.0
     neighbor_ties: str = "invariant"
     symprec: float | None = 1e-5
+
+    def __post_init__(self) -> None:
+        values: dict[str, Any] = vars(self)
+        number = values["max_num_nbr"]
+        if not isinstance(number, Integral) or int(number) < 1:
+            raise ValueError(f"max_num_nbr={number!r}; expected a whole number above 0")
+        if self.neighbor_ties not in {"invariant", "official"}:
+            raise ValueError(
+                f"neighbor_ties={self.neighbor_ties!r}; expected 'invariant' or 'official'"
+            )
+        for name, most in (("radius", math.inf), ("symprec", MAX_SYMPREC)):
+            value = values[name]
+            if name == "symprec" and value is None:
+                continue
+            if not isinstance(value, Real) or not 0 < float(value) <= most:
+                raise ValueError(
+                    f"{name}={value!r}; expected a number above 0, in Å, of at most {most:g}"
+                )
 
     @property
     def options(self) -> GraphOptions:

@@ -58,8 +58,12 @@ def check_arrays(arrays: dict[str, npt.NDArray[Any]]) -> None:
         raise ValueError("neighbors, distances and bond_counts do not fit together")
     if not np.isfinite(arrays["kind_features"]).all():
         raise ValueError("a feature is not a finite number")
-    for start in range(0, n_classes, _ROWS):
+    numbers = {
         _check_rows(arrays, start, min(start + _ROWS, n_classes))
+        for start in range(0, n_classes, _ROWS)
+    }
+    if len(numbers) > 1:
+        raise ValueError("sites have different numbers of neighbors")
     _check_classes(arrays)
 
 
@@ -68,7 +72,8 @@ def _check_offsets(offsets: npt.NDArray[Any], last: int, message: str) -> None:
         raise ValueError(message)
 
 
-def _check_rows(arrays: dict[str, npt.NDArray[Any]], start: int, stop: int) -> None:
+def _check_rows(arrays: dict[str, npt.NDArray[Any]], start: int, stop: int) -> int:
+    """Check some classes; return the number of neighbors per site."""
     kinds = arrays["site_kinds"][start:stop]
     if kinds.min() < 0 or kinds.max() >= len(arrays["kind_features"]):
         raise ValueError("a kind of site has no features")
@@ -78,15 +83,16 @@ def _check_rows(arrays: dict[str, npt.NDArray[Any]], start: int, stop: int) -> N
     counts = np.concatenate([[0], np.cumsum(arrays["bond_counts"][bonds], dtype=np.int64)])
     per_class = np.diff(counts[ends - ends[0]])
     if (arrays["bond_counts"][bonds] < 1).any() or per_class.min() != per_class.max():
-        raise ValueError("the numbers of bonds are not those of sites with equally many neighbors")
+        raise ValueError("sites have different numbers of neighbors")
     if not len(neighbors):
-        return
+        return 0
     crystals = np.searchsorted(offsets, np.arange(start, stop), side="right") - 1
     n_classes = np.repeat(np.diff(offsets)[crystals], np.diff(ends))
     if neighbors.min() < 0 or (neighbors >= n_classes).any():
         raise ValueError("a neighbor is not a class of its crystal")
     if not (np.isfinite(distances).all() and distances.min() > 0):
         raise ValueError("a distance is not a finite number above 0")
+    return int(per_class[0])
 
 
 def _check_classes(arrays: dict[str, npt.NDArray[Any]]) -> None:
@@ -94,11 +100,12 @@ def _check_classes(arrays: dict[str, npt.NDArray[Any]]) -> None:
     ends = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])[offsets]
     if (counts < 1).any() or ends[-1] != len(classes):
         raise ValueError("site_counts do not sum to the number of sites")
+    found = np.zeros(len(counts), dtype=np.int64)
     for start in range(0, len(classes), _ROWS):
         some = classes[start : start + _ROWS]
         crystals = np.searchsorted(ends, np.arange(start, start + len(some)), side="right") - 1
         if some.min() < 0 or (some >= np.diff(offsets)[crystals]).any():
             raise ValueError("a site is of no class of its crystal")
-    owners = np.repeat(offsets[:-1], np.diff(ends))
-    if (np.bincount(classes + owners, minlength=len(counts)) != counts).any():
+        found += np.bincount(some + offsets[crystals], minlength=len(counts))
+    if (found != counts).any():
         raise ValueError("site_counts are not the numbers of sites in each class")

@@ -17,6 +17,7 @@ from skcgcnn.graphs._check import check_arrays
 from skcgcnn.graphs._graph import CrystalGraph, ExpandedGraphs, expand
 from skcgcnn.graphs._options import GraphOptions
 from skcgcnn.graphs._packing import (
+    count_type,
     distinct_rows,
     member_index,
     offsets_from_counts,
@@ -108,8 +109,14 @@ class CrystalGraphs:
             raise ValueError("bond_offsets, site_kinds and neighbors do not fit together")
         if not n_bonds == len(self.distances) == len(self.bond_counts):
             raise ValueError("neighbors, distances and bond_counts do not fit together")
+        if len(self.site_classes) != self.site_counts.sum(dtype=np.int64):
+            raise ValueError("site_classes and site_counts do not fit together")
+        if not np.issubdtype(self.bond_counts.dtype, np.integer):
+            raise ValueError("bond_counts are no whole numbers")
         first = slice(0, self.bond_offsets[1] if n_classes else 0)
         max_num_nbr = int(self.bond_counts[first].sum())
+        counts = self.bond_counts.astype(count_type(max_num_nbr), copy=False)
+        object.__setattr__(self, "bond_counts", counts)
         known = GraphOptions(max_num_nbr, self.kind_features.shape[1])
         if self.options is None:
             object.__setattr__(self, "options", known)  # type: ignore[unreachable]

@@ -5,9 +5,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-# Rounds of color refinement. Few crystals need more than ten; one that needs more keeps its sites
-# apart, and only its equal bonds are merged.
+# Color refinement ends after so many rounds over all sites, and so many sites besides, which takes
+# seconds. Few crystals need more than ten rounds, and thousands only chains of thousands of sites.
 _MOST_ROUNDS = 64
+_MOST_SITES = 5_000_000
 # Sites whose bonds are looked at together, which bounds the memory for large cells.
 _SITES_AT_ONCE = 100_000
 
@@ -63,7 +64,8 @@ def fold(
     Two sites are in one class if they are of one kind and their bonds agree in distance and in
     the class at the other end. The coarsest such partition is found by color refinement (Weisfeiler
     & Leman 1968). Convolutions give all sites of a class the same features, so that the network on
-    the classes is the network on the sites.
+    the classes is the network on the sites. A crystal that needs thousands of rounds of refinement
+    keeps its sites apart; only its equal bonds are merged.
 
     Parameters
     ----------
@@ -148,7 +150,8 @@ def _refine(
     n_sites = np.bincount(crystals)
     n_classes = np.zeros_like(n_sites)
     sites = np.arange(len(crystals))
-    for _ in range(_MOST_ROUNDS):
+    seen, most = 0, _MOST_ROUNDS * len(crystals) + _MOST_SITES
+    while seen <= most:
         before = n_classes
         firsts = sites[np.unique(colors[sites], return_index=True)[1]]
         n_classes = np.bincount(crystals[firsts], minlength=len(n_sites))
@@ -157,6 +160,7 @@ def _refine(
         sites = sites[going_on[crystals[sites]]]
         if not len(sites):
             break
+        seen += len(sites)
         new = np.empty(len(sites), dtype=np.uint64)
         for start in range(0, len(sites), _SITES_AT_ONCE):
             some = sites[start : start + _SITES_AT_ONCE]

@@ -136,6 +136,10 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         self.on_error = on_error
         self.verbose = verbose
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # A pickle of an earlier version lacks the parameters that are new.
+        super().__setstate__({**type(self)().get_params(), **state})
+
     def fit(self, X: Any, y: Any = None) -> Self:
         """Check the parameters; there is nothing to learn.
 

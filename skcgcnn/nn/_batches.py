@@ -164,7 +164,7 @@ class GraphBatches:
         if len(kind_features) > len(rows):
             # Mixed sites are often kinds of their own: embed only those of the batch.
             kind_features = kind_features.index_select(0, site_kinds)
-            site_kinds = torch.arange(len(rows), device=self.device)
+            site_kinds = torch.arange(len(rows), dtype=site_kinds.dtype, device=self.device)
         return GraphBatch(
             kind_features=kind_features,
             site_kinds=site_kinds,

@@ -126,12 +126,13 @@ def sum_bonds(bonds: Bonds, own: Groups) -> BondSums:
     total = float(bonds.weights.sum(dtype=torch.float64))
     mean = bonds.weights @ bonds.features / total
     features = bonds.features - mean
-    order = torch.argsort(bonds.neighbors, stable=True).to(own.rows.dtype)
+    neighbors = bonds.neighbors.to(own.rows.dtype)
+    order = torch.argsort(neighbors, stable=True).to(own.rows.dtype)
     rows = torch.cat([own.rows, order])
-    starts = torch.cat([own.starts, _starts(bonds.neighbors, n_rows) + n_bonds])
+    starts = torch.cat([own.starts, _starts(neighbors, n_rows) + n_bonds])
     weights = bonds.weights.index_select(0, rows)
-    ends = torch.cat([bonds.centers, bonds.neighbors.index_select(0, order) + n_rows])
-    others = torch.cat([bonds.neighbors + n_rows, bonds.centers.index_select(0, order)])
+    ends = torch.cat([bonds.centers, neighbors.index_select(0, order) + n_rows])
+    others = torch.cat([neighbors + n_rows, bonds.centers.index_select(0, order)])
     row_weights = weights.new_zeros(2 * n_rows).index_add_(0, ends, weights)
     itself = torch.arange(2 * n_rows, dtype=rows.dtype)
     return BondSums(

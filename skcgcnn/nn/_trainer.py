@@ -14,7 +14,6 @@ from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
 from torch import Tensor
 
-from skcgcnn._threads import threads_for
 from skcgcnn.nn._batches import GraphBatches, GraphDataset, Weighted
 
 # Maximum sizes of a batch in prediction. They bound its memory: about 50 MB with 64 features.
@@ -166,9 +165,8 @@ class GraphNet(NeuralNet):
 
     def train_step(self, batch: Any, **fit_params: Any) -> Any:
         """Train on a batch, and update the moving average."""
-        with self._threads(batch[0]):
-            step = super().train_step(batch, **fit_params)
-            self.module_.update()
+        step = super().train_step(batch, **fit_params)
+        self.module_.update()
         return step
 
     def infer(self, x: Weighted, **fit_params: Any) -> Tensor:
@@ -180,11 +178,8 @@ class GraphNet(NeuralNet):
         if training:
             out: Tensor = super().evaluation_step(batch, training=True)
             return out
-        with torch.inference_mode(), self._threads(batch[0]):
+        with torch.inference_mode():
             return self._run(self._predictor, batch[0])
-
-    def _threads(self, x: Weighted) -> Any:
-        return threads_for(2 * self.module__atom_fea_len * len(x.batch.centers))
 
     @cached_property
     def _predictor(self) -> Any:

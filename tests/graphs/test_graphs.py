@@ -177,8 +177,26 @@ def test_arrays_must_fit(graphs):
     for name in ("distances", "neighbors", "bond_counts", "site_counts", "bond_offsets"):
         with pytest.raises(ValueError, match=name):
             CrystalGraphs(**{**parts, name: getattr(graphs, name)[:-1]})
+    with pytest.raises(ValueError, match="site_classes"):
+        CrystalGraphs(**{**parts, "site_classes": graphs.site_classes[:-1]})
+    with pytest.raises(ValueError, match="whole numbers"):
+        CrystalGraphs(**{**parts, "bond_counts": graphs.bond_counts.astype(float)})
     with pytest.raises(ValueError, match="do not fit GraphOptions"):
         CrystalGraphs(**parts, options=GraphOptions(8, 92))
+
+
+def test_counts_of_another_type_are_those_of_files(graphs, tmp_path):
+    arrays = graphs.to_dict() | {"bond_counts": graphs.bond_counts.astype(np.int64)}
+    CrystalGraphs(**arrays).save(tmp_path / "graphs.npz")
+    assert_equal(CrystalGraphs.load(tmp_path / "graphs.npz"), graphs)
+
+
+@pytest.mark.parametrize(
+    "params", [{"max_num_nbr": 0}, {"radius": -1.0}, {"radius": "8"}, {"neighbor_ties": "none"}]
+)
+def test_parameters_of_from_structures(params, nacl):
+    with pytest.raises(ValueError, match=f"{next(iter(params))}=.*; expected"):
+        CrystalGraphs.from_structures([nacl], **params)
 
 
 def test_pickles_of_an_earlier_version_are_refused(graphs):

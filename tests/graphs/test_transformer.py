@@ -333,3 +333,12 @@ def test_progress_bar(cifs, capsys):
 def test_molecule_without_a_cell():
     with pytest.raises(StructureError, match=r"X\[0\]"):
         CrystalGraphTransformer().transform([Atoms("H2", positions=[[0, 0, 0], [0, 0, 0.74]])])
+
+
+def test_pickles_of_an_earlier_version(nacl):
+    transformer = CrystalGraphTransformer(max_num_nbr=8)
+    state = dict(transformer.__getstate__())
+    del state["symprec"]
+    old = CrystalGraphTransformer.__new__(CrystalGraphTransformer)
+    old.__setstate__(state)
+    assert_equal(old.fit_transform([nacl]), transformer.fit_transform([nacl]))
