@@ -189,10 +189,9 @@ def build_graphs(
     n_waiting = 0
 
     def choose() -> None:
-        n_sites = [len(pairs.cutoff) for pairs in waiting]
+        n_sites = sum(len(pairs.cutoff) for pairs in waiting)
         numbers = np.array([_number(species) for species in rows])
-        quotients.append(_quotient(waiting, np.array(kinds[-sum(n_sites) :]), numbers, maker))
-        waiting.clear()
+        quotients.append(_quotient(waiting, np.array(kinds[-n_sites:]), numbers, maker))
 
     for position, crystal in enumerate(crystals):
         try:
@@ -209,6 +208,7 @@ def build_graphs(
         kinds.extend([rows.setdefault(species, len(rows)) for species in crystal.species])
         waiting.append(pairs)
         n_waiting += len(pairs.center)
+        del pairs  # it may be large, and is dropped as soon as its neighbors are chosen
         if n_waiting > _PAIRS_AT_ONCE:
             choose()
             n_waiting = 0
@@ -335,23 +335,29 @@ def _find_neighbors(crystal: Crystal, maker: GraphMaker) -> NeighborList:
 
 
 def _quotient(
-    parts: Sequence[NeighborList], kinds: IntArray, numbers: FloatArray, maker: GraphMaker
+    parts: list[NeighborList], kinds: IntArray, numbers: FloatArray, maker: GraphMaker
 ) -> Quotient:
     """Choose the neighbors of several crystals at once, and merge what is equal.
 
-    `kinds` are those of the sites, `numbers` those by which kinds are ordered.
+    `kinds` are those of the sites, `numbers` those by which kinds are ordered. The parts are
+    dropped on the way: a large crystal takes much memory.
     """
-    n_sites = [len(pairs.cutoff) for pairs in parts]
-    shifts = offsets_from_counts(n_sites)[:-1]
+    crystals = np.repeat(np.arange(len(parts)), [len(pairs.cutoff) for pairs in parts])
+    joined = parts[0] if len(parts) == 1 else _joined(parts)
+    parts.clear()
+    site_numbers = numbers[kinds] if maker.neighbor_ties == "invariant" else None
+    neighbors, distances = nearest_neighbors(joined, maker.max_num_nbr, site_numbers)
+    del joined
+    return fold(crystals, kinds, neighbors, distances, maker.symprec)
+
+
+def _joined(parts: list[NeighborList]) -> NeighborList:
+    shifts = offsets_from_counts([len(pairs.cutoff) for pairs in parts])[:-1]
     by_pair = np.repeat(shifts, [len(pairs.center) for pairs in parts])
     center, neighbor, distance, cutoff = (
         np.concatenate(arrays) for arrays in zip(*parts, strict=True)
     )
-    joined = NeighborList(center + by_pair, neighbor + by_pair, distance, cutoff)
-    site_numbers = numbers[kinds] if maker.neighbor_ties == "invariant" else None
-    neighbors, distances = nearest_neighbors(joined, maker.max_num_nbr, site_numbers)
-    crystals = np.repeat(np.arange(len(parts)), n_sites)
-    return fold(crystals, kinds, neighbors, distances, maker.symprec)
+    return NeighborList(center + by_pair, neighbor + by_pair, distance, cutoff)
 
 
 def _pack(

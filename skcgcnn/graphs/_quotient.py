@@ -121,7 +121,8 @@ def _group_distances(crystals: IntArray, distances: FloatArray, symprec: float) 
     first, and is halved for groups that are wider than `symprec`, so that chains of nearly equal
     distances do not run together, while distances that are equal but for rounding never part.
     """
-    flat, owners = distances.ravel(), np.repeat(crystals, distances.shape[1])
+    flat = distances.ravel()
+    owners = np.repeat(crystals.astype(np.int32), distances.shape[1])
     order = np.lexsort((flat, owners))
     ordered = flat[order]
     gaps = np.diff(ordered, prepend=-np.inf)
@@ -146,7 +147,7 @@ def _refine(
 ) -> IntArray:
     """Return the class of each site, numbered in the order of their first sites."""
     colors = _hash(_hash(crystals.astype(np.uint64)) + kinds.astype(np.uint64))
-    hashed_lengths = _hash(np.arange(_count(lengths), dtype=np.uint64))[lengths]
+    hashed_lengths = _hash(np.arange(_count(lengths), dtype=np.uint64))
     n_sites = np.bincount(crystals)
     n_classes = np.zeros_like(n_sites)
     sites = np.arange(len(crystals))
@@ -165,7 +166,7 @@ def _refine(
         for start in range(0, len(sites), _SITES_AT_ONCE):
             some = sites[start : start + _SITES_AT_ONCE]
             bonds = colors[neighbors[some]]
-            bonds += hashed_lengths[some]
+            bonds += hashed_lengths[lengths[some]]
             # One round of mixing is enough for numbers that are hashes already.
             bonds *= _FIRST_FACTOR
             bonds ^= bonds >> np.uint64(32)
