@@ -30,7 +30,7 @@ from skcgcnn.graphs._graphs import CrystalGraphs
 from skcgcnn.graphs._nearest import TIE, nearest_neighbors
 from skcgcnn.graphs._neighbor_list import NeighborList, find_neighbors, search_radius
 from skcgcnn.graphs._options import MAX_SYMPREC, GraphOptions
-from skcgcnn.graphs._packing import count_type, distinct_rows, offsets_from_counts
+from skcgcnn.graphs._packing import distinct_rows, offsets_from_counts
 from skcgcnn.graphs._quotient import Quotient, fold
 
 # About how many pairs of neighbors are sorted at once.
@@ -389,7 +389,7 @@ def _pack(
         bond_offsets=offsets_from_counts(degrees),
         neighbors=(join("neighbors", n_classes) - np.repeat(starts, degrees)).astype(np.int32),
         distances=join("distances").astype(np.float32),
-        bond_counts=join("bond_counts").astype(count_type(options.max_num_nbr)),
+        bond_counts=join("bond_counts"),
         site_classes=(join("site_classes", n_classes) - site_starts).astype(np.int32),
         ids=np.zeros(len(site_offsets) - 1, dtype="U1"),
         options=options,

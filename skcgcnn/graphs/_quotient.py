@@ -101,7 +101,7 @@ def fold(
         return Quotient(sites, sites, ones, degrees, *flat, np.ones(len(flat[0]), dtype=np.int64))
     lengths = _group_distances(crystals, distances, symprec)
     classes = _refine(crystals, kinds, neighbors, lengths)
-    representatives = np.flatnonzero(_is_first(classes))
+    representatives = _first_sites(classes)
     keys, columns = _sorted_bonds(classes, neighbors, lengths)
     first = representatives[classes]
     unlike = (keys != keys[first]).any(axis=1)
@@ -109,7 +109,7 @@ def fold(
     if unlike.any():
         # A crystal that needs more rounds, or a collision of hashes: its sites stay apart.
         classes = _apart(classes, np.isin(crystals, crystals[unlike]))
-        representatives = np.flatnonzero(_is_first(classes))
+        representatives = _first_sites(classes)
         keys, columns = _sorted_bonds(classes, neighbors, lengths)
     return _merge_bonds(classes, representatives, keys, columns, distances)
 
@@ -196,9 +196,9 @@ def _numbered(values: npt.NDArray[np.integer]) -> IntArray:
     return np.asarray(rank[which])
 
 
-def _is_first(classes: IntArray) -> npt.NDArray[np.bool_]:
-    """Return whether each site is the first of its class; classes are numbered by these."""
-    return np.diff(np.maximum.accumulate(classes), prepend=-1) > 0
+def _first_sites(classes: IntArray) -> IntArray:
+    """Return the first site of each class; classes are numbered by these."""
+    return np.flatnonzero(np.diff(np.maximum.accumulate(classes), prepend=-1))
 
 
 def _apart(classes: IntArray, sites: npt.NDArray[np.bool_]) -> IntArray:
