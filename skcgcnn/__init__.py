@@ -7,6 +7,7 @@ command line's ``--help`` need not wait for torch.
 from typing import TYPE_CHECKING
 
 from skcgcnn._lazy import lazy_names
+from skcgcnn._recipes import RECIPES
 from skcgcnn._threads import set_waiting
 from skcgcnn._version import __version__
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from skcgcnn.graphs import CrystalGraph, CrystalGraphs, CrystalGraphTransformer
 
 __all__ = [
+    "RECIPES",
     "CGCNNClassifier",
     "CGCNNMultiTask",
     "CGCNNRegressor",

@@ -6,6 +6,8 @@ It imports neither torch nor scikit-learn, so that the command line can show the
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from skcgcnn._recipes import AUTO
+
 OnError = Literal["raise", "nan"]
 
 
@@ -13,29 +15,35 @@ OnError = Literal["raise", "nan"]
 class Parameters:
     """Constructor parameters; the docstrings of the estimators describe them."""
 
+    recipe: Literal["default", "paper"] = "default"
+    conv: str = AUTO
+    pooling: Literal["mean", "sum", "attention"] = "mean"
     atom_fea_len: int = 64
     n_conv: int = 3
     h_fea_len: int = 128
     n_h: int = 1
-    dropout: float = 0.0
+    dropout: float | str = AUTO
     radius: float = 8.0
     max_num_nbr: int = 12
     atom_features: Any = None
     neighbor_ties: Literal["invariant", "official"] = "invariant"
     symprec: float | None = 1e-5
-    lr: float = 0.001
-    max_epochs: int = 30
-    batch_size: int = 64
+    lr: float | str = AUTO
+    schedule: str = AUTO
+    max_epochs: int | str = AUTO
+    batch_size: int | str = AUTO
     max_batch_sites: int | None = None
-    optimizer: Any = "adamw"
-    weight_decay: float | None = None
-    loss: Literal["mse", "mae", "huber"] = "mse"
-    ema_decay: float = 0.99
+    optimizer: Any = AUTO
+    weight_decay: float | str | None = AUTO
+    max_grad_norm: float | str | None = AUTO
+    loss: str = AUTO
+    ema_decay: float | str = AUTO
     callbacks: list[Any] | None = None
     device: Any = "auto"
     precision: Literal["float32", "bfloat16", "float64"] = "float32"
     compile: bool = False
     net_params: dict[str, Any] | None = None
+    n_estimators: int = 1
     init_from: Any = None
     freeze: str | int = "none"
     conv_lr_factor: float = 1.0

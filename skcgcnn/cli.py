@@ -13,10 +13,12 @@ from typing import Annotated, Any
 
 import typer
 
-# Nothing heavy is imported here: `skcgcnn --help` should not wait for torch.
 from skcgcnn._parameters import OnError, Parameters
+
+# Nothing heavy is imported here: `skcgcnn --help` should not wait for torch.
+from skcgcnn._recipes import AUTO
 from skcgcnn._version import __version__
-from skcgcnn.training import Optimizer, Settings, Task
+from skcgcnn.training import Conv, Optimizer, Pooling, Recipe, Settings, Task
 
 __all__ = ["main"]
 
@@ -80,14 +82,27 @@ def train(
     cls_weight: Annotated[
         float, typer.Option(min=0.0, help="Weight of the classification loss (--task multi).")
     ] = Settings.cls_weight,
+    recipe: Annotated[
+        Recipe,
+        typer.Option(help="What options with the default auto stand for; paper is the original's."),
+    ] = Settings.recipe,
     epochs: Annotated[
-        int, typer.Option(min=1, help="Passes over the training crystals.")
-    ] = Settings.epochs,
+        int | None,
+        typer.Option(min=1, help="Passes over the training crystals.", show_default="auto"),
+    ] = None,
     batch_size: Annotated[
-        int,
-        typer.Option("--batch-size", "-b", min=1, help="Maximum number of crystals per batch."),
-    ] = Settings.batch_size,
-    lr: Annotated[float, typer.Option("--lr", min=0.0, help="Learning rate.")] = Settings.lr,
+        int | None,
+        typer.Option(
+            *("--batch-size", "-b"),
+            min=1,
+            help="Maximum number of crystals per batch.",
+            show_default="auto",
+        ),
+    ] = None,
+    lr: Annotated[
+        float | None,
+        typer.Option("--lr", min=0.0, help="Learning rate.", show_default="auto"),
+    ] = None,
     optim: Annotated[Optimizer, typer.Option(help="Optimizer.")] = Settings.optim,
     train_ratio: Ratio = Settings.train_ratio,
     val_ratio: Ratio = Settings.val_ratio,
@@ -95,6 +110,10 @@ def train(
     seed: Annotated[
         int, typer.Option(min=0, help="Decides split, initial weights and batches.")
     ] = Settings.seed,
+    conv: Annotated[
+        Conv, typer.Option(help="Convolution; gated is that of CGCNN.")
+    ] = Settings.conv,
+    pooling: Annotated[Pooling, typer.Option(help="From sites to crystals.")] = Settings.pooling,
     atom_fea_len: Annotated[
         int, typer.Option(min=1, help="Hidden features per site.")
     ] = Settings.atom_fea_len,
@@ -161,6 +180,8 @@ def train(
 
         options = {field.name: ctx.params[field.name] for field in fields(Settings)}
         options["target"] = tuple(target or ())
+        for name in ("epochs", "batch_size", "lr"):
+            options[name] = AUTO if options[name] is None else options[name]
         report = run(
             Settings(**options),
             folder,

@@ -3,34 +3,46 @@
 import warnings
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
-from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from joblib import effective_n_jobs
-from sklearn.model_selection import train_test_split
+from sklearn.base import clone
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
 from skorch.history import History
 
 from skcgcnn._parameters import Parameters
-from skcgcnn._sklearn import Interval, StrOptions, check_sample_weight
-from skcgcnn.estimators._net import MADE_WITH, OPTIMIZERS, SIZES, make_net, update_net
+from skcgcnn._recipes import AUTO, resolve
+from skcgcnn._sklearn import check_sample_weight
+from skcgcnn.estimators._constraints import CONSTRAINTS
+from skcgcnn.estimators._ensemble import (
+    MAX_SEED,
+    Uncertainty,
+    combine,
+    deviations,
+    fit_members,
+)
+from skcgcnn.estimators._net import MADE_WITH, SIZES, make_net, update_net
 from skcgcnn.estimators._persistence import Persistent
+from skcgcnn.estimators._scaling import scale
 from skcgcnn.estimators._targets import (
     Answers,
     FloatArray,
     Prediction,
     decode,
-    scale_targets,
 )
-from skcgcnn.estimators._transfer import n_frozen_layers, read_source, transfer_weights
+from skcgcnn.estimators._training_data import TrainingData, split
+from skcgcnn.estimators._transfer import (
+    n_frozen_layers,
+    read_source,
+    start_outputs,
+    transfer_weights,
+)
 from skcgcnn.graphs import (
     CHUNK,
-    MAX_SYMPREC,
     CrystalGraphs,
     CrystalGraphTransformer,
     ElementFeatures,
@@ -41,40 +53,6 @@ from skcgcnn.modelfiles import Target
 from skcgcnn.nn import GraphDataset
 
 
-@dataclass(frozen=True, eq=False)
-class TrainingData:
-    """Crystals to train on.
-
-    Attributes
-    ----------
-    graphs : CrystalGraphs
-        Their graphs, none of them empty.
-    values : ndarray of shape (n_crystals, n_targets)
-        Encoded but unscaled targets; NaN is missing.
-    weights : ndarray of shape (n_crystals,)
-        Weights of the crystals.
-    targets : tuple of Target
-        What the columns of `values` are.
-    y_ndim : int
-        Number of dimensions of y.
-    """
-
-    graphs: CrystalGraphs
-    values: FloatArray
-    weights: FloatArray
-    targets: tuple[Target, ...]
-    y_ndim: int
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def take(self, rows: npt.NDArray[Any]) -> "TrainingData":
-        """Return some of the crystals."""
-        return replace(
-            self, graphs=self.graphs[rows], values=self.values[rows], weights=self.weights[rows]
-        )
-
-
 class BaseCGCNN(Parameters, Persistent):
     """Base of the CGCNN estimators: owns a private skorch net.
 
@@ -82,42 +60,7 @@ class BaseCGCNN(Parameters, Persistent):
     returns.
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "atom_fea_len": [Interval(Integral, 1, None, closed="left")],
-        "n_conv": [Interval(Integral, 0, None, closed="left")],
-        "h_fea_len": [Interval(Integral, 1, None, closed="left")],
-        "n_h": [Interval(Integral, 1, None, closed="left")],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "radius": [Interval(Real, 0, None, closed="neither")],
-        "max_num_nbr": [Interval(Integral, 1, None, closed="left")],
-        "atom_features": "no_validation",  # the transformer tells what is wrong with it
-        "neighbor_ties": [StrOptions({"invariant", "official"})],
-        "symprec": [Interval(Real, 0, MAX_SYMPREC, closed="right"), None],
-        "lr": [Interval(Real, 0, None, closed="neither")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "max_batch_sites": [Interval(Integral, 1, None, closed="left"), None],
-        "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
-        "weight_decay": [Interval(Real, 0, None, closed="left"), None],
-        "loss": [StrOptions({"mse", "mae", "huber"})],
-        "ema_decay": [Interval(Real, 0, 1, closed="left")],
-        "callbacks": [list, None],
-        "device": [str, torch.device],
-        "precision": [StrOptions({"float32", "bfloat16", "float64"})],
-        "compile": ["boolean"],
-        "net_params": [dict, None],
-        "init_from": "no_validation",  # read_source tells what is wrong with it
-        "freeze": [StrOptions({"none", "convs"}), Interval(Integral, 0, None, closed="left")],
-        "conv_lr_factor": [Interval(Real, 0, None, closed="neither")],
-        "warm_start": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "random_state": ["random_state"],
-        "n_jobs": [None, Integral],
-        "on_error": [StrOptions({"raise", "nan"})],
-        "verbose": ["verbose"],
-    }
+    _parameter_constraints: ClassVar[dict[str, Any]] = CONSTRAINTS
 
     @property
     def history_(self) -> History:
@@ -148,32 +91,72 @@ class BaseCGCNN(Parameters, Persistent):
             If y does not match X or the task, or there is nothing to fit.
         """
         self._validate_params()
+        if self.n_estimators > 1:
+            return self._fit_members(X, y, sample_weight)
         reset = not (self.warm_start and hasattr(self, "net_"))
         train, valid = self._check_fit_input(X, y, sample_weight, reset=reset), None
         seed = self._seed()
         if self.early_stopping:
-            train, valid = self._split(train, seed)
-        self._prepare(train, seed, reset=reset)
-        self._train(train, valid, self.max_epochs)
-        self.net_.module_.release_buffers()
+            train, valid = split(train, self.validation_fraction, seed)
+        params = self._resolve(len(train), reset=reset)
+        self._prepare(train, seed, params, reset=reset)
+        epochs = params["max_epochs"]
+        self._train(train, valid, epochs, (len(self.net_.history), epochs))
+        self.net_.finish(self._dataset(train))
         return self
 
-    def _partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
+    def _fit_members(self, X: Any, y: Any, sample_weight: Any) -> Self:
+        """Fit several networks, and become the first with the others beside it."""
+        if self.warm_start:
+            raise ValueError("warm_start goes on with one network; set n_estimators=1")
+        graphs = self._to_graphs(X, reset=True)
+        rng = check_random_state(self.random_state)
+        members = [clone(self) for _ in range(self.n_estimators)]
+        for member in members:
+            member.set_params(n_estimators=1, random_state=int(rng.randint(MAX_SEED)))
+        first, *others = fit_members(members, self.n_jobs, graphs, y, sample_weight)
+        params = self.get_params(deep=False)
+        self.__dict__.update({k: v for k, v in vars(first).items() if k not in params})
+        self.more_nets_: list[Any] = [member.net_ for member in others]
+        return self
+
+    def _partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        classes: Any = None,
+        n_epochs: int | None = None,
+    ) -> Self:
         """Train for one epoch, and keep the training buffers for the next call.
 
-        `classes` are the labels that later calls may bring.
+        `classes` are the labels that later calls may bring. `n_epochs` is how many epochs there
+        will be, if that is known: the schedule of the learning rate depends on it.
         """
         self._validate_params()
-        if self.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True")
+        if self.early_stopping or self.n_estimators > 1:
+            raise ValueError("partial_fit supports neither early_stopping=True nor n_estimators>1")
         reset = not hasattr(self, "net_")
         data = self._check_fit_input(X, y, sample_weight, reset=reset, classes=classes)
-        self._prepare(data, self._seed(), reset=reset)
-        self._train(data, None, 1)
+        params = self._resolve(len(data), reset=reset)
+        self._prepare(data, self._seed(), params, reset=reset)
+        self._train(data, None, 1, None if n_epochs is None else (0, n_epochs))
         return self
 
+    def _resolve(self, n_crystals: int, *, reset: bool = True) -> dict[str, Any]:
+        """Return the parameters, with values for "auto": those of the fit while it goes on."""
+        own = self.get_params(deep=False)
+        found = resolve(own, n_crystals)
+        if not reset:
+            found |= {
+                name: value
+                for name, value in self.fitted_params_.items()
+                if isinstance(own.get(name), str) and own[name] == AUTO
+            }
+        return found
+
     def _seed(self) -> int:
-        return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        return int(check_random_state(self.random_state).randint(MAX_SEED))
 
     def _to_graphs(self, X: Any, *, reset: bool = False) -> CrystalGraphs:
         """Return the graphs of X: the one place where an estimator looks at X.
@@ -282,48 +265,32 @@ class BaseCGCNN(Parameters, Persistent):
     ) -> FloatArray:
         return np.ones(len(values))
 
-    def _split(self, data: TrainingData, seed: int) -> tuple[TrainingData, TrainingData]:
-        """Hold out crystals, stratified by the labels where that is possible."""
-        n = len(data)
-        if n < 2:
-            raise ValueError(
-                "early_stopping needs at least 2 crystals: some to train, some to validate"
-            )
-        test_size = max(1, round(self.validation_fraction * n))
-        kinds, labels = [target.kind for target in data.targets], None
-        if "classification" in kinds:
-            labels = np.nan_to_num(data.values[:, kinds.index("classification")], nan=-1)
-            counts = np.unique(labels, return_counts=True)[1]
-            if counts.min() < 2 or len(counts) > min(test_size, n - test_size):
-                labels = None  # a class has too few crystals for both sides
-        train, valid = train_test_split(
-            np.arange(n), test_size=test_size, random_state=seed, stratify=labels
-        )
-        return data.take(train), data.take(valid)
-
-    def _prepare(self, data: TrainingData, seed: int, *, reset: bool) -> None:
+    def _prepare(
+        self, data: TrainingData, seed: int, params: dict[str, Any], *, reset: bool
+    ) -> None:
         """Make a new net, or update the one with which training continues."""
         begun = not reset or self.init_from is not None
         n_frozen = n_frozen_layers(self.freeze, self.n_conv, begun=begun)
         if reset:
-            self._initialize(data, seed)
+            self._initialize(data, seed, params)
         else:
-            update_net(self)
+            update_net(self, params)
             more = self._elements_of(data.graphs)
             if self.elements_ is not None and more is not None:
                 self.elements_ = tuple(sorted({*self.elements_, *more}))
         self.net_.module_.freeze(n_frozen)
 
-    def _initialize(self, data: TrainingData, seed: int) -> None:
+    def _initialize(self, data: TrainingData, seed: int, params: dict[str, Any]) -> None:
         options = data.graphs.options
-        targets = scale_targets(data.targets, data.values, data.weights)
-        params = self.get_params(deep=False)
+        targets, starts = scale(data, params)
         sizes = {
             "orig_atom_fea_len": options.n_features,
-            "n_outputs": sum(target.n_outputs for target in targets),
             **{name: params[name] for name in SIZES},
         }
+        sizes["n_outputs"] = sum(target.n_outputs for target in targets)
         net = make_net(self, sizes, params, Answers(targets, data.y_ndim), seed).initialize()
+        if starts is not None:
+            start_outputs(net.module_, targets, starts)
         if self.init_from is not None:
             transfer_weights(net.module_, targets, self.init_from)
         _ = net.optimizer_  # raises if its options are wrong, before anything is fitted
@@ -334,13 +301,18 @@ class BaseCGCNN(Parameters, Persistent):
             if self.elements_ is not None:
                 self.elements_ = None if known is None else tuple(sorted({*known, *self.elements_}))
         self.fitted_params_ = {name: params[name] for name in MADE_WITH & params.keys()}
-        self.net_ = net
+        self.net_, self.more_nets_ = net, []
 
-    def _train(self, train: TrainingData, valid: TrainingData | None, epochs: int) -> None:
+    def _train(
+        self,
+        train: TrainingData,
+        valid: TrainingData | None,
+        epochs: int,
+        cycle: tuple[int, int] | None,
+    ) -> None:
+        validation = None if valid is None else self._dataset(valid)
         try:
-            self.net_.run(
-                self._dataset(train), None if valid is None else self._dataset(valid), epochs
-            )
+            self.net_.run(self._dataset(train), validation, epochs, cycle)
         except KeyboardInterrupt:
             warnings.warn(
                 f"the fit was interrupted after {len(self.net_.history)} epochs; the estimator is "
@@ -365,7 +337,14 @@ class BaseCGCNN(Parameters, Persistent):
         return Answers(self.targets_, self.y_ndim_)
 
     def _outputs(self, X: Any) -> FloatArray:
-        """Return the network's outputs, in one pass over the crystals."""
+        """Return the outputs, of all networks together."""
+        return combine(self._member_outputs(X), self.targets_)
+
+    def _member_outputs(self, X: Any) -> FloatArray:
+        """Return the outputs of each network, in one pass over the crystals.
+
+        Of shape (n_members, n_crystals, n_outputs).
+        """
         check_is_fitted(self, "net_")
         table = self._element_table() if self.elements_ is not None else None
         seen, unseen = set(self.elements_ or ()), set[int]()
@@ -377,7 +356,7 @@ class BaseCGCNN(Parameters, Persistent):
                     unseen |= table.elements_in(graphs.used_features())[0] - seen
         if unseen:
             self._warn_of(unseen)
-        return np.concatenate(outputs)
+        return np.concatenate(outputs, axis=1)
 
     def _elements_of(self, graphs: CrystalGraphs) -> tuple[int, ...] | None:
         table = self._element_table()
@@ -399,7 +378,7 @@ class BaseCGCNN(Parameters, Persistent):
         warnings.warn(
             f"{type(self).__name__} was trained on no crystal with {names}; predictions for such "
             "crystals are extrapolations",
-            stacklevel=4,
+            stacklevel=5,
         )
 
     def _loss(self, X: Any, y: Any) -> float:
@@ -413,6 +392,21 @@ class BaseCGCNN(Parameters, Persistent):
         outputs = self._outputs(X)
         return self._answers().values(outputs)
 
+    def _predict_with_std(self, X: Any) -> tuple[npt.NDArray[Any], Uncertainty]:
+        """Return predictions and their standard deviations, in one pass over the crystals."""
+        outputs = self._member_outputs(X)
+        if len(outputs) == 1 and not any(target.has_variance for target in self.targets_):
+            raise ValueError(
+                "a single network with this loss does not know how sure it is; fit with "
+                'n_estimators=5, with loss="gaussian_nll", or both'
+            )
+        answers = self._answers()
+        parts = deviations(outputs, self.targets_)
+        total = np.hypot(*parts)
+        aleatoric, epistemic, total = (answers.shape(list(part.T)) for part in (*parts, total))
+        uncertainty = Uncertainty(aleatoric, epistemic, total)
+        return answers.values(combine(outputs, self.targets_)), uncertainty
+
     def _predict_proba(self, X: Any) -> FloatArray:
         outputs = self._outputs(X)
         return self._answers().proba(outputs)
@@ -422,14 +416,16 @@ class BaseCGCNN(Parameters, Persistent):
         return decode(outputs, self.targets_)
 
     def _forward(self, graphs: CrystalGraphs) -> FloatArray:
-        """Return the network's outputs; NaN for crystals that could not be read."""
+        """Return the outputs of each network; NaN for crystals that could not be read."""
         self._check_same_options(graphs)
         n_outputs = sum(target.n_outputs for target in self.targets_)
-        outputs = np.full((len(graphs), n_outputs), np.nan)
+        nets = [self.net_, *self.more_nets_]
+        outputs = np.full((len(nets), len(graphs), n_outputs), np.nan)
         readable = graphs.n_sites > 0
         if readable.any():
-            usable = graphs if readable.all() else graphs[readable]
-            outputs[readable] = self.net_.outputs(GraphDataset(usable))
+            usable = GraphDataset(graphs if readable.all() else graphs[readable])
+            for index, net in enumerate(nets):
+                outputs[index, readable] = net.outputs(usable)
         return outputs
 
     def _encode(

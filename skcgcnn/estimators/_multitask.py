@@ -10,14 +10,17 @@ import numpy.typing as npt
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.metaestimators import available_if
 
-from skcgcnn._sklearn import Interval
+from skcgcnn._sklearn import Interval, StrOptions
 from skcgcnn.estimators._base import BaseCGCNN
+from skcgcnn.estimators._ensemble import Uncertainty
 from skcgcnn.estimators._targets import (
     FloatArray,
+    check_labels,
     column_names,
     encode_classes,
     is_missing,
     split_columns,
+    to_numbers,
 )
 from skcgcnn.estimators._task_views import ClassifierView, RegressorView
 from skcgcnn.modelfiles import Target
@@ -43,6 +46,15 @@ class CGCNNMultiTask(BaseCGCNN):
 
     Parameters
     ----------
+    recipe : {"default", "paper"}, default="default"
+        What parameters with the value "auto" stand for: the choices of this library's study, see
+        `skcgcnn.RECIPES`, or those of Xie & Grossman (2018) and their code.
+    conv : {"auto", "edge", "gated"}, default="auto"
+        Convolution: "gated" is that of the paper, which official weights need; "edge" updates
+        the features of bonds too (`skcgcnn.nn.EdgeConv`).
+    pooling : {"mean", "sum", "attention"}, default="mean"
+        How a crystal's features come from its sites': their mean; for extensive targets the sum
+        of outputs by site; or a mean with learned weights.
     atom_fea_len : int, default=64
         Hidden features per site.
     n_conv : int, default=3
@@ -51,8 +63,9 @@ class CGCNNMultiTask(BaseCGCNN):
         Hidden features per crystal, after pooling.
     n_h : int, default=1
         Number of hidden layers after pooling.
-    dropout : float, default=0.0
-        Share of the pooled features that is dropped in training.
+    dropout : float or "auto", default="auto"
+        Share that is dropped in training: of the changes of bonds with ``conv="edge"``, of the
+        pooled features with "gated".
     radius : float, default=8.0
         Initial cutoff of the neighbor search, and last center of the Gaussian expansion of
         distances, in Å. Sites with too few neighbors within it are searched further out.
@@ -66,25 +79,33 @@ class CGCNNMultiTask(BaseCGCNN):
     symprec : float or None, default=1e-05
         Distances in one crystal that differ by no more, in Å, can count as equal; None merges
         nothing. See `CrystalGraphTransformer`.
-    lr : float, default=0.001
-        Learning rate.
-    max_epochs : int, default=30
-        Number of passes over the training crystals.
-    batch_size : int, default=64
-        Maximum number of crystals per batch in training.
+    lr : float or "auto", default="auto"
+        Learning rate; the highest one of a schedule.
+    schedule : {"auto", "one_cycle", "constant"}, default="auto"
+        Course of the learning rate over a fit. "one_cycle" rises and then falls to nearly nothing;
+        `partial_fit`, which does not know its end, keeps it constant. Choose "constant" for
+        callbacks that change it.
+    max_epochs : int or "auto", default="auto"
+        Number of passes over the training crystals; "auto" guarantees enough steps to few
+        crystals.
+    batch_size : int or "auto", default="auto"
+        Maximum number of crystals per batch in training; "auto" depends on their number.
     max_batch_sites : int or None, default=None
         Maximum number of sites per batch in training, for crystals of very different sizes.
         Larger batches are split; a crystal above the limit forms its own batch.
-    optimizer : {"adamw", "adam", "sgd"} or torch optimizer class, default="adamw"
+    optimizer : {"auto", "adamw", "adam", "sgd"} or torch optimizer class, default="auto"
         "sgd" has a momentum of 0.9. More options go through `net_params`, for example
         ``{"optimizer__amsgrad": True}``.
-    weight_decay : float or None, default=None
+    weight_decay : float, "auto" or None, default="auto"
         Weight decay of the optimizer; None is the default of the optimizer (0.01 for "adamw", 0
-        for "adam" and "sgd").
-    loss : {"mse", "mae", "huber"}, default="mse"
-        Error of a scaled number in the loss: squared, absolute, or that of Huber, which is less
-        sensitive to outliers.
-    ema_decay : float, default=0.99
+        for "adam" and "sgd"). Biases do not decay.
+    max_grad_norm : float, "auto" or None, default="auto"
+        Gradients with a larger norm are scaled down to it; None leaves them as they are.
+    loss : {"auto", "mse", "mae", "huber", "gaussian_nll"}, default="auto"
+        Error of a scaled number in the loss: squared, absolute, that of Huber, which is less
+        sensitive to outliers, or the negative log likelihood of a normal distribution, whose
+        variance is learned too.
+    ema_decay : float or "auto", default="auto"
         Decay per step of the exponential moving average of the weights used for prediction; 0
         predicts with the last weights.
     callbacks : list of skorch callbacks or None, default=None
@@ -99,6 +120,9 @@ class CGCNNMultiTask(BaseCGCNN):
         Whether torch compiles the network, for GPUs; on a CPU it gained nothing.
     net_params : dict or None, default=None
         Further arguments of `skorch.NeuralNet`; they take precedence over the estimator's own.
+    n_estimators : int, default=1
+        Number of networks, which differ in their initial weights and batches and predict
+        together. `n_jobs` of them are fitted at a time.
     init_from : estimator, path, str or None, default=None
         Model to start from: a fitted estimator, a file (see `skcgcnn.load`), or the name of an
         official model (see `skcgcnn.modelfiles.PRETRAINED`). Its embedding and convolutions are
@@ -131,7 +155,7 @@ class CGCNNMultiTask(BaseCGCNN):
     verbose : int, default=0
         1 shows progress while reading, and one line per epoch; 2 also lists all remarks about
         files, not only the first.
-    cls_weight : float, default=1.0
+    cls_weight : float or "auto", default=1.0
         Weight of the classification loss.
     tasks : tuple of {"regression", "classification"}, default=("regression", "classification")
         Kind of every column of y. Of several tasks of one kind, the mean loss is taken.
@@ -196,12 +220,12 @@ class CGCNNMultiTask(BaseCGCNN):
     ((3, 2), (3, 2))
     """
 
-    cls_weight: float = 1.0
+    cls_weight: float | str = 1.0
     tasks: tuple[str, ...] = KINDS
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseCGCNN._parameter_constraints,
-        "cls_weight": [Interval(Real, 0, None, closed="left")],
+        "cls_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "tasks": [tuple, list],
     }
 
@@ -242,8 +266,37 @@ class CGCNNMultiTask(BaseCGCNN):
         """
         return self._partial_fit(X, y, sample_weight, classes)
 
-    def predict(self, X: Any) -> npt.NDArray[Any]:
+    def predict(self, X: Any, return_std: bool = False) -> Any:
         """Predict all targets.
+
+        Parameters
+        ----------
+        X : sequence of crystals, or CrystalGraphs
+            See `fit`.
+        return_std : bool, default=False
+            Whether to return standard deviations too, see `predict_uncertainty`.
+
+        Returns
+        -------
+        y_pred : ndarray of shape (n_crystals, n_tasks)
+            The columns of y: numbers in their units, and labels. Of floats where all labels are
+            numbers, else of objects. NaN for crystals that could not be read.
+        y_std : ndarray of shape (n_crystals, n_tasks)
+            Only with `return_std`: total standard deviations; NaN for classes.
+
+        Raises
+        ------
+        ValueError
+            If standard deviations are asked of a single network that was not fitted with
+            ``loss="gaussian_nll"``.
+        """
+        if not return_std:
+            return self._predict_values(X)
+        predicted, uncertainty = self._predict_with_std(X)
+        return predicted, uncertainty.total
+
+    def predict_uncertainty(self, X: Any) -> Uncertainty:
+        """Return standard deviations of the predictions, and what they consist of.
 
         Parameters
         ----------
@@ -252,11 +305,15 @@ class CGCNNMultiTask(BaseCGCNN):
 
         Returns
         -------
-        ndarray of shape (n_crystals, n_tasks)
-            The columns of y: numbers in their units, and labels. Of floats where all labels are
-            numbers, else of objects. NaN for crystals that could not be read.
+        Uncertainty
+            Its `aleatoric`, `epistemic` and `total` have the shape of y; NaN for classes.
+
+        Raises
+        ------
+        ValueError
+            See `predict`.
         """
-        return self._predict_values(X)
+        return self._predict_with_std(X)[1]
 
     @available_if(_has_classes)
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
@@ -355,12 +412,12 @@ class CGCNNMultiTask(BaseCGCNN):
                 raise ValueError(f"column {names[index]!r} of y holds no target at all")
             target = Target(names[index], kind) if fitted is None else fitted[index]
             if kind == "regression":
-                encoded[known, index] = _numbers(column[known], names[index])
+                encoded[known, index] = to_numbers(column[known], names[index])
             else:
                 # The classes that are given are those of the first classification task.
                 given, classes = (classes if fitted is None else target.classes), None
                 if fitted is None:
-                    _check_labels(column[known], names[index])
+                    check_labels(column[known], names[index])
                 expected = None if given is None else np.unique(given)
                 found, encoded[known, index] = encode_classes(column[known], expected)
                 target = replace(target, classes=found)
@@ -372,26 +429,3 @@ class CGCNNMultiTask(BaseCGCNN):
         tags.target_tags.multi_output = True
         tags.target_tags.single_output = False
         return tags
-
-
-def _check_labels(values: npt.NDArray[Any], name: str) -> None:
-    """Refuse continuous numbers as labels."""
-    try:
-        numbers = values.astype(np.float64)
-    except (TypeError, ValueError):
-        return  # texts
-    if not np.array_equal(numbers, np.round(numbers)):
-        raise ValueError(
-            f"column {name!r} of y is a classification target, but holds continuous numbers such "
-            f"as {numbers[numbers != np.round(numbers)][0]:g}; check the order of tasks"
-        )
-
-
-def _numbers(values: npt.NDArray[Any], name: str) -> FloatArray:
-    try:
-        numbers = values.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"column {name!r} of y is a regression target: {error}") from error
-    if not np.isfinite(numbers).all():
-        raise ValueError(f"column {name!r} of y holds infinity")
-    return numbers

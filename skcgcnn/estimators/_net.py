@@ -10,11 +10,11 @@ from skorch.callbacks import EarlyStopping
 from skcgcnn.estimators._targets import Answers
 from skcgcnn.nn import AveragedNet, GraphNet, TaskLoss, choose_device
 
-SIZES = ("atom_fea_len", "n_conv", "h_fea_len", "n_h", "radius")
+SIZES = ("conv", "pooling", "atom_fea_len", "n_conv", "h_fea_len", "n_h", "radius")
 # Parameters with which a network is made: a fitted estimator keeps their values.
 MADE_WITH = {
     *SIZES,
-    *("dropout", "ema_decay", "loss"),
+    *("recipe", "dropout", "ema_decay", "loss", "schedule", "max_grad_norm"),
     *("cls_weight", "optimizer", "weight_decay", "conv_lr_factor", "lr", "max_epochs"),
     *("batch_size", "max_batch_sites", "precision", "compile", "net_params"),
     *("callbacks", "early_stopping", "n_iter_no_change"),
@@ -24,6 +24,7 @@ MADE_WITH = {
 _CALLBACKS = ("callbacks", "early_stopping", "n_iter_no_change")
 _MAY_CHANGE = {
     *("dropout", "ema_decay", "loss", "cls_weight", "weight_decay", "lr", "max_epochs"),
+    *("schedule", "max_grad_norm"),
     *("batch_size", "max_batch_sites", *_CALLBACKS),
 }
 
@@ -93,6 +94,9 @@ def make_net(
         "seed": seed,
         "precision": params["precision"],
         "max_batch_sites": params["max_batch_sites"],
+        "schedule": params["schedule"],
+        "max_grad_norm": params["max_grad_norm"],
+        "decay_biases": not isinstance(params["optimizer"], str),
         "compile": params["compile"],
         "answers": answers,
         **{f"optimizer__{name}": value for name, value in options.items()},
@@ -108,12 +112,14 @@ def _callbacks(est: Any) -> list[Any]:
     return callbacks
 
 
-def update_net(est: Any) -> None:
+def update_net(est: Any, params: Mapping[str, Any]) -> None:
     """Give the net of an estimator the parameters that may change while training goes on.
 
     Parameters
     ----------
     est : fitted estimator
+    params : mapping
+        Its parameters, with values for "auto".
 
     Raises
     ------
@@ -122,43 +128,41 @@ def update_net(est: Any) -> None:
     """
     made_with = est.fitted_params_
     for name in sorted(made_with.keys() - _MAY_CHANGE):
-        if getattr(est, name) != made_with[name]:
+        if params[name] != made_with[name]:
             raise ValueError(
                 f"{name} was {made_with[name]!r} when the network was made, and is "
-                f"{getattr(est, name)!r} now; training cannot continue with another value. "
+                f"{params[name]!r} now; training cannot continue with another value. "
                 "Set it back, or fit with warm_start=False"
             )
     net, module = est.net_, est.net_.module_
     net.set_params(
-        lr=est.lr,
-        batch_size=est.batch_size,
-        max_batch_sites=est.max_batch_sites,
+        lr=params["lr"],
+        batch_size=params["batch_size"],
+        max_batch_sites=params["max_batch_sites"],
         verbose=est.verbose,
+        schedule=params["schedule"],
+        max_grad_norm=params["max_grad_norm"],
     )
-    _set_conv_lr(net.optimizer_, est.lr, est.conv_lr_factor)
-    if est.weight_decay is None and made_with["weight_decay"] is not None:
+    if params["weight_decay"] is None and made_with["weight_decay"] is not None:
         raise ValueError("weight_decay cannot become None while training goes on; give a number")
-    if est.weight_decay is not None:
-        for group in net.optimizer_.param_groups:
-            group["weight_decay"] = est.weight_decay
-    module.ema_decay = est.ema_decay
-    module.trained.dropout.p = est.dropout
-    net.criterion_.loss, net.criterion_.cls_weight = est.loss, getattr(est, "cls_weight", 1.0)
-    if any(getattr(est, name) != made_with[name] for name in _CALLBACKS):
+    for group in net.optimizer_.param_groups:
+        group["lr"] = group["initial_lr"] = params["lr"] * group.get("lr_factor", 1.0)
+        if params["weight_decay"] is not None and group.get("decays", True):
+            group["weight_decay"] = params["weight_decay"]
+    module.ema_decay = params["ema_decay"]
+    module.trained.set_dropout(params["dropout"])
+    net.criterion_.loss = params["loss"]
+    net.criterion_.cls_weight = params.get("cls_weight", 1.0)
+    if any(params[name] != made_with[name] for name in _CALLBACKS):
         net.callbacks = _callbacks(est)
         net.initialize_callbacks()
-    est.fitted_params_ = {name: getattr(est, name) for name in made_with}
+    est.fitted_params_ = {name: params[name] for name in made_with}
 
 
 def _conv_groups(lr: float, factor: float) -> list[tuple[str, dict[str, float]]]:
     """Return skorch's parameter groups for a learning rate of the convolutions of their own."""
-    return [(f"{part}.*", {"lr": lr * factor}) for part in ("embedding", "convs")]
-
-
-def _set_conv_lr(optimizer: torch.optim.Optimizer, lr: float, factor: float) -> None:
-    """Change the learning rates of these groups; the last group of the optimizer is the head."""
-    for group in optimizer.param_groups[:-1] if factor != 1 else []:
-        group["lr"] = lr * factor
+    parts = ("embedding", "bond_embedding", "convs")
+    return [(f"{part}.*", {"lr": lr * factor, "lr_factor": factor}) for part in parts]
 
 
 def _copied(callback: Any) -> Any:

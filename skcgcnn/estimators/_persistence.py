@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from skorch.history import History
 
+from skcgcnn._recipes import resolve
 from skcgcnn._sklearn import clone_parametrized
 from skcgcnn._version import __version__
 from skcgcnn.estimators._net import MADE_WITH, make_net
@@ -25,7 +26,6 @@ from skcgcnn.modelfiles import (
     TrainingState,
     check_version,
     find_model,
-    network_sizes,
     read_model_file,
     rename_targets,
     write_safetensors,
@@ -34,6 +34,7 @@ from skcgcnn.nn import CrystalGraphConvNet
 
 # Under this name a pickle holds the state of a fitted estimator.
 _STATE = "_skcgcnn_model"
+_LOSS = "loss."
 
 
 class Persistent(BaseEstimator):
@@ -179,8 +180,11 @@ class Persistent(BaseEstimator):
                 elements=self.elements_,
                 history=list(net.history),
             ),
+            more_weights=tuple(net.module_.average.state_dict() for net in self.more_nets_),
             training=TrainingState(
-                module.trained.state_dict(), int(module.n_steps), net.optimizer_.state_dict()
+                {**module.trained.state_dict(), **_loss_state(net)},
+                int(module.n_steps),
+                net.optimizer_.state_dict(),
             )
             if training
             else None,
@@ -197,26 +201,32 @@ class Persistent(BaseEstimator):
         if provenance.n_samples is not None:
             self.n_samples_fit_ = provenance.n_samples
         weights = _tensors(state.weights)
-        self.fitted_params_ = {
-            name: value for name, value in state.params.items() if name in MADE_WITH
-        }
-        net = make_net(
-            self,
-            network_sizes(weights),
-            state.params,
-            Answers(state.targets, state.y_ndim),
-            provenance.seed,
-            fall_back=True,
-        ).initialize()
-        # The counts of batches, which nothing here needs, are new in torch 0.4.1.
-        missing, unexpected = net.module_.average.load_state_dict(weights, strict=False)
-        missing = [name for name in missing if not name.endswith("num_batches_tracked")]
-        if missing or unexpected:
-            raise ValueError(f"weights missing: {missing}; unexpected: {unexpected}")
+        params = resolve(state.params, provenance.n_samples or 1)
+        self.fitted_params_ = {name: value for name, value in params.items() if name in MADE_WITH}
+        nets = []
+        for member in (weights, *map(_tensors, state.more_weights)):
+            net = make_net(
+                self,
+                state.network,
+                params,
+                Answers(state.targets, state.y_ndim),
+                provenance.seed,
+                fall_back=True,
+            ).initialize()
+            # The counts of batches, which nothing here needs, are new in torch 0.4.1.
+            missing, unexpected = net.module_.average.load_state_dict(member, strict=False)
+            missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+            if missing or unexpected:
+                raise ValueError(f"weights missing: {missing}; unexpected: {unexpected}")
+            nets.append(net)
+        net, self.more_nets_ = nets[0], nets[1:]
         if training is None:
             net.module_.trained.load_state_dict(net.module_.average.state_dict())
         else:
-            net.module_.trained.load_state_dict(_tensors(training.weights))
+            trained = _tensors(training.weights)
+            loss = {name: trained.pop(_LOSS + name) for name in net.criterion_.state_dict()}
+            net.criterion_.load_state_dict(loss)
+            net.module_.trained.load_state_dict(trained)
             net.module_.n_steps.fill_(training.n_steps)
             net.optimizer_.load_state_dict(_tensors(training.optimizer))
         net.history = History(provenance.history)
@@ -242,7 +252,7 @@ class Persistent(BaseEstimator):
         state = dict(super().__getstate__())
         if "net_" not in state:
             return state
-        del state["net_"]
+        del state["net_"], state["more_nets_"]
         model = self._get_model_state(training=self.warm_start)
         training = model.training and replace(
             model.training,
@@ -250,7 +260,12 @@ class Persistent(BaseEstimator):
             optimizer=_arrays(model.training.optimizer),
         )
         # NumPy arrays, not tensors: they load where there is no GPU, through skops too.
-        state[_STATE] = replace(model, weights=_arrays(model.weights), training=training)
+        state[_STATE] = replace(
+            model,
+            weights=_arrays(model.weights),
+            more_weights=tuple(map(_arrays, model.more_weights)),
+            training=training,
+        )
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -271,6 +286,11 @@ class Persistent(BaseEstimator):
         clone: Self = clone_parametrized(bare)
         clone.set_params(**shared)
         return clone
+
+
+def _loss_state(net: Any) -> dict[str, torch.Tensor]:
+    """Return what the loss has learned, under names of its own."""
+    return {_LOSS + name: value for name, value in net.criterion_.state_dict().items()}
 
 
 def _arrays(value: Any) -> Any:

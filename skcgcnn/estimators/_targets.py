@@ -1,7 +1,7 @@
 """Targets: y as numbers, the network's outputs as answers, and what is missing among them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -249,37 +249,55 @@ def column_names(y: Any, defaults: Sequence[str]) -> list[str]:
     return list(defaults) if name is None else [str(name)]
 
 
-def scale_targets(
-    targets: Sequence[Target], values: FloatArray, weights: FloatArray
-) -> tuple[Target, ...]:
-    """Return the targets with mean and scale of their values; 0 and 1 for classes.
+def check_labels(values: npt.NDArray[Any], name: str) -> None:
+    """Refuse continuous numbers as labels.
 
     Parameters
     ----------
-    targets : sequence of Target
-        The targets.
-    values : ndarray of shape (n_crystals, n_targets)
-        Of the training crystals; NaN is missing.
-    weights : ndarray of shape (n_crystals,)
-        Weights of the crystals.
+    values : ndarray of shape (n,)
+        Labels.
+    name : str
+        Of their column.
+
+    Raises
+    ------
+    ValueError
+        If they are continuous numbers.
+    """
+    try:
+        numbers = values.astype(np.float64)
+    except (TypeError, ValueError):
+        return  # texts
+    if not np.array_equal(numbers, np.round(numbers)):
+        raise ValueError(
+            f"column {name!r} of y is a classification target, but holds continuous numbers such "
+            f"as {numbers[numbers != np.round(numbers)][0]:g}; check the order of tasks"
+        )
+
+
+def to_numbers(values: npt.NDArray[Any], name: str) -> FloatArray:
+    """Return values as finite numbers.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+        Values of any type.
+    name : str
+        Of their column.
 
     Returns
     -------
-    tuple of Target
+    ndarray of shape (n,)
+
+    Raises
+    ------
+    ValueError
+        If they are none.
     """
-    scaled = []
-    for column, target in enumerate(targets):
-        if target.kind == "regression":
-            known = ~np.isnan(values[:, column])
-            mean, scale = _mean_and_scale(values[known, column], weights[known])
-            target = replace(target, mean=mean, scale=scale)  # noqa: PLW2901
-        scaled.append(target)
-    return tuple(scaled)
-
-
-def _mean_and_scale(values: FloatArray, weights: FloatArray) -> tuple[float, float]:
-    mean = np.average(values, weights=weights)
-    std = np.sqrt(np.average((values - mean) ** 2, weights=weights))
-    # A constant target has a standard deviation of 0, or of rounding noise.
-    constant = std <= 10 * np.finfo(np.float64).eps * abs(mean)
-    return float(mean), 1.0 if constant else float(std)
+    try:
+        numbers = values.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"column {name!r} of y is a regression target: {error}") from error
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"column {name!r} of y holds infinity")
+    return numbers

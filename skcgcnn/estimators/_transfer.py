@@ -20,7 +20,7 @@ from skcgcnn.modelfiles import (
 )
 from skcgcnn.nn import AveragedNet, CrystalGraphConvNet
 
-_SIZES = ("atom_fea_len", "n_conv", "h_fea_len", "n_h")
+_SIZES = ("conv", "pooling", "atom_fea_len", "n_conv", "h_fea_len", "n_h")
 _GRAPH = ("radius", "max_num_nbr", "atom_features")
 _HIDDEN = ("conv_to_fc.", "fcs.")
 
@@ -93,7 +93,7 @@ def architecture(init_from: Any) -> dict[str, Any]:
     1
     """
     state = read_source(init_from)
-    sizes = network_sizes(state.weights)
+    sizes = {"conv": "gated", **state.network}
     # A file need not name what has its default value.
     graph = {name: state.params[name] for name in _GRAPH if name in state.params}
     graph["max_num_nbr"] = state.graph_value("max_num_nbr")
@@ -124,7 +124,7 @@ def transfer_weights(module: AveragedNet, targets: Sequence[Target], init_from: 
     source, net = read_source(init_from), module.trained
     _check_fit(net, source, _name(init_from, "="))
     own = net.state_dict()
-    parts = ["embedding.", "convs."]
+    parts = ["embedding.", "bond_embedding.", "convs.", "attention."]
     if _head_shape(own) == _head_shape(source.weights):
         parts += _HIDDEN
         _transfer_outputs(net, targets, source)
@@ -134,6 +134,24 @@ def transfer_weights(module: AveragedNet, targets: Sequence[Target], init_from: 
             if name.startswith(tuple(parts)) and name in source.weights:
                 tensor.copy_(source.weights[name])
     module.average.load_state_dict(net.state_dict())
+
+
+def start_outputs(module: AveragedNet, targets: Sequence[Target], starts: Sequence[float]) -> None:
+    """Set the biases of the outputs with which training begins.
+
+    Parameters
+    ----------
+    module : AveragedNet
+        Not trained yet; changed in place.
+    targets : sequence of Target
+        Its targets.
+    starts : sequence of float
+        One number for each of them.
+    """
+    with torch.no_grad():
+        for rows, start in zip(_rows(targets), starts, strict=True):
+            for net in (module.trained, module.average):
+                net.fc_out.bias[rows.start] = start
 
 
 def n_frozen_layers(freeze: str | int, n_conv: int, *, begun: bool) -> int:
@@ -182,7 +200,7 @@ def _name(init_from: Any, verb: str) -> str:
 
 
 def _check_fit(net: CrystalGraphConvNet, source: ModelState, name: str) -> None:
-    own, other = _shape(net.state_dict()), _shape(source.weights)
+    own, other = (_shape(w) for w in (net.state_dict(), source.weights))
     wrong = [
         f"{size} is {other[size]} there and {value} here"
         for size, value in own.items()
@@ -199,7 +217,7 @@ def _shape(weights: dict[str, Tensor]) -> dict[str, Any]:
     """Return the sizes that must agree, by the names of the parameters."""
     sizes = network_sizes(weights)
     names = {"orig_atom_fea_len": "the number of atom_features"}
-    kept = ("atom_fea_len", "n_conv", "orig_atom_fea_len", "radius")
+    kept = ("conv", "atom_fea_len", "n_conv", "orig_atom_fea_len", "radius")
     return {names.get(size, size): sizes[size] for size in kept if size in sizes}
 
 

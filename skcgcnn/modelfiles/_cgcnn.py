@@ -38,6 +38,11 @@ def write_cgcnn(state: ModelState, path: str | PathLike[str]) -> None:
         raise ValueError(
             f"the original CGCNN has no network like a {state.estimator}'s; use est.save"
         )
+    if "convs.0.own.weight" in state.weights or state.network["pooling"] != "mean":
+        raise ValueError(
+            'the original CGCNN has conv="gated" and pooling="mean" alone; fit with these, or use '
+            "est.save"
+        )
     for name, value in _GRAPH.items():
         own = state.graph_value(name) if name == "max_num_nbr" else state.params[name]
         if own != value:
@@ -110,6 +115,7 @@ def read_cgcnn(content: Mapping[str, Any], name: str) -> ModelState:
     return ModelState(
         estimator=estimator,
         params={
+            "conv": "gated",
             **{size: int(args[size]) for size in _SIZES},
             **graph,
         },

@@ -9,7 +9,17 @@ from skcgcnn.modelfiles._pretrained import PRETRAINED, find_model
 from skcgcnn.modelfiles._read import PICKLES, read_model_file
 from skcgcnn.modelfiles._state import ModelState
 
-_SIZES = ("atom_fea_len", "n_conv", "h_fea_len", "n_h", "radius", "max_num_nbr", "neighbor_ties")
+_SIZES = (
+    "conv",
+    "pooling",
+    "atom_fea_len",
+    "n_conv",
+    "h_fea_len",
+    "n_h",
+    "radius",
+    "max_num_nbr",
+    "neighbor_ties",
+)
 
 
 def describe_model(

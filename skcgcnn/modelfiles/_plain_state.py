@@ -91,6 +91,7 @@ def state_from_plain(
     """
     version = str(plain["version"])
     check_version(version, "the file")
+    first, *more = split_members(weights)
     n_samples, elements = plain["n_samples"], plain["elements"]
     return ModelState(
         estimator=str(plain["estimator"]),
@@ -98,7 +99,8 @@ def state_from_plain(
         targets=tuple(_target_from_plain(target) for target in plain["targets"]),
         y_ndim=int(plain["y_ndim"]),
         graph_options=_graph_options(plain["graph_options"]),
-        weights=weights,
+        weights=first,
+        more_weights=tuple(more),
         provenance=Provenance(
             source=source,
             version=version,
@@ -111,6 +113,51 @@ def state_from_plain(
         ),
         training=training,
     )
+
+
+def join_members(state: ModelState) -> dict[str, Tensor]:
+    """Return the weights of all networks; the names of those after the first begin with a number.
+
+    Parameters
+    ----------
+    state : ModelState
+
+    Returns
+    -------
+    dict of str to Tensor
+    """
+    joined = dict(state.weights)
+    for number, weights in enumerate(state.more_weights, 1):
+        joined |= {f"{number}.{name}": tensor for name, tensor in weights.items()}
+    return joined
+
+
+def split_members(joined: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+    """Return what `join_members` joined: the weights of each network.
+
+    Parameters
+    ----------
+    joined : mapping of str to Tensor
+
+    Returns
+    -------
+    list of dict of str to Tensor
+
+    Raises
+    ------
+    ValueError
+        If numbers are left out.
+    """
+    members: dict[int, dict[str, Tensor]] = {0: {}}
+    for name, tensor in joined.items():
+        number, _, rest = name.partition(".")
+        if number.isdecimal():
+            members.setdefault(int(number), {})[rest] = tensor
+        else:
+            members[0][name] = tensor
+    if sorted(members) != list(range(len(members))):
+        raise ValueError(f"networks with the numbers {sorted(members)}")
+    return [members[number] for number in range(len(members))]
 
 
 def _graph_options(plain: Mapping[str, Any]) -> GraphOptions:
@@ -194,6 +241,7 @@ def _target_to_plain(target: Target) -> dict[str, Any]:
         "unit": target.unit,
         "mean": target.mean,
         "scale": target.scale,
+        "has_variance": target.has_variance,
     }
 
 
@@ -210,4 +258,5 @@ def _target_from_plain(plain: Mapping[str, Any]) -> Target:
         str(plain["unit"]),
         float(plain["mean"]),
         float(plain["scale"]),
+        bool(plain.get("has_variance", False)),
     )

@@ -1,18 +1,21 @@
 """Read model files as data: what is in them, without running anything of it."""
 
 import math
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from skcgcnn._parameters import Parameters
+from skcgcnn._recipes import AUTO
 from skcgcnn.exceptions import DataError
 from skcgcnn.modelfiles._cgcnn import read_cgcnn
 from skcgcnn.modelfiles._checkpoint import KEY, read_checkpoint
 from skcgcnn.modelfiles._safetensors import read_safetensors
 from skcgcnn.modelfiles._schema import check_state
-from skcgcnn.modelfiles._state import ModelState, network_sizes
+from skcgcnn.modelfiles._state import ModelState
 from skcgcnn.modelfiles._torch_file import load_content, starts_with
 from skcgcnn.nn import GAUSSIAN_STEP, CrystalGraphConvNet
 
@@ -73,7 +76,7 @@ def read_model_file(path: str | PathLike[str]) -> ModelState:
 def _check_network(state: ModelState) -> None:
     """Check, before anything is allocated, that the weights fit the parameters and targets."""
     weights = state.weights
-    found = network_sizes(weights)
+    found = state.network
     radius = float(state.params.get("radius", Parameters.radius))
     said = {
         "n_outputs": sum(target.n_outputs for target in state.targets),
@@ -85,11 +88,18 @@ def _check_network(state: ModelState) -> None:
     }
     if "radius" in found:  # only a multiple of the Gaussians' step is in the weights
         said["radius"] = round(round(radius / GAUSSIAN_STEP) * GAUSSIAN_STEP, 6)
+    if state.params.get("conv", AUTO) not in {AUTO, found.get("conv", "gated")}:
+        raise ValueError(f"conv={state.params['conv']!r}, but the weights are of another")
     for name, value in said.items():
         if not math.isclose(value, found[name]):
             raise ValueError(f"size mismatch: {name}={value}, but the weights are of {found[name]}")
     with torch.device("meta"):
         expected = CrystalGraphConvNet(**found).state_dict()
+    for member in (weights, *state.more_weights):
+        _check_weights(member, expected)
+
+
+def _check_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
     # Files from before torch 0.4.1 do not count batches; nothing here needs the count.
     missing = [
         name

@@ -9,7 +9,7 @@ from safetensors.torch import save
 
 from skcgcnn._files import atomic_write
 from skcgcnn.exceptions import DataError
-from skcgcnn.modelfiles._plain_state import state_from_plain, state_to_plain
+from skcgcnn.modelfiles._plain_state import join_members, state_from_plain, state_to_plain
 from skcgcnn.modelfiles._state import ModelState
 
 SAVED = "skcgcnn model"
@@ -26,7 +26,7 @@ def write_safetensors(state: ModelState, path: str | PathLike[str]) -> None:
     path : path
         Where to write.
     """
-    weights = {name: tensor.cpu() for name, tensor in state.weights.items()}
+    weights = {name: tensor.cpu() for name, tensor in join_members(state).items()}
     content = save(weights, metadata={_KEY: json.dumps(state_to_plain(state))})
     with atomic_write(path, "wb") as file:
         file.write(content)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from skcgcnn._parameters import Parameters
+from skcgcnn._recipes import AUTO, RECIPES
 from skcgcnn.crystals import MAX_LENGTH
 from skcgcnn.graphs import MAX_SYMPREC
 from skcgcnn.modelfiles._pretrained import PRETRAINED
@@ -23,6 +24,7 @@ _OWN = {
 }
 _SIZES = ("atom_fea_len", "n_conv", "h_fea_len", "n_h")
 _MOST = {"max_num_nbr": 1_000, "n_features": 100_000, **dict.fromkeys(_SIZES, 100_000)}
+_POOLINGS = {"mean", "sum", "attention"}
 _MOST_TARGETS = 10_000
 _LONGEST_NAME = 1_000
 _MOST_ELEMENTS = 200
@@ -53,7 +55,8 @@ def check_state(state: ModelState) -> None:
         _check_radius(options.radius)
     if options.symprec is not None and not 0 <= options.symprec <= MAX_SYMPREC:
         raise ValueError(f"symprec={options.symprec:g} Å is no tolerance")
-    check_tensors(state.weights)
+    for weights in (state.weights, *state.more_weights):
+        check_tensors(weights)
     if state.training is not None:
         check_tensors(state.training.weights)
 
@@ -69,6 +72,10 @@ def _check_params(params: Mapping[str, Any], known: set[str]) -> None:
     for name, value in params.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"{name}={value}")
+    choices = {"recipe": RECIPES, "conv": {AUTO, "edge", "gated"}, "pooling": _POOLINGS}
+    for name, allowed in choices.items():
+        if name in params and params[name] not in allowed:
+            raise ValueError(f"{name}={params[name]!r}")
     _check_features(params.get("atom_features"))
     _check_training(params)
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy.typing as npt
 from torch import Tensor
 
+from skcgcnn._parameters import Parameters
 from skcgcnn.graphs import GraphOptions
 from skcgcnn.nn import GAUSSIAN_STEP, Task
 
@@ -28,6 +29,8 @@ class Target:
     mean, scale : float
         Mean and standard deviation of the training values, with which the network's outputs are
         scaled; 0 and 1 for a classification.
+    has_variance : bool
+        Whether the network has an output for the logarithm of the variance of the scaled value.
     """
 
     name: str
@@ -36,11 +39,12 @@ class Target:
     unit: str = ""
     mean: float = 0.0
     scale: float = 1.0
+    has_variance: bool = False
 
     @property
     def n_outputs(self) -> int:
-        """Number of the network's outputs that belong to it: one, or one per class."""
-        return 1 if self.classes is None else len(self.classes)
+        """Number of the network's outputs that belong to it: one or two, or one per class."""
+        return 1 + self.has_variance if self.classes is None else len(self.classes)
 
     @property
     def task(self) -> Task:
@@ -128,6 +132,8 @@ class ModelState:
         Where it comes from.
     training : TrainingState or None
         What training needs to go on; None where the model only predicts.
+    more_weights : tuple of dict of str to Tensor
+        The other networks of an ensemble.
     """
 
     estimator: str
@@ -138,6 +144,13 @@ class ModelState:
     weights: dict[str, Any]
     provenance: Provenance
     training: TrainingState | None = None
+    more_weights: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """The arguments of `CrystalGraphConvNet` that make its network."""
+        pooling = self.params.get("pooling", Parameters.pooling)
+        return {**network_sizes(self.weights), "pooling": pooling}
 
     def graph_value(self, name: str) -> Any:
         """Return how its graphs are made: as those of the fit, else as the parameters say."""
@@ -156,7 +169,7 @@ def network_sizes(weights: Mapping[str, Tensor | npt.NDArray[Any]]) -> dict[str,
     Returns
     -------
     dict
-        The sizes; `radius` where there is a convolution, which alone depends on it.
+        The sizes; `conv` and `radius` where something depends on them.
 
     Raises
     ------
@@ -168,13 +181,19 @@ def network_sizes(weights: Mapping[str, Tensor | npt.NDArray[Any]]) -> dict[str,
         "orig_atom_fea_len": n_features,
         "n_outputs": len(weights["fc_out.bias"]),
         "atom_fea_len": atom_fea_len,
-        "n_conv": _count(weights, "convs.", ".fc_full.weight"),
+        "n_conv": max(_count(weights, "convs.", end) for end in (".fc_full.weight", ".own.weight")),
         "h_fea_len": len(weights["conv_to_fc.weight"]),
         "n_h": 1 + _count(weights, "fcs.", ".weight"),
     }
-    if sizes["n_conv"]:
+    if "bond_embedding.weight" in weights:
+        sizes["conv"] = "edge"
+        n_gaussians = weights["bond_embedding.weight"].shape[1]
+    elif sizes["n_conv"]:
+        sizes["conv"] = "gated"
         n_gaussians = weights["convs.0.fc_full.weight"].shape[1] - 2 * atom_fea_len
-        sizes["radius"] = round((n_gaussians - 1) * GAUSSIAN_STEP, 6)
+    else:
+        return sizes
+    sizes["radius"] = round((n_gaussians - 1) * GAUSSIAN_STEP, 6)
     return sizes
 
 

@@ -8,13 +8,11 @@ import torch
 from skcgcnn.nn._averaging import AveragedNet
 from skcgcnn.nn._batches import GraphBatch, GraphBatches, GraphDataset
 from skcgcnn.nn._buffers import BufferPool
+from skcgcnn.nn._edge import EdgeConv
+from skcgcnn.nn._gated import ConvLayer
+from skcgcnn.nn._gaussians import GAUSSIAN_STEP, GaussianDistance
 from skcgcnn.nn._loss import Task, TaskLoss
-from skcgcnn.nn._network import (
-    GAUSSIAN_STEP,
-    ConvLayer,
-    CrystalGraphConvNet,
-    GaussianDistance,
-)
+from skcgcnn.nn._network import CrystalGraphConvNet
 from skcgcnn.nn._trainer import GraphNet, choose_device
 
 # A forked process has none of torch's threads, and would wait for them for ever.
@@ -26,6 +24,7 @@ __all__ = [
     "BufferPool",
     "ConvLayer",
     "CrystalGraphConvNet",
+    "EdgeConv",
     "GaussianDistance",
     "GraphBatch",
     "GraphBatches",

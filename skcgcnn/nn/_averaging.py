@@ -7,8 +7,10 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from skcgcnn.nn._batches import GraphBatches
 from skcgcnn.nn._buffers import BufferPool
 from skcgcnn.nn._network import CrystalGraphConvNet
+from skcgcnn.nn._normalization import BatchNorm
 
 
 class AveragedNet(nn.Module):
@@ -69,7 +71,7 @@ class AveragedNet(nn.Module):
         """
         self.trained.freeze(n_layers)
         # Where training continues, the two differ; the layers that predict are those to keep.
-        averages = [self.average.embedding, *self.average.convs]
+        averages = [module for layer in self.average.layers() for module in layer]
         for layer, average in zip(self.trained.frozen, averages, strict=False):
             layer.load_state_dict(average.state_dict())
 
@@ -77,6 +79,33 @@ class AveragedNet(nn.Module):
         """Free the training buffers."""
         if self.trained.buffer_pool is not None:
             self.trained.buffer_pool.clear()
+
+    @torch.no_grad()
+    def estimate_statistics(self, batches: GraphBatches) -> None:
+        """Take the batch statistics of the average anew, where the network has such.
+
+        The average of the statistics of its past is not that of the average of the weights.
+
+        Parameters
+        ----------
+        batches : GraphBatches
+            The crystals that it was trained on.
+        """
+        frozen = {name for name, p in self.trained.named_parameters() if not p.requires_grad}
+        norms = [
+            module
+            for name, module in self.average.named_modules()
+            if isinstance(module, BatchNorm) and f"{name}.weight" not in frozen
+        ]
+        if not norms:
+            return
+        momentum = norms[0].momentum
+        for n_before, (weighted, _) in enumerate(batches):
+            for norm in norms:
+                norm.train().momentum = 1 / (n_before + 1)
+            self.average(*weighted.batch)
+        for norm in norms:
+            norm.eval().momentum = momentum
 
     @torch.no_grad()
     def update(self) -> None:

@@ -1,232 +1,25 @@
-"""The network of CGCNN and its loss, as torch modules.
+"""The network, as a torch module."""
 
-Source: T. Xie and J. C. Grossman, Phys. Rev. Lett. 120, 145301 (2018). Parameters have the names
-of the original code, so that its weights load.
-"""
+from typing import Self
 
-import math
-from typing import Any, Self
-
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from skcgcnn.nn._bonds import Bonds, BondSums, Groups, own_bonds, sum_bonds
+from skcgcnn.nn._bonds import Bonds, own_bonds, sum_bonds
 from skcgcnn.nn._buffers import BufferPool
-from skcgcnn.nn._messages import fixed_messages, normalized_messages
-from skcgcnn.nn._normalization import BatchNorm
-
-# In Å: distance between the centers of the Gaussians, and their width, as in the original code.
-GAUSSIAN_STEP = 0.2
-_LOWEST_EXPONENT = -60.0
-_ALL = slice(None)
-
-
-class _Linear(nn.Linear):
-    """A linear layer that draws its weights from a given generator of random numbers.
-
-    torch's layers draw from a generator that all threads share, so that fits in two threads would
-    change each other.
-    """
-
-    def __init__(self, n_in: int, n_out: int, generator: torch.Generator | None) -> None:
-        super().__init__(n_in, n_out)
-        # As `torch.nn.Linear` draws them.
-        bound = 1 / math.sqrt(n_in)
-        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5), generator=generator)
-        nn.init.uniform_(self.bias, -bound, bound, generator=generator)
-
-    def reset_parameters(self) -> None:
-        """Do nothing: the constructor draws."""
-
-
-class _Dropout(nn.Dropout):
-    """Dropout that draws from a generator of its own, see `_Linear`."""
-
-    def __init__(self, p: float) -> None:
-        super().__init__(p)
-        self.seed: int | None = None
-        self._generator: torch.Generator | None = None
-
-    def start(self, seed: int) -> None:
-        """Start the random numbers anew."""
-        self.seed, self._generator = seed, None
-
-    def forward(self, rows: Tensor) -> Tensor:
-        if not self.training or self.p == 0 or self.seed is None:
-            return super().forward(rows)
-        if self._generator is None:
-            self._generator = torch.Generator(rows.device).manual_seed(self.seed)
-        kept = torch.empty_like(rows).bernoulli_(1 - self.p, generator=self._generator)
-        return rows * kept.div_(1 - self.p)
-
-    def __getstate__(self) -> dict[str, Any]:
-        # A generator can be neither copied nor pickled; an epoch starts a new one.
-        return {**self.__dict__, "_generator": None}
-
-
-class GaussianDistance(nn.Module):
-    """Expand distances in Gaussians with centers from 0 to `radius`.
-
-    Parameters
-    ----------
-    radius : float, default=8.0
-        Last center, in Å.
-    step : float, default=0.2
-        Distance between centers, and width of each Gaussian, in Å.
-
-    Examples
-    --------
-    >>> import torch
-    >>> GaussianDistance()(torch.tensor([2.8])).shape
-    torch.Size([1, 41])
-    """
-
-    centers: Tensor
-
-    def __init__(self, radius: float = 8.0, step: float = GAUSSIAN_STEP) -> None:
-        super().__init__()
-        self.step = step
-        # By NumPy: on the meta device, on which files are checked, torch.arange imports torch's
-        # compiler, which takes 2 s.
-        centers = torch.tensor(np.arange(round(radius / step) + 1) * step, dtype=torch.float32)
-        self.register_buffer("centers", centers, persistent=False)
-
-    def forward(self, distances: Tensor, active: slice = _ALL) -> Tensor:
-        """Return exp(-(d - center)² / step²).
-
-        Parameters
-        ----------
-        distances : Tensor
-            In Å, of any shape.
-        active : slice, default=all
-            Centers to use.
-
-        Returns
-        -------
-        Tensor
-            Of the shape of `distances`, with another axis for the centers.
-        """
-        scaled = (distances / self.step).unsqueeze(-1) - self.centers[active] / self.step
-        # Far from a center, the Gaussian would be a denormal number, which is slow to compute with.
-        return scaled.square_().clamp_(max=-_LOWEST_EXPONENT).neg_().exp_()
-
-    def active_centers(self, distances: Tensor) -> slice:
-        """Return the centers that are near any of the distances: Gaussian above 1e-26.
-
-        Parameters
-        ----------
-        distances : Tensor
-            In Å, at least one.
-
-        Returns
-        -------
-        slice
-            At least one center; all of them if a distance is not a finite number.
-        """
-        least, most = (float(d) / self.step for d in torch.aminmax(distances.detach()))
-        if not math.isfinite(least + most):
-            return _ALL
-        width = math.sqrt(-_LOWEST_EXPONENT)
-        first = min(max(0, math.ceil(least - width)), len(self.centers) - 1)
-        return slice(first, max(first, math.floor(most + width)) + 1)
-
-
-class ConvLayer(nn.Module):
-    """One crystal graph convolution, equation (5) of Xie & Grossman (2018).
-
-    The original code multiplies the concatenated features of site, neighbor and bond by one
-    matrix, for every bond. The product is a sum, W·[a, b, c] = W₁a + W₂b + W₃c, of which the first
-    two terms are computed once per site. The numbers are the same.
-
-    Parameters
-    ----------
-    atom_fea_len : int
-        Features per site.
-    nbr_fea_len : int
-        Features per bond.
-    generator : torch.Generator, optional
-        Draws the initial weights; by default torch's global generator.
-    """
-
-    def __init__(
-        self, atom_fea_len: int, nbr_fea_len: int, generator: torch.Generator | None = None
-    ) -> None:
-        super().__init__()
-        self.atom_fea_len = atom_fea_len
-        self.nbr_fea_len = nbr_fea_len
-        self.fc_full = _Linear(2 * atom_fea_len + nbr_fea_len, 2 * atom_fea_len, generator)
-        self.bn1 = BatchNorm(2 * atom_fea_len)
-        self.bn2 = BatchNorm(atom_fea_len)
-
-    def forward(
-        self,
-        sites: Tensor,
-        site_counts: Tensor,
-        bonds: Bonds,
-        groups: Groups | None = None,
-        sums: BondSums | None = None,
-        pool: BufferPool | None = None,
-    ) -> Tensor:
-        """Update the features of every row from its neighbors.
-
-        Parameters
-        ----------
-        sites : Tensor of shape (n_rows, atom_fea_len)
-            Features of the classes of equal sites.
-        site_counts : Tensor of shape (n_rows,)
-            Number of sites in each class.
-        bonds : Bonds
-            Their bonds.
-        groups : Groups, optional
-            The bonds of each row, to compute messages by the functions of `_messages`, which are
-            faster on the CPU, with the same numbers.
-        sums : BondSums, optional
-            Sums over the bonds, for a training by these functions. With `groups` alone, no
-            gradients are computed.
-        pool : BufferPool, optional
-            Where these functions take memory from.
-
-        Returns
-        -------
-        Tensor of shape (n_rows, atom_fea_len)
-        """
-        if groups is not None and sums is not None and self.bn1.training:
-            summed = normalized_messages(sites, self.fc_full, self.bn1, bonds, groups, sums, pool)
-        else:
-            summed = self._messages(sites, bonds, groups if sums is None else None, pool)
-        return functional.softplus(sites + self.bn2(summed, site_counts))
-
-    def _messages(
-        self, sites: Tensor, bonds: Bonds, groups: Groups | None, pool: BufferPool | None
-    ) -> Tensor:
-        width = self.atom_fea_len
-        own, other, bond = torch.split(self.fc_full.weight, [width, width, self.nbr_fea_len], dim=1)
-        bond = bond[:, bonds.active]
-        from_site = functional.linear(sites, own, self.fc_full.bias)
-        from_neighbor = functional.linear(sites, other)
-        if not self.bn1.training:
-            # The statistics are fixed: scale once per row, not once per bond.
-            scale, shift = self.bn1.fixed()
-            from_site, from_neighbor = from_site * scale + shift, from_neighbor * scale
-            bond = bond * scale.unsqueeze(1)
-        if groups is not None:
-            buffers = BufferPool() if pool is None else pool
-            return fixed_messages(from_site, from_neighbor, bond, bonds, groups, buffers)
-        gated = from_site.index_select(0, bonds.centers)
-        gated = gated + from_neighbor.index_select(0, bonds.neighbors)
-        gated = gated + functional.linear(bonds.features, bond)
-        if self.bn1.training:
-            gated = self.bn1(gated, bonds.weights)
-        gate, core = gated[:, :width], gated[:, width:]
-        messages = torch.sigmoid(gate) * functional.softplus(core) * bonds.counts.unsqueeze(1)
-        summed = messages.new_zeros(len(sites), width)
-        return summed.index_add(0, bonds.centers, messages)
+from skcgcnn.nn._edge import EdgeConv
+from skcgcnn.nn._gated import ConvLayer
+from skcgcnn.nn._gaussians import ALL, GaussianDistance
+from skcgcnn.nn._layers import Dropout, Linear
+from skcgcnn.nn._pooling import AttentionPooling, Members, mean_over_sites, sum_over_sites
 
 
 class CrystalGraphConvNet(nn.Module):
     """The crystal graph convolutional network.
+
+    With ``conv="gated"`` it is that of T. Xie and J. C. Grossman, Phys. Rev. Lett. 120, 145301
+    (2018); parameters have the names of the original code, so that its weights load.
 
     Parameters
     ----------
@@ -245,7 +38,13 @@ class CrystalGraphConvNet(nn.Module):
     radius : float, default=8.0
         Last center of the Gaussian expansion of distances, in Å.
     dropout : float, default=0.0
-        Share of the pooled features that is dropped in training.
+        Share that is dropped in training: of the pooled features with ``conv="gated"``, of the
+        changes of the bonds with "edge".
+    conv : {"gated", "edge"}, default="gated"
+        The convolution: `ConvLayer`, the original's, or `EdgeConv`.
+    pooling : {"mean", "sum", "attention"}, default="mean"
+        How a crystal's features come from its sites'. With "sum", the outputs of the sites are
+        summed, so that they are extensive.
     seed : int, optional
         Seed of the initial weights; by default they are drawn from torch's global generator.
 
@@ -272,20 +71,29 @@ class CrystalGraphConvNet(nn.Module):
         n_h: int = 1,
         radius: float = 8.0,
         dropout: float = 0.0,
+        conv: str = "gated",
+        pooling: str = "mean",
         seed: int | None = None,
     ) -> None:
         super().__init__()
+        self.conv, self.pooling = conv, pooling
         self.expansion = GaussianDistance(radius)
         nbr_fea_len = len(self.expansion.centers)
         generator = None if seed is None else torch.Generator().manual_seed(seed)
-        self.embedding = _Linear(orig_atom_fea_len, atom_fea_len, generator)
-        self.convs = nn.ModuleList(
-            ConvLayer(atom_fea_len, nbr_fea_len, generator) for _ in range(n_conv)
-        )
-        self.conv_to_fc = _Linear(atom_fea_len, h_fea_len, generator)
-        self.dropout = _Dropout(dropout)
-        self.fcs = nn.ModuleList(_Linear(h_fea_len, h_fea_len, generator) for _ in range(n_h - 1))
-        self.fc_out = _Linear(h_fea_len, n_outputs, generator)
+        self.embedding = Linear(orig_atom_fea_len, atom_fea_len, generator)
+        layers: list[nn.Module]
+        if conv == "gated":
+            layers = [ConvLayer(atom_fea_len, nbr_fea_len, generator) for _ in range(n_conv)]
+        else:
+            layers = [EdgeConv(atom_fea_len, generator, dropout=dropout) for _ in range(n_conv)]
+            self.bond_embedding = Linear(nbr_fea_len, atom_fea_len, generator)
+        self.convs = nn.ModuleList(layers)
+        if pooling == "attention":
+            self.attention = AttentionPooling(atom_fea_len, generator)
+        self.conv_to_fc = Linear(atom_fea_len, h_fea_len, generator)
+        self.dropout = Dropout(dropout if conv == "gated" else 0.0)
+        self.fcs = nn.ModuleList(Linear(h_fea_len, h_fea_len, generator) for _ in range(n_h - 1))
+        self.fc_out = Linear(h_fea_len, n_outputs, generator)
         self.frozen: list[nn.Module] = []
         # Only for a training in which each forward pass is followed by exactly one backward pass.
         self.buffer_pool: BufferPool | None = None
@@ -298,11 +106,43 @@ class CrystalGraphConvNet(nn.Module):
         n_layers : int
             0 for none, 1 for the embedding, 1 + i for the first i convolutions as well.
         """
-        layers = [self.embedding, *self.convs]
-        self.frozen = layers[:n_layers]
+        layers = self.layers()
+        self.frozen = [module for layer in layers[:n_layers] for module in layer]
         for index, layer in enumerate(layers):
-            layer.requires_grad_(index >= n_layers)
+            for module in layer:
+                module.requires_grad_(index >= n_layers)
         self.train(self.training)
+
+    def layers(self) -> list[list[nn.Module]]:
+        """Return the modules of each layer before the pooling, from the input."""
+        first: list[nn.Module] = [self.embedding]
+        if self.conv == "edge":
+            first.append(self.bond_embedding)
+        return [first, *([conv] for conv in self.convs)]
+
+    def set_dropout(self, p: float) -> None:
+        """Change the share that is dropped in training.
+
+        Parameters
+        ----------
+        p : float
+            The share.
+        """
+        drops = [self.dropout] if self.conv == "gated" else [c.dropout for c in self.convs]
+        for drop in drops:
+            drop.p = p  # type: ignore[union-attr]
+
+    def start_dropout(self, seed: int) -> None:
+        """Start the random numbers of dropout anew.
+
+        Parameters
+        ----------
+        seed : int
+            Decides them.
+        """
+        drops = [module for module in self.modules() if isinstance(module, Dropout)]
+        for index, drop in enumerate(drops):
+            drop.start(seed + 1_000_003 * index)
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode; frozen layers stay in evaluation mode."""
@@ -359,13 +199,28 @@ class CrystalGraphConvNet(nn.Module):
         # Neighbors are near, so that a part of the Gaussians is enough. Finding out which is fast,
         # except on a GPU, where it would wait for the queue.
         on_cpu = distances.device.type == "cpu" and not torch.compiler.is_compiling()
-        active = self.expansion.active_centers(distances) if on_cpu and len(distances) else _ALL
+        active = self.expansion.active_centers(distances) if on_cpu and len(distances) else ALL
         bonds = Bonds(
             *(centers, neighbors, bond_counts),
             self.expansion(distances, active),
             active,
             bond_counts * site_counts.index_select(0, centers),
         )
+        sites = self._convolve(sites, site_counts, bonds)
+        members = Members(crystals, site_counts, n_sites)
+        if self.pooling == "sum":
+            return sum_over_sites(self._head(sites), members)
+        pool = self.attention if self.pooling == "attention" else mean_over_sites
+        return self._head(pool(sites, members))
+
+    def _convolve(self, sites: Tensor, site_counts: Tensor, bonds: Bonds) -> Tensor:
+        if self.conv == "edge":
+            weight = self.bond_embedding.weight[:, bonds.active]
+            edges = functional.linear(bonds.features, weight, self.bond_embedding.bias)
+            edges = functional.silu(edges)
+            for conv in self.convs:
+                sites, edges = conv(sites, edges, bonds)
+            return sites
         groups, sums, pool = None, None, None
         if self._uses_fused_messages(bonds):
             groups = own_bonds(bonds, len(sites))
@@ -373,13 +228,18 @@ class CrystalGraphConvNet(nn.Module):
             pool = self.buffer_pool if self.training else BufferPool()
         for conv in self.convs:
             sites = conv(sites, site_counts, bonds, groups, sums, pool)
-        shares = (site_counts / n_sites.index_select(0, crystals)).unsqueeze(1)
-        pooled = sites.new_zeros(len(n_sites), sites.shape[1])
-        pooled = pooled.index_add(0, crystals, sites * shares)
-        hidden = self.conv_to_fc(functional.softplus(pooled))
-        hidden = self.dropout(functional.softplus(hidden))
-        for fc in self.fcs:
-            hidden = functional.softplus(fc(hidden))
+        return sites
+
+    def _head(self, rows: Tensor) -> Tensor:
+        if self.conv == "edge":
+            hidden = functional.silu(self.conv_to_fc(rows))
+            for fc in self.fcs:
+                hidden = functional.silu(fc(hidden))
+        else:
+            hidden = self.conv_to_fc(functional.softplus(rows))
+            hidden = self.dropout(functional.softplus(hidden))
+            for fc in self.fcs:
+                hidden = functional.softplus(fc(hidden))
         out: Tensor = self.fc_out(hidden)
         return out
 

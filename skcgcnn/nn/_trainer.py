@@ -22,6 +22,11 @@ from skcgcnn.nn._batches import GraphBatches, GraphDataset, Weighted
 PREDICTION_BONDS = 50_000
 PREDICTION_CRYSTALS = 4096
 
+# The cycle of the learning rate: share of the warm-up, and the first and the last factor.
+_WARM_UP = 0.1
+_FIRST_LR = 0.04
+_LAST_LR = 1e-4
+
 
 class Answers(Protocol):
     """Turns outputs of a network into what an estimator predicts."""
@@ -50,6 +55,12 @@ class GraphNet(NeuralNet):
         Number type in which the network computes; with "bfloat16" its parameters stay float32.
     max_batch_sites : int, optional
         Maximum number of sites per batch in training.
+    schedule : {"one_cycle", "constant"}, default="constant"
+        Course of the learning rate over a training of known length, see `one_cycle`.
+    max_grad_norm : float, optional
+        Gradients with a larger norm are scaled down to it.
+    decay_biases : bool, default=True
+        Whether weight decay includes biases and the scales of normalizations.
     answers : Answers, optional
         What outputs mean, for callbacks that score predictions.
     """
@@ -60,9 +71,15 @@ class GraphNet(NeuralNet):
         seed: int = 0,
         precision: str = "float32",
         max_batch_sites: int | None = None,
+        schedule: str = "constant",
+        max_grad_norm: float | None = None,
+        decay_biases: bool = True,
         answers: Answers | None = None,
         **kwargs: Any,
     ) -> None:
+        self.schedule = schedule
+        self.max_grad_norm = max_grad_norm
+        self.decay_biases = decay_biases
         self.answers = answers
         self.seed = seed
         self.precision = precision
@@ -94,6 +111,8 @@ class GraphNet(NeuralNet):
         torch's optimizers import its compiler, which takes 2 s that a prediction need not wait.
         """
         args, kwargs = self.get_params_for_optimizer("optimizer", self.get_all_learnable_params())
+        if not self.decay_biases:
+            args = ([part for group in args[0] for part in _split_decay(group)],)
         optimizer: torch.optim.Optimizer = self.optimizer(*args, **kwargs)
         return optimizer
 
@@ -128,7 +147,8 @@ class GraphNet(NeuralNet):
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Seed the random numbers of each epoch, so that training can be resumed."""
         super().on_epoch_begin(net, **kwargs)
-        self.module_.trained.dropout.start(self.seed + len(self.history))
+        self.module_.trained.start_dropout(self.seed + len(self.history))
+        self._seen = 0
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Keep the weights of the epoch, or stop where they are no numbers any more."""
@@ -154,20 +174,35 @@ class GraphNet(NeuralNet):
 
     def _keep(self) -> None:
         """Keep weights and optimizer, to return to them."""
-        self._kept = _cloned((self.module_.state_dict(), self.optimizer_.state_dict()))
+        states = self.module_, self.criterion_, self.optimizer_
+        self._kept = [_cloned(state.state_dict()) for state in states]
 
     def _restore(self) -> None:
         """Return to the last complete epoch."""
-        weights, optimizer = self._kept
-        self.module_.load_state_dict(weights)
-        self.optimizer_.load_state_dict(optimizer)
+        for part, kept in zip(
+            (self.module_, self.criterion_, self.optimizer_), self._kept, strict=True
+        ):
+            part.load_state_dict(kept)
         del self.history[-1]
 
     def train_step(self, batch: Any, **fit_params: Any) -> Any:
         """Train on a batch, and update the moving average."""
+        if self.schedule == "one_cycle" and self._cycle is not None:
+            first, n_epochs = self._cycle
+            done = len(self.history) - 1 - first + self._seen / len(self._datasets["train"])
+            factor = one_cycle(done / n_epochs)
+            for group in self.optimizer_.param_groups:
+                group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
         step = super().train_step(batch, **fit_params)
+        self._seen += len(batch[0])
         self.module_.update()
         return step
+
+    def on_grad_computed(self, net: Any, named_parameters: Any, **kwargs: Any) -> None:
+        """Scale down gradients that are too large."""
+        super().on_grad_computed(net, named_parameters, **kwargs)
+        if self.max_grad_norm is not None:
+            torch.nn.utils.clip_grad_norm_([p for _, p in named_parameters], self.max_grad_norm)
 
     def infer(self, x: Weighted, **fit_params: Any) -> Tensor:
         """Run the network of the current mode on a batch."""
@@ -253,11 +288,32 @@ class GraphNet(NeuralNet):
         except KeyboardInterrupt as interrupt:
             raise _StopTrainingError from interrupt
 
-    def run(self, train: GraphDataset, valid: GraphDataset | None, epochs: int) -> None:
+    def finish(self, train: GraphDataset) -> None:
+        """End a fit: take the batch statistics anew, with the weights that predict.
+
+        Parameters
+        ----------
+        train : GraphDataset
+            The crystals that it was trained on.
+        """
+        module = self.module_
+        module.release_buffers()
+        if module.ema_decay:
+            module.estimate_statistics(self.get_iterator(train, training=True))
+
+    def run(
+        self,
+        train: GraphDataset,
+        valid: GraphDataset | None,
+        epochs: int,
+        cycle: tuple[int, int] | None = None,
+    ) -> None:
         """Train for some more epochs, or until a callback stops.
 
-        An epoch that is interrupted is undone.
+        An epoch that is interrupted is undone. `cycle` is the first epoch and the number of epochs
+        of the training that these are a part of, if that is known: the schedule depends on it.
         """
+        self._cycle = cycle
         self._datasets = {"train": train, "valid": valid or train}
         self._keep()
         device = torch.device(self.device).type
@@ -272,7 +328,43 @@ class GraphNet(NeuralNet):
             raise
         finally:
             self.notify("on_train_end", X=train, y=None)
-            del self._datasets, self._kept
+            del self._datasets, self._kept, self._cycle
+
+
+def one_cycle(done: float) -> float:
+    """Return the learning rate of a training, as a share of its highest.
+
+    It rises in the first tenth, and then falls along a half cosine to nearly nothing (L. N. Smith
+    and N. Topin, arXiv:1708.07120).
+
+    Parameters
+    ----------
+    done : float
+        Share of the training that is done; above 1 where it goes on.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> [round(one_cycle(done), 2) for done in (0, 0.1, 0.55, 1)]
+    [0.04, 1.0, 0.5, 0.0]
+    """
+    if done < _WARM_UP:
+        return _FIRST_LR + (1 - _FIRST_LR) * done / _WARM_UP
+    fallen = min(1.0, (done - _WARM_UP) / (1 - _WARM_UP))
+    return max(_LAST_LR, (1 + math.cos(math.pi * fallen)) / 2)
+
+
+def _split_decay(group: dict[str, Any]) -> list[dict[str, Any]]:
+    """Split a parameter group into matrices, and vectors that do not decay."""
+    matrices = [p for p in group["params"] if p.ndim > 1]
+    vectors = [p for p in group["params"] if p.ndim <= 1]
+    return [
+        {**group, "params": matrices},
+        {**group, "params": vectors, "weight_decay": 0.0, "decays": False},
+    ]
 
 
 def _cloned(state: Any) -> Any:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from skcgcnn._lazy import lazy_names
-from skcgcnn.training._settings import Optimizer, Settings, Task
+from skcgcnn.training._settings import Conv, Optimizer, Pooling, Recipe, Settings, Task
 
 if TYPE_CHECKING:
     from skcgcnn.training._predictions import write_predictions
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from skcgcnn.training._split import split_rows
 
 __all__ = [
+    "Conv",
     "Optimizer",
+    "Pooling",
+    "Recipe",
     "Settings",
     "Task",
     "find_crystals",

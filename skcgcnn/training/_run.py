@@ -13,6 +13,7 @@ import numpy.typing as npt
 from tqdm.auto import tqdm
 
 from skcgcnn._files import atomic_write
+from skcgcnn._recipes import resolve
 from skcgcnn.estimators import (
     BaseCGCNN,
     CGCNNClassifier,
@@ -124,21 +125,23 @@ def train(
         est, run = _new_estimator(settings, data, state), _new_run(settings, data)
     else:
         est, run = _resumed(state, settings, data, resume, device)
-        if est.n_iter_ >= settings.epochs:
-            raise DataError(
-                f"{resume}: has {est.n_iter_} epochs already; ask for more than that with --epochs "
-                "to continue"
-            )
     est.set_params(device=device, n_jobs=n_jobs, on_error=settings.on_error, verbose=0)
     verbose = 2 if remarks else int(progress)
     graphs = est.get_transformer().set_params(verbose=verbose).transform(data.paths)
     parts = _split(settings, data, graphs)
+    classes = data.classes(graphs.n_sites > 0)
+    params = est.get_params(deep=False) | {"max_epochs": settings.epochs}
+    n_epochs = resolve(params, len(parts["train"].rows))["max_epochs"]
+    if resume is not None and est.n_iter_ >= n_epochs:
+        raise DataError(
+            f"{resume}: has {est.n_iter_} epochs already; ask for more than that with --epochs to "
+            "continue"
+        )
     output.mkdir(parents=True, exist_ok=True)
     if resume is not None and elsewhere:
         for name in (BEST, BEST_TORCH):
             shutil.copyfile(resume.with_name(name), output / name)
-    classes = data.classes(graphs.n_sites > 0)
-    run = _run_epochs(est, run, parts, classes, data.names, settings.epochs, output, progress)
+    run = _run_epochs(est, run, parts, classes, data.names, n_epochs, output, progress)
     return _evaluate(load(output / BEST, device), run, parts, data, output)
 
 
@@ -238,7 +241,7 @@ def _run_epochs(
     train, val = parts["train"], parts["val"]
     for _ in epochs:
         before = getattr(est, "n_iter_", 0)
-        est.partial_fit(train.graphs, train.y, **expected)
+        est._partial_fit(train.graphs, train.y, n_epochs=n_epochs, **expected)
         if est.n_iter_ == before:  # it diverged, and has warned
             if not before:
                 raise DataError("training diverged in the first epoch; use a smaller --lr")

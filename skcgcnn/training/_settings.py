@@ -10,7 +10,10 @@ from typing import Any, Literal
 from skcgcnn._parameters import OnError, Parameters
 
 Task = Literal["regression", "classification", "multi"]
-Optimizer = Literal["adamw", "adam", "sgd"]
+Optimizer = Literal["auto", "adamw", "adam", "sgd"]
+Recipe = Literal["default", "paper"]
+Conv = Literal["auto", "edge", "gated"]
+Pooling = Literal["mean", "sum", "attention"]
 
 # Options under another name than the estimators' parameter.
 _PARAMETERS = {"epochs": "max_epochs", "optim": "optimizer", "seed": "random_state"}
@@ -27,14 +30,17 @@ class Settings:
     target: tuple[str, ...] = ()
     label: str | None = None
     cls_weight: float = 1.0
-    epochs: int = Parameters.max_epochs
-    batch_size: int = Parameters.batch_size
-    lr: float = Parameters.lr
+    recipe: Recipe = Parameters.recipe
+    epochs: int | str = Parameters.max_epochs
+    batch_size: int | str = Parameters.batch_size
+    lr: float | str = Parameters.lr
     optim: Optimizer = Parameters.optimizer
     train_ratio: float = 0.8
     val_ratio: float = 0.1
     test_ratio: float = 0.1
     seed: int = 0
+    conv: Conv = Parameters.conv  # type: ignore[assignment]
+    pooling: Pooling = Parameters.pooling
     atom_fea_len: int = Parameters.atom_fea_len
     n_conv: int = Parameters.n_conv
     h_fea_len: int = Parameters.h_fea_len

@@ -1,0 +1,85 @@
+"""Recipes: what parameters with the value "auto" stand for.
+
+It imports neither torch nor scikit-learn, so that the command line can show the values at once.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+AUTO = "auto"
+
+RECIPES: dict[str, dict[str, Any]] = {
+    # The best of benchmarks/recipes.py at equal time.
+    "default": {
+        "conv": "edge",
+        "dropout": 0.1,
+        "lr": 0.004,
+        "schedule": "one_cycle",
+        "optimizer": "adamw",
+        "weight_decay": 0.1,
+        "max_grad_norm": 5.0,
+        "loss": "mae",
+        "ema_decay": 0.995,
+    },
+    # Xie & Grossman (2018): the defaults of the original code.
+    "paper": {
+        "conv": "gated",
+        "dropout": 0.0,
+        "lr": 0.01,
+        "schedule": "constant",
+        "optimizer": "sgd",
+        "weight_decay": 0.0,
+        "max_grad_norm": None,
+        "loss": "mse",
+        "ema_decay": 0.0,
+        "batch_size": 256,
+        "max_epochs": 30,
+    },
+}
+
+# Steps of a fit, and the epochs that they may take.
+_STEPS = 4000
+_FEWEST_EPOCHS, _MOST_EPOCHS = 60, 300
+
+
+def resolve(params: Mapping[str, Any], n_crystals: int) -> dict[str, Any]:
+    """Return parameters with values in the place of "auto".
+
+    Parameters
+    ----------
+    params : mapping
+        Parameters of an estimator, with `recipe`.
+    n_crystals : int
+        Number of crystals to train on.
+
+    Returns
+    -------
+    dict
+
+    Examples
+    --------
+    >>> params = {"recipe": "default", "lr": 0.001, "batch_size": "auto", "max_epochs": "auto"}
+    >>> resolve(params, 60)
+    {'recipe': 'default', 'lr': 0.001, 'batch_size': 8, 'max_epochs': 300}
+    """
+    recipe = RECIPES[params["recipe"]]
+    found = {
+        name: recipe.get(name, value) if isinstance(value, str) and value == AUTO else value
+        for name, value in params.items()
+    }
+    if found.get("batch_size") == AUTO:
+        found["batch_size"] = _batch_size(n_crystals)
+    if found.get("max_epochs") == AUTO:
+        steps = math.ceil(n_crystals / found["batch_size"])
+        found["max_epochs"] = min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, math.ceil(_STEPS / steps)))
+    return found
+
+
+def _batch_size(n_crystals: int) -> int:
+    """Return a small batch where there are few crystals: it is steps that they lack."""
+    return next(size for size, most in _BATCH_SIZES if n_crystals <= most)
+
+
+# Batches, up to these numbers of crystals.
+_BATCH_SIZES = ((8, 200), (16, 1000), (32, 2000), (64, math.inf))

@@ -1,0 +1,95 @@
+"""How the features of a crystal come from those of its sites."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from skcgcnn.nn._layers import Linear
+
+
+class Members(NamedTuple):
+    """The rows of a batch, and the crystals that they belong to.
+
+    Attributes
+    ----------
+    crystals : Tensor of shape (n_rows,), integer
+        Crystal of each row, ascending.
+    site_counts : Tensor of shape (n_rows,)
+        Number of sites in each row.
+    n_sites : Tensor of shape (n_crystals,)
+        Number of sites of each crystal.
+    """
+
+    crystals: Tensor
+    site_counts: Tensor
+    n_sites: Tensor
+
+
+def mean_over_sites(rows: Tensor, members: Members) -> Tensor:
+    """Return the mean over the sites of each crystal.
+
+    Parameters
+    ----------
+    rows : Tensor of shape (n_rows, width)
+    members : Members
+
+    Returns
+    -------
+    Tensor of shape (n_crystals, width)
+    """
+    n_sites = members.n_sites.index_select(0, members.crystals)
+    return _weighted_sum(rows, members.site_counts / n_sites, members)
+
+
+def sum_over_sites(rows: Tensor, members: Members) -> Tensor:
+    """Return the sum over the sites of each crystal.
+
+    Parameters
+    ----------
+    rows : Tensor of shape (n_rows, width)
+    members : Members
+
+    Returns
+    -------
+    Tensor of shape (n_crystals, width)
+    """
+    return _weighted_sum(rows, members.site_counts, members)
+
+
+class AttentionPooling(nn.Module):
+    """The mean over the sites of each crystal, weighted by a learned score.
+
+    Parameters
+    ----------
+    width : int
+        Features per site.
+    generator : torch.Generator, optional
+        Draws the initial weights.
+    """
+
+    def __init__(self, width: int, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.score = Linear(width, 1, generator, bias=False)
+
+    def forward(self, rows: Tensor, members: Members) -> Tensor:
+        """Return the weighted mean.
+
+        Parameters
+        ----------
+        rows : Tensor of shape (n_rows, width)
+        members : Members
+
+        Returns
+        -------
+        Tensor of shape (n_crystals, width)
+        """
+        # Bounded, so that its exponential neither overflows nor leaves a crystal without weight.
+        weights = torch.exp(10 * torch.tanh(self.score(rows)[:, 0] / 10)) * members.site_counts
+        total = weights.new_zeros(len(members.n_sites)).index_add(0, members.crystals, weights)
+        return _weighted_sum(rows, weights / total.index_select(0, members.crystals), members)
+
+
+def _weighted_sum(rows: Tensor, weights: Tensor, members: Members) -> Tensor:
+    pooled = rows.new_zeros(len(members.n_sites), rows.shape[1])
+    return pooled.index_add(0, members.crystals, rows * weights.unsqueeze(1))
