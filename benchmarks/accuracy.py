@@ -1,65 +1,229 @@
-"""Measure the accuracy of default parameters after 30 epochs on cubic perovskites.
+"""Compare recipes of training: the errors of cross-validation, and what few crystals give.
 
-Usage: ``python benchmarks/accuracy.py perov5_val.csv.gz [--epochs 30] [--seed 0]``, with a table
-of ``material_id, heat_ref, dir_gap, cif`` (Castelli et al. 2012, in the split of CDVAE). Learns
-the heat of formation (eV a formula unit) alone, and together with whether there is a gap, on 80 %
-of the crystals; 10 % are left for choices not made here, and 10 % are the test. Prints a Markdown
-table.
+Usage: ``python benchmarks/accuracy.py folds DATA [--table perov5_val.csv.gz] [--recipes paper
+default] [--folds 5]`` and ``python benchmarks/accuracy.py few --table perov5_val.csv.gz [--sizes
+10 60 300 1000] [--seeds 5]``. DATA is perov5 (heat of formation, eV a formula unit; Castelli et
+al. 2012), carbon24 (energy, eV/atom; Pickard 2020), both with a table of CDVAE, sample (formation
+energy, eV/atom) or vacancies (eV a vacancy, groups kept together). Every fit adds a line to
+``results/accuracy.jsonl``; one that is there is not done again. ``python benchmarks/accuracy.py
+show`` writes ``results/accuracy.md``. The extra trees on statistics of the elements' features are
+what a skeptic asks for.
 """
 
 import argparse
+import json
+import statistics
 import time
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
-import pandas as pd
-from sklearn.metrics import accuracy_score, mean_absolute_error, roc_auc_score
+import numpy.typing as npt
+import torch
+from measure import RESULTS, read_table, table
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.metrics import r2_score
+from sklearn.model_selection import GroupKFold, KFold
 
-from skcgcnn import CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
+from skcgcnn import CGCNNRegressor, CrystalGraphs, CrystalGraphTransformer
+from skcgcnn.datasets import load_li_vacancy, load_sample_regression
 
-parser = argparse.ArgumentParser(description="Accuracy on cubic perovskites.")
-parser.add_argument("table", type=Path)
-parser.add_argument("--epochs", type=int, default=30)
-parser.add_argument("--seed", type=int, default=0)
-parser.add_argument("--precision", default="float32")
-arguments = parser.parse_args()
-
-table = pd.read_csv(arguments.table)
-energy = table["heat_ref"].to_numpy()
-has_gap = (table["dir_gap"] > 0).to_numpy()
-order = np.random.default_rng(arguments.seed).permutation(len(table))
-train, _, test = np.split(order, [int(0.8 * len(table)), int(0.9 * len(table))])
-
-with TemporaryDirectory() as folder:
-    paths = [Path(folder) / f"{cif_id}.cif" for cif_id in table["material_id"]]
-    for path, cif in zip(paths, table["cif"], strict=True):
-        path.write_text(cif)
-    start = time.perf_counter()
-    graphs = CrystalGraphTransformer().fit_transform(paths)
-    reading = time.perf_counter() - start
-
-print(f"{len(train)} crystals trained, {len(test)} tested; all read in {reading:.1f} s\n")
-print("| estimator | MAE (eV) | accuracy | ROC AUC | fit (s) | predict (s) |")
-print("| --- | --- | --- | --- | --- | --- |")
-params = {
-    "max_epochs": arguments.epochs,
-    "random_state": arguments.seed,
-    "precision": arguments.precision,
+LOG = RESULTS / "accuracy.jsonl"
+# What differs from the default parameters.
+RECIPES: dict[str, dict[str, Any]] = {
+    "paper": {"recipe": "paper"},
+    "paper, 100 epochs": {"recipe": "paper", "max_epochs": 100},
+    "default, 30 epochs": {"max_epochs": 30},
+    "default": {},
+    "gated": {"conv": "gated"},
+    "ensemble": {"n_estimators": 5},
+    "best": {"batch_size": 32, "max_epochs": 150},
+    "best ensemble": {"batch_size": 32, "max_epochs": 150, "n_estimators": 5},
+    "no dropout": {"dropout": 0.0},
+    "weight decay 0.01": {"weight_decay": 0.01},
+    "squared error": {"loss": "mse"},
+    "Huber": {"loss": "huber"},
+    "constant lr": {"schedule": "constant", "lr": 0.001},
+    "no average": {"ema_decay": 0.0},
+    "no clipping": {"max_grad_norm": None},
+    "4 convolutions": {"n_conv": 4},
+    "2 convolutions": {"n_conv": 2},
+    "width 96": {"atom_fea_len": 96},
+    "batches of 32": {"batch_size": 32},
+    "batches of 128": {"batch_size": 128},
+    "attention pooling": {"pooling": "attention"},
+    "20 neighbors": {"max_num_nbr": 20},
 }
-for est, y in (
-    (CGCNNRegressor(**params), energy),
-    (CGCNNMultiTask(**params, cls_weight=0.5), np.column_stack([energy, has_gap])),
-):
+TREES, MEAN = "extra trees", "mean of the targets"
+Values = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+
+
+def read(name: str, path: Path | None, max_num_nbr: int) -> tuple[CrystalGraphs, Values, Any]:
+    """Return graphs, targets and groups of a set of crystals."""
+    groups: Any = None
+    crystals: Any
+    if name == "sample":
+        crystals, y = load_sample_regression(return_X_y=True)
+    elif name == "vacancies":
+        data = load_li_vacancy()
+        crystals, y, groups = data.data, data.target[:, 0], data.groups
+    elif path is None:
+        raise SystemExit(f"{name} needs its table: --table {name}_val.csv.gz")
+    else:
+        rows = read_table(path)
+        column = {"perov5": "heat_ref", "carbon24": "energy_per_atom"}[name]
+        crystals = [row["cif"] for row in rows]
+        y = np.array([float(row[column]) for row in rows])
+    transformer = CrystalGraphTransformer(max_num_nbr=max_num_nbr)
+    return transformer.fit_transform(crystals), np.asarray(y, dtype=float), groups
+
+
+def statistics_of_features(graphs: CrystalGraphs) -> Values:
+    """Return mean, deviation, least and most of the features of each crystal's sites."""
+    found = []
+    for graph in graphs:
+        sites = graph.kind_features[graph.site_kinds[graph.site_classes]]
+        found.append(np.concatenate([f(sites, axis=0) for f in (np.mean, np.std, np.min, np.max)]))
+    return np.array(found)
+
+
+def fit(
+    name: str, graphs: CrystalGraphs, y: Values, train: Rows, test: Rows, seed: int
+) -> dict[str, Any]:
+    """Fit on some crystals, and return errors on others."""
     start = time.perf_counter()
-    est.fit(graphs[train], y[train])
-    fitted = time.perf_counter()
-    predicted = est.predict(graphs[test]).reshape(len(test), -1)
-    end = time.perf_counter()
-    accuracy, auc = "", ""
-    if isinstance(est, CGCNNMultiTask):
-        accuracy = f"{accuracy_score(has_gap[test], predicted[:, 1].astype(bool)):.3f}"
-        auc = f"{roc_auc_score(has_gap[test], est.predict_proba(graphs[test])[:, 1]):.3f}"
-    mae = mean_absolute_error(energy[test], predicted[:, 0])
-    times = f"{fitted - start:.1f} | {end - fitted:.2f}"
-    print(f"| {type(est).__name__} | {mae:.4f} | {accuracy} | {auc} | {times} |")
+    facts: dict[str, Any] = {}
+    if name == MEAN:
+        predicted, fitted = np.full(len(test), y[train].mean()), np.full(len(train), y[train].mean())
+    elif name == TREES:
+        X = statistics_of_features(graphs)
+        trees = ExtraTreesRegressor(300, random_state=seed, n_jobs=-1).fit(X[train], y[train])
+        predicted, fitted = trees.predict(X[test]), trees.predict(X[train])
+    else:
+        est = CGCNNRegressor(random_state=seed, **RECIPES[name]).fit(graphs[train], y[train])
+        facts = {
+            "epochs": est.n_iter_,
+            "parameters": sum(p.numel() for p in est.module_.parameters()),
+        }
+        predicted, fitted = est.predict(graphs[test]), est.predict(graphs[train])
+    return {
+        "mae": float(np.abs(predicted - y[test]).mean()),
+        "r2": float(r2_score(y[test], predicted)),
+        "train_r2": float(r2_score(y[train], fitted)) if len(train) > 1 else 1.0,
+        "seconds": time.perf_counter() - start,
+        **facts,
+    }
+
+
+def splits(y: Values, groups: Any, folds: int) -> Iterator[tuple[Rows, Rows]]:
+    """Yield training and test rows of each fold."""
+    if groups is not None:
+        yield from GroupKFold(folds, shuffle=True, random_state=0).split(y, groups=groups)
+    else:
+        yield from KFold(folds, shuffle=True, random_state=0).split(y)
+
+
+def draw(n_crystals: int, size: int, seed: int) -> tuple[Rows, Rows]:
+    """Return a few training rows, and test rows that are among no training rows of any seed."""
+    order = np.random.default_rng(0).permutation(n_crystals)
+    train, test = order[: n_crystals // 2], order[n_crystals // 2 :]
+    return np.random.default_rng(seed).permutation(train)[:size], test
+
+
+def read_log() -> list[dict[str, Any]]:
+    """Return what was measured before."""
+    if not LOG.exists():
+        return []
+    return [json.loads(line) for line in LOG.read_text(encoding="utf-8").splitlines()]
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    """Do the fits that are not in the log."""
+    keys = ("task", "data", "recipe", "size", "seed")
+    done = {tuple(row[key] for key in keys) for row in read_log()}
+    data: dict[int, tuple[CrystalGraphs, Values, Any]] = {}
+    for name in arguments.recipes:
+        nbr = RECIPES.get(name, {}).get("max_num_nbr", 12)
+        if nbr not in data:
+            data[nbr] = read(arguments.data, arguments.table, nbr)
+        graphs, y, groups = data[nbr]
+        if arguments.task == "folds":
+            parts = list(splits(y, groups, arguments.folds))
+            work = [(0, seed, *part) for seed, part in enumerate(parts)]
+        else:
+            work = [
+                (size, seed, *draw(len(y), size, seed))
+                for size in arguments.sizes
+                for seed in range(arguments.seeds)
+            ]
+        for size, seed, train, test in work:
+            key = (arguments.task, arguments.data, name, size, seed)
+            if key in done:
+                continue
+            facts = fit(name, graphs, y, train, test, seed)
+            row = dict(zip(keys, key, strict=True)) | facts | {"threads": torch.get_num_threads()}
+            with LOG.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            print(row, flush=True)
+
+
+def show() -> None:
+    """Write the tables."""
+    groups = defaultdict(list)
+    for row in read_log():
+        groups[row["task"], row["data"], row["size"], row["recipe"]].append(row)
+    text = ["# Accuracy of recipes", "", "Made by `benchmarks/accuracy.py`; see there."]
+    for task, data in dict.fromkeys((task, data) for task, data, *_ in groups):
+        head = ["recipe", "MAE", "spread", "R²", "training R² (least)", "parameters", "epochs"]
+        head += ["fit (s)", "fits"]
+        lines = []
+        for (t, d, size, recipe), rows in groups.items():
+            if (t, d) != (task, data):
+                continue
+            maes = [row["mae"] for row in rows]
+            lines.append(
+                [
+                    *([str(size)] if task == "few" else []),
+                    recipe,
+                    f"{statistics.mean(maes):.4f}",
+                    f"{statistics.pstdev(maes):.4f}",
+                    f"{statistics.mean(row['r2'] for row in rows):.3f}",
+                    f"{min(row['train_r2'] for row in rows):.3f}",
+                    str(rows[0].get("parameters", "")),
+                    str(rows[0].get("epochs", "")),
+                    f"{statistics.median(row['seconds'] for row in rows):.0f}",
+                    str(len(rows)),
+                ]
+            )
+        title = {"folds": "Cross-validation", "few": "Few crystals"}[task]
+        head = [*(["crystals"] if task == "few" else []), *head]
+        text += ["", f"## {title}, {data}", "", table(head, lines)]
+    (RESULTS / "accuracy.md").write_text("\n".join(text) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Measure, then write the tables."""
+    parser = argparse.ArgumentParser(description="Accuracy of recipes.")
+    parser.add_argument("task", choices=["folds", "few", "show"])
+    parser.add_argument(
+        "data", nargs="?", default="perov5", choices=["perov5", "carbon24", "sample", "vacancies"]
+    )
+    parser.add_argument("--table", type=Path)
+    parser.add_argument("--recipes", nargs="+", default=["paper", "default"])
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--sizes", nargs="+", type=int, default=[10, 60, 300, 1000])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--threads", type=int)
+    arguments = parser.parse_args()
+    if arguments.threads is not None:
+        torch.set_num_threads(arguments.threads)
+    if arguments.task != "show":
+        measure(arguments)
+    show()
+
+
+if __name__ == "__main__":
+    main()

@@ -18,6 +18,7 @@ class Parameters:
     recipe: Literal["default", "paper"] = "default"
     conv: str = AUTO
     pooling: Literal["mean", "sum", "attention"] = "mean"
+    reference: bool | str = AUTO
     atom_fea_len: int = 64
     n_conv: int = 3
     h_fea_len: int = 128

@@ -13,6 +13,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     # The best of benchmarks/recipes.py at equal time.
     "default": {
         "conv": "edge",
+        "reference": True,
         "dropout": 0.1,
         "lr": 0.004,
         "schedule": "one_cycle",
@@ -25,6 +26,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     # Xie & Grossman (2018): the defaults of the original code.
     "paper": {
         "conv": "gated",
+        "reference": False,
         "dropout": 0.0,
         "lr": 0.01,
         "schedule": "constant",

@@ -27,6 +27,7 @@ from skcgcnn.estimators._ensemble import (
 )
 from skcgcnn.estimators._net import MADE_WITH, SIZES, make_net, update_net
 from skcgcnn.estimators._persistence import Persistent
+from skcgcnn.estimators._reference import fit_reference
 from skcgcnn.estimators._scaling import scale
 from skcgcnn.estimators._targets import (
     Answers,
@@ -287,9 +288,13 @@ class BaseCGCNN(Parameters, Persistent):
             "orig_atom_fea_len": options.n_features,
             **{name: params[name] for name in SIZES},
         }
+        if self.init_from is not None:
+            sizes["reference"] = read_source(self.init_from).network["reference"]
         sizes["n_outputs"] = sum(target.n_outputs for target in targets)
         net = make_net(self, sizes, params, Answers(targets, data.y_ndim), seed).initialize()
-        if starts is not None:
+        if sizes["reference"]:
+            fit_reference(net.module_, targets, data, extensive=starts is not None)
+        elif starts is not None:
             start_outputs(net.module_, targets, starts)
         if self.init_from is not None:
             transfer_weights(net.module_, targets, self.init_from)

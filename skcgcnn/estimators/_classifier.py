@@ -34,6 +34,9 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
     pooling : {"mean", "sum", "attention"}, default="mean"
         How a crystal's features come from its sites': their mean; for extensive targets the sum
         of outputs by site; or a mean with learned weights.
+    reference : bool or "auto", default="auto"
+        Whether numbers are first fitted by a ridge regression on the composition, so that the
+        network learns what is left. With `init_from` it is as in that model.
     atom_fea_len : int, default=64
         Hidden features per site.
     n_conv : int, default=3

@@ -16,6 +16,7 @@ CONSTRAINTS: dict[str, Any] = {
     "recipe": [StrOptions(set(RECIPES))],
     "conv": [StrOptions({"auto", "edge", "gated"})],
     "pooling": [StrOptions({"mean", "sum", "attention"})],
+    "reference": ["boolean", _AUTO],
     "atom_fea_len": [Interval(Integral, 1, None, closed="left")],
     "n_conv": [Interval(Integral, 0, None, closed="left")],
     "h_fea_len": [Interval(Integral, 1, None, closed="left")],

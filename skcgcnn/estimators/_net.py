@@ -10,7 +10,7 @@ from skorch.callbacks import EarlyStopping
 from skcgcnn.estimators._targets import Answers
 from skcgcnn.nn import AveragedNet, GraphNet, TaskLoss, choose_device
 
-SIZES = ("conv", "pooling", "atom_fea_len", "n_conv", "h_fea_len", "n_h", "radius")
+SIZES = ("conv", "pooling", "reference", "atom_fea_len", "n_conv", "h_fea_len", "n_h", "radius")
 # Parameters with which a network is made: a fitted estimator keeps their values.
 MADE_WITH = {
     *SIZES,

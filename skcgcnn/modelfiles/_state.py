@@ -184,6 +184,7 @@ def network_sizes(weights: Mapping[str, Tensor | npt.NDArray[Any]]) -> dict[str,
         "n_conv": max(_count(weights, "convs.", end) for end in (".fc_full.weight", ".own.weight")),
         "h_fea_len": len(weights["conv_to_fc.weight"]),
         "n_h": 1 + _count(weights, "fcs.", ".weight"),
+        "reference": "reference.weight" in weights,
     }
     if "bond_embedding.weight" in weights:
         sizes["conv"] = "edge"

@@ -13,6 +13,7 @@ from skcgcnn.nn._gated import ConvLayer
 from skcgcnn.nn._gaussians import GAUSSIAN_STEP, GaussianDistance
 from skcgcnn.nn._loss import Task, TaskLoss
 from skcgcnn.nn._network import CrystalGraphConvNet
+from skcgcnn.nn._reference import Reference
 from skcgcnn.nn._trainer import GraphNet, choose_device
 
 # A forked process has none of torch's threads, and would wait for them for ever.
@@ -30,6 +31,7 @@ __all__ = [
     "GraphBatches",
     "GraphDataset",
     "GraphNet",
+    "Reference",
     "Task",
     "TaskLoss",
     "choose_device",

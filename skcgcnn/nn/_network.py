@@ -12,7 +12,9 @@ from skcgcnn.nn._edge import EdgeConv
 from skcgcnn.nn._gated import ConvLayer
 from skcgcnn.nn._gaussians import ALL, GaussianDistance
 from skcgcnn.nn._layers import Dropout, Linear
+from skcgcnn.nn._normalization import BatchNorm
 from skcgcnn.nn._pooling import AttentionPooling, Members, mean_over_sites, sum_over_sites
+from skcgcnn.nn._reference import Reference
 
 
 class CrystalGraphConvNet(nn.Module):
@@ -45,6 +47,8 @@ class CrystalGraphConvNet(nn.Module):
     pooling : {"mean", "sum", "attention"}, default="mean"
         How a crystal's features come from its sites'. With "sum", the outputs of the sites are
         summed, so that they are extensive.
+    reference : bool, default=False
+        Whether there is a linear function of the composition beside the network, see `Reference`.
     seed : int, optional
         Seed of the initial weights; by default they are drawn from torch's global generator.
 
@@ -73,6 +77,7 @@ class CrystalGraphConvNet(nn.Module):
         dropout: float = 0.0,
         conv: str = "gated",
         pooling: str = "mean",
+        reference: bool = False,
         seed: int | None = None,
     ) -> None:
         super().__init__()
@@ -87,6 +92,7 @@ class CrystalGraphConvNet(nn.Module):
         else:
             layers = [EdgeConv(atom_fea_len, generator, dropout=dropout) for _ in range(n_conv)]
             self.bond_embedding = Linear(nbr_fea_len, atom_fea_len, generator)
+            self.pooled_norm = BatchNorm(atom_fea_len)
         self.convs = nn.ModuleList(layers)
         if pooling == "attention":
             self.attention = AttentionPooling(atom_fea_len, generator)
@@ -94,6 +100,7 @@ class CrystalGraphConvNet(nn.Module):
         self.dropout = Dropout(dropout if conv == "gated" else 0.0)
         self.fcs = nn.ModuleList(Linear(h_fea_len, h_fea_len, generator) for _ in range(n_h - 1))
         self.fc_out = Linear(h_fea_len, n_outputs, generator)
+        self.reference = Reference(orig_atom_fea_len, n_outputs) if reference else None
         self.frozen: list[nn.Module] = []
         # Only for a training in which each forward pass is followed by exactly one backward pass.
         self.buffer_pool: BufferPool | None = None
@@ -208,10 +215,16 @@ class CrystalGraphConvNet(nn.Module):
         )
         sites = self._convolve(sites, site_counts, bonds)
         members = Members(crystals, site_counts, n_sites)
+        over_sites = sum_over_sites if self.pooling == "sum" else mean_over_sites
         if self.pooling == "sum":
-            return sum_over_sites(self._head(sites), members)
-        pool = self.attention if self.pooling == "attention" else mean_over_sites
-        return self._head(pool(sites, members))
+            out = over_sites(self._head(sites, site_counts), members)
+        else:
+            pool = self.attention if self.pooling == "attention" else over_sites
+            out = self._head(pool(sites, members), torch.ones_like(n_sites))
+        if self.reference is not None:
+            shares = self.reference(kind_features).index_select(0, site_kinds)
+            out = out * self.reference.scale + over_sites(shares, members)
+        return out
 
     def _convolve(self, sites: Tensor, site_counts: Tensor, bonds: Bonds) -> Tensor:
         if self.conv == "edge":
@@ -230,8 +243,10 @@ class CrystalGraphConvNet(nn.Module):
             sites = conv(sites, site_counts, bonds, groups, sums, pool)
         return sites
 
-    def _head(self, rows: Tensor) -> Tensor:
+    def _head(self, rows: Tensor, weights: Tensor) -> Tensor:
         if self.conv == "edge":
+            # What tells crystals apart may be a few sites of many: the mean hides it.
+            rows = self.pooled_norm(rows, weights)
             hidden = functional.silu(self.conv_to_fc(rows))
             for fc in self.fcs:
                 hidden = functional.silu(fc(hidden))

@@ -1,0 +1,78 @@
+"""The part of the targets that the composition tells, fitted before the network."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from sklearn.linear_model import RidgeCV
+
+from skcgcnn.estimators._targets import FloatArray
+from skcgcnn.estimators._training_data import TrainingData
+from skcgcnn.graphs import CrystalGraphs
+from skcgcnn.modelfiles import Target
+from skcgcnn.nn import AveragedNet
+
+_PENALTIES = np.logspace(-4, 3, 15)
+# What is left is taken to be no smaller than this share of the target's scale.
+_LEAST_LEFT = 0.1
+
+
+def mean_features(graphs: CrystalGraphs) -> FloatArray:
+    """Return the mean of the features over the sites of each crystal.
+
+    Parameters
+    ----------
+    graphs : CrystalGraphs
+        None of them empty.
+
+    Returns
+    -------
+    ndarray of shape (n_crystals, n_features)
+    """
+    crystals = np.repeat(np.arange(len(graphs)), np.diff(graphs.offsets))
+    kinds = len(graphs.kind_features)
+    # Sites of each kind in each crystal, then one product: there are fewer kinds than sites.
+    pairs, places = np.unique(crystals * kinds + graphs.site_kinds, return_inverse=True)
+    counts = np.bincount(places, graphs.site_counts)
+    owners, kinds_of = np.divmod(pairs, kinds)
+    sums = np.zeros((len(graphs), graphs.kind_features.shape[1]))
+    np.add.at(sums, owners, graphs.kind_features[kinds_of] * counts[:, np.newaxis])
+    means: FloatArray = sums / graphs.n_sites[:, np.newaxis]
+    return means
+
+
+def fit_reference(
+    module: AveragedNet, targets: Sequence[Target], data: TrainingData, *, extensive: bool
+) -> None:
+    """Fit the numbers among the targets by ridge regressions on the mean features of the sites.
+
+    The penalties are chosen by generalized cross-validation.
+
+    Parameters
+    ----------
+    module : AveragedNet
+        Not trained yet; changed in place.
+    targets : sequence of Target
+        Its targets.
+    data : TrainingData
+        The crystals to train on.
+    extensive : bool
+        Whether the targets are sums over sites.
+    """
+    features = mean_features(data.graphs)
+    n_sites = data.graphs.n_sites if extensive else np.ones(len(data))
+    row = 0
+    for column, target in enumerate(targets):
+        scaled = (data.values[:, column] - target.mean) / target.scale
+        known = ~np.isnan(scaled)
+        if target.kind == "regression" and known.sum() > 1:
+            y, weights = scaled[known] / n_sites[known], data.weights[known] * n_sites[known] ** 2
+            ridge = RidgeCV(_PENALTIES).fit(features[known], y, sample_weight=weights)
+            # What is left, as leaving one out tells: few crystals are fitted too well by a line.
+            left = np.sqrt(-ridge.best_score_ * np.average(n_sites[known] ** 2))
+            for net in (module.trained, module.average):
+                if net.reference is not None:
+                    net.reference.weight[row] = torch.from_numpy(ridge.coef_)
+                    net.reference.bias[row] = float(ridge.intercept_)
+                    net.reference.scale[row] = float(np.clip(left, _LEAST_LEFT, 1.0))
+        row += target.n_outputs
