@@ -13,11 +13,11 @@ from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGrap
 
 ROOT = Path(skcgcnn.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-HELPERS = {"exceptions", "_files", "_lazy", "_parameters", "_recipes", "_sklearn", "_threads"}
-HELPERS |= {"_version"}
+HELPERS = {"exceptions", "_files", "_lazy", "_recipes", "_sklearn", "_threads", "_version"}
 # A file may import from the folders and files that stand before its own.
 LAYERS = [
     HELPERS,
+    {"_parameters"},
     {"crystals", "datasets", "vacancies"},
     {"graphs"},
     {"nn"},

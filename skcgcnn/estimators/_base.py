@@ -102,8 +102,10 @@ class BaseCGCNN(Parameters, Persistent):
         params = self._resolve(len(train), reset=reset)
         self._prepare(train, seed, params, reset=reset)
         epochs = params["max_epochs"]
-        self._train(train, valid, epochs, (len(self.net_.history), epochs))
-        self.net_.finish(self._dataset(train))
+        try:
+            self._train(train, valid, epochs, (len(self.net_.history), epochs))
+        finally:
+            self.net_.finish(self._dataset(train))
         return self
 
     def _fit_members(self, X: Any, y: Any, sample_weight: Any) -> Self:
@@ -394,8 +396,7 @@ class BaseCGCNN(Parameters, Persistent):
         return float(self.net_.criterion_(outputs, torch.as_tensor(scaled)))
 
     def _predict_values(self, X: Any) -> npt.NDArray[Any]:
-        outputs = self._outputs(X)
-        return self._answers().values(outputs)
+        return self._answers().values(self._outputs(X))
 
     def _predict_with_std(self, X: Any) -> tuple[npt.NDArray[Any], Uncertainty]:
         """Return predictions and their standard deviations, in one pass over the crystals."""
@@ -413,8 +414,7 @@ class BaseCGCNN(Parameters, Persistent):
         return answers.values(combine(outputs, self.targets_)), uncertainty
 
     def _predict_proba(self, X: Any) -> FloatArray:
-        outputs = self._outputs(X)
-        return self._answers().proba(outputs)
+        return self._answers().proba(self._outputs(X))
 
     def _predict_targets(self, X: Any) -> list[Prediction]:
         outputs = self._outputs(X)

@@ -91,5 +91,6 @@ class AttentionPooling(nn.Module):
 
 
 def _weighted_sum(rows: Tensor, weights: Tensor, members: Members) -> Tensor:
-    pooled = rows.new_zeros(len(members.n_sites), rows.shape[1])
-    return pooled.index_add(0, members.crystals, rows * weights.unsqueeze(1))
+    weighted = rows * weights.unsqueeze(1)
+    pooled = weighted.new_zeros(len(members.n_sites), rows.shape[1])
+    return pooled.index_add(0, members.crystals, weighted)

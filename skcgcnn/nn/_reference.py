@@ -40,4 +40,5 @@ class Reference(nn.Module):
         -------
         Tensor of shape (n_kinds, n_outputs)
         """
-        return nn.functional.linear(kind_features, self.weight, self.bias)
+        with torch.autocast(kind_features.device.type, enabled=False):
+            return nn.functional.linear(kind_features, self.weight, self.bias)

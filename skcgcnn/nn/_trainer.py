@@ -299,7 +299,10 @@ class GraphNet(NeuralNet):
         module = self.module_
         module.release_buffers()
         if module.ema_decay:
-            module.estimate_statistics(self.get_iterator(train, training=True))
+            batches = self.get_iterator(train, training=True)
+            batches.epoch = 0  # whatever epoch was the last
+            with torch.autocast(torch.device(self.device).type, enabled=False):
+                module.estimate_statistics(batches)
 
     def run(
         self,

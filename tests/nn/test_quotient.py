@@ -32,10 +32,12 @@ def crystals(name, request):
     return table(shared, *{"perovskites": ("perov5", 300), "carbons": ("carbon24", 100)}[name])
 
 
-@pytest.fixture(scope="module")
-def fitted():
+@pytest.fixture(scope="module", params=["gated", "edge"])
+def fitted(request):
     sample = load_sample_regression()
-    return CGCNNRegressor(max_epochs=10, random_state=0, device="cpu").fit(
+    # Dropout leaves out bonds at random, which differs where equal bonds are one.
+    params = {"conv": request.param, "dropout": 0.0, "reference": False, "random_state": 0}
+    return CGCNNRegressor(**params, max_epochs=10, lr=0.001, device="cpu").fit(
         sample.data, sample.target
     )
 
@@ -89,7 +91,13 @@ def test_equal_distances_in_double_precision(fitted, graphs, fused, monkeypatch)
 
 @pytest.mark.parametrize(
     "params",
-    [{}, {"precision": "bfloat16"}, {"max_batch_sites": 40}, {"loss": "huber", "dropout": 0.1}],
+    [
+        {"dropout": 0.0},
+        {"dropout": 0.0, "precision": "bfloat16"},
+        {"dropout": 0.0, "max_batch_sites": 40},
+        {"dropout": 0.0, "pooling": "attention"},
+        {"conv": "gated", "loss": "huber", "dropout": 0.1},
+    ],
     ids=str,
 )
 def test_fits(params, cifs, energies, tiny):
@@ -98,11 +106,13 @@ def test_fits(params, cifs, energies, tiny):
         CGCNNRegressor(**tiny, **params, symprec=symprec).fit(cifs, energies).predict(cifs)
         for symprec in (1e-5, None)
     ]
-    tolerance = 2e-2 if "precision" in params else 1e-4
+    # Normalization over batches of two crystals makes more of rounding.
+    tolerance = 2e-2 if "precision" in params else 5e-4
     np.testing.assert_allclose(*predictions, atol=tolerance)
 
 
 def test_frozen_layers(cifs, energies, tiny, tmp_path):
+    tiny["dropout"] = 0.0
     source = CGCNNRegressor(**tiny).fit(cifs, energies)
     predictions = [
         CGCNNRegressor(**tiny, init_from=source, freeze="convs", symprec=symprec)
@@ -121,7 +131,7 @@ def test_one_class_of_sites_is_a_batch(nacl, tiny):
     assert (len(copper), len(single)) == (8, 1)
     graphs = CrystalGraphTransformer().transform([copper, single])
     assert graphs.site_counts.tolist() == [8, 1]
-    est = CGCNNRegressor(**tiny).fit(graphs, [0.0, 1.0])
+    est = CGCNNRegressor(**tiny, dropout=0.0).fit(graphs, [0.0, 1.0])
     net = est.net_.module_.trained
     for one in (graphs[:1], graphs[1:]):
         outputs = []
