@@ -97,7 +97,10 @@ def fit(
     start = time.perf_counter()
     facts: dict[str, Any] = {}
     if name == MEAN:
-        predicted, fitted = np.full(len(test), y[train].mean()), np.full(len(train), y[train].mean())
+        predicted, fitted = (
+            np.full(len(test), y[train].mean()),
+            np.full(len(train), y[train].mean()),
+        )
     elif name == TREES:
         X = statistics_of_features(graphs)
         trees = ExtraTreesRegressor(300, random_state=seed, n_jobs=-1).fit(X[train], y[train])

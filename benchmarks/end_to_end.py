@@ -43,7 +43,7 @@ def ours(folder: Path, arguments: argparse.Namespace) -> float:
     train, test = split(len(y))
     graphs = CrystalGraphTransformer().transform(paths)
     est = CGCNNRegressor(
-        optimizer="sgd",
+        recipe="paper",
         lr=LR,
         batch_size=256,
         max_epochs=arguments.epochs,

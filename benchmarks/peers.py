@@ -152,7 +152,7 @@ def main() -> None:
         for who, symprec in (("skcgcnn", 1e-5), ("skcgcnn, symprec=None", None)):
             graphs = CrystalGraphTransformer(symprec=symprec).transform(paths)
             est = CGCNNRegressor(
-                optimizer="sgd",
+                recipe="paper",
                 lr=LR,
                 batch_size=arguments.batch_size,
                 max_epochs=1,

@@ -53,7 +53,9 @@ def n_bytes(graphs: CrystalGraphs) -> int:
 def works(graphs: CrystalGraphs, batch_size: int) -> dict[str, Callable[[], Any]]:
     """Return a pass of training steps over all batches, and a prediction."""
     y = np.arange(len(graphs)) % 17.0
-    est = CGCNNRegressor(batch_size=batch_size, max_epochs=1, random_state=0, device="cpu")
+    est = CGCNNRegressor(
+        recipe="paper", batch_size=batch_size, max_epochs=1, random_state=0, device="cpu"
+    )
     est.fit(graphs, y)
     net: Any = est.net_
     batches = list(net.get_iterator(GraphDataset(graphs, y[:, np.newaxis]), training=True))

@@ -35,7 +35,7 @@ LARGE = 100_000
 def estimator(batch_size: int, arguments: argparse.Namespace) -> CGCNNRegressor:
     """Return ours, set as the original is."""
     return CGCNNRegressor(
-        optimizer="sgd",
+        recipe="paper",
         lr=LR,
         batch_size=batch_size,
         max_epochs=1,
@@ -52,7 +52,7 @@ def first_losses(
 ) -> tuple[list[float], list[float]]:
     """Return the first losses of both, from the same weights and over the same batches."""
     est = CGCNNRegressor(
-        optimizer="sgd", lr=LR, batch_size=batch_size, max_epochs=1, random_state=0, device="cpu"
+        recipe="paper", lr=LR, batch_size=batch_size, max_epochs=1, random_state=0, device="cpu"
     ).fit(graphs[:2], y[:2])
     module = est.net_.module_.trained
     weights = {k: v for k, v in run.net.state_dict().items() if "expansion" not in k}

@@ -16,9 +16,7 @@ rows = np.flatnonzero([cif_id.startswith(("LCO", "LNO")) for cif_id in data.cif_
 # Read once: the search fits many times.
 graphs = CrystalGraphTransformer().fit_transform([data.data[i] for i in rows])
 
-est = CGCNNMultiTask(
-    atom_fea_len=32, n_conv=2, max_epochs=30, batch_size=8, lr=0.01, random_state=0
-)
+est = CGCNNMultiTask(atom_fea_len=32, n_conv=2, max_epochs=30, batch_size=8, random_state=0)
 search = GridSearchCV(est, {"cls_weight": [0.1, 0.5, 1.0]}, cv=GroupKFold(3))
 search.fit(graphs, data.target[rows], groups=data.groups[rows])
 for params, score in zip(

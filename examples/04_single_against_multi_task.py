@@ -19,9 +19,8 @@ train, test = next(splitter.split(graphs, Y, data.groups))
 params = {
     "atom_fea_len": 32,
     "n_conv": 2,
-    "max_epochs": 20,
+    "max_epochs": 10,
     "batch_size": 8,
-    "lr": 0.01,
     "random_state": 0,
 }
 

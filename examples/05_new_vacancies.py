@@ -18,9 +18,8 @@ est = CGCNNMultiTask(
     cls_weight=0.5,
     atom_fea_len=32,
     n_conv=2,
-    max_epochs=20,
+    max_epochs=10,
     batch_size=8,
-    lr=0.01,
     random_state=0,
 ).fit(graphs, data.target)
 

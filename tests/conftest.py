@@ -68,6 +68,8 @@ def nacl():
 def tiny():
     """Parameters of a network that trains in no time."""
     return {
+        "conv": "gated",
+        "reference": False,
         "atom_fea_len": 8,
         "n_conv": 1,
         "h_fea_len": 8,

@@ -35,15 +35,15 @@ TWELVE = (
     (6, 2, 1, 5),
     (4, 3, 1, 3),
 )
-TWENTY = ((5, 4, 1, 0), (5, 2, 2, 0))
+TWENTY = tuple((5, n, layers, shift) for shift in range(5) for n, layers in ((4, 1), (2, 2)))
 
 # By host: supercells, one arrangement of the metals each, and the most structures with a divacancy
 # (and as many without) of every arrangement and number of vacancies.
 PLAN = {
-    "NCM111": ((*TWELVE, *TWELVE[:2]), 5),
+    "NCM111": ((*TWELVE, *TWELVE[:2], *TWELVE[2:], *TWELVE[:4]), 5),
     "LNO": (TWELVE, 3),
     "LCO": (TWELVE, 3),
-    "NCA": (TWENTY, 3),
+    "NCA": ((*TWENTY, *TWENTY), 3),
     "NCM811": (TWENTY, 2),
 }
 

@@ -2,6 +2,7 @@
 
 from skcgcnn.estimators._base import BaseCGCNN
 from skcgcnn.estimators._classifier import CGCNNClassifier
+from skcgcnn.estimators._ensemble import Uncertainty
 from skcgcnn.estimators._load import (
     from_model_state,
     load,
@@ -28,6 +29,7 @@ __all__ = [
     "CGCNNMultiTask",
     "CGCNNRegressor",
     "Prediction",
+    "Uncertainty",
     "architecture",
     "from_model_state",
     "is_missing",

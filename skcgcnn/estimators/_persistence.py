@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from skorch.history import History
 
-from skcgcnn._recipes import resolve
+from skcgcnn._recipes import AUTO, resolve
 from skcgcnn._sklearn import clone_parametrized
 from skcgcnn._version import __version__
 from skcgcnn.estimators._net import MADE_WITH, make_net
@@ -163,7 +163,12 @@ class Persistent(BaseEstimator):
         """Return what the fitted estimator is; `training` adds what training needs to go on."""
         net, module = self.net_, self.net_.module_
         # What was fitted, even if the parameters were changed since.
-        params = self.get_params(deep=False) | self.fitted_params_
+        params, auto = self.get_params(deep=False), {}
+        for name, value in self.fitted_params_.items():
+            if isinstance(params[name], str) and params[name] == AUTO:
+                auto[name] = value
+            else:
+                params[name] = value
         return ModelState(
             estimator=type(self).__name__,
             params=params,
@@ -171,6 +176,7 @@ class Persistent(BaseEstimator):
             y_ndim=self.y_ndim_,
             graph_options=self.graph_options_,
             weights=module.average.state_dict(),
+            auto=auto,
             provenance=Provenance(
                 source="estimator",
                 version=__version__,
@@ -201,7 +207,7 @@ class Persistent(BaseEstimator):
         if provenance.n_samples is not None:
             self.n_samples_fit_ = provenance.n_samples
         weights = _tensors(state.weights)
-        params = resolve(state.params, provenance.n_samples or 1)
+        params = resolve(state.params, provenance.n_samples or 1) | state.auto
         self.fitted_params_ = {name: value for name, value in params.items() if name in MADE_WITH}
         nets = []
         for member in (weights, *map(_tensors, state.more_weights)):

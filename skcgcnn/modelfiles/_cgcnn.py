@@ -38,11 +38,16 @@ def write_cgcnn(state: ModelState, path: str | PathLike[str]) -> None:
         raise ValueError(
             f"the original CGCNN has no network like a {state.estimator}'s; use est.save"
         )
-    if "convs.0.own.weight" in state.weights or state.network["pooling"] != "mean":
-        raise ValueError(
-            'the original CGCNN has conv="gated" and pooling="mean" alone; fit with these, or use '
-            "est.save"
-        )
+    network = {"conv": "gated", **state.network}
+    only = {"conv": "gated", "pooling": "mean", "reference": False}
+    for name, value in only.items():
+        if network[name] != value:
+            raise ValueError(
+                f"{name}={network[name]!r}, but the original CGCNN has {name}={value!r} alone; fit "
+                'with it (recipe="paper"), or use est.save'
+            )
+    if state.more_weights:
+        raise ValueError("the original CGCNN has one network, not an ensemble; use est.save")
     for name, value in _GRAPH.items():
         own = state.graph_value(name) if name == "max_num_nbr" else state.params[name]
         if own != value:

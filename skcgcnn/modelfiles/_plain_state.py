@@ -44,6 +44,7 @@ def state_to_plain(state: ModelState) -> dict[str, Any]:
         "version": __version__,
         "estimator": state.estimator,
         "params": _plain_params(state.params),
+        "auto": to_plain(state.auto),
         "targets": [_target_to_plain(target) for target in state.targets],
         "y_ndim": state.y_ndim,
         "graph_options": asdict(state.graph_options),
@@ -96,6 +97,7 @@ def state_from_plain(
     return ModelState(
         estimator=str(plain["estimator"]),
         params={str(name): from_plain(value) for name, value in plain["params"].items()},
+        auto=dict(from_plain(plain.get("auto", {"dict": []}))),
         targets=tuple(_target_from_plain(target) for target in plain["targets"]),
         y_ndim=int(plain["y_ndim"]),
         graph_options=_graph_options(plain["graph_options"]),

@@ -44,7 +44,11 @@ def check_state(state: ModelState) -> None:
     """
     if state.estimator not in _OWN:
         raise ValueError(f"holds a {state.estimator!r}, which this version does not know")
-    _check_params(state.params, {f.name for f in fields(Parameters)} | _OWN[state.estimator])
+    known = {f.name for f in fields(Parameters)} | _OWN[state.estimator]
+    _check_params(state.params, known)
+    _check_params(state.auto, known)
+    if any(isinstance(value, str) and value == AUTO for value in state.auto.values()):
+        raise ValueError('a value of a fit is "auto"')
     _check_targets(state)
     options = state.graph_options
     for name in ("max_num_nbr", "n_features"):

@@ -134,6 +134,8 @@ class ModelState:
         What training needs to go on; None where the model only predicts.
     more_weights : tuple of dict of str to Tensor
         The other networks of an ensemble.
+    auto : dict
+        What the parameters that are "auto" stood for in the fit.
     """
 
     estimator: str
@@ -145,6 +147,7 @@ class ModelState:
     provenance: Provenance
     training: TrainingState | None = None
     more_weights: tuple[dict[str, Any], ...] = ()
+    auto: dict[str, Any] = field(default_factory=dict)
 
     @property
     def network(self) -> dict[str, Any]:

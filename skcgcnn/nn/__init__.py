@@ -14,7 +14,7 @@ from skcgcnn.nn._gaussians import GAUSSIAN_STEP, GaussianDistance
 from skcgcnn.nn._loss import Task, TaskLoss
 from skcgcnn.nn._network import CrystalGraphConvNet
 from skcgcnn.nn._reference import Reference
-from skcgcnn.nn._trainer import GraphNet, choose_device
+from skcgcnn.nn._trainer import GraphNet, choose_device, one_cycle
 
 # A forked process has none of torch's threads, and would wait for them for ever.
 os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
@@ -35,4 +35,5 @@ __all__ = [
     "Task",
     "TaskLoss",
     "choose_device",
+    "one_cycle",
 ]

@@ -96,7 +96,7 @@ def test_a_network_of_ones_own_may_go_back_twice(batch):
 
 
 def test_fit_releases_buffers_and_partial_fit_keeps_them(tiny, graphs, energies):
-    est = CGCNNRegressor(**tiny, conv="gated").fit(graphs, energies)
+    est = CGCNNRegressor(**tiny).fit(graphs, energies)
     pool = est.net_.module_.trained.buffer_pool
     assert not pool._free
     est.partial_fit(graphs, energies)

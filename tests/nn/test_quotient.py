@@ -95,15 +95,16 @@ def test_equal_distances_in_double_precision(fitted, graphs, fused, monkeypatch)
         {"dropout": 0.0},
         {"dropout": 0.0, "precision": "bfloat16"},
         {"dropout": 0.0, "max_batch_sites": 40},
-        {"dropout": 0.0, "pooling": "attention"},
-        {"conv": "gated", "loss": "huber", "dropout": 0.1},
+        {"dropout": 0.0, "conv": "edge", "pooling": "attention", "reference": True},
+        {"dropout": 0.0, "conv": "edge", "precision": "bfloat16"},
+        {"loss": "huber", "dropout": 0.1},
     ],
     ids=str,
 )
 def test_fits(params, cifs, energies, tiny):
     """A fit on quotient graphs ends where one on all sites and bonds ends."""
     predictions = [
-        CGCNNRegressor(**tiny, **params, symprec=symprec).fit(cifs, energies).predict(cifs)
+        CGCNNRegressor(**{**tiny, **params}, symprec=symprec).fit(cifs, energies).predict(cifs)
         for symprec in (1e-5, None)
     ]
     # Normalization over batches of two crystals makes more of rounding.

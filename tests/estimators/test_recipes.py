@@ -1,0 +1,210 @@
+"""Recipes, ensembles, and what the network consists of beside the convolutions of CGCNN."""
+
+import pickle
+
+import numpy as np
+import pytest
+from pymatgen.core import Structure
+from sklearn.base import clone
+
+import skcgcnn
+from skcgcnn import RECIPES, CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
+from skcgcnn._recipes import resolve
+from skcgcnn.estimators import save_cgcnn
+from skcgcnn.nn import one_cycle
+
+SMALL = {"atom_fea_len": 8, "n_conv": 2, "h_fea_len": 8, "max_epochs": 3, "random_state": 0}
+
+
+def test_every_auto_parameter_is_in_both_recipes():
+    params = CGCNNRegressor().get_params()
+    auto = {name for name, value in params.items() if value == "auto"} - {"device"}
+    assert auto - {"batch_size", "max_epochs"} <= set(RECIPES["default"])
+    assert auto <= set(RECIPES["paper"])
+    assert set(RECIPES["default"]) | set(RECIPES["paper"]) <= set(params)
+    assert "auto" not in resolve({**params, "device": "cpu"}, 100).values()
+
+
+@pytest.mark.parametrize("n_crystals", [1, 10, 60, 300, 3000, 100_000])
+def test_few_crystals_get_enough_steps(n_crystals):
+    found = resolve(CGCNNRegressor().get_params(), n_crystals)
+    steps = found["max_epochs"] * -(-n_crystals // found["batch_size"])
+    assert steps >= min(4000, 300 * -(-n_crystals // 8))
+    assert 60 <= found["max_epochs"] <= 300
+
+
+def test_what_is_set_by_hand_stays(graphs, energies):
+    est = CGCNNRegressor(recipe="paper", **SMALL, lr=0.5, batch_size=7).fit(graphs, energies)
+    fitted = est.fitted_params_
+    assert (fitted["lr"], fitted["batch_size"], fitted["optimizer"]) == (0.5, 7, "sgd")
+    assert (est.module_.conv, est.module_.reference) == ("gated", None)
+    assert est.optimizer == "auto"
+    assert clone(est).get_params() == est.get_params()
+
+
+def test_auto_stays_auto_in_files(graphs, energies, tmp_path):
+    est = CGCNNRegressor(**SMALL).fit(graphs, energies)
+    est.save(tmp_path / "model")
+    for same in (skcgcnn.load(tmp_path / "model"), pickle.loads(pickle.dumps(est))):
+        assert same.lr == same.batch_size == same.conv == "auto"
+        assert same.fitted_params_ == est.fitted_params_
+        np.testing.assert_array_equal(same.predict(graphs), est.predict(graphs))
+
+
+def test_the_learning_rate_rises_and_falls(graphs, energies):
+    from skorch.callbacks import Callback
+
+    class See(Callback):
+        seen = []  # noqa: RUF012 - copies of the callback share it
+
+        def on_grad_computed(self, net, **kwargs):
+            self.seen.append(net.optimizer_.param_groups[0]["lr"])
+
+    params = {**SMALL, "max_epochs": 10, "batch_size": 24, "lr": 0.01, "callbacks": [See()]}
+    est = CGCNNRegressor(**params).fit(graphs, energies)
+    np.testing.assert_allclose(See.seen, [0.01 * one_cycle(i / 10) for i in range(10)])
+    # Its end is not known to a training epoch by epoch.
+    See.seen.clear()
+    est.partial_fit(graphs, energies)
+    assert See.seen == [0.01]
+
+
+def test_few_crystals_are_learned(cifs, energies):
+    est = CGCNNRegressor(max_epochs=60, random_state=0).fit(cifs[:10], energies[:10])
+    assert est.score(cifs[:10], energies[:10]) > 0.95
+
+
+# The reference
+
+
+def test_the_composition_is_fitted_before_the_network(cifs, energies):
+    graphs = skcgcnn.CrystalGraphTransformer().transform(cifs)
+    with_it, without = (
+        CGCNNRegressor(**{**SMALL, "lr": 1e-9}, reference=reference).fit(graphs, energies)
+        for reference in (True, False)
+    )
+    assert with_it.score(graphs, energies) > without.score(graphs, energies) + 0.2
+
+
+def test_the_reference_is_not_trained(graphs, energies):
+    est = CGCNNRegressor(**SMALL, warm_start=True).fit(graphs, energies)
+    before = est.module_.reference.weight.clone()
+    est.fit(graphs, energies)
+    assert (est.module_.reference.weight == before).all()
+    assert (est.net_.module_.trained.reference.weight == before).all()
+
+
+# Pooling
+
+
+def test_a_sum_is_extensive(cifs, graphs, energies):
+    totals = energies * graphs.n_sites
+    cell = Structure.from_file(cifs[0])
+    for reference in (True, False):
+        est = CGCNNRegressor(**SMALL, pooling="sum", reference=reference).fit(graphs, totals)
+        one, two = est.predict([cell, cell.make_supercell([2, 1, 1], in_place=False)])
+        assert two == pytest.approx(2 * one, rel=1e-5)
+        assert est.score(graphs, totals) > 0
+
+
+def test_sums_are_not_for_classes(graphs, labels):
+    with pytest.raises(ValueError, match='pooling="sum" is for numbers'):
+        CGCNNClassifier(**SMALL, pooling="sum").fit(graphs, labels)
+
+
+@pytest.mark.parametrize("pooling", ["sum", "attention"])
+def test_pooling_in_files(pooling, graphs, energies, tmp_path):
+    est = CGCNNRegressor(**SMALL, pooling=pooling).fit(graphs, energies)
+    est.save(tmp_path / "model")
+    same = skcgcnn.load(tmp_path / "model")
+    assert same.pooling == pooling
+    np.testing.assert_array_equal(same.predict(graphs), est.predict(graphs))
+
+
+# Ensembles
+
+
+@pytest.fixture(scope="module")
+def ensemble(cifs, energies):
+    return CGCNNRegressor(**SMALL, n_estimators=3, loss="gaussian_nll").fit(cifs, energies)
+
+
+def test_an_ensemble_knows_how_sure_it_is(ensemble, cifs, energies):
+    predicted, total = ensemble.predict(cifs, return_std=True)
+    parts = ensemble.predict_uncertainty(cifs)
+    np.testing.assert_array_equal(predicted, ensemble.predict(cifs))
+    np.testing.assert_allclose(total, np.hypot(parts.aleatoric, parts.epistemic))
+    assert (parts.aleatoric > 0).all()
+    assert (parts.epistemic > 0).all()
+    nets = [ensemble.net_, *ensemble.more_nets_]
+    assert len(nets) == 3
+
+
+def test_an_ensemble_predicts_the_mean(cifs, energies):
+    est = CGCNNRegressor(**SMALL, n_estimators=3).fit(cifs, energies)
+    outputs = est._member_outputs(cifs)[:, :, 0] * est.target_scale_ + est.target_mean_
+    predicted, std = est.predict(cifs, return_std=True)
+    np.testing.assert_allclose(predicted, outputs.mean(axis=0))
+    np.testing.assert_allclose(std, outputs.std(axis=0))
+    assert (est.predict_uncertainty(cifs).aleatoric == 0).all()
+
+
+def test_an_ensemble_in_files(ensemble, cifs, tmp_path):
+    ensemble.save(tmp_path / "model")
+    for same in (skcgcnn.load(tmp_path / "model"), pickle.loads(pickle.dumps(ensemble))):
+        for ours, theirs in zip(
+            same.predict(cifs, return_std=True),
+            ensemble.predict(cifs, return_std=True),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_an_ensemble_repeats_and_does_not_depend_on_workers(cifs, energies):
+    first, second = (
+        CGCNNRegressor(**SMALL, n_estimators=2, n_jobs=n).fit(cifs, energies).predict(cifs)
+        for n in (None, 2)
+    )
+    np.testing.assert_allclose(first, second, atol=1e-3)
+
+
+def test_probabilities_of_an_ensemble_are_means(graphs, labels):
+    est = CGCNNClassifier(**SMALL, n_estimators=2).fit(graphs, labels)
+    from scipy.special import softmax
+
+    mean = softmax(est._member_outputs(graphs), axis=2).mean(axis=0)
+    np.testing.assert_allclose(est.predict_proba(graphs), mean, atol=1e-12)
+
+
+def test_standard_deviations_of_several_tasks(graphs, Y):
+    est = CGCNNMultiTask(**SMALL, n_estimators=2, cls_weight="auto").fit(graphs, Y)
+    predicted, std = est.predict(graphs, return_std=True)
+    assert predicted.shape == std.shape == Y.shape
+    assert (std[:, 0] > 0).all()
+    assert np.isnan(std[:, 1]).all()
+
+
+def test_what_ensembles_cannot_do(ensemble, graphs, energies, tmp_path):
+    single = CGCNNRegressor(**SMALL).fit(graphs, energies)
+    with pytest.raises(ValueError, match="does not know how sure it is"):
+        single.predict(graphs, return_std=True)
+    with pytest.raises(ValueError, match="n_estimators>1"):
+        CGCNNRegressor(**SMALL, n_estimators=2).partial_fit(graphs, energies)
+    with pytest.raises(ValueError, match="warm_start goes on with one network"):
+        CGCNNRegressor(**SMALL, n_estimators=2, warm_start=True).fit(graphs, energies)
+    with pytest.raises(ValueError, match="the original CGCNN has"):
+        save_cgcnn(single, tmp_path / "model")
+
+
+# Balanced tasks
+
+
+def test_the_balance_of_tasks_is_learned_and_goes_on(graphs, Y, tmp_path):
+    est = CGCNNMultiTask(**SMALL, cls_weight="auto", warm_start=True).fit(graphs, Y)
+    scales = est.net_.criterion_.log_scales.detach().clone()
+    assert (scales != 0).all()
+    same = pickle.loads(pickle.dumps(est))
+    assert (same.net_.criterion_.log_scales == scales).all()
+    for model in (est, same):
+        model.partial_fit(graphs, Y)
+    np.testing.assert_array_equal(same.predict(graphs), est.predict(graphs))
