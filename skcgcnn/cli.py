@@ -18,7 +18,7 @@ from skcgcnn._parameters import OnError, Parameters
 # Nothing heavy is imported here: `skcgcnn --help` should not wait for torch.
 from skcgcnn._recipes import AUTO
 from skcgcnn._version import __version__
-from skcgcnn.training import Conv, Optimizer, Pooling, Recipe, Settings, Task
+from skcgcnn.training import Conv, Optimizer, Pooling, Recipe, Schedule, Settings, Task
 
 __all__ = ["main"]
 
@@ -103,6 +103,9 @@ def train(
         float | None,
         typer.Option("--lr", min=0.0, help="Learning rate.", show_default="auto"),
     ] = None,
+    schedule: Annotated[
+        Schedule, typer.Option(help="Course of the learning rate over the epochs.")
+    ] = Settings.schedule,
     optim: Annotated[Optimizer, typer.Option(help="Optimizer.")] = Settings.optim,
     train_ratio: Ratio = Settings.train_ratio,
     val_ratio: Ratio = Settings.val_ratio,

@@ -152,7 +152,7 @@ def test_best_epoch_is_the_last_with_the_lowest_validation_loss(
 
 
 def test_resume_gives_the_same_result_as_an_unbroken_run(data, tmp_path):
-    options = ["--task", "multi", "--optim", "sgd", "--seed", 5, *TINY]
+    options = ["--task", "multi", "--optim", "sgd", "--schedule", "constant", "--seed", 5, *TINY]
     run("train", data, *options, "--epochs", 5, "-o", tmp_path / "whole")
     run("train", data, *options, "--epochs", 2, "-o", tmp_path / "broken")
     file = tmp_path / "broken" / "checkpoint.pth.tar"
@@ -172,7 +172,7 @@ def test_resume_refuses_another_run(data, tmp_path):
     out = tmp_path / "out"
     run("train", data, "--epochs", 1, "-o", out, *TINY)
     file = out / "checkpoint.pth.tar"
-    assert "--lr 0.001, not 0.1" in run("train", data, "--resume", file, "--lr", 0.1, code=2)
+    assert "--lr auto, not 0.1" in run("train", data, "--resume", file, "--lr", 0.1, code=2)
     lines = (data / "id_prop.csv").read_text().splitlines()
     (data / "id_prop.csv").write_text("\n".join(lines[:-1]))
     assert "other crystals or targets" in run("train", data, "--resume", file, code=2)
@@ -321,7 +321,7 @@ def test_train_from_a_model(data, tmp_path, model):
     run("train", data, "--resume", out / "checkpoint.pth.tar", "--epochs", 4, "--device", "cpu")
     est = load_checkpoint(out / "checkpoint.pth.tar")[0]
     assert est.n_iter_ == 4
-    weight = "convs.1.fc_full.weight"
+    weight = "convs.1.own.weight"
     assert torch.equal(est.module_.state_dict()[weight], start.module_.state_dict()[weight])
     message = run("train", data, "--resume", out / "checkpoint.pth.tar", "--freeze", 1, code=2)
     assert "--freeze convs, not 1" in message
@@ -528,7 +528,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(data, tmp_path, monkeypatch):
 
 
 def test_an_interrupted_run_says_how_to_resume(data, tmp_path, monkeypatch):
-    fit = CGCNNRegressor.partial_fit
+    fit = CGCNNRegressor._partial_fit
 
     def interrupted(est, *args, **kwargs):
         if getattr(est, "n_iter_", 0) == 2:
@@ -536,12 +536,16 @@ def test_an_interrupted_run_says_how_to_resume(data, tmp_path, monkeypatch):
         return fit(est, *args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(CGCNNRegressor, "partial_fit", interrupted)
+        patch.setattr(CGCNNRegressor, "_partial_fit", interrupted)
         message = run("train", data, "--epochs", 4, "-o", tmp_path / "out", *TINY, code=130)
     command = message[message.index("skcgcnn train") :].split()
     assert command[3] == "--resume"
     run(*command[1:])
     assert load_checkpoint(tmp_path / "out" / "checkpoint.pth.tar")[0].n_iter_ == 4
+    # The schedule of the learning rate goes on where it was.
+    run("train", data, "--epochs", 4, "-o", tmp_path / "whole", *TINY)
+    broken, whole = (tmp_path / name / "test_results.csv" for name in ("out", "whole"))
+    assert broken.read_bytes() == whole.read_bytes()
 
 
 # What people have.
@@ -623,7 +627,7 @@ def test_the_original_sample_of_ten_crystals(shared, tmp_path):
     shutil.copy(reference / "atom_init.json", folder)
     lines = [f"{p.stem},{i / 10}" for i, p in enumerate(sorted(folder.glob("*.cif")))]
     (folder / "id_prop.csv").write_text("\n".join(lines))
-    text = run("train", folder, "--epochs", 3, "-o", "out", "--device", "cpu")
+    text = run("train", folder, "--epochs", 9, "--lr", 0.01, "-o", "out", "--device", "cpu")
     assert "by the loss of 1 validation crystals" in " ".join(text.split())
     assert skcgcnn.load("out/model.safetensors").n_iter_ > 1
 
@@ -634,7 +638,7 @@ def test_the_original_sample_of_ten_crystals(shared, tmp_path):
 def test_version_and_help():
     assert run("--version").strip() == f"skcgcnn {skcgcnn.__version__}"
     helped = " ".join(run("train", "-h").replace("│", " ").split())
-    for words in ("cgcnn_run, cgcnn_run_2, ...", "[default: 0.001]", "--overwrite"):
+    for words in ("cgcnn_run, cgcnn_run_2, ...", "[default: (auto)]", "--overwrite"):
         assert words in helped
     assert "$SKCGCNN_DATA" in run("predict", "--help")
     assert "--install-completion" in run("--help")

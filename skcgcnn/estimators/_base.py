@@ -396,7 +396,8 @@ class BaseCGCNN(Parameters, Persistent):
         return float(self.net_.criterion_(outputs, torch.as_tensor(scaled)))
 
     def _predict_values(self, X: Any) -> npt.NDArray[Any]:
-        return self._answers().values(self._outputs(X))
+        outputs = self._outputs(X)  # says so where it is not fitted
+        return self._answers().values(outputs)
 
     def _predict_with_std(self, X: Any) -> tuple[npt.NDArray[Any], Uncertainty]:
         """Return predictions and their standard deviations, in one pass over the crystals."""
@@ -408,17 +409,15 @@ class BaseCGCNN(Parameters, Persistent):
             )
         answers = self._answers()
         parts = deviations(outputs, self.targets_)
-        total = np.hypot(*parts)
-        aleatoric, epistemic, total = (answers.shape(list(part.T)) for part in (*parts, total))
-        uncertainty = Uncertainty(aleatoric, epistemic, total)
-        return answers.values(combine(outputs, self.targets_)), uncertainty
+        shaped = (answers.shape(list(part.T)) for part in (*parts, np.hypot(*parts)))
+        return answers.values(combine(outputs, self.targets_)), Uncertainty(*shaped)
 
     def _predict_proba(self, X: Any) -> FloatArray:
-        return self._answers().proba(self._outputs(X))
+        outputs = self._outputs(X)
+        return self._answers().proba(outputs)
 
     def _predict_targets(self, X: Any) -> list[Prediction]:
-        outputs = self._outputs(X)
-        return decode(outputs, self.targets_)
+        return decode(self._outputs(X), self.targets_)
 
     def _forward(self, graphs: CrystalGraphs) -> FloatArray:
         """Return the outputs of each network; NaN for crystals that could not be read."""

@@ -99,13 +99,16 @@ class AveragedNet(nn.Module):
         ]
         if not norms:
             return
-        momentum = norms[0].momentum
+        momentum, counts = norms[0].momentum, [norm.num_batches_tracked for norm in norms]
+        for norm in norms:
+            norm.num_batches_tracked = None  # this is no training
         for n_before, (weighted, _) in enumerate(batches):
             for norm in norms:
                 norm.train().momentum = 1 / (n_before + 1)
             self.average(*weighted.batch)
-        for norm in norms:
+        for norm, count in zip(norms, counts, strict=True):
             norm.eval().momentum = momentum
+            norm.num_batches_tracked = count
 
     @torch.no_grad()
     def update(self) -> None:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from skcgcnn._lazy import lazy_names
-from skcgcnn.training._settings import Conv, Optimizer, Pooling, Recipe, Settings, Task
+from skcgcnn.training._settings import Conv, Optimizer, Pooling, Recipe, Schedule, Settings, Task
 
 if TYPE_CHECKING:
     from skcgcnn.training._predictions import write_predictions
@@ -16,6 +16,7 @@ __all__ = [
     "Optimizer",
     "Pooling",
     "Recipe",
+    "Schedule",
     "Settings",
     "Task",
     "find_crystals",

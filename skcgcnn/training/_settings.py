@@ -12,6 +12,7 @@ from skcgcnn._parameters import OnError, Parameters
 Task = Literal["regression", "classification", "multi"]
 Optimizer = Literal["auto", "adamw", "adam", "sgd"]
 Recipe = Literal["default", "paper"]
+Schedule = Literal["auto", "one_cycle", "constant"]
 Conv = Literal["auto", "edge", "gated"]
 Pooling = Literal["mean", "sum", "attention"]
 
@@ -34,6 +35,7 @@ class Settings:
     epochs: int | str = Parameters.max_epochs
     batch_size: int | str = Parameters.batch_size
     lr: float | str = Parameters.lr
+    schedule: Schedule = Parameters.schedule  # type: ignore[assignment]
     optim: Optimizer = Parameters.optimizer
     train_ratio: float = 0.8
     val_ratio: float = 0.1

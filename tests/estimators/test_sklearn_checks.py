@@ -64,6 +64,8 @@ SMALL = {
     "n_conv": 1,
     "h_fea_len": 16,
     "lr": 0.02,
+    "max_epochs": 30,
+    "batch_size": 64,
     "device": "cpu",
     # The suite compares predictions of one row and of many to 1e-7, finer than float32.
     "precision": "float64",

@@ -19,7 +19,7 @@ from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
 
 @pytest.fixture
 def regressor(tiny):
-    return CGCNNRegressor(**tiny, schedule="constant")
+    return CGCNNRegressor(**tiny)
 
 
 # What is fitted is rebuilt from what was fitted.

@@ -20,7 +20,7 @@ from skcgcnn.modelfiles import _pretrained as pretrained
 
 SIZES = {"atom_fea_len": 8, "n_conv": 2, "h_fea_len": 8}
 # A network and a training without what recipes add.
-PLAIN = {"schedule": "constant", "weight_decay": None}
+PLAIN = {"weight_decay": None}
 
 
 @pytest.fixture

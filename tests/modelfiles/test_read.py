@@ -22,7 +22,13 @@ from skcgcnn.modelfiles import describe_model
 @pytest.fixture(scope="module")
 def est(graphs, energies):
     return CGCNNRegressor(
-        atom_fea_len=8, n_conv=1, h_fea_len=8, max_epochs=1, random_state=0, device="cpu"
+        recipe="paper",
+        atom_fea_len=8,
+        n_conv=1,
+        h_fea_len=8,
+        max_epochs=1,
+        random_state=0,
+        device="cpu",
     ).fit(graphs, energies)
 
 
