@@ -30,7 +30,7 @@ class EdgeConv(nn.Module):
     generator : torch.Generator, optional
         Draws the initial weights; by default torch's global generator.
     dropout : float, default=0.0
-        Share of the changes of the bonds that is dropped in training.
+        Share of the bonds that do not change, drawn for every convolution of a training step.
 
     References
     ----------
@@ -77,9 +77,10 @@ class EdgeConv(nn.Module):
         change = self.bond(self.bond_norm(edges))
         change = change + self.own(sites).index_select(0, bonds.centers)
         change = change + self.other(sites).index_select(0, bonds.neighbors)
-        edges = edges + self.dropout(functional.silu(change))
-        counts = (_MESSAGE_SCALE * bonds.counts).unsqueeze(1)
-        messages = torch.sigmoid(self.gate(edges)) * edges * counts
+        counts = bonds.counts.unsqueeze(1)
+        # Whole bonds are dropped: a random number for every feature takes longer than all the rest.
+        edges = edges + functional.silu(change) * self.dropout(torch.ones_like(counts))
+        messages = torch.sigmoid(self.gate(edges)) * edges * (_MESSAGE_SCALE * counts)
         summed = messages.new_zeros(sites.shape).index_add(0, bonds.centers, messages)
         seen = torch.cat([self.site_norm(sites), summed], dim=1)
         return sites + self.out(functional.silu(self.update(seen))), edges
