@@ -118,7 +118,11 @@ def test_no_two_structures_are_the_same(structures):
         of_formula[structure.composition.reduced_formula].append((structure, distances))
     matcher = StructureMatcher()
     for members in of_formula.values():
+        # Sorted by one sum: those that differ in it are not compared.
+        members.sort(key=lambda member: member[1].sum())
         for (one, of_one), (other, of_other) in itertools.combinations(members, 2):
+            if of_other.sum() > of_one.sum() + 1e-3 * len(of_one):
+                continue
             alike = len(of_one) == len(of_other) and np.allclose(of_one, of_other, atol=1e-3)
             assert not (alike and matcher.fit(one, other))
 
