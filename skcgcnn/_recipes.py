@@ -10,7 +10,7 @@ from typing import Any
 AUTO = "auto"
 
 RECIPES: dict[str, dict[str, Any]] = {
-    # The best of benchmarks/recipes.py at equal time.
+    # Chosen by trials on perovskites and Li vacancies; benchmarks/accuracy.py measures it.
     "default": {
         "conv": "edge",
         "reference": True,

@@ -23,8 +23,8 @@ class CGCNNRegressor(RegressorMixin, BaseCGCNN):
     Parameters
     ----------
     recipe : {"default", "paper"}, default="default"
-        What parameters with the value "auto" stand for: the choices of this library's study, see
-        `skcgcnn.RECIPES`, or those of Xie & Grossman (2018) and their code.
+        What parameters with the value "auto" stand for: the choices of this library, or those of
+        Xie & Grossman (2018) and their code; `skcgcnn.RECIPES` lists both.
     conv : {"auto", "edge", "gated"}, default="auto"
         Convolution: "gated" is that of the paper, which official weights need; "edge" updates
         the features of bonds too (`skcgcnn.nn.EdgeConv`).
