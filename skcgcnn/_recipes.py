@@ -40,9 +40,16 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
 }
 
+# Crystals per batch, up to these numbers of crystals.
+_BATCH_SIZES = ((8, 200), (16, 1000), (32, 2000), (64, math.inf))
 # Steps of a fit, and the epochs that they may take.
 _STEPS = 4000
 _FEWEST_EPOCHS, _MOST_EPOCHS = 60, 300
+
+
+def is_auto(value: Any) -> bool:
+    """Tell whether a parameter has the value "auto"; some hold arrays, which do not compare."""
+    return isinstance(value, str) and value == AUTO
 
 
 def resolve(params: Mapping[str, Any], n_crystals: int) -> dict[str, Any]:
@@ -67,21 +74,12 @@ def resolve(params: Mapping[str, Any], n_crystals: int) -> dict[str, Any]:
     """
     recipe = RECIPES[params["recipe"]]
     found = {
-        name: recipe.get(name, value) if isinstance(value, str) and value == AUTO else value
-        for name, value in params.items()
+        name: recipe.get(name, value) if is_auto(value) else value for name, value in params.items()
     }
-    if found.get("batch_size") == AUTO:
-        found["batch_size"] = _batch_size(n_crystals)
-    if found.get("max_epochs") == AUTO:
+    if is_auto(found.get("batch_size")):
+        # Small batches where there are few crystals: it is steps that they lack.
+        found["batch_size"] = next(size for size, most in _BATCH_SIZES if n_crystals <= most)
+    if is_auto(found.get("max_epochs")):
         steps = math.ceil(n_crystals / found["batch_size"])
         found["max_epochs"] = min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, math.ceil(_STEPS / steps)))
     return found
-
-
-def _batch_size(n_crystals: int) -> int:
-    """Return a small batch where there are few crystals: it is steps that they lack."""
-    return next(size for size, most in _BATCH_SIZES if n_crystals <= most)
-
-
-# Batches, up to these numbers of crystals.
-_BATCH_SIZES = ((8, 200), (16, 1000), (32, 2000), (64, math.inf))

@@ -13,9 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
-from skcgcnn._parameters import OnError, Parameters
-
 # Nothing heavy is imported here: `skcgcnn --help` should not wait for torch.
+from skcgcnn._parameters import OnError, Parameters
 from skcgcnn._recipes import AUTO
 from skcgcnn._version import __version__
 from skcgcnn.training import Conv, Optimizer, Pooling, Recipe, Schedule, Settings, Task

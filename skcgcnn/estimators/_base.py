@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Generator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -15,16 +16,10 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.history import History
 
 from skcgcnn._parameters import Parameters
-from skcgcnn._recipes import AUTO, resolve
+from skcgcnn._recipes import is_auto, resolve
 from skcgcnn._sklearn import check_sample_weight
 from skcgcnn.estimators._constraints import CONSTRAINTS
-from skcgcnn.estimators._ensemble import (
-    MAX_SEED,
-    Uncertainty,
-    combine,
-    deviations,
-    fit_members,
-)
+from skcgcnn.estimators._ensemble import MAX_SEED, combine, fit_members
 from skcgcnn.estimators._net import MADE_WITH, SIZES, make_net, update_net
 from skcgcnn.estimators._persistence import Persistent
 from skcgcnn.estimators._reference import fit_reference
@@ -117,10 +112,9 @@ class BaseCGCNN(Parameters, Persistent):
         members = [clone(self) for _ in range(self.n_estimators)]
         for member in members:
             member.set_params(n_estimators=1, random_state=int(rng.randint(MAX_SEED)))
-        first, *others = fit_members(members, self.n_jobs, graphs, y, sample_weight)
-        params = self.get_params(deep=False)
-        self.__dict__.update({k: v for k, v in vars(first).items() if k not in params})
-        self.more_nets_: list[Any] = [member.net_ for member in others]
+        fitted = fit_members(members, self.n_jobs, graphs, y, sample_weight)
+        first, *others = (member._get_model_state() for member in fitted)
+        self._set_model_state(replace(first, more_weights=tuple(o.weights for o in others)))
         return self
 
     def _partial_fit(
@@ -152,9 +146,7 @@ class BaseCGCNN(Parameters, Persistent):
         found = resolve(own, n_crystals)
         if not reset:
             found |= {
-                name: value
-                for name, value in self.fitted_params_.items()
-                if isinstance(own.get(name), str) and own[name] == AUTO
+                name: value for name, value in self.fitted_params_.items() if is_auto(own.get(name))
             }
         return found
 
@@ -290,25 +282,26 @@ class BaseCGCNN(Parameters, Persistent):
             "orig_atom_fea_len": options.n_features,
             **{name: params[name] for name in SIZES},
         }
-        if self.init_from is not None:
-            sizes["reference"] = read_source(self.init_from).network["reference"]
+        source = None if self.init_from is None else read_source(self.init_from)
+        if source is not None:
+            sizes["reference"] = source.network["reference"]
         sizes["n_outputs"] = sum(target.n_outputs for target in targets)
         net = make_net(self, sizes, params, Answers(targets, data.y_ndim), seed).initialize()
         if sizes["reference"]:
             fit_reference(net.module_, targets, data, extensive=starts is not None)
         elif starts is not None:
             start_outputs(net.module_, targets, starts)
-        if self.init_from is not None:
-            transfer_weights(net.module_, targets, self.init_from)
+        if source is not None:
+            transfer_weights(net.module_, targets, source, self.init_from)
         _ = net.optimizer_  # raises if its options are wrong, before anything is fitted
         self.graph_options_, self.targets_, self.y_ndim_ = options, targets, data.y_ndim
         self.elements_ = self._elements_of(data.graphs)
-        if self.init_from is not None:
-            known = read_source(self.init_from).provenance.elements
-            if self.elements_ is not None:
-                self.elements_ = None if known is None else tuple(sorted({*known, *self.elements_}))
+        if source is not None and self.elements_ is not None:
+            known = source.provenance.elements
+            self.elements_ = None if known is None else tuple(sorted({*known, *self.elements_}))
         self.fitted_params_ = {name: params[name] for name in MADE_WITH & params.keys()}
-        self.net_, self.more_nets_ = net, []
+        self.net_: Any = net
+        self.more_nets_: list[Any] = []
 
     def _train(
         self,
@@ -398,19 +391,6 @@ class BaseCGCNN(Parameters, Persistent):
     def _predict_values(self, X: Any) -> npt.NDArray[Any]:
         outputs = self._outputs(X)  # says so where it is not fitted
         return self._answers().values(outputs)
-
-    def _predict_with_std(self, X: Any) -> tuple[npt.NDArray[Any], Uncertainty]:
-        """Return predictions and their standard deviations, in one pass over the crystals."""
-        outputs = self._member_outputs(X)
-        if len(outputs) == 1 and not any(target.has_variance for target in self.targets_):
-            raise ValueError(
-                "a single network with this loss does not know how sure it is; fit with "
-                'n_estimators=5, with loss="gaussian_nll", or both'
-            )
-        answers = self._answers()
-        parts = deviations(outputs, self.targets_)
-        shaped = (answers.shape(list(part.T)) for part in (*parts, np.hypot(*parts)))
-        return answers.values(combine(outputs, self.targets_)), Uncertainty(*shaped)
 
     def _predict_proba(self, X: Any) -> FloatArray:
         outputs = self._outputs(X)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from joblib import Parallel, delayed
 from scipy.special import log_softmax, logsumexp
 
-from skcgcnn.estimators._targets import FloatArray
+from skcgcnn.estimators._targets import FloatArray, output_slices
 from skcgcnn.modelfiles import Target
 
 MAX_SEED = np.iinfo(np.int32).max
@@ -54,12 +54,8 @@ def fit_members(members: Sequence[Any], n_jobs: int | None, *args: Any) -> list[
     -------
     list of fitted estimators
     """
-    fitted: list[Any] = Parallel(n_jobs)(delayed(_fit)(member, *args) for member in members)
+    fitted: list[Any] = Parallel(n_jobs)(delayed(member.fit)(*args) for member in members)
     return fitted
-
-
-def _fit(member: Any, *args: Any) -> Any:
-    return member.fit(*args)
 
 
 def combine(outputs: FloatArray, targets: Sequence[Target]) -> FloatArray:
@@ -81,9 +77,8 @@ def combine(outputs: FloatArray, targets: Sequence[Target]) -> FloatArray:
     if len(outputs) == 1:
         combined = outputs[0]
         return combined
-    combined, first = outputs.mean(axis=0), 0
-    for target in targets:
-        columns = slice(first, first := first + target.n_outputs)
+    combined = outputs.mean(axis=0)
+    for target, columns in zip(targets, output_slices(targets), strict=True):
         part = outputs[:, :, columns]
         if target.classes is not None:
             combined[:, columns] = _log_mean(np.asarray(log_softmax(part, axis=2)))
@@ -109,12 +104,10 @@ def deviations(outputs: FloatArray, targets: Sequence[Target]) -> tuple[FloatArr
     """
     shape = (outputs.shape[1], len(targets))
     aleatoric, epistemic = np.full(shape, np.nan), np.full(shape, np.nan)
-    first = 0
-    for index, target in enumerate(targets):
-        part = outputs[:, :, first : first + target.n_outputs]
-        first += target.n_outputs
+    for index, (target, columns) in enumerate(zip(targets, output_slices(targets), strict=True)):
         if target.classes is not None:
             continue
+        part = outputs[:, :, columns]
         missing = 0 * part[:, :, 0].sum(axis=0)  # NaN where there is no prediction
         epistemic[:, index] = part[:, :, 0].std(axis=0) * target.scale
         variance = np.exp(_log_mean(part[:, :, 1])) if target.has_variance else 0.0

@@ -11,8 +11,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.metaestimators import available_if
 
 from skcgcnn._sklearn import Interval, StrOptions
-from skcgcnn.estimators._base import BaseCGCNN
-from skcgcnn.estimators._ensemble import Uncertainty
+from skcgcnn.estimators._numbers import NumberEstimator
 from skcgcnn.estimators._targets import (
     FloatArray,
     check_labels,
@@ -36,7 +35,7 @@ def _has_classes(est: "CGCNNMultiTask") -> bool:
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class CGCNNMultiTask(BaseCGCNN):
+class CGCNNMultiTask(NumberEstimator):
     """Crystal graph convolutional network that predicts numbers and classes together.
 
     The convolutions of Xie & Grossman, Phys. Rev. Lett. 120, 145301 (2018), are shared; every
@@ -227,7 +226,7 @@ class CGCNNMultiTask(BaseCGCNN):
     tasks: tuple[str, ...] = KINDS
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **BaseCGCNN._parameter_constraints,
+        **NumberEstimator._parameter_constraints,
         "cls_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "tasks": [tuple, list],
     }
@@ -293,30 +292,7 @@ class CGCNNMultiTask(BaseCGCNN):
             If standard deviations are asked of a single network that was not fitted with
             ``loss="gaussian_nll"``.
         """
-        if not return_std:
-            return self._predict_values(X)
-        predicted, uncertainty = self._predict_with_std(X)
-        return predicted, uncertainty.total
-
-    def predict_uncertainty(self, X: Any) -> Uncertainty:
-        """Return standard deviations of the predictions, and what they consist of.
-
-        Parameters
-        ----------
-        X : sequence of crystals, or CrystalGraphs
-            See `fit`.
-
-        Returns
-        -------
-        Uncertainty
-            Its `aleatoric`, `epistemic` and `total` have the shape of y; NaN for classes.
-
-        Raises
-        ------
-        ValueError
-            See `predict`.
-        """
-        return self._predict_with_std(X)[1]
+        return self._predict_numbers(X, return_std=return_std)
 
     @available_if(_has_classes)
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:

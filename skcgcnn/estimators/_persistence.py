@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from skorch.history import History
 
-from skcgcnn._recipes import AUTO, resolve
+from skcgcnn._recipes import is_auto, resolve
 from skcgcnn._sklearn import clone_parametrized
 from skcgcnn._version import __version__
 from skcgcnn.estimators._net import MADE_WITH, make_net
@@ -165,7 +165,7 @@ class Persistent(BaseEstimator):
         # What was fitted, even if the parameters were changed since.
         params, auto = self.get_params(deep=False), {}
         for name, value in self.fitted_params_.items():
-            if isinstance(params[name], str) and params[name] == AUTO:
+            if is_auto(params[name]):
                 auto[name] = value
             else:
                 params[name] = value

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from sklearn.linear_model import RidgeCV
 
-from skcgcnn.estimators._targets import FloatArray
+from skcgcnn.estimators._targets import FloatArray, output_slices
 from skcgcnn.estimators._training_data import TrainingData
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.modelfiles import Target
@@ -61,9 +61,8 @@ def fit_reference(
     """
     features = mean_features(data.graphs)
     n_sites = data.graphs.n_sites if extensive else np.ones(len(data))
-    row = 0
-    for column, target in enumerate(targets):
-        scaled = (data.values[:, column] - target.mean) / target.scale
+    for values, target, outputs in zip(data.values.T, targets, output_slices(targets), strict=True):
+        scaled = (values - target.mean) / target.scale
         known = ~np.isnan(scaled)
         if target.kind == "regression" and known.sum() > 1:
             y, weights = scaled[known] / n_sites[known], data.weights[known] * n_sites[known] ** 2
@@ -72,7 +71,6 @@ def fit_reference(
             left = np.sqrt(-ridge.best_score_ * np.average(n_sites[known] ** 2))
             for net in (module.trained, module.average):
                 if net.reference is not None:
-                    net.reference.weight[row] = torch.from_numpy(ridge.coef_)
-                    net.reference.bias[row] = float(ridge.intercept_)
-                    net.reference.scale[row] = float(np.clip(left, _LEAST_LEFT, 1.0))
-        row += target.n_outputs
+                    net.reference.weight[outputs.start] = torch.from_numpy(ridge.coef_)
+                    net.reference.bias[outputs.start] = float(ridge.intercept_)
+                    net.reference.scale[outputs.start] = float(np.clip(left, _LEAST_LEFT, 1.0))

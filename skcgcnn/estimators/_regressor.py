@@ -7,13 +7,12 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils import check_array
 
-from skcgcnn.estimators._base import BaseCGCNN
-from skcgcnn.estimators._ensemble import Uncertainty
+from skcgcnn.estimators._numbers import NumberEstimator
 from skcgcnn.estimators._targets import FloatArray, column_names
 from skcgcnn.modelfiles import Target
 
 
-class CGCNNRegressor(RegressorMixin, BaseCGCNN):
+class CGCNNRegressor(RegressorMixin, NumberEstimator):
     """Crystal graph convolutional network that predicts numbers.
 
     The network of Xie & Grossman, Phys. Rev. Lett. 120, 145301 (2018), as a scikit-learn
@@ -225,30 +224,7 @@ class CGCNNRegressor(RegressorMixin, BaseCGCNN):
             If standard deviations are asked of a single network that was not fitted with
             ``loss="gaussian_nll"``.
         """
-        if not return_std:
-            return self._predict_values(X)
-        predicted, uncertainty = self._predict_with_std(X)
-        return predicted, uncertainty.total
-
-    def predict_uncertainty(self, X: Any) -> Uncertainty:
-        """Return standard deviations of the predictions, and what they consist of.
-
-        Parameters
-        ----------
-        X : sequence of crystals, or CrystalGraphs
-            See `fit`.
-
-        Returns
-        -------
-        Uncertainty
-            Its `aleatoric`, `epistemic` and `total` have the shape of y.
-
-        Raises
-        ------
-        ValueError
-            See `predict`.
-        """
-        return self._predict_with_std(X)[1]
+        return self._predict_numbers(X, return_std=return_std)
 
     @property
     def n_outputs_(self) -> int:

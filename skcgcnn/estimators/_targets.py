@@ -128,9 +128,26 @@ def decode(outputs: FloatArray, targets: Sequence[Target]) -> list[Prediction]:
     -------
     list of Prediction
     """
-    ends = np.cumsum([target.n_outputs for target in targets])[:-1]
-    parts = np.split(outputs, ends, axis=1)
-    return [_decode(part, target) for part, target in zip(parts, targets, strict=True)]
+    return [
+        _decode(outputs[:, columns], target)
+        for target, columns in zip(targets, output_slices(targets), strict=True)
+    ]
+
+
+def output_slices(targets: Sequence[Target]) -> list[slice]:
+    """Return which outputs of a network belong to each target.
+
+    Parameters
+    ----------
+    targets : sequence of Target
+        The targets, in the order of their outputs.
+
+    Returns
+    -------
+    list of slice
+    """
+    ends = np.cumsum([target.n_outputs for target in targets]).tolist()
+    return [slice(end - t.n_outputs, end) for t, end in zip(targets, ends, strict=True)]
 
 
 def _decode(outputs: FloatArray, target: Target) -> Prediction:

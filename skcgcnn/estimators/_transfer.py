@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
-import numpy as np
 import torch
 from sklearn.exceptions import NotFittedError
 from torch import Tensor
 
 from skcgcnn.estimators._persistence import Persistent
+from skcgcnn.estimators._targets import output_slices
 from skcgcnn.modelfiles import (
     PRETRAINED,
     ModelState,
@@ -100,7 +100,9 @@ def architecture(init_from: Any) -> dict[str, Any]:
     return {name: sizes[name] for name in _SIZES} | graph
 
 
-def transfer_weights(module: AveragedNet, targets: Sequence[Target], init_from: Any) -> None:
+def transfer_weights(
+    module: AveragedNet, targets: Sequence[Target], source: ModelState, init_from: Any
+) -> None:
     """Give a network the weights of another model where they fit.
 
     Embedding and convolutions are copied, and must fit. The hidden layers of the head are
@@ -113,15 +115,17 @@ def transfer_weights(module: AveragedNet, targets: Sequence[Target], init_from: 
         Not trained yet; changed in place.
     targets : sequence of Target
         Its targets.
-    init_from : fitted estimator, path, or name of an official model
+    source : ModelState
         Where the weights come from.
+    init_from : fitted estimator, path, or name of an official model
+        What messages call it.
 
     Raises
     ------
     ValueError
         If the convolutions do not fit; it names the parameters.
     """
-    source, net = read_source(init_from), module.trained
+    net = module.trained
     _check_fit(net, source, _name(init_from, "="))
     own = net.state_dict()
     parts = ["embedding.", "bond_embedding.", "convs.", "attention."]
@@ -149,7 +153,7 @@ def start_outputs(module: AveragedNet, targets: Sequence[Target], starts: Sequen
         One number for each of them.
     """
     with torch.no_grad():
-        for rows, start in zip(_rows(targets), starts, strict=True):
+        for rows, start in zip(output_slices(targets), starts, strict=True):
             for net in (module.trained, module.average):
                 net.fc_out.bias[rows.start] = start
 
@@ -228,9 +232,9 @@ def _head_shape(weights: dict[str, Tensor]) -> dict[str, torch.Size]:
 def _transfer_outputs(
     net: CrystalGraphConvNet, targets: Sequence[Target], source: ModelState
 ) -> None:
-    free = list(zip(source.targets, _rows(source.targets), strict=True))
+    free = list(zip(source.targets, output_slices(source.targets), strict=True))
     with torch.no_grad():
-        for target, rows in zip(targets, _rows(targets), strict=True):
+        for target, rows in zip(targets, output_slices(targets), strict=True):
             match = next((entry for entry in free if entry[0].task == target.task), None)
             if match is None:
                 continue
@@ -240,9 +244,3 @@ def _transfer_outputs(
                 (net.fc_out.bias, "fc_out.bias"),
             ):
                 own[rows] = source.weights[name][match[1]].to(own)
-
-
-def _rows(targets: Sequence[Target]) -> list[slice]:
-    """Return the outputs of every target."""
-    ends = np.cumsum([target.n_outputs for target in targets]).tolist()
-    return [slice(end - t.n_outputs, end) for t, end in zip(targets, ends, strict=True)]

@@ -100,6 +100,7 @@ def _check_network(state: ModelState) -> None:
 
 
 def _check_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Check that weights have the names and shapes of those expected."""
     # Files from before torch 0.4.1 do not count batches; nothing here needs the count.
     missing = [
         name

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from skcgcnn._parameters import Parameters
-from skcgcnn._recipes import AUTO, RECIPES
+from skcgcnn._recipes import AUTO, RECIPES, is_auto
 from skcgcnn.crystals import MAX_LENGTH
 from skcgcnn.graphs import MAX_SYMPREC
 from skcgcnn.modelfiles._pretrained import PRETRAINED
@@ -47,7 +47,7 @@ def check_state(state: ModelState) -> None:
     known = {f.name for f in fields(Parameters)} | _OWN[state.estimator]
     _check_params(state.params, known)
     _check_params(state.auto, known)
-    if any(isinstance(value, str) and value == AUTO for value in state.auto.values()):
+    if any(map(is_auto, state.auto.values())):
         raise ValueError('a value of a fit is "auto"')
     _check_targets(state)
     options = state.graph_options
