@@ -20,8 +20,9 @@ from skcgcnn.modelfiles import Target
 class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
     """Crystal graph convolutional network that predicts classes.
 
-    The network of Xie & Grossman, Phys. Rev. Lett. 120, 145301 (2018), as a scikit-learn
-    estimator, with one output per class and the cross-entropy as its loss.
+    The network of Xie & Grossman, Phys. Rev. Lett. 120, 145301 (2018), with another convolution
+    by default (`conv`), as a scikit-learn estimator, with one output per class and the
+    cross-entropy as its loss.
 
     Parameters
     ----------
@@ -46,8 +47,8 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
     n_h : int, default=1
         Number of hidden layers after pooling.
     dropout : float or "auto", default="auto"
-        Share that is dropped in training: of the changes of bonds with ``conv="edge"``, of the
-        pooled features with "gated".
+        Share that is dropped in training: of the bonds, which then do not change, with
+        ``conv="edge"``; of the pooled features with "gated".
     radius : float, default=8.0
         Initial cutoff of the neighbor search, and last center of the Gaussian expansion of
         distances, in Å. Sites with too few neighbors within it are searched further out.

@@ -38,10 +38,10 @@ def _has_classes(est: "CGCNNMultiTask") -> bool:
 class CGCNNMultiTask(NumberEstimator):
     """Crystal graph convolutional network that predicts numbers and classes together.
 
-    The convolutions of Xie & Grossman, Phys. Rev. Lett. 120, 145301 (2018), are shared; every
-    target has outputs of its own. The loss is the mean squared error of the scaled numbers plus
-    `cls_weight` times the cross-entropy of the classes. A missing target (NaN or None) is left
-    out of its task's loss, so a crystal needs only one of them.
+    Convolutions as in Xie & Grossman, Phys. Rev. Lett. 120, 145301 (2018), or others (`conv`), are
+    shared; every target has outputs of its own. The loss is the mean error of the scaled numbers
+    (`loss`) plus `cls_weight` times the cross-entropy of the classes. A missing target (NaN or
+    None) is left out of its task's loss, so a crystal needs only one of them.
 
     Parameters
     ----------
@@ -66,8 +66,8 @@ class CGCNNMultiTask(NumberEstimator):
     n_h : int, default=1
         Number of hidden layers after pooling.
     dropout : float or "auto", default="auto"
-        Share that is dropped in training: of the changes of bonds with ``conv="edge"``, of the
-        pooled features with "gated".
+        Share that is dropped in training: of the bonds, which then do not change, with
+        ``conv="edge"``; of the pooled features with "gated".
     radius : float, default=8.0
         Initial cutoff of the neighbor search, and last center of the Gaussian expansion of
         distances, in Å. Sites with too few neighbors within it are searched further out.
@@ -158,7 +158,7 @@ class CGCNNMultiTask(NumberEstimator):
         1 shows progress while reading, and one line per epoch; 2 also lists all remarks about
         files, not only the first.
     cls_weight : float or "auto", default=1.0
-        Weight of the classification loss.
+        Weight of the classification loss; "auto" learns the balance of the two kinds of task.
     tasks : tuple of {"regression", "classification"}, default=("regression", "classification")
         Kind of every column of y. Of several tasks of one kind, the mean loss is taken.
 

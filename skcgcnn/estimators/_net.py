@@ -28,6 +28,8 @@ _MAY_CHANGE = {
     *("batch_size", "max_batch_sites", *_CALLBACKS),
 }
 
+_LEARNED = {"loss": "gaussian_nll", "cls_weight": "auto"}
+
 OPTIMIZERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "adamw": (torch.optim.AdamW, {"fused": True}),
     "adam": (torch.optim.Adam, {"fused": True}),
@@ -127,8 +129,11 @@ def update_net(est: Any, params: Mapping[str, Any]) -> None:
         If another parameter has changed since the network was made.
     """
     made_with = est.fitted_params_
-    for name in sorted(made_with.keys() - _MAY_CHANGE):
-        if params[name] != made_with[name]:
+    for name in sorted(made_with):
+        values = params[name], made_with[name]
+        # Some values are learned with numbers of their own, which the network has or has not.
+        fixed = name not in _MAY_CHANGE or (name in _LEARNED and _LEARNED[name] in values)
+        if fixed and values[0] != values[1]:
             raise ValueError(
                 f"{name} was {made_with[name]!r} when the network was made, and is "
                 f"{params[name]!r} now; training cannot continue with another value. "

@@ -15,9 +15,9 @@ from skcgcnn.modelfiles import Target
 class CGCNNRegressor(RegressorMixin, NumberEstimator):
     """Crystal graph convolutional network that predicts numbers.
 
-    The network of Xie & Grossman, Phys. Rev. Lett. 120, 145301 (2018), as a scikit-learn
-    estimator. It takes crystals, for example as paths of CIF files, and returns targets in their
-    own units.
+    The network of Xie & Grossman, Phys. Rev. Lett. 120, 145301 (2018), with another convolution
+    by default (`conv`), as a scikit-learn estimator. It takes crystals, for example as paths of
+    CIF files, and returns targets in their own units.
 
     Parameters
     ----------
@@ -42,8 +42,8 @@ class CGCNNRegressor(RegressorMixin, NumberEstimator):
     n_h : int, default=1
         Number of hidden layers after pooling.
     dropout : float or "auto", default="auto"
-        Share that is dropped in training: of the changes of bonds with ``conv="edge"``, of the
-        pooled features with "gated".
+        Share that is dropped in training: of the bonds, which then do not change, with
+        ``conv="edge"``; of the pooled features with "gated".
     radius : float, default=8.0
         Initial cutoff of the neighbor search, and last center of the Gaussian expansion of
         distances, in Å. Sites with too few neighbors within it are searched further out.

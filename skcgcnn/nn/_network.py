@@ -40,8 +40,8 @@ class CrystalGraphConvNet(nn.Module):
     radius : float, default=8.0
         Last center of the Gaussian expansion of distances, in Å.
     dropout : float, default=0.0
-        Share that is dropped in training: of the pooled features with ``conv="gated"``, of the
-        changes of the bonds with "edge".
+        Share that is dropped in training: of the pooled features with ``conv="gated"``; with
+        "edge" of the bonds, which then do not change.
     conv : {"gated", "edge"}, default="gated"
         The convolution: `ConvLayer`, the original's, or `EdgeConv`.
     pooling : {"mean", "sum", "attention"}, default="mean"

@@ -113,10 +113,9 @@ def test_warm_start_and_partial_fit_go_on(est, y, graphs):
         est.partial_fit(graphs, y)
     assert est.n_iter_ == 4
     # Only a fit has an end, at which it takes the statistics anew.
-    for ours, theirs in zip(
-        est.net_.module_.trained.parameters(), warm.net_.module_.trained.parameters(), strict=True
-    ):
-        assert torch.equal(ours, theirs)
+    for name in ("trained", "average"):
+        ours, theirs = (getattr(each.net_.module_, name).parameters() for each in (est, warm))
+        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
     assert est.fit(graphs, y).n_iter_ == 2  # without warm_start a fit begins anew
 
 

@@ -54,7 +54,13 @@ def test_parameters_that_change_after_the_fit(regressor, graphs, energies, chang
 
 @pytest.mark.parametrize(
     "change",
-    [{"optimizer": "sgd"}, {"precision": "float64"}, {"n_conv": 2}, {"net_params": {}}],
+    [
+        {"optimizer": "sgd"},
+        {"precision": "float64"},
+        {"n_conv": 2},
+        {"net_params": {}},
+        {"loss": "gaussian_nll"},
+    ],
     ids=str,
 )
 def test_a_warm_start_refuses_what_cannot_change(regressor, graphs, energies, change):
