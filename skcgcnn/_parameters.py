@@ -19,6 +19,7 @@ class Parameters:
     conv: str = AUTO
     pooling: Literal["mean", "sum", "attention"] = "mean"
     reference: bool | str = AUTO
+    element_embedding: bool | str = AUTO
     atom_fea_len: int = 64
     n_conv: int = 3
     h_fea_len: int = 128

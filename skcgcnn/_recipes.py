@@ -14,6 +14,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "default": {
         "conv": "edge",
         "reference": True,
+        "element_embedding": True,
         "dropout": 0.1,
         "lr": 0.004,
         "schedule": "one_cycle",
@@ -27,6 +28,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "paper": {
         "conv": "gated",
         "reference": False,
+        "element_embedding": False,
         "dropout": 0.0,
         "lr": 0.01,
         "schedule": "constant",

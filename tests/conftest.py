@@ -70,6 +70,7 @@ def tiny():
     return {
         "conv": "gated",
         "reference": False,
+        "element_embedding": False,
         "schedule": "constant",
         "atom_fea_len": 8,
         "n_conv": 1,

@@ -19,6 +19,7 @@ from skcgcnn._parameters import Parameters
 from skcgcnn._recipes import is_auto, resolve
 from skcgcnn._sklearn import check_sample_weight
 from skcgcnn.estimators._constraints import CONSTRAINTS
+from skcgcnn.estimators._elements import set_kinds, training_kinds
 from skcgcnn.estimators._ensemble import MAX_SEED, combine, fit_members
 from skcgcnn.estimators._net import MADE_WITH, SIZES, make_net, update_net
 from skcgcnn.estimators._persistence import Persistent
@@ -285,8 +286,13 @@ class BaseCGCNN(Parameters, Persistent):
         source = None if self.init_from is None else read_source(self.init_from)
         if source is not None:
             sizes["reference"] = source.network["reference"]
+        learned = params["element_embedding"] or source is not None
+        kinds = training_kinds(data.graphs, source) if learned else None
+        sizes["n_kinds"] = 0 if kinds is None else len(kinds)
         sizes["n_outputs"] = sum(target.n_outputs for target in targets)
         net = make_net(self, sizes, params, Answers(targets, data.y_ndim), seed).initialize()
+        if kinds is not None:
+            set_kinds(net.module_, kinds)
         if sizes["reference"]:
             fit_reference(net.module_, targets, data, extensive=starts is not None)
         elif starts is not None:

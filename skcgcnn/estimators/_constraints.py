@@ -17,6 +17,7 @@ CONSTRAINTS: dict[str, Any] = {
     "conv": [StrOptions({"auto", "edge", "gated"})],
     "pooling": [StrOptions({"mean", "sum", "attention"})],
     "reference": ["boolean", _AUTO],
+    "element_embedding": ["boolean", _AUTO],
     "atom_fea_len": [Interval(Integral, 1, None, closed="left")],
     "n_conv": [Interval(Integral, 0, None, closed="left")],
     "h_fea_len": [Interval(Integral, 1, None, closed="left")],

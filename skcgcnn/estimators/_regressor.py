@@ -33,6 +33,9 @@ class CGCNNRegressor(RegressorMixin, NumberEstimator):
     reference : bool or "auto", default="auto"
         Whether numbers are first fitted by a ridge regression on the composition, so that the
         network learns what is left. With `init_from` it is as in that model.
+    element_embedding : bool or "auto", default="auto"
+        Whether the elements of the training crystals get learned features beside those of
+        `atom_features`. With `init_from` it is as in that model.
     atom_fea_len : int, default=64
         Hidden features per site.
     n_conv : int, default=3

@@ -137,6 +137,10 @@ def transfer_weights(
             # Files from before torch 0.4.1 do not count batches.
             if name.startswith(tuple(parts)) and name in source.weights:
                 tensor.copy_(source.weights[name])
+        if net.elements is not None:
+            # Its kinds come first, those of the new crystals after them.
+            learned = source.weights["elements.weight"]
+            net.elements.weight[: len(learned)] = learned.to(net.elements.weight)
     module.average.load_state_dict(net.state_dict())
 
 

@@ -39,7 +39,8 @@ def write_cgcnn(state: ModelState, path: str | PathLike[str]) -> None:
             f"the original CGCNN has no network like a {state.estimator}'s; use est.save"
         )
     network = {"conv": "gated", **state.network}
-    only = {"conv": "gated", "pooling": "mean", "reference": False}
+    network["element_embedding"] = bool(network["n_kinds"])
+    only = {"conv": "gated", "pooling": "mean", "reference": False, "element_embedding": False}
     for name, value in only.items():
         if network[name] != value:
             raise ValueError(

@@ -188,6 +188,7 @@ def network_sizes(weights: Mapping[str, Tensor | npt.NDArray[Any]]) -> dict[str,
         "h_fea_len": len(weights["conv_to_fc.weight"]),
         "n_h": 1 + _count(weights, "fcs.", ".weight"),
         "reference": "reference.weight" in weights,
+        "n_kinds": len(weights.get("elements.weight", ())),
     }
     if "bond_embedding.weight" in weights:
         sizes["conv"] = "edge"

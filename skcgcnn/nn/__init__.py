@@ -9,6 +9,7 @@ from skcgcnn.nn._averaging import AveragedNet
 from skcgcnn.nn._batches import GraphBatch, GraphBatches, GraphDataset
 from skcgcnn.nn._buffers import BufferPool
 from skcgcnn.nn._edge import EdgeConv
+from skcgcnn.nn._elements import ElementEmbedding
 from skcgcnn.nn._gated import ConvLayer
 from skcgcnn.nn._gaussians import GAUSSIAN_STEP, GaussianDistance
 from skcgcnn.nn._loss import Task, TaskLoss
@@ -26,6 +27,7 @@ __all__ = [
     "ConvLayer",
     "CrystalGraphConvNet",
     "EdgeConv",
+    "ElementEmbedding",
     "GaussianDistance",
     "GraphBatch",
     "GraphBatches",

@@ -44,6 +44,7 @@ class AveragedNet(nn.Module):
         self.average = deepcopy(self.trained).requires_grad_(requires_grad=False).eval()
         self.trained.buffer_pool = BufferPool()
         self.register_buffer("n_steps", torch.zeros((), dtype=torch.long))
+        self._numbers: tuple[list[Tensor], list[Tensor]] | None = None
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode; the average stays in evaluation mode, so that it can always predict."""
@@ -117,8 +118,16 @@ class AveragedNet(nn.Module):
         steps = int(self.n_steps)
         # The first steps are far from the optimum: the average is over few steps at first.
         share = 1 - min(self.ema_decay, steps / (steps + 9))
-        new, old = (_floating(net) for net in (self.trained, self.average))
+        if self._numbers is None:
+            # To look through the modules at every step takes longer than the update.
+            self._numbers = _floating(self.trained), _floating(self.average)
+        new, old = self._numbers
         torch._foreach_lerp_(old, new, share)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Self:
+        """Move to another device or type, which replaces tensors."""
+        self._numbers = None
+        return super()._apply(*args, **kwargs)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def _floating(net: nn.Module) -> list[Tensor]:

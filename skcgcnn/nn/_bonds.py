@@ -53,6 +53,22 @@ class Groups(NamedTuple):
     weights: Tensor
 
 
+class Ends(NamedTuple):
+    """The bonds of every row, in groups.
+
+    Attributes
+    ----------
+    messages : Groups
+        The bonds of each row, with the weights of their messages.
+    of_centers, of_neighbors : Groups
+        The bonds of each row, and those to it, with weights of 1.
+    """
+
+    messages: Groups
+    of_centers: Groups
+    of_neighbors: Groups
+
+
 class BondSums(NamedTuple):
     """What a training step by `_messages` knows of the bonds.
 
@@ -106,6 +122,33 @@ def own_bonds(bonds: Bonds, n_rows: int) -> Groups:
     """
     everything = torch.arange(len(bonds.centers), dtype=bonds.centers.dtype)
     return Groups(everything, _starts(bonds.centers, n_rows), bonds.counts)
+
+
+def bond_ends(bonds: Bonds, n_rows: int, message_scale: float) -> Ends:
+    """Return the bonds of each row and those to it.
+
+    Parameters
+    ----------
+    bonds : Bonds
+        The bonds.
+    n_rows : int
+        Number of rows.
+    message_scale : float
+        Weight of the message of a single bond.
+
+    Returns
+    -------
+    Ends
+    """
+    own = own_bonds(bonds, n_rows)
+    neighbors = bonds.neighbors.to(own.rows.dtype)
+    order = torch.argsort(neighbors, stable=True).to(own.rows.dtype)
+    ones = torch.ones_like(own.weights)
+    return Ends(
+        own._replace(weights=message_scale * own.weights),
+        own._replace(weights=ones),
+        Groups(order, _starts(neighbors, n_rows), ones),
+    )
 
 
 def sum_bonds(bonds: Bonds, own: Groups) -> BondSums:

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from skcgcnn.nn._bonds import Bonds, own_bonds, sum_bonds
+from skcgcnn.nn._bonds import Bonds, bond_ends, own_bonds, sum_bonds
 from skcgcnn.nn._buffers import BufferPool
-from skcgcnn.nn._edge import EdgeConv
+from skcgcnn.nn._edge import MESSAGE_SCALE, EdgeConv
+from skcgcnn.nn._elements import ElementEmbedding
 from skcgcnn.nn._gated import ConvLayer
 from skcgcnn.nn._gaussians import ALL, GaussianDistance
 from skcgcnn.nn._layers import Dropout, Linear
@@ -49,6 +50,8 @@ class CrystalGraphConvNet(nn.Module):
         summed, so that they are extensive.
     reference : bool, default=False
         Whether there is a linear function of the composition beside the network, see `Reference`.
+    n_kinds : int, default=0
+        Kinds of site that have a learned vector beside their features, see `ElementEmbedding`.
     seed : int, optional
         Seed of the initial weights; by default they are drawn from torch's global generator.
 
@@ -78,6 +81,7 @@ class CrystalGraphConvNet(nn.Module):
         conv: str = "gated",
         pooling: str = "mean",
         reference: bool = False,
+        n_kinds: int = 0,
         seed: int | None = None,
     ) -> None:
         super().__init__()
@@ -86,6 +90,9 @@ class CrystalGraphConvNet(nn.Module):
         nbr_fea_len = len(self.expansion.centers)
         generator = None if seed is None else torch.Generator().manual_seed(seed)
         self.embedding = Linear(orig_atom_fea_len, atom_fea_len, generator)
+        self.elements = (
+            ElementEmbedding(n_kinds, orig_atom_fea_len, atom_fea_len) if n_kinds else None
+        )
         layers: list[nn.Module]
         if conv == "gated":
             layers = [ConvLayer(atom_fea_len, nbr_fea_len, generator) for _ in range(n_conv)]
@@ -123,6 +130,8 @@ class CrystalGraphConvNet(nn.Module):
     def layers(self) -> list[list[nn.Module]]:
         """Return the modules of each layer before the pooling, from the input."""
         first: list[nn.Module] = [self.embedding]
+        if self.elements is not None:
+            first.append(self.elements)
         if self.conv == "edge":
             first.append(self.bond_embedding)
         return [first, *([conv] for conv in self.convs)]
@@ -202,7 +211,10 @@ class CrystalGraphConvNet(nn.Module):
             Scaled regression targets and logits.
         """
         # There are fewer kinds than rows: embed the kinds, then look up the rows.
-        sites = self.embedding(kind_features).index_select(0, site_kinds)
+        kinds = self.embedding(kind_features)
+        if self.elements is not None:
+            kinds = kinds + self.elements(kind_features)
+        sites = kinds.index_select(0, site_kinds)
         # Neighbors are near, so that a part of the Gaussians is enough. Finding out which is fast,
         # except on a GPU, where it would wait for the queue.
         on_cpu = distances.device.type == "cpu" and not torch.compiler.is_compiling()
@@ -231,8 +243,10 @@ class CrystalGraphConvNet(nn.Module):
             weight = self.bond_embedding.weight[:, bonds.active]
             edges = functional.linear(bonds.features, weight, self.bond_embedding.bias)
             edges = functional.silu(edges)
+            by_hand = self._uses_fused_messages(bonds)
+            ends = bond_ends(bonds, len(sites), MESSAGE_SCALE) if by_hand else None
             for conv in self.convs:
-                sites, edges = conv(sites, edges, bonds)
+                sites, edges = conv(sites, edges, bonds, ends)
             return sites
         groups, sums, pool = None, None, None
         if self._uses_fused_messages(bonds):

@@ -91,6 +91,9 @@ class AttentionPooling(nn.Module):
 
 
 def _weighted_sum(rows: Tensor, weights: Tensor, members: Members) -> Tensor:
-    weighted = rows * weights.unsqueeze(1)
+    # Crystals may differ by little, and batch normalization then makes rounding errors large: the
+    # sums take double precision, where every device has it.
+    wide = torch.float64 if rows.device.type == "cpu" else rows.dtype
+    weighted = rows.to(wide) * weights.unsqueeze(1)
     pooled = weighted.new_zeros(len(members.n_sites), rows.shape[1])
-    return pooled.index_add(0, members.crystals, weighted)
+    return pooled.index_add(0, members.crystals, weighted).to(rows.dtype)
