@@ -24,6 +24,7 @@ class Parameters:
     n_conv: int = 3
     h_fea_len: int = 128
     n_h: int = 1
+    heads: Literal["shared", "separate"] = "shared"
     dropout: float | str = AUTO
     radius: float = 8.0
     max_num_nbr: int = 12

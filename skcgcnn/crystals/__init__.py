@@ -3,7 +3,13 @@
 from skcgcnn.crystals._cif import parse_cif, syntax_error
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.crystals._read import MAX_BYTES, MAX_LENGTH, READABLE, read_crystal, try_to_read
-from skcgcnn.crystals._sources import describe_source, is_cif_text, list_sources, source_id
+from skcgcnn.crystals._sources import (
+    describe_source,
+    is_cif_text,
+    list_sources,
+    source_id,
+    split_numbers,
+)
 
 __all__ = [
     "MAX_BYTES",
@@ -18,6 +24,7 @@ __all__ = [
     "parse_cif",
     "read_crystal",
     "source_id",
+    "split_numbers",
     "syntax_error",
     "try_to_read",
 ]

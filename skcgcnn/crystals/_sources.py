@@ -1,11 +1,14 @@
 """What X may be: the containers of crystals, and what an element of one is called."""
 
+import math
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from skcgcnn.crystals._carriers import is_crystal
 
@@ -55,16 +58,86 @@ def list_sources(X: Any, *, check: bool = True) -> list[Any]:
     return sources
 
 
+def split_numbers(X: Any) -> tuple[Any, npt.NDArray[np.float64], tuple[str, ...]]:
+    """Split a frame into its column of crystals and its columns of numbers.
+
+    Parameters
+    ----------
+    X : sequence
+        See `list_sources`; or a pandas, polars or Arrow frame with one column of crystals and
+        columns of numbers.
+
+    Returns
+    -------
+    X : sequence
+        The crystals.
+    numbers : ndarray of shape (n_crystals, n_columns)
+        The columns of numbers; none for what is no such frame.
+    names : tuple of str
+        Their names.
+
+    Raises
+    ------
+    TypeError
+        If not just one of several columns can hold crystals.
+    ValueError
+        If a number is missing or not finite.
+    """
+    n_columns = _n_columns(X)
+    if n_columns is None or n_columns < 2:
+        return X, np.empty((0, 0)), ()
+    columns = {str(name): _column(X, name) for name in _column_names(X)}
+    numbers = {name: _numbers(name, values) for name, values in columns.items()}
+    others = [name for name, values in numbers.items() if values is None]
+    if len(others) != 1 or len(columns) < n_columns:
+        raise TypeError(
+            f"X has the columns {', '.join(columns)}; expected one with crystals and numbers in "
+            f"all others, but {', '.join(others) or 'none'} "
+            f"{'are not numbers' if len(others) > 1 else 'holds crystals'}. Drop columns that are "
+            "not to be learned from"
+        )
+    found = {name: values for name, values in numbers.items() if values is not None}
+    return columns[others[0]], np.column_stack(list(found.values())), tuple(found)
+
+
+def _n_columns(X: Any) -> int | None:
+    """Return the number of columns of a frame; None if it is none."""
+    is_frame = hasattr(X, "columns") or hasattr(X, "column_names")
+    shape: tuple[int, ...] = getattr(X, "shape", ())
+    return int(shape[1]) if is_frame and len(shape) == 2 else None
+
+
+def _column_names(X: Any) -> list[Any]:
+    return list(X.column_names if hasattr(X, "column_names") else X.columns)
+
+
+def _column(X: Any, name: Any) -> list[Any]:
+    column = X.column(name) if hasattr(X, "column_names") else X[name]
+    method = "to_pylist" if hasattr(column, "to_pylist") else "to_list"
+    return list(getattr(column, method)())
+
+
+def _numbers(name: str, values: list[Any]) -> npt.NDArray[np.float64] | None:
+    """Return a column as numbers; None if it does not hold numbers."""
+    if not any(isinstance(value, (Real, np.number)) for value in values):
+        return None
+    for row, value in enumerate(values):
+        is_number = isinstance(value, (Real, np.number))
+        if not is_number or not math.isfinite(value):
+            raise ValueError(f"X: column {name!r}, row {row}: {value!r} is not a finite number")
+    return np.array(values, dtype=np.float64)
+
+
 def _elements(X: Any) -> list[Any]:
     if isinstance(X, np.ndarray):
         if X.ndim not in (1, 2) or (X.ndim == 2 and X.shape[1] != 1):
             raise ValueError(f"X has shape {X.shape}; expected {ACCEPTED}.{_hint(X)}")
         return list(X.reshape(len(X)))
-    n_columns = getattr(X, "shape", (0,))[1:]
-    if n_columns and (hasattr(X, "columns") or hasattr(X, "column_names")):
-        if n_columns != (1,):
-            raise ValueError(f"X has {n_columns[0]} columns; expected {ACCEPTED}.")
-        X = X.column(0) if hasattr(X, "column_names") else X[X.columns[0]]
+    n_columns = _n_columns(X)
+    if n_columns is not None:
+        if n_columns != 1:
+            raise ValueError(f"X has {n_columns} columns; expected {ACCEPTED}.")
+        return _column(X, _column_names(X)[0])
     for method in ("to_pylist", "to_list"):  # of Arrow, and of pandas and polars
         if hasattr(X, method):
             return list(getattr(X, method)())

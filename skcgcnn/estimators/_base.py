@@ -201,7 +201,7 @@ class BaseCGCNN(Parameters, Persistent):
         }
         merged = {} if fitted.symprec is None else {"symprec": fitted.symprec or None}
         transformer.set_params(**known, **merged)
-        if fitted.differences(transformer.graph_options()):
+        if set(fitted.differences(transformer.graph_options())) - {"global_features"}:
             raise ValueError(
                 f"{type(self).__name__} was fitted on graphs with other atom_features than its "
                 "own; set atom_features to those of the fit, or pass graphs that are made with them"
@@ -286,6 +286,9 @@ class BaseCGCNN(Parameters, Persistent):
         source = None if self.init_from is None else read_source(self.init_from)
         if source is not None:
             sizes["reference"] = source.network["reference"]
+        separate = params["heads"] == "separate" and len(targets) > 1
+        sizes["heads"] = [target.n_outputs for target in targets] if separate else None
+        sizes["n_globals"] = len(options.global_features)
         learned = params["element_embedding"] or source is not None
         kinds = training_kinds(data.graphs, source) if learned else None
         sizes["n_kinds"] = 0 if kinds is None else len(kinds)
@@ -293,6 +296,9 @@ class BaseCGCNN(Parameters, Persistent):
         net = make_net(self, sizes, params, Answers(targets, data.y_ndim), seed).initialize()
         if kinds is not None:
             set_kinds(net.module_, kinds)
+        for each in (net.module_.trained, net.module_.average):
+            if each.globals is not None:
+                each.globals.set_scaling(data.graphs.global_features)
         if sizes["reference"]:
             fit_reference(net.module_, targets, data, extensive=starts is not None)
         elif starts is not None:

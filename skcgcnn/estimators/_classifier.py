@@ -49,6 +49,8 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
         Hidden features per crystal, after pooling.
     n_h : int, default=1
         Number of hidden layers after pooling.
+    heads : {"shared", "separate"}, default="shared"
+        Whether several targets share the hidden layers after pooling, or each has its own.
     dropout : float or "auto", default="auto"
         Share that is dropped in training: of the bonds, which then do not change, with
         ``conv="edge"``; of the pooled features with "gated".

@@ -22,6 +22,7 @@ CONSTRAINTS: dict[str, Any] = {
     "n_conv": [Interval(Integral, 0, None, closed="left")],
     "h_fea_len": [Interval(Integral, 1, None, closed="left")],
     "n_h": [Interval(Integral, 1, None, closed="left")],
+    "heads": [StrOptions({"shared", "separate"})],
     "dropout": [Interval(Real, 0, 1, closed="left"), _AUTO],
     "radius": [Interval(Real, 0, None, closed="neither")],
     "max_num_nbr": [Interval(Integral, 1, None, closed="left")],

@@ -12,9 +12,7 @@ from skcgcnn.nn import AveragedNet
 _MOST_KINDS = 200
 
 
-def training_kinds(
-    graphs: CrystalGraphs, source: ModelState | None
-) -> npt.NDArray[np.float32]:
+def training_kinds(graphs: CrystalGraphs, source: ModelState | None) -> npt.NDArray[np.float32]:
     """Return the features of the kinds of site that get learned features.
 
     Parameters

@@ -14,7 +14,16 @@ SIZES = ("conv", "pooling", "reference", "atom_fea_len", "n_conv", "h_fea_len", 
 # Parameters with which a network is made: a fitted estimator keeps their values.
 MADE_WITH = {
     *SIZES,
-    *("recipe", "element_embedding", "dropout", "ema_decay", "loss", "schedule", "max_grad_norm"),
+    *(
+        "recipe",
+        "element_embedding",
+        "heads",
+        "dropout",
+        "ema_decay",
+        "loss",
+        "schedule",
+        "max_grad_norm",
+    ),
     *("cls_weight", "optimizer", "weight_decay", "conv_lr_factor", "lr", "max_epochs"),
     *("batch_size", "max_batch_sites", "precision", "compile", "net_params"),
     *("callbacks", "early_stopping", "n_iter_no_change"),

@@ -20,9 +20,9 @@ from skcgcnn.modelfiles import (
 )
 from skcgcnn.nn import AveragedNet, CrystalGraphConvNet
 
-_SIZES = ("conv", "pooling", "atom_fea_len", "n_conv", "h_fea_len", "n_h")
+_SIZES = ("conv", "pooling", "atom_fea_len", "n_conv", "h_fea_len", "n_h", "heads")
 _GRAPH = ("radius", "max_num_nbr", "atom_features")
-_HIDDEN = ("conv_to_fc.", "fcs.")
+_HIDDEN = ("pooled_norm.", "conv_to_fc.", "fcs.", "globals.linear.")
 
 
 def read_source(init_from: Any) -> ModelState:
@@ -94,6 +94,7 @@ def architecture(init_from: Any) -> dict[str, Any]:
     """
     state = read_source(init_from)
     sizes = {"conv": "gated", **state.network}
+    sizes["heads"] = "shared" if sizes["heads"] is None else "separate"
     # A file need not name what has its default value.
     graph = {name: state.params[name] for name in _GRAPH if name in state.params}
     graph["max_num_nbr"] = state.graph_value("max_num_nbr")
@@ -129,7 +130,9 @@ def transfer_weights(
     _check_fit(net, source, _name(init_from, "="))
     own = net.state_dict()
     parts = ["embedding.", "bond_embedding.", "convs.", "attention."]
-    if _head_shape(own) == _head_shape(source.weights):
+    tasks = [[target.task for target in each] for each in (targets, source.targets)]
+    same_tasks = net.heads is None or tasks[0] == tasks[1]
+    if same_tasks and _head_shape(own) == _head_shape(source.weights):
         parts += _HIDDEN
         _transfer_outputs(net, targets, source)
     with torch.no_grad():

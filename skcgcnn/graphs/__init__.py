@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING
 
 from skcgcnn._lazy import lazy_names
 from skcgcnn.graphs._build import GraphMaker, build_graphs
+from skcgcnn.graphs._concatenate import concatenate
 from skcgcnn.graphs._elements import ElementFeatures, load_element_features
 from skcgcnn.graphs._graph import CrystalGraph, ExpandedGraphs
-from skcgcnn.graphs._graphs import CrystalGraphs, concatenate
+from skcgcnn.graphs._graphs import CrystalGraphs
 from skcgcnn.graphs._nearest import TIE, nearest_neighbors
 from skcgcnn.graphs._neighbor_list import NeighborList, find_neighbors
 from skcgcnn.graphs._options import MAX_SYMPREC, GraphOptions

@@ -14,6 +14,7 @@ _TYPES = {
     "neighbors": (np.int32, 1),
     "distances": (np.float32, 1),
     "site_classes": (np.int32, 1),
+    "global_features": (np.float32, 2),
 }
 _OTHERS = {"bond_counts", "ids"}
 # Rows that are looked at together: arrays may be larger than memory.
@@ -56,7 +57,7 @@ def check_arrays(arrays: dict[str, npt.NDArray[Any]]) -> None:
         raise ValueError("site_kinds, site_counts and bond_offsets do not fit together")
     if not n_bonds == len(arrays["distances"]) == len(arrays["bond_counts"]):
         raise ValueError("neighbors, distances and bond_counts do not fit together")
-    if not np.isfinite(arrays["kind_features"]).all():
+    if not all(np.isfinite(arrays[n]).all() for n in ("kind_features", "global_features")):
         raise ValueError("a feature is not a finite number")
     numbers = {
         _check_rows(arrays, start, min(start + _ROWS, n_classes))

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from os import PathLike
 from typing import Any, overload
@@ -18,14 +18,13 @@ from skcgcnn.graphs._graph import CrystalGraph, ExpandedGraphs, expand
 from skcgcnn.graphs._options import GraphOptions
 from skcgcnn.graphs._packing import (
     count_type,
-    distinct_rows,
     member_index,
     offsets_from_counts,
     take_members,
 )
 
 # Version of the file format; it grows with each change that older versions cannot read.
-_FORMAT = 3
+_FORMAT = 4
 # Errors raised while reading a malformed file.
 _READ_ERRORS = (
     *(OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, MemoryError),
@@ -67,6 +66,9 @@ class CrystalGraphs:
         Class of every site, counted within its own crystal, crystal after crystal.
     ids : ndarray of shape (n_crystals,), str
         File stem, or position in X.
+    global_features : ndarray of shape (n_crystals, n_global_features), float32
+        Numbers that belong to each crystal, such as a temperature; by default none. Their names
+        are in `options`.
     options : GraphOptions
         How the graphs were made; by default only what the shapes of the arrays tell is known.
 
@@ -97,6 +99,7 @@ class CrystalGraphs:
     bond_counts: npt.NDArray[np.integer]
     site_classes: npt.NDArray[np.int32]
     ids: npt.NDArray[np.str_]
+    global_features: npt.NDArray[np.float32] = field(default=None)  # type: ignore[arg-type]
     options: GraphOptions = field(default=None)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
@@ -113,17 +116,30 @@ class CrystalGraphs:
             raise ValueError("site_classes and site_counts do not fit together")
         if not np.issubdtype(self.bond_counts.dtype, np.integer):
             raise ValueError("bond_counts are no whole numbers")
+        n_globals = self._complete_global_features()
         first = slice(0, self.bond_offsets[1] if n_classes else 0)
         max_num_nbr = int(self.bond_counts[first].sum())
         counts = self.bond_counts.astype(count_type(max_num_nbr), copy=False)
         object.__setattr__(self, "bond_counts", counts)
-        known = GraphOptions(max_num_nbr, self.kind_features.shape[1])
+        names = tuple(f"global_{i}" for i in range(n_globals))
+        known = GraphOptions(max_num_nbr, self.kind_features.shape[1], global_features=names)
         if self.options is None:
             object.__setattr__(self, "options", known)  # type: ignore[unreachable]
-        elif (n_classes and known.max_num_nbr != self.options.max_num_nbr) or (
-            known.n_features != self.options.n_features
+        elif (
+            (n_classes and known.max_num_nbr != self.options.max_num_nbr)
+            or known.n_features != self.options.n_features
+            or n_globals != len(self.options.global_features)
         ):
             raise ValueError(f"the arrays do not fit {self.options}")
+
+    def _complete_global_features(self) -> int:
+        if self.global_features is None or self.global_features.shape == (len(self.ids), 0):
+            # Always with the same strides, so that equal graphs have equal hashes.
+            none = np.empty(0, dtype=np.float32).reshape(len(self.ids), 0)
+            object.__setattr__(self, "global_features", none)
+        if self.global_features.ndim != 2 or len(self.global_features) != len(self.ids):
+            raise ValueError("global_features and ids do not fit together")
+        return int(self.global_features.shape[1])
 
     def __getstate__(self) -> dict[str, Any]:
         return self.to_dict()  # without what is only kept at hand
@@ -191,6 +207,7 @@ class CrystalGraphs:
             bond_counts=bond_counts,
             site_classes=site_classes,
             ids=self.ids[chosen],
+            global_features=self.global_features[chosen],
             options=self.options,
         )
 
@@ -263,6 +280,47 @@ class CrystalGraphs:
             neighbor_ties=neighbor_ties,
             symprec=symprec,
         )
+
+    def with_global_features(self, values: npt.ArrayLike, names: Sequence[str]) -> "CrystalGraphs":
+        """Return the same graphs with numbers beside each crystal.
+
+        Parameters
+        ----------
+        values : array-like of shape (n_crystals, n_global_features)
+            The numbers.
+        names : sequence of str
+            What they are.
+
+        Returns
+        -------
+        CrystalGraphs
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit, or a number is missing or infinite.
+
+        Examples
+        --------
+        >>> from skcgcnn.datasets import load_sample_regression
+        >>> graphs = CrystalGraphs.from_structures(load_sample_regression().data[:2])
+        >>> graphs.with_global_features([[300], [600]], ["temperature"]).options.global_features
+        ('temperature',)
+        """
+        numbers = np.asarray(values, dtype=np.float32)
+        if numbers.shape != (len(self), len(names)):
+            raise ValueError(
+                f"values has shape {numbers.shape}; expected {(len(self), len(names))}: a row for "
+                "every crystal and a column for every name"
+            )
+        for name, column in zip(names, numbers.T, strict=True):
+            if not (finite := np.isfinite(column)).all():
+                row = int(np.argmin(finite))
+                raise ValueError(
+                    f"column {name!r}, row {row}: {column[row]} is not a finite number"
+                )
+        options = replace(self.options, global_features=tuple(map(str, names)))
+        return replace(self, global_features=numbers, options=options)
 
     def used_features(self) -> npt.NDArray[np.float32]:
         """Return the features of the kinds of site that there are: a slice has those of the whole.
@@ -367,61 +425,3 @@ class CrystalGraphs:
             site_classes=self.site_classes[sites],
             id=str(self.ids[index]),
         )
-
-
-def concatenate(parts: Sequence[CrystalGraphs]) -> CrystalGraphs:
-    """Join graphs end to end; kinds of site that several parts have are stored once.
-
-    Parameters
-    ----------
-    parts : sequence of CrystalGraphs
-        At least one; all made with the same options.
-
-    Returns
-    -------
-    CrystalGraphs
-
-    Raises
-    ------
-    ValueError
-        If there is no part, or the parts were made with different options.
-    """
-    if not parts:
-        raise ValueError("expected at least one part")
-    options = parts[0].options
-    distinct = list(dict.fromkeys(part.options for part in parts))
-    for one in distinct:
-        for other in distinct:
-            if different := one.differences(other):
-                raise ValueError(
-                    "graphs that were made with different options cannot be joined: "
-                    f"{one.describe(different)} and {other.describe(different)}"
-                )
-        # What is unknown of one part is unknown of all.
-        options = options.common(one)
-    if len(parts) == 1:
-        return parts[0]
-    features, kind_of = distinct_rows([row for part in parts for row in part.kind_features])
-    starts = np.cumsum([0, *(len(part.kind_features) for part in parts)])
-    kinds = [kind_of[s + part.site_kinds] for s, part in zip(starts, parts, strict=False)]
-
-    def join(name: str) -> Any:
-        return np.concatenate([getattr(part, name) for part in parts])
-
-    def join_offsets(name: str) -> npt.NDArray[np.int64]:
-        counts = [np.diff(getattr(part, name)) for part in parts]
-        return offsets_from_counts(np.concatenate(counts))
-
-    return CrystalGraphs(
-        offsets=join_offsets("offsets"),
-        site_kinds=np.concatenate(kinds),
-        site_counts=join("site_counts"),
-        kind_features=features.reshape(-1, options.n_features),
-        bond_offsets=join_offsets("bond_offsets"),
-        neighbors=join("neighbors"),
-        distances=join("distances"),
-        bond_counts=join("bond_counts"),
-        site_classes=join("site_classes"),
-        ids=join("ids"),
-        options=options,
-    )

@@ -28,6 +28,8 @@ class GraphOptions:
         Distances that differ by no more, in Å, count as equal; 0 where nothing is merged. Graphs
         that differ in it are graphs of the same crystals all the same, to within it, so that they
         can be mixed.
+    global_features : tuple of str, default=()
+        Names of the numbers that belong to each crystal.
     """
 
     max_num_nbr: int
@@ -36,6 +38,10 @@ class GraphOptions:
     neighbor_ties: str | None = None
     atom_features: str | None = None
     symprec: float | None = None
+    global_features: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "global_features", tuple(self.global_features))
 
     def differences(self, other: "GraphOptions") -> list[str]:
         """Return the names of the options that differ; what is unknown differs from nothing.

@@ -3,21 +3,25 @@
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from numbers import Integral, Real
 from os import PathLike, fspath
 from typing import Any, ClassVar, Self
 
+import numpy as np
+import numpy.typing as npt
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_memory
 from tqdm.auto import tqdm
 
 from skcgcnn._sklearn import HasMethods, Interval, StrOptions
-from skcgcnn.crystals import MAX_BYTES, list_sources
+from skcgcnn.crystals import MAX_BYTES, list_sources, split_numbers
 from skcgcnn.exceptions import StructureError, describe_failures, describe_notes
 from skcgcnn.graphs._build import Chunk, GraphMaker, build_chunk
+from skcgcnn.graphs._concatenate import concatenate
 from skcgcnn.graphs._elements import load_element_features
-from skcgcnn.graphs._graphs import CrystalGraphs, concatenate
+from skcgcnn.graphs._graphs import CrystalGraphs
 from skcgcnn.graphs._options import MAX_SYMPREC, GraphOptions
 
 # Crystals per chunk: large enough that sending it to a worker costs little, small enough that the
@@ -164,7 +168,8 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         ----------
         X : sequence of paths, pymatgen Structures or ASE Atoms
             A list, tuple, generator, 1-D or (n, 1) object array, or a pandas, polars or Arrow
-            column or one-column frame.
+            column or one-column frame. A frame may have columns of numbers besides, such as a
+            temperature, which go with the crystals as `CrystalGraphs.global_features`.
             `CrystalGraphs` pass through, if they were made with the same parameters.
 
         Returns
@@ -210,14 +215,16 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         """
         self._validate_params()
         # With "nan", what can be no crystal is reported like what cannot be read.
-        sources = list_sources(X, check=self.on_error == "raise")
+        X, numbers, names = split_numbers(X)
+        sources, done = list_sources(X, check=self.on_error == "raise"), 0
         failures: list[tuple[str, str]] = []
         notes: list[tuple[str, str]] = []
         for chunk in self._chunks(sources):
             failures.extend(chunk.failures)
             notes.extend(chunk.notes)
             if not failures or self.on_error == "nan":
-                yield chunk.graphs
+                yield _with_numbers(chunk.graphs, numbers[done : done + len(chunk.graphs)], names)
+            done += len(chunk.graphs)
         if failures and self.on_error == "raise":
             raise StructureError.from_failures(failures, len(sources))
         if failures:
@@ -286,7 +293,7 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         )
 
     def _check_graphs(self, graphs: CrystalGraphs) -> CrystalGraphs:
-        own = self.graph_options()
+        own = replace(self.graph_options(), global_features=graphs.options.global_features)
         if different := own.differences(graphs.options):
             raise ValueError(
                 f"X holds graphs that were made with {graphs.options.describe(different)}, but "
@@ -301,6 +308,12 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         tags.input_tags.two_d_array = False
         tags.requires_fit = False
         return tags
+
+
+def _with_numbers(
+    graphs: CrystalGraphs, numbers: npt.NDArray[np.float64], names: tuple[str, ...]
+) -> CrystalGraphs:
+    return graphs.with_global_features(numbers, names) if names else graphs
 
 
 def read_ahead(chunks: Iterator[CrystalGraphs]) -> Iterator[CrystalGraphs]:

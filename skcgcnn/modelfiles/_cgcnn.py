@@ -40,7 +40,9 @@ def write_cgcnn(state: ModelState, path: str | PathLike[str]) -> None:
         )
     network = {"conv": "gated", **state.network}
     network["element_embedding"] = bool(network["n_kinds"])
+    network["global_features"] = state.graph_options.global_features
     only = {"conv": "gated", "pooling": "mean", "reference": False, "element_embedding": False}
+    only["global_features"] = ()
     for name, value in only.items():
         if network[name] != value:
             raise ValueError(

@@ -172,6 +172,7 @@ def _graph_options(plain: Mapping[str, Any]) -> GraphOptions:
         None if ties is None else str(ties),
         None if features is None else str(features),
         None if symprec is None else float(symprec),
+        tuple(str(name) for name in plain.get("global_features", ())),
     )
 
 

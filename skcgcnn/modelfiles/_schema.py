@@ -76,7 +76,12 @@ def _check_params(params: Mapping[str, Any], known: set[str]) -> None:
     for name, value in params.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"{name}={value}")
-    choices = {"recipe": RECIPES, "conv": {AUTO, "edge", "gated"}, "pooling": _POOLINGS}
+    choices = {
+        "heads": {"shared", "separate"},
+        "recipe": RECIPES,
+        "conv": {AUTO, "edge", "gated"},
+        "pooling": _POOLINGS,
+    }
     for name, allowed in choices.items():
         if name in params and params[name] not in allowed:
             raise ValueError(f"{name}={params[name]!r}")

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
@@ -153,7 +154,11 @@ class ModelState:
     def network(self) -> dict[str, Any]:
         """The arguments of `CrystalGraphConvNet` that make its network."""
         pooling = self.params.get("pooling", Parameters.pooling)
-        return {**network_sizes(self.weights), "pooling": pooling}
+        sizes = network_sizes(self.weights)
+        # With heads of their own, the tasks share no hidden layer.
+        separate = sizes.pop("n_heads") > 1
+        heads = [target.n_outputs for target in self.targets] if separate else None
+        return {**sizes, "pooling": pooling, "heads": heads}
 
     def graph_value(self, name: str) -> Any:
         """Return how its graphs are made: as those of the fit, else as the parameters say."""
@@ -172,7 +177,8 @@ def network_sizes(weights: Mapping[str, Tensor | npt.NDArray[Any]]) -> dict[str,
     Returns
     -------
     dict
-        The sizes; `conv` and `radius` where something depends on them.
+        The sizes; `conv` and `radius` where something depends on them. `n_heads` is the number of
+        heads.
 
     Raises
     ------
@@ -185,9 +191,11 @@ def network_sizes(weights: Mapping[str, Tensor | npt.NDArray[Any]]) -> dict[str,
         "n_outputs": len(weights["fc_out.bias"]),
         "atom_fea_len": atom_fea_len,
         "n_conv": max(_count(weights, "convs.", end) for end in (".fc_full.weight", ".own.weight")),
-        "h_fea_len": len(weights["conv_to_fc.weight"]),
+        "h_fea_len": weights["fc_out.weight"].shape[1],
+        "n_heads": len(weights["conv_to_fc.weight"]) // weights["fc_out.weight"].shape[1],
         "n_h": 1 + _count(weights, "fcs.", ".weight"),
         "reference": "reference.weight" in weights,
+        "n_globals": weights.get("globals.linear.weight", np.empty((0, 0))).shape[1],
         "n_kinds": len(weights.get("elements.weight", ())),
     }
     if "bond_embedding.weight" in weights:

@@ -12,6 +12,7 @@ from skcgcnn.nn._edge import EdgeConv
 from skcgcnn.nn._elements import ElementEmbedding
 from skcgcnn.nn._gated import ConvLayer
 from skcgcnn.nn._gaussians import GAUSSIAN_STEP, GaussianDistance
+from skcgcnn.nn._globals import GlobalFeatures
 from skcgcnn.nn._loss import Task, TaskLoss
 from skcgcnn.nn._network import CrystalGraphConvNet
 from skcgcnn.nn._reference import Reference
@@ -29,6 +30,7 @@ __all__ = [
     "EdgeConv",
     "ElementEmbedding",
     "GaussianDistance",
+    "GlobalFeatures",
     "GraphBatch",
     "GraphBatches",
     "GraphDataset",

@@ -24,6 +24,7 @@ class GraphBatch(NamedTuple):
     neighbors: Tensor
     distances: Tensor
     bond_counts: Tensor
+    global_features: Tensor | None = None
 
 
 class Weighted:
@@ -122,6 +123,8 @@ class GraphBatches:
         self.neighbors = _tensor(graphs.neighbors, device)
         self.distances = _tensor(graphs.distances, device, dtype)
         self.bond_counts = _tensor(graphs.bond_counts, device)
+        n_globals = graphs.global_features.shape[1]
+        self.global_features = _tensor(graphs.global_features, device, dtype) if n_globals else None
         self.targets = _tensor(dataset.encoded, device, dtype)
         self.weights = None if dataset.weights is None else _tensor(dataset.weights, device, dtype)
 
@@ -133,8 +136,11 @@ class GraphBatches:
         for chosen in self._split(order):
             crystals = _tensor(chosen, self.device)
             weights = None if self.weights is None else self.weights.index_select(0, crystals)
-            batch = Weighted(self._batch(chosen), weights, chosen)
-            yield batch, self.targets.index_select(0, crystals)
+            batch = self._batch(chosen)
+            if self.global_features is not None:
+                numbers = self.global_features.index_select(0, crystals)
+                batch = batch._replace(global_features=numbers)
+            yield Weighted(batch, weights, chosen), self.targets.index_select(0, crystals)
 
     def _split(self, order: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
         if not len(order):

@@ -1,5 +1,6 @@
 """The network, as a torch module."""
 
+from collections.abc import Sequence
 from typing import Self
 
 import torch
@@ -12,6 +13,8 @@ from skcgcnn.nn._edge import MESSAGE_SCALE, EdgeConv
 from skcgcnn.nn._elements import ElementEmbedding
 from skcgcnn.nn._gated import ConvLayer
 from skcgcnn.nn._gaussians import ALL, GaussianDistance
+from skcgcnn.nn._globals import GlobalFeatures
+from skcgcnn.nn._head import Heads, run_head
 from skcgcnn.nn._layers import Dropout, Linear
 from skcgcnn.nn._normalization import BatchNorm
 from skcgcnn.nn._pooling import AttentionPooling, Members, mean_over_sites, sum_over_sites
@@ -52,6 +55,11 @@ class CrystalGraphConvNet(nn.Module):
         Whether there is a linear function of the composition beside the network, see `Reference`.
     n_kinds : int, default=0
         Kinds of site that have a learned vector beside their features, see `ElementEmbedding`.
+    n_globals : int, default=0
+        Numbers that belong to each crystal and go to the head, see `GlobalFeatures`.
+    heads : sequence of int, optional
+        Outputs of each task, where every task has hidden layers of its own after pooling; by
+        default all share them.
     seed : int, optional
         Seed of the initial weights; by default they are drawn from torch's global generator.
 
@@ -82,6 +90,8 @@ class CrystalGraphConvNet(nn.Module):
         pooling: str = "mean",
         reference: bool = False,
         n_kinds: int = 0,
+        n_globals: int = 0,
+        heads: Sequence[int] | None = None,
         seed: int | None = None,
     ) -> None:
         super().__init__()
@@ -103,9 +113,12 @@ class CrystalGraphConvNet(nn.Module):
         self.convs = nn.ModuleList(layers)
         if pooling == "attention":
             self.attention = AttentionPooling(atom_fea_len, generator)
-        self.conv_to_fc = Linear(atom_fea_len, h_fea_len, generator)
+        self.heads = None if heads is None else Heads(heads)
+        width = h_fea_len * (1 if heads is None else len(heads))
+        self.conv_to_fc = Linear(atom_fea_len, width, generator)
+        self.globals = GlobalFeatures(n_globals, width, generator) if n_globals else None
         self.dropout = Dropout(dropout if conv == "gated" else 0.0)
-        self.fcs = nn.ModuleList(Linear(h_fea_len, h_fea_len, generator) for _ in range(n_h - 1))
+        self.fcs = nn.ModuleList(Linear(h_fea_len, width, generator) for _ in range(n_h - 1))
         self.fc_out = Linear(h_fea_len, n_outputs, generator)
         self.reference = Reference(orig_atom_fea_len, n_outputs) if reference else None
         self.frozen: list[nn.Module] = []
@@ -178,6 +191,7 @@ class CrystalGraphConvNet(nn.Module):
         neighbors: Tensor,
         distances: Tensor,
         bond_counts: Tensor,
+        global_features: Tensor | None = None,
     ) -> Tensor:
         """Predict for a batch of crystals.
 
@@ -204,6 +218,8 @@ class CrystalGraphConvNet(nn.Module):
             Their distance in Å.
         bond_counts : Tensor of shape (n_bonds,)
             How many of the bonds of a site are this one.
+        global_features : Tensor of shape (n_crystals, n_globals), optional
+            Numbers that belong to each crystal.
 
         Returns
         -------
@@ -228,11 +244,13 @@ class CrystalGraphConvNet(nn.Module):
         sites = self._convolve(sites, site_counts, bonds)
         members = Members(crystals, site_counts, n_sites)
         over_sites = sum_over_sites if self.pooling == "sum" else mean_over_sites
+        more = None if self.globals is None else self.globals(global_features)
         if self.pooling == "sum":
-            out = over_sites(self._head(sites, site_counts), members)
+            more = more if more is None else more.index_select(0, crystals)
+            out = over_sites(self._head(sites, site_counts, more), members)
         else:
             pool = self.attention if self.pooling == "attention" else over_sites
-            out = self._head(pool(sites, members), torch.ones_like(n_sites))
+            out = self._head(pool(sites, members), torch.ones_like(n_sites), more)
         if self.reference is not None:
             shares = self.reference(kind_features).index_select(0, site_kinds)
             out = out * self.reference.scale + over_sites(shares, members)
@@ -257,20 +275,19 @@ class CrystalGraphConvNet(nn.Module):
             sites = conv(sites, site_counts, bonds, groups, sums, pool)
         return sites
 
-    def _head(self, rows: Tensor, weights: Tensor) -> Tensor:
-        if self.conv == "edge":
-            # What tells crystals apart may be a few sites of many: the mean hides it.
-            rows = self.pooled_norm(rows, weights)
-            hidden = functional.silu(self.conv_to_fc(rows))
-            for fc in self.fcs:
-                hidden = functional.silu(fc(hidden))
-        else:
-            hidden = self.conv_to_fc(functional.softplus(rows))
-            hidden = self.dropout(functional.softplus(hidden))
-            for fc in self.fcs:
-                hidden = functional.softplus(fc(hidden))
-        out: Tensor = self.fc_out(hidden)
-        return out
+    def _head(self, rows: Tensor, weights: Tensor, more: Tensor | None) -> Tensor:
+        """Return the outputs; `more` is added to the first hidden layer."""
+        is_edge = self.conv == "edge"
+        # What tells crystals apart may be a few sites of many: the mean hides it.
+        rows = self.pooled_norm(rows, weights) if is_edge else functional.softplus(rows)
+        hidden = self.conv_to_fc(rows)
+        if more is not None:
+            hidden = hidden + more
+        activation = functional.silu if is_edge else functional.softplus
+        hidden = activation(hidden)
+        if not is_edge:
+            hidden = self.dropout(hidden)
+        return run_head(hidden, [*self.fcs], self.fc_out, activation, self.heads)
 
     def _uses_fused_messages(self, bonds: Bonds) -> bool:
         """Return whether the hand-written messages can replace torch's operations."""

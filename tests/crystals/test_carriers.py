@@ -140,7 +140,7 @@ def test_containers(cifs, graphs):
     ]
     for X in containers:
         np.testing.assert_array_equal(transformed(X).distances, graphs[:3].distances)
-    with pytest.raises(ValueError, match="2 columns"):
+    with pytest.raises(TypeError, match="columns a, b; expected one with crystals and numbers"):
         transformed(polars.DataFrame({"a": cifs[:3], "b": cifs[:3]}))
 
 

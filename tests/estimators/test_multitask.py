@@ -6,7 +6,9 @@ import pytest
 from sklearn.base import is_classifier, is_regressor
 from sklearn.utils import get_tags
 
+import skcgcnn
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask
+from skcgcnn.estimators import architecture
 
 
 def test_it_learns_both(graphs, Y):
@@ -147,3 +149,30 @@ def test_it_is_neither_regressor_nor_classifier():
     assert not is_classifier(est)
     assert get_tags(est).target_tags.multi_output
     assert is_classifier(CGCNNClassifier())
+
+
+@pytest.mark.parametrize("n_h", [1, 2])
+def test_heads_of_their_own(graphs, energies, labels, tiny, tmp_path, n_h):
+    """What one task learns after pooling does not touch another's hidden layers."""
+    Y = np.column_stack([energies, labels, -energies])
+    tasks = ("regression", "classification", "regression")
+    params = {**tiny, "n_h": n_h, "tasks": tasks, "heads": "separate", "freeze": "none"}
+    est = CGCNNMultiTask(**params).fit(graphs, Y)
+    assert len(est.module_.conv_to_fc.weight) == 3 * est.h_fea_len
+    # Without labels, the middle head stays as it was, since no loss depends on it.
+    alone = CGCNNMultiTask(**{**params, "cls_weight": 0.0, "weight_decay": 0.0}).fit(graphs, Y)
+    zero = CGCNNMultiTask(**{**params, "lr": 1e-12, "weight_decay": 0.0}).fit(graphs, Y)
+    for layer in ("conv_to_fc", *(f"fcs.{i}" for i in range(n_h - 1))):
+        ours, start = (
+            e.module_.get_submodule(layer).weight.view(3, e.h_fea_len, -1) for e in (alone, zero)
+        )
+        changed = (ours - start).abs().amax(dim=(1, 2)) > 1e-6
+        assert changed.tolist() == [True, False, True]
+    est.save(tmp_path / "model")
+    same = skcgcnn.load(tmp_path / "model")
+    np.testing.assert_array_equal(same.predict(graphs), est.predict(graphs))
+    assert architecture(same)["heads"] == "separate"
+    near = CGCNNMultiTask(**{**params, "lr": 1e-12}, init_from=same).fit(graphs, Y)
+    np.testing.assert_allclose(
+        near.predict(graphs).astype(float), est.predict(graphs).astype(float), rtol=1e-3, atol=1e-3
+    )

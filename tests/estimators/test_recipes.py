@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from pymatgen.core import Structure
 from sklearn.base import clone
 
@@ -92,6 +93,56 @@ def test_the_reference_is_not_trained(graphs, energies):
     est.fit(graphs, energies)
     assert (est.module_.reference.weight == before).all()
     assert (est.net_.module_.trained.reference.weight == before).all()
+
+
+# Learned features of elements
+
+
+def test_elements_learn_features_of_their_own(graphs, energies, tmp_path):
+    est = CGCNNRegressor(**SMALL).fit(graphs, energies)
+    elements = est.module_.elements
+    kinds = {row.tobytes() for row in graphs.used_features()}
+    assert {row.tobytes() for row in elements.kinds.numpy()} == kinds
+    assert (elements.weight != 0).any(dim=1).all()
+    est.save(tmp_path / "model")
+    same = skcgcnn.load(tmp_path / "model")
+    np.testing.assert_array_equal(same.predict(graphs), est.predict(graphs))
+    bare = CGCNNRegressor(**SMALL, element_embedding=False).fit(graphs, energies)
+    assert bare.module_.elements is None
+
+
+def test_elements_that_were_not_there_have_the_features_of_the_table_alone(cifs, energies, nacl):
+    est = CGCNNRegressor(**SMALL).fit(cifs, energies)
+    nacl.replace_species({"Na": "Pu"})
+    kinds = est.get_transformer().transform([nacl]).used_features()
+    learned = est.module_.elements(torch.from_numpy(kinds))
+    assert sorted((learned != 0).any(dim=1).tolist()) == [False, True]
+    with pytest.warns(UserWarning, match="was trained on no crystal with Pu;"):
+        assert np.isfinite(est.predict([nacl])).all()
+
+
+def test_learned_features_are_taken_over(graphs, energies):
+    first, more = graphs[:10], graphs
+    source = CGCNNRegressor(**SMALL).fit(first, energies[:10])
+    est = CGCNNRegressor(**{**SMALL, "lr": 1e-9}, init_from=source).fit(more, energies)
+    old, new = source.module_.elements, est.module_.elements
+    assert len(new.kinds) > len(old.kinds)
+    torch.testing.assert_close(new.kinds[: len(old.kinds)], old.kinds)
+    torch.testing.assert_close(new.weight[: len(old.kinds)], old.weight)
+    assert new.weight[len(old.kinds) :].abs().max() < 1e-6
+    bare = CGCNNRegressor(**SMALL, element_embedding=False).fit(first, energies[:10])
+    assert CGCNNRegressor(**SMALL, init_from=bare).fit(more, energies).module_.elements is None
+
+
+def test_mixed_sites_without_number(nacl):
+    """Each mixed site is a kind of its own: only the most frequent get features."""
+    crystals = []
+    for share in np.linspace(0.1, 0.9, 230):
+        crystal = nacl.copy()
+        crystal.replace_species({"Na": {"Na": share, "K": 1 - share}})
+        crystals.append(crystal)
+    est = CGCNNRegressor(**{**SMALL, "max_epochs": 1}).fit(crystals, np.arange(230.0))
+    assert len(est.module_.elements.kinds) == 200
 
 
 # Pooling

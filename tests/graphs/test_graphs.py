@@ -146,7 +146,7 @@ def test_files_that_hold_no_graphs(graphs, tmp_path, mmap):
 
 
 def test_to_dict_and_back(graphs):
-    assert tuple(graphs.to_dict()) == (*ARRAYS, "options")
+    assert tuple(graphs.to_dict()) == (*ARRAYS, "global_features", "options")
     assert_equal(CrystalGraphs(**graphs.to_dict()), graphs)
 
 
@@ -207,5 +207,5 @@ def test_pickles_of_an_earlier_version_are_refused(graphs):
 
 def test_files_of_an_earlier_format_are_refused(graphs, tmp_path):
     np.savez(tmp_path / "old.npz", format=np.array(2), neighbors=np.zeros((3, 12), np.int32))
-    with pytest.raises(DataError, match=r"format 2; .* reads format 3\. Make them again"):
+    with pytest.raises(DataError, match=r"format 2; .* reads format 4\. Make them again"):
         CrystalGraphs.load(tmp_path / "old.npz")

@@ -1,0 +1,129 @@
+"""Crystals with numbers beside them, such as a temperature."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from sklearn.model_selection import GridSearchCV, cross_val_predict
+from sklearn.pipeline import make_pipeline
+
+import skcgcnn
+from skcgcnn import CGCNNMultiTask, CGCNNRegressor, CrystalGraphs, CrystalGraphTransformer
+
+SMALL = {"atom_fea_len": 8, "n_conv": 1, "h_fea_len": 16, "max_epochs": 60, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def measured(cifs, energies):
+    """Return crystals at temperatures, and what depends on both."""
+    temperatures = np.random.default_rng(0).uniform(200, 900, 3 * len(cifs))
+    frame = pd.DataFrame({"T": temperatures, "crystal": cifs * 3})
+    return frame, np.tile(energies, 3) + 0.01 * temperatures
+
+
+def test_they_are_learned_from(measured):
+    frame, y = measured
+    est = CGCNNRegressor(**SMALL).fit(frame, y)
+    assert est.score(frame, y) > 0.9
+    assert CGCNNRegressor(**SMALL).fit(frame["crystal"], y).score(frame["crystal"], y) < 0.6
+    hotter = frame.assign(T=frame["T"] + 100)
+    assert (est.predict(hotter) - est.predict(frame)).mean() == pytest.approx(1, abs=0.3)
+
+
+def test_their_unit_does_not_matter(measured):
+    frame, y = measured
+    params = SMALL | {"max_epochs": 5}
+    kelvin = CGCNNRegressor(**params).fit(frame, y).predict(frame)
+    hot = frame.assign(T=frame["T"] * 1000 - 5)
+    np.testing.assert_allclose(CGCNNRegressor(**params).fit(hot, y).predict(hot), kelvin, rtol=1e-3)
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table], ids=str)
+def test_frames(make, cifs):
+    columns = {"pressure": [0.5 * i for i in range(3)], "crystal": cifs[:3], "kind": [1, 2, 3]}
+    graphs = CrystalGraphTransformer().transform(make(columns))
+    assert graphs.options.global_features == ("pressure", "kind")
+    np.testing.assert_array_equal(graphs.global_features, [[0, 1], [0.5, 2], [1, 3]])
+    assert len(graphs.n_sites) == 3
+
+
+def test_they_stay_with_their_crystals(measured, tmp_path):
+    graphs = CrystalGraphTransformer().transform(measured[0])
+    chosen = graphs[[5, 1]]
+    np.testing.assert_array_equal(chosen.global_features, graphs.global_features[[5, 1]])
+    chosen.save(tmp_path / "graphs.npz")
+    same = CrystalGraphs.load(tmp_path / "graphs.npz")
+    np.testing.assert_array_equal(same.global_features, chosen.global_features)
+    assert same.options == chosen.options
+    parts = list(CrystalGraphTransformer().stream(pd.concat([measured[0]] * 8)))
+    assert len(parts) > 1
+    np.testing.assert_array_equal(
+        np.concatenate([part.global_features for part in parts])[:, 0],
+        np.tile(measured[0]["T"].to_numpy(dtype=np.float32), 8),
+    )
+
+
+def test_everything_that_takes_crystals_takes_them(measured, tmp_path):
+    frame, y = measured
+    params = {**SMALL, "max_epochs": 2}
+    est = CGCNNRegressor(**params).fit(frame, y)
+    expected = est.predict(frame)
+    est.save(tmp_path / "model")
+    for same in (skcgcnn.load(tmp_path / "model"), pickle.loads(pickle.dumps(est))):
+        np.testing.assert_array_equal(same.predict(frame), expected)
+    pipe = make_pipeline(CrystalGraphTransformer(), CGCNNRegressor(**params)).fit(frame, y)
+    np.testing.assert_array_equal(pipe.predict(frame), expected)
+    assert cross_val_predict(est, frame, y, cv=2).shape == y.shape
+    search = GridSearchCV(est, {"n_conv": [0, 1]}, cv=2).fit(frame, y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    Y = np.column_stack([y, y > y.mean()])
+    for pooling in ("mean", "attention"):
+        multi = CGCNNMultiTask(**params, pooling=pooling).fit(frame, Y)
+        assert multi.predict(frame).shape == Y.shape
+    total = CGCNNRegressor(**params, pooling="sum").fit(frame, y)
+    assert np.isfinite(total.predict(frame)).all()
+
+
+def test_a_model_to_start_from(measured):
+    frame, y = measured
+    source = CGCNNRegressor(**SMALL).fit(frame, y)
+    est = CGCNNRegressor(**{**SMALL, "max_epochs": 1, "lr": 1e-9}, init_from=source).fit(frame, y)
+    np.testing.assert_allclose(est.predict(frame), source.predict(frame), rtol=1e-3, atol=0.05)
+    without = CGCNNRegressor(**{**SMALL, "max_epochs": 1}, init_from=source)
+    assert without.fit(frame["crystal"], y).module_.globals is None
+
+
+@pytest.mark.parametrize(
+    ("columns", "error", "message"),
+    [
+        ({"T": [1.0, np.nan]}, ValueError, "column 'T', row 1: nan is not a finite number"),
+        ({"T": [np.inf, 1]}, ValueError, "column 'T', row 0: inf is not"),
+        ({"T": [None, 1]}, ValueError, "column 'T', row 0: "),
+        ({"name": ["a", "b"]}, TypeError, "crystal, name are not numbers. Drop columns"),
+    ],
+)
+def test_what_is_wrong_with_columns(columns, error, message, cifs):
+    frame = pd.DataFrame({"crystal": cifs[:2], **columns})
+    with pytest.raises(error, match=message):
+        CGCNNRegressor(**SMALL).fit(frame, [0.0, 1.0])
+
+
+def test_a_frame_without_crystals():
+    with pytest.raises(TypeError, match="but none holds crystals"):
+        CrystalGraphTransformer().transform(pd.DataFrame({"a": [1.0], "b": [2.0]}))
+
+
+def test_other_columns_than_in_the_fit(measured):
+    frame, y = measured
+    est = CGCNNRegressor(**{**SMALL, "max_epochs": 1}).fit(frame, y)
+    for other in (frame["crystal"], frame.rename(columns={"T": "pressure"})):
+        with pytest.raises(ValueError, match=r"fitted on graphs with global_features=\('T',\)"):
+            est.predict(other)
+
+
+def test_values_that_do_not_fit(graphs):
+    with pytest.raises(ValueError, match=r"values has shape \(2, 1\); expected \(24, 1\)"):
+        graphs.with_global_features([[1], [2]], ["T"])
