@@ -271,6 +271,8 @@ class BaseCGCNN(Parameters, Persistent):
             self._initialize(data, seed, params)
         else:
             update_net(self, params)
+            # Deviations that were calibrated are those of the network before.
+            self.targets_ = tuple(replace(target, std_factor=1.0) for target in self.targets_)
             more = self._elements_of(data.graphs)
             if self.elements_ is not None and more is not None:
                 self.elements_ = tuple(sorted({*self.elements_, *more}))

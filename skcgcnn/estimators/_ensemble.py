@@ -8,9 +8,15 @@ import numpy as np
 import numpy.typing as npt
 from joblib import Parallel, delayed
 from scipy.special import log_softmax, logsumexp
+from scipy.stats import norm
 
 from skcgcnn.estimators._targets import FloatArray, output_slices
 from skcgcnn.modelfiles import Target
+
+# Share of the errors that is to be within the interval, by which deviations are calibrated.
+_COVERAGE = 0.95
+# So many errors are needed to tell it.
+FEWEST_ERRORS = 20
 
 MAX_SEED = np.iinfo(np.int32).max
 
@@ -109,10 +115,32 @@ def deviations(outputs: FloatArray, targets: Sequence[Target]) -> tuple[FloatArr
             continue
         part = outputs[:, :, columns]
         missing = 0 * part[:, :, 0].sum(axis=0)  # NaN where there is no prediction
-        epistemic[:, index] = part[:, :, 0].std(axis=0) * target.scale
+        unit = target.scale * target.std_factor
+        epistemic[:, index] = part[:, :, 0].std(axis=0) * unit
         variance = np.exp(_log_mean(part[:, :, 1])) if target.has_variance else 0.0
-        aleatoric[:, index] = np.sqrt(variance) * target.scale + missing
+        aleatoric[:, index] = np.sqrt(variance) * unit + missing
     return aleatoric, epistemic
+
+
+def std_factor(errors: FloatArray, deviations: FloatArray) -> float:
+    """Return what standard deviations must be multiplied by, so that 95 % intervals hold.
+
+    Parameters
+    ----------
+    errors : ndarray of shape (n_crystals,)
+        Of predictions for crystals that were held back.
+    deviations : ndarray of shape (n_crystals,)
+        Their standard deviations.
+
+    Returns
+    -------
+    float
+        The quantile of split conformal prediction (V. Vovk, A. Gammerman and G. Shafer, 2005), over
+        that of the normal distribution.
+    """
+    ratios = np.sort(np.abs(errors) / deviations)
+    place = int(np.ceil((len(ratios) + 1) * _COVERAGE)) - 1
+    return float(ratios[min(place, len(ratios) - 1)] / norm.ppf((1 + _COVERAGE) / 2))
 
 
 def _log_mean(logarithms: FloatArray) -> FloatArray:

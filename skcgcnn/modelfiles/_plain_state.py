@@ -245,6 +245,7 @@ def _target_to_plain(target: Target) -> dict[str, Any]:
         "mean": target.mean,
         "scale": target.scale,
         "has_variance": target.has_variance,
+        "std_factor": target.std_factor,
     }
 
 
@@ -262,4 +263,5 @@ def _target_from_plain(plain: Mapping[str, Any]) -> Target:
         float(plain["mean"]),
         float(plain["scale"]),
         bool(plain.get("has_variance", False)),
+        float(plain.get("std_factor", 1.0)),
     )

@@ -131,6 +131,8 @@ def _check_target(target: Target) -> None:
         raise ValueError("a target has too long a name or unit")
     if not (math.isfinite(target.mean) and math.isfinite(target.scale) and target.scale > 0):
         raise ValueError(f"mean {target.mean} and scale {target.scale} of a target")
+    if not (math.isfinite(target.std_factor) and target.std_factor > 0):
+        raise ValueError(f"std_factor {target.std_factor} of a target")
     classes = target.classes
     if classes is not None and (
         classes.ndim != 1 or not len(classes) or len(np.unique(classes.astype(str))) < len(classes)

@@ -32,6 +32,9 @@ class Target:
         scaled; 0 and 1 for a classification.
     has_variance : bool
         Whether the network has an output for the logarithm of the variance of the scaled value.
+    std_factor : float
+        What the standard deviations of predictions are multiplied by, so that they are right on
+        crystals that were held back.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Target:
     mean: float = 0.0
     scale: float = 1.0
     has_variance: bool = False
+    std_factor: float = 1.0
 
     @property
     def n_outputs(self) -> int:

@@ -259,3 +259,21 @@ def test_the_balance_of_tasks_is_learned_and_goes_on(graphs, Y, tmp_path):
     for model in (est, same):
         model.partial_fit(graphs, Y)
     np.testing.assert_array_equal(same.predict(graphs), est.predict(graphs))
+
+
+def test_calibrated_deviations_hold_on_what_was_held_back(cifs, energies, tmp_path):
+    X, y = cifs * 4, np.tile(energies, 4) + np.random.default_rng(0).normal(size=4 * len(cifs))
+    est = CGCNNRegressor(**SMALL, loss="gaussian_nll", n_estimators=2).fit(X[:48], y[:48])
+    predicted, before = est.predict(X[48:], return_std=True)
+    same, after = est.calibrate(X[48:], y[48:]).predict(X[48:], return_std=True)
+    np.testing.assert_array_equal(same, predicted)
+    np.testing.assert_allclose(after, before * (after[0] / before[0]))
+    # 47 of 48 errors: (48 + 1) * 0.95, rounded up.
+    assert (np.abs(predicted - y[48:]) <= 1.96 * after * (1 + 1e-4)).sum() == 47
+    est.save(tmp_path / "model")
+    loaded = skcgcnn.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.predict(X[48:], return_std=True)[1], after)
+    with pytest.raises(ValueError, match="10 crystals have a target 'target' and a prediction; 20"):
+        est.calibrate(X[:10], y[:10])
+    with pytest.raises(ValueError, match="a single network with this loss"):
+        CGCNNRegressor(**SMALL).fit(X, y).calibrate(X, y)
