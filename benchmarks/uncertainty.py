@@ -1,0 +1,152 @@
+"""Measure how well networks know how far off they are.
+
+Usage: ``python benchmarks/uncertainty.py --table perov5_val.csv.gz [--folds 5] [--threads 2]``.
+Heat of formation of perovskites (eV a formula unit; Castelli et al. 2012), the folds of
+``benchmarks/accuracy.py``. Of the training crystals of a fold, a tenth is held back to calibrate;
+five networks with ``loss="gaussian_nll"`` learn the rest. Every fold adds its lines to
+``results/uncertainty.jsonl``, and is not done again. At the end ``results/uncertainty.md`` and
+``results/uncertainty.png`` are written.
+
+Columns: MAE in eV; NLL, the mean negative log likelihood of a normal distribution (log of eV; lower
+is better); coverage, the share of errors within the interval that is to hold 68 or 95 %;
+calibration error, the mean of abs(coverage - nominal) over intervals of 5, 10, ... 95 %;
+Spearman's correlation of absolute error and standard deviation.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from accuracy import read, splits
+from measure import RESULTS, machine, table
+from scipy.stats import norm, spearmanr
+
+from skcgcnn import CGCNNRegressor, CrystalGraphs
+
+LOG = RESULTS / "uncertainty.jsonl"
+LEVELS = np.arange(0.05, 1, 0.05)
+N_NETWORKS = 5
+Values = npt.NDArray[np.float64]
+
+
+def measures(errors: Values, std: Values) -> dict[str, Any]:
+    """Return the measures of some predictions."""
+
+    def coverage(level: float) -> float:
+        return float((np.abs(errors) <= norm.ppf((1 + level) / 2) * std).mean())
+
+    curve = [coverage(level) for level in LEVELS]
+    return {
+        "mae": float(np.abs(errors).mean()),
+        "nll": float(-norm.logpdf(errors, scale=std).mean()),
+        "coverage_68": coverage(0.68),
+        "coverage_95": coverage(0.95),
+        "calibration_error": float(np.abs(np.array(curve) - LEVELS).mean()),
+        "spearman": float(spearmanr(np.abs(errors), std).statistic),
+        "curve": curve,
+    }
+
+
+def fold(graphs: CrystalGraphs, y: Values, train: Any, test: Any, seed: int) -> dict[str, Any]:
+    """Return the measures of one fold, by method."""
+    train = np.random.default_rng(seed).permutation(train)
+    held_back, train = np.split(train, [len(train) // 10])
+    est = CGCNNRegressor(n_estimators=N_NETWORKS, loss="gaussian_nll", random_state=seed)
+    est.fit(graphs[train], y[train])
+    found = {}
+    for n_networks in (1, N_NETWORKS):
+        for calibrated in (False, True):
+            # The others of the ensemble are left out of the predictions of a single network.
+            others, targets = est.more_nets_, est.targets_
+            est.more_nets_ = others[: n_networks - 1]
+            if calibrated:
+                est.calibrate(graphs[held_back], y[held_back])
+            predicted, std = est.predict(graphs[test], return_std=True)
+            name = f"{n_networks} network{'s' * (n_networks > 1)}{', calibrated' * calibrated}"
+            found[name] = measures(predicted - y[test], std)
+            est.more_nets_, est.targets_ = others, targets
+    return found
+
+
+def read_log() -> list[dict[str, Any]]:
+    """Return what was measured before."""
+    if not LOG.exists():
+        return []
+    return [json.loads(line) for line in LOG.read_text(encoding="utf-8").splitlines()]
+
+
+def show() -> None:
+    """Write the table and the figure: means over the folds, and their standard deviations."""
+    rows = read_log()
+    names = list(rows[0]["methods"])
+    columns = ["mae", "nll", "coverage_68", "coverage_95", "calibration_error", "spearman"]
+    lines = []
+    for name in names:
+        found = [[row["methods"][name][column] for column in columns] for row in rows]
+        mean, spread = np.mean(found, axis=0), np.std(found, axis=0)
+        cells = [f"{m:.3f} ± {s:.3f}" for m, s in zip(mean, spread, strict=True)]
+        lines.append([name, *cells])
+    head = ["method", "MAE (eV)", "NLL", "coverage 68 %", "coverage 95 %", "calibration error"]
+    text = [
+        "# How well networks know how far off they are",
+        "",
+        f"Made by `benchmarks/uncertainty.py`, {len(rows)} folds, {rows[0]['threads']} threads "
+        f"({rows[0]['processor']}).",
+        "",
+        table([*head, "Spearman"], lines),
+    ]
+    (RESULTS / "uncertainty.md").write_text("\n".join(text) + "\n", encoding="utf-8")
+    draw({name: [row["methods"][name]["curve"] for row in rows] for name in names})
+
+
+def draw(curves: dict[str, list[list[float]]]) -> None:
+    """Draw the reliability diagram."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(4.8, 4.2), layout="constrained")
+    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, label="ideal")
+    colors = ["#56B4E9", "#0072B2", "#E69F00", "#D55E00"]  # told apart by color-blind readers
+    for (name, curve), color in zip(curves.items(), colors, strict=True):
+        style = "-" if "calibrated" in name else "--"
+        axes.plot(LEVELS, np.mean(curve, axis=0), style, color=color, label=name)
+    axes.set(
+        xlabel="confidence level of the interval",
+        ylabel="share of errors within it",
+        title="Heat of formation of perovskites",
+        aspect="equal",
+    )
+    axes.legend(frameon=False)
+    figure.savefig(RESULTS / "uncertainty.png", dpi=150)
+
+
+def main() -> None:
+    """Measure the folds that are not in the log, then write table and figure."""
+    parser = argparse.ArgumentParser(description="How well networks know how far off they are.")
+    parser.add_argument("--table", type=Path, required=True)
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--threads", type=int)
+    arguments = parser.parse_args()
+    if arguments.threads is not None:
+        torch.set_num_threads(arguments.threads)
+    graphs, y, _ = read("perov5", arguments.table, 12)
+    done = {row["fold"] for row in read_log()}
+    for seed, (train, test) in enumerate(splits(y, None, arguments.folds)):
+        if seed in done:
+            continue
+        methods = fold(graphs, y, train, test, seed)
+        row = {"fold": seed, "methods": methods, "threads": torch.get_num_threads()}
+        with LOG.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row | {"processor": machine()["processor"]}) + "\n")
+        print({name: {k: v for k, v in m.items() if k != "curve"} for name, m in methods.items()})
+    show()
+
+
+if __name__ == "__main__":
+    main()
