@@ -14,7 +14,6 @@ RECIPES: dict[str, dict[str, Any]] = {
     "default": {
         "conv": "edge",
         "reference": True,
-        "element_embedding": True,
         "dropout": 0.1,
         "lr": 0.004,
         "schedule": "one_cycle",
@@ -43,10 +42,12 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 
 # Crystals per batch, up to these numbers of crystals.
-_BATCH_SIZES = ((8, 200), (16, 1000), (32, 2000), (64, math.inf))
+_BATCH_SIZES = ((8, 100), (32, 1000), (64, math.inf))
 # Steps of a fit, and the epochs that they may take.
-_STEPS = 4000
+_STEPS = 4800
 _FEWEST_EPOCHS, _MOST_EPOCHS = 60, 300
+# With fewer crystals, most elements are in too few of them to learn features of their own.
+_FEWEST_FOR_ELEMENTS = 500
 
 
 def is_auto(value: Any) -> bool:
@@ -84,4 +85,6 @@ def resolve(params: Mapping[str, Any], n_crystals: int) -> dict[str, Any]:
     if is_auto(found.get("max_epochs")):
         steps = math.ceil(n_crystals / found["batch_size"])
         found["max_epochs"] = min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, math.ceil(_STEPS / steps)))
+    if is_auto(found.get("element_embedding")):
+        found["element_embedding"] = n_crystals >= _FEWEST_FOR_ELEMENTS
     return found

@@ -135,7 +135,7 @@ def train(
     init_from: Annotated[
         str | None,
         typer.Option(
-            help="Model to start from: a file or the name of an official model. Its sizes become "
+            help="Model to start from: a file or the name of a pretrained model. Its sizes become "
             "the defaults."
         ),
     ] = Settings.init_from,
@@ -200,7 +200,7 @@ def train(
 
 @app.command()
 def predict(
-    model: Annotated[str, typer.Argument(help="A model file, or the name of an official model.")],
+    model: Annotated[str, typer.Argument(help="A model file, or the name of a pretrained model.")],
     data: Annotated[
         list[Path],
         typer.Argument(help="Folders (with or without id_prop.csv), or files of crystals."),
@@ -219,9 +219,9 @@ def predict(
 ) -> None:
     """Predict for DATA with a trained MODEL.
 
-    MODEL is what train wrote, a file of an estimator's save, a weight file of CGCNN, the name of an
-    official model (it is fetched), or, with --trust, a joblib file. A joblib file can run code when
-    it is loaded: trust only those whose origin you know.
+    MODEL is what train wrote, a file of an estimator's save, a weight file of CGCNN, the name of a
+    pretrained model (an official one is fetched), or, with --trust, a joblib file. A joblib file
+    can run code when it is loaded: trust only those whose origin you know.
     """
     with _plain_errors():
         from skcgcnn.estimators import load_model, predict_targets
@@ -240,7 +240,7 @@ def predict(
 
 @app.command()
 def info(
-    model: Annotated[str, typer.Argument(help="A model file, or the name of an official model.")],
+    model: Annotated[str, typer.Argument(help="A model file, or the name of a pretrained model.")],
     data_home: DataHome = None,
 ) -> None:
     """Describe a MODEL file, without running anything in it."""

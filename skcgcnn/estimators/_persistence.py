@@ -48,13 +48,15 @@ class Persistent(BaseEstimator):
         data_home: str | PathLike[str] | None = None,
         device: Any = "auto",
     ) -> Self:
-        """Return a fitted estimator from an official model or a file, ready to predict.
+        """Return a fitted estimator from a model with a name or a file, ready to predict.
 
         Parameters
         ----------
         model : str or path
-            Name of an official model (a key of `skcgcnn.modelfiles.PRETRAINED`, which also tells
-            units and meanings), or a path, see `skcgcnn.load`.
+            Name of a model of ours, "perov5-heat-gap" or "li-vacancy" (see
+            `skcgcnn.modelfiles.model_card`), or of an official one (a key of
+            `skcgcnn.modelfiles.PRETRAINED`, which also tells units and meanings); or a path, see
+            `skcgcnn.load`.
         data_home : path, optional
             Where the official files are kept, see `skcgcnn.modelfiles.fetch_pretrained`.
         device : str or torch.device, default="auto"
@@ -73,7 +75,9 @@ class Persistent(BaseEstimator):
 
         Examples
         --------
-        >>> from skcgcnn import CGCNNRegressor
+        >>> from skcgcnn import CGCNNMultiTask, CGCNNRegressor
+        >>> CGCNNMultiTask.from_pretrained("li-vacancy").target_names_
+        ['formation_energy', 'defect_label']
         >>> est = CGCNNRegressor.from_pretrained("formation-energy-per-atom")  # doctest: +SKIP
         >>> est.predict(["NaCl.cif"])  # in eV/atom  # doctest: +SKIP
         """

@@ -12,6 +12,7 @@ from skcgcnn.estimators._persistence import Persistent
 from skcgcnn.estimators._targets import output_slices
 from skcgcnn.modelfiles import (
     PRETRAINED,
+    SHIPPED,
     ModelState,
     Target,
     find_model,
@@ -55,7 +56,7 @@ def read_source(init_from: Any) -> ModelState:
     if not isinstance(init_from, (str, PathLike)):
         raise TypeError(
             f"{_name(init_from, ' is a ')}; expected a fitted estimator of skcgcnn, a path, or one "
-            f"of {', '.join(PRETRAINED)}"
+            f"of {', '.join([*SHIPPED, *PRETRAINED])}"
         )
     return read_model_file(find_model(init_from))
 

@@ -6,9 +6,11 @@ from skcgcnn.modelfiles._describe import describe_model
 from skcgcnn.modelfiles._plain_state import check_version
 from skcgcnn.modelfiles._pretrained import (
     PRETRAINED,
+    SHIPPED,
     PretrainedModel,
     fetch_pretrained,
     find_model,
+    model_card,
 )
 from skcgcnn.modelfiles._read import BUILD_ERRORS, PICKLES, read_model_file
 from skcgcnn.modelfiles._safetensors import write_safetensors
@@ -27,6 +29,7 @@ __all__ = [
     "OFFICIAL",
     "PICKLES",
     "PRETRAINED",
+    "SHIPPED",
     "ModelState",
     "PretrainedModel",
     "Provenance",
@@ -36,6 +39,7 @@ __all__ = [
     "describe_model",
     "fetch_pretrained",
     "find_model",
+    "model_card",
     "network_sizes",
     "read_model_file",
     "rename_targets",

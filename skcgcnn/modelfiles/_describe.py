@@ -30,7 +30,7 @@ def describe_model(
     Parameters
     ----------
     model : path or str
-        A model file, or the name of an official model.
+        A model file, or the name of a pretrained model.
     data_home : path, optional
         See `fetch_pretrained`.
 

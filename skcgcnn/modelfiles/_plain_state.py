@@ -15,7 +15,7 @@ from skcgcnn._version import __version__
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import GraphOptions, load_element_features
 from skcgcnn.modelfiles._json import from_plain, to_plain
-from skcgcnn.modelfiles._pretrained import PRETRAINED
+from skcgcnn.modelfiles._pretrained import PRETRAINED, SHIPPED
 from skcgcnn.modelfiles._state import ModelState, Provenance, Target, TrainingState
 
 # Who loads a model decides on these.
@@ -201,7 +201,7 @@ def check_version(version: str, what: str) -> None:
 def _plain_params(params: Mapping[str, Any]) -> dict[str, Any]:
     plain, left_out = {}, []
     for name, value in params.items():
-        if name in _RUNTIME or (name == "init_from" and not _is_official(value)):
+        if name in _RUNTIME or (name == "init_from" and not _has_name(value)):
             continue  # the first are chosen on loading; the last may reveal the name of a folder
         kept = value
         if name == "atom_features":
@@ -222,8 +222,8 @@ def _plain_params(params: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _is_official(init_from: Any) -> bool:
-    return isinstance(init_from, str) and init_from in PRETRAINED
+def _has_name(init_from: Any) -> bool:
+    return isinstance(init_from, str) and init_from in {*PRETRAINED, *SHIPPED}
 
 
 def _embedded(atom_features: Any) -> Any:

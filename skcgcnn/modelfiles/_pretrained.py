@@ -1,4 +1,4 @@
-"""The official CGCNN models: what they predict, and where their files come from."""
+"""Models by name: the official ones of CGCNN, which are fetched, and ours, which are here."""
 
 import csv
 import os
@@ -44,6 +44,39 @@ def _read_table() -> dict[str, PretrainedModel]:
 
 
 PRETRAINED = _read_table()
+
+# The files of our models, by name.
+SHIPPED = {
+    file.stem: file for file in sorted((Path(__file__).parent / "models").glob("*.safetensors"))
+}
+
+
+def model_card(name: str) -> str:
+    """Return what is to be known of a model of ours: data, recipe, errors, limits.
+
+    Parameters
+    ----------
+    name : {"li-vacancy", "perov5-heat-gap"}
+        The model.
+
+    Returns
+    -------
+    str
+        Markdown.
+
+    Raises
+    ------
+    DataError
+        If there is no such model.
+
+    Examples
+    --------
+    >>> print(model_card("perov5-heat-gap").splitlines()[0])
+    # perov5-heat-gap
+    """
+    if name not in SHIPPED:
+        raise DataError(f"{name!r} is none of the models with a card: {', '.join(SHIPPED)}")
+    return SHIPPED[name].with_suffix(".md").read_text(encoding="utf-8")
 
 
 def fetch_pretrained(name: str, data_home: str | PathLike[str] | None = None) -> Path:
@@ -93,12 +126,12 @@ def fetch_pretrained(name: str, data_home: str | PathLike[str] | None = None) ->
 
 
 def find_model(model: str | PathLike[str], data_home: str | PathLike[str] | None = None) -> Path:
-    """Find the file of a model by path or by the name of an official one.
+    """Find the file of a model by path or by name.
 
     Parameters
     ----------
     model : str or path
-        A path, or a key of `PRETRAINED`; where both exist, the path.
+        A path, a key of `SHIPPED` or of `PRETRAINED`; where both exist, the path.
     data_home : path, optional
         See `fetch_pretrained`.
 
@@ -114,10 +147,13 @@ def find_model(model: str | PathLike[str], data_home: str | PathLike[str] | None
     path = Path(model)
     if path.is_file():
         return path
+    if str(model) in SHIPPED:
+        return SHIPPED[str(model)]
     if str(model) in PRETRAINED:
         return fetch_pretrained(str(model), data_home)
     if path.is_dir():
         raise DataError(f"{path}: is a folder, not a model file")
     raise DataError(
-        f"{path}: no such file, and none of the pretrained models: {', '.join(PRETRAINED)}"
+        f"{path}: no such file, and none of the pretrained models: "
+        f"{', '.join([*SHIPPED, *PRETRAINED])}"
     )

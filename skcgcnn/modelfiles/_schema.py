@@ -13,7 +13,7 @@ from skcgcnn._parameters import Parameters
 from skcgcnn._recipes import AUTO, RECIPES, is_auto
 from skcgcnn.crystals import MAX_LENGTH
 from skcgcnn.graphs import MAX_SYMPREC
-from skcgcnn.modelfiles._pretrained import PRETRAINED
+from skcgcnn.modelfiles._pretrained import PRETRAINED, SHIPPED
 from skcgcnn.modelfiles._state import ModelState, Target
 
 # Constructor parameters that a file may set, beside those that all estimators share.
@@ -98,8 +98,8 @@ def _check_training(params: Mapping[str, Any]) -> None:
     if params.get("callbacks"):
         raise ValueError("a file has no callbacks")
     init_from = params.get("init_from")
-    if init_from is not None and init_from not in PRETRAINED:
-        raise ValueError("init_from of a file may be the name of an official model alone")
+    if init_from is not None and init_from not in {*PRETRAINED, *SHIPPED}:
+        raise ValueError("init_from of a file may be the name of a pretrained model alone")
 
 
 def _check_features(features: Any) -> None:

@@ -20,7 +20,7 @@ SMALL = {"atom_fea_len": 8, "n_conv": 2, "h_fea_len": 8, "max_epochs": 3, "rando
 def test_every_auto_parameter_is_in_both_recipes():
     params = CGCNNRegressor().get_params()
     auto = {name for name, value in params.items() if value == "auto"} - {"device"}
-    assert auto - {"batch_size", "max_epochs"} <= set(RECIPES["default"])
+    assert auto - {"batch_size", "max_epochs", "element_embedding"} <= set(RECIPES["default"])
     assert auto <= set(RECIPES["paper"])
     assert set(RECIPES["default"]) | set(RECIPES["paper"]) <= set(params)
     assert "auto" not in resolve({**params, "device": "cpu"}, 100).values()
@@ -30,7 +30,8 @@ def test_every_auto_parameter_is_in_both_recipes():
 def test_few_crystals_get_enough_steps(n_crystals):
     found = resolve(CGCNNRegressor().get_params(), n_crystals)
     steps = found["max_epochs"] * -(-n_crystals // found["batch_size"])
-    assert steps >= min(4000, 300 * -(-n_crystals // 8))
+    assert steps >= min(4800, 300 * -(-n_crystals // 32))
+    assert found["element_embedding"] == (n_crystals >= 500)
     assert 60 <= found["max_epochs"] <= 300
 
 
@@ -97,9 +98,11 @@ def test_the_reference_is_not_trained(graphs, energies):
 
 # Learned features of elements
 
+LEARNED = {**SMALL, "element_embedding": True}
+
 
 def test_elements_learn_features_of_their_own(graphs, energies, tmp_path):
-    est = CGCNNRegressor(**SMALL).fit(graphs, energies)
+    est = CGCNNRegressor(**LEARNED).fit(graphs, energies)
     elements = est.module_.elements
     kinds = {row.tobytes() for row in graphs.used_features()}
     assert {row.tobytes() for row in elements.kinds.numpy()} == kinds
@@ -112,7 +115,7 @@ def test_elements_learn_features_of_their_own(graphs, energies, tmp_path):
 
 
 def test_elements_that_were_not_there_have_the_features_of_the_table_alone(cifs, energies, nacl):
-    est = CGCNNRegressor(**SMALL).fit(cifs, energies)
+    est = CGCNNRegressor(**LEARNED).fit(cifs, energies)
     nacl.replace_species({"Na": "Pu"})
     kinds = est.get_transformer().transform([nacl]).used_features()
     learned = est.module_.elements(torch.from_numpy(kinds))
@@ -123,15 +126,15 @@ def test_elements_that_were_not_there_have_the_features_of_the_table_alone(cifs,
 
 def test_learned_features_are_taken_over(graphs, energies):
     first, more = graphs[:10], graphs
-    source = CGCNNRegressor(**SMALL).fit(first, energies[:10])
-    est = CGCNNRegressor(**{**SMALL, "lr": 1e-9}, init_from=source).fit(more, energies)
+    source = CGCNNRegressor(**LEARNED).fit(first, energies[:10])
+    est = CGCNNRegressor(**{**LEARNED, "lr": 1e-9}, init_from=source).fit(more, energies)
     old, new = source.module_.elements, est.module_.elements
     assert len(new.kinds) > len(old.kinds)
     torch.testing.assert_close(new.kinds[: len(old.kinds)], old.kinds)
     torch.testing.assert_close(new.weight[: len(old.kinds)], old.weight)
     assert new.weight[len(old.kinds) :].abs().max() < 1e-6
     bare = CGCNNRegressor(**SMALL, element_embedding=False).fit(first, energies[:10])
-    assert CGCNNRegressor(**SMALL, init_from=bare).fit(more, energies).module_.elements is None
+    assert CGCNNRegressor(**LEARNED, init_from=bare).fit(more, energies).module_.elements is None
 
 
 def test_mixed_sites_without_number(nacl):
@@ -141,7 +144,7 @@ def test_mixed_sites_without_number(nacl):
         crystal = nacl.copy()
         crystal.replace_species({"Na": {"Na": share, "K": 1 - share}})
         crystals.append(crystal)
-    est = CGCNNRegressor(**{**SMALL, "max_epochs": 1}).fit(crystals, np.arange(230.0))
+    est = CGCNNRegressor(**{**LEARNED, "max_epochs": 1}).fit(crystals, np.arange(230.0))
     assert len(est.module_.elements.kinds) == 200
 
 
@@ -151,11 +154,12 @@ def test_mixed_sites_without_number(nacl):
 def test_a_sum_is_extensive(cifs, graphs, energies):
     totals = energies * graphs.n_sites
     cell = Structure.from_file(cifs[0])
+    params = {**SMALL, "max_epochs": 20, "pooling": "sum"}
     for reference in (True, False):
-        est = CGCNNRegressor(**SMALL, pooling="sum", reference=reference).fit(graphs, totals)
+        est = CGCNNRegressor(**params, reference=reference).fit(graphs, totals)
         one, two = est.predict([cell, cell.make_supercell([2, 1, 1], in_place=False)])
         assert two == pytest.approx(2 * one, rel=1e-5)
-        assert est.score(graphs, totals) > 0
+        assert est.score(graphs, totals) > 0.2
 
 
 def test_sums_are_not_for_classes(graphs, labels):
