@@ -23,7 +23,7 @@ LAYERS = [
     {"nn"},
     {"modelfiles"},
     {"estimators"},
-    {"metrics", "model_selection"},
+    {"inspection", "metrics", "model_selection"},
     {"training"},
     {"cli"},
     {"__init__"},

@@ -3,6 +3,7 @@
 from skcgcnn.estimators._base import BaseCGCNN
 from skcgcnn.estimators._classifier import CGCNNClassifier
 from skcgcnn.estimators._ensemble import Uncertainty
+from skcgcnn.estimators._features import by_site, numbers
 from skcgcnn.estimators._load import (
     from_model_state,
     load,
@@ -13,10 +14,12 @@ from skcgcnn.estimators._load import (
     save_checkpoint,
 )
 from skcgcnn.estimators._multitask import CGCNNMultiTask
+from skcgcnn.estimators._pooled import Pooled, pooled_crystals
 from skcgcnn.estimators._regressor import CGCNNRegressor
 from skcgcnn.estimators._targets import (
     Prediction,
     is_missing,
+    output_slices,
     predict_targets,
     split_columns,
     stack_columns,
@@ -28,15 +31,20 @@ __all__ = [
     "CGCNNClassifier",
     "CGCNNMultiTask",
     "CGCNNRegressor",
+    "Pooled",
     "Prediction",
     "Uncertainty",
     "architecture",
+    "by_site",
     "from_model_state",
     "is_missing",
     "load",
     "load_cgcnn",
     "load_checkpoint",
     "load_model",
+    "numbers",
+    "output_slices",
+    "pooled_crystals",
     "predict_targets",
     "read_source",
     "save_cgcnn",

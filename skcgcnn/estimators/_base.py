@@ -21,8 +21,8 @@ from skcgcnn._sklearn import check_sample_weight
 from skcgcnn.estimators._constraints import CONSTRAINTS
 from skcgcnn.estimators._elements import set_kinds, training_kinds
 from skcgcnn.estimators._ensemble import MAX_SEED, combine, fit_members
+from skcgcnn.estimators._features import FeatureMaker
 from skcgcnn.estimators._net import MADE_WITH, SIZES, make_net, update_net
-from skcgcnn.estimators._persistence import Persistent
 from skcgcnn.estimators._reference import fit_reference
 from skcgcnn.estimators._scaling import scale
 from skcgcnn.estimators._targets import (
@@ -50,7 +50,7 @@ from skcgcnn.modelfiles import Target
 from skcgcnn.nn import GraphDataset
 
 
-class BaseCGCNN(Parameters, Persistent):
+class BaseCGCNN(Parameters, FeatureMaker):
     """Base of the CGCNN estimators: owns a private skorch net.
 
     A subclass says how y becomes numbers and targets (`_encode`), and which predictions it

@@ -15,6 +15,7 @@ from skcgcnn.nn._gaussians import GAUSSIAN_STEP, GaussianDistance
 from skcgcnn.nn._globals import GlobalFeatures
 from skcgcnn.nn._loss import Task, TaskLoss
 from skcgcnn.nn._network import CrystalGraphConvNet
+from skcgcnn.nn._pooling import Members, weighted_sum
 from skcgcnn.nn._reference import Reference
 from skcgcnn.nn._trainer import GraphNet, choose_device, one_cycle
 
@@ -35,9 +36,11 @@ __all__ = [
     "GraphBatches",
     "GraphDataset",
     "GraphNet",
+    "Members",
     "Reference",
     "Task",
     "TaskLoss",
     "choose_device",
     "one_cycle",
+    "weighted_sum",
 ]

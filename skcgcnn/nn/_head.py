@@ -1,6 +1,7 @@
-"""From the features of a crystal to the outputs."""
+"""Hidden layers of their own for every task."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ class Heads:
         self.n_heads = len(n_outputs)
         self._head_of = [head for head, n in enumerate(n_outputs) for _ in range(n)]
 
-    def hidden(self, rows: Tensor, layer: torch.nn.Linear) -> Tensor:
+    def hidden(self, rows: Tensor, layer: Any) -> Tensor:
         """Apply a hidden layer: each head sees its own features.
 
         Parameters
@@ -35,7 +36,8 @@ class Heads:
         by_head = rows.view(len(rows), self.n_heads, -1).transpose(0, 1)
         weights = layer.weight.view(self.n_heads, -1, layer.weight.shape[1])
         out = torch.bmm(by_head, weights.transpose(1, 2)).transpose(0, 1)
-        return out.flatten(1) + layer.bias
+        added: Tensor = out.flatten(1) + layer.bias
+        return added
 
     def outputs(self, rows: Tensor, layer: torch.nn.Linear) -> Tensor:
         """Apply the last layer: each output sees the features of its head.
@@ -53,35 +55,3 @@ class Heads:
         seen = rows.view(len(rows), self.n_heads, -1)[:, self._head_of]
         out: Tensor = (seen * layer.weight).sum(dim=2) + layer.bias
         return out
-
-
-def run_head(
-    hidden: Tensor,
-    layers: Sequence[torch.nn.Linear],
-    last: torch.nn.Linear,
-    activation: Callable[[Tensor], Tensor],
-    heads: Heads | None,
-) -> Tensor:
-    """Return the outputs for the first hidden layer.
-
-    Parameters
-    ----------
-    hidden : Tensor of shape (n_rows, h_fea_len) or (n_rows, n_heads * h_fea_len)
-        The first hidden layer, after its activation.
-    layers : sequence of Linear
-        The other hidden layers.
-    last : Linear
-        The last layer.
-    activation : callable
-        Of the hidden layers.
-    heads : Heads or None
-        None where all tasks share the hidden layers.
-
-    Returns
-    -------
-    Tensor of shape (n_rows, n_outputs)
-    """
-    for layer in layers:
-        hidden = activation(layer(hidden) if heads is None else heads.hidden(hidden, layer))
-    out: Tensor = last(hidden) if heads is None else heads.outputs(hidden, last)
-    return out

@@ -14,10 +14,10 @@ from skcgcnn.nn._elements import ElementEmbedding
 from skcgcnn.nn._gated import ConvLayer
 from skcgcnn.nn._gaussians import ALL, GaussianDistance
 from skcgcnn.nn._globals import GlobalFeatures
-from skcgcnn.nn._head import Heads, run_head
+from skcgcnn.nn._head import Heads
 from skcgcnn.nn._layers import Dropout, Linear
 from skcgcnn.nn._normalization import BatchNorm
-from skcgcnn.nn._pooling import AttentionPooling, Members, mean_over_sites, sum_over_sites
+from skcgcnn.nn._pooling import AttentionPooling, Members, mean_weights, weighted_sum
 from skcgcnn.nn._reference import Reference
 
 
@@ -226,6 +226,37 @@ class CrystalGraphConvNet(nn.Module):
         Tensor of shape (n_crystals, n_outputs)
             Scaled regression targets and logits.
         """
+        sites = self.site_features(
+            *(kind_features, site_kinds, site_counts, centers, neighbors, distances, bond_counts)
+        )
+        members = Members(crystals, site_counts, n_sites)
+        out = self.outputs(*self.hidden(sites, members, global_features), members)
+        if self.reference is not None:
+            out = out * self.reference.scale
+            out = out + self.pool_shares(self.reference(kind_features), site_kinds, members)
+        return out
+
+    def site_features(
+        self,
+        kind_features: Tensor,
+        site_kinds: Tensor,
+        site_counts: Tensor,
+        centers: Tensor,
+        neighbors: Tensor,
+        distances: Tensor,
+        bond_counts: Tensor,
+    ) -> Tensor:
+        """Return the features of the rows after the convolutions.
+
+        Parameters
+        ----------
+        kind_features, site_kinds, site_counts, centers, neighbors, distances, bond_counts : Tensor
+            See `forward`.
+
+        Returns
+        -------
+        Tensor of shape (n_rows, atom_fea_len)
+        """
         # There are fewer kinds than rows: embed the kinds, then look up the rows.
         kinds = self.embedding(kind_features)
         if self.elements is not None:
@@ -241,20 +272,89 @@ class CrystalGraphConvNet(nn.Module):
             active,
             bond_counts * site_counts.index_select(0, centers),
         )
-        sites = self._convolve(sites, site_counts, bonds)
-        members = Members(crystals, site_counts, n_sites)
-        over_sites = sum_over_sites if self.pooling == "sum" else mean_over_sites
-        more = None if self.globals is None else self.globals(global_features)
+        return self._convolve(sites, site_counts, bonds)
+
+    def site_weights(self, sites: Tensor, members: Members) -> Tensor:
+        """Return the weights with which the rows of a crystal are pooled.
+
+        Parameters
+        ----------
+        sites : Tensor of shape (n_rows, atom_fea_len)
+            See `site_features`.
+        members : Members
+
+        Returns
+        -------
+        Tensor of shape (n_rows,)
+        """
         if self.pooling == "sum":
-            more = more if more is None else more.index_select(0, crystals)
-            out = over_sites(self._head(sites, site_counts, more), members)
-        else:
-            pool = self.attention if self.pooling == "attention" else over_sites
-            out = self._head(pool(sites, members), torch.ones_like(n_sites), more)
-        if self.reference is not None:
-            shares = self.reference(kind_features).index_select(0, site_kinds)
-            out = out * self.reference.scale + over_sites(shares, members)
-        return out
+            return members.site_counts
+        if self.pooling == "attention":
+            weights: Tensor = self.attention(sites, members)
+            return weights
+        return mean_weights(members)
+
+    def hidden(
+        self, sites: Tensor, members: Members, global_features: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the last hidden layer: of the crystals, or of the rows with ``pooling="sum"``.
+
+        Parameters
+        ----------
+        sites : Tensor of shape (n_rows, atom_fea_len)
+            See `site_features`.
+        members : Members
+        global_features : Tensor of shape (n_crystals, n_globals), optional
+            See `forward`.
+
+        Returns
+        -------
+        hidden : Tensor of shape (n_crystals or n_rows, h_fea_len)
+        weights : Tensor of shape (n_rows,), or None
+            With which rows are still to be summed; None where they are pooled already.
+        """
+        more = None if self.globals is None else self.globals(global_features)
+        weights = self.site_weights(sites, members)
+        if self.pooling == "sum":
+            more = more if more is None else more.index_select(0, members.crystals)
+            return self.head(sites, members.site_counts, more), weights
+        pooled = weighted_sum(sites, weights, members)
+        return self.head(pooled, torch.ones_like(members.n_sites), more), None
+
+    def outputs(self, hidden: Tensor, weights: Tensor | None, members: Members) -> Tensor:
+        """Return the outputs of the crystals, without the reference.
+
+        Parameters
+        ----------
+        hidden : Tensor
+        weights : Tensor or None
+            See `hidden`.
+        members : Members
+
+        Returns
+        -------
+        Tensor of shape (n_crystals, n_outputs)
+        """
+        out = self.last(hidden)
+        return out if weights is None else weighted_sum(out, weights, members)
+
+    def pool_shares(self, shares: Tensor, site_kinds: Tensor, members: Members) -> Tensor:
+        """Return what the reference says of crystals.
+
+        Parameters
+        ----------
+        shares : Tensor of shape (n_kinds, n_outputs)
+            Of the kinds of site.
+        site_kinds : Tensor of shape (n_rows,)
+        members : Members
+
+        Returns
+        -------
+        Tensor of shape (n_crystals, n_outputs)
+        """
+        is_sum = self.pooling == "sum"
+        weights = members.site_counts if is_sum else mean_weights(members)
+        return weighted_sum(shares.index_select(0, site_kinds), weights, members)
 
     def _convolve(self, sites: Tensor, site_counts: Tensor, bonds: Bonds) -> Tensor:
         if self.conv == "edge":
@@ -275,19 +375,49 @@ class CrystalGraphConvNet(nn.Module):
             sites = conv(sites, site_counts, bonds, groups, sums, pool)
         return sites
 
-    def _head(self, rows: Tensor, weights: Tensor, more: Tensor | None) -> Tensor:
-        """Return the outputs; `more` is added to the first hidden layer."""
+    def head(self, rows: Tensor, weights: Tensor, more: Tensor | None = None) -> Tensor:
+        """Return the last hidden layer for pooled features.
+
+        Parameters
+        ----------
+        rows : Tensor of shape (n_rows, atom_fea_len)
+            Features of crystals, or of sites with ``pooling="sum"``.
+        weights : Tensor of shape (n_rows,)
+            Of the rows, for batch statistics.
+        more : Tensor of shape (n_rows, h_fea_len), optional
+            Added to the first hidden layer.
+
+        Returns
+        -------
+        Tensor of shape (n_rows, h_fea_len)
+        """
         is_edge = self.conv == "edge"
         # What tells crystals apart may be a few sites of many: the mean hides it.
         rows = self.pooled_norm(rows, weights) if is_edge else functional.softplus(rows)
-        hidden = self.conv_to_fc(rows)
+        first = self.conv_to_fc(rows)
         if more is not None:
-            hidden = hidden + more
+            first = first + more
         activation = functional.silu if is_edge else functional.softplus
-        hidden = activation(hidden)
-        if not is_edge:
-            hidden = self.dropout(hidden)
-        return run_head(hidden, [*self.fcs], self.fc_out, activation, self.heads)
+        hidden: Tensor = self.dropout(activation(first))
+        for fc in self.fcs:
+            hidden = fc(hidden) if self.heads is None else self.heads.hidden(hidden, fc)
+            hidden = activation(hidden)
+        return hidden
+
+    def last(self, hidden: Tensor) -> Tensor:
+        """Return the outputs for the last hidden layer.
+
+        Parameters
+        ----------
+        hidden : Tensor of shape (n_rows, h_fea_len)
+
+        Returns
+        -------
+        Tensor of shape (n_rows, n_outputs)
+        """
+        heads, layer = self.heads, self.fc_out
+        out: Tensor = layer(hidden) if heads is None else heads.outputs(hidden, layer)
+        return out
 
     def _uses_fused_messages(self, bonds: Bonds) -> bool:
         """Return whether the hand-written messages can replace torch's operations."""

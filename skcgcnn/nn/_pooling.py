@@ -26,39 +26,22 @@ class Members(NamedTuple):
     n_sites: Tensor
 
 
-def mean_over_sites(rows: Tensor, members: Members) -> Tensor:
-    """Return the mean over the sites of each crystal.
+def mean_weights(members: Members) -> Tensor:
+    """Return the weights of rows with which the mean over the sites of each crystal is a sum.
 
     Parameters
     ----------
-    rows : Tensor of shape (n_rows, width)
     members : Members
 
     Returns
     -------
-    Tensor of shape (n_crystals, width)
+    Tensor of shape (n_rows,)
     """
-    n_sites = members.n_sites.index_select(0, members.crystals)
-    return _weighted_sum(rows, members.site_counts / n_sites, members)
-
-
-def sum_over_sites(rows: Tensor, members: Members) -> Tensor:
-    """Return the sum over the sites of each crystal.
-
-    Parameters
-    ----------
-    rows : Tensor of shape (n_rows, width)
-    members : Members
-
-    Returns
-    -------
-    Tensor of shape (n_crystals, width)
-    """
-    return _weighted_sum(rows, members.site_counts, members)
+    return members.site_counts / members.n_sites.index_select(0, members.crystals)
 
 
 class AttentionPooling(nn.Module):
-    """The mean over the sites of each crystal, weighted by a learned score.
+    """Weights of the rows by a learned score; they sum to 1 in each crystal.
 
     Parameters
     ----------
@@ -73,7 +56,7 @@ class AttentionPooling(nn.Module):
         self.score = Linear(width, 1, generator, bias=False)
 
     def forward(self, rows: Tensor, members: Members) -> Tensor:
-        """Return the weighted mean.
+        """Return the weights.
 
         Parameters
         ----------
@@ -82,15 +65,27 @@ class AttentionPooling(nn.Module):
 
         Returns
         -------
-        Tensor of shape (n_crystals, width)
+        Tensor of shape (n_rows,)
         """
         # Bounded, so that its exponential neither overflows nor leaves a crystal without weight.
         weights = torch.exp(10 * torch.tanh(self.score(rows)[:, 0] / 10)) * members.site_counts
         total = weights.new_zeros(len(members.n_sites)).index_add(0, members.crystals, weights)
-        return _weighted_sum(rows, weights / total.index_select(0, members.crystals), members)
+        return weights / total.index_select(0, members.crystals)
 
 
-def _weighted_sum(rows: Tensor, weights: Tensor, members: Members) -> Tensor:
+def weighted_sum(rows: Tensor, weights: Tensor, members: Members) -> Tensor:
+    """Return the weighted sum of the rows of each crystal.
+
+    Parameters
+    ----------
+    rows : Tensor of shape (n_rows, width)
+    weights : Tensor of shape (n_rows,)
+    members : Members
+
+    Returns
+    -------
+    Tensor of shape (n_crystals, width)
+    """
     # Crystals may differ by little, and batch normalization then makes rounding errors large: the
     # sums take double precision, where every device has it.
     wide = torch.float64 if rows.device.type == "cpu" else rows.dtype

@@ -1,0 +1,175 @@
+"""What a fitted network makes of crystals, for other models and for maps."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from skcgcnn.estimators._persistence import Persistent
+from skcgcnn.graphs import CrystalGraphs
+from skcgcnn.nn import CrystalGraphConvNet, GraphBatch, GraphDataset, Members, weighted_sum
+
+Features = npt.NDArray[np.float64]
+
+
+class FeatureMaker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Persistent):
+    """Gives an estimator the features that its network learned."""
+
+    def transform(self, X: Any) -> Features:
+        """Return the embeddings of crystals: the last hidden layer, from which outputs come.
+
+        Parameters
+        ----------
+        X : sequence of crystals, or CrystalGraphs
+            See `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_crystals, n_features)
+            NaN for crystals that could not be read. `h_fea_len` features, so many for each target
+            with ``heads="separate"``. Those of the first network of an ensemble.
+
+        Examples
+        --------
+        >>> from sklearn.ensemble import RandomForestRegressor
+        >>> from sklearn.frozen import FrozenEstimator
+        >>> from sklearn.pipeline import make_pipeline
+        >>> from skcgcnn import CGCNNRegressor
+        >>> from skcgcnn.datasets import load_sample_regression
+        >>> cifs, energies = load_sample_regression(return_X_y=True)
+        >>> est = CGCNNRegressor(max_epochs=2, random_state=0).fit(cifs, energies)
+        >>> est.transform(cifs[:3]).shape
+        (3, 128)
+        >>> forest = make_pipeline(FrozenEstimator(est), RandomForestRegressor(10))
+        >>> forest.fit(cifs, energies).predict(cifs[:3]).shape
+        (3,)
+        """
+        check_is_fitted(self, "net_")
+        found = []
+        with closing(self._graph_chunks(X)) as chunks:
+            for graphs in chunks:
+                features = np.full((len(graphs), self._n_features_out), np.nan)
+                features[graphs.n_sites > 0] = self._embed(graphs)
+                found.append(features)
+        return np.concatenate(found)
+
+    def site_features(self, X: Any) -> list[Features]:
+        """Return the features of every site after the convolutions.
+
+        Parameters
+        ----------
+        X : sequence of crystals, or CrystalGraphs
+            See `fit`.
+
+        Returns
+        -------
+        list of ndarray of shape (n_sites, atom_fea_len)
+            One for every crystal, its sites in their order; without rows for crystals that could
+            not be read.
+
+        Examples
+        --------
+        >>> from skcgcnn import CGCNNRegressor
+        >>> from skcgcnn.datasets import load_sample_regression
+        >>> cifs, energies = load_sample_regression(return_X_y=True)
+        >>> est = CGCNNRegressor(max_epochs=2, random_state=0).fit(cifs, energies)
+        >>> [features.shape for features in est.site_features(cifs[:3])]
+        [(8, 64), (16, 64), (4, 64)]
+        """
+        check_is_fitted(self, "net_")
+        found: list[Features] = []
+        with closing(self._graph_chunks(X)) as chunks:
+            for graphs in chunks:
+                rows = [
+                    numbers(site_features(module, batch)) for module, batch in self._runs(graphs)
+                ]
+                width = self.module_.conv_to_fc.in_features
+                found += by_site(graphs, np.concatenate([np.empty((0, width)), *rows]))
+        return found
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.module_.conv_to_fc.out_features)
+
+    def _embed(self, graphs: CrystalGraphs) -> Features:
+        parts = [numbers(_embeddings(module, batch)) for module, batch in self._runs(graphs)]
+        return np.concatenate([np.empty((0, self._n_features_out)), *parts])
+
+    def _runs(self, graphs: CrystalGraphs) -> Iterator[tuple[CrystalGraphConvNet, GraphBatch]]:
+        self._check_same_options(graphs)
+        return run_batches(self.net_, graphs)
+
+
+def run_batches(
+    net: Any, graphs: CrystalGraphs
+) -> Iterator[tuple[CrystalGraphConvNet, GraphBatch]]:
+    """Yield the network that predicts, and batches of the readable crystals in their order.
+
+    Parameters
+    ----------
+    net : GraphNet
+    graphs : CrystalGraphs
+
+    Yields
+    ------
+    module : CrystalGraphConvNet
+    batch : GraphBatch
+    """
+    readable = graphs[graphs.n_sites > 0]
+    device = torch.device(net.device).type
+    with torch.no_grad(), torch.autocast(device, enabled=False):
+        for weighted, _ in net.get_iterator(GraphDataset(readable)) if len(readable) else ():
+            yield net.module_.average, weighted.batch
+
+
+def members_of(batch: GraphBatch) -> Members:
+    """Return the rows of a batch and the crystals that they belong to."""
+    return Members(batch.crystals, batch.site_counts, batch.n_sites)
+
+
+def numbers(tensor: Tensor) -> Features:
+    """Return a tensor as an array of float64."""
+    return tensor.cpu().double().numpy()
+
+
+def by_site(graphs: CrystalGraphs, rows: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+    """Return values of classes of equal sites as those of every site, crystal by crystal.
+
+    Parameters
+    ----------
+    graphs : CrystalGraphs
+        The crystals.
+    rows : ndarray of shape (n_classes, ...)
+        A value for every class.
+
+    Returns
+    -------
+    list of ndarray of shape (n_sites, ...)
+    """
+    starts = np.repeat(graphs.offsets[:-1], graphs.n_sites)
+    return np.split(rows[starts + graphs.site_classes], graphs.site_offsets[1:-1])
+
+
+def site_features(module: CrystalGraphConvNet, batch: GraphBatch) -> Tensor:
+    """Return the features of the rows of a batch after the convolutions."""
+    return module.site_features(
+        batch.kind_features,
+        batch.site_kinds,
+        batch.site_counts,
+        batch.centers,
+        batch.neighbors,
+        batch.distances,
+        batch.bond_counts,
+    )
+
+
+def _embeddings(module: CrystalGraphConvNet, batch: GraphBatch) -> Tensor:
+    members = members_of(batch)
+    hidden, weights = module.hidden(site_features(module, batch), members, batch.global_features)
+    return hidden if weights is None else weighted_sum(hidden, weights, members)

@@ -1,0 +1,123 @@
+"""Crystals half-way through the network: after the pooling, before the head."""
+
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from skcgcnn.estimators._features import members_of, run_batches, site_features
+from skcgcnn.graphs import CrystalGraphs, concatenate
+from skcgcnn.nn import CrystalGraphConvNet, GraphBatch, weighted_sum
+
+
+@dataclass(frozen=True, eq=False)
+class Pooled:
+    """The crystals of a batch after the pooling.
+
+    Attributes
+    ----------
+    module : CrystalGraphConvNet
+        The network.
+    batch : GraphBatch
+        The batch.
+    sites : Tensor of shape (n_rows, atom_fea_len)
+        Features of the classes of equal sites.
+    site_weights : Tensor of shape (n_rows,)
+        With what a single site of each class counts in its crystal.
+    site_shares : Tensor of shape (n_rows, n_outputs)
+        What the reference says of a site of each class; 0 without a reference.
+    pooled : Tensor of shape (n_crystals, atom_fea_len)
+        Weighted sums of the sites.
+    shares : Tensor of shape (n_crystals, n_outputs)
+        What the reference says of the crystals.
+    """
+
+    module: CrystalGraphConvNet
+    batch: GraphBatch
+    sites: Tensor
+    site_weights: Tensor
+    site_shares: Tensor
+    pooled: Tensor
+    shares: Tensor
+
+    @property
+    def is_sum(self) -> bool:
+        """Whether outputs are sums over sites."""
+        return self.module.pooling == "sum"
+
+    @property
+    def crystals(self) -> Tensor:
+        """Crystal of each row."""
+        return self.batch.crystals
+
+    @property
+    def n_sites(self) -> Tensor:
+        """Number of sites of each crystal."""
+        return self.batch.n_sites
+
+    def outputs(self, features: Tensor, shares: Tensor) -> Tensor:
+        """Return outputs for pooled features and what the reference says.
+
+        Parameters
+        ----------
+        features : Tensor of shape (n_crystals, atom_fea_len), or (n_rows, atom_fea_len) for sums
+        shares : Tensor of shape (n_crystals, n_outputs), or (n_rows, n_outputs) for sums
+
+        Returns
+        -------
+        Tensor of the shape of `shares`
+        """
+        module, more = self.module, None
+        if module.globals is not None:
+            more = module.globals(self.batch.global_features)
+            more = more.index_select(0, self.crystals) if self.is_sum else more
+        out = module.last(module.head(features, features.new_ones(len(features)), more))
+        return out + shares if module.reference is None else out * module.reference.scale + shares
+
+    def sum_over_sites(self, rows: Tensor) -> Tensor:
+        """Return the sums over the sites of each crystal of a value for each class of sites."""
+        members = members_of(self.batch)
+        return weighted_sum(rows.unsqueeze(1), members.site_counts, members)[:, 0]
+
+
+def pooled_crystals(est: Any, X: Any) -> tuple[list[list[Pooled]], CrystalGraphs]:
+    """Return crystals after the pooling, by each network of an estimator.
+
+    Parameters
+    ----------
+    est : fitted estimator
+    X : sequence of crystals, or CrystalGraphs
+
+    Returns
+    -------
+    parts : list of list of Pooled
+        For each network, its batches of the readable crystals, in their order.
+    graphs : CrystalGraphs
+        Of all crystals.
+    """
+    check_is_fitted(est, "net_")
+    with closing(est._graph_chunks(X)) as chunks:
+        graphs = concatenate(list(chunks))
+    est._check_same_options(graphs)
+    nets = [est.net_, *est.more_nets_]
+    return [[_pool(*run) for run in run_batches(net, graphs)] for net in nets], graphs
+
+
+def _pool(module: CrystalGraphConvNet, batch: GraphBatch) -> Pooled:
+    members, sites = members_of(batch), site_features(module, batch)
+    weights = module.site_weights(sites, members)
+    if module.reference is None:
+        kinds = sites.new_zeros(len(batch.kind_features), module.fc_out.out_features)
+    else:
+        kinds = module.reference(batch.kind_features)
+    return Pooled(
+        module=module,
+        batch=batch,
+        sites=sites,
+        site_weights=weights / members.site_counts,
+        site_shares=kinds.index_select(0, batch.site_kinds),
+        pooled=weighted_sum(sites, weights, members),
+        shares=module.pool_shares(kinds, batch.site_kinds, members),
+    )

@@ -1,0 +1,11 @@
+"""What a fitted network looks at: contributions of sites, and the training crystals nearby."""
+
+from skcgcnn.inspection._contributions import Contributions, site_contributions
+from skcgcnn.inspection._nearest import NearestCrystals, nearest_training_crystals
+
+__all__ = [
+    "Contributions",
+    "NearestCrystals",
+    "nearest_training_crystals",
+    "site_contributions",
+]

@@ -1,0 +1,206 @@
+"""How much every site contributes to a prediction."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from skcgcnn.estimators import Pooled, by_site, numbers, output_slices, pooled_crystals
+from skcgcnn.graphs import CrystalGraphs, load_element_features
+from skcgcnn.modelfiles import Target
+
+Values = npt.NDArray[np.float64]
+
+# Points of the Gauss-Legendre rule by which gradients are integrated.
+_POINTS = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Contributions:
+    """What every site contributes to predictions.
+
+    Attributes
+    ----------
+    sites : list of ndarray of shape (n_sites,)
+        Contribution of every site of each crystal, in the unit of the target; for a class, to the
+        logarithm of its odds. Without rows for crystals that could not be read.
+    baselines : ndarray of shape (n_crystals,)
+        What the contributions are added to: their sum and this are the prediction.
+    predictions : ndarray of shape (n_crystals,)
+        What is explained: the predicted number, or the logarithm of the odds of the class.
+    elements : list of list of str
+        Symbol of the element on every site of each crystal; "mixed" for a mixed site.
+    """
+
+    sites: list[Values]
+    baselines: Values
+    predictions: Values
+    elements: list[list[str]]
+
+    def by_element(self) -> dict[str, float]:
+        """Return the mean contribution of a site of each element.
+
+        Returns
+        -------
+        dict of str to float
+            By symbol, from the lowest to the highest.
+        """
+        found = defaultdict(list)
+        for values, elements in zip(self.sites, self.elements, strict=True):
+            for value, element in zip(values, elements, strict=True):
+                found[element].append(value)
+        means = {element: float(np.mean(each)) for element, each in found.items()}
+        return dict(sorted(means.items(), key=lambda pair: pair[1]))
+
+
+def site_contributions(
+    est: Any, X: Any, *, target: int | str = 0, label: Any = None, baseline: Any = None
+) -> Contributions:
+    """Return how much every site contributes to the predictions for some crystals.
+
+    A prediction is a function of the mean over the features of the sites. Integrated gradients
+    along the straight line from the mean of the baseline crystals to that of a crystal tell what
+    each site adds (M. Sundararajan, A. Taly and Q. Yan, ICML 2017); they are complete, so that
+    contributions and baseline sum to the prediction. With ``pooling="sum"`` the prediction is a sum
+    over sites already, and the baseline is 0. What the ridge regression on the composition says
+    (`reference`) is a sum over sites, too.
+
+    Parameters
+    ----------
+    est : fitted CGCNNRegressor, CGCNNClassifier or CGCNNMultiTask
+        The network. Of an ensemble, the mean over its networks is explained.
+    X : sequence of crystals, or CrystalGraphs
+        The crystals.
+    target : int or str, default=0
+        Column of y, by position or name.
+    label : object, optional
+        The class whose odds are explained; by default the last.
+    baseline : sequence of crystals, or CrystalGraphs, optional
+        The crystals whose mean is the baseline, for example those of the fit; by default X.
+
+    Returns
+    -------
+    Contributions
+
+    Raises
+    ------
+    ValueError
+        If there is no such target or class, or no crystal can be read.
+
+    Examples
+    --------
+    >>> from skcgcnn import CGCNNRegressor
+    >>> from skcgcnn.datasets import load_sample_regression
+    >>> cifs, energies = load_sample_regression(return_X_y=True)
+    >>> est = CGCNNRegressor(max_epochs=2, random_state=0).fit(cifs, energies)
+    >>> found = site_contributions(est, cifs[:20])
+    >>> [len(values) for values in found.sites[:3]]
+    [8, 16, 4]
+    >>> bool(abs(found.sites[0].sum() + found.baselines[0] - est.predict(cifs[:1])[0]) < 1e-3)
+    True
+    """
+    index = _index(est.targets_, target)
+    chosen = est.targets_[index]
+    function = _Function(chosen, output_slices(est.targets_)[index], label)
+    parts, graphs = pooled_crystals(est, X)
+    bases = parts if baseline is None else pooled_crystals(est, baseline)[0]
+    if not bases[0]:
+        raise ValueError("no crystal of the baseline can be read")
+    found = [
+        [_explain(crystals, _mean(base), function) for crystals in part]
+        for part, base in zip(parts, bases, strict=True)
+    ]
+    readable = graphs.n_sites > 0
+    sites = np.mean(
+        [np.concatenate([np.empty(0), *(p[0] for p in part)]) for part in found], axis=0
+    )
+    baselines, predictions = (np.full(len(graphs), np.nan) for _ in range(2))
+    for values, place in ((baselines, 1), (predictions, 2)):
+        values[readable] = np.mean(
+            [np.concatenate([np.empty(0), *(p[place] for p in part)]) for part in found], axis=0
+        )
+    return Contributions(by_site(graphs, sites), baselines, predictions, _elements(est, graphs))
+
+
+class _Function:
+    """What is explained, as a function of the network's outputs."""
+
+    def __init__(self, target: Target, columns: slice, label: Any) -> None:
+        self.target, self.columns = target, columns
+        self.place = -1
+        if target.classes is not None and label is not None:
+            places = np.flatnonzero(target.classes == label)
+            if not len(places):
+                raise ValueError(
+                    f"label={label!r} is none of the classes {', '.join(map(str, target.classes))}"
+                )
+            self.place = int(places[0])
+
+    def __call__(self, outputs: Tensor) -> Tensor:
+        part = outputs[:, self.columns]
+        if self.target.classes is None:
+            return part[:, 0] * self.target.scale + self.target.mean
+        logs = torch.log_softmax(part, dim=1)
+        others = [i for i in range(part.shape[1]) if i != self.place % part.shape[1]]
+        return logs[:, self.place] - torch.logsumexp(logs[:, others], dim=1)
+
+
+def _index(targets: Any, target: int | str) -> int:
+    names = [each.name for each in targets]
+    if isinstance(target, str) and target in names:
+        return names.index(target)
+    if isinstance(target, int) and -len(names) <= target < len(names):
+        return target % len(names)
+    raise ValueError(f"target={target!r}; the targets are {', '.join(names)}")
+
+
+def _mean(parts: list[Pooled]) -> tuple[Tensor, Tensor]:
+    """Return the mean over crystals of the pooled features and of the reference."""
+    pooled, shares = [part.pooled for part in parts], [part.shares for part in parts]
+    return torch.cat(pooled).mean(dim=0), torch.cat(shares).mean(dim=0)
+
+
+def _explain(
+    part: Pooled, base: tuple[Tensor, Tensor], function: _Function
+) -> tuple[Values, Values, Values]:
+    """Return contributions of a site of each class of sites, baselines and predictions."""
+    if part.is_sum:
+        outputs = part.outputs(part.sites, part.site_shares)
+        zero = function(torch.zeros_like(outputs[:1]))
+        each = function(outputs) - zero
+        total = part.sum_over_sites(each)
+        return numbers(each), numbers(zero.expand_as(total)), numbers(total + zero)
+    start, start_shares = base
+    gradients, share_gradients = torch.zeros_like(part.pooled), torch.zeros_like(part.shares)
+    nodes, weights = np.polynomial.legendre.leggauss(_POINTS)
+    for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
+        pooled = torch.lerp(start, part.pooled, node).requires_grad_()
+        shares = torch.lerp(start_shares, part.shares, node).requires_grad_()
+        total = function(part.outputs(pooled, shares)).sum()
+        along = torch.autograd.grad(total, (pooled, shares))
+        gradients = gradients + weight * along[0]
+        share_gradients = share_gradients + weight * along[1]
+    with torch.no_grad():
+        by_row = part.site_weights * ((part.sites - start) * gradients[part.crystals]).sum(dim=1)
+        shares = (part.site_shares - start_shares) * share_gradients[part.crystals]
+        by_row = by_row + shares.sum(dim=1) / part.n_sites[part.crystals]
+        predictions = function(part.outputs(part.pooled, part.shares))
+        n = len(part.pooled)
+        baselines = function(part.outputs(start.expand(n, -1), start_shares.expand(n, -1)))
+    return numbers(by_row), numbers(baselines), numbers(predictions)
+
+
+def _elements(est: Any, graphs: CrystalGraphs) -> list[list[str]]:
+    from pymatgen.core import Element
+
+    table = load_element_features(est.atom_features)
+    symbols = []
+    for row in graphs.kind_features:
+        pure, _ = table.elements_in(row[np.newaxis])
+        symbols.append(Element.from_Z(min(pure)).symbol if len(pure) == 1 else "mixed")
+    names = np.array(symbols, dtype=object)[graphs.site_kinds]
+    return [list(each) for each in by_site(graphs, names)]

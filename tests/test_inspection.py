@@ -1,0 +1,179 @@
+"""Contributions of sites, embeddings, and near training crystals."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
+from skcgcnn.datasets import load_sample_regression
+from skcgcnn.inspection import nearest_training_crystals, site_contributions
+
+SMALL = {"atom_fea_len": 16, "n_conv": 2, "h_fea_len": 16, "max_epochs": 30, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def sample():
+    data = load_sample_regression()
+    return data.data[:100], data.target[:100]
+
+
+@pytest.fixture(scope="module")
+def fitted(sample):
+    return CGCNNRegressor(**SMALL).fit(*sample)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"conv": "gated", "reference": False},
+        {"pooling": "attention", "n_estimators": 2},
+        {"pooling": "sum"},
+        {"n_h": 2},
+    ],
+    ids=str,
+)
+def test_they_sum_to_the_prediction(params, sample):
+    X, y = sample
+    est = CGCNNRegressor(**SMALL | params).fit(X, y)
+    found = site_contributions(est, X)
+    sums = np.array([values.sum() for values in found.sites])
+    np.testing.assert_allclose(found.predictions, est.predict(X), atol=1e-4 * y.std())
+    assert np.abs(sums + found.baselines - found.predictions).max() < 1e-3 * y.std()
+    assert [len(values) for values in found.sites] == [len(each) for each in found.elements]
+
+
+def test_several_tasks(sample):
+    X, y = sample
+    temperatures = np.linspace(100, 500, len(X))
+    frame = pd.DataFrame({"crystal": X, "T": temperatures})
+    Y = np.column_stack([y, y > np.median(y)])
+    est = CGCNNMultiTask(**SMALL, heads="separate").fit(frame, Y)
+    for target, spread in ((0, y.std()), ("y1", 1.0), (1, 1.0)):
+        found = site_contributions(est, frame, target=target)
+        sums = np.array([values.sum() for values in found.sites])
+        assert np.abs(sums + found.baselines - found.predictions).max() < 1e-3 * spread
+    proba = est.predict_proba(frame)
+    np.testing.assert_allclose(found.predictions, np.log(proba[:, 1] / proba[:, 0]), atol=1e-3)
+    other = site_contributions(est, frame, target=1, label=0.0)
+    np.testing.assert_allclose(other.predictions, -found.predictions, atol=1e-5)
+    with pytest.raises(ValueError, match=r"label=7 is none of the classes 0\.0, 1\.0"):
+        site_contributions(est, frame, target=1, label=7)
+    with pytest.raises(ValueError, match="target='gap'; the targets are "):
+        site_contributions(est, frame, target="gap")
+
+
+def test_a_baseline_of_ones_own_and_equal_sites(fitted, sample, nacl):
+    found = site_contributions(fitted, [nacl], baseline=sample[0])
+    again = site_contributions(fitted, [nacl, nacl], baseline=sample[0])
+    np.testing.assert_allclose(again.sites[1], found.sites[0], atol=1e-6)
+    by_element = {
+        e: {round(v, 6) for v, s in zip(found.sites[0], found.elements[0], strict=True) if s == e}
+        for e in ("Na", "Cl")
+    }
+    assert [len(values) for values in by_element.values()] == [1, 1]
+    assert set(found.by_element()) == {"Na", "Cl"}
+    # A crystal alone is its own baseline.
+    assert abs(site_contributions(fitted, [nacl]).sites[0].sum()) < 1e-6
+
+
+def test_crystals_that_cannot_be_read(fitted, nacl, tmp_path):
+    (tmp_path / "bad.cif").write_text("no crystal")
+    est = fitted.set_params(on_error="nan")
+    with pytest.warns(UserWarning, match="bad"):
+        found = site_contributions(est, [nacl, tmp_path / "bad.cif"])
+    with pytest.warns(UserWarning, match="bad"):
+        assert np.isnan(est.transform([nacl, tmp_path / "bad.cif"])).any(axis=1).tolist() == [
+            False,
+            True,
+        ]
+    assert [len(values) for values in found.sites] == [8, 0]
+    assert np.isnan(found.predictions).tolist() == [False, True]
+    fitted.set_params(on_error="raise")
+
+
+# Embeddings
+
+
+def test_embeddings_are_what_outputs_come_from(fitted, sample):
+    X, _ = sample
+    hidden = fitted.transform(X)
+    last = fitted.module_.fc_out
+    network = hidden @ last.weight.numpy().T + last.bias.numpy()
+    graphs = CrystalGraphTransformer().transform(X)
+    shares = (
+        fitted.predict(graphs) / fitted.target_scale_ - fitted.target_mean_ / fitted.target_scale_
+    )
+    reference = fitted.module_.reference
+    left = shares - network[:, 0] * reference.scale.numpy()
+    # What is left is linear in the composition: the reference.
+    kinds = graphs.kind_features @ reference.weight.numpy().T + reference.bias.numpy()
+    means = [kinds[g.site_kinds[g.site_classes]].mean() for g in graphs]
+    np.testing.assert_allclose(left, means, atol=1e-4)
+    assert fitted.get_feature_names_out()[:2].tolist() == ["cgcnnregressor0", "cgcnnregressor1"]
+
+
+def test_pipelines(fitted, sample):
+    X, y = sample
+    forest = make_pipeline(FrozenEstimator(fitted), RandomForestRegressor(20, random_state=0))
+    assert forest.fit(X, y).score(X, y) > 0.8
+    refitted = make_pipeline(CGCNNRegressor(**SMALL), RandomForestRegressor(5, random_state=0))
+    assert refitted.fit(X, y).score(X, y) > 0.8
+    frame = pd.DataFrame({"path": X, "volume": np.arange(len(X))})
+    columns = ColumnTransformer(
+        [("crystal", FrozenEstimator(fitted), "path"), ("number", StandardScaler(), ["volume"])]
+    )
+    assert columns.fit_transform(frame, y).shape == (len(X), 17)
+    count = FunctionTransformer(lambda paths: np.array([[len(path)] for path in paths]))
+    union = FeatureUnion([("learned", FrozenEstimator(fitted)), ("other", count)])
+    assert union.fit_transform(X, y).shape == (len(X), 17)
+
+
+def test_site_features(fitted, sample, nacl):
+    (features,) = fitted.site_features([nacl])
+    assert features.shape == (8, 16)
+    species = np.array([site.specie.symbol for site in nacl])
+    for element in ("Na", "Cl"):
+        same = features[species == element]
+        np.testing.assert_allclose(same, same[:1].repeat(4, axis=0))
+    assert len(fitted.site_features(sample[0])) == len(sample[0])
+
+
+def test_embeddings_of_classifiers_and_sums(sample):
+    X, y = sample
+    clf = CGCNNClassifier(**SMALL | {"max_epochs": 2}).fit(X, y > 0)
+    assert clf.transform(X).shape == (len(X), 16)
+    total = CGCNNRegressor(**SMALL | {"max_epochs": 2}, pooling="sum").fit(X, y)
+    assert total.transform(X).shape == (len(X), 16)
+
+
+# Near training crystals
+
+
+def test_training_crystals_are_nearest_to_themselves(fitted, sample):
+    X, _ = sample
+    near = nearest_training_crystals(fitted, X[:10], X, k=3)
+    assert near.distances.shape == near.indices.shape == (10, 3)
+    np.testing.assert_allclose(near.distances[:, 0], 0, atol=1e-5)
+    assert (np.diff(near.distances, axis=1) >= 0).all()
+    assert not near.is_outside.any()
+
+
+def test_what_is_far_lies_outside(fitted, nacl):
+    strained = []
+    for share in np.linspace(0.9, 1.1, 21):
+        strained.append(nacl.copy())
+        strained[-1].scale_lattice(share * nacl.volume)
+    within, other = nacl.copy(), nacl.copy()
+    within.scale_lattice(1.003 * nacl.volume)
+    other.replace_species({"Na": "K", "Cl": "Br"})
+    near = nearest_training_crystals(fitted, [within, other], strained)
+    assert near.is_outside.tolist() == [False, True]
+    assert near.indices[0, 0] == 10
+    with pytest.raises(ValueError, match="k=200, but 21 training crystals can be read"):
+        nearest_training_crystals(fitted, [nacl], strained, k=200)
