@@ -87,11 +87,23 @@ def read(name: str, path: Path | None, max_num_nbr: int) -> tuple[CrystalGraphs,
 
 
 def statistics_of_features(graphs: CrystalGraphs) -> Values:
-    """Return mean, deviation, least and most of the features of each crystal's sites."""
+    """Return statistics of the features of each crystal's sites, and of the lengths of its bonds.
+
+    The features are also averaged with the mean lengths of a site's bonds as weights: the same
+    elements on other sites make another crystal.
+    """
     found = []
     for graph in graphs:
+        ends = graph.bond_offsets[:-1]
+        sums = np.add.reduceat(graph.distances * graph.bond_counts, ends)
+        lengths = (sums / np.add.reduceat(graph.bond_counts.astype(float), ends))[
+            graph.site_classes
+        ]
         sites = graph.kind_features[graph.site_kinds[graph.site_classes]]
-        found.append(np.concatenate([f(sites, axis=0) for f in (np.mean, np.std, np.min, np.max)]))
+        columns = [f(sites, axis=0) for f in (np.mean, np.std, np.min, np.max)]
+        columns += [np.average(sites, axis=0, weights=lengths)]
+        columns += [[lengths.mean(), lengths.std(), graph.distances.min()]]
+        found.append(np.concatenate(columns))
     return np.array(found)
 
 

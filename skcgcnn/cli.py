@@ -168,11 +168,13 @@ def train(
         bool, typer.Option("--remarks", help="List all remarks about files.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html.")] = True,
 ) -> None:
     """Train on DATA, keep the best epoch by validation loss, and test it.
 
     Writes model.safetensors and model_best.pth.tar (the best epoch), checkpoint.pth.tar (the last
-    one, to resume from), test_results.csv and metrics.json.
+    one, to resume from), history.csv, test_results.csv, metrics.json and report.html, which shows
+    them all.
     """
     folder = output or (_free_folder("cgcnn_run") if resume is None else resume.parent)
     checkpoint = folder / "checkpoint.pth.tar"
@@ -184,7 +186,7 @@ def train(
         options["target"] = tuple(target or ())
         for name in ("epochs", "batch_size", "lr"):
             options[name] = AUTO if options[name] is None else options[name]
-        report = run(
+        results = run(
             Settings(**options),
             folder,
             resume=resume,
@@ -194,8 +196,9 @@ def train(
             n_jobs=n_jobs,
             progress=not quiet,
             remarks=remarks,
+            report=report,
         )
-        _show(report, folder)
+        _show(results, folder)
 
 
 @app.command()

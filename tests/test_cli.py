@@ -71,6 +71,8 @@ def test_multi_task_run(data, tmp_path):
         "model_best.pth.tar",
         "test_results.csv",
         "metrics.json",
+        "history.csv",
+        "report.html",
     }
     results = rows(out / "test_results.csv")
     assert list(results[0]) == [

@@ -123,7 +123,7 @@ def site_contributions(
         values[readable] = np.mean(
             [np.concatenate([np.empty(0), *(p[place] for p in part)]) for part in found], axis=0
         )
-    return Contributions(by_site(graphs, sites), baselines, predictions, _elements(est, graphs))
+    return Contributions(by_site(graphs, sites), baselines, predictions, element_names(est, graphs))
 
 
 class _Function:
@@ -194,7 +194,21 @@ def _explain(
     return numbers(by_row), numbers(baselines), numbers(predictions)
 
 
-def _elements(est: Any, graphs: CrystalGraphs) -> list[list[str]]:
+def element_names(est: Any, graphs: CrystalGraphs) -> list[list[str]]:
+    """Return the symbols of the elements on the sites of graphs, as an estimator knows them.
+
+    Parameters
+    ----------
+    est : fitted estimator
+        Its `atom_features` tell which kind of site is which element.
+    graphs : CrystalGraphs
+        The crystals.
+
+    Returns
+    -------
+    list of list of str
+        For every crystal that of every site; "mixed" for mixed sites and unknown features.
+    """
     from pymatgen.core import Element
 
     table = load_element_features(est.atom_features)

@@ -1,9 +1,10 @@
 """One training run from a data folder to test results: what ``skcgcnn train`` does."""
 
+import csv
 import json
 import math
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from skcgcnn.estimators import (
     CGCNNClassifier,
     CGCNNMultiTask,
     CGCNNRegressor,
+    Prediction,
     architecture,
     from_model_state,
     load,
@@ -30,6 +32,7 @@ from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.metrics import target_metrics
 from skcgcnn.modelfiles import ModelState, read_model_file, rename_targets
+from skcgcnn.reports import RunResult, training_report
 from skcgcnn.training._data import RunData, load_run_data
 from skcgcnn.training._predictions import write_predictions
 from skcgcnn.training._settings import Settings
@@ -40,6 +43,8 @@ CHECKPOINT = "checkpoint.pth.tar"
 # The best epoch, to predict with: as `estimator.save` writes it, and under the name that users of
 # CGCNN expect.
 BEST, BEST_TORCH = "model.safetensors", "model_best.pth.tar"
+# The epochs, a line each; and everything at a glance.
+HISTORY, REPORT = "history.csv", "report.html"
 
 _ESTIMATORS: dict[str, type[BaseCGCNN]] = {
     "regression": CGCNNRegressor,
@@ -70,6 +75,7 @@ def train(
     n_jobs: int | None = None,
     progress: bool = True,
     remarks: bool = False,
+    report: bool = True,
 ) -> dict[str, Any]:
     """Train on a folder of crystals, keep the best epoch, and test it.
 
@@ -77,8 +83,9 @@ def train(
 
     Writes ``checkpoint.pth.tar`` (last epoch, from which training can go on),
     ``model.safetensors`` and ``model_best.pth.tar`` (the epoch with the lowest loss on the
-    validation crystals, as ``est.save`` writes it and as a torch file), ``test_results.csv`` and
-    ``metrics.json``.
+    validation crystals, as ``est.save`` writes it and as a torch file), ``history.csv`` (losses
+    epoch by epoch), ``test_results.csv``, ``metrics.json`` and ``report.html``, which shows them
+    all.
 
     Parameters
     ----------
@@ -101,6 +108,8 @@ def train(
         Whether to show progress bars.
     remarks : bool, default=False
         Whether to list all remarks about files.
+    report : bool, default=True
+        Whether to write the report.
 
     Returns
     -------
@@ -142,12 +151,35 @@ def train(
         for name in (BEST, BEST_TORCH):
             shutil.copyfile(resume.with_name(name), output / name)
     run = _run_epochs(est, run, parts, classes, data.names, n_epochs, output, progress)
-    return _evaluate(load(output / BEST, device), run, parts, data, output)
+    best = load(output / BEST, device)
+    losses = {
+        "training": [row["train_loss"] for row in est.history_],
+        "validation": run["validation_losses"] if len(parts["val"].rows) else [],
+    }
+    _write_history(output / HISTORY, est, losses)
+    found, predictions = _evaluate(best, run, parts, data, output)
+    if report:
+        result = RunResult(
+            name=output.name,
+            settings=asdict(settings),
+            est=best,
+            graphs={name: part.graphs for name, part in parts.items()},
+            y={name: part.y.reshape(len(part.y), -1) for name, part in parts.items()},
+            ids=[data.cif_ids[row] for row in parts["test"].rows],
+            paths=[data.paths[row] for row in parts["test"].rows],
+            predictions=predictions,
+            metrics=found["test"],
+            losses=losses,
+            best_epoch=run["best_epoch"],
+        )
+        with atomic_write(output / REPORT) as file:
+            file.write(training_report(result))
+    return found
 
 
 def _refuse_results(folder: Path) -> None:
     """Refuse to replace the results of an earlier run."""
-    for name in (CHECKPOINT, BEST, BEST_TORCH, "metrics.json", "test_results.csv"):
+    for name in (CHECKPOINT, BEST, BEST_TORCH, "metrics.json", "test_results.csv", REPORT):
         if (folder / name).exists():
             raise DataError(
                 f"{folder} holds the results of an earlier run ({name}); choose another folder "
@@ -189,6 +221,7 @@ def _new_run(settings: Settings, data: RunData) -> dict[str, Any]:
         "fingerprint": data.fingerprint(),
         "best_loss": None,
         "best_epoch": None,
+        "validation_losses": [],
     }
 
 
@@ -248,6 +281,7 @@ def _run_epochs(
             break
         est.targets_ = rename_targets(est.targets_, names)
         loss = est._loss(val.graphs, val.y) if len(val.rows) else math.nan
+        run = {**run, "validation_losses": [*run["validation_losses"], loss]}
         # The later of equal epochs, and the last where the loss is not defined.
         best = math.nan if run["best_loss"] is None else run["best_loss"]
         if math.isnan(best) or loss <= best:
@@ -260,7 +294,7 @@ def _run_epochs(
 
 def _evaluate(
     best: BaseCGCNN, run: dict[str, Any], parts: dict[str, _Part], data: RunData, output: Path
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], list[Prediction]]:
     """Test the best epoch, and write what came out."""
     test = parts["test"]
     predictions = predict_targets(best, test.graphs) if len(test.rows) else []
@@ -290,7 +324,21 @@ def _evaluate(
     with atomic_write(output / "metrics.json") as file:
         json.dump(report, file, indent=2)
         file.write("\n")
-    return report
+    return report, predictions
+
+
+def _write_history(path: Path, est: BaseCGCNN, losses: dict[str, list[float]]) -> None:
+    """Write what happened, an epoch a line."""
+    columns: list[Iterable[Any]] = [
+        range(1, len(losses["training"]) + 1),
+        losses["training"],
+        losses["validation"] or [""] * len(losses["training"]),
+        [row["dur"] for row in est.history_],
+    ]
+    with atomic_write(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["epoch", "training_loss", "validation_loss", "seconds"])
+        writer.writerows(zip(*columns, strict=True))
 
 
 def _write_model(est: BaseCGCNN, output: Path, metrics: dict[str, float | None]) -> None:

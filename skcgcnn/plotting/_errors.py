@@ -1,0 +1,155 @@
+"""Figures of errors: parity, intervals, and losses."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from skcgcnn.plotting._axes import BLUE, GRAY, ORANGE, get_axes, with_unit
+
+_LEVELS = np.arange(0.05, 1, 0.05)
+
+
+def parity(
+    y_true: npt.ArrayLike,
+    y_pred: npt.ArrayLike,
+    *,
+    y_std: npt.ArrayLike | None = None,
+    name: str = "",
+    unit: str = "",
+    ax: Any = None,
+) -> Any:
+    """Draw predicted against true numbers, with a histogram of the errors in a corner.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n_crystals,)
+        The numbers; NaN is left out.
+    y_std : array-like of shape (n_crystals,), optional
+        Standard deviations of the predictions, drawn as bars.
+    name, unit : str, optional
+        What they are.
+    ax : matplotlib Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> ax = parity([0.0, 1.0, 2.0], [0.1, 0.9, 2.2], name="energy", unit="eV")
+    >>> ax.get_xlabel()
+    'energy, true (eV)'
+    """
+    true, predicted = (np.asarray(values, dtype=float) for values in (y_true, y_pred))
+    known = np.isfinite(true) & np.isfinite(predicted)
+    true, predicted = true[known], predicted[known]
+    ax = get_axes(ax)
+    if y_std is not None:
+        std = np.asarray(y_std, dtype=float)[known]
+        ax.errorbar(true, predicted, std, fmt="none", ecolor=GRAY, elinewidth=0.6, zorder=1)
+    ax.scatter(true, predicted, s=12, color=BLUE, edgecolors="none", alpha=0.7, zorder=2)
+    ends = [min(true.min(), predicted.min()), max(true.max(), predicted.max())] if len(true) else []
+    ax.plot(ends, ends, color=GRAY, linewidth=1, zorder=0)
+    errors = predicted - true
+    mae = float(np.abs(errors).mean()) if len(errors) else float("nan")
+    ax.set(
+        xlabel=with_unit(f"{name}, true" if name else "true", unit),
+        ylabel=with_unit(f"{name}, predicted" if name else "predicted", unit),
+        title=f"mean absolute error {mae:.3g} {unit}".rstrip(),
+    )
+    corner = ax.inset_axes((0.68, 0.08, 0.28, 0.22))
+    corner.hist(errors, bins=_bins(errors), color=ORANGE)
+    corner.axvline(0, color=GRAY, linewidth=1)
+    corner.set(yticks=[])
+    corner.set_title("errors", fontsize="x-small", pad=2)
+    corner.tick_params(labelsize="x-small")
+    return ax
+
+
+def _bins(errors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    low, high = (errors.min(), errors.max()) if len(errors) else (0.0, 0.0)
+    # Errors that are all the same have no range.
+    room = max(1e-6 * max(abs(low), abs(high)), 1e-9) if high - low < 1e-6 * abs(high) else 0.0
+    return np.linspace(low - room, high + room, 22)
+
+
+def interval_reliability(
+    errors: npt.ArrayLike, y_std: npt.ArrayLike, *, label: str = "", ax: Any = None
+) -> Any:
+    """Draw how many errors lie within intervals, against how many should.
+
+    Parameters
+    ----------
+    errors : array-like of shape (n_crystals,)
+        Predictions less true numbers.
+    y_std : array-like of shape (n_crystals,)
+        Standard deviations of the predictions.
+    label : str, optional
+        For the legend.
+    ax : matplotlib Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ax = interval_reliability(np.random.default_rng(0).normal(size=100), np.ones(100))
+    >>> ax.get_ylabel()
+    'share of errors within it'
+    """
+    from scipy.stats import norm
+
+    ratios = np.abs(np.asarray(errors, dtype=float)) / np.asarray(y_std, dtype=float)
+    ratios = ratios[np.isfinite(ratios)]
+    shares = [(ratios <= norm.ppf((1 + level) / 2)).mean() for level in _LEVELS]
+    ax = get_axes(ax)
+    ax.plot([0, 1], [0, 1], color=GRAY, linewidth=1)
+    ax.plot(_LEVELS, shares, color=BLUE, marker="o", markersize=3, label=label or None)
+    ax.set(xlabel="confidence level of the interval", ylabel="share of errors within it")
+    ax.set_aspect("equal")
+    if label:
+        ax.legend(frameon=False)
+    return ax
+
+
+def loss_curves(
+    losses: dict[str, npt.ArrayLike], *, best_epoch: int | None = None, ax: Any = None
+) -> Any:
+    """Draw losses epoch by epoch.
+
+    Parameters
+    ----------
+    losses : dict of str to array-like of shape (n_epochs,)
+        By name, for example ``{"training": est.history_[:, "train_loss"]}``.
+    best_epoch : int, optional
+        Marked with a line; the first epoch is 1.
+    ax : matplotlib Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> loss_curves({"training": [1.0, 0.5, 0.3]}).get_xlabel()
+    'epoch'
+    """
+    ax = get_axes(ax)
+    lowest = np.inf
+    for (name, values), color in zip(losses.items(), (BLUE, ORANGE, GRAY), strict=False):
+        curve = np.asarray(values, dtype=float)
+        ax.plot(np.arange(1, len(curve) + 1), curve, color=color, label=name)
+        lowest = min(lowest, np.nanmin(curve, initial=np.inf))
+    if lowest > 0:
+        ax.set_yscale("log")
+    if best_epoch is not None:
+        ax.axvline(best_epoch, color=GRAY, linestyle=":", label=f"best epoch, {best_epoch}")
+    ax.set(xlabel="epoch", ylabel="loss")
+    ax.legend(frameon=False)
+    return ax

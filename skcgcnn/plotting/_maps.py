@@ -1,0 +1,110 @@
+"""Figures of sets of crystals."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from skcgcnn.plotting._axes import BLUE, get_axes, with_unit
+
+
+def embedding_map(
+    embeddings: npt.ArrayLike,
+    values: npt.ArrayLike | None = None,
+    *,
+    method: str = "pca",
+    name: str = "",
+    unit: str = "",
+    ax: Any = None,
+) -> Any:
+    """Draw crystals as points in a plane, near where the network finds them alike.
+
+    Parameters
+    ----------
+    embeddings : array-like of shape (n_crystals, n_features)
+        What ``est.transform`` returns; rows with NaN are left out.
+    values : array-like of shape (n_crystals,), optional
+        Numbers that color the points.
+    method : {"pca", "umap"}, default="pca"
+        Principal components, or UMAP (``pip install umap-learn``).
+    name, unit : str, optional
+        What the values are.
+    ax : matplotlib Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ImportError
+        If UMAP is asked for and not installed.
+    ValueError
+        If there is no such method, or fewer than two crystals.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ax = embedding_map(np.random.default_rng(0).normal(size=(20, 5)), np.arange(20))
+    >>> ax.get_xlabel()[:21]
+    'principal component 1'
+    """
+    rows = np.asarray(embeddings, dtype=float)
+    known = np.isfinite(rows).all(axis=1)
+    if known.sum() < 2:
+        raise ValueError(f"{known.sum()} crystals have embeddings; at least 2 are needed")
+    scaled = (rows[known] - rows[known].mean(axis=0)) / (rows[known].std(axis=0) + 1e-12)
+    ax = get_axes(ax, (5.0, 3.8))
+    points, labels = _project(scaled, method)
+    colors = None if values is None else np.asarray(values, dtype=float)[known]
+    shown = ax.scatter(
+        *points.T, c=BLUE if colors is None else colors, cmap="viridis", s=14, edgecolors="none"
+    )
+    if colors is not None:
+        ax.figure.colorbar(shown, ax=ax, label=with_unit(name, unit))
+    ax.set(xlabel=labels[0], ylabel=labels[1])
+    return ax
+
+
+def _project(rows: npt.NDArray[np.float64], method: str) -> tuple[Any, list[str]]:
+    if method == "pca":
+        from sklearn.decomposition import PCA
+
+        pca = PCA(2, svd_solver="full")
+        points = pca.fit_transform(rows)
+        shares = pca.explained_variance_ratio_
+        return points, [f"principal component {i + 1} ({s:.0%})" for i, s in enumerate(shares)]
+    if method == "umap":
+        try:
+            from umap import UMAP
+        except ImportError as error:
+            raise ImportError('method="umap" needs UMAP: pip install umap-learn') from error
+        return UMAP(random_state=0).fit_transform(rows), ["UMAP 1", "UMAP 2"]
+    raise ValueError(f'method={method!r}; expected "pca" or "umap"')
+
+
+def crystal_sizes(n_sites: npt.ArrayLike, *, ax: Any = None) -> Any:
+    """Draw how many crystals have how many sites.
+
+    Parameters
+    ----------
+    n_sites : array-like of shape (n_crystals,)
+        For example ``graphs.n_sites``.
+    ax : matplotlib Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> crystal_sizes([2, 8, 8]).get_ylabel()
+    'crystals'
+    """
+    sizes = np.asarray(n_sites)
+    ax = get_axes(ax)
+    ax.hist(sizes, bins=min(40, len(np.unique(sizes)) + 1), color=BLUE)
+    ax.set(xlabel="sites per crystal", ylabel="crystals")
+    return ax

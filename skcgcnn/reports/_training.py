@@ -1,0 +1,328 @@
+"""The report of a training run."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from skcgcnn._version import __version__
+from skcgcnn.crystals import read_crystal
+from skcgcnn.estimators import BaseCGCNN, Prediction
+from skcgcnn.graphs import CrystalGraphs
+from skcgcnn.inspection import element_names, nearest_training_crystals
+from skcgcnn.plotting import crystal, crystal_sizes, elements, loss_curves, parity
+from skcgcnn.plotting._axes import BLUE, ORANGE
+from skcgcnn.reports._advice import Facts, advice
+from skcgcnn.reports._html import Figure, Section, Table, new_figure, page
+
+_WORST = 10
+# Nearer looks take too long for more, and change little.
+_MOST_TRAINING = 5_000
+
+
+@dataclass(frozen=True, eq=False)
+class RunResult:
+    """What a report of a training run tells of.
+
+    Attributes
+    ----------
+    name : str
+        Of the run.
+    settings : mapping of str to object
+        Its options.
+    est : BaseCGCNN
+        The best epoch.
+    graphs : dict of str to CrystalGraphs
+        Of the parts "train", "val" and "test".
+    y : dict of str to ndarray of shape (n_crystals, n_targets)
+        Their targets.
+    ids, paths : list
+        Of the test crystals: their names, and where they come from.
+    predictions : list of Prediction
+        For the test crystals, target by target.
+    metrics : mapping of str to mapping
+        Their measures, target by target.
+    losses : mapping of str to sequence of float
+        Epoch by epoch: "training" and "validation".
+    best_epoch : int
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    est: BaseCGCNN
+    graphs: Mapping[str, CrystalGraphs]
+    y: Mapping[str, npt.NDArray[Any]]
+    ids: Sequence[str]
+    paths: Sequence[Any]
+    predictions: Sequence[Prediction]
+    metrics: Mapping[str, Mapping[str, float | None]]
+    losses: Mapping[str, Sequence[float]]
+    best_epoch: int
+
+
+def training_report(run: RunResult) -> str:
+    """Return the report of a training run as HTML, complete in itself.
+
+    Parameters
+    ----------
+    run : RunResult
+        The run.
+
+    Returns
+    -------
+    str
+    """
+    sections = [
+        _results(run),
+        _next(run),
+        _data(run),
+        _learning(run),
+        *(_target(run, index) for index in range(len(run.predictions))),
+        Section(
+            "Settings",
+            ["What options with the value auto stood for is in brackets."],
+            [Table(["option", "value"], _settings(run))],
+        ),
+    ]
+    return page(f"Training run: {run.name}", sections, f"Made by skcgcnn {__version__}.")
+
+
+def _results(run: RunResult) -> Section:
+    rows = [
+        [name, metric, "undefined" if value is None else float(value)]
+        for name, found in run.metrics.items()
+        for metric, value in found.items()
+    ]
+    sizes = ", ".join(f"{len(run.graphs[part])} {word}" for part, word in _PARTS.items())
+    text = (
+        f"Crystals: {sizes}. The best epoch was {run.best_epoch} of {len(run.losses['training'])}."
+    )
+    return Section("Test results", [text], [Table(["target", "metric", "value"], rows)])
+
+
+_PARTS = {"train": "trained on", "val": "validated", "test": "tested"}
+
+
+def _next(run: RunResult) -> Section:
+    found = advice(_facts(run))
+    return Section("What to try next", found or ["Nothing looks wrong."])
+
+
+def _facts(run: RunResult) -> Facts:
+    place = run.best_epoch - 1
+    losses = {name: values[place] for name, values in run.losses.items() if len(values) > place}
+    r2, accuracy, frequent, rarest = {}, {}, {}, {}
+    for index, prediction in enumerate(run.predictions):
+        target, metrics = prediction.target, run.metrics[prediction.target.name]
+        if target.classes is None:
+            if metrics.get("r2") is not None:
+                r2[target.name] = float(metrics["r2"] or 0.0)
+            continue
+        labels = _known(run.y["test"][:, index])
+        if len(labels) and metrics.get("accuracy") is not None:
+            accuracy[target.name] = float(metrics["accuracy"] or 0.0)
+            frequent[target.name] = max(Counter(labels).values()) / len(labels)
+        trained = _known(run.y["train"][:, index])
+        rarest[target.name] = min(Counter(trained).values()) / len(trained)
+    return Facts(
+        **{f"n_{part}": len(run.graphs[part]) for part in _PARTS},
+        train_loss=losses.get("training"),
+        val_loss=losses.get("validation"),
+        best_epoch=run.best_epoch,
+        n_epochs=len(run.losses["training"]),
+        r2=r2,
+        accuracy=accuracy,
+        most_frequent=frequent,
+        rarest=rarest,
+        outside=_outside(run),
+    )
+
+
+def _outside(run: RunResult) -> float | None:
+    train, test = run.graphs["train"], run.graphs["test"]
+    if len(train) < 2 or not len(test):
+        return None
+    if len(train) > _MOST_TRAINING:
+        train = train[np.random.default_rng(0).permutation(len(train))[:_MOST_TRAINING]]
+    near = nearest_training_crystals(run.est, test, train, k=1)
+    return float(near.is_outside.mean())
+
+
+def _data(run: RunResult) -> Section:
+    figure, axes = new_figure(1 + len(run.predictions), (9.5, 3.0))
+    crystal_sizes(np.concatenate([graphs.n_sites for graphs in run.graphs.values()]), ax=axes[0])
+    for index, (ax, prediction) in enumerate(zip(axes[1:], run.predictions, strict=True)):
+        target = prediction.target
+        values = {part: _known(run.y[part][:, index]) for part in _PARTS}
+        unit = f" ({target.unit})" if target.unit else ""
+        if target.classes is None:
+            everything = np.concatenate([v.astype(float) for v in values.values()])
+            bins = np.histogram_bin_edges(everything, 25)
+            for (part, found), color in zip(values.items(), (BLUE, ORANGE, "0.3"), strict=True):
+                ax.hist(found.astype(float), bins, histtype="step", color=color, label=_PARTS[part])
+        else:
+            names = list(map(_label, target.classes))
+            width = 0.27
+            for step, ((part, found), color) in enumerate(
+                zip(values.items(), (BLUE, ORANGE, "0.3"), strict=True)
+            ):
+                counts = [int((found == label).sum()) for label in target.classes]
+                places = np.arange(len(names)) + (step - 1) * width
+                ax.bar(places, counts, width, color=color, label=_PARTS[part])
+            ax.set_xticks(np.arange(len(names)), names)
+        ax.set(xlabel=f"{target.name}{unit}", ylabel="crystals")
+        ax.set_ylim(top=1.35 * ax.get_ylim()[1])  # room for the legend
+        ax.legend(frameon=False, fontsize="small", ncols=3, columnspacing=0.8, handlelength=1)
+    with_element: Counter[str] = Counter()
+    for graphs in run.graphs.values():
+        for names_of in element_names(run.est, graphs):
+            with_element.update(set(names_of))
+    table, (ax,) = new_figure(1, (8.0, 4.0))
+    elements(dict(with_element), label="crystals with the element", ax=ax)
+    return Section(
+        "Data",
+        parts=[
+            Figure(figure, "Sizes of the crystals, and targets by part of the split."),
+            Figure(table, "How many crystals have each element."),
+        ],
+    )
+
+
+def _learning(run: RunResult) -> Section:
+    losses = {name: np.asarray(v, dtype=float) for name, v in run.losses.items() if len(v)}
+    figure, (ax,) = new_figure(1, (5.5, 3.6))
+    loss_curves(losses, best_epoch=run.best_epoch, ax=ax)  # type: ignore[arg-type]
+    text = "Loss of the scaled targets; the validation loss is that of the averaged weights."
+    return Section("Learning curve", parts=[Figure(figure, text)])
+
+
+def _target(run: RunResult, index: int) -> Section:
+    prediction, truth = run.predictions[index], run.y["test"][:, index]
+    parts: list[Table | Figure]
+    if prediction.target.classes is None:
+        parts, errors = _numbers(prediction, truth.astype(float))
+    else:
+        parts, errors = _classes(prediction, truth)
+    order = np.argsort(-np.nan_to_num(errors, nan=-np.inf), kind="stable")[:_WORST]
+    worst = [row for row in order if np.isfinite(errors[row]) and errors[row] > 0]
+    rows = [_worst_row(run, row, truth[row], prediction, errors[row]) for row in worst]
+    head = ["crystal", "true", "predicted", "error"]
+    if prediction.target.classes is not None:
+        head[-1] = "1 - probability of the true class"
+    if rows and len(rows[0]) > len(head):
+        head.append("picture")
+    parts.append(Table(head, rows))
+    return Section(f"Target: {prediction.target.name}", parts=parts)
+
+
+def _numbers(
+    prediction: Prediction, truth: npt.NDArray[np.float64]
+) -> tuple[list[Table | Figure], npt.NDArray[np.float64]]:
+    target, values = prediction.target, np.asarray(prediction.values, dtype=float)
+    figure, (ax,) = new_figure(1, (5.0, 4.4))
+    parity(truth, values, name=target.name, unit=target.unit, ax=ax)
+    return [Figure(figure, "Predicted against true values of the test crystals.")], np.abs(
+        values - truth
+    )
+
+
+def _classes(
+    prediction: Prediction, truth: npt.NDArray[Any]
+) -> tuple[list[Table | Figure], npt.NDArray[np.float64]]:
+    from sklearn.calibration import CalibrationDisplay
+    from sklearn.metrics import ConfusionMatrixDisplay, RocCurveDisplay
+
+    proba, classes = prediction.proba, prediction.target.classes
+    errors = np.full(len(truth), np.nan)
+    if proba is None or classes is None:
+        return [], errors
+    known = np.array([label in classes for label in truth]) & np.isfinite(proba).all(axis=1)
+    places = np.searchsorted(classes, truth[known].astype(classes.dtype))
+    errors[known] = 1 - proba[known, places]
+    if not known.any():
+        return [], errors
+    names = list(map(_label, classes))
+    binary = len(classes) == 2 and len(set(places)) == 2
+    figure, axes = new_figure(3 if binary else 1, (9.5, 3.2))
+    ConfusionMatrixDisplay.from_predictions(
+        places,
+        proba[known].argmax(axis=1),
+        labels=range(len(names)),
+        display_labels=names,
+        cmap="Blues",
+        colorbar=False,
+        ax=axes[0],
+    )
+    caption = "Confusion matrix of the test crystals."
+    if binary:
+        RocCurveDisplay.from_predictions(
+            places, proba[known, 1], ax=axes[1], curve_kwargs={"color": BLUE}
+        )
+        CalibrationDisplay.from_predictions(
+            places, proba[known, 1], n_bins=5, ax=axes[2], color=BLUE
+        )
+        axes[1].set(xlabel="false positive rate", ylabel="true positive rate")
+        axes[1].legend(loc="lower right", fontsize="small")
+        axes[2].set(xlabel=f"predicted probability of {names[1]}", ylabel=f"share of {names[1]}")
+        axes[2].get_legend().remove()
+        caption = (
+            "The test crystals: confusion matrix; ROC curve; and how often the second class is "
+            "true where it is said to be so probable."
+        )
+    return [Figure(figure, caption)], errors
+
+
+def _worst_row(
+    run: RunResult, row: int, truth: Any, prediction: Prediction, error: float
+) -> list[Any]:
+    value = prediction.values[row]
+    cells = [
+        run.ids[row],
+        *(float(v) if prediction.target.classes is None else _label(v) for v in (truth, value)),
+        float(error),
+    ]
+    picture = _picture(run.paths[row])
+    return cells if picture is None else [*cells, picture]
+
+
+def _picture(source: Any) -> Any:
+    """Return a drawing of a crystal; None without ASE."""
+    from pymatgen.core import Lattice, Structure
+
+    found = read_crystal(source)
+    species = [max(each, key=lambda pair: pair[1])[0] for each in found.species]
+    structure = Structure(Lattice(found.lattice), species, found.coords, coords_are_cartesian=True)
+    figure, (ax,) = new_figure(1, (1.6, 1.6))
+    try:
+        crystal(structure, ax=ax)
+    except ImportError:
+        return None
+    return figure
+
+
+def _settings(run: RunResult) -> list[list[Any]]:
+    fitted = run.est.fitted_params_
+    names = {"epochs": "max_epochs", "optim": "optimizer", "seed": "random_state"}
+    rows = []
+    for option, value in run.settings.items():
+        text = str(value)
+        if text == "auto":
+            text = f"auto ({fitted.get(names.get(option, option), '')})"
+        rows.append([f"--{option.replace('_', '-')}" if option != "data" else "data", text])
+    return rows
+
+
+def _label(value: Any) -> str:
+    """Return the text of a class: whole numbers among floats are 1, not 1.0."""
+    whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
+    return str(int(value)) if whole else str(value)
+
+
+def _known(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the values that are not missing."""
+    present = [value is not None and value == value for value in values.tolist()]  # noqa: PLR0124
+    known: npt.NDArray[Any] = values[np.array(present, dtype=bool)]
+    return known

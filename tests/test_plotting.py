@@ -1,0 +1,90 @@
+"""Figures: what they show, and where they are drawn."""
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+
+from skcgcnn import plotting
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+def calls(nacl):
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=40)
+    return {
+        "parity": lambda ax: plotting.parity(y, y + 0.1, y_std=np.ones(40), unit="eV", ax=ax),
+        "interval_reliability": lambda ax: plotting.interval_reliability(y, np.ones(40), ax=ax),
+        "loss_curves": lambda ax: plotting.loss_curves({"training": [3, 2, 1]}, ax=ax),
+        "embedding_map": lambda ax: plotting.embedding_map(rng.normal(size=(40, 5)), y, ax=ax),
+        "crystal_sizes": lambda ax: plotting.crystal_sizes([1, 2, 2], ax=ax),
+        "elements": lambda ax: plotting.elements({"Na": 1.0, "Cl": -1.0}, center=0, ax=ax),
+        "crystal": lambda ax: plotting.crystal(nacl, np.arange(8.0), label="eV", ax=ax),
+    }
+
+
+def test_all_of_them_are_here(nacl):
+    assert sorted(calls(nacl)) == plotting.__all__
+
+
+@pytest.mark.parametrize("name", plotting.__all__)
+def test_axes(name, nacl):
+    draw = calls(nacl)[name]
+    new = draw(None)
+    assert new.figure is plt.gcf()
+    _, ax = plt.subplots()
+    assert draw(ax) is ax
+    assert ax.has_data()
+    ax.figure.canvas.draw()
+
+
+def test_parity_leaves_out_what_is_missing():
+    ax = plotting.parity([0.0, 1.0, np.nan], [0.5, 1.5, 2.0], name="gap", unit="eV")
+    assert ax.get_title() == "mean absolute error 0.5 eV"
+    assert ax.get_ylabel() == "gap, predicted (eV)"
+    assert len(ax.collections[0].get_offsets()) == 2
+
+
+def test_reliability_of_right_deviations():
+    errors = np.random.default_rng(0).normal(size=20_000)
+    (_, line) = plotting.interval_reliability(errors, np.ones(20_000), label="right").lines
+    assert np.abs(line.get_xdata() - line.get_ydata()).max() < 0.02
+
+
+def test_losses_below_zero_are_not_on_a_logarithmic_scale():
+    assert plotting.loss_curves({"training": [1.0, 0.5]}, best_epoch=2).get_yscale() == "log"
+    assert plotting.loss_curves({"training": [1.0, -0.5]}).get_yscale() == "linear"
+
+
+def test_elements_stand_where_they_belong():
+    ax = plotting.elements({"H": 1.0, "La": 2.0, "Og": 3.0})
+    places = {text.get_text(): text.get_position() for text in ax.texts}
+    assert (places["H"], places["La"], places["Og"], places["Fe"]) == (
+        (0, 0),
+        (2, 7),
+        (17, 6),
+        (7, 3),
+    )
+
+
+def test_sites_are_colored_by_numbers(nacl):
+    ax = plotting.crystal(nacl, [1.0] * 4 + [-1.0] * 4)
+    colors = {tuple(np.round(patch.get_facecolor(), 3)) for patch in ax.patches}
+    assert len({color for color in colors if color[0] > color[2]}) >= 1  # red
+    assert len({color for color in colors if color[0] < color[2]}) >= 1  # blue
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "method", "message"),
+    [(np.ones((1, 3)), "pca", "1 crystals have"), (np.eye(3), "tsne", "'tsne'; expected")],
+)
+def test_maps_that_cannot_be_drawn(embeddings, method, message):
+    with pytest.raises(ValueError, match=message):
+        plotting.embedding_map(embeddings, method=method)
