@@ -164,7 +164,7 @@ def train(
             settings=asdict(settings),
             est=best,
             graphs={name: part.graphs for name, part in parts.items()},
-            y={name: part.y.reshape(len(part.y), -1) for name, part in parts.items()},
+            y={name: part.y.reshape(len(part.y), len(data.names)) for name, part in parts.items()},
             ids=[data.cif_ids[row] for row in parts["test"].rows],
             paths=[data.paths[row] for row in parts["test"].rows],
             predictions=predictions,
