@@ -1,6 +1,6 @@
 """Draw the figure of the README: cross-validated predictions of a multi-task network.
 
-Usage: ``python examples/03_parity_plot.py [FILE.png]``. Needs ``pip install skcgcnn[plot]``.
+Usage: ``python examples/03_parity_plot.py [FILE.png]``.
 Takes about a minute.
 """
 

@@ -7,7 +7,6 @@ Usage: ``python examples/06_fine_tuning.py`` takes the bundled crystals and a mo
 on some of them; half a minute. ``python examples/06_fine_tuning.py perov5_val.csv.gz --table
 docs/fine_tuning.csv --figure docs/images/fine_tuning.png`` takes a table of perovskites with the
 columns material_id, heat_ref, dir_gap and cif, and the official model; half an hour.
-The figure needs ``pip install skcgcnn[plot]``.
 """
 
 import argparse

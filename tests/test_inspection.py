@@ -134,6 +134,28 @@ def test_pipelines(fitted, sample):
     assert union.fit_transform(X, y).shape == (len(X), 17)
 
 
+def test_tables(fitted, sample):
+    X, _ = sample
+    fitted.set_output(transform="pandas")
+    try:
+        assert list(fitted.transform(X[:3]).columns)[:1] == ["cgcnnregressor0"]
+        assert nearest_training_crystals(fitted, X[:3], X, k=2).indices.shape == (3, 2)
+    finally:
+        fitted.set_output(transform="default")
+    assert fitted.site_features([]) == []
+
+
+def test_graphs_of_another_table(sample):
+    X, y = sample
+    table = {z: [float(z % 7), float(z)] for z in range(1, 101)}
+    graphs = CrystalGraphTransformer(atom_features=table).transform(X)
+    est = CGCNNRegressor(**SMALL | {"max_epochs": 2}).fit(graphs, y)
+    found = site_contributions(est, graphs)
+    assert set(found.by_element()) == {"mixed"}
+    with pytest.raises(ValueError, match="label=1, but target is a number"):
+        site_contributions(est, graphs, label=1)
+
+
 def test_site_features(fitted, sample, nacl):
     (features,) = fitted.site_features([nacl])
     assert features.shape == (8, 16)

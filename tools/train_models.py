@@ -75,7 +75,7 @@ def card(name: str, facts: dict[str, Any]) -> str:
 - **Data.** {text["data"]}
 - **Recipe.** `CGCNNMultiTask()` with default parameters: {facts["epochs"]} epochs of batches of
   {facts["batch_size"]} crystals, {facts["parameters"]:,} parameters, one network.
-  {facts["n_train"]:,} crystals to train on; {facts["seconds"]:.0f} s on {facts["threads"]} threads.
+  {facts["n_train"]:,} crystals to train on; {facts["seconds"]:.0f} s on {facts["threads"]}.
   `{facts["command"]}`, skcgcnn {__version__}, torch {torch.__version__.partition("+")[0]}.
 - **Errors** on {facts["n_test"]:,} crystals that were held back{facts["how"]}: mean absolute
   error {facts["mae"]:.3f} eV, R² {facts["r2"]:.3f}; of the classes
@@ -123,6 +123,7 @@ def main() -> None:
         units=units,
         metrics={labels[key]: value for key, value in metrics.items()},
     )
+    n_threads = torch.get_num_threads()
     facts = {
         "epochs": est.n_iter_,
         "batch_size": est.fitted_params_["batch_size"],
@@ -130,7 +131,7 @@ def main() -> None:
         "n_train": len(train),
         "n_test": len(test),
         "seconds": seconds,
-        "threads": torch.get_num_threads(),
+        "threads": "one thread" if n_threads == 1 else f"{n_threads} threads",
         "command": f"python tools/train_models.py {' '.join(sys.argv[1:])}",
         "how": ", with all of their group" if is_vacancy else "",
     }

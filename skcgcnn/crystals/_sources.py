@@ -86,10 +86,15 @@ def split_numbers(X: Any) -> tuple[Any, npt.NDArray[np.float64], tuple[str, ...]
     n_columns = _n_columns(X)
     if n_columns is None or n_columns < 2:
         return X, np.empty((0, 0)), ()
-    columns = {str(name): _column(X, name) for name in _column_names(X)}
+    names = _column_names(X)
+    if twice := sorted({str(name) for name in names if names.count(name) > 1}):
+        raise ValueError(f"X has several columns with the name {', '.join(twice)}")
+    columns = {str(name): _column(X, name) for name in names}
     numbers = {name: _numbers(name, values) for name, values in columns.items()}
     others = [name for name, values in numbers.items() if values is None]
-    if len(others) != 1 or len(columns) < n_columns:
+    if not len(X):
+        raise ValueError("X is a frame without rows; its columns of numbers cannot be told")
+    if len(others) != 1:
         raise TypeError(
             f"X has the columns {', '.join(columns)}; expected one with crystals and numbers in "
             f"all others, but {', '.join(others) or 'none'} "

@@ -306,7 +306,8 @@ class BaseCGCNN(Parameters, FeatureMaker):
         elif starts is not None:
             start_outputs(net.module_, targets, starts)
         if source is not None:
-            transfer_weights(net.module_, targets, source, self.init_from)
+            names = options.global_features
+            transfer_weights(net.module_, targets, source, self.init_from, names)
         _ = net.optimizer_  # raises if its options are wrong, before anything is fitted
         self.graph_options_, self.targets_, self.y_ndim_ = options, targets, data.y_ndim
         self.elements_ = self._elements_of(data.graphs)

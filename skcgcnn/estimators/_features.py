@@ -152,6 +152,8 @@ def by_site(graphs: CrystalGraphs, rows: npt.NDArray[Any]) -> list[npt.NDArray[A
     -------
     list of ndarray of shape (n_sites, ...)
     """
+    if not len(graphs):
+        return []
     starts = np.repeat(graphs.offsets[:-1], graphs.n_sites)
     return np.split(rows[starts + graphs.site_classes], graphs.site_offsets[1:-1])
 

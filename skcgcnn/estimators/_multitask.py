@@ -59,7 +59,8 @@ class CGCNNMultiTask(NumberEstimator):
         network learns what is left. With `init_from` it is as in that model.
     element_embedding : bool or "auto", default="auto"
         Whether the elements of the training crystals get learned features beside those of
-        `atom_features`; "auto" is from 500 crystals on. With `init_from` it is as in that model.
+        `atom_features` (200 kinds of site at most); "auto" is from 500 crystals on, and never with
+        ``recipe="paper"``. With `init_from` it is as in that model, whatever is set.
     atom_fea_len : int, default=64
         Hidden features per site.
     n_conv : int, default=3

@@ -175,7 +175,7 @@ def update_net(est: Any, params: Mapping[str, Any]) -> None:
 
 def _conv_groups(lr: float, factor: float) -> list[tuple[str, dict[str, float]]]:
     """Return skorch's parameter groups for a learning rate of the convolutions of their own."""
-    parts = ("embedding", "bond_embedding", "convs")
+    parts = ("embedding", "elements", "bond_embedding", "convs")
     return [(f"{part}.*", {"lr": lr * factor, "lr_factor": factor}) for part in parts]
 
 

@@ -94,6 +94,11 @@ class NumberEstimator(BaseCGCNN):
                     f"{FEWEST_ERRORS} are needed to calibrate"
                 )
             factor = std_factor(errors[known], total[known, index])
+            if not 0 < factor < np.inf:
+                raise ValueError(
+                    f"errors or deviations of {target.name!r} are 0, so that no factor fits; "
+                    "calibrate on crystals that were not in the fit"
+                )
             targets[index] = replace(target, std_factor=target.std_factor * factor)
         self.targets_ = tuple(targets)
         return self

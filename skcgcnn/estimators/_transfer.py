@@ -23,7 +23,7 @@ from skcgcnn.nn import AveragedNet, CrystalGraphConvNet
 
 _SIZES = ("conv", "pooling", "atom_fea_len", "n_conv", "h_fea_len", "n_h", "heads")
 _GRAPH = ("radius", "max_num_nbr", "atom_features")
-_HIDDEN = ("pooled_norm.", "conv_to_fc.", "fcs.", "globals.linear.")
+_HIDDEN = ("pooled_norm.", "conv_to_fc.", "fcs.", "globals.")
 
 
 def read_source(init_from: Any) -> ModelState:
@@ -103,7 +103,11 @@ def architecture(init_from: Any) -> dict[str, Any]:
 
 
 def transfer_weights(
-    module: AveragedNet, targets: Sequence[Target], source: ModelState, init_from: Any
+    module: AveragedNet,
+    targets: Sequence[Target],
+    source: ModelState,
+    init_from: Any,
+    global_features: Sequence[str],
 ) -> None:
     """Give a network the weights of another model where they fit.
 
@@ -121,6 +125,8 @@ def transfer_weights(
         Where the weights come from.
     init_from : fitted estimator, path, or name of an official model
         What messages call it.
+    global_features : sequence of str
+        The numbers beside each crystal. Where the other model has not the same, the head is new.
 
     Raises
     ------
@@ -133,7 +139,8 @@ def transfer_weights(
     parts = ["embedding.", "bond_embedding.", "convs.", "attention."]
     tasks = [[target.task for target in each] for each in (targets, source.targets)]
     same_tasks = net.heads is None or tasks[0] == tasks[1]
-    if same_tasks and _head_shape(own) == _head_shape(source.weights):
+    same_numbers = source.graph_options.global_features == tuple(global_features)
+    if same_tasks and same_numbers and _head_shape(own) == _head_shape(source.weights):
         parts += _HIDDEN
         _transfer_outputs(net, targets, source)
     with torch.no_grad():
@@ -234,7 +241,8 @@ def _shape(weights: dict[str, Tensor]) -> dict[str, Any]:
 
 
 def _head_shape(weights: dict[str, Tensor]) -> dict[str, torch.Size]:
-    return {name: tensor.shape for name, tensor in weights.items() if name.startswith(_HIDDEN)}
+    shapes = {name: tensor.shape for name, tensor in weights.items() if name.startswith(_HIDDEN)}
+    return shapes | {"h_fea_len": weights["fc_out.weight"].shape[1:]}
 
 
 def _transfer_outputs(

@@ -1,7 +1,9 @@
 """How much every site contributes to a prediction."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import torch
 from torch import Tensor
 
 from skcgcnn.estimators import Pooled, by_site, numbers, output_slices, pooled_crystals
-from skcgcnn.graphs import CrystalGraphs, load_element_features
+from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.modelfiles import Target
 
 Values = npt.NDArray[np.float64]
@@ -72,13 +74,14 @@ def site_contributions(
     Parameters
     ----------
     est : fitted CGCNNRegressor, CGCNNClassifier or CGCNNMultiTask
-        The network. Of an ensemble, the mean over its networks is explained.
+        The network. Of an ensemble, the mean over its networks is explained; for a class that is
+        the mean of the logarithms of the odds, while `predict_proba` is that of probabilities.
     X : sequence of crystals, or CrystalGraphs
         The crystals.
     target : int or str, default=0
         Column of y, by position or name.
     label : object, optional
-        The class whose odds are explained; by default the last.
+        The class whose odds are explained; by default the last. Not for numbers.
     baseline : sequence of crystals, or CrystalGraphs, optional
         The crystals whose mean is the baseline, for example those of the fit; by default X.
 
@@ -103,9 +106,8 @@ def site_contributions(
     >>> bool(abs(found.sites[0].sum() + found.baselines[0] - est.predict(cifs[:1])[0]) < 1e-3)
     True
     """
-    index = _index(est.targets_, target)
-    chosen = est.targets_[index]
-    function = _Function(chosen, output_slices(est.targets_)[index], label)
+    place = _index(est.targets_, target)
+    function = _Function(est.targets_[place], output_slices(est.targets_)[place], label)
     parts, graphs = pooled_crystals(est, X)
     bases = parts if baseline is None else pooled_crystals(est, baseline)[0]
     if not bases[0]:
@@ -132,6 +134,8 @@ class _Function:
     def __init__(self, target: Target, columns: slice, label: Any) -> None:
         self.target, self.columns = target, columns
         self.place = -1
+        if target.classes is None and label is not None:
+            raise ValueError(f"label={label!r}, but {target.name} is a number, not a class")
         if target.classes is not None and label is not None:
             places = np.flatnonzero(target.classes == label)
             if not len(places):
@@ -149,12 +153,12 @@ class _Function:
         return logs[:, self.place] - torch.logsumexp(logs[:, others], dim=1)
 
 
-def _index(targets: Any, target: int | str) -> int:
+def _index(targets: Sequence[Target], target: int | str) -> int:
     names = [each.name for each in targets]
     if isinstance(target, str) and target in names:
         return names.index(target)
-    if isinstance(target, int) and -len(names) <= target < len(names):
-        return target % len(names)
+    if not isinstance(target, str) and -len(names) <= index(target) < len(names):
+        return index(target) % len(names)
     raise ValueError(f"target={target!r}; the targets are {', '.join(names)}")
 
 
@@ -211,10 +215,11 @@ def element_names(est: Any, graphs: CrystalGraphs) -> list[list[str]]:
     """
     from pymatgen.core import Element
 
-    table = load_element_features(est.atom_features)
-    symbols = []
-    for row in graphs.kind_features:
+    table, symbols = est._element_table(), {}
+    for row in () if table is None else np.unique(graphs.used_features(), axis=0):
         pure, _ = table.elements_in(row[np.newaxis])
-        symbols.append(Element.from_Z(min(pure)).symbol if len(pure) == 1 else "mixed")
-    names = np.array(symbols, dtype=object)[graphs.site_kinds]
+        if len(pure) == 1:
+            symbols[row.tobytes()] = Element.from_Z(min(pure)).symbol
+    kinds = [symbols.get(row.tobytes(), "mixed") for row in graphs.kind_features]
+    names = np.array(kinds, dtype=object)[graphs.site_kinds]
     return [list(each) for each in by_site(graphs, names)]

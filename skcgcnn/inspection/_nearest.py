@@ -20,13 +20,15 @@ class NearestCrystals:
     Attributes
     ----------
     indices : ndarray of shape (n_crystals, k), int64
-        Their places among the training crystals, the nearest first.
+        Their places among the training crystals, the nearest first; -1 for crystals that could not
+        be read.
     distances : ndarray of shape (n_crystals, k)
         How far they are; NaN for crystals that could not be read.
     limit : float
         99 % of the training crystals have their nearest other one within this distance.
     is_outside : ndarray of shape (n_crystals,), bool
-        Whether the nearest one is beyond the limit, so that a prediction is an extrapolation.
+        Whether the nearest one is beyond the limit, so that a prediction is an extrapolation; also
+        for crystals that could not be read.
     """
 
     indices: npt.NDArray[np.int64]
@@ -71,7 +73,7 @@ def nearest_training_crystals(est: Any, X: Any, X_train: Any, k: int = 5) -> Nea
     >>> near.indices.shape
     (54, 3)
     """
-    known, asked = est.transform(X_train), est.transform(X)
+    known, asked = (np.asarray(est.transform(crystals)) for crystals in (X_train, X))
     usable = np.flatnonzero(np.isfinite(known).all(axis=1))
     if len(usable) < max(k, 2) or k < 1:
         raise ValueError(f"k={k}, but {len(usable)} training crystals can be read")
@@ -87,4 +89,4 @@ def nearest_training_crystals(est: Any, X: Any, X_train: Any, k: int = 5) -> Nea
         rows = scaler.transform(asked[readable]) / root
         distances[readable], places = search.kneighbors(rows, n_neighbors=k)
         indices[readable] = usable[places]
-    return NearestCrystals(indices, distances, limit, distances[:, 0] > limit)
+    return NearestCrystals(indices, distances, limit, ~(distances[:, 0] <= limit))

@@ -40,11 +40,15 @@ class GlobalFeatures(nn.Module):
         values : ndarray of shape (n_crystals, n_globals)
             Their numbers.
         """
-        deviation = values.std(axis=0)
-        # Numbers that are all the same tell nothing.
-        deviation[deviation <= 1e-6 * abs(values).max(axis=0)] = 1.0
-        self.mean.copy_(torch.from_numpy(values.mean(axis=0)))
+        # Sums of many large numbers in float32 would be rough.
+        exact = values.astype("float64")
+        deviation, constant = exact.std(axis=0), exact.max(axis=0) == exact.min(axis=0)
+        deviation[constant] = 1.0
+        self.mean.copy_(torch.from_numpy(exact.mean(axis=0)))
         self.scale.copy_(torch.from_numpy(deviation))
+        # Nothing is learned from numbers that are all the same, so they must not have an effect.
+        with torch.no_grad():
+            self.linear.weight[:, torch.from_numpy(constant)] = 0.0
 
     def forward(self, values: Tensor) -> Tensor:
         """Return what to add to the hidden layer.

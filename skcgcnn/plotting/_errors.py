@@ -105,7 +105,7 @@ def interval_reliability(
     from scipy.stats import norm
 
     ratios = np.abs(np.asarray(errors, dtype=float)) / np.asarray(y_std, dtype=float)
-    ratios = ratios[np.isfinite(ratios)]
+    ratios = ratios[~np.isnan(ratios)]
     shares = [(ratios <= norm.ppf((1 + level) / 2)).mean() for level in _LEVELS]
     ax = get_axes(ax)
     ax.plot([0, 1], [0, 1], color=GRAY, linewidth=1)

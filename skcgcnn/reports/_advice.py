@@ -20,8 +20,6 @@ class Facts:
         Crystals in each part.
     train_loss, val_loss : float or None
         At the best epoch.
-    best_epoch, n_epochs : int
-        The best and the last.
     r2 : dict of str to float
         Of the numbers, on the test crystals.
     accuracy, most_frequent : dict of str to float
@@ -37,8 +35,6 @@ class Facts:
     n_test: int
     train_loss: float | None
     val_loss: float | None
-    best_epoch: int
-    n_epochs: int
     r2: dict[str, float]
     accuracy: dict[str, float]
     most_frequent: dict[str, float]
@@ -63,7 +59,9 @@ def advice(facts: Facts) -> list[str]:
 
 
 def _of_sizes(facts: Facts) -> Iterator[str]:
-    if facts.n_val < _FEW_VALIDATION:
+    if not facts.n_val:
+        yield "Without validation crystals the last epoch is kept, whether it is the best or not."
+    elif facts.n_val < _FEW_VALIDATION:
         yield (
             f"{facts.n_val} validation crystals decide which epoch is best: that is luck in part. "
             "Use a larger --val-ratio, or cross-validate in Python."
@@ -74,14 +72,12 @@ def _of_sizes(facts: Facts) -> Iterator[str]:
 
 def _of_losses(facts: Facts) -> Iterator[str]:
     train, val = facts.train_loss, facts.val_loss
-    if train and val and val > _OVERFIT * train:
+    if train is not None and val is not None and val > _OVERFIT * train > 0:
         yield (
             f"The validation loss ({val:.3g}) is {val / train:.0f} times the training loss "
             f"({train:.3g}): the network knows its training crystals by heart. More crystals help "
             "most; a model to start from (--init-from) helps with few."
         )
-    if facts.best_epoch == facts.n_epochs and facts.n_val:
-        yield "The last epoch was the best: more --epochs may be better still."
 
 
 def _of_targets(facts: Facts) -> Iterator[str]:
@@ -93,10 +89,11 @@ def _of_targets(facts: Facts) -> Iterator[str]:
                 "right (units, totals or per atom, signs)."
             )
     for name, value in facts.accuracy.items():
-        if value <= facts.most_frequent[name]:
+        if value <= facts.most_frequent[name] < 1:
             yield (
                 f"{value:.0%} of the labels of {name} are right; always saying the most frequent "
-                f"one would give {facts.most_frequent[name]:.0%}. Try a larger --cls-weight."
+                f"one would give {facts.most_frequent[name]:.0%}. See whether the crystals can "
+                "tell it; beside numbers (--task multi), try a larger --cls-weight."
             )
     for name, value in facts.rarest.items():
         if value < _RARE:

@@ -13,8 +13,15 @@ from skcgcnn.crystals import read_crystal
 from skcgcnn.estimators import BaseCGCNN, Prediction
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.inspection import element_names, nearest_training_crystals
-from skcgcnn.plotting import crystal, crystal_sizes, elements, loss_curves, parity
-from skcgcnn.plotting._axes import BLUE, ORANGE
+from skcgcnn.plotting import (
+    BLUE,
+    ORANGE,
+    crystal,
+    crystal_sizes,
+    elements,
+    loss_curves,
+    parity,
+)
 from skcgcnn.reports._advice import Facts, advice
 from skcgcnn.reports._html import Figure, Section, Table, new_figure, page
 
@@ -126,13 +133,13 @@ def _facts(run: RunResult) -> Facts:
             accuracy[target.name] = float(metrics["accuracy"] or 0.0)
             frequent[target.name] = max(Counter(labels).values()) / len(labels)
         trained = _known(run.y["train"][:, index])
-        rarest[target.name] = min(Counter(trained).values()) / len(trained)
+        if len(trained):
+            shares = [np.mean(trained == label) for label in target.classes]
+            rarest[target.name] = float(min(shares))
     return Facts(
         **{f"n_{part}": len(run.graphs[part]) for part in _PARTS},
         train_loss=losses.get("training"),
         val_loss=losses.get("validation"),
-        best_epoch=run.best_epoch,
-        n_epochs=len(run.losses["training"]),
         r2=r2,
         accuracy=accuracy,
         most_frequent=frequent,

@@ -160,7 +160,7 @@ def train(
     found, predictions = _evaluate(best, run, parts, data, output)
     if report:
         result = RunResult(
-            name=output.name,
+            name=output.resolve().name,
             settings=asdict(settings),
             est=best,
             graphs={name: part.graphs for name, part in parts.items()},
@@ -179,7 +179,7 @@ def train(
 
 def _refuse_results(folder: Path) -> None:
     """Refuse to replace the results of an earlier run."""
-    for name in (CHECKPOINT, BEST, BEST_TORCH, "metrics.json", "test_results.csv", REPORT):
+    for name in (CHECKPOINT, BEST, BEST_TORCH, "metrics.json", "test_results.csv", HISTORY, REPORT):
         if (folder / name).exists():
             raise DataError(
                 f"{folder} holds the results of an earlier run ({name}); choose another folder "

@@ -7,6 +7,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import torch
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.pipeline import make_pipeline
 
@@ -96,6 +97,27 @@ def test_a_model_to_start_from(measured):
     assert without.fit(frame["crystal"], y).module_.globals is None
 
 
+def test_a_model_for_other_numbers(measured):
+    """Scaling goes with the weights; the head is new for numbers of another name."""
+    frame, y = measured
+    source = CGCNNRegressor(**SMALL).fit(frame, y)
+    near = {**SMALL, "max_epochs": 1, "lr": 1e-9, "init_from": source}
+    few = frame.iloc[:20].assign(T=300 + 0.01 * np.arange(20.0))
+    est = CGCNNRegressor(**near).fit(few, y[:20])
+    torch.testing.assert_close(est.module_.globals.mean, source.module_.globals.mean)
+    torch.testing.assert_close(est.module_.globals.scale, source.module_.globals.scale)
+    renamed = CGCNNRegressor(**near).fit(frame.rename(columns={"T": "pressure"}), y)
+    ours, theirs = (e.module_.conv_to_fc.weight for e in (renamed, source))
+    assert not torch.allclose(ours, theirs, atol=1e-3)
+
+
+def test_numbers_that_are_all_the_same_have_no_effect(cifs, energies):
+    frame = pd.DataFrame({"crystal": cifs, "T": 300.0, "p": np.linspace(0, 1, len(cifs))})
+    est = CGCNNRegressor(**{**SMALL, "max_epochs": 3}).fit(frame, energies)
+    np.testing.assert_array_equal(est.predict(frame.assign(T=900.0)), est.predict(frame))
+    assert (est.predict(frame.assign(p=0.5)) != est.predict(frame)).any()
+
+
 @pytest.mark.parametrize(
     ("columns", "error", "message"),
     [
@@ -114,6 +136,14 @@ def test_what_is_wrong_with_columns(columns, error, message, cifs):
 def test_a_frame_without_crystals():
     with pytest.raises(TypeError, match="but none holds crystals"):
         CrystalGraphTransformer().transform(pd.DataFrame({"a": [1.0], "b": [2.0]}))
+
+
+def test_frames_at_the_edge(cifs):
+    twice = pd.DataFrame([[cifs[0], 1.0, 2.0]], columns=["crystal", "T", "T"])
+    with pytest.raises(ValueError, match="several columns with the name T"):
+        CrystalGraphTransformer().transform(twice)
+    with pytest.raises(ValueError, match="a frame without rows"):
+        CrystalGraphTransformer().transform(twice.iloc[:0, :2])
 
 
 def test_other_columns_than_in_the_fit(measured):
