@@ -1,8 +1,6 @@
 """Draw the chart of the README from the results kept in ``results/``.
 
-Usage: ``python benchmarks/chart.py docs/images/benchmarks.png``. Needs ``pip install
-skcgcnn[plot]``.
-"""
+Usage: ``python benchmarks/chart.py docs/images/benchmarks.png``. """
 
 import argparse
 import json
