@@ -1,6 +1,7 @@
 """Draw the chart of the README from the results kept in ``results/``.
 
-Usage: ``python benchmarks/chart.py docs/images/benchmarks.png``. """
+Usage: ``python benchmarks/chart.py docs/images/benchmarks.png``.
+"""
 
 import argparse
 import json
