@@ -215,7 +215,12 @@ def show() -> None:
     rows = {tuple(row[key] for key in KEYS): row for row in read_log()}
     for row in rows.values():
         groups[row["task"], row["data"], row["size"], row["recipe"]].append(row)
-    text = ["# Accuracy of recipes", "", "Made by `benchmarks/accuracy.py`; see there."]
+    threads = " or ".join(map(str, sorted({row["threads"] for row in rows.values()})))
+    remark = (
+        f"Made by `benchmarks/accuracy.py`; see there. MAE in eV a formula unit (perov5). Fits on "
+        f"{threads} thread(s); the times are rough where other fits ran beside them."
+    )
+    text = ["# Accuracy of recipes", "", remark]
     for task, data in dict.fromkeys((task, data) for task, data, *_ in groups):
         head = ["recipe", "MAE", "spread", "R²", "training R² (least)", "parameters", "epochs"]
         head += ["fit (s)", "fits"]
