@@ -42,7 +42,9 @@ def test_their_unit_does_not_matter(measured):
     np.testing.assert_allclose(CGCNNRegressor(**params).fit(hot, y).predict(hot), kelvin, rtol=1e-3)
 
 
-@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table], ids=str)
+@pytest.mark.parametrize(
+    "make", [pd.DataFrame, pl.DataFrame, pa.table], ids=["pandas", "polars", "arrow"]
+)
 def test_frames(make, cifs):
     columns = {"pressure": [0.5 * i for i in range(3)], "crystal": cifs[:3], "kind": [1, 2, 3]}
     graphs = CrystalGraphTransformer().transform(make(columns))
