@@ -13,7 +13,14 @@ from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGrap
 from skcgcnn.datasets import load_sample_regression
 from skcgcnn.inspection import nearest_training_crystals, site_contributions
 
-SMALL = {"atom_fea_len": 16, "n_conv": 2, "h_fea_len": 16, "max_epochs": 30, "random_state": 0}
+SMALL = {
+    "atom_fea_len": 16,
+    "n_conv": 2,
+    "h_fea_len": 16,
+    "max_epochs": 30,
+    "batch_size": 32,
+    "random_state": 0,
+}
 
 
 @pytest.fixture(scope="module")
