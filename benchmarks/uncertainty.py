@@ -94,7 +94,7 @@ def show() -> None:
     text = [
         "# How well networks know how far off they are",
         "",
-        f"Made by `benchmarks/uncertainty.py`, {len(rows)} folds, {rows[0]['threads']} threads "
+        f"Made by `benchmarks/uncertainty.py`, {len(rows)} folds, {rows[0]['threads']} thread(s) "
         f"({rows[0]['processor']}).",
         "",
         table([*head, "Spearman"], lines),
