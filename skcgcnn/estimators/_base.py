@@ -296,18 +296,19 @@ class BaseCGCNN(Parameters, FeatureMaker):
         sizes["n_kinds"] = 0 if kinds is None else len(kinds)
         sizes["n_outputs"] = sum(target.n_outputs for target in targets)
         net = make_net(self, sizes, params, Answers(targets, data.y_ndim), seed).initialize()
+        trained = net.module_.trained
         if kinds is not None:
-            set_kinds(net.module_, kinds)
-        for each in (net.module_.trained, net.module_.average):
-            if each.globals is not None:
-                each.globals.set_scaling(data.graphs.global_features)
+            set_kinds(trained, kinds)
+        if trained.globals is not None:
+            trained.globals.set_scaling(data.graphs.global_features)
         if sizes["reference"]:
-            fit_reference(net.module_, targets, data, extensive=starts is not None)
+            fit_reference(trained, targets, data, extensive=starts is not None)
         elif starts is not None:
-            start_outputs(net.module_, targets, starts)
+            start_outputs(trained, targets, starts)
         if source is not None:
             names = options.global_features
-            transfer_weights(net.module_, targets, source, self.init_from, names)
+            transfer_weights(trained, targets, source, self.init_from, names)
+        net.module_.average.load_state_dict(trained.state_dict())
         _ = net.optimizer_  # raises if its options are wrong, before anything is fitted
         self.graph_options_, self.targets_, self.y_ndim_ = options, targets, data.y_ndim
         self.elements_ = self._elements_of(data.graphs)

@@ -6,7 +6,7 @@ import torch
 
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.modelfiles import ModelState
-from skcgcnn.nn import AveragedNet
+from skcgcnn.nn import CrystalGraphConvNet
 
 # Most are elements; there may be thousands of kinds of mixed site, each in few crystals.
 _MOST_KINDS = 200
@@ -41,16 +41,15 @@ def training_kinds(graphs: CrystalGraphs, source: ModelState | None) -> npt.NDAr
     return found
 
 
-def set_kinds(module: AveragedNet, kinds: npt.NDArray[np.float32]) -> None:
+def set_kinds(net: CrystalGraphConvNet, kinds: npt.NDArray[np.float32]) -> None:
     """Tell a network which kinds of site have learned features.
 
     Parameters
     ----------
-    module : AveragedNet
+    net : CrystalGraphConvNet
         Not trained yet; changed in place.
     kinds : ndarray of shape (n_kinds, n_features)
         See `training_kinds`.
     """
-    for net in (module.trained, module.average):
-        if net.elements is not None:
-            net.elements.kinds.copy_(torch.from_numpy(kinds))
+    if net.elements is not None:
+        net.elements.kinds.copy_(torch.from_numpy(kinds))

@@ -10,7 +10,7 @@ from skcgcnn.estimators._targets import FloatArray, output_slices
 from skcgcnn.estimators._training_data import TrainingData
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.modelfiles import Target
-from skcgcnn.nn import AveragedNet
+from skcgcnn.nn import CrystalGraphConvNet
 
 _PENALTIES = np.logspace(-4, 3, 15)
 # What is left is taken to be no smaller than this share of the target's scale.
@@ -42,7 +42,7 @@ def mean_features(graphs: CrystalGraphs) -> FloatArray:
 
 
 def fit_reference(
-    module: AveragedNet, targets: Sequence[Target], data: TrainingData, *, extensive: bool
+    net: CrystalGraphConvNet, targets: Sequence[Target], data: TrainingData, *, extensive: bool
 ) -> None:
     """Fit the numbers among the targets by ridge regressions on the mean features of the sites.
 
@@ -50,7 +50,7 @@ def fit_reference(
 
     Parameters
     ----------
-    module : AveragedNet
+    net : CrystalGraphConvNet
         Not trained yet; changed in place.
     targets : sequence of Target
         Its targets.
@@ -69,8 +69,7 @@ def fit_reference(
             ridge = RidgeCV(_PENALTIES).fit(features[known], y, sample_weight=weights)
             # What is left, as leaving one out tells: few crystals are fitted too well by a line.
             left = np.sqrt(-ridge.best_score_ * np.average(n_sites[known] ** 2))
-            for net in (module.trained, module.average):
-                if net.reference is not None:
-                    net.reference.weight[outputs.start] = torch.from_numpy(ridge.coef_)
-                    net.reference.bias[outputs.start] = float(ridge.intercept_)
-                    net.reference.scale[outputs.start] = float(np.clip(left, _LEAST_LEFT, 1.0))
+            if net.reference is not None:
+                net.reference.weight[outputs.start] = torch.from_numpy(ridge.coef_)
+                net.reference.bias[outputs.start] = float(ridge.intercept_)
+                net.reference.scale[outputs.start] = float(np.clip(left, _LEAST_LEFT, 1.0))

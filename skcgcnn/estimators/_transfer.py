@@ -19,7 +19,7 @@ from skcgcnn.modelfiles import (
     network_sizes,
     read_model_file,
 )
-from skcgcnn.nn import AveragedNet, CrystalGraphConvNet
+from skcgcnn.nn import CrystalGraphConvNet
 
 _SIZES = ("conv", "pooling", "atom_fea_len", "n_conv", "h_fea_len", "n_h", "heads")
 _GRAPH = ("radius", "max_num_nbr", "atom_features")
@@ -103,7 +103,7 @@ def architecture(init_from: Any) -> dict[str, Any]:
 
 
 def transfer_weights(
-    module: AveragedNet,
+    net: CrystalGraphConvNet,
     targets: Sequence[Target],
     source: ModelState,
     init_from: Any,
@@ -117,7 +117,7 @@ def transfer_weights(
 
     Parameters
     ----------
-    module : AveragedNet
+    net : CrystalGraphConvNet
         Not trained yet; changed in place.
     targets : sequence of Target
         Its targets.
@@ -133,7 +133,6 @@ def transfer_weights(
     ValueError
         If the convolutions do not fit; it names the parameters.
     """
-    net = module.trained
     _check_fit(net, source, _name(init_from, "="))
     own = net.state_dict()
     parts = ["embedding.", "bond_embedding.", "convs.", "attention."]
@@ -152,15 +151,16 @@ def transfer_weights(
             # Its kinds come first, those of the new crystals after them.
             learned = source.weights["elements.weight"]
             net.elements.weight[: len(learned)] = learned.to(net.elements.weight)
-    module.average.load_state_dict(net.state_dict())
 
 
-def start_outputs(module: AveragedNet, targets: Sequence[Target], starts: Sequence[float]) -> None:
+def start_outputs(
+    net: CrystalGraphConvNet, targets: Sequence[Target], starts: Sequence[float]
+) -> None:
     """Set the biases of the outputs with which training begins.
 
     Parameters
     ----------
-    module : AveragedNet
+    net : CrystalGraphConvNet
         Not trained yet; changed in place.
     targets : sequence of Target
         Its targets.
@@ -169,8 +169,7 @@ def start_outputs(module: AveragedNet, targets: Sequence[Target], starts: Sequen
     """
     with torch.no_grad():
         for rows, start in zip(output_slices(targets), starts, strict=True):
-            for net in (module.trained, module.average):
-                net.fc_out.bias[rows.start] = start
+            net.fc_out.bias[rows.start] = start
 
 
 def n_frozen_layers(freeze: str | int, n_conv: int, *, begun: bool) -> int:

@@ -116,15 +116,14 @@ def site_contributions(
         [_explain(crystals, _mean(base), function) for crystals in part]
         for part, base in zip(parts, bases, strict=True)
     ]
-    readable = graphs.n_sites > 0
-    sites = np.mean(
-        [np.concatenate([np.empty(0), *(p[0] for p in part)]) for part in found], axis=0
+    # The mean over the networks of each of the three.
+    sites, *of_crystals = (
+        np.mean([np.concatenate([np.empty(0), *(p[i] for p in part)]) for part in found], axis=0)
+        for i in range(3)
     )
-    baselines, predictions = (np.full(len(graphs), np.nan) for _ in range(2))
-    for values, place in ((baselines, 1), (predictions, 2)):
-        values[readable] = np.mean(
-            [np.concatenate([np.empty(0), *(p[place] for p in part)]) for part in found], axis=0
-        )
+    baselines, predictions = np.full((2, len(graphs)), np.nan)
+    readable = graphs.n_sites > 0
+    baselines[readable], predictions[readable] = of_crystals
     return Contributions(by_site(graphs, sites), baselines, predictions, element_names(est, graphs))
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from skcgcnn._version import __version__
 from skcgcnn.crystals import read_crystal
-from skcgcnn.estimators import BaseCGCNN, Prediction
+from skcgcnn.estimators import BaseCGCNN, Prediction, is_missing
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.inspection import element_names, nearest_training_crystals
 from skcgcnn.plotting import (
@@ -38,8 +38,8 @@ class RunResult:
     ----------
     name : str
         Of the run.
-    settings : mapping of str to object
-        Its options.
+    settings : mapping of str to str
+        Its options and their values, as they are to be shown.
     est : BaseCGCNN
         The best epoch.
     graphs : dict of str to CrystalGraphs
@@ -58,7 +58,7 @@ class RunResult:
     """
 
     name: str
-    settings: Mapping[str, Any]
+    settings: Mapping[str, str]
     est: BaseCGCNN
     graphs: Mapping[str, CrystalGraphs]
     y: Mapping[str, npt.NDArray[Any]]
@@ -91,7 +91,7 @@ def training_report(run: RunResult) -> str:
         Section(
             "Settings",
             ["What options with the value auto stood for is in brackets."],
-            [Table(["option", "value"], _settings(run))],
+            [Table(["option", "value"], list(run.settings.items()))],
         ),
     ]
     return page(f"Training run: {run.name}", sections, f"Made by skcgcnn {__version__}.")
@@ -310,18 +310,6 @@ def _picture(source: Any) -> Any:
     return figure
 
 
-def _settings(run: RunResult) -> list[list[Any]]:
-    fitted = run.est.fitted_params_
-    names = {"epochs": "max_epochs", "optim": "optimizer", "seed": "random_state"}
-    rows = []
-    for option, value in run.settings.items():
-        text = str(value)
-        if text == "auto":
-            text = f"auto ({fitted.get(names.get(option, option), '')})"
-        rows.append([f"--{option.replace('_', '-')}" if option != "data" else "data", text])
-    return rows
-
-
 def _label(value: Any) -> str:
     """Return the text of a class: whole numbers among floats are 1, not 1.0."""
     whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
@@ -330,6 +318,4 @@ def _label(value: Any) -> str:
 
 def _known(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the values that are not missing."""
-    present = [value is not None and value == value for value in values.tolist()]  # noqa: PLR0124
-    known: npt.NDArray[Any] = values[np.array(present, dtype=bool)]
-    return known
+    return values[~is_missing(values)]

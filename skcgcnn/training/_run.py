@@ -161,7 +161,7 @@ def train(
     if report:
         result = RunResult(
             name=output.resolve().name,
-            settings=asdict(settings),
+            settings=settings.described(best.fitted_params_),
             est=best,
             graphs={name: part.graphs for name, part in parts.items()},
             y={name: part.y.reshape(len(part.y), len(data.names)) for name, part in parts.items()},

@@ -3,11 +3,12 @@
 It imports neither torch nor scikit-learn: ``--help`` should not wait for them.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from skcgcnn._parameters import OnError, Parameters
+from skcgcnn._recipes import AUTO
 
 Task = Literal["regression", "classification", "multi"]
 Optimizer = Literal["auto", "adamw", "adam", "sgd"]
@@ -78,6 +79,25 @@ class Settings:
     def ratios(self) -> dict[str, float]:
         """Return the shares of the parts of the split."""
         return {"train": self.train_ratio, "val": self.val_ratio, "test": self.test_ratio}
+
+    def described(self, fitted: Mapping[str, Any]) -> dict[str, str]:
+        """Return the options as they are typed, with what "auto" stood for in brackets.
+
+        Parameters
+        ----------
+        fitted : mapping
+            Parameters of the fit.
+
+        Returns
+        -------
+        dict of str to str
+        """
+        found = {}
+        for name, value in vars(self).items():
+            option = name if name == "data" else f"--{name.replace('_', '-')}"
+            parameter = _PARAMETERS.get(name, name)
+            found[option] = f"auto ({fitted[parameter]})" if value == AUTO else str(value)
+        return found
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters of the estimator."""
