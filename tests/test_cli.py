@@ -140,7 +140,7 @@ def test_best_epoch_is_the_last_with_the_lowest_validation_loss(
     data, tmp_path, monkeypatch, losses, best
 ):
     values = iter(losses)
-    monkeypatch.setattr(CGCNNRegressor, "_loss", lambda *_: next(values))
+    monkeypatch.setattr(CGCNNRegressor, "_evaluate", lambda *_: (next(values), "MAE 1"))
     out = tmp_path / "out"
     text = run("train", data, "--epochs", 5, "-o", out, *TINY)
     report = json.loads((out / "metrics.json").read_text())

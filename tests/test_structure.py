@@ -13,7 +13,17 @@ from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGrap
 
 ROOT = Path(skcgcnn.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-HELPERS = {"exceptions", "_files", "_lazy", "_recipes", "_sklearn", "_threads", "_version"}
+HELPERS = {
+    "exceptions",
+    "_files",
+    "_lazy",
+    "_progress",
+    "_recipes",
+    "_sklearn",
+    "_threads",
+    "_version",
+    "_warnings",
+}
 # A file may import from the folders and files that stand before its own.
 LAYERS = [
     HELPERS,
@@ -23,7 +33,7 @@ LAYERS = [
     {"nn"},
     {"modelfiles"},
     {"estimators"},
-    {"inspection", "metrics", "model_selection", "plotting"},
+    {"export", "inspection", "metrics", "model_selection", "plotting"},
     {"reports"},
     {"training"},
     {"cli"},

@@ -1,6 +1,5 @@
 """The folder format of CGCNN: CIFs and an ``id_prop.csv``."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils import Bunch
 
+from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets._columns import (
     is_missing_cell,
     looks_like_decimal_commas,
@@ -205,7 +205,7 @@ def read_table(
         columns = [read_column(sheet, i, problems) for i in range(1, len(sheet.rows[0][1]))]
     _raise(file, problems)
     if sheet.remarks:
-        warnings.warn(f"{file}: read with {', '.join(sheet.remarks)}", stacklevel=3)
+        warn_caller(f"{file}: read with {', '.join(sheet.remarks)}")
     defaults = ["value", "label", *(f"target_{i}" for i in range(3, len(columns) + 1))]
     names = header[1:] if header else defaults[: len(columns)]
     return Table(cif_ids, paths, names, columns)

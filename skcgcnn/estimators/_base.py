@@ -1,6 +1,5 @@
 """What the three estimators share: fitting, and the way from X to predictions."""
 
-import warnings
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -13,15 +12,16 @@ from joblib import effective_n_jobs
 from sklearn.base import clone
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
-from skorch.history import History
 
 from skcgcnn._parameters import Parameters
 from skcgcnn._recipes import is_auto, resolve
 from skcgcnn._sklearn import check_sample_weight
+from skcgcnn._warnings import warn_caller
 from skcgcnn.estimators._constraints import CONSTRAINTS
 from skcgcnn.estimators._elements import set_kinds, training_kinds
 from skcgcnn.estimators._ensemble import MAX_SEED, combine, fit_members
 from skcgcnn.estimators._features import FeatureMaker
+from skcgcnn.estimators._history import FitHistory
 from skcgcnn.estimators._net import MADE_WITH, SIZES, make_net, update_net
 from skcgcnn.estimators._reference import fit_reference
 from skcgcnn.estimators._scaling import scale
@@ -50,7 +50,7 @@ from skcgcnn.modelfiles import Target
 from skcgcnn.nn import GraphDataset
 
 
-class BaseCGCNN(Parameters, FeatureMaker):
+class BaseCGCNN(Parameters, FitHistory, FeatureMaker):
     """Base of the CGCNN estimators: owns a private skorch net.
 
     A subclass says how y becomes numbers and targets (`_encode`), and which predictions it
@@ -58,11 +58,6 @@ class BaseCGCNN(Parameters, FeatureMaker):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = CONSTRAINTS
-
-    @property
-    def history_(self) -> History:
-        """What skorch recorded, epoch by epoch."""
-        return self.net_.history
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the network.
@@ -330,10 +325,9 @@ class BaseCGCNN(Parameters, FeatureMaker):
         try:
             self.net_.run(self._dataset(train), validation, epochs, cycle)
         except KeyboardInterrupt:
-            warnings.warn(
+            warn_caller(
                 f"the fit was interrupted after {len(self.net_.history)} epochs; the estimator is "
-                "fitted with their weights",
-                stacklevel=3,
+                "fitted with their weights"
             )
             raise
         finally:
@@ -391,18 +385,18 @@ class BaseCGCNN(Parameters, FeatureMaker):
         from pymatgen.core import Element
 
         names = ", ".join(Element.from_Z(z).symbol for z in sorted(elements))
-        warnings.warn(
+        warn_caller(
             f"{type(self).__name__} was trained on no crystal with {names}; predictions for such "
-            "crystals are extrapolations",
-            stacklevel=5,
+            "crystals are extrapolations"
         )
 
-    def _loss(self, X: Any, y: Any) -> float:
-        """Return the loss of predictions, as in training but by the averaged weights."""
-        outputs = torch.as_tensor(self._outputs(X))
+    def _evaluate(self, graphs: CrystalGraphs, y: Any) -> tuple[float, str]:
+        """Return the loss of graphs by the averaged weights, and their errors as a text."""
+        outputs = combine(self._forward(graphs), self.targets_)
         encoded, _ = self._encode(y, self.targets_)
         scaled = self._scaled(encoded.reshape(len(encoded), -1))
-        return float(self.net_.criterion_(outputs, torch.as_tensor(scaled)))
+        loss = self.net_.criterion_(torch.as_tensor(outputs), torch.as_tensor(scaled))
+        return float(loss), self._answers().describe_errors(outputs, y)
 
     def _predict_values(self, X: Any) -> npt.NDArray[Any]:
         outputs = self._outputs(X)  # says so where it is not fitted

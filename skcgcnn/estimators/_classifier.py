@@ -142,8 +142,9 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
         What to do with crystals that cannot be read, see `CrystalGraphTransformer`. With "nan"
         they are left out of a fit and their prediction is NaN.
     verbose : int, default=0
-        1 shows progress while reading, and one line per epoch; 2 also lists all remarks about
-        files, not only the first.
+        1 shows one line of progress: crystals read a second; then the epoch, errors in units of y,
+        and the time left. Log files get plain lines. 2 lists all remarks about files, not only the
+        first, and prints skorch's table of the epochs.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the loss, as in scikit-learn.
 
@@ -164,6 +165,12 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
         The torch module that predicts.
     history_ : skorch.history.History
         Losses and times, epoch by epoch.
+    loss_curve_ : list of float
+        Training loss of every epoch.
+    validation_scores_ : list of float, or None
+        With ``early_stopping=True``: R², accuracy or their mean on the validation crystals.
+    best_validation_score_ : float or None
+        That of the epoch with the lowest validation loss, whose weights predict.
     n_iter_ : int
         Epochs trained.
     n_samples_fit_ : int

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.metaestimators import available_if
 
 from skcgcnn._sklearn import Interval, StrOptions
@@ -18,6 +17,7 @@ from skcgcnn.estimators._targets import (
     column_names,
     encode_classes,
     is_missing,
+    mean_score,
     split_columns,
     to_numbers,
 )
@@ -161,8 +161,9 @@ class CGCNNMultiTask(NumberEstimator):
         What to do with crystals that cannot be read, see `CrystalGraphTransformer`. With "nan"
         they are left out of a fit and their prediction is NaN.
     verbose : int, default=0
-        1 shows progress while reading, and one line per epoch; 2 also lists all remarks about
-        files, not only the first.
+        1 shows one line of progress: crystals read a second; then the epoch, errors in units of y,
+        and the time left. Log files get plain lines. 2 lists all remarks about files, not only the
+        first, and prints skorch's table of the epochs.
     cls_weight : float or "auto", default=1.0
         Weight of the classification loss; "auto" learns the balance of the two kinds of task.
     tasks : tuple of {"regression", "classification"}, default=("regression", "classification")
@@ -190,6 +191,12 @@ class CGCNNMultiTask(NumberEstimator):
         The torch module that predicts.
     history_ : skorch.history.History
         Losses and times, epoch by epoch.
+    loss_curve_ : list of float
+        Training loss of every epoch.
+    validation_scores_ : list of float, or None
+        With ``early_stopping=True``: R², accuracy or their mean on the validation crystals.
+    best_validation_score_ : float or None
+        That of the epoch with the lowest validation loss, whose weights predict.
     n_iter_ : int
         Epochs trained.
     n_samples_fit_ : int
@@ -336,25 +343,12 @@ class CGCNNMultiTask(NumberEstimator):
         Returns
         -------
         float
-            At most 1; it does not depend on `cls_weight`. A task without any true target is left
-            out; NaN where all are.
+            At most 1; it does not depend on `cls_weight`. A task without enough true targets (two
+            numbers, one label) is left out; NaN where all are.
         """
-        predicted = self.predict(X)
-        scores = []
-        for target, column, values in zip(
-            self.targets_, self._columns(y, self.targets_), predicted.T, strict=True
-        ):
-            known = ~is_missing(column)
-            if not known.any():
-                continue
-            weights = None if sample_weight is None else np.asarray(sample_weight)[known]
-            true, guess = column[known], values[known]
-            if target.kind == "regression":
-                true, guess = true.astype(np.float64), guess.astype(np.float64)
-                scores.append(r2_score(true, guess, sample_weight=weights))
-            else:
-                scores.append(accuracy_score(true.tolist(), guess.tolist(), sample_weight=weights))
-        return float(np.mean(scores)) if scores else float("nan")
+        predicted = list(self.predict(X).T)
+        columns = self._columns(y, self.targets_)
+        return mean_score(self.targets_, columns, predicted, sample_weight)
 
     @property
     def task_classes_(self) -> list[npt.NDArray[Any] | None]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
+from sklearn.metrics import accuracy_score, r2_score
 from sklearn.pipeline import Pipeline
 
 from skcgcnn.modelfiles import Target
@@ -64,6 +65,27 @@ class Answers:
             raise AttributeError("there are no probabilities without a classification task")
         return found[0]
 
+    def score(self, outputs: FloatArray, y: npt.NDArray[Any]) -> float:
+        """Return the mean of R² and accuracy over the targets."""
+        predicted = [each.values for each in decode(outputs, self.targets)]
+        return mean_score(self.targets, split_columns(y), predicted)
+
+    def describe_errors(self, outputs: FloatArray, y: npt.NDArray[Any]) -> str:
+        """Return the mean absolute error or accuracy of every target, with units, as a text."""
+        facts = []
+        for each, column in zip(decode(outputs, self.targets), split_columns(y), strict=True):
+            known = ~is_missing(column)
+            if not known.any():
+                continue
+            target, true, guess = each.target, column[known], each.values[known]
+            if target.classes is None:
+                error = np.abs(true.astype(np.float64) - guess).mean()
+                fact = f"MAE {error:.3g}" + (f" {target.unit}" if target.unit else "")
+            else:
+                fact = f"accuracy {np.mean(true == guess):.3f}"
+            facts.append(fact if len(self.targets) == 1 else f"{target.name} {fact}")
+        return ", ".join(facts)
+
     def original(self, values: FloatArray) -> npt.NDArray[Any]:
         """Return y for its encoded but unscaled values, of shape (n_crystals, n_targets)."""
         columns = []
@@ -79,6 +101,43 @@ class Answers:
     def shape(self, columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
         """Return columns as a vector or table."""
         return columns[0] if self.y_ndim == 1 else stack_columns(columns)
+
+
+def mean_score(
+    targets: Sequence[Target],
+    columns: Sequence[npt.NDArray[Any]],
+    predicted: Sequence[npt.NDArray[Any]],
+    sample_weight: Any = None,
+) -> float:
+    """Return the mean of R² (numbers) and accuracy (classes).
+
+    Parameters
+    ----------
+    targets : sequence of Target
+        The targets.
+    columns, predicted : sequence of ndarray of shape (n_crystals,)
+        True values and predictions of each; where the true value is missing, a crystal is left out.
+    sample_weight : array-like of shape (n_crystals,), optional
+        Weights of the crystals.
+
+    Returns
+    -------
+    float
+        NaN where there is no true value.
+    """
+    scores = []
+    for target, column, values in zip(targets, columns, predicted, strict=True):
+        known = ~is_missing(column)
+        if not known.any():
+            continue
+        weights = None if sample_weight is None else np.asarray(sample_weight)[known]
+        true, guess = column[known], values[known]
+        if target.classes is not None:
+            scores.append(accuracy_score(true.tolist(), guess.tolist(), sample_weight=weights))
+        elif len(true) > 1:
+            true, guess = true.astype(np.float64), guess.astype(np.float64)
+            scores.append(r2_score(true, guess, sample_weight=weights))
+    return float(np.mean(scores)) if scores else float("nan")
 
 
 def predict_targets(estimator: Any, X: Any) -> list[Prediction]:

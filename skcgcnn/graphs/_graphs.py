@@ -16,12 +16,7 @@ from skcgcnn.graphs._archive import map_arrays, write_arrays
 from skcgcnn.graphs._check import check_arrays
 from skcgcnn.graphs._graph import CrystalGraph, ExpandedGraphs, expand
 from skcgcnn.graphs._options import GraphOptions
-from skcgcnn.graphs._packing import (
-    count_type,
-    member_index,
-    offsets_from_counts,
-    take_members,
-)
+from skcgcnn.graphs._packing import count_type, member_index, offsets_from_counts, take_members
 
 # Version of the file format; it grows with each change that older versions cannot read.
 _FORMAT = 4
@@ -231,6 +226,30 @@ class CrystalGraphs:
         [[1, 1, 1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0, 0, 0]]
         """
         return expand(self, self.offsets, self.site_offsets)
+
+    def to_pyg(self, structures: Sequence[Any] | None = None) -> list[Any]:
+        """Return the graphs as data of PyTorch Geometric, with every site and bond.
+
+        Parameters
+        ----------
+        structures : sequence of crystals, optional
+            The crystals themselves, of which graphs do not keep the positions.
+
+        Returns
+        -------
+        list of torch_geometric.data.Data
+            `x`, `edge_index` (neighbor j, site i), `edge_attr` (Å), `id`, `u` (`global_features`);
+            with structures also `pos`, `cell`, and `cell_offsets`, by which the vector of an edge
+            is ``pos[j] + cell_offsets @ cell - pos[i]``.
+
+        Raises
+        ------
+        ImportError, ValueError
+            Without torch_geometric, or if a structure is not the crystal of its graph.
+        """
+        from skcgcnn.graphs._pyg import to_pyg  # it needs the maker
+
+        return to_pyg(self, structures)
 
     @classmethod
     def from_structures(

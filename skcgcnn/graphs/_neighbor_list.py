@@ -165,7 +165,7 @@ def _search(
     """Return the pairs of some centers within a radius, which is the cutoff of all of them."""
     from pymatgen.optimization.neighbors import find_points_in_spheres
 
-    lattice, per_site = _fit_for_search(lattice, len(coords), radius)
+    lattice, per_site = fit_for_search(lattice, len(coords), radius)
     cutoff = np.full(len(centers), radius)
     blocks = _blocks(lattice, coords, centers, radius, per_site)
     parts = []
@@ -198,8 +198,24 @@ def _blocks(
     return np.split(centers, np.flatnonzero(np.diff(totals // _PAIRS_AT_ONCE)) + 1)
 
 
-def _fit_for_search(lattice: FloatArray, n_sites: int, radius: float) -> tuple[FloatArray, float]:
-    """Return lattice vectors that suit a search, and the expected number of pairs per site."""
+def fit_for_search(lattice: FloatArray, n_sites: int, radius: float) -> tuple[FloatArray, float]:
+    """Return lattice vectors that suit a search, and the expected number of pairs per site.
+
+    Parameters
+    ----------
+    lattice : ndarray of shape (3, 3)
+        Lattice vectors as rows, in Å.
+    n_sites : int
+        Number of sites in the cell.
+    radius : float
+        Of the search, in Å.
+
+    Returns
+    -------
+    lattice : ndarray of shape (3, 3)
+        Of the same lattice.
+    per_site : float
+    """
     volume = cell_volume(lattice)
     cells_in_sphere = 4 / 3 * math.pi * radius**3 / volume
     a, b, c = lattice.tolist()

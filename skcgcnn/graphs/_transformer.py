@@ -1,6 +1,5 @@
 """The transformer from crystals to crystal graphs."""
 
-import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,9 +12,10 @@ import numpy.typing as npt
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_memory
-from tqdm.auto import tqdm
 
+from skcgcnn._progress import Progress
 from skcgcnn._sklearn import HasMethods, Interval, StrOptions
+from skcgcnn._warnings import warn_caller
 from skcgcnn.crystals import MAX_BYTES, list_sources, split_numbers
 from skcgcnn.exceptions import StructureError, describe_failures, describe_notes
 from skcgcnn.graphs._build import Chunk, GraphMaker, build_chunk
@@ -73,7 +73,8 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         list and returns a graph without sites for each of them, so that order and length stay
         the same; estimators predict NaN for it and leave it out of a fit.
     verbose : int, default=0
-        1 shows a progress bar; 2 also lists all remarks about files, not only the first.
+        1 shows progress: crystals read a second, and the time left; 2 also lists all remarks about
+        files, not only the first.
 
     See Also
     --------
@@ -228,10 +229,10 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         if failures and self.on_error == "raise":
             raise StructureError.from_failures(failures, len(sources))
         if failures:
-            warnings.warn(describe_failures(failures, len(sources)), stacklevel=2)
+            warn_caller(describe_failures(failures, len(sources)))
         if notes:
             complete = int(self.verbose) > 1
-            warnings.warn(describe_notes(notes, len(sources), complete=complete), stacklevel=2)
+            warn_caller(describe_notes(notes, len(sources), complete=complete))
 
     def _chunks(self, sources: Sequence[Any]) -> Iterator[Chunk]:
         maker = self._maker()
@@ -244,7 +245,7 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
             )
             for start in starts
         )
-        with tqdm(total=len(sources), unit="crystal", disable=not self.verbose) as progress:
+        with Progress(len(sources), "crystal", enabled=bool(self.verbose)) as progress:
             for chunk in self._parallel()(tasks):
                 progress.update(len(chunk.graphs))
                 yield chunk

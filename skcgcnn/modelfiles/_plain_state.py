@@ -1,7 +1,6 @@
 """All of a model's state but its tensors, as JSON has it: what our two kinds of file share."""
 
 import json
-import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from os import PathLike
@@ -12,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from skcgcnn._version import __version__
+from skcgcnn._warnings import warn_caller
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import GraphOptions, load_element_features
 from skcgcnn.modelfiles._json import from_plain, to_plain
@@ -215,10 +215,7 @@ def _plain_params(params: Mapping[str, Any]) -> dict[str, Any]:
         except TypeError:
             left_out.append(name)
     if left_out:
-        warnings.warn(
-            f"left out of the file, since they are no plain values: {', '.join(left_out)}",
-            stacklevel=5,
-        )
+        warn_caller(f"left out of the file, since they are no plain values: {', '.join(left_out)}")
     return plain
 
 

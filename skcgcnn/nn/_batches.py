@@ -1,7 +1,7 @@
 """Batches of crystals, cut from packed graphs without a loop over crystals."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,18 @@ from skcgcnn.graphs import CrystalGraphs, member_index
 
 
 class GraphBatch(NamedTuple):
-    """The crystals of one batch: the arguments of `CrystalGraphConvNet.forward`."""
+    """The crystals of one batch: the arguments of `CrystalGraphConvNet.forward`.
+
+    `from_graphs` makes one; `GraphBatches` cuts many, shuffled, for a training loop of your own.
+
+    Examples
+    --------
+    >>> from skcgcnn import CrystalGraphs
+    >>> from skcgcnn.datasets import load_sample_regression
+    >>> graphs = CrystalGraphs.from_structures(load_sample_regression().data[:3])
+    >>> GraphBatch.from_graphs(graphs).n_sites
+    tensor([ 8., 16.,  4.])
+    """
 
     kind_features: Tensor
     site_kinds: Tensor
@@ -25,6 +36,47 @@ class GraphBatch(NamedTuple):
     distances: Tensor
     bond_counts: Tensor
     global_features: Tensor | None = None
+
+    @classmethod
+    def from_graphs(
+        cls, graphs: CrystalGraphs, *, device: Any = "cpu", dtype: torch.dtype = torch.float32
+    ) -> Self:
+        """Return all crystals as one batch.
+
+        Parameters
+        ----------
+        graphs : CrystalGraphs
+            The crystals.
+        device : torch.device or str, default="cpu"
+            Where the tensors are to be.
+        dtype : torch.dtype, default=torch.float32
+            Type of features, distances and counts.
+
+        Returns
+        -------
+        GraphBatch
+
+        Raises
+        ------
+        ValueError
+            If there is no crystal, or one without sites: it could not be read.
+        """
+        if not len(graphs):
+            raise ValueError("a batch needs at least one crystal, but there is none")
+        if len(unread := graphs.ids[graphs.n_sites == 0]):
+            raise ValueError(f"crystal {unread[0]!r} could not be read, so it cannot be in a batch")
+        dataset = GraphDataset(graphs)
+        ((whole, _),) = GraphBatches(dataset, batch_size=len(graphs), device=device, dtype=dtype)
+        return cls(*whole.batch)
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Return the tensors that there are: without `global_features` where there are none.
+
+        Returns
+        -------
+        tuple of Tensor
+        """
+        return tuple(tensor for tensor in self if tensor is not None)
 
 
 class Weighted:

@@ -103,5 +103,5 @@ class ConvLayer(nn.Module):
             gated = self.bn1(gated, bonds.weights)
         gate, core = gated[:, :width], gated[:, width:]
         messages = torch.sigmoid(gate) * functional.softplus(core) * bonds.counts.unsqueeze(1)
-        summed = messages.new_zeros(len(sites), width)
+        summed = messages.new_zeros(sites.shape[0], width)
         return summed.index_add(0, bonds.centers, messages)

@@ -33,7 +33,7 @@ class Heads:
         -------
         Tensor of shape (n_rows, n_heads * h_fea_len)
         """
-        by_head = rows.view(len(rows), self.n_heads, -1).transpose(0, 1)
+        by_head = rows.view(rows.shape[0], self.n_heads, -1).transpose(0, 1)
         weights = layer.weight.view(self.n_heads, -1, layer.weight.shape[1])
         out = torch.bmm(by_head, weights.transpose(1, 2)).transpose(0, 1)
         added: Tensor = out.flatten(1) + layer.bias
@@ -52,6 +52,6 @@ class Heads:
         -------
         Tensor of shape (n_rows, n_outputs)
         """
-        seen = rows.view(len(rows), self.n_heads, -1)[:, self._head_of]
+        seen = rows.view(rows.shape[0], self.n_heads, -1)[:, self._head_of]
         out: Tensor = (seen * layer.weight).sum(dim=2) + layer.bias
         return out

@@ -69,7 +69,7 @@ class AttentionPooling(nn.Module):
         """
         # Bounded, so that its exponential neither overflows nor leaves a crystal without weight.
         weights = torch.exp(10 * torch.tanh(self.score(rows)[:, 0] / 10)) * members.site_counts
-        total = weights.new_zeros(len(members.n_sites)).index_add(0, members.crystals, weights)
+        total = weights.new_zeros(members.n_sites.shape[0]).index_add(0, members.crystals, weights)
         return weights / total.index_select(0, members.crystals)
 
 
@@ -90,5 +90,5 @@ def weighted_sum(rows: Tensor, weights: Tensor, members: Members) -> Tensor:
     # sums take double precision, where every device has it.
     wide = torch.float64 if rows.device.type == "cpu" else rows.dtype
     weighted = rows.to(wide) * weights.unsqueeze(1)
-    pooled = weighted.new_zeros(len(members.n_sites), rows.shape[1])
+    pooled = weighted.new_zeros(members.n_sites.shape[0], rows.shape[1])
     return pooled.index_add(0, members.crystals, weighted).to(rows.dtype)

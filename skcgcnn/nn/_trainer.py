@@ -1,7 +1,6 @@
 """The private skorch net: batches to the network, losses out."""
 
 import math
-import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
@@ -12,9 +11,12 @@ import numpy.typing as npt
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
+from skorch.callbacks import EpochTimer, PassthroughScoring
 from torch import Tensor
 
+from skcgcnn._warnings import warn_caller
 from skcgcnn.nn._batches import GraphBatches, GraphDataset, Weighted
+from skcgcnn.nn._scores import EpochScores, Table
 
 # Maximum sizes of a batch in prediction. They bound its memory: about 50 MB with 64 features.
 # Smaller batches would mean more operations, each of which waits for the interpreter lock while
@@ -40,6 +42,12 @@ class Answers(Protocol):
 
     def proba(self, outputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return what `predict_proba` returns."""
+
+    def score(self, outputs: npt.NDArray[Any], y: npt.NDArray[Any]) -> float:
+        """Return what the estimator's `score` returns."""
+
+    def describe_errors(self, outputs: npt.NDArray[Any], y: npt.NDArray[Any]) -> str:
+        """Return errors in units of y, as a text."""
 
 
 class GraphNet(NeuralNet):
@@ -85,6 +93,16 @@ class GraphNet(NeuralNet):
         self.precision = precision
         self.max_batch_sites = max_batch_sites
         super().__init__(*args, **kwargs)
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Any]]:
+        return [
+            ("epoch_timer", EpochTimer()),
+            ("train_loss", PassthroughScoring(name="train_loss", on_train=True)),
+            ("valid_loss", PassthroughScoring(name="valid_loss")),
+            ("scores", EpochScores()),
+            ("print_log", Table()),
+        ]
 
     @property
     def dtype(self) -> torch.dtype:
@@ -159,12 +177,11 @@ class GraphNet(NeuralNet):
             return
         epoch = len(self.history)
         self._restore()
-        warnings.warn(
+        warn_caller(
             f"training diverged in epoch {epoch}: the loss or a weight is not a finite number. It "
             f"stops with the weights of {'epoch ' + str(epoch - 1) if epoch > 1 else 'the start'}; "
             "use a smaller lr",
             ConvergenceWarning,
-            stacklevel=2,
         )
         raise _StopTrainingError
 
@@ -319,7 +336,7 @@ class GraphNet(NeuralNet):
         An epoch that is interrupted is undone. `cycle` is the first epoch and the number of epochs
         of the training that these are a part of, if that is known: the schedule depends on it.
         """
-        self._cycle = cycle
+        self._cycle, self.n_epochs = cycle, epochs
         self._datasets = {"train": train, "valid": valid or train}
         self._keep()
         device = torch.device(self.device).type
@@ -405,9 +422,8 @@ def choose_device(device: Any, *, fall_back: bool = False) -> Any:
     if kind not in available or available[kind]():
         return device
     if fall_back:
-        warnings.warn(
-            f"the model was on {device!r}, but torch sees no such device: it goes to the CPU",
-            stacklevel=2,
+        warn_caller(
+            f"the model was on {device!r}, but torch sees no such device: it goes to the CPU"
         )
         return "cpu"
     raise ValueError(f"device={device!r}, but torch sees no such device; use 'auto' or 'cpu'")

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tqdm.auto import tqdm
 
 from skcgcnn._files import atomic_write
+from skcgcnn._progress import Progress
 from skcgcnn._recipes import resolve
 from skcgcnn.estimators import (
     BaseCGCNN,
@@ -268,27 +268,26 @@ def _run_epochs(
     """Train epoch by epoch; write each as a checkpoint, and the best as a model."""
     expected = {} if classes is None else {"classes": classes}
     done = getattr(est, "n_iter_", 0)
-    epochs = tqdm(
-        range(done, n_epochs), initial=done, total=n_epochs, unit="epoch", disable=not progress
-    )
     train, val = parts["train"], parts["val"]
-    for _ in epochs:
-        before = getattr(est, "n_iter_", 0)
-        est._partial_fit(train.graphs, train.y, n_epochs=n_epochs, **expected)
-        if est.n_iter_ == before:  # it diverged, and has warned
-            if not before:
-                raise DataError("training diverged in the first epoch; use a smaller --lr")
-            break
-        est.targets_ = rename_targets(est.targets_, names)
-        loss = est._loss(val.graphs, val.y) if len(val.rows) else math.nan
-        run = {**run, "validation_losses": [*run["validation_losses"], loss]}
-        # The later of equal epochs, and the last where the loss is not defined.
-        best = math.nan if run["best_loss"] is None else run["best_loss"]
-        if math.isnan(best) or loss <= best:
-            run = {**run, "best_loss": loss, "best_epoch": est.n_iter_}
-            _write_model(est, output, {"validation loss": loss})
-        save_checkpoint(est, output / CHECKPOINT, run)
-        epochs.set_postfix(loss=f"{est.history_[-1, 'train_loss']:.4f}", val_loss=f"{loss:.4f}")
+    with Progress(n_epochs, "epoch", initial=done, enabled=progress) as line:
+        for _ in range(done, n_epochs):
+            before = getattr(est, "n_iter_", 0)
+            est._partial_fit(train.graphs, train.y, n_epochs=n_epochs, **expected)
+            if est.n_iter_ == before:  # it diverged, and has warned
+                if not before:
+                    raise DataError("training diverged in the first epoch; use a smaller --lr")
+                break
+            est.targets_ = rename_targets(est.targets_, names)
+            loss, errors = est._evaluate(val.graphs, val.y) if len(val.rows) else (math.nan, "")
+            run = {**run, "validation_losses": [*run["validation_losses"], loss]}
+            # The later of equal epochs, and the last where the loss is not defined.
+            best = math.nan if run["best_loss"] is None else run["best_loss"]
+            if math.isnan(best) or loss <= best:
+                run = {**run, "best_loss": loss, "best_epoch": est.n_iter_}
+                _write_model(est, output, {"validation loss": loss})
+            save_checkpoint(est, output / CHECKPOINT, run)
+            facts = f"training loss {est.history_[-1, 'train_loss']:.3g}"
+            line.update(1, f"{facts}, validation {errors}" if errors else facts)
     return run
 
 

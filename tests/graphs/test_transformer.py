@@ -325,11 +325,6 @@ def test_scikit_learn_manners(cifs):
     assert not tags.requires_fit
 
 
-def test_progress_bar(cifs, capsys):
-    CrystalGraphTransformer(verbose=1).transform(cifs)
-    assert "crystal" in capsys.readouterr().err
-
-
 def test_molecule_without_a_cell():
     with pytest.raises(StructureError, match=r"X\[0\]"):
         CrystalGraphTransformer().transform([Atoms("H2", positions=[[0, 0, 0], [0, 0, 0.74]])])

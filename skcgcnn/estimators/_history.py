@@ -1,0 +1,39 @@
+"""What happened in a fit, epoch by epoch, in scikit-learn's words."""
+
+from typing import Any
+
+import numpy as np
+from skorch.history import History
+
+
+class FitHistory:
+    """Gives an estimator the course of its fit."""
+
+    net_: Any
+
+    @property
+    def history_(self) -> History:
+        """What skorch recorded, epoch by epoch."""
+        return self.net_.history
+
+    @property
+    def loss_curve_(self) -> list[float]:
+        """Training loss of every epoch, of the scaled targets."""
+        return list(self.history_[:, "train_loss"])
+
+    @property
+    def validation_scores_(self) -> list[float] | None:
+        """Score of the validation crystals (R², accuracy or their mean) after every epoch.
+
+        None without ``early_stopping=True``, as in scikit-learn.
+        """
+        scores = [row.get("valid_score") for row in self.history_]
+        return None if None in scores else scores
+
+    @property
+    def best_validation_score_(self) -> float | None:
+        """Score of the epoch with the lowest validation loss, whose weights predict."""
+        scores = self.validation_scores_
+        if not scores:
+            return None
+        return float(scores[int(np.argmin(self.history_[:, "valid_loss"]))])

@@ -1,0 +1,106 @@
+"""Programs that predict without skcgcnn: by torch.export, and as ONNX."""
+
+import json
+import warnings
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from skcgcnn._version import __version__
+from skcgcnn.estimators import BaseCGCNN
+from skcgcnn.export._network import PredictingNetwork
+from skcgcnn.nn import GraphBatch
+
+
+def export_program(est: BaseCGCNN) -> torch.export.ExportedProgram:
+    """Return a fitted estimator as a program of `torch.export`, for batches of any size.
+
+    Parameters
+    ----------
+    est : fitted estimator
+        What predicts.
+
+    Returns
+    -------
+    torch.export.ExportedProgram
+        Takes the tensors of a `skcgcnn.nn.GraphBatch`; returns numbers in units of y and
+        probabilities, see `PredictingNetwork`. ``torch.export.save`` writes it.
+
+    Examples
+    --------
+    >>> from skcgcnn import CGCNNRegressor
+    >>> from skcgcnn.datasets import load_sample_regression
+    >>> from skcgcnn.nn import GraphBatch
+    >>> cifs, energies = load_sample_regression(return_X_y=True)
+    >>> est = CGCNNRegressor(max_epochs=2, random_state=0).fit(cifs, energies)
+    >>> program = export_program(est).module()
+    >>> batch = GraphBatch.from_graphs(est.get_transformer().transform(cifs[:7]))
+    >>> program(*batch.tensors()).shape
+    torch.Size([7, 1])
+    """
+    network = PredictingNetwork(est)
+    example = network.example()
+    any_length = {0: torch.export.Dim.AUTO}
+    with torch.no_grad():
+        # The tensors come as one tuple, which is the module's *batch.
+        return torch.export.export(network, example, dynamic_shapes=((any_length,) * len(example),))
+
+
+def export_onnx(est: BaseCGCNN, path: str | PathLike[str]) -> None:
+    """Write a fitted estimator as an ONNX file, which ONNX Runtime, for one, predicts with.
+
+    Parameters
+    ----------
+    est : fitted estimator
+        What predicts.
+    path : path
+        Where to write; ``.onnx`` is the usual suffix. Inputs have the names and shapes of
+        `skcgcnn.nn.GraphBatch`, the output is ``prediction``. Its columns, and the options with
+        which graphs are to be made, stand in the metadata ``columns`` and ``graph_options``.
+
+    Raises
+    ------
+    ImportError
+        Without the packages onnx and onnxscript (``pip install "skcgcnn[onnx]"``).
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from skcgcnn import CGCNNRegressor
+    >>> from skcgcnn.datasets import load_sample_regression
+    >>> cifs, energies = load_sample_regression(return_X_y=True)
+    >>> est = CGCNNRegressor(max_epochs=2, random_state=0).fit(cifs, energies)
+    >>> with TemporaryDirectory() as folder:
+    ...     export_onnx(est, f"{folder}/model.onnx")
+    """
+    try:
+        import onnx
+        import onnxscript  # noqa: F401 - torch's exporter needs it
+    except ImportError as error:
+        raise ImportError('export_onnx needs onnx: pip install "skcgcnn[onnx]"') from error
+    program = export_program(est)
+    n_inputs = len(program.example_inputs[0]) if program.example_inputs else 0
+    with warnings.catch_warnings():
+        # Of torch's exporter, about its own code.
+        warnings.simplefilter("ignore")
+        made: Any = torch.onnx.export(
+            program,
+            dynamo=True,
+            input_names=list(GraphBatch._fields[:n_inputs]),
+            output_names=["prediction"],
+            verbose=False,
+        )
+    model = made.model_proto
+    facts = {
+        "columns": PredictingNetwork(est).columns,
+        "graph_options": vars(est.graph_options_),
+        "skcgcnn": __version__,
+    }
+    texts = {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in facts.items()
+    }
+    onnx.helper.set_model_props(model, texts)
+    onnx.save(model, Path(fspath(path)))

@@ -1,0 +1,81 @@
+"""Programs that predict without the library give its predictions, for batches of any size."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
+from skcgcnn.export import PredictingNetwork, export_onnx, export_program
+from skcgcnn.nn import GraphBatch
+
+CASES = {
+    "default": (CGCNNRegressor, {}),
+    "paper": (CGCNNRegressor, {"recipe": "paper"}),
+    "sum": (CGCNNRegressor, {"pooling": "sum"}),
+    "attention": (CGCNNClassifier, {"pooling": "attention", "n_h": 2}),
+    "several": (CGCNNRegressor, {"loss": "gaussian_nll", "n_estimators": 2}),
+    "multi": (CGCNNMultiTask, {"heads": "separate", "element_embedding": True}),
+}
+
+
+def expected(est, graphs):
+    """Return what an estimator predicts, in the columns of its program."""
+    if isinstance(est, CGCNNClassifier):
+        return est.predict_proba(graphs)
+    values = est.predict(graphs)
+    if isinstance(est, CGCNNRegressor):
+        return values[:, np.newaxis]
+    return np.column_stack([values[:, 0], est.predict_proba(graphs)])
+
+
+@pytest.fixture(scope="module", params=CASES, ids=str)
+def fitted(request, graphs, Y):
+    cls, params = CASES[request.param]
+    y = Y[:, 0] if cls is CGCNNRegressor else Y[:, 1]
+    y = Y if cls is CGCNNMultiTask else y
+    return cls(**params, max_epochs=1, random_state=0).fit(graphs, y)
+
+
+def test_an_exported_program_predicts_batches_of_other_sizes(fitted, graphs):
+    file = io.BytesIO()
+    torch.export.save(export_program(fitted), file)
+    program = torch.export.load(io.BytesIO(file.getvalue())).module()
+    for some in (graphs[-1:], graphs[:2], graphs):
+        found = program(*GraphBatch.from_graphs(some).tensors()).numpy()
+        np.testing.assert_allclose(found, expected(fitted, some), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("fitted", ["paper", "sum", "multi"], indirect=True)
+def test_onnx_runtime_predicts_the_same(fitted, graphs, tmp_path):
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    export_onnx(fitted, tmp_path / "model.onnx")
+    session = runtime.InferenceSession(tmp_path / "model.onnx")
+    facts = session.get_modelmeta().custom_metadata_map
+    assert json.loads(facts["graph_options"])["max_num_nbr"] == 12
+    for some in (graphs[-1:], graphs):
+        batch = GraphBatch.from_graphs(some)._asdict()
+        feed = {one.name: batch[one.name].numpy() for one in session.get_inputs()}
+        (found,) = session.run(["prediction"], feed)
+        assert found.shape[1] == len(json.loads(facts["columns"]))
+        np.testing.assert_allclose(found, expected(fitted, some), rtol=1e-5, atol=1e-5)
+
+
+def test_numbers_beside_crystals_go_with_the_batch(graphs, Y):
+    hot = graphs.with_global_features(np.linspace(0, 1, len(graphs))[:, None], ["T"])
+    est = CGCNNRegressor(max_epochs=1, random_state=0).fit(hot, Y[:, 0])
+    found = export_program(est).module()(*GraphBatch.from_graphs(hot).tensors())
+    np.testing.assert_allclose(found.numpy()[:, 0], est.predict(hot), rtol=1e-6, atol=1e-6)
+
+
+def test_columns_tell_what_they_are(graphs, Y):
+    est = CGCNNMultiTask(max_epochs=1).fit(graphs, Y)
+    assert PredictingNetwork(est).columns == ("y0", "y1=0.0", "y1=1.0")
+
+
+def test_a_batch_needs_crystals_that_could_be_read(graphs):
+    with pytest.raises(ValueError, match="at least one crystal"):
+        GraphBatch.from_graphs(graphs[:0])

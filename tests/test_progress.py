@@ -1,0 +1,107 @@
+"""What is shown while something runs, and what is kept of it."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
+from skcgcnn._progress import Progress
+
+
+class Terminal:
+    """A stream that says that it is a terminal."""
+
+    def __init__(self):
+        self.text = ""
+
+    def write(self, text):
+        self.text += text
+
+    def flush(self):
+        pass
+
+    def isatty(self):
+        return True
+
+
+def test_silence_is_the_default(tiny, graphs, energies, capfd):
+    CGCNNRegressor(**tiny).fit(graphs, energies)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_log_gets_plain_lines_with_errors_in_units_of_y(tiny, graphs, Y, capfd):
+    params = tiny | {"max_epochs": 20, "early_stopping": True, "n_iter_no_change": 20}
+    CGCNNMultiTask(**params, verbose=1).fit(graphs, Y)
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 10
+    assert lines[0].startswith("epoch 2 of 20, training y0 MAE ")
+    assert "y1 accuracy" in lines[0]
+    assert "validation y0 MAE" in lines[0]
+    assert lines[0].endswith(" left")
+    assert not any(character < " " for line in lines for character in line)
+
+
+def test_a_terminal_gets_one_line_that_goes(tiny, graphs, energies, monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    CGCNNRegressor(**tiny, verbose=1).fit(graphs, energies)
+    assert "epoch" in terminal.text
+    assert "\n" not in terminal.text
+    assert terminal.text.rstrip(" ").endswith("\r")
+
+
+def test_reading_tells_crystals_a_second(cifs, capfd):
+    CrystalGraphTransformer(verbose=1).transform(cifs)
+    assert "crystal 24 of 24, " in (text := capfd.readouterr().err)
+    assert text.endswith("a second\n")
+
+
+def test_verbose_2_prints_a_table_without_colors_in_a_log(tiny, graphs, energies, capfd):
+    CGCNNRegressor(**tiny, verbose=2).fit(graphs, energies)
+    out = capfd.readouterr().out
+    assert "train_loss" in out
+    assert "\x1b" not in out
+
+
+def test_epochs_go_to_the_logger(tiny, graphs, energies, caplog):
+    with caplog.at_level(logging.INFO, logger="skcgcnn"):
+        CGCNNRegressor(**tiny).fit(graphs, energies)
+    assert [record.name for record in caplog.records] == ["skcgcnn"] * 2
+    assert caplog.messages[1].startswith("epoch 2 of 2: training MAE ")
+
+
+def test_the_time_left_is_told_in_words(capsys, monkeypatch):
+    now = iter([0.0, 40.0, 80.0, 120.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(now))
+    progress = Progress(1000, "crystal")
+    for steps in (1, 99, 800):
+        progress.update(steps)
+    lines = capsys.readouterr().err.splitlines()
+    ends = [line.rpartition(", ")[2] for line in lines]
+    assert ends == ["11 h 6 min left", "12 min left", "13 s left"]
+
+
+@pytest.mark.parametrize("cls", [CGCNNRegressor, CGCNNClassifier])
+def test_scores_of_a_fit_in_the_words_of_scikit_learn(cls, tiny, graphs, energies, labels):
+    y = energies if cls is CGCNNRegressor else labels
+    est = cls(**tiny, early_stopping=True, validation_fraction=0.3).fit(graphs, y)
+    assert est.loss_curve_ == est.history_[:, "train_loss"]
+    assert len(est.validation_scores_) == est.n_iter_ == 2
+    best = int(np.argmin(est.history_[:, "valid_loss"]))
+    assert est.best_validation_score_ == est.validation_scores_[best]
+    assert max(est.validation_scores_) <= 1
+
+
+def test_without_validation_there_is_no_score(tiny, graphs, energies):
+    est = CGCNNRegressor(**tiny).fit(graphs, energies)
+    assert est.validation_scores_ is None
+    assert est.best_validation_score_ is None
+
+
+def test_warnings_point_to_the_line_that_called(tiny, graphs, energies, nacl):
+    nacl.replace_species({"Na": "Rb"})
+    est = CGCNNRegressor(**tiny).fit(graphs[:3], energies[:3])
+    with pytest.warns(UserWarning, match="was trained on no crystal with") as found:
+        est.predict([nacl])
+    assert found[0].filename == __file__
