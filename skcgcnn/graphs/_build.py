@@ -124,7 +124,7 @@ class Chunk(NamedTuple):
 
 def build_chunk(
     sources: Sequence[Any],
-    first: int,
+    positions: Sequence[int],
     maker: GraphMaker,
     max_bytes: int = MAX_BYTES,
     memory: joblib.Memory | None = None,
@@ -135,8 +135,8 @@ def build_chunk(
     ----------
     sources : sequence of paths, Structures or Atoms
         The crystals.
-    first : int
-        Position of the first of them in X.
+    positions : sequence of int
+        Their positions in X.
     maker : GraphMaker
         How to make graphs.
     max_bytes : int, default=100_000_000
@@ -152,10 +152,11 @@ def build_chunk(
         graphs, failures, notes = _read_and_build(sources, maker, max_bytes)[:3]
     else:
         graphs, failures, notes = _cached_or_built(sources, maker, max_bytes, memory)
-    ids = np.array([source_id(s, first + i) for i, s in enumerate(sources)], dtype=np.str_)
+    named = zip(sources, positions, strict=True)
+    ids = np.array([source_id(source, position) for source, position in named], dtype=np.str_)
 
     def name(messages: _Messages) -> list[tuple[str, str]]:
-        return [(describe_source(sources[i], first + i), why) for i, why in messages]
+        return [(describe_source(sources[i], positions[i]), why) for i, why in messages]
 
     return Chunk(replace(graphs, ids=ids), name(failures), name(notes))
 
@@ -238,7 +239,7 @@ def build_from_structures(
     sources = list_sources(structures)
     features = load_element_features(atom_features)
     maker = GraphMaker(features, max_num_nbr, radius, neighbor_ties, symprec)
-    chunk = build_chunk(sources, 0, maker)
+    chunk = build_chunk(sources, range(len(sources)), maker)
     if chunk.failures:
         raise StructureError(describe_failures(chunk.failures, len(sources)))
     return chunk.graphs

@@ -1,5 +1,6 @@
 """The transformer from crystals to crystal graphs."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -23,6 +24,7 @@ from skcgcnn.graphs._concatenate import concatenate
 from skcgcnn.graphs._elements import load_element_features
 from skcgcnn.graphs._graphs import CrystalGraphs
 from skcgcnn.graphs._options import MAX_SYMPREC, GraphOptions
+from skcgcnn.graphs._recent import RECENT, Plan
 
 # Crystals per chunk: large enough that sending it to a worker costs little, small enough that the
 # progress bar moves and the workers finish together.
@@ -239,16 +241,23 @@ class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
         folder = fspath(self.memory) if isinstance(self.memory, PathLike) else self.memory
         memory = None if folder is None else check_memory(folder)
         starts = range(0, max(len(sources), 1), self._chunk_size(len(sources)))
-        tasks = (
-            delayed(build_chunk)(
-                sources[start : start + starts.step], start, maker, self.max_bytes, memory
-            )
-            for start in starts
-        )
+        plans: deque[Plan] = deque()
+
+        def tasks() -> Iterator[Any]:
+            for start in starts:
+                some = sources[start : start + starts.step]
+                plan = RECENT.look_up(some, maker, self.max_bytes)
+                plans.append(plan)
+                positions = [start + place for place in plan.unknown]
+                unknown = [some[place] for place in plan.unknown]
+                yield delayed(build_chunk)(unknown, positions, maker, self.max_bytes, memory)
+
         with Progress(len(sources), "crystal", enabled=bool(self.verbose)) as progress:
-            for chunk in self._parallel()(tasks):
-                progress.update(len(chunk.graphs))
-                yield chunk
+            for read in self._parallel()(tasks()):
+                plan = plans.popleft()
+                RECENT.remember(plan, read)
+                progress.update(len(plan.keys))
+                yield plan.join(read)
 
     def _parallel(self) -> Parallel:
         try:

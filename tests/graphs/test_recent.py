@@ -1,0 +1,125 @@
+"""Graphs of files that were read before: the same to the last bit, and never out of date."""
+
+import os
+import shutil
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.model_selection import GridSearchCV
+
+from skcgcnn import CGCNNRegressor, CrystalGraphTransformer
+from skcgcnn.graphs import _build
+from skcgcnn.graphs._recent import RECENT, RecentGraphs
+
+
+@pytest.fixture(autouse=True)
+def reads(monkeypatch):
+    """Forget everything, and list what is read from here on."""
+    found = []
+    read = _build.try_to_read
+
+    def listed(source, *args):
+        found.append(source)
+        return read(source, *args)
+
+    RECENT.clear()
+    monkeypatch.setattr(_build, "try_to_read", listed)
+    return found
+
+
+def assert_same(one, other):
+    for name, value in one.to_dict().items():
+        if isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(value, getattr(other, name), err_msg=name)
+        else:
+            assert value == getattr(other, name)
+
+
+def n_bytes(graphs):
+    return sum(getattr(value, "nbytes", 0) for value in graphs.to_dict().values())
+
+
+def test_a_file_is_read_once_and_its_graph_stays_the_same(cifs, reads):
+    transformer = CrystalGraphTransformer()
+    whole = transformer.transform(cifs)
+    some = [cifs[i] for i in (7, 3, 3, 20, 1)]
+    again = transformer.transform(some)
+    assert len(reads) == len(cifs)
+    RECENT.clear()
+    assert_same(again, transformer.transform(some))
+    assert_same(whole, transformer.transform(cifs))
+
+
+def test_known_and_new_files_and_other_crystals_keep_their_places(cifs, nacl, reads):
+    transformer = CrystalGraphTransformer()
+    transformer.transform(cifs[4:8])
+    X = [cifs[9], cifs[6], nacl, cifs[4], nacl, cifs[2]]
+    mixed = transformer.transform(X)
+    assert len(reads) == 4 + 4
+    RECENT.clear()
+    assert_same(mixed, transformer.transform(X))
+    assert_same(mixed, CrystalGraphTransformer(n_jobs=2).transform(X))
+
+
+def test_a_file_that_changed_is_read_again(cifs, tmp_path, reads):
+    path = tmp_path / "crystal.cif"
+    shutil.copyfile(cifs[0], path)
+    first = CrystalGraphTransformer().transform([path])
+    shutil.copyfile(cifs[5], path)
+    os.utime(path, ns=(1, 1))
+    second = CrystalGraphTransformer().transform([path])
+    assert len(reads) == 2
+    assert first.distances[0] != second.distances[0]
+
+
+def test_other_options_make_other_graphs(cifs, reads):
+    CrystalGraphTransformer().transform(cifs[:2])
+    assert CrystalGraphTransformer(max_num_nbr=8).transform(cifs[:2]).options.max_num_nbr == 8
+    assert len(reads) == 4
+
+
+def test_failures_are_not_remembered_and_remarks_are(cifs, tmp_path, reads):
+    odd = tmp_path / "odd.cif"
+    text = Path(cifs[0]).read_text()
+    odd.write_text(text + text.replace("data_", "data_again_"))  # a file of two crystals
+    bad = tmp_path / "bad.cif"
+    bad.write_text("no crystal")
+    transformer = CrystalGraphTransformer(on_error="nan")
+    said = []
+    for _ in range(2):
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            transformer.transform([bad, odd, cifs[0]])
+        said.append(sorted(str(warning.message) for warning in found))
+    assert said[0] == said[1]
+    assert len(said[0]) == 2
+    assert reads.count(bad) == 2
+    assert reads.count(cifs[0]) == 1
+
+
+def test_the_oldest_go_where_memory_is_short(cifs):
+    maker = CrystalGraphTransformer()._maker()
+    chunks = [
+        (some, _build.build_chunk(some, range(4), maker))
+        for some in (cifs[:4], cifs[4:8], cifs[8:12])
+    ]
+    sizes = [n_bytes(chunk.graphs) for _, chunk in chunks]
+    memory = RecentGraphs(sum(sizes) - 1)
+    for some, chunk in chunks:
+        memory.remember(memory.look_up(some, maker, 10**9), chunk)
+    assert memory.look_up(cifs[:4], maker, 10**9).unknown == [0, 1, 2, 3]
+    assert memory.look_up(cifs[4:12], maker, 10**9).unknown == []
+
+
+def test_a_search_on_paths_reads_every_crystal_once(tiny, cifs, energies, reads, monkeypatch):
+    grid = {"lr": [0.001, 0.01]}
+    search = GridSearchCV(CGCNNRegressor(**tiny), grid, cv=3).fit(cifs, energies)
+    assert len(reads) == len(cifs)
+    RECENT.clear()
+    monkeypatch.setattr(RECENT, "max_bytes", 0)
+    fresh = GridSearchCV(CGCNNRegressor(**tiny), grid, cv=3).fit(cifs, energies)
+    assert len(reads) == len(cifs) + 7 * len(cifs)
+    scores = "mean_test_score"
+    assert search.cv_results_[scores].tolist() == fresh.cv_results_[scores].tolist()
