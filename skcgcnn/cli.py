@@ -219,6 +219,14 @@ def predict(
     trust: Annotated[
         bool, typer.Option("--trust", help="Open a joblib file, which can run code.")
     ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", help="HTML file: distribution, least certain, unlike training."),
+    ] = None,
+    training_data: Annotated[
+        Path | None,
+        typer.Option("--training-data", help="Folder it was trained on, for the report."),
+    ] = None,
 ) -> None:
     """Predict for DATA with a trained MODEL.
 
@@ -231,14 +239,27 @@ def predict(
         from skcgcnn.training import find_crystals, refuse_inputs, write_predictions
 
         cif_ids, paths = find_crystals(data)
-        if output is not None:
-            refuse_inputs(output, [model, *data, *paths])
+        if training_data is not None and report is None:
+            raise ValueError("--training-data is for a report: name its file with --report")
+        for file in (output, report):
+            if file is not None:
+                refuse_inputs(file, [model, *data, *paths])
         est = load_model(model, device, data_home, trust=trust)
         est.set_params(n_jobs=n_jobs, on_error=on_error)
-        predictions = predict_targets(est, paths)
+        # A report needs all graphs; without it, the crystals are read while the network runs.
+        graphs = None if report is None else est.get_transformer().transform(paths)
+        predictions = predict_targets(est, paths if graphs is None else graphs)
         write_predictions(output or sys.stdout, cif_ids, predictions)
+        if report is not None and graphs is not None:
+            from skcgcnn.training import write_prediction_report
+
+            write_prediction_report(
+                report, model, est, graphs, cif_ids, paths, predictions, training_data
+            )
         if output is not None:
             typer.echo(f"{len(paths)} predictions in {output}")
+        if report is not None:
+            typer.echo(f"Report in {report}")
 
 
 @app.command()

@@ -9,7 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from skcgcnn import CGCNNMultiTask
+from skcgcnn.cli import app
 from skcgcnn.datasets import load_sample_classification, load_sample_regression
 from skcgcnn.reports import Facts, Section, Table, advice, page
 from skcgcnn.training import train
@@ -91,6 +94,51 @@ def test_without_a_report(runs, tmp_path):
     assert not (tmp_path / "run" / "report.html").exists()
 
 
+@pytest.fixture(scope="module")
+def predicted(tmp_path_factory):
+    """Return the report of predictions by an ensemble, one of them for a broken file."""
+    root = tmp_path_factory.mktemp("predicted")
+    sample, metals = load_sample_regression(), load_sample_classification()
+    Y = np.column_stack([sample.target, metals.target])
+    est = CGCNNMultiTask(
+        max_epochs=2, n_conv=1, n_estimators=2, batch_size=64, random_state=0, n_jobs=1
+    )
+    est.fit(sample.data[:120], Y[:120]).save(root / "model.safetensors")
+    for part, paths in {"trained": sample.data[:120], "new": sample.data[120:160]}.items():
+        (root / part).mkdir()
+        for path in paths:
+            shutil.copy(path, root / part)
+    (root / "new" / "broken.cif").write_text("no crystal")
+    command = ["predict", root / "model.safetensors", root / "new", "--on-error", "nan"]
+    command += ["-o", root / "out.csv", "--report", root / "report.html"]
+    result = CliRunner().invoke(app, [*map(str, command), "--training-data", str(root / "trained")])
+    assert result.exit_code == 0, result.output
+    return root
+
+
+def test_predictions_have_deviations_and_a_report(predicted):
+    with (predicted / "out.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["cif_id", "y0_pred", "y0_std", "y1_pred", "y1_proba"]
+    assert all(float(row["y0_std"]) > 0 for row in rows if row["cif_id"] != "broken")
+    text = (predicted / "report.html").read_text()
+    titles = ["Predictions", "Unlike the training crystals", "Target: y0", "Target: y1", "Data"]
+    assert re.findall("<h2>(.*?)</h2>", text) == titles
+    assert "40 crystals. 1 more could not be read" in text
+    assert "crystals have elements that the model was trained on no crystal with" in text
+    assert "of 40 crystals are farther from their nearest training crystal" in text
+    assert "<td>mixed</td>" not in text
+    assert not re.findall(r'(?:src|href)="(?!data:)', text)
+    assert text.count('alt="crystal"') == 20
+
+
+def test_training_data_without_a_report_is_refused(predicted):
+    command = ["predict", predicted / "model.safetensors", predicted / "new"]
+    result = CliRunner().invoke(app, [*map(str, command), "--training-data", str(predicted)])
+    assert result.exit_code == 2
+    assert "name its file with --report" in result.output
+
+
 def test_names_cannot_break_the_page():
     text = page("<b>", [Section("&", ["<script>"], [Table(["<i>"], [["<u>", 1.5, 2]])])])
     for mark in ("<b>", "<script>", "<i>", "<u>"):
@@ -121,40 +169,38 @@ def test_no_advice_where_nothing_is_wrong():
     assert advice(Facts(**{**GOOD, "train_loss": None, "val_loss": None, "outside": None})) == []
 
 
+SCRIPT = """<script>
+  addEventListener("load", () => {
+    const images = [...document.images];
+    const drawn = images.filter(i => i.complete && i.naturalWidth > 0 && i.clientWidth > 20);
+    const cut = [...document.querySelectorAll("h1, h2, p, li, figure, img, .wide")]
+      .filter(e => !e.closest("td") && e.getBoundingClientRect().right > innerWidth + 1);
+    document.title = `${images.length} ${drawn.length} ${cut.length}`;
+  });
+</script>"""
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to look at it with")
 @pytest.mark.parametrize("width", [1200, 420])
-def test_in_a_browser(runs, tmp_path, width):
+@pytest.mark.parametrize("which", ["training", "prediction"])
+def test_in_a_browser(runs, predicted, tmp_path, width, which):
     """Every picture is drawn, and nothing is wider than the window."""
-    report = tmp_path / "report.html"
-    script = """<script>
-      addEventListener("load", () => {
-        const images = [...document.images];
-        const drawn = images.filter(i => i.complete && i.naturalWidth > 0 && i.clientWidth > 20);
-        const cut = [...document.querySelectorAll("h1, h2, p, li, figure, img, .wide")]
-          .filter(e => !e.closest("td") && e.getBoundingClientRect().right > innerWidth + 1);
-        document.title = `${images.length} ${drawn.length} ${cut.length}`;
-      });
-    </script>"""
-    text = (runs / "multi" / "report.html").read_text()
-    report.write_text(text.replace("</body>", f"{script}</body>"))
+    report, shot = tmp_path / "report.html", tmp_path / "shot.png"
+    folder = runs / "multi" if which == "training" else predicted
+    report.write_text((folder / "report.html").read_text().replace("</body>", f"{SCRIPT}</body>"))
     options = ["--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},3000"]
-    shot = tmp_path / "shot.png"
-    command = [CHROMIUM, *options, f"--user-data-dir={tmp_path / 'profile'}"]
-    dom = subprocess.run(
-        [*command, "--dump-dom", report.as_uri()],
+    # Both in one run of the browser, which takes seconds to start.
+    command = [CHROMIUM, *options, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
+    done = subprocess.run(
+        [*command, f"--screenshot={shot}", report.as_uri()],
         check=True,
         capture_output=True,
         text=True,
         timeout=120,
-    ).stdout
-    n_images, drawn, cut = map(int, re.search(r"<title>(\d+) (\d+) (\d+)</title>", dom).groups())
+    )
+    found = re.search(r"<title>(\d+) (\d+) (\d+)</title>", done.stdout)
+    n_images, drawn, cut = map(int, found.groups())
     assert n_images == drawn > 10
     assert cut == 0
-    subprocess.run(
-        [*command, f"--screenshot={shot}", report.as_uri()],
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
     pixels = np.asarray(Image.open(shot).convert("L"))
     assert pixels.std() > 10  # something is on it

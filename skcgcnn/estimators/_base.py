@@ -19,7 +19,7 @@ from skcgcnn._sklearn import check_sample_weight
 from skcgcnn._warnings import warn_caller
 from skcgcnn.estimators._constraints import CONSTRAINTS
 from skcgcnn.estimators._elements import set_kinds, training_kinds
-from skcgcnn.estimators._ensemble import MAX_SEED, combine, fit_members
+from skcgcnn.estimators._ensemble import MAX_SEED, combine, deviations, fit_members
 from skcgcnn.estimators._features import FeatureMaker
 from skcgcnn.estimators._history import FitHistory
 from skcgcnn.estimators._net import MADE_WITH, SIZES, make_net, update_net
@@ -407,7 +407,15 @@ class BaseCGCNN(Parameters, FitHistory, FeatureMaker):
         return self._answers().proba(outputs)
 
     def _predict_targets(self, X: Any) -> list[Prediction]:
-        return decode(self._outputs(X), self.targets_)
+        outputs = self._member_outputs(X)
+        predictions = decode(combine(outputs, self.targets_), self.targets_)
+        if len(outputs) == 1 and not any(target.has_variance for target in self.targets_):
+            return predictions
+        spread = np.hypot(*deviations(outputs, self.targets_)).T
+        return [
+            each if each.proba is not None else replace(each, std=std)
+            for each, std in zip(predictions, spread, strict=True)
+        ]
 
     def _forward(self, graphs: CrystalGraphs) -> FloatArray:
         """Return the outputs of each network; NaN for crystals that could not be read."""

@@ -27,11 +27,14 @@ class Prediction:
         Numbers in its unit, or labels; NaN for crystals that could not be read.
     proba : ndarray of shape (n_crystals, n_classes) or None
         Probabilities of its classes; None for a regression.
+    std : ndarray of shape (n_crystals,) or None
+        Standard deviations of numbers, in their unit; None where the model does not know them.
     """
 
     target: Target
     values: npt.NDArray[Any]
     proba: FloatArray | None = None
+    std: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)

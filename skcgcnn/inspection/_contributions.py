@@ -20,6 +20,9 @@ Values = npt.NDArray[np.float64]
 # Points of the Gauss-Legendre rule by which gradients are integrated.
 _POINTS = 64
 
+# In the place of the symbol of a site that is of no single element.
+MIXED = "mixed"
+
 
 @dataclass(frozen=True, eq=False)
 class Contributions:
@@ -219,6 +222,6 @@ def element_names(est: Any, graphs: CrystalGraphs) -> list[list[str]]:
         pure, _ = table.elements_in(row[np.newaxis])
         if len(pure) == 1:
             symbols[row.tobytes()] = Element.from_Z(min(pure)).symbol
-    kinds = [symbols.get(row.tobytes(), "mixed") for row in graphs.kind_features]
+    kinds = [symbols.get(row.tobytes(), MIXED) for row in graphs.kind_features]
     names = np.array(kinds, dtype=object)[graphs.site_kinds]
     return [list(each) for each in by_site(graphs, names)]

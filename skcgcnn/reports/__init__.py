@@ -1,16 +1,19 @@
-"""Reports of training runs: one HTML file that holds everything it shows."""
+"""Reports of training runs and of predictions: one HTML file that holds everything it shows."""
 
 from skcgcnn.reports._advice import Facts, advice
 from skcgcnn.reports._html import Figure, Section, Table, page
+from skcgcnn.reports._prediction import PredictionResult, prediction_report
 from skcgcnn.reports._training import RunResult, training_report
 
 __all__ = [
     "Facts",
     "Figure",
+    "PredictionResult",
     "RunResult",
     "Section",
     "Table",
     "advice",
     "page",
+    "prediction_report",
     "training_report",
 ]

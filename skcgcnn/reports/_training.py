@@ -9,21 +9,20 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._version import __version__
-from skcgcnn.crystals import read_crystal
-from skcgcnn.estimators import BaseCGCNN, Prediction, is_missing
+from skcgcnn.estimators import BaseCGCNN, Prediction
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.inspection import element_names, nearest_training_crystals
 from skcgcnn.plotting import (
     BLUE,
     ORANGE,
-    crystal,
     crystal_sizes,
-    elements,
+    interval_reliability,
     loss_curves,
     parity,
 )
 from skcgcnn.reports._advice import Facts, advice
 from skcgcnn.reports._html import Figure, Section, Table, new_figure, page
+from skcgcnn.reports._parts import element_table, known, label_text, picture
 
 _WORST = 10
 # Nearer looks take too long for more, and change little.
@@ -128,11 +127,11 @@ def _facts(run: RunResult) -> Facts:
             if metrics.get("r2") is not None:
                 r2[target.name] = float(metrics["r2"] or 0.0)
             continue
-        labels = _known(run.y["test"][:, index])
+        labels = known(run.y["test"][:, index])
         if len(labels) and metrics.get("accuracy") is not None:
             accuracy[target.name] = float(metrics["accuracy"] or 0.0)
             frequent[target.name] = max(Counter(labels).values()) / len(labels)
-        trained = _known(run.y["train"][:, index])
+        trained = known(run.y["train"][:, index])
         if len(trained):
             shares = [np.mean(trained == label) for label in target.classes]
             rarest[target.name] = float(min(shares))
@@ -163,7 +162,7 @@ def _data(run: RunResult) -> Section:
     crystal_sizes(np.concatenate([graphs.n_sites for graphs in run.graphs.values()]), ax=axes[0])
     for index, (ax, prediction) in enumerate(zip(axes[1:], run.predictions, strict=True)):
         target = prediction.target
-        values = {part: _known(run.y[part][:, index]) for part in _PARTS}
+        values = {part: known(run.y[part][:, index]) for part in _PARTS}
         unit = f" ({target.unit})" if target.unit else ""
         if target.classes is None:
             everything = np.concatenate([v.astype(float) for v in values.values()])
@@ -171,7 +170,7 @@ def _data(run: RunResult) -> Section:
             for (part, found), color in zip(values.items(), (BLUE, ORANGE, "0.3"), strict=True):
                 ax.hist(found.astype(float), bins, histtype="step", color=color, label=_PARTS[part])
         else:
-            names = list(map(_label, target.classes))
+            names = list(map(label_text, target.classes))
             width = 0.27
             for step, ((part, found), color) in enumerate(
                 zip(values.items(), (BLUE, ORANGE, "0.3"), strict=True)
@@ -183,17 +182,12 @@ def _data(run: RunResult) -> Section:
         ax.set(xlabel=f"{target.name}{unit}", ylabel="crystals")
         ax.set_ylim(top=1.35 * ax.get_ylim()[1])  # room for the legend
         ax.legend(frameon=False, fontsize="small", ncols=3, columnspacing=0.8, handlelength=1)
-    with_element: Counter[str] = Counter()
-    for graphs in run.graphs.values():
-        for names_of in element_names(run.est, graphs):
-            with_element.update(set(names_of))
-    table, (ax,) = new_figure(1, (8.0, 4.0))
-    elements(dict(with_element), label="crystals with the element", ax=ax)
+    names_of = [each for graphs in run.graphs.values() for each in element_names(run.est, graphs)]
     return Section(
         "Data",
         parts=[
             Figure(figure, "Sizes of the crystals, and targets by part of the split."),
-            Figure(table, "How many crystals have each element."),
+            element_table(names_of),
         ],
     )
 
@@ -229,11 +223,18 @@ def _numbers(
     prediction: Prediction, truth: npt.NDArray[np.float64]
 ) -> tuple[list[Table | Figure], npt.NDArray[np.float64]]:
     target, values = prediction.target, np.asarray(prediction.values, dtype=float)
-    figure, (ax,) = new_figure(1, (5.0, 4.4))
-    parity(truth, values, name=target.name, unit=target.unit, ax=ax)
-    return [Figure(figure, "Predicted against true values of the test crystals.")], np.abs(
-        values - truth
-    )
+    std, errors = prediction.std, values - truth
+    caption = "Predicted against true values of the test crystals."
+    figure, axes = new_figure(1 if std is None else 2, (5.0 if std is None else 9.5, 4.4))
+    parity(truth, values, y_std=std, name=target.name, unit=target.unit, ax=axes[0])
+    if std is not None:
+        usable = np.isfinite(errors) & np.isfinite(std)
+        interval_reliability(errors[usable], std[usable], ax=axes[1])
+        caption += (
+            " Bars are standard deviations; beside it, how many errors lie within intervals that "
+            "should hold so many."
+        )
+    return [Figure(figure, caption)], np.abs(errors)
 
 
 def _classes(
@@ -251,7 +252,7 @@ def _classes(
     errors[known] = 1 - proba[known, places]
     if not known.any():
         return [], errors
-    names = list(map(_label, classes))
+    names = list(map(label_text, classes))
     binary = len(classes) == 2 and len(set(places)) == 2
     figure, axes = new_figure(3 if binary else 1, (9.5, 3.2))
     ConfusionMatrixDisplay.from_predictions(
@@ -288,34 +289,8 @@ def _worst_row(
     value = prediction.values[row]
     cells = [
         run.ids[row],
-        *(float(v) if prediction.target.classes is None else _label(v) for v in (truth, value)),
+        *(float(v) if prediction.target.classes is None else label_text(v) for v in (truth, value)),
         float(error),
     ]
-    picture = _picture(run.paths[row])
-    return cells if picture is None else [*cells, picture]
-
-
-def _picture(source: Any) -> Any:
-    """Return a drawing of a crystal; None without ASE."""
-    from pymatgen.core import Lattice, Structure
-
-    found = read_crystal(source)
-    species = [max(each, key=lambda pair: pair[1])[0] for each in found.species]
-    structure = Structure(Lattice(found.lattice), species, found.coords, coords_are_cartesian=True)
-    figure, (ax,) = new_figure(1, (1.6, 1.6))
-    try:
-        crystal(structure, ax=ax)
-    except ImportError:
-        return None
-    return figure
-
-
-def _label(value: Any) -> str:
-    """Return the text of a class: whole numbers among floats are 1, not 1.0."""
-    whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
-    return str(int(value)) if whole else str(value)
-
-
-def _known(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the values that are not missing."""
-    return values[~is_missing(values)]
+    drawn = picture(run.paths[row])
+    return cells if drawn is None else [*cells, drawn]

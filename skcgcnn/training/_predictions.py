@@ -1,4 +1,4 @@
-"""Predictions of every target of a model as a CSV file."""
+"""Predictions of every target of a model, as a CSV file and as a report."""
 
 import csv
 import math
@@ -9,7 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._files import atomic_write
-from skcgcnn.estimators import Prediction
+from skcgcnn.estimators import BaseCGCNN, Prediction
+from skcgcnn.graphs import CrystalGraphs
+from skcgcnn.reports import PredictionResult, prediction_report
+from skcgcnn.training._sources import find_crystals
 
 
 def write_predictions(
@@ -20,8 +23,9 @@ def write_predictions(
 ) -> None:
     """Write predictions as CSV: a header, and one line per crystal.
 
-    For every target its name (where the truth is known), ``<name>_pred``, and for classes the
-    probability: ``<name>_proba`` of the second of two, ``<name>_proba_<class>`` of more.
+    For every target its name (where the truth is known), ``<name>_pred``, ``<name>_std`` where the
+    model knows it, and for classes the probability: ``<name>_proba`` of the second of two,
+    ``<name>_proba_<class>`` of more.
 
     Parameters
     ----------
@@ -38,12 +42,57 @@ def write_predictions(
         if truth is not None:
             columns.append((name, truth[:, index]))
         columns.append((f"{name}_pred", prediction.values))
+        if prediction.std is not None:
+            columns.append((f"{name}_std", prediction.std))
         columns += _proba_columns(prediction).items()
     if isinstance(target, Path):
         with atomic_write(target) as file:
             _write_csv(file, columns)
     else:
         _write_csv(target, columns)
+
+
+def write_prediction_report(
+    target: Path,
+    model: str,
+    est: BaseCGCNN,
+    graphs: CrystalGraphs,
+    cif_ids: list[str],
+    paths: list[Any],
+    predictions: list[Prediction],
+    training_data: Path | None = None,
+) -> None:
+    """Write an HTML file with figures of predictions.
+
+    Parameters
+    ----------
+    target : Path
+        The file.
+    model : str
+        Name of the model.
+    est : BaseCGCNN
+        The model.
+    graphs : CrystalGraphs
+        Of the crystals.
+    cif_ids, paths : list
+        Their names, and where they come from.
+    predictions : list of Prediction
+    training_data : Path, optional
+        Folder that the model was trained on: crystals unlike all of it are named.
+    """
+    known = None if training_data is None else find_crystals([training_data])
+    result = PredictionResult(
+        name=Path(model).name,
+        est=est,
+        graphs=graphs,
+        ids=cif_ids,
+        paths=paths,
+        predictions=predictions,
+        training=None if known is None else est.get_transformer().transform(known[1]),
+        training_ids=[] if known is None else known[0],
+    )
+    with atomic_write(target) as file:
+        file.write(prediction_report(result))
 
 
 def _write_csv(file: Any, columns: list[tuple[str, Any]]) -> None:

@@ -1,0 +1,87 @@
+"""Parts that several reports have."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from skcgcnn.crystals import read_crystal
+from skcgcnn.estimators import is_missing
+from skcgcnn.plotting import crystal, elements
+from skcgcnn.reports._html import Figure, new_figure
+
+
+def element_table(names_of: Iterable[Iterable[str]]) -> Figure:
+    """Return the periodic table with the number of crystals that have each element.
+
+    Parameters
+    ----------
+    names_of : iterable of iterable of str
+        The elements of every crystal.
+
+    Returns
+    -------
+    Figure
+    """
+    counts: Counter[str] = Counter()
+    for names in names_of:
+        counts.update(set(names))
+    figure, (ax,) = new_figure(1, (8.0, 4.0))
+    elements(dict(counts), label="crystals with the element", ax=ax)
+    return Figure(figure, "How many crystals have each element.")
+
+
+def known(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the values that are not missing.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+
+    Returns
+    -------
+    ndarray of shape (n_known,)
+    """
+    return values[~is_missing(values)]
+
+
+def picture(source: Any) -> Any:
+    """Return a drawing of a crystal; None without ASE.
+
+    Parameters
+    ----------
+    source : path or other crystal
+
+    Returns
+    -------
+    matplotlib Figure or None
+    """
+    from pymatgen.core import Lattice, Structure
+
+    found = read_crystal(source)
+    species = [max(each, key=lambda pair: pair[1])[0] for each in found.species]
+    structure = Structure(Lattice(found.lattice), species, found.coords, coords_are_cartesian=True)
+    figure, (ax,) = new_figure(1, (1.6, 1.6))
+    try:
+        crystal(structure, ax=ax)
+    except ImportError:
+        return None
+    return figure
+
+
+def label_text(value: Any) -> str:
+    """Return the text of a class: whole numbers among floats are 1, not 1.0.
+
+    Parameters
+    ----------
+    value : object
+        A label.
+
+    Returns
+    -------
+    str
+    """
+    whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
+    return str(int(value)) if whole else str(value)

@@ -1,0 +1,211 @@
+"""The report of predictions for new crystals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from skcgcnn._version import __version__
+from skcgcnn.estimators import BaseCGCNN, Prediction
+from skcgcnn.graphs import CrystalGraphs
+from skcgcnn.inspection import MIXED, element_names, nearest_training_crystals
+from skcgcnn.plotting import BLUE, ORANGE, crystal_sizes
+from skcgcnn.reports._html import Figure, Section, Table, new_figure, page
+from skcgcnn.reports._parts import element_table, known, label_text, picture
+
+_MOST = 10
+_UNLIKE = 20
+
+
+@dataclass(frozen=True, eq=False)
+class PredictionResult:
+    """What a report of predictions tells of.
+
+    Attributes
+    ----------
+    name : str
+        Of the model.
+    est : BaseCGCNN
+        The model.
+    graphs : CrystalGraphs
+        The crystals.
+    ids, paths : list
+        Their names, and where they come from.
+    predictions : list of Prediction
+        Target by target.
+    training : CrystalGraphs or None
+        The crystals that the model was trained on, where they are known.
+    training_ids : list of str
+        Their names.
+    """
+
+    name: str
+    est: BaseCGCNN
+    graphs: CrystalGraphs
+    ids: Sequence[str]
+    paths: Sequence[Any]
+    predictions: Sequence[Prediction]
+    training: CrystalGraphs | None = None
+    training_ids: Sequence[str] = ()
+
+
+def prediction_report(run: PredictionResult) -> str:
+    """Return the report of predictions as HTML, complete in itself.
+
+    Parameters
+    ----------
+    run : PredictionResult
+        The predictions.
+
+    Returns
+    -------
+    str
+    """
+    sections = [
+        _summary(run),
+        _unlike(run),
+        *(_target(run, prediction) for prediction in run.predictions),
+        _data(run),
+    ]
+    return page(f"Predictions by {run.name}", sections, f"Made by skcgcnn {__version__}.")
+
+
+def _summary(run: PredictionResult) -> Section:
+    n_failed = int((run.graphs.n_sites == 0).sum())
+    text = f"{len(run.ids) - n_failed} crystals."
+    if n_failed:
+        text += f" {n_failed} more could not be read, and have no prediction."
+    rows: list[list[Any]] = []
+    for prediction in run.predictions:
+        target, values = prediction.target, known(prediction.values)
+        unit = f" ({target.unit})" if target.unit else ""
+        if target.classes is None:
+            numbers = values.astype(float)
+            if len(numbers):
+                facts = {"mean": numbers.mean(), "lowest": numbers.min(), "highest": numbers.max()}
+                rows += [[f"{target.name}{unit}", fact, float(v)] for fact, v in facts.items()]
+        else:
+            rows += [
+                [target.name, f"crystals of {label_text(label)}", int((values == label).sum())]
+                for label in target.classes
+            ]
+    return Section("Predictions", [text], [Table(["target", "", "value"], rows)])
+
+
+def _unlike(run: PredictionResult) -> Section:
+    """Tell which crystals are unlike what the model was trained on."""
+    text, parts = [], []
+    if run.est.elements_ is None:
+        text.append("Which elements the model was trained on is not known.")
+    else:
+        found = _with_new_elements(run, run.est.elements_)
+        text.append(
+            f"{len(found)} crystals have elements that the model was trained on no crystal with."
+            if found
+            else "All elements were in the training crystals."
+        )
+        if found:
+            rows = [[run.ids[row], ", ".join(names)] for row, names in found.items()]
+            parts.append(Table(["crystal", "new elements"], rows[:_UNLIKE]))
+    if run.training is None:
+        text.append(
+            "With --training-data, crystals that are far from all training crystals are named here."
+        )
+        return Section("Unlike the training crystals", text, parts)
+    near = nearest_training_crystals(run.est, run.graphs, run.training, k=1)
+    far = np.flatnonzero(near.is_outside & (run.graphs.n_sites > 0))
+    far = far[np.argsort(-near.distances[far, 0], kind="stable")]
+    n_readable = int((run.graphs.n_sites > 0).sum())
+    text.append(
+        f"{len(far)} of {n_readable} crystals are farther from their nearest training crystal "
+        "than 99 % of those are from theirs: their predictions are extrapolations."
+    )
+    if len(far):
+        rows_far: list[list[Any]] = [
+            [
+                run.ids[row],
+                float(near.distances[row, 0] / near.limit) if near.limit else np.inf,
+                run.training_ids[near.indices[row, 0]],
+            ]
+            for row in far[:_UNLIKE]
+        ]
+        head = ["crystal", "distance as a multiple of the limit", "nearest training crystal"]
+        parts.append(Table(head, rows_far))
+    return Section("Unlike the training crystals", text, parts)
+
+
+def _with_new_elements(run: PredictionResult, trained: Sequence[int]) -> dict[int, list[str]]:
+    from pymatgen.core import Element
+
+    old = {*(Element.from_Z(z).symbol for z in trained), MIXED}
+    found = {}
+    for row, names in enumerate(element_names(run.est, run.graphs)):
+        if new := sorted(set(names) - old):
+            found[row] = new
+    return found
+
+
+def _target(run: PredictionResult, prediction: Prediction) -> Section:
+    target = prediction.target
+    unit = f" ({target.unit})" if target.unit else ""
+    values = known(prediction.values)
+    spread = _spread(prediction)
+    figure, axes = new_figure(1 if spread is None else 2, (9.5 if spread is not None else 5, 3.2))
+    if target.classes is None:
+        axes[0].hist(values.astype(float), 30, color=BLUE)
+        axes[0].set(xlabel=f"predicted {target.name}{unit}", ylabel="crystals")
+    else:
+        counts = [int((values == label).sum()) for label in target.classes]
+        axes[0].bar([label_text(label) for label in target.classes], counts, 0.6, color=BLUE)
+        axes[0].set(xlabel=f"predicted {target.name}", ylabel="crystals")
+    caption = "How the predictions are distributed"
+    if spread is None:
+        text = (
+            "A single network does not know how sure it is of numbers: train with "
+            'n_estimators=5 or loss="gaussian_nll" in Python.'
+        )
+        return Section(f"Target: {target.name}", [text], [Figure(figure, f"{caption}.")])
+    what = f"standard deviation{unit}" if target.classes is None else "1 - highest probability"
+    axes[1].hist(spread[np.isfinite(spread)], 30, color=ORANGE)
+    axes[1].set(xlabel=what, ylabel="crystals")
+    rows = []
+    for row in np.argsort(-np.nan_to_num(spread, nan=-1.0), kind="stable")[:_MOST]:
+        if not np.isfinite(spread[row]):
+            continue
+        value = prediction.values[row]
+        cells: list[Any] = [
+            run.ids[row],
+            float(value) if target.classes is None else label_text(value),
+            float(spread[row]),
+        ]
+        drawn = picture(run.paths[row])
+        rows.append(cells if drawn is None else [*cells, drawn])
+    head = ["least certain", f"predicted{unit}", what]
+    if rows and len(rows[0]) > len(head):
+        head.append("picture")
+    parts: list[Table | Figure] = [
+        Figure(figure, f"{caption}, and how sure they are."),
+        Table(head, rows),
+    ]
+    return Section(f"Target: {target.name}", parts=parts)
+
+
+def _spread(prediction: Prediction) -> npt.NDArray[np.float64] | None:
+    """Return how uncertain the predictions are; None where that is not known."""
+    if prediction.proba is not None:
+        return np.asarray(1 - prediction.proba.max(axis=1))
+    return prediction.std
+
+
+def _data(run: PredictionResult) -> Section:
+    figure, (ax,) = new_figure(1, (5.0, 3.0))
+    crystal_sizes(run.graphs.n_sites[run.graphs.n_sites > 0], ax=ax)
+    return Section(
+        "Data",
+        parts=[
+            Figure(figure, "Sizes of the crystals."),
+            element_table(element_names(run.est, run.graphs)),
+        ],
+    )
