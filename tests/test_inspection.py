@@ -3,11 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import RandomForestRegressor
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import FeatureUnion, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.datasets import load_sample_regression
@@ -123,22 +118,6 @@ def test_embeddings_are_what_outputs_come_from(fitted, sample):
     means = [kinds[g.site_kinds[g.site_classes]].mean() for g in graphs]
     np.testing.assert_allclose(left, means, atol=1e-4)
     assert fitted.get_feature_names_out()[:2].tolist() == ["cgcnnregressor0", "cgcnnregressor1"]
-
-
-def test_pipelines(fitted, sample):
-    X, y = sample
-    forest = make_pipeline(FrozenEstimator(fitted), RandomForestRegressor(20, random_state=0))
-    assert forest.fit(X, y).score(X, y) > 0.8
-    refitted = make_pipeline(CGCNNRegressor(**SMALL), RandomForestRegressor(5, random_state=0))
-    assert refitted.fit(X, y).score(X, y) > 0.8
-    frame = pd.DataFrame({"path": X, "volume": np.arange(len(X))})
-    columns = ColumnTransformer(
-        [("crystal", FrozenEstimator(fitted), "path"), ("number", StandardScaler(), ["volume"])]
-    )
-    assert columns.fit_transform(frame, y).shape == (len(X), 17)
-    count = FunctionTransformer(lambda paths: np.array([[len(path)] for path in paths]))
-    union = FeatureUnion([("learned", FrozenEstimator(fitted)), ("other", count)])
-    assert union.fit_transform(X, y).shape == (len(X), 17)
 
 
 def test_tables(fitted, sample):

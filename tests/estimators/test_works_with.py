@@ -1,4 +1,4 @@
-"""What people do with an estimator, on paths and on graphs; docs/works_with.rst lists it."""
+"""What people do with an estimator, on paths and on graphs; docs/guide/works_with.rst lists it."""
 
 import subprocess
 import sys
