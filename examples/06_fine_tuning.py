@@ -5,8 +5,8 @@ layers going on, and from the model with its convolutions frozen. All have the s
 
 Usage: ``python examples/06_fine_tuning.py`` takes the bundled crystals and a model that it trains
 on some of them; half a minute. ``python examples/06_fine_tuning.py perov5_val.csv.gz --table
-docs/guide/fine_tuning.csv --figure docs/images/fine_tuning.png`` takes a table of perovskites with the
-columns material_id, heat_ref, dir_gap and cif, and the official model; half an hour.
+docs/guide/fine_tuning.csv --figure docs/images/fine_tuning.png`` takes a table of perovskites with
+the columns material_id, heat_ref, dir_gap and cif, and the official model; half an hour.
 """
 
 import argparse

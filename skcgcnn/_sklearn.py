@@ -6,6 +6,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 __all__ = [
+    "Documented",
     "HasMethods",
     "Interval",
     "StrOptions",
@@ -13,3 +14,10 @@ __all__ = [
     "clone_parametrized",
     "safe_indexing",
 ]
+
+
+class Documented:
+    """Links the HTML of an estimator, as notebooks show it, to its page in the documentation."""
+
+    _doc_link_module = "skcgcnn"
+    _doc_link_template = "https://skcgcnn.github.io/skcgcnn/generated/skcgcnn.{estimator_name}.html"

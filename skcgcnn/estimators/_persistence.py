@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.history import History
 
 from skcgcnn._recipes import is_auto, resolve
-from skcgcnn._sklearn import clone_parametrized
+from skcgcnn._sklearn import Documented, clone_parametrized
 from skcgcnn._version import __version__
 from skcgcnn.estimators._net import MADE_WITH, make_net
 from skcgcnn.estimators._targets import Answers
@@ -37,7 +37,7 @@ _STATE = "_skcgcnn_model"
 _LOSS = "loss."
 
 
-class Persistent(BaseEstimator):
+class Persistent(Documented, BaseEstimator):
     """An estimator that gives its state and is made from one."""
 
     @classmethod

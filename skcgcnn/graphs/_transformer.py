@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_memory
 
 from skcgcnn._progress import Progress
-from skcgcnn._sklearn import HasMethods, Interval, StrOptions
+from skcgcnn._sklearn import Documented, HasMethods, Interval, StrOptions
 from skcgcnn._warnings import warn_caller
 from skcgcnn.crystals import MAX_BYTES, list_sources, split_numbers
 from skcgcnn.exceptions import StructureError, describe_failures, describe_notes
@@ -31,7 +31,7 @@ from skcgcnn.graphs._recent import RECENT, Plan
 CHUNK = 500
 
 
-class CrystalGraphTransformer(TransformerMixin, BaseEstimator):
+class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
     """Turn crystals into crystal graphs.
 
     Every site is connected to its `max_num_nbr` nearest neighbors, periodic images included, and

@@ -367,3 +367,11 @@ def test_a_wrong_option_of_the_optimizer_leaves_nothing_fitted(tiny, graphs, ene
     with pytest.raises(NotFittedError):
         est.predict(graphs)
     est.set_params(net_params={"optimizer__weight_decay": 0.1}).fit(graphs, energies)
+
+
+@pytest.mark.parametrize(
+    "cls", [CGCNNRegressor, CGCNNClassifier, CGCNNMultiTask, CrystalGraphTransformer]
+)
+def test_a_notebook_links_to_the_documentation(cls):
+    page = f"https://skcgcnn.github.io/skcgcnn/generated/skcgcnn.{cls.__name__}.html"
+    assert page in cls()._repr_html_()
