@@ -8,6 +8,7 @@ import csv
 import shutil
 import subprocess
 import tempfile
+from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,8 @@ from skcgcnn.training import Settings, train
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 UNIT = "eV/atom"
+# In pixels: what follows in a report is more of the same.
+_TALLEST = 3000
 
 
 def draw_figures() -> None:
@@ -42,19 +45,23 @@ def draw_figures() -> None:
     found = site_contributions(est, graphs)
     spinel = next(i for i, path in enumerate(cifs) if "LiTi2O4_spinel" in str(path))
 
-    figure = Figure(figsize=(13, 8), layout="constrained")
-    axes = figure.subplots(2, 3).ravel()
+    figure = Figure(figsize=(15, 7.5), layout="constrained")
+    axes = list(
+        figure.subplot_mosaic([list("abcd"), list("eeff")], width_ratios=[1, 1, 1, 1]).values()
+    )
     plotting.parity(y, means, y_std=deviations, name="formation energy", unit=UNIT, ax=axes[0])
     plotting.interval_reliability(means - y, deviations, label="calibrated", ax=axes[1])
     losses = {"training": curve.loss_curve_, "validation": curve.history_[:, "valid_loss"]}
     plotting.loss_curves(losses, best_epoch=int(np.argmin(losses["validation"])) + 1, ax=axes[2])
-    plotting.embedding_map(est.transform(graphs), y, name="formation energy", unit=UNIT, ax=axes[3])
-    plotting.elements(found.by_element(), label=f"contribution of a site ({UNIT})", ax=axes[4])
+    plotting.embedding_map(est.transform(graphs), y, name="formation energy", unit=UNIT, ax=axes[4])
+    plotting.elements(
+        found.by_element(), center=0, label=f"contribution of a site ({UNIT})", ax=axes[5]
+    )
     plotting.crystal(
         Structure.from_file(cifs[spinel]),
         found.sites[spinel],
         label=f"contribution in LiTi₂O₄ ({UNIT})",
-        ax=axes[5],
+        ax=axes[3],
     )
     figure.savefig(IMAGES / "figures.png", dpi=90)
 
@@ -76,7 +83,9 @@ def draw_reports(folder: Path) -> None:
         "multi": {},
     }
     for task, options in tasks.items():
-        train(Settings(str(data), task=task, epochs=80, **options), folder / task, progress=False)
+        # Named as it is, so that the report's settings hold no path of a machine.
+        with chdir(folder):
+            train(Settings("data", task=task, epochs=80, **options), Path(task), progress=False)
         name = "report" if task == "multi" else f"report_{task}"
         take_picture(folder / task / "report.html", IMAGES / f"{name}.png")
 
@@ -95,7 +104,7 @@ def take_picture(page: Path, target: Path) -> None:
     ground = Image.new("RGB", picture.size, picture.getpixel((0, 0)))
     left, top, right, bottom = ImageChops.difference(picture, ground).getbbox()
     # Where the page ends; colors from a palette keep the file small.
-    cropped = picture.crop((left - 16, top - 16, right + 16, bottom + 16))
+    cropped = picture.crop((left - 16, top - 16, right + 16, min(bottom + 16, _TALLEST)))
     cropped.quantize(64).save(target, optimize=True)
     shot.unlink()
 

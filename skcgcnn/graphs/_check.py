@@ -11,12 +11,11 @@ _TYPES = {
     "site_counts": (np.int32, 1),
     "kind_features": (np.float32, 2),
     "bond_offsets": (np.int64, 1),
-    "neighbors": (np.int32, 1),
     "distances": (np.float32, 1),
     "site_classes": (np.int32, 1),
     "global_features": (np.float32, 2),
 }
-_OTHERS = {"bond_counts", "ids"}
+_OTHERS = {"bond_counts", "ids", "neighbors"}
 # Rows that are looked at together: arrays may be larger than memory.
 _ROWS = 1_000_000
 
@@ -47,9 +46,10 @@ def check_arrays(arrays: dict[str, npt.NDArray[Any]]) -> None:
             )
     if arrays["ids"].dtype.kind != "U" or arrays["ids"].ndim != 1:
         raise ValueError("ids are no texts")
-    counts = arrays["bond_counts"]
-    if counts.dtype not in (np.uint8, np.int32) or counts.ndim != 1:
-        raise ValueError("bond_counts are no numbers of bonds")
+    for name in ("bond_counts", "neighbors"):
+        array = arrays[name]
+        if array.dtype not in (np.uint8, np.int32) or array.ndim != 1:
+            raise ValueError(f"{name} is of {array.dtype} with {array.ndim} axes")
     n_classes, n_bonds = len(arrays["site_kinds"]), len(arrays["neighbors"])
     _check_offsets(arrays["offsets"], n_classes, "offsets do not ascend to the number of classes")
     _check_offsets(arrays["bond_offsets"], n_bonds, "bond_offsets do not ascend to that of bonds")

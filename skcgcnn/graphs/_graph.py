@@ -43,7 +43,7 @@ class CrystalGraph:
         Features of the distinct kinds of site.
     bond_offsets : ndarray of shape (n_classes + 1,), int64
         Class c owns the bonds ``bond_offsets[c]:bond_offsets[c + 1]``.
-    neighbors : ndarray of shape (n_bonds,), int32
+    neighbors : ndarray of shape (n_bonds,), integer
         Class at the other end of each bond.
     distances : ndarray of shape (n_bonds,), float32
         Length of each bond in Å, ascending within a class.
@@ -59,7 +59,7 @@ class CrystalGraph:
     site_counts: npt.NDArray[np.int32]
     kind_features: npt.NDArray[np.float32]
     bond_offsets: npt.NDArray[np.int64]
-    neighbors: npt.NDArray[np.int32]
+    neighbors: npt.NDArray[np.integer]
     distances: npt.NDArray[np.float32]
     bond_counts: npt.NDArray[np.integer]
     site_classes: npt.NDArray[np.int32]

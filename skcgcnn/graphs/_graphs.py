@@ -16,10 +16,10 @@ from skcgcnn.graphs._archive import map_arrays, write_arrays
 from skcgcnn.graphs._check import check_arrays
 from skcgcnn.graphs._graph import CrystalGraph, ExpandedGraphs, expand
 from skcgcnn.graphs._options import GraphOptions
-from skcgcnn.graphs._packing import count_type, member_index, offsets_from_counts, take_members
+from skcgcnn.graphs._packing import member_index, offsets_from_counts, small_integer, take_members
 
 # Version of the file format; it grows with each change that older versions cannot read.
-_FORMAT = 4
+_FORMAT = 5
 # Errors raised while reading a malformed file.
 _READ_ERRORS = (
     *(OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, MemoryError),
@@ -51,7 +51,7 @@ class CrystalGraphs:
         A pure element's features, or the occupancy-weighted mean of a mixed site.
     bond_offsets : ndarray of shape (n_classes + 1,), int64
         Class c owns the bonds ``bond_offsets[c]:bond_offsets[c + 1]``.
-    neighbors : ndarray of shape (n_bonds,), int32
+    neighbors : ndarray of shape (n_bonds,), integer
         Class at the other end of each bond, counted within its own crystal.
     distances : ndarray of shape (n_bonds,), float32
         Length of each bond in Å, ascending within a class.
@@ -89,7 +89,7 @@ class CrystalGraphs:
     site_counts: npt.NDArray[np.int32]
     kind_features: npt.NDArray[np.float32]
     bond_offsets: npt.NDArray[np.int64]
-    neighbors: npt.NDArray[np.int32]
+    neighbors: npt.NDArray[np.integer]
     distances: npt.NDArray[np.float32]
     bond_counts: npt.NDArray[np.integer]
     site_classes: npt.NDArray[np.int32]
@@ -114,8 +114,11 @@ class CrystalGraphs:
         n_globals = self._complete_global_features()
         first = slice(0, self.bond_offsets[1] if n_classes else 0)
         max_num_nbr = int(self.bond_counts[first].sum())
-        counts = self.bond_counts.astype(count_type(max_num_nbr), copy=False)
+        counts = self.bond_counts.astype(small_integer(max_num_nbr), copy=False)
         object.__setattr__(self, "bond_counts", counts)
+        last = int(np.diff(self.offsets).max(initial=1)) - 1
+        narrow = self.neighbors.astype(small_integer(last), copy=False)
+        object.__setattr__(self, "neighbors", narrow)
         names = tuple(f"global_{i}" for i in range(n_globals))
         known = GraphOptions(max_num_nbr, self.kind_features.shape[1], global_features=names)
         if self.options is None:

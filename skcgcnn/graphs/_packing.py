@@ -92,9 +92,9 @@ def take_members(
     return taken
 
 
-def count_type(max_num_nbr: int) -> npt.DTypeLike:
-    """Return the type of `bond_counts`: a byte where that is enough."""
-    return np.uint8 if max_num_nbr <= np.iinfo(np.uint8).max else np.int32
+def small_integer(largest: int) -> npt.DTypeLike:
+    """Return the type of numbers from 0 to the largest: a byte where that is enough."""
+    return np.uint8 if largest <= np.iinfo(np.uint8).max else np.int32
 
 
 def distinct_rows(

@@ -215,7 +215,7 @@ class GraphBatches:
         shifts = np.repeat((np.cumsum(n_rows) - n_rows).astype(np.int32), n_rows)
         bonds = self._take(member_index(self.bond_offsets, members))
         rows = self._take(members)
-        neighbors = self.neighbors.index_select(0, bonds)
+        neighbors = self.neighbors.index_select(0, bonds).to(torch.int32)
         neighbors += self._take(np.repeat(shifts, degrees))
         site_kinds = self.site_kinds.index_select(0, rows)
         kind_features = self.kind_features

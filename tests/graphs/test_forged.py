@@ -41,8 +41,8 @@ def changed(array, index, value):
 
 
 FORGED = {
-    "neighbor of another crystal": lambda m: {"neighbors": changed(m["neighbors"], 0, 10**6)},
-    "negative neighbor": lambda m: {"neighbors": changed(m["neighbors"], 0, -1)},
+    "neighbor of another crystal": lambda m: {"neighbors": changed(m["neighbors"].astype(np.int32), 0, 10**6)},
+    "negative neighbor": lambda m: {"neighbors": changed(m["neighbors"].astype(np.int32), 0, -1)},
     "distance 0": lambda m: {"distances": changed(m["distances"], 2, 0)},
     "distance NaN": lambda m: {"distances": changed(m["distances"], 2, np.nan)},
     "infinite feature": lambda m: {"kind_features": changed(m["kind_features"], (0, 0), np.inf)},
