@@ -168,6 +168,10 @@ class CrystalGraphs:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __sizeof__(self) -> int:
+        # Dask sends what is large to its workers once, not with every task.
+        return sum(getattr(array, "nbytes", 0) for array in self.to_dict().values())
+
     def __repr__(self) -> str:
         return (
             f"CrystalGraphs({len(self)} crystals, {len(self.site_classes)} sites in "

@@ -148,7 +148,7 @@ class RecentGraphs:
         graphs = read.graphs
         keys = [plan.keys[place] for place in plan.unknown]
         good = [row for row, key in enumerate(keys) if key is not None and graphs.n_sites[row]]
-        size = sum(getattr(value, "nbytes", 0) for value in graphs.to_dict().values())
+        size = graphs.__sizeof__()
         if not good or size > self.max_bytes:
             return
         with self._lock:

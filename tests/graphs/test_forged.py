@@ -41,7 +41,9 @@ def changed(array, index, value):
 
 
 FORGED = {
-    "neighbor of another crystal": lambda m: {"neighbors": changed(m["neighbors"].astype(np.int32), 0, 10**6)},
+    "neighbor of another crystal": lambda m: {
+        "neighbors": changed(m["neighbors"].astype(np.int32), 0, 10**6)
+    },
     "negative neighbor": lambda m: {"neighbors": changed(m["neighbors"].astype(np.int32), 0, -1)},
     "distance 0": lambda m: {"distances": changed(m["distances"], 2, 0)},
     "distance NaN": lambda m: {"distances": changed(m["distances"], 2, np.nan)},

@@ -37,10 +37,6 @@ def assert_same(one, other):
             assert value == getattr(other, name)
 
 
-def n_bytes(graphs):
-    return sum(getattr(value, "nbytes", 0) for value in graphs.to_dict().values())
-
-
 def test_a_file_is_read_once_and_its_graph_stays_the_same(cifs, reads):
     transformer = CrystalGraphTransformer()
     whole = transformer.transform(cifs)
@@ -105,7 +101,7 @@ def test_the_oldest_go_where_memory_is_short(cifs):
         (some, _build.build_chunk(some, range(4), maker))
         for some in (cifs[:4], cifs[4:8], cifs[8:12])
     ]
-    sizes = [n_bytes(chunk.graphs) for _, chunk in chunks]
+    sizes = [chunk.graphs.__sizeof__() for _, chunk in chunks]
     memory = RecentGraphs(sum(sizes) - 1)
     for some, chunk in chunks:
         memory.remember(memory.look_up(some, maker, 10**9), chunk)

@@ -1,0 +1,89 @@
+"""Reading and searching on Dask and Ray: the graphs and the results of one process."""
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.model_selection import GridSearchCV
+
+from skcgcnn import CGCNNMultiTask, CrystalGraphs, CrystalGraphTransformer
+
+GRID = {"cls_weight": [0.1, 0.5, 1.0]}
+# Threads add numbers in an order of their own.
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def dask_cluster():
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, env=ONE_THREAD
+        ) as cluster,
+        distributed.Client(cluster),
+    ):
+        yield "dask"
+
+
+@pytest.fixture(scope="module")
+def ray_cluster():
+    ray = pytest.importorskip("ray")
+    from ray.util.joblib import register_ray
+
+    register_ray()
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        runtime_env={"env_vars": ONE_THREAD},
+    )
+    yield "ray"
+    ray.shutdown()
+
+
+@pytest.fixture(params=["dask_cluster", "ray_cluster"])
+def backend(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def pickled(monkeypatch):
+    """List the sizes of the graphs that leave this process."""
+    sizes = []
+    state = CrystalGraphs.__getstate__
+
+    def listed(graphs):
+        sizes.append(graphs.__sizeof__())
+        return state(graphs)
+
+    monkeypatch.setattr(CrystalGraphs, "__getstate__", listed)
+    return sizes
+
+
+def test_workers_make_the_same_graphs(backend, cifs, nacl):
+    X = [*cifs, nacl]
+    expected = CrystalGraphTransformer().transform(X)
+    with joblib.parallel_config(backend=backend):
+        found = CrystalGraphTransformer(n_jobs=-1).transform(X)
+    for name, value in expected.to_dict().items():
+        np.testing.assert_array_equal(getattr(found, name), value, err_msg=name)
+
+
+def test_a_search_finds_the_same(backend, tiny, graphs, Y, pickled):
+    expected = GridSearchCV(CGCNNMultiTask(**tiny), GRID, cv=3).fit(graphs, Y)
+    pickled.clear()
+    with joblib.parallel_config(backend=backend):
+        found = GridSearchCV(CGCNNMultiTask(**tiny), GRID, cv=3, n_jobs=-1).fit(graphs, Y)
+    scores = "mean_test_score"
+    np.testing.assert_allclose(found.cv_results_[scores], expected.cv_results_[scores], atol=1e-6)
+    assert found.best_params_ == expected.best_params_
+    if backend == "dask":
+        # Nine fits; the graphs leave once, for each of the two workers at most.
+        assert sum(pickled) <= 2 * graphs.__sizeof__()
+
+
+def test_a_search_on_paths(backend, tiny, cifs, Y):
+    expected = GridSearchCV(CGCNNMultiTask(**tiny), GRID, cv=3).fit(cifs, Y)
+    with joblib.parallel_config(backend=backend):
+        found = GridSearchCV(CGCNNMultiTask(**tiny), GRID, cv=3, n_jobs=-1).fit(cifs, Y)
+    scores = "mean_test_score"
+    np.testing.assert_allclose(found.cv_results_[scores], expected.cv_results_[scores], atol=1e-6)
