@@ -44,12 +44,7 @@ def check_arrays(arrays: dict[str, npt.NDArray[Any]]) -> None:
                 f"{name} is of {array.dtype} with {array.ndim} axes; expected {np.dtype(dtype)} "
                 f"with {ndim}"
             )
-    if arrays["ids"].dtype.kind != "U" or arrays["ids"].ndim != 1:
-        raise ValueError("ids are no texts")
-    for name in ("bond_counts", "neighbors"):
-        array = arrays[name]
-        if array.dtype not in (np.uint8, np.int32) or array.ndim != 1:
-            raise ValueError(f"{name} is of {array.dtype} with {array.ndim} axes")
+    _check_other_types(arrays)
     n_classes, n_bonds = len(arrays["site_kinds"]), len(arrays["neighbors"])
     _check_offsets(arrays["offsets"], n_classes, "offsets do not ascend to the number of classes")
     _check_offsets(arrays["bond_offsets"], n_bonds, "bond_offsets do not ascend to that of bonds")
@@ -66,6 +61,15 @@ def check_arrays(arrays: dict[str, npt.NDArray[Any]]) -> None:
     if len(numbers) > 1:
         raise ValueError("sites have different numbers of neighbors")
     _check_classes(arrays)
+
+
+def _check_other_types(arrays: dict[str, npt.NDArray[Any]]) -> None:
+    if arrays["ids"].dtype.kind != "U" or arrays["ids"].ndim != 1:
+        raise ValueError("ids are no texts")
+    for name in ("bond_counts", "neighbors"):
+        array = arrays[name]
+        if array.dtype not in (np.uint8, np.int32) or array.ndim != 1:
+            raise ValueError(f"{name} is of {array.dtype} with {array.ndim} axes")
 
 
 def _check_offsets(offsets: npt.NDArray[Any], last: int, message: str) -> None:

@@ -114,11 +114,10 @@ class CrystalGraphs:
         n_globals = self._complete_global_features()
         first = slice(0, self.bond_offsets[1] if n_classes else 0)
         max_num_nbr = int(self.bond_counts[first].sum())
-        counts = self.bond_counts.astype(small_integer(max_num_nbr), copy=False)
-        object.__setattr__(self, "bond_counts", counts)
         last = int(np.diff(self.offsets).max(initial=1)) - 1
-        narrow = self.neighbors.astype(small_integer(last), copy=False)
-        object.__setattr__(self, "neighbors", narrow)
+        for name, largest in (("bond_counts", max_num_nbr), ("neighbors", last)):
+            narrow = getattr(self, name).astype(small_integer(largest), copy=False)
+            object.__setattr__(self, name, narrow)
         names = tuple(f"global_{i}" for i in range(n_globals))
         known = GraphOptions(max_num_nbr, self.kind_features.shape[1], global_features=names)
         if self.options is None:
@@ -135,7 +134,7 @@ class CrystalGraphs:
             # Always with the same strides, so that equal graphs have equal hashes.
             none = np.empty(0, dtype=np.float32).reshape(len(self.ids), 0)
             object.__setattr__(self, "global_features", none)
-        if self.global_features.ndim != 2 or len(self.global_features) != len(self.ids):
+        elif self.global_features.ndim != 2 or len(self.global_features) != len(self.ids):
             raise ValueError("global_features and ids do not fit together")
         return int(self.global_features.shape[1])
 
@@ -169,7 +168,7 @@ class CrystalGraphs:
         return len(self.ids)
 
     def __sizeof__(self) -> int:
-        # Dask sends what is large to its workers once, not with every task.
+        """Return the bytes of the arrays: Dask sends what is large to its workers once."""
         return sum(getattr(array, "nbytes", 0) for array in self.to_dict().values())
 
     def __repr__(self) -> str:
@@ -295,7 +294,6 @@ class CrystalGraphs:
         StructureError
             If crystals cannot become graphs; the message lists them all.
         """
-        # The container does not depend on its maker.
         from skcgcnn.graphs._build import build_from_structures
 
         return build_from_structures(
@@ -390,8 +388,7 @@ class CrystalGraphs:
         path : path
             The file.
         mmap : bool, default=False
-            True leaves the arrays on the disk until they are used: for more graphs than fit into
-            memory, or for several processes that share them.
+            True leaves arrays on the disk until they are used, for more than fits into memory.
 
         Returns
         -------
