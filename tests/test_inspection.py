@@ -6,7 +6,7 @@ import pytest
 
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.datasets import load_sample_regression
-from skcgcnn.inspection import nearest_training_crystals, site_contributions
+from skcgcnn.inspection import bond_contributions, nearest_training_crystals, site_contributions
 
 SMALL = {
     "atom_fea_len": 16,
@@ -82,6 +82,39 @@ def test_a_baseline_of_ones_own_and_equal_sites(fitted, sample, nacl):
     assert set(found.by_element()) == {"Na", "Cl"}
     # A crystal alone is its own baseline.
     assert abs(site_contributions(fitted, [nacl]).sites[0].sum()) < 1e-6
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{}, {"conv": "gated", "n_estimators": 2}, {"pooling": "sum"}, {"pooling": "attention"}],
+    ids=str,
+)
+def test_bonds_sum_to_the_prediction(params, sample):
+    X, y = sample
+    est = CGCNNRegressor(**SMALL | {"max_epochs": 10} | params).fit(X, y)
+    graphs = est.get_transformer().transform(X[:30])
+    found = bond_contributions(est, graphs)
+    sums = np.array([values.sum() for values in found.bonds])
+    np.testing.assert_allclose(found.predictions, est.predict(graphs), atol=1e-4 * y.std())
+    assert np.abs(sums + found.baselines - found.predictions).max() < 1e-3 * y.std()
+    assert [values.shape for values in found.bonds] == [each.shape for each in found.neighbors]
+    # Where nothing is merged, equal sites can be neighbors of unequally many, but together they
+    # have the same bonds.
+    plain = bond_contributions(est, CrystalGraphTransformer(symprec=None).transform(X[:30]))
+    for i, (one, other) in enumerate(zip(found.bonds, plain.bonds, strict=True)):
+        for members in np.eye(len(one), dtype=bool)[graphs[i].site_classes].T:
+            assert abs(one[members].sum() - other[members].sum()) < 1e-3 * y.std()
+
+
+def test_bonds_of_crystals_that_cannot_be_read(fitted, sample):
+    X, _ = sample
+    graphs = CrystalGraphTransformer(on_error="nan")
+    with pytest.warns(UserWarning, match="1 of 3"):
+        graphs = graphs.transform([X[0], None, X[1]])
+    found = bond_contributions(fitted, graphs)
+    assert [len(values) for values in found.bonds] == [8, 0, 16]
+    assert np.isnan(found.predictions).tolist() == [False, True, False]
+    assert bond_contributions(fitted, graphs[:0]).bonds == []
 
 
 def test_crystals_that_cannot_be_read(fitted, nacl, tmp_path):

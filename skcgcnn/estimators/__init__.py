@@ -3,7 +3,7 @@
 from skcgcnn.estimators._base import BaseCGCNN
 from skcgcnn.estimators._classifier import CGCNNClassifier
 from skcgcnn.estimators._ensemble import Uncertainty
-from skcgcnn.estimators._features import by_site, numbers
+from skcgcnn.estimators._features import by_site, numbers, run_batches
 from skcgcnn.estimators._load import (
     from_model_state,
     load,
@@ -47,6 +47,7 @@ __all__ = [
     "pooled_crystals",
     "predict_targets",
     "read_source",
+    "run_batches",
     "save_cgcnn",
     "save_checkpoint",
     "split_columns",

@@ -1,5 +1,6 @@
-"""What a fitted network looks at: contributions of sites, and the training crystals nearby."""
+"""What a network looks at: contributions of sites and bonds, and training crystals nearby."""
 
+from skcgcnn.inspection._bonds import BondContributions, bond_contributions
 from skcgcnn.inspection._contributions import (
     MIXED,
     Contributions,
@@ -10,8 +11,10 @@ from skcgcnn.inspection._nearest import NearestCrystals, nearest_training_crysta
 
 __all__ = [
     "MIXED",
+    "BondContributions",
     "Contributions",
     "NearestCrystals",
+    "bond_contributions",
     "element_names",
     "nearest_training_crystals",
     "site_contributions",

@@ -1,9 +1,7 @@
 """How much every site contributes to a prediction."""
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import index
 from typing import Any
 
 import numpy as np
@@ -11,14 +9,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from skcgcnn.estimators import Pooled, by_site, numbers, output_slices, pooled_crystals
+from skcgcnn.estimators import Pooled, by_site, numbers, pooled_crystals
 from skcgcnn.graphs import CrystalGraphs
-from skcgcnn.modelfiles import Target
+from skcgcnn.inspection._explained import Explained, explained, path_points
 
 Values = npt.NDArray[np.float64]
-
-# Points of the Gauss-Legendre rule by which gradients are integrated.
-_POINTS = 64
 
 # In the place of the symbol of a site that is of no single element.
 MIXED = "mixed"
@@ -109,8 +104,7 @@ def site_contributions(
     >>> bool(abs(found.sites[0].sum() + found.baselines[0] - est.predict(cifs[:1])[0]) < 1e-3)
     True
     """
-    place = _index(est.targets_, target)
-    function = _Function(est.targets_[place], output_slices(est.targets_)[place], label)
+    function = explained(est, target, label)
     parts, graphs = pooled_crystals(est, X)
     bases = parts if baseline is None else pooled_crystals(est, baseline)[0]
     if not bases[0]:
@@ -130,40 +124,6 @@ def site_contributions(
     return Contributions(by_site(graphs, sites), baselines, predictions, element_names(est, graphs))
 
 
-class _Function:
-    """What is explained, as a function of the network's outputs."""
-
-    def __init__(self, target: Target, columns: slice, label: Any) -> None:
-        self.target, self.columns = target, columns
-        self.place = -1
-        if target.classes is None and label is not None:
-            raise ValueError(f"label={label!r}, but {target.name} is a number, not a class")
-        if target.classes is not None and label is not None:
-            places = np.flatnonzero(target.classes == label)
-            if not len(places):
-                raise ValueError(
-                    f"label={label!r} is none of the classes {', '.join(map(str, target.classes))}"
-                )
-            self.place = int(places[0])
-
-    def __call__(self, outputs: Tensor) -> Tensor:
-        part = outputs[:, self.columns]
-        if self.target.classes is None:
-            return part[:, 0] * self.target.scale + self.target.mean
-        logs = torch.log_softmax(part, dim=1)
-        others = [i for i in range(part.shape[1]) if i != self.place % part.shape[1]]
-        return logs[:, self.place] - torch.logsumexp(logs[:, others], dim=1)
-
-
-def _index(targets: Sequence[Target], target: int | str) -> int:
-    names = [each.name for each in targets]
-    if isinstance(target, str) and target in names:
-        return names.index(target)
-    if not isinstance(target, str) and -len(names) <= index(target) < len(names):
-        return index(target) % len(names)
-    raise ValueError(f"target={target!r}; the targets are {', '.join(names)}")
-
-
 def _mean(parts: list[Pooled]) -> tuple[Tensor, Tensor]:
     """Return the mean over crystals of the pooled features and of the reference."""
     pooled, shares = [part.pooled for part in parts], [part.shares for part in parts]
@@ -171,7 +131,7 @@ def _mean(parts: list[Pooled]) -> tuple[Tensor, Tensor]:
 
 
 def _explain(
-    part: Pooled, base: tuple[Tensor, Tensor], function: _Function
+    part: Pooled, base: tuple[Tensor, Tensor], function: Explained
 ) -> tuple[Values, Values, Values]:
     """Return contributions of a site of each class of sites, baselines and predictions."""
     if part.is_sum:
@@ -182,8 +142,7 @@ def _explain(
         return numbers(each), numbers(zero.expand_as(total)), numbers(total + zero)
     start, start_shares = base
     gradients, share_gradients = torch.zeros_like(part.pooled), torch.zeros_like(part.shares)
-    nodes, weights = np.polynomial.legendre.leggauss(_POINTS)
-    for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
+    for node, weight in path_points():
         pooled = torch.lerp(start, part.pooled, node).requires_grad_()
         shares = torch.lerp(start_shares, part.shares, node).requires_grad_()
         total = function(part.outputs(pooled, shares)).sum()

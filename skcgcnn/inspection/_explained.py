@@ -1,0 +1,93 @@
+"""What is explained, and the path along which gradients are integrated."""
+
+from collections.abc import Iterator, Sequence
+from operator import index
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skcgcnn.estimators import output_slices
+from skcgcnn.modelfiles import Target
+
+# Points of the Gauss-Legendre rule by which gradients are integrated.
+_POINTS = 64
+
+
+class Explained:
+    """What is explained, as a function of the network's outputs.
+
+    Parameters
+    ----------
+    target : Target
+    columns : slice
+        Its outputs.
+    label : object or None
+        The class whose odds are explained; None is the last, or for numbers.
+    """
+
+    def __init__(self, target: Target, columns: slice, label: Any) -> None:
+        self.target, self.columns = target, columns
+        self.place = -1
+        if target.classes is None and label is not None:
+            raise ValueError(f"label={label!r}, but {target.name} is a number, not a class")
+        if target.classes is not None and label is not None:
+            places = np.flatnonzero(target.classes == label)
+            if not len(places):
+                raise ValueError(
+                    f"label={label!r} is none of the classes {', '.join(map(str, target.classes))}"
+                )
+            self.place = int(places[0])
+
+    def __call__(self, outputs: Tensor) -> Tensor:
+        part = outputs[:, self.columns]
+        if self.target.classes is None:
+            return part[:, 0] * self.target.scale + self.target.mean
+        logs = torch.log_softmax(part, dim=1)
+        others = [i for i in range(part.shape[1]) if i != self.place % part.shape[1]]
+        return logs[:, self.place] - torch.logsumexp(logs[:, others], dim=1)
+
+
+def explained(est: Any, target: int | str, label: Any) -> Explained:
+    """Return what of a fitted estimator is explained.
+
+    Parameters
+    ----------
+    est : fitted estimator
+    target : int or str
+        Column of y, by position or name.
+    label : object or None
+        The class whose odds are explained.
+
+    Returns
+    -------
+    Explained
+
+    Raises
+    ------
+    ValueError
+        If there is no such target or class.
+    """
+    place = _index(est.targets_, target)
+    return Explained(est.targets_[place], output_slices(est.targets_)[place], label)
+
+
+def path_points() -> Iterator[tuple[float, float]]:
+    """Yield positions between 0 and 1 and their weights in the integral.
+
+    Yields
+    ------
+    position, weight : float
+    """
+    nodes, weights = np.polynomial.legendre.leggauss(_POINTS)
+    yield from zip(((nodes + 1) / 2).tolist(), (weights / 2).tolist(), strict=True)
+
+
+def _index(targets: Sequence[Target], target: int | str) -> int:
+    names = [each.name for each in targets]
+    if isinstance(target, str) and target in names:
+        return names.index(target)
+    if not isinstance(target, str) and -len(names) <= index(target) < len(names):
+        return index(target) % len(names)
+    raise ValueError(f"target={target!r}; the targets are {', '.join(names)}")
