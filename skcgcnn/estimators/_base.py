@@ -240,15 +240,6 @@ class BaseCGCNN(Parameters, FitHistory, FeatureMaker):
             )
         return data if used.all() else data.take(used)
 
-    def _check_same_options(self, graphs: CrystalGraphs) -> None:
-        fitted = self.graph_options_
-        if len(graphs) and (different := fitted.differences(graphs.options)):
-            raise ValueError(
-                f"X holds graphs that were made with {graphs.options.describe(different)}, but "
-                f"{type(self).__name__} was fitted on graphs with {fitted.describe(different)}; "
-                "make them with get_transformer() of the fitted estimator"
-            )
-
     def _class_weights(
         self,
         values: FloatArray,

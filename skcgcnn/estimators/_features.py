@@ -97,6 +97,22 @@ class FeatureMaker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Persistent
     def _n_features_out(self) -> int:
         return int(self.module_.conv_to_fc.out_features)
 
+    def _check_same_options(self, graphs: CrystalGraphs) -> None:
+        fitted = self.graph_options_
+        wanted, given = fitted.global_features, graphs.options.global_features
+        if len(graphs) and wanted != given:
+            raise ValueError(
+                f"{type(self).__name__} was fitted with these numbers beside each crystal: "
+                f"{', '.join(wanted) or 'none'}; X has {', '.join(given) or 'none'}. Give a frame "
+                "with the columns of the fit, in their order"
+            )
+        if len(graphs) and (different := fitted.differences(graphs.options)):
+            raise ValueError(
+                f"X holds graphs that were made with {graphs.options.describe(different)}, but "
+                f"{type(self).__name__} was fitted on graphs with {fitted.describe(different)}; "
+                "make them with get_transformer() of the fitted estimator"
+            )
+
     def _embed(self, graphs: CrystalGraphs) -> Features:
         parts = [numbers(_embeddings(module, batch)) for module, batch in self._runs(graphs)]
         return np.concatenate([np.empty((0, self._n_features_out)), *parts])

@@ -65,6 +65,9 @@ def parity(
     corner.set(yticks=[])
     corner.set_title("errors", fontsize="x-small", pad=2)
     corner.tick_params(labelsize="x-small")
+    # Two numbers, at the ends: more would run into each other.
+    low, high = corner.get_xlim()
+    corner.set_xticks([low, high], [f"{low:.2g}", f"{high:.2g}"])
     return ax
 
 
@@ -140,6 +143,8 @@ def loss_curves(
     >>> loss_curves({"training": [1.0, 0.5, 0.3]}).get_xlabel()
     'epoch'
     """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
     ax = get_axes(ax)
     lowest = np.inf
     for (name, values), color in zip(losses.items(), (BLUE, ORANGE, GRAY), strict=False):
@@ -148,6 +153,10 @@ def loss_curves(
         lowest = min(lowest, np.nanmin(curve, initial=np.inf))
     if lowest > 0:
         ax.set_yscale("log")
+        # 0.03 rather than 3 × 10⁻², and no numbers on top of each other.
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.yaxis.set_minor_formatter(NullFormatter())
     if best_epoch is not None:
         ax.axvline(best_epoch, color=GRAY, linestyle=":", label=f"best epoch, {best_epoch}")
     ax.set(xlabel="epoch", ylabel="loss")

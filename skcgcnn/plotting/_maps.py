@@ -58,10 +58,10 @@ def embedding_map(
     ax = get_axes(ax, (5.0, 3.8))
     points, labels = _project(scaled, method)
     colors = None if values is None else np.asarray(values, dtype=float)[known]
-    shown = ax.scatter(
-        *points.T, c=BLUE if colors is None else colors, cmap="viridis", s=14, edgecolors="none"
-    )
-    if colors is not None:
+    if colors is None:
+        ax.scatter(*points.T, color=BLUE, s=14, edgecolors="none")
+    else:
+        shown = ax.scatter(*points.T, c=colors, cmap="viridis", s=14, edgecolors="none")
         ax.figure.colorbar(shown, ax=ax, label=with_unit(name, unit))
     ax.set(xlabel=labels[0], ylabel=labels[1])
     return ax
