@@ -182,6 +182,12 @@ def train(
     with _plain_errors(lambda: f" Continue with: {resuming}" if checkpoint.exists() else ""):
         from skcgcnn.training import train as run
 
+        for name in ("label", "cls_weight"):
+            wanted = "multi or classification" if name == "label" else "multi"
+            # A run that is resumed has the task of its checkpoint.
+            if _is_typed(ctx, name) and task not in wanted and resume is None:
+                option = f"--{name.replace('_', '-')}"
+                raise ValueError(f"{option} needs --task {wanted}, but the task is {task}")
         options = {field.name: ctx.params[field.name] for field in fields(Settings)}
         options["target"] = tuple(target or ())
         for name in ("epochs", "batch_size", "lr"):
@@ -241,6 +247,8 @@ def predict(
         cif_ids, paths = find_crystals(data)
         if training_data is not None and report is None:
             raise ValueError("--training-data is for a report: name its file with --report")
+        if training_data is not None and not training_data.exists():
+            raise ValueError(f"--training-data {training_data}: no such file or folder")
         for file in (output, report):
             if file is not None:
                 refuse_inputs(file, [model, *data, *paths])

@@ -9,11 +9,18 @@ from pymatgen.core import Lattice, Structure
 
 from skcgcnn import CrystalGraphTransformer
 from skcgcnn.datasets import load_sample_classification, load_sample_regression
+from skcgcnn.graphs._recent import RECENT
 
 SHARED = Path(__file__).parents[2] / "shared"
 
 # The networks here are small: threads would only wait for each other.
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_remembered():
+    """Forget the graphs of files that tests before have read."""
+    RECENT.clear()
 
 
 @pytest.fixture(scope="session")

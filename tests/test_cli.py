@@ -401,6 +401,23 @@ def test_missing_targets(data, tmp_path):
     )
 
 
+def test_mistakes_are_told_with_what_to_do(data, tmp_path):
+    train_it = ["train", data, "--epochs", 1, "-o", "out", *TINY]
+    text = run(*train_it, "--label", "metal", code=2)
+    assert "--label needs --task multi or classification, but the task is regression" in text
+    assert "--cls-weight needs --task multi" in run(*train_it, "--cls-weight", 0.5, code=2)
+    run(*train_it, "--target", "energy")
+    assert "did you mean out/model.safetensors?" in run("predict", "out", data, code=2)
+    predict = ["predict", "out/model.safetensors"]
+    assert "newcifs: no such file or folder" in run(*predict, "newcifs", code=2)
+    text = run(*predict, data, "--report", "r.html", "--training-data", "mydata", code=2)
+    assert "--training-data mydata: no such file or folder" in text
+    (data / "id_prop.csv").rename(data / "my crystals.csv")
+    assert "if it is my crystals.csv, rename that to id_prop.csv" in run(
+        *train_it, "--overwrite", code=2
+    )
+
+
 def test_unreadable_crystals(data, tmp_path):
     (data / "crystal3.cif").write_text("junk")
     message = run("train", data, "--epochs", 1, "-o", tmp_path / "out", *TINY, code=2)

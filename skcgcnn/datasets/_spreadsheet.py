@@ -62,7 +62,13 @@ def read_sheet(file: Path) -> Sheet:
     if not file.parent.is_dir():
         raise DataError(f"{file.parent}: no such folder")
     if not file.is_file():
-        raise DataError(f"{file}: no such file; expected lines of 'cif_id,value[,label]' in it")
+        others = sorted(file.parent.glob("*.csv"))
+        hint = (
+            f"; if it is {others[0].name}, rename that to {file.name}" if len(others) == 1 else ""
+        )
+        raise DataError(
+            f"{file}: no such file; expected lines of 'cif_id,value[,label]' in it{hint}"
+        )
     remarks: list[str] = []
     lines = _decode(file, remarks).splitlines()
     numbered = [(i, line) for i, line in enumerate(lines, 1) if not line.lstrip().startswith("#")]

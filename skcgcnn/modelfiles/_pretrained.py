@@ -152,7 +152,9 @@ def find_model(model: str | PathLike[str], data_home: str | PathLike[str] | None
     if str(model) in PRETRAINED:
         return fetch_pretrained(str(model), data_home)
     if path.is_dir():
-        raise DataError(f"{path}: is a folder, not a model file")
+        inside = path / "model.safetensors"
+        hint = f"; did you mean {inside}?" if inside.is_file() else ""
+        raise DataError(f"{path}: is a folder, not a model file{hint}")
     raise DataError(
         f"{path}: no such file, and none of the pretrained models: "
         f"{', '.join([*SHIPPED, *PRETRAINED])}"

@@ -59,7 +59,7 @@ def parity(
         ylabel=with_unit(f"{name}, predicted" if name else "predicted", unit),
         title=f"mean absolute error {mae:.3g} {unit}".rstrip(),
     )
-    corner = ax.inset_axes((0.68, 0.08, 0.28, 0.22))
+    corner = ax.inset_axes(_emptier_corner(true, predicted))
     corner.hist(errors, bins=_bins(errors), color=ORANGE)
     corner.axvline(0, color=GRAY, linewidth=1)
     corner.set(yticks=[])
@@ -69,6 +69,20 @@ def parity(
     low, high = corner.get_xlim()
     corner.set_xticks([low, high], [f"{low:.2g}", f"{high:.2g}"])
     return ax
+
+
+def _emptier_corner(
+    true: npt.NDArray[np.float64], predicted: npt.NDArray[np.float64]
+) -> tuple[float, float, float, float]:
+    """Return where a histogram covers fewer points: below or above the diagonal, in axes units."""
+    low, high = (
+        (min(true.min(), predicted.min()), max(true.max(), predicted.max()))
+        if len(true)
+        else (0.0, 1.0)
+    )
+    x, y = ((values - low) / max(high - low, 1e-300) for values in (true, predicted))
+    below, above = ((x > 0.6) & (y < 0.4)).sum(), ((x < 0.4) & (y > 0.6)).sum()
+    return (0.08, 0.68, 0.28, 0.22) if above < below else (0.68, 0.1, 0.28, 0.22)
 
 
 def _bins(errors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -149,7 +163,8 @@ def loss_curves(
     lowest = np.inf
     for (name, values), color in zip(losses.items(), (BLUE, ORANGE, GRAY), strict=False):
         curve = np.asarray(values, dtype=float)
-        ax.plot(np.arange(1, len(curve) + 1), curve, color=color, label=name)
+        marker = "o" if len(curve) == 1 else None  # a line of one point cannot be seen
+        ax.plot(np.arange(1, len(curve) + 1), curve, color=color, marker=marker, label=name)
         lowest = min(lowest, np.nanmin(curve, initial=np.inf))
     if lowest > 0:
         ax.set_yscale("log")

@@ -119,8 +119,10 @@ def _unlike(run: PredictionResult) -> Section:
     far = far[np.argsort(-near.distances[far, 0], kind="stable")]
     n_readable = int((run.graphs.n_sites > 0).sum())
     text.append(
-        f"{len(far)} of {n_readable} crystals are farther from their nearest training crystal "
-        "than 99 % of those are from theirs: their predictions are extrapolations."
+        f"{len(far) or 'None'} of {n_readable} crystals "
+        f"{'is' if len(far) < 2 else 'are'} farther from the nearest training crystal than 99 % of "
+        "those are from theirs"
+        + (": predictions for them are extrapolations." if len(far) else ".")
     )
     if len(far):
         rows_far: list[list[Any]] = [

@@ -25,6 +25,10 @@ from skcgcnn.reports._html import Figure, Section, Table, new_figure, page
 from skcgcnn.reports._parts import element_table, known, label_text, picture
 
 _WORST = 10
+# A confusion matrix of more classes cannot be read, and a calibration curve of fewer crystals is
+# noise.
+_MOST_CLASSES = 20
+_CALIBRATION = 30
 # Nearer looks take too long for more, and change little.
 _MOST_TRAINING = 5_000
 
@@ -210,7 +214,7 @@ def _target(run: RunResult, index: int) -> Section:
     order = np.argsort(-np.nan_to_num(errors, nan=-np.inf), kind="stable")[:_WORST]
     worst = [row for row in order if np.isfinite(errors[row]) and errors[row] > 0]
     rows = [_worst_row(run, row, truth[row], prediction, errors[row]) for row in worst]
-    head = ["crystal", "true", "predicted", "error"]
+    head = ["crystal", "true", "predicted", "absolute error"]
     if prediction.target.classes is not None:
         head[-1] = "1 - probability of the true class"
     if rows and len(rows[0]) > len(head):
@@ -253,8 +257,12 @@ def _classes(
     if not known.any():
         return [], errors
     names = list(map(label_text, classes))
+    if len(names) > _MOST_CLASSES:
+        return [], errors
     binary = len(classes) == 2 and len(set(places)) == 2
-    figure, axes = new_figure(3 if binary else 1, (9.5, 3.2))
+    # Shares of a handful of crystals are noise.
+    calibrated = binary and int(known.sum()) >= _CALIBRATION
+    figure, axes = new_figure(1 + binary + calibrated, (9.5 if binary else 5.0, 3.4))
     ConfusionMatrixDisplay.from_predictions(
         places,
         proba[known].argmax(axis=1),
@@ -269,11 +277,13 @@ def _classes(
         RocCurveDisplay.from_predictions(
             places, proba[known, 1], ax=axes[1], curve_kwargs={"color": BLUE}
         )
+        axes[1].set(xlabel="false positive rate", ylabel="true positive rate")
+        axes[1].legend(loc="lower right", fontsize="small")
+        caption = "The test crystals: confusion matrix and ROC curve."
+    if calibrated:
         CalibrationDisplay.from_predictions(
             places, proba[known, 1], n_bins=5, ax=axes[2], color=BLUE
         )
-        axes[1].set(xlabel="false positive rate", ylabel="true positive rate")
-        axes[1].legend(loc="lower right", fontsize="small")
         axes[2].set(xlabel=f"predicted probability of {names[1]}", ylabel=f"share of {names[1]}")
         axes[2].get_legend().remove()
         caption = (

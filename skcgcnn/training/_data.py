@@ -181,8 +181,8 @@ class _Choice:
         have = ", ".join(self.names)
         if len(names) > 1:
             raise DataError(
-                f"{self.file}: several columns could be the target: {', '.join(names)}; choose "
-                f"with {option} NAME"
+                f"{self.file}: several columns could be the {option.strip('-')}: "
+                f"{', '.join(names)}; choose with {option} NAME"
             )
         needs = (
             "a column of numbers and one of classes"

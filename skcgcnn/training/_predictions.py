@@ -82,7 +82,7 @@ def write_prediction_report(
     """
     known = None if training_data is None else find_crystals([training_data])
     result = PredictionResult(
-        name=Path(model).name,
+        name=model,
         est=est,
         graphs=graphs,
         ids=cif_ids,

@@ -96,7 +96,10 @@ class Settings:
         for name, value in vars(self).items():
             option = name if name == "data" else f"--{name.replace('_', '-')}"
             parameter = _PARAMETERS.get(name, name)
-            found[option] = f"auto ({fitted[parameter]})" if value == AUTO else str(value)
+            shown = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            if value is None or value == ():
+                shown = "not given"
+            found[option] = f"auto ({fitted[parameter]})" if value == AUTO else shown
         return found
 
     def parameters(self) -> dict[str, Any]:

@@ -29,6 +29,8 @@ def find_crystals(sources: Sequence[Path]) -> tuple[list[str], list[str]]:
     ids: list[str] = []
     paths: list[str] = []
     for source in sources:
+        if not source.exists():
+            raise DataError(f"{source}: no such file or folder")
         if not source.is_dir():
             found = [str(source)]
         elif (source / "id_prop.csv").is_file():

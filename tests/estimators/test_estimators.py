@@ -375,3 +375,10 @@ def test_a_wrong_option_of_the_optimizer_leaves_nothing_fitted(tiny, graphs, ene
 def test_a_notebook_links_to_the_documentation(cls):
     page = f"https://skcgcnn.github.io/skcgcnn/generated/skcgcnn.{cls.__name__}.html"
     assert page in cls()._repr_html_()
+
+
+def test_a_missing_target_is_named_by_its_row(tiny, graphs, energies):
+    y = energies.copy()
+    y[[5, 9]] = np.nan
+    with pytest.raises(ValueError, match=r"contains NaN, first in row 5\. Leave such rows out"):
+        CGCNNRegressor(**tiny).fit(graphs, y)

@@ -68,7 +68,7 @@ def test_chosen(load, table, task, options, expected):
         ("two numbers", C, {}, "needs a column of classes"),
         ("two numbers", M, {}, "could be the target|needs a column"),
         ("many", R, {}, "could be the target: nsites, energy; choose with --target"),
-        ("many", C, {}, "could be the target: nsites, kind; choose with --label"),
+        ("many", C, {}, "could be the label: nsites, kind; choose with --label"),
         ("continuous", C, {}, "needs a column of classes, but the columns are energy"),
         ("two numbers", C, {"label": "energy"}, "--label energy: .* numbers that are no classes"),
         ("texts", R, {"target": ["kind"]}, "--target kind: the column holds texts"),
