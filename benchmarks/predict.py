@@ -26,10 +26,16 @@ def ours(
     import torch
 
     from skcgcnn import CGCNNRegressor
+    from skcgcnn.graphs import forget_files
 
     torch.set_num_threads(threads)
     est = CGCNNRegressor.from_pretrained(weights, device="cpu").set_params(n_jobs=n_jobs)
-    return lambda: est.predict(paths)
+
+    def predict() -> np.ndarray:
+        forget_files()
+        return np.asarray(est.predict(paths))
+
+    return predict
 
 
 def original(

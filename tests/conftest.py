@@ -9,7 +9,7 @@ from pymatgen.core import Lattice, Structure
 
 from skcgcnn import CrystalGraphTransformer
 from skcgcnn.datasets import load_sample_classification, load_sample_regression
-from skcgcnn.graphs._recent import RECENT
+from skcgcnn.graphs import forget_files
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -20,7 +20,7 @@ torch.set_num_threads(1)
 @pytest.fixture(autouse=True)
 def nothing_is_remembered():
     """Forget the graphs of files that tests before have read."""
-    RECENT.clear()
+    forget_files()
 
 
 @pytest.fixture(scope="session")

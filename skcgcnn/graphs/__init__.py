@@ -14,6 +14,7 @@ from skcgcnn.graphs._options import MAX_SYMPREC, GraphOptions
 from skcgcnn.graphs._packing import member_index
 
 if TYPE_CHECKING:
+    from skcgcnn.graphs._recent import forget_files
     from skcgcnn.graphs._transformer import CHUNK, CrystalGraphTransformer, read_ahead
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "build_graphs",
     "concatenate",
     "find_neighbors",
+    "forget_files",
     "load_element_features",
     "member_index",
     "nearest_neighbors",
@@ -39,5 +41,9 @@ __all__ = [
 
 # Only the transformer needs scikit-learn, which takes a second to import.
 __getattr__ = lazy_names(
-    __name__, dict.fromkeys(("CHUNK", "CrystalGraphTransformer", "read_ahead"), "_transformer")
+    __name__,
+    {
+        **dict.fromkeys(("CHUNK", "CrystalGraphTransformer", "read_ahead"), "_transformer"),
+        "forget_files": "_recent",
+    },
 )

@@ -176,6 +176,19 @@ class RecentGraphs:
 RECENT = RecentGraphs()
 
 
+def forget_files() -> None:
+    """Forget the graphs of files that this process has read, which take up to 100 MB.
+
+    Examples
+    --------
+    >>> from skcgcnn import CrystalGraphTransformer
+    >>> from skcgcnn.datasets import load_sample_regression
+    >>> graphs = CrystalGraphTransformer().transform(load_sample_regression().data[:3])
+    >>> forget_files()  # the next call reads them again
+    """
+    RECENT.clear()
+
+
 def _key(source: Any, options: GraphOptions, max_bytes: int) -> _Key | None:
     """Return what the graph of a file depends on; None for what is no readable file."""
     if not isinstance(source, (str, PathLike)) or is_cif_text(source):
