@@ -249,9 +249,15 @@ def predict(
             raise ValueError("--training-data is for a report: name its file with --report")
         if training_data is not None and not training_data.exists():
             raise ValueError(f"--training-data {training_data}: no such file or folder")
+        if report is not None and output == report:
+            raise ValueError(f"{report} cannot be both the predictions and the report")
+        inputs: list[str | Path] = [model, *data, *paths]
+        inputs += (
+            [] if training_data is None else [training_data, *find_crystals([training_data])[1]]
+        )
         for file in (output, report):
             if file is not None:
-                refuse_inputs(file, [model, *data, *paths])
+                refuse_inputs(file, inputs)
         est = load_model(model, device, data_home, trust=trust)
         est.set_params(n_jobs=n_jobs, on_error=on_error)
         # A report needs all graphs; without it, the crystals are read while the network runs.

@@ -412,6 +412,8 @@ def test_mistakes_are_told_with_what_to_do(data, tmp_path):
     assert "newcifs: no such file or folder" in run(*predict, "newcifs", code=2)
     text = run(*predict, data, "--report", "r.html", "--training-data", "mydata", code=2)
     assert "--training-data mydata: no such file or folder" in text
+    text = run(*predict, data, "-o", "one.html", "--report", "one.html", code=2)
+    assert "one.html cannot be both the predictions and the report" in text
     (data / "id_prop.csv").rename(data / "my crystals.csv")
     assert "if it is my crystals.csv, rename that to id_prop.csv" in run(
         *train_it, "--overwrite", code=2

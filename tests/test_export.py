@@ -71,6 +71,13 @@ def test_numbers_beside_crystals_go_with_the_batch(graphs, Y):
     np.testing.assert_allclose(found.numpy()[:, 0], est.predict(hot), rtol=1e-6, atol=1e-6)
 
 
+def test_numbers_far_from_zero_keep_their_digits(graphs, energies):
+    y = -5000 + 50 * energies
+    est = CGCNNRegressor(max_epochs=1, random_state=0).fit(graphs, y)
+    found = PredictingNetwork(est)(*GraphBatch.from_graphs(graphs).tensors())
+    np.testing.assert_allclose(found.numpy()[:, 0], est.predict(graphs), rtol=0, atol=1e-4)
+
+
 def test_columns_tell_what_they_are(graphs, Y):
     est = CGCNNMultiTask(max_epochs=1).fit(graphs, Y)
     assert PredictingNetwork(est).columns == ("y0", "y1=0.0", "y1=1.0")

@@ -106,6 +106,14 @@ def test_bonds_sum_to_the_prediction(params, sample):
             assert abs(one[members].sum() - other[members].sum()) < 1e-3 * y.std()
 
 
+def test_a_network_without_convolutions_sees_no_bonds(sample):
+    X, y = sample
+    est = CGCNNRegressor(**SMALL | {"n_conv": 0, "max_epochs": 2}).fit(X, y)
+    found = bond_contributions(est, X[:2])
+    assert [np.abs(values).max() for values in found.bonds] == [0, 0]
+    np.testing.assert_allclose(found.baselines, found.predictions)
+
+
 def test_bonds_of_crystals_that_cannot_be_read(fitted, sample):
     X, _ = sample
     graphs = CrystalGraphTransformer(on_error="nan")

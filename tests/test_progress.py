@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 
+import skcgcnn
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn._progress import Progress
 
@@ -91,6 +92,15 @@ def test_scores_of_a_fit_in_the_words_of_scikit_learn(cls, tiny, graphs, energie
     best = int(np.argmin(est.history_[:, "valid_loss"]))
     assert est.best_validation_score_ == est.validation_scores_[best]
     assert max(est.validation_scores_) <= 1
+    # The weights are those of that epoch.
+    assert dict(est.net_.callbacks_)["early_stopping"].best_epoch_ == best + 1
+
+
+def test_a_model_of_a_file_has_no_curve(tiny, graphs, energies, tmp_path):
+    CGCNNRegressor(**tiny).fit(graphs, energies).save(tmp_path / "model.safetensors")
+    est = skcgcnn.load(tmp_path / "model.safetensors")
+    assert len(est.loss_curve_) in {0, 2}
+    assert est.validation_scores_ is None
 
 
 def test_without_validation_there_is_no_score(tiny, graphs, energies):

@@ -124,8 +124,8 @@ def test_predictions_have_deviations_and_a_report(predicted):
     text = (predicted / "report.html").read_text()
     titles = ["Predictions", "Unlike the training crystals", "Target: y0", "Target: y1", "Data"]
     assert re.findall("<h2>(.*?)</h2>", text) == titles
-    assert "40 crystals. 1 more could not be read" in text
-    assert "crystals have elements that the model was trained on no crystal with" in text
+    assert "40 crystals. 1 more could not be read, and has no prediction." in text
+    assert "These crystals have elements that no training crystal had." in text
     assert re.search("of 40 crystals (is|are) farther from the nearest training crystal", text)
     assert "<td>mixed</td>" not in text
     assert not re.findall(r'(?:src|href)="(?!data:)', text)

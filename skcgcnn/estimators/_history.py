@@ -18,8 +18,8 @@ class FitHistory:
 
     @property
     def loss_curve_(self) -> list[float]:
-        """Training loss of every epoch, of the scaled targets."""
-        return list(self.history_[:, "train_loss"])
+        """Training loss of every epoch, of the scaled targets; empty for a model of a file."""
+        return [row["train_loss"] for row in self.history_]
 
     @property
     def validation_scores_(self) -> list[float] | None:
@@ -28,12 +28,16 @@ class FitHistory:
         None without ``early_stopping=True``, as in scikit-learn.
         """
         scores = [row.get("valid_score") for row in self.history_]
-        return None if None in scores else scores
+        return None if not scores or None in scores else scores
 
     @property
     def best_validation_score_(self) -> float | None:
         """Score of the epoch with the lowest validation loss, whose weights predict."""
         scores = self.validation_scores_
-        if not scores:
+        if scores is None:
             return None
-        return float(scores[int(np.argmin(self.history_[:, "valid_loss"]))])
+        stopping = dict(getattr(self.net_, "callbacks_", [])).get("early_stopping")
+        # A fit that was continued has the best epoch of its last part.
+        best = getattr(stopping, "best_epoch_", None)
+        losses = np.nan_to_num(np.array(self.history_[:, "valid_loss"], dtype=float), nan=np.inf)
+        return float(scores[best - 1 if best else int(losses.argmin())])

@@ -190,7 +190,7 @@ class CGCNNMultiTask(NumberEstimator):
     module_ : CrystalGraphConvNet
         The torch module that predicts.
     history_ : skorch.history.History
-        Losses and times, epoch by epoch.
+        Losses and times, epoch by epoch; of the first network of an ensemble, as what follows.
     loss_curve_ : list of float
         Training loss of every epoch.
     validation_scores_ : list of float, or None

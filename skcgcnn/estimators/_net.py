@@ -1,5 +1,6 @@
 """The net of an estimator: making it, and changing it while training goes on."""
 
+import logging
 from collections.abc import Mapping
 from copy import copy, deepcopy
 from typing import Any
@@ -9,6 +10,8 @@ from skorch.callbacks import EarlyStopping
 
 from skcgcnn.estimators._targets import Answers
 from skcgcnn.nn import AveragedNet, GraphNet, TaskLoss, choose_device
+
+_LOGGER = logging.getLogger("skcgcnn")
 
 SIZES = ("conv", "pooling", "reference", "atom_fea_len", "n_conv", "h_fea_len", "n_h", "radius")
 # Parameters with which a network is made: a fitted estimator keeps their values.
@@ -119,7 +122,8 @@ def _callbacks(est: Any) -> list[Any]:
     callbacks = [_copied(callback) for callback in est.callbacks or []]
     if est.early_stopping:
         patience = est.n_iter_no_change
-        callbacks.append(("early_stopping", EarlyStopping(patience=patience, load_best=True)))
+        stopping = EarlyStopping(patience=patience, threshold=0, load_best=True, sink=_LOGGER.info)
+        callbacks.append(("early_stopping", stopping))
     return callbacks
 
 

@@ -20,7 +20,7 @@ class PredictingNetwork(nn.Module):
     Parameters
     ----------
     est : fitted estimator
-        Its networks are copied, to the CPU and to float32 unless they are float64.
+        Its networks are copied, to the CPU.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class PredictingNetwork(nn.Module):
 
         Returns
         -------
-        Tensor of shape (n_crystals, n_columns)
+        Tensor of shape (n_crystals, n_columns), float64
             Numbers in units of y, and probabilities of classes; of an ensemble their means.
         """
         # ONNX counts rows in int64 alone.
@@ -85,8 +85,10 @@ class PredictingNetwork(nn.Module):
         for n_outputs, is_class, scale, mean in self._targets:
             own = outputs[:, :, first : first + n_outputs]
             first += n_outputs
-            # A second output of a number is its variance.
-            found = own.softmax(dim=2) if is_class else own[:, :, :1] * scale + mean
+            # A second output of a number is its variance. Numbers far from zero need more digits
+            # than the network has.
+            found = own.softmax(dim=2) if is_class else own[:, :, :1].double() * scale + mean
+            found = found.double()
             columns.append(found.mean(dim=0))
         return torch.cat(columns, dim=1)
 

@@ -239,7 +239,7 @@ class CrystalGraphs:
         Parameters
         ----------
         structures : sequence of crystals, optional
-            The crystals themselves, of which graphs do not keep the positions.
+            The crystals, sites in their order: graphs do not keep positions.
 
         Returns
         -------

@@ -6,6 +6,7 @@ process has a memory of its own.
 """
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +25,11 @@ from skcgcnn.graphs._options import GraphOptions
 # About 100,000 crystals of ten different sites.
 MAX_BYTES = 100_000_000
 
-_Key = tuple[str, int, int, int, GraphOptions]
+# In nanoseconds. Clocks of file systems can be as coarse: a file that was changed so lately may
+# change again without a trace.
+_SETTLED = 2_000_000_000
+
+_Key = tuple[str, int, int, int, int, int, GraphOptions]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +77,21 @@ class Plan:
         return Chunk(_in_order_of_kinds(graphs), read.failures, notes)
 
 
+def all_unknown(sources: Sequence[Any]) -> Plan:
+    """Return the plan of reading all crystals, and remembering none.
+
+    Parameters
+    ----------
+    sources : sequence of crystals
+
+    Returns
+    -------
+    Plan
+    """
+    n = len(sources)
+    return Plan([None] * n, list(range(n)), [""] * n, [], [])
+
+
 class _Part(NamedTuple):
     graphs: CrystalGraphs
     keys: list[_Key]
@@ -94,10 +114,11 @@ class RecentGraphs:
 
     def clear(self) -> None:
         """Forget everything."""
-        self._parts: OrderedDict[int, _Part] = OrderedDict()
-        self._places: dict[_Key, tuple[int, int]] = {}
-        self._notes: dict[_Key, list[tuple[str, str]]] = {}
-        self._n_bytes = self._n_parts = 0
+        with self._lock:
+            self._parts: OrderedDict[int, _Part] = OrderedDict()
+            self._places: dict[_Key, tuple[int, int]] = {}
+            self._notes: dict[_Key, list[tuple[str, str]]] = {}
+            self._n_bytes = self._n_parts = 0
 
     def look_up(self, sources: Sequence[Any], maker: GraphMaker, max_bytes: int) -> Plan:
         """Return which of some crystals are known.
@@ -145,25 +166,28 @@ class RecentGraphs:
         read : Chunk
             What came of it.
         """
-        graphs = read.graphs
-        keys = [plan.keys[place] for place in plan.unknown]
-        good = [row for row, key in enumerate(keys) if key is not None and graphs.n_sites[row]]
-        size = graphs.__sizeof__()
-        if not good or size > self.max_bytes:
-            return
         with self._lock:
             own: list[_Key] = []
-            for row in good:
-                key = keys[row]
-                if key is None or key in self._places:
+            rows: list[int] = []
+            for row, place in enumerate(plan.unknown):
+                key = plan.keys[place]
+                if key is None or key in self._places or not read.graphs.n_sites[row]:
                     continue
+                self._places[key] = (self._n_parts, len(rows))
                 own.append(key)
-                self._places[key] = (self._n_parts, row)
-                if notes := [note for note in read.notes if note[0] == plan.names[row]]:
-                    self._notes[key] = notes
-            self._parts[self._n_parts] = _Part(graphs, own, size)
+                rows.append(row)
+                notes = [note for note in read.notes if note[0] == plan.names[row]]
+                if notes:
+                    self._notes[key] = list(dict.fromkeys(notes))
+            if not own:
+                return
+            # A copy: the caller may change what it gets.
+            graphs = read.graphs[rows]
+            graphs = replace(graphs, kind_features=graphs.kind_features.copy())
+            part = _Part(graphs, own, graphs.__sizeof__())
+            self._parts[self._n_parts] = part
             self._n_parts += 1
-            self._n_bytes += size
+            self._n_bytes += part.n_bytes
             while self._n_bytes > self.max_bytes:
                 _, oldest = self._parts.popitem(last=False)
                 self._n_bytes -= oldest.n_bytes
@@ -198,9 +222,12 @@ def _key(source: Any, options: GraphOptions, max_bytes: int) -> _Key | None:
         stat = path.stat()
     except (OSError, ValueError, RuntimeError):  # the last where there is no home
         return None
-    if stat.st_size > max_bytes:
+    changed = max(stat.st_mtime_ns, stat.st_ctime_ns)
+    if stat.st_size > max_bytes or time.time_ns() - changed < _SETTLED:
         return None
-    return str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino, options
+    # What a packed file holds is limited too, so the limit is a part of the key.
+    times = stat.st_mtime_ns, stat.st_ctime_ns
+    return str(path), *times, stat.st_size, stat.st_ino, max_bytes, options
 
 
 def _in_order_of_kinds(graphs: CrystalGraphs) -> CrystalGraphs:

@@ -24,7 +24,7 @@ from skcgcnn.graphs._concatenate import concatenate
 from skcgcnn.graphs._elements import load_element_features
 from skcgcnn.graphs._graphs import CrystalGraphs
 from skcgcnn.graphs._options import MAX_SYMPREC, GraphOptions
-from skcgcnn.graphs._recent import RECENT, Plan
+from skcgcnn.graphs._recent import RECENT, Plan, all_unknown
 
 # Crystals per chunk: large enough that sending it to a worker costs little, small enough that the
 # progress bar moves and the workers finish together.
@@ -246,7 +246,9 @@ class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
         def tasks() -> Iterator[Any]:
             for start in starts:
                 some = sources[start : start + starts.step]
-                plan = RECENT.look_up(some, maker, self.max_bytes)
+                # A cache on the disk knows chunks by all that they hold.
+                known = memory is None
+                plan = RECENT.look_up(some, maker, self.max_bytes) if known else all_unknown(some)
                 plans.append(plan)
                 positions = [start + place for place in plan.unknown]
                 unknown = [some[place] for place in plan.unknown]

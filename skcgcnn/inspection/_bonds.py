@@ -117,6 +117,8 @@ def _explain(
         for position, weight in path_points():
             counts = (position * batch.bond_counts).requires_grad_()
             total = function(module(*batch._replace(bond_counts=counts))).sum()
+            if not total.requires_grad:  # a network without convolutions
+                break
             gradients += weight * torch.autograd.grad(total, counts)[0]
     without = batch._replace(bond_counts=torch.zeros_like(batch.bond_counts))
     baselines, predictions = function(module(*without)), function(module(*batch))

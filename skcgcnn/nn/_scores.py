@@ -59,6 +59,7 @@ class EpochScores(Callback):
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """End the line."""
         self._progress.close()
+        del self._progress  # a bar cannot be pickled
         self._parts = {True: [], False: []}
 
 

@@ -76,7 +76,8 @@ def _summary(run: PredictionResult) -> Section:
     n_failed = int((run.graphs.n_sites == 0).sum())
     text = f"{len(run.ids) - n_failed} crystals."
     if n_failed:
-        text += f" {n_failed} more could not be read, and have no prediction."
+        have = "has" if n_failed == 1 else "have"
+        text += f" {n_failed} more could not be read, and {have} no prediction."
     rows: list[list[Any]] = []
     for prediction in run.predictions:
         target, values = prediction.target, known(prediction.values)
@@ -102,7 +103,7 @@ def _unlike(run: PredictionResult) -> Section:
     else:
         found = _with_new_elements(run, run.est.elements_)
         text.append(
-            f"{len(found)} crystals have elements that the model was trained on no crystal with."
+            "These crystals have elements that no training crystal had."
             if found
             else "All elements were in the training crystals."
         )
@@ -113,6 +114,9 @@ def _unlike(run: PredictionResult) -> Section:
         text.append(
             "With --training-data, crystals that are far from all training crystals are named here."
         )
+        return Section("Unlike the training crystals", text, parts)
+    if (run.training.n_sites > 0).sum() < 2:
+        text.append("There are too few training crystals to tell which others are far from them.")
         return Section("Unlike the training crystals", text, parts)
     near = nearest_training_crystals(run.est, run.graphs, run.training, k=1)
     far = np.flatnonzero(near.is_outside & (run.graphs.n_sites > 0))

@@ -251,21 +251,21 @@ def _classes(
     errors = np.full(len(truth), np.nan)
     if proba is None or classes is None:
         return [], errors
-    known = np.array([label in classes for label in truth]) & np.isfinite(proba).all(axis=1)
-    places = np.searchsorted(classes, truth[known].astype(classes.dtype))
-    errors[known] = 1 - proba[known, places]
-    if not known.any():
+    usable = np.array([label in classes for label in truth]) & np.isfinite(proba).all(axis=1)
+    places = np.searchsorted(classes, truth[usable].astype(classes.dtype))
+    errors[usable] = 1 - proba[usable, places]
+    if not usable.any():
         return [], errors
     names = list(map(label_text, classes))
     if len(names) > _MOST_CLASSES:
         return [], errors
     binary = len(classes) == 2 and len(set(places)) == 2
     # Shares of a handful of crystals are noise.
-    calibrated = binary and int(known.sum()) >= _CALIBRATION
+    calibrated = binary and int(usable.sum()) >= _CALIBRATION
     figure, axes = new_figure(1 + binary + calibrated, (9.5 if binary else 5.0, 3.4))
     ConfusionMatrixDisplay.from_predictions(
         places,
-        proba[known].argmax(axis=1),
+        proba[usable].argmax(axis=1),
         labels=range(len(names)),
         display_labels=names,
         cmap="Blues",
@@ -275,14 +275,14 @@ def _classes(
     caption = "Confusion matrix of the test crystals."
     if binary:
         RocCurveDisplay.from_predictions(
-            places, proba[known, 1], ax=axes[1], curve_kwargs={"color": BLUE}
+            places, proba[usable, 1], ax=axes[1], curve_kwargs={"color": BLUE}
         )
         axes[1].set(xlabel="false positive rate", ylabel="true positive rate")
         axes[1].legend(loc="lower right", fontsize="small")
         caption = "The test crystals: confusion matrix and ROC curve."
     if calibrated:
         CalibrationDisplay.from_predictions(
-            places, proba[known, 1], n_bins=5, ax=axes[2], color=BLUE
+            places, proba[usable, 1], n_bins=5, ax=axes[2], color=BLUE
         )
         axes[2].set(xlabel=f"predicted probability of {names[1]}", ylabel=f"share of {names[1]}")
         axes[2].get_legend().remove()

@@ -29,7 +29,8 @@ def find_crystals(sources: Sequence[Path]) -> tuple[list[str], list[str]]:
     ids: list[str] = []
     paths: list[str] = []
     for source in sources:
-        if not source.exists():
+        # A file of a crystal may be missing like any other; what else there is not was misspelled.
+        if not source.exists() and not source.name.lower().endswith(READABLE):
             raise DataError(f"{source}: no such file or folder")
         if not source.is_dir():
             found = [str(source)]

@@ -1,7 +1,6 @@
 """Graphs of files that were read before: the same to the last bit, and never out of date."""
 
 import os
-import shutil
 import warnings
 from pathlib import Path
 
@@ -10,7 +9,8 @@ import pytest
 from sklearn.model_selection import GridSearchCV
 
 from skcgcnn import CGCNNRegressor, CrystalGraphTransformer
-from skcgcnn.graphs import _build
+from skcgcnn.exceptions import StructureError
+from skcgcnn.graphs import _build, _recent
 from skcgcnn.graphs._recent import RECENT, RecentGraphs
 
 
@@ -59,15 +59,54 @@ def test_known_and_new_files_and_other_crystals_keep_their_places(cifs, nacl, re
     assert_same(mixed, CrystalGraphTransformer(n_jobs=2).transform(X))
 
 
-def test_a_file_that_changed_is_read_again(cifs, tmp_path, reads):
-    path = tmp_path / "crystal.cif"
-    shutil.copyfile(cifs[0], path)
-    first = CrystalGraphTransformer().transform([path])
-    shutil.copyfile(cifs[5], path)
-    os.utime(path, ns=(1, 1))
+def test_a_file_that_changed_is_read_again(tmp_path, nacl, reads, monkeypatch):
+    monkeypatch.setattr(_recent, "_SETTLED", 0)
+    path, text = tmp_path / "crystal.cif", nacl.to(fmt="cif")
+    path.write_text(text)
+    first = [CrystalGraphTransformer().transform([path]) for _ in range(2)]
+    assert len(reads) == 1
+    then = path.stat()
+    # As many bytes, and the time of the last change set back.
+    path.write_text(text.replace("5.64000000", "5.74000000"))
+    os.utime(path, ns=(then.st_atime_ns, then.st_mtime_ns))
+    assert path.stat().st_size == then.st_size
     second = CrystalGraphTransformer().transform([path])
     assert len(reads) == 2
-    assert first.distances[0] != second.distances[0]
+    assert first[1].distances[0] != second.distances[0]
+
+
+def test_a_file_that_changed_just_now_is_not_remembered(tmp_path, nacl, reads):
+    path = tmp_path / "crystal.cif"
+    path.write_text(nacl.to(fmt="cif"))
+    for _ in range(2):
+        CrystalGraphTransformer().transform([path])
+    assert len(reads) == 2
+
+
+def test_what_the_caller_changes_stays_with_the_caller(cifs):
+    transformer = CrystalGraphTransformer()
+    for _ in range(2):
+        graphs = transformer.transform(cifs[:3])
+        assert graphs.distances.min() > 1
+        assert graphs.kind_features.max() == 1
+        graphs.distances[:] = 0
+        graphs.kind_features[:] = 0
+
+
+def test_a_cache_on_the_disk_gets_whole_chunks(cifs, tmp_path, reads):
+    CrystalGraphTransformer().transform(cifs[:2])
+    CrystalGraphTransformer(memory=tmp_path).transform(cifs[:6])
+    RECENT.clear()
+    reads.clear()
+    CrystalGraphTransformer().transform(cifs[:1])
+    CrystalGraphTransformer(memory=tmp_path).transform(cifs[:6])
+    assert len(reads) == 1
+
+
+def test_a_smaller_limit_for_files_is_kept(cifs):
+    CrystalGraphTransformer().transform(cifs[:1])
+    with pytest.raises(StructureError, match="bytes"):
+        CrystalGraphTransformer(max_bytes=10).transform(cifs[:1])
 
 
 def test_other_options_make_other_graphs(cifs, reads):
