@@ -78,7 +78,7 @@ class Progress:
         left = per_step * max(0, self.total - self.done)
         time_left = f", {_duration(left)} left" if self.done < self.total else ""
         rate = f"{1 / per_step:.3g} a second" if per_step else ""
-        parts = [f"{self.unit} {self.done} of {self.total}", *([facts] if facts else []), rate]
+        parts = [f"{self.unit} {self.done} of {self.total}", facts, rate]
         return ", ".join(part for part in parts if part) + time_left
 
     def close(self) -> None:

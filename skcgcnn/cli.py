@@ -251,10 +251,10 @@ def predict(
             raise ValueError(f"--training-data {training_data}: no such file or folder")
         if report is not None and output == report:
             raise ValueError(f"{report} cannot be both the predictions and the report")
+        training = None if training_data is None else find_crystals([training_data])
         inputs: list[str | Path] = [model, *data, *paths]
-        inputs += (
-            [] if training_data is None else [training_data, *find_crystals([training_data])[1]]
-        )
+        if training_data is not None and training is not None:
+            inputs += [training_data, *training[1]]
         for file in (output, report):
             if file is not None:
                 refuse_inputs(file, inputs)
@@ -268,7 +268,7 @@ def predict(
             from skcgcnn.training import write_prediction_report
 
             write_prediction_report(
-                report, model, est, graphs, cif_ids, paths, predictions, training_data
+                report, model, est, graphs, cif_ids, paths, predictions, training
             )
         if output is not None:
             typer.echo(f"{len(paths)} predictions in {output}")

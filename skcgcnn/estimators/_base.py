@@ -400,13 +400,16 @@ class BaseCGCNN(Parameters, FitHistory, FeatureMaker):
     def _predict_targets(self, X: Any) -> list[Prediction]:
         outputs = self._member_outputs(X)
         predictions = decode(combine(outputs, self.targets_), self.targets_)
-        if len(outputs) == 1 and not any(target.has_variance for target in self.targets_):
+        if not self._knows_deviations(outputs):
             return predictions
         spread = np.hypot(*deviations(outputs, self.targets_)).T
         return [
             each if each.proba is not None else replace(each, std=std)
             for each, std in zip(predictions, spread, strict=True)
         ]
+
+    def _knows_deviations(self, outputs: FloatArray) -> bool:
+        return len(outputs) > 1 or any(target.has_variance for target in self.targets_)
 
     def _forward(self, graphs: CrystalGraphs) -> FloatArray:
         """Return the outputs of each network; NaN for crystals that could not be read."""

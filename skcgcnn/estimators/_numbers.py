@@ -120,7 +120,7 @@ class NumberEstimator(BaseCGCNN):
         return answers.values(combine(outputs, self.targets_)), Uncertainty(*shaped)
 
     def _check_knows_deviations(self, outputs: FloatArray) -> None:
-        if len(outputs) == 1 and not any(target.has_variance for target in self.targets_):
+        if not self._knows_deviations(outputs):
             raise ValueError(
                 "a single network with this loss does not know how sure it is; fit with "
                 'n_estimators=5, with loss="gaussian_nll", or both'

@@ -40,7 +40,10 @@ def export_program(est: BaseCGCNN) -> torch.export.ExportedProgram:
     >>> program(*batch.tensors()).shape
     torch.Size([7, 1])
     """
-    network = PredictingNetwork(est)
+    return _traced(PredictingNetwork(est))
+
+
+def _traced(network: PredictingNetwork) -> torch.export.ExportedProgram:
     example = network.example()
     any_length = {0: torch.export.Dim.AUTO}
     with torch.no_grad():
@@ -80,13 +83,13 @@ def export_onnx(est: BaseCGCNN, path: str | PathLike[str]) -> None:
         import onnxscript  # noqa: F401 - torch's exporter needs it
     except ImportError as error:
         raise ImportError('export_onnx needs onnx: pip install "skcgcnn[onnx]"') from error
-    program = export_program(est)
-    n_inputs = len(program.example_inputs[0]) if program.example_inputs else 0
+    network = PredictingNetwork(est)
+    n_inputs = len(network.example())
     with warnings.catch_warnings():
         # Of torch's exporter, about its own code.
         warnings.simplefilter("ignore")
         made: Any = torch.onnx.export(
-            program,
+            _traced(network),
             dynamo=True,
             input_names=list(GraphBatch._fields[:n_inputs]),
             output_names=["prediction"],
@@ -94,13 +97,9 @@ def export_onnx(est: BaseCGCNN, path: str | PathLike[str]) -> None:
         )
     model = made.model_proto
     facts = {
-        "columns": PredictingNetwork(est).columns,
-        "graph_options": vars(est.graph_options_),
+        "columns": json.dumps(network.columns),
+        "graph_options": json.dumps(vars(est.graph_options_)),
         "skcgcnn": __version__,
     }
-    texts = {
-        name: value if isinstance(value, str) else json.dumps(value)
-        for name, value in facts.items()
-    }
-    onnx.helper.set_model_props(model, texts)
+    onnx.helper.set_model_props(model, facts)
     onnx.save(model, Path(fspath(path)))

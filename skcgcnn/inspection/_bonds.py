@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skcgcnn.estimators import numbers, run_batches
 from skcgcnn.graphs import CrystalGraphs
-from skcgcnn.inspection._explained import Explained, explained, path_points
+from skcgcnn.inspection._explained import Explained, explained, mean_of_networks, path_points
 from skcgcnn.nn import CrystalGraphConvNet, GraphBatch
 
 Values = npt.NDArray[np.float64]
@@ -93,11 +93,8 @@ def bond_contributions(
     found = []
     for net in (est.net_, *est.more_nets_):
         parts = [_explain(module, batch, function) for module, batch in run_batches(net, graphs)]
-        found.append([np.concatenate([np.empty(0), *(p[i] for p in parts)]) for i in range(3)])
-    by_bond, *of_crystals = (np.mean([each[i] for each in found], axis=0) for i in range(3))
-    baselines, predictions = np.full((2, len(graphs)), np.nan)
-    readable = graphs.n_sites > 0
-    baselines[readable], predictions[readable] = of_crystals
+        found.append(parts)
+    by_bond, baselines, predictions = mean_of_networks(found, graphs)
     expanded = graphs.expand()
     return BondContributions(
         bonds=_by_site(graphs, by_bond),

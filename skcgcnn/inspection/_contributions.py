@@ -11,7 +11,7 @@ from torch import Tensor
 
 from skcgcnn.estimators import Pooled, by_site, numbers, pooled_crystals
 from skcgcnn.graphs import CrystalGraphs
-from skcgcnn.inspection._explained import Explained, explained, path_points
+from skcgcnn.inspection._explained import Explained, explained, mean_of_networks, path_points
 
 Values = npt.NDArray[np.float64]
 
@@ -113,14 +113,7 @@ def site_contributions(
         [_explain(crystals, _mean(base), function) for crystals in part]
         for part, base in zip(parts, bases, strict=True)
     ]
-    # The mean over the networks of each of the three.
-    sites, *of_crystals = (
-        np.mean([np.concatenate([np.empty(0), *(p[i] for p in part)]) for part in found], axis=0)
-        for i in range(3)
-    )
-    baselines, predictions = np.full((2, len(graphs)), np.nan)
-    readable = graphs.n_sites > 0
-    baselines[readable], predictions[readable] = of_crystals
+    sites, baselines, predictions = mean_of_networks(found, graphs)
     return Contributions(by_site(graphs, sites), baselines, predictions, element_names(est, graphs))
 
 

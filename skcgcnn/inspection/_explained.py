@@ -5,11 +5,15 @@ from operator import index
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from skcgcnn.estimators import output_slices
+from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.modelfiles import Target
+
+Values = npt.NDArray[np.float64]
 
 # Points of the Gauss-Legendre rule by which gradients are integrated.
 _POINTS = 64
@@ -82,6 +86,34 @@ def path_points() -> Iterator[tuple[float, float]]:
     """
     nodes, weights = np.polynomial.legendre.leggauss(_POINTS)
     yield from zip(((nodes + 1) / 2).tolist(), (weights / 2).tolist(), strict=True)
+
+
+def mean_of_networks(
+    found: Sequence[Sequence[tuple[Values, Values, Values]]], graphs: CrystalGraphs
+) -> tuple[Values, Values, Values]:
+    """Return the mean over the networks of an ensemble.
+
+    Parameters
+    ----------
+    found : sequence of sequence of (contributions, baselines, predictions)
+        For each network, its batches of the readable crystals.
+    graphs : CrystalGraphs
+        All crystals.
+
+    Returns
+    -------
+    contributions : ndarray of shape (n_rows,)
+    baselines, predictions : ndarray of shape (n_crystals,)
+        NaN for crystals that could not be read.
+    """
+    contributions, *of_crystals = (
+        np.mean([np.concatenate([np.empty(0), *(p[i] for p in part)]) for part in found], axis=0)
+        for i in range(3)
+    )
+    baselines, predictions = np.full((2, len(graphs)), np.nan)
+    readable = graphs.n_sites > 0
+    baselines[readable], predictions[readable] = of_crystals
+    return contributions, baselines, predictions
 
 
 def _index(targets: Sequence[Target], target: int | str) -> int:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from skcgcnn.crystals import read_crystal
 from skcgcnn.estimators import is_missing
 from skcgcnn.plotting import crystal, elements
-from skcgcnn.reports._html import Figure, new_figure
+from skcgcnn.reports._html import Figure, Table, new_figure
 
 
 def element_table(names_of: Iterable[Iterable[str]]) -> Figure:
@@ -47,17 +47,30 @@ def known(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return values[~is_missing(values)]
 
 
-def picture(source: Any) -> Any:
-    """Return a drawing of a crystal; None without ASE.
+def with_pictures(head: list[str], rows: list[list[Any]], sources: Iterable[Any]) -> Table:
+    """Return a table with a drawing of the crystal of each row, where ASE is there.
 
     Parameters
     ----------
-    source : path or other crystal
+    head : list of str
+    rows : list of list
+    sources : iterable
+        The crystal of each row.
 
     Returns
     -------
-    matplotlib Figure or None
+    Table
     """
+    drawn = [_picture(source) for source in sources]
+    if not rows or any(figure is None for figure in drawn):
+        return Table(head, rows)
+    return Table(
+        [*head, "picture"], [[*row, figure] for row, figure in zip(rows, drawn, strict=True)]
+    )
+
+
+def _picture(source: Any) -> Any:
+    """Return a drawing of a crystal; None without ASE."""
     from pymatgen.core import Lattice, Structure
 
     found = read_crystal(source)

@@ -13,7 +13,7 @@ from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.inspection import MIXED, element_names, nearest_training_crystals
 from skcgcnn.plotting import BLUE, ORANGE, crystal_sizes
 from skcgcnn.reports._html import Figure, Section, Table, new_figure, page
-from skcgcnn.reports._parts import element_table, known, label_text, picture
+from skcgcnn.reports._parts import element_table, known, label_text, with_pictures
 
 _MOST = 10
 _UNLIKE = 20
@@ -176,24 +176,17 @@ def _target(run: PredictionResult, prediction: Prediction) -> Section:
     what = f"standard deviation{unit}" if target.classes is None else "1 - highest probability"
     axes[1].hist(spread[np.isfinite(spread)], 30, color=ORANGE)
     axes[1].set(xlabel=what, ylabel="crystals")
-    rows = []
-    for row in np.argsort(-np.nan_to_num(spread, nan=-1.0), kind="stable")[:_MOST]:
-        if not np.isfinite(spread[row]):
-            continue
+    order = np.argsort(-np.nan_to_num(spread, nan=-1.0), kind="stable")[:_MOST]
+    least = [row for row in order if np.isfinite(spread[row])]
+    rows: list[list[Any]] = []
+    for row in least:
         value = prediction.values[row]
-        cells: list[Any] = [
-            run.ids[row],
-            float(value) if target.classes is None else label_text(value),
-            float(spread[row]),
-        ]
-        drawn = picture(run.paths[row])
-        rows.append(cells if drawn is None else [*cells, drawn])
+        shown = float(value) if target.classes is None else label_text(value)
+        rows.append([run.ids[row], shown, float(spread[row])])
     head = ["least certain", f"predicted{unit}", what]
-    if rows and len(rows[0]) > len(head):
-        head.append("picture")
     parts: list[Table | Figure] = [
         Figure(figure, f"{caption}, and how sure they are."),
-        Table(head, rows),
+        with_pictures(head, rows, [run.paths[row] for row in least]),
     ]
     return Section(f"Target: {target.name}", parts=parts)
 

@@ -22,7 +22,7 @@ from skcgcnn.plotting import (
 )
 from skcgcnn.reports._advice import Facts, advice
 from skcgcnn.reports._html import Figure, Section, Table, new_figure, page
-from skcgcnn.reports._parts import element_table, known, label_text, picture
+from skcgcnn.reports._parts import element_table, known, label_text, with_pictures
 
 _WORST = 10
 # A confusion matrix of more classes cannot be read, and a calibration curve of fewer crystals is
@@ -217,9 +217,7 @@ def _target(run: RunResult, index: int) -> Section:
     head = ["crystal", "true", "predicted", "absolute error"]
     if prediction.target.classes is not None:
         head[-1] = "1 - probability of the true class"
-    if rows and len(rows[0]) > len(head):
-        head.append("picture")
-    parts.append(Table(head, rows))
+    parts.append(with_pictures(head, rows, [run.paths[row] for row in worst]))
     return Section(f"Target: {prediction.target.name}", parts=parts)
 
 
@@ -297,10 +295,8 @@ def _worst_row(
     run: RunResult, row: int, truth: Any, prediction: Prediction, error: float
 ) -> list[Any]:
     value = prediction.values[row]
-    cells = [
+    return [
         run.ids[row],
         *(float(v) if prediction.target.classes is None else label_text(v) for v in (truth, value)),
         float(error),
     ]
-    drawn = picture(run.paths[row])
-    return cells if drawn is None else [*cells, drawn]

@@ -12,7 +12,6 @@ from skcgcnn._files import atomic_write
 from skcgcnn.estimators import BaseCGCNN, Prediction
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.reports import PredictionResult, prediction_report
-from skcgcnn.training._sources import find_crystals
 
 
 def write_predictions(
@@ -60,7 +59,7 @@ def write_prediction_report(
     cif_ids: list[str],
     paths: list[Any],
     predictions: list[Prediction],
-    training_data: Path | None = None,
+    training: tuple[list[str], list[str]] | None = None,
 ) -> None:
     """Write an HTML file with figures of predictions.
 
@@ -77,10 +76,10 @@ def write_prediction_report(
     cif_ids, paths : list
         Their names, and where they come from.
     predictions : list of Prediction
-    training_data : Path, optional
-        Folder that the model was trained on: crystals unlike all of it are named.
+    training : tuple of list of str, optional
+        Ids and paths of the crystals that the model was trained on: those unlike all of them are
+        named.
     """
-    known = None if training_data is None else find_crystals([training_data])
     result = PredictionResult(
         name=model,
         est=est,
@@ -88,8 +87,8 @@ def write_prediction_report(
         ids=cif_ids,
         paths=paths,
         predictions=predictions,
-        training=None if known is None else est.get_transformer().transform(known[1]),
-        training_ids=[] if known is None else known[0],
+        training=None if training is None else est.get_transformer().transform(training[1]),
+        training_ids=[] if training is None else training[0],
     )
     with atomic_write(target) as file:
         file.write(prediction_report(result))
