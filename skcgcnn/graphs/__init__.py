@@ -8,6 +8,8 @@ from skcgcnn.graphs._concatenate import concatenate
 from skcgcnn.graphs._elements import ElementFeatures, load_element_features
 from skcgcnn.graphs._graph import CrystalGraph, ExpandedGraphs
 from skcgcnn.graphs._graphs import CrystalGraphs
+from skcgcnn.graphs._mapped import is_mapped
+from skcgcnn.graphs._merge import merge_files
 from skcgcnn.graphs._nearest import TIE, nearest_neighbors
 from skcgcnn.graphs._neighbor_list import NeighborList, find_neighbors
 from skcgcnn.graphs._options import MAX_SYMPREC, GraphOptions
@@ -33,8 +35,10 @@ __all__ = [
     "concatenate",
     "find_neighbors",
     "forget_files",
+    "is_mapped",
     "load_element_features",
     "member_index",
+    "merge_files",
     "nearest_neighbors",
     "read_ahead",
 ]

@@ -3,8 +3,9 @@
 import math
 import os
 import zipfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,57 @@ def write_arrays(path: str | os.PathLike[str], arrays: dict[str, npt.NDArray]) -
     """
     with atomic_write(path, "wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+class Stream(NamedTuple):
+    """An array that comes in pieces, for it may be larger than memory.
+
+    Attributes
+    ----------
+    dtype : numpy type
+        Of the array.
+    shape : tuple of int
+        Of the whole array.
+    pieces : iterable of ndarray
+        Its rows, some at a time.
+    """
+
+    dtype: Any
+    shape: tuple[int, ...]
+    pieces: Iterable[npt.NDArray]
+
+
+def stream_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Stream]) -> None:
+    """Write arrays piece by piece to an uncompressed ``.npz`` file; see `write_arrays`.
+
+    Parameters
+    ----------
+    path : path
+        Where to write.
+    arrays : mapping of str to Stream
+        What to write.
+
+    Raises
+    ------
+    ValueError
+        If the pieces of an array are not as long as its shape says.
+    """
+    with atomic_write(path, "wb") as file, zipfile.ZipFile(file, "w") as archive:
+        for name, stream in arrays.items():
+            dtype, written = np.dtype(stream.dtype), 0
+            header = {
+                "descr": np.lib.format.dtype_to_descr(dtype),
+                "fortran_order": False,
+                "shape": stream.shape,
+            }
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array_header_1_0(member, header)
+                for piece in stream.pieces:
+                    whole = np.ascontiguousarray(piece, dtype)
+                    member.write(whole.reshape(-1).view(np.uint8))
+                    written += whole.size
+            if written != math.prod(stream.shape):
+                raise ValueError(f"{name}: {written} numbers do not fill {stream.shape}")
 
 
 def map_arrays(path: str | os.PathLike[str]) -> dict[str, npt.NDArray]:

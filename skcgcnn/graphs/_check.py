@@ -1,9 +1,12 @@
 """Checks of graphs that come from a file: what is wrong is said, before it gives wrong numbers."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from skcgcnn.graphs._packing import offsets_from_counts, sum_members
 
 _TYPES = {
     "offsets": (np.int64, 1),
@@ -16,7 +19,7 @@ _TYPES = {
     "global_features": (np.float32, 2),
 }
 _OTHERS = {"bond_counts", "ids", "neighbors"}
-# Rows that are looked at together: arrays may be larger than memory.
+# Numbers that are looked at together: arrays may be larger than memory.
 _ROWS = 1_000_000
 
 
@@ -54,13 +57,18 @@ def check_arrays(arrays: dict[str, npt.NDArray[Any]]) -> None:
         raise ValueError("neighbors, distances and bond_counts do not fit together")
     if not all(np.isfinite(arrays[n]).all() for n in ("kind_features", "global_features")):
         raise ValueError("a feature is not a finite number")
-    numbers = {
-        _check_rows(arrays, start, min(start + _ROWS, n_classes))
-        for start in range(0, n_classes, _ROWS)
-    }
+    counts = arrays["site_counts"]
+    sums = sum_members(counts, arrays["offsets"])
+    site_offsets = offsets_from_counts(sums)
+    if site_offsets[-1] != len(arrays["site_classes"]) or (n_classes and counts.min() < 1):
+        raise ValueError("site_counts do not sum to the number of sites")
+    numbers = set[int]()
+    for first, last in _blocks(arrays["offsets"] + site_offsets):
+        block = _block(arrays, site_offsets, first, last)
+        if len(block["site_kinds"]):
+            numbers.add(_check_block(block, len(arrays["kind_features"])))
     if len(numbers) > 1:
         raise ValueError("sites have different numbers of neighbors")
-    _check_classes(arrays)
 
 
 def _check_other_types(arrays: dict[str, npt.NDArray[Any]]) -> None:
@@ -73,44 +81,62 @@ def _check_other_types(arrays: dict[str, npt.NDArray[Any]]) -> None:
 
 
 def _check_offsets(offsets: npt.NDArray[Any], last: int, message: str) -> None:
-    if not len(offsets) or offsets[0] != 0 or offsets[-1] != last or (np.diff(offsets) < 0).any():
+    if not len(offsets) or offsets[0] != 0 or offsets[-1] != last:
         raise ValueError(message)
+    for start in range(0, len(offsets), _ROWS):
+        if (np.diff(offsets[start : start + _ROWS + 1]) < 0).any():
+            raise ValueError(message)
 
 
-def _check_rows(arrays: dict[str, npt.NDArray[Any]], start: int, stop: int) -> int:
-    """Check some classes; return the number of neighbors per site."""
-    kinds = arrays["site_kinds"][start:stop]
-    if kinds.min() < 0 or kinds.max() >= len(arrays["kind_features"]):
-        raise ValueError("a kind of site has no features")
-    offsets, ends = arrays["offsets"], arrays["bond_offsets"][start : stop + 1]
+def _blocks(offsets: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Yield ranges of crystals that are looked at together."""
+    first, n_crystals = 0, len(offsets) - 1
+    while first < n_crystals:
+        last = int(np.searchsorted(offsets, offsets[first] + _ROWS, side="right")) - 1
+        last = min(max(last, first + 1), n_crystals)
+        yield first, last
+        first = last
+
+
+def _block(
+    arrays: dict[str, npt.NDArray[Any]], site_offsets: npt.NDArray[np.int64], first: int, last: int
+) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of a range of crystals, whose offsets begin with 0."""
+    offsets = arrays["offsets"][first : last + 1]
+    rows = slice(offsets[0], offsets[-1])
+    ends = arrays["bond_offsets"][rows.start : rows.stop + 1]
     bonds = slice(ends[0], ends[-1])
-    neighbors, distances = arrays["neighbors"][bonds], arrays["distances"][bonds]
-    counts = np.concatenate([[0], np.cumsum(arrays["bond_counts"][bonds], dtype=np.int64)])
-    per_class = np.diff(counts[ends - ends[0]])
-    if (arrays["bond_counts"][bonds] < 1).any() or per_class.min() != per_class.max():
+    sites = slice(site_offsets[first], site_offsets[last])
+    return {
+        "offsets": offsets - offsets[0],
+        "bond_offsets": ends - ends[0],
+        "site_offsets": site_offsets[first : last + 1] - site_offsets[first],
+        **{name: arrays[name][rows] for name in ("site_kinds", "site_counts")},
+        **{name: arrays[name][bonds] for name in ("neighbors", "distances", "bond_counts")},
+        "site_classes": arrays["site_classes"][sites],
+    }
+
+
+def _check_block(block: dict[str, npt.NDArray[Any]], n_kinds: int) -> int:
+    """Check some crystals; return the number of neighbors per site."""
+    kinds, offsets, ends = block["site_kinds"], block["offsets"], block["bond_offsets"]
+    if kinds.min() < 0 or kinds.max() >= n_kinds:
+        raise ValueError("a kind of site has no features")
+    n_classes, counts = np.diff(offsets), block["bond_counts"]
+    per_class = np.diff(np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])[ends])
+    if (counts < 1).any() or per_class.min() != per_class.max():
         raise ValueError("sites have different numbers of neighbors")
-    if not len(neighbors):
-        return 0
-    crystals = np.searchsorted(offsets, np.arange(start, stop), side="right") - 1
-    n_classes = np.repeat(np.diff(offsets)[crystals], np.diff(ends))
-    if neighbors.min() < 0 or (neighbors >= n_classes).any():
-        raise ValueError("a neighbor is not a class of its crystal")
-    if not (np.isfinite(distances).all() and distances.min() > 0):
-        raise ValueError("a distance is not a finite number above 0")
-    return int(per_class[0])
-
-
-def _check_classes(arrays: dict[str, npt.NDArray[Any]]) -> None:
-    counts, classes, offsets = (arrays[n] for n in ("site_counts", "site_classes", "offsets"))
-    ends = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])[offsets]
-    if (counts < 1).any() or ends[-1] != len(classes):
-        raise ValueError("site_counts do not sum to the number of sites")
-    found = np.zeros(len(counts), dtype=np.int64)
-    for start in range(0, len(classes), _ROWS):
-        some = classes[start : start + _ROWS]
-        crystals = np.searchsorted(ends, np.arange(start, start + len(some)), side="right") - 1
-        if some.min() < 0 or (some >= np.diff(offsets)[crystals]).any():
-            raise ValueError("a site is of no class of its crystal")
-        found += np.bincount(some + offsets[crystals], minlength=len(counts))
-    if (found != counts).any():
+    degrees = np.diff(ends[offsets])
+    neighbors, distances = block["neighbors"], block["distances"]
+    if len(neighbors):
+        if neighbors.min() < 0 or (neighbors >= np.repeat(n_classes, degrees)).any():
+            raise ValueError("a neighbor is not a class of its crystal")
+        if not (np.isfinite(distances).all() and distances.min() > 0):
+            raise ValueError("a distance is not a finite number above 0")
+    classes, n_sites = block["site_classes"], np.diff(block["site_offsets"])
+    if classes.min() < 0 or (classes >= np.repeat(n_classes, n_sites)).any():
+        raise ValueError("a site is of no class of its crystal")
+    owned = classes + np.repeat(offsets[:-1], n_sites)
+    if (np.bincount(owned, minlength=len(kinds)) != block["site_counts"]).any():
         raise ValueError("site_counts are not the numbers of sites in each class")
+    return int(per_class[0])

@@ -16,10 +16,11 @@ from skcgcnn.graphs._archive import map_arrays, write_arrays
 from skcgcnn.graphs._check import check_arrays
 from skcgcnn.graphs._graph import CrystalGraph, ExpandedGraphs, expand
 from skcgcnn.graphs._options import GraphOptions
-from skcgcnn.graphs._packing import member_index, offsets_from_counts, small_integer, take_members
+from skcgcnn.graphs._packing import count_by_kind, offsets_from_counts, small_integer, sum_members
+from skcgcnn.graphs._select import select_crystals
 
 # Version of the file format; it grows with each change that older versions cannot read.
-_FORMAT = 5
+FILE_FORMAT = 5
 # Errors raised while reading a malformed file.
 _READ_ERRORS = (
     *(OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, MemoryError),
@@ -157,7 +158,7 @@ class CrystalGraphs:
     @cached_property
     def site_offsets(self) -> npt.NDArray[np.int64]:
         """Crystal i has the sites ``site_offsets[i]:site_offsets[i + 1]`` of `site_classes`."""
-        return offsets_from_counts(self.site_counts)[self.offsets]
+        return offsets_from_counts(sum_members(self.site_counts, self.offsets))
 
     @property
     def n_sites(self) -> npt.NDArray[np.int64]:
@@ -192,25 +193,7 @@ class CrystalGraphs:
         if isinstance(key, list) and not key:
             key = slice(0)
         chosen = np.arange(len(self))[key]
-        rows = member_index(self.offsets, chosen)
-        neighbors, distances, bond_counts = take_members(
-            [self.neighbors, self.distances, self.bond_counts], self.bond_offsets, rows
-        )
-        (site_classes,) = take_members([self.site_classes], self.site_offsets, chosen)
-        return CrystalGraphs(
-            offsets=offsets_from_counts(np.diff(self.offsets)[chosen]),
-            site_kinds=self.site_kinds[rows],
-            site_counts=self.site_counts[rows],
-            kind_features=self.kind_features,
-            bond_offsets=offsets_from_counts(np.diff(self.bond_offsets)[rows]),
-            neighbors=neighbors,
-            distances=distances,
-            bond_counts=bond_counts,
-            site_classes=site_classes,
-            ids=self.ids[chosen],
-            global_features=self.global_features[chosen],
-            options=self.options,
-        )
+        return CrystalGraphs(**select_crystals(self, chosen))
 
     def expand(self) -> ExpandedGraphs:
         """Return the graphs with every site and bond.
@@ -353,7 +336,16 @@ class CrystalGraphs:
         -------
         ndarray of shape (n_used_kinds, n_features), float32
         """
-        return self.kind_features[np.unique(self.site_kinds)]
+        return self.kind_features[self.sites_by_kind() > 0]
+
+    def sites_by_kind(self) -> npt.NDArray[np.int64]:
+        """Return the number of sites of each kind.
+
+        Returns
+        -------
+        ndarray of shape (n_kinds,), int64
+        """
+        return count_by_kind(self.site_kinds, self.site_counts, len(self.kind_features))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the arrays and options by name; ``CrystalGraphs(**content)`` undoes it.
@@ -377,7 +369,7 @@ class CrystalGraphs:
             Where to write; ``.npz`` is the usual suffix.
         """
         options = np.array(json.dumps(asdict(self.options)))
-        write_arrays(path, {"format": np.array(_FORMAT), **self.to_dict(), "options": options})
+        write_arrays(path, {"format": np.array(FILE_FORMAT), **self.to_dict(), "options": options})
 
     @classmethod
     def load(cls, path: str | PathLike[str], *, mmap: bool = False) -> "CrystalGraphs":
@@ -412,7 +404,7 @@ class CrystalGraphs:
         try:
             arrays = map_arrays(path)
             found = int(arrays.pop("format"))
-            if found == _FORMAT:
+            if found == FILE_FORMAT:
                 options = GraphOptions(**json.loads(str(arrays.pop("options"))))
                 check_arrays(arrays)
                 if not mmap:
@@ -423,7 +415,7 @@ class CrystalGraphs:
         except _READ_ERRORS as error:
             raise DataError(f"{path}: not a file of crystal graphs ({error})") from error
         raise DataError(
-            f"{path}: graphs of format {found}; this version of skcgcnn reads format {_FORMAT}. "
+            f"{path}: graphs of format {found}; this version of skcgcnn reads format {FILE_FORMAT}. "
             "Make them again from the crystals"
         )
 

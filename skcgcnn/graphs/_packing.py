@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-_OWNERS_AT_ONCE = 20_000
+_NUMBERS_AT_ONCE = 1_000_000
 
 
 def offsets_from_counts(counts: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -55,41 +55,56 @@ def member_index(
     return index
 
 
-def take_members(
-    arrays: Sequence[npt.NDArray[Any]],
-    offsets: npt.NDArray[np.int64],
-    chosen: npt.NDArray[np.int64],
-) -> list[npt.NDArray[Any]]:
-    """Return what arrays hold of the members of the chosen owners, owner after owner.
+def sum_members(
+    values: npt.NDArray[Any], offsets: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Return the sum of whole numbers over the members of each owner.
 
     Parameters
     ----------
-    arrays : sequence of ndarray of shape (n_members,)
-        The arrays.
+    values : ndarray of shape (n_members,)
+        The numbers.
     offsets : ndarray of shape (n_owners + 1,)
         Owner i has the members ``offsets[i]:offsets[i + 1]``.
-    chosen : ndarray of shape (n_chosen,)
-        Indices of owners.
 
     Returns
     -------
-    list of ndarray of shape (n_chosen_members,)
+    ndarray of shape (n_owners,), int64
 
     Examples
     --------
-    >>> take_members([np.array([7, 7, 8, 8, 8, 9])], np.array([0, 2, 5, 6]), np.array([2, 0]))
-    [array([9, 7, 7])]
+    >>> sum_members(np.array([1, 2, 3]), np.array([0, 2, 2, 3])).tolist()
+    [3, 0, 3]
     """
-    ends = offsets_from_counts(offsets[chosen + 1] - offsets[chosen])
-    taken = [np.empty(ends[-1], array.dtype) for array in arrays]
-    # Indices take more memory than what they select: some at a time.
-    for start in range(0, len(chosen), _OWNERS_AT_ONCE):
-        some = chosen[start : start + _OWNERS_AT_ONCE]
-        members = member_index(offsets, some)
-        places = slice(ends[start], ends[start] + len(members))
-        for array, out in zip(arrays, taken, strict=True):
-            out[places] = array[members]
-    return taken
+    sums = np.zeros(len(offsets) - 1, dtype=np.int64)
+    filled = offsets[1:] > offsets[:-1]
+    if filled.any():
+        sums[filled] = np.add.reduceat(values, offsets[:-1][filled], dtype=np.int64)
+    return sums
+
+
+def count_by_kind(
+    kinds: npt.NDArray[Any], counts: npt.NDArray[Any], n_kinds: int
+) -> npt.NDArray[np.int64]:
+    """Return how many there are of each kind; the arrays may be larger than memory.
+
+    Parameters
+    ----------
+    kinds, counts : ndarray of shape (n,)
+        Kinds, and how many of them there are.
+    n_kinds : int
+        Number of kinds.
+
+    Returns
+    -------
+    ndarray of shape (n_kinds,), int64
+    """
+    total = np.zeros(n_kinds, dtype=np.int64)
+    for start in range(0, len(kinds), _NUMBERS_AT_ONCE):
+        some = slice(start, start + _NUMBERS_AT_ONCE)
+        found = np.bincount(kinds[some], counts[some], n_kinds)
+        total += found.astype(np.int64)
+    return total
 
 
 def small_integer(largest: int) -> npt.DTypeLike:

@@ -1,0 +1,79 @@
+"""Some of the crystals of packed graphs."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from skcgcnn.graphs._mapped import Allocator, empty_beside, is_mapped
+from skcgcnn.graphs._packing import member_index, offsets_from_counts
+
+# Indices take more memory than what they select: some crystals at a time.
+_CRYSTALS_AT_ONCE = 20_000
+# In bytes. More than this of graphs that lie in a file goes to a file again, not into memory.
+_MOST_IN_MEMORY = 64_000_000
+
+_BY_CLASS = ("site_kinds", "site_counts")
+_BY_BOND = ("neighbors", "distances", "bond_counts")
+_BY_SITE = ("site_classes",)
+
+
+def select_crystals(graphs: Any, chosen: npt.NDArray[np.int64]) -> dict[str, Any]:
+    """Return the arrays of some crystals, in the order in which they are chosen.
+
+    Parameters
+    ----------
+    graphs : CrystalGraphs
+        Where they lie in a file, a large selection lies in a file too: one without a name, which
+        goes with its arrays.
+    chosen : ndarray of shape (n_chosen,)
+        Indices of crystals.
+
+    Returns
+    -------
+    dict
+        Arguments of `CrystalGraphs`.
+    """
+    owners = {
+        "class": graphs.offsets,
+        "bond": graphs.bond_offsets[graphs.offsets],
+        "site": graphs.site_offsets,
+    }
+    ends = {
+        what: offsets_from_counts(offsets[chosen + 1] - offsets[chosen])
+        for what, offsets in owners.items()
+    }
+    what_of = {
+        **dict.fromkeys(_BY_CLASS, "class"),
+        **dict.fromkeys(_BY_BOND, "bond"),
+        **dict.fromkeys(_BY_SITE, "site"),
+    }
+    arrays = {name: np.asarray(getattr(graphs, name)) for name in what_of}
+    sizes = {name: ends[what][-1] for name, what in what_of.items()}
+    empty: Allocator = np.empty
+    n_bytes = sum(sizes[name] * array.itemsize for name, array in arrays.items())
+    if n_bytes > _MOST_IN_MEMORY and is_mapped(arrays["distances"]):
+        empty = empty_beside(graphs.distances)
+    taken = {name: empty(sizes[name], array.dtype) for name, array in arrays.items()}
+    starts = np.asarray(graphs.bond_offsets)
+    bond_offsets = empty(sizes["site_kinds"] + 1, np.int64)
+    bond_offsets[0] = 0
+    for first in range(0, len(chosen), _CRYSTALS_AT_ONCE):
+        some = chosen[first : first + _CRYSTALS_AT_ONCE]
+        last = first + len(some)
+        members = {what: member_index(offsets, some) for what, offsets in owners.items()}
+        for name, what in what_of.items():
+            taken[name][ends[what][first] : ends[what][last]] = arrays[name][members[what]]
+        rows = members["class"]
+        degrees = starts[rows + 1] - starts[rows]
+        places = slice(ends["class"][first] + 1, ends["class"][last] + 1)
+        bond_offsets[places] = np.cumsum(degrees) + ends["bond"][first]
+    return {
+        **taken,
+        "offsets": ends["class"],
+        "bond_offsets": bond_offsets,
+        "kind_features": graphs.kind_features,
+        "ids": graphs.ids[chosen],
+        "global_features": graphs.global_features[chosen],
+        "options": graphs.options,
+    }

@@ -1,0 +1,91 @@
+"""Files of graphs that are joined in little memory, and large selections of what lies in files."""
+
+import pickle
+
+import numpy as np
+import pytest
+from pymatgen.core import Lattice, Structure
+
+from skcgcnn import CrystalGraphs
+from skcgcnn.exceptions import DataError
+from skcgcnn.graphs import _merge, _select, concatenate, is_mapped, merge_files
+
+
+def same(found, expected):
+    for name, value in expected.to_dict().items():
+        np.testing.assert_array_equal(getattr(found, name), value, err_msg=name)
+        if isinstance(value, np.ndarray):
+            assert getattr(found, name).dtype == value.dtype, name
+
+
+@pytest.fixture
+def cscl():
+    return Structure(Lattice.cubic(4.12), ["Cs", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+
+
+@pytest.fixture
+def parts(graphs, cscl, nacl):
+    # Kinds of site in several orders, a part without crystals, ids of several lengths.
+    others = CrystalGraphs.from_structures([nacl, cscl])
+    return [graphs[20:30], others, graphs[:0], graphs[:7]]
+
+
+@pytest.fixture
+def files(parts, tmp_path):
+    paths = [tmp_path / f"{i}.npz" for i in range(len(parts))]
+    for part, path in zip(parts, paths, strict=True):
+        part.save(path)
+    return paths
+
+
+@pytest.mark.parametrize("rows", [7, 10**6])
+def test_merged_files_hold_what_joined_parts_hold(parts, files, tmp_path, monkeypatch, rows):
+    monkeypatch.setattr(_merge, "_ROWS", rows)
+    merged = merge_files(files, tmp_path / "all.npz")
+    same(merged, concatenate(parts))
+    assert is_mapped(merged.distances)
+    same(CrystalGraphs.load(tmp_path / "all.npz"), concatenate(parts))
+
+
+def test_the_same_parts_make_the_same_bytes(files, tmp_path):
+    for name in ("a", "b"):
+        merge_files(files, tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_parts_that_differ_or_are_damaged(graphs, cscl, files, tmp_path):
+    CrystalGraphs.from_structures([cscl], max_num_nbr=6).save(tmp_path / "other.npz")
+    with pytest.raises(ValueError, match=r"other\.npz: was made with max_num_nbr=6, .*=12"):
+        merge_files([*files, tmp_path / "other.npz"], tmp_path / "all.npz")
+    files[1].write_bytes(files[1].read_bytes()[:-500])
+    with pytest.raises(DataError, match=r"1\.npz: not a file of crystal graphs"):
+        merge_files(files, tmp_path / "all.npz")
+    with pytest.raises(ValueError, match="at least one file"):
+        merge_files([], tmp_path / "all.npz")
+    assert not (tmp_path / "all.npz").exists()
+
+
+def test_a_large_selection_of_a_file_lies_in_a_file(graphs, tmp_path, monkeypatch):
+    graphs.save(tmp_path / "graphs.npz")
+    rows = np.random.default_rng(0).permutation(len(graphs))[:20]
+    monkeypatch.setattr(_select, "_CRYSTALS_AT_ONCE", 6)
+    assert not is_mapped(graphs[rows].distances)
+    mapped = CrystalGraphs.load(tmp_path / "graphs.npz", mmap=True)
+    assert not is_mapped(mapped[rows].distances)  # it is small
+    monkeypatch.setattr(_select, "_MOST_IN_MEMORY", 100)
+    chosen = mapped[rows]
+    assert is_mapped(chosen.distances)
+    same(chosen, graphs[rows])
+    same(chosen[3:9], graphs[rows][3:9])
+    same(pickle.loads(pickle.dumps(chosen)), graphs[rows])
+    # The files have no names: nothing is left of them when the process ends, however it ends.
+    assert [path.name for path in tmp_path.iterdir()] == ["graphs.npz"]
+
+
+def test_a_selection_where_the_folder_cannot_be_written(graphs, tmp_path, monkeypatch):
+    graphs.save(tmp_path / "graphs.npz")
+    mapped = CrystalGraphs.load(tmp_path / "graphs.npz", mmap=True)
+    monkeypatch.setattr(_select, "_MOST_IN_MEMORY", 100)
+    (tmp_path / "graphs.npz").unlink()
+    tmp_path.rmdir()
+    same(mapped[5:15], graphs[5:15])
