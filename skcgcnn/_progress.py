@@ -1,5 +1,6 @@
 """How far a long task is: a bar in a terminal or a notebook, and now and then a line elsewhere."""
 
+import math
 import sys
 import time
 from typing import Any, Self
@@ -19,8 +20,8 @@ class Progress:
 
     Parameters
     ----------
-    total : int
-        Number of steps.
+    total : int or None
+        Number of steps; None where it is not known.
     unit : str
         What a step is, in the singular.
     initial : int, default=0
@@ -34,7 +35,9 @@ class Progress:
     ...     progress.update(1, "validation MAE 0.1 eV")
     """
 
-    def __init__(self, total: int, unit: str, *, initial: int = 0, enabled: bool = True) -> None:
+    def __init__(
+        self, total: int | None, unit: str, *, initial: int = 0, enabled: bool = True
+    ) -> None:
         self.total, self.unit, self.done, self.enabled = total, unit, initial, enabled
         self._start = self._last = time.monotonic()
         self._initial = self._shown = initial
@@ -68,17 +71,21 @@ class Progress:
             self._bar.update(n)
             return
         now = time.monotonic()
-        enough = self.done - self._shown >= _SHARE * self.total
-        if enough or self.done >= self.total or now - self._last >= _SECONDS:
+        total = math.inf if self.total is None else self.total
+        enough = self.done - self._shown >= _SHARE * total
+        if enough or self.done >= total or now - self._last >= _SECONDS:
             self._shown, self._last = self.done, now
             print(self._line(now - self._start, facts), file=sys.stderr, flush=True)  # noqa: T201
 
     def _line(self, seconds: float, facts: str) -> str:
         per_step = seconds / max(1, self.done - self._initial)
-        left = per_step * max(0, self.total - self.done)
-        time_left = f", {_duration(left)} left" if self.done < self.total else ""
+        of_total, time_left = "", ""
+        if self.total is not None:
+            of_total = f" of {self.total}"
+            if self.done < self.total:
+                time_left = f", {_duration(per_step * (self.total - self.done))} left"
         rate = f"{1 / per_step:.3g} a second" if per_step else ""
-        parts = [f"{self.unit} {self.done} of {self.total}", facts, rate]
+        parts = [f"{self.unit} {self.done}{of_total}", facts, rate]
         return ", ".join(part for part in parts if part) + time_left
 
     def close(self) -> None:

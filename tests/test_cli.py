@@ -439,7 +439,7 @@ def test_unreadable_crystals(data, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["train", "nowhere"], "neither a folder nor a bundled dataset (sample, "),
+        (["train", "nowhere"], "neither a folder, nor a store, nor a bundled dataset (sample, "),
         (["train", "DATA", "--task", "ranking"], "ranking"),
         (["train", "DATA", "--resume", "MODEL"], "not a checkpoint of a training run"),
         (["train", "DATA", "--epochs", "0"], "epochs"),

@@ -30,6 +30,7 @@ LAYERS = [
     {"_parameters"},
     {"crystals", "datasets", "vacancies"},
     {"graphs"},
+    {"stores"},
     {"nn"},
     {"modelfiles"},
     {"estimators"},
@@ -37,7 +38,7 @@ LAYERS = [
     {"reports"},
     {"training"},
     {"cli"},
-    {"__init__"},
+    {"__init__", "__main__"},
 ]
 
 

@@ -1,5 +1,6 @@
 """One crystal as plain arrays, and reading it, whatever it comes as."""
 
+from skcgcnn.crystals._carriers import is_crystal
 from skcgcnn.crystals._cif import parse_cif, syntax_error
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.crystals._read import MAX_BYTES, MAX_LENGTH, READABLE, read_crystal, try_to_read
@@ -20,6 +21,7 @@ __all__ = [
     "cell_volume",
     "describe_source",
     "is_cif_text",
+    "is_crystal",
     "list_sources",
     "parse_cif",
     "read_crystal",

@@ -1,5 +1,6 @@
 """Loaders of data: a folder of CIFs with its ``id_prop.csv``, and the bundled datasets."""
 
+from skcgcnn.datasets._columns import is_missing_cell, number
 from skcgcnn.datasets._id_prop import (
     Table,
     choose_columns,
@@ -20,11 +21,13 @@ __all__ = [
     "SAMPLE_FOLDER",
     "Table",
     "choose_columns",
+    "is_missing_cell",
     "join_columns",
     "load_id_prop",
     "load_li_vacancy",
     "load_sample_classification",
     "load_sample_regression",
+    "number",
     "read_groups",
     "read_table",
 ]

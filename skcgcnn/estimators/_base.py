@@ -1,17 +1,13 @@
 """What the three estimators share: fitting, and the way from X to predictions."""
 
-from collections.abc import Generator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from joblib import effective_n_jobs
 from sklearn.base import clone
 from sklearn.utils import check_consistent_length, check_random_state
-from sklearn.utils.validation import check_is_fitted
 
 from skcgcnn._parameters import Parameters
 from skcgcnn._recipes import is_auto, resolve
@@ -19,17 +15,15 @@ from skcgcnn._sklearn import check_sample_weight
 from skcgcnn._warnings import warn_caller
 from skcgcnn.estimators._constraints import CONSTRAINTS
 from skcgcnn.estimators._elements import set_kinds, training_kinds
-from skcgcnn.estimators._ensemble import MAX_SEED, combine, deviations, fit_members
-from skcgcnn.estimators._features import FeatureMaker
+from skcgcnn.estimators._ensemble import MAX_SEED, combine, fit_members
 from skcgcnn.estimators._history import FitHistory
 from skcgcnn.estimators._net import MADE_WITH, SIZES, make_net, update_net
+from skcgcnn.estimators._predictor import Predictor
 from skcgcnn.estimators._reference import fit_reference
 from skcgcnn.estimators._scaling import scale
 from skcgcnn.estimators._targets import (
     Answers,
     FloatArray,
-    Prediction,
-    decode,
 )
 from skcgcnn.estimators._training_data import TrainingData, split
 from skcgcnn.estimators._transfer import (
@@ -39,18 +33,14 @@ from skcgcnn.estimators._transfer import (
     transfer_weights,
 )
 from skcgcnn.graphs import (
-    CHUNK,
     CrystalGraphs,
     CrystalGraphTransformer,
-    ElementFeatures,
-    load_element_features,
-    read_ahead,
 )
 from skcgcnn.modelfiles import Target
 from skcgcnn.nn import GraphDataset
 
 
-class BaseCGCNN(Parameters, FitHistory, FeatureMaker):
+class BaseCGCNN(Parameters, FitHistory, Predictor):
     """Base of the CGCNN estimators: owns a private skorch net.
 
     A subclass says how y becomes numbers and targets (`_encode`), and which predictions it
@@ -157,19 +147,6 @@ class BaseCGCNN(Parameters, FitHistory, FeatureMaker):
         if isinstance(X, CrystalGraphs):
             return X
         return (self._own_transformer() if reset else self.get_transformer()).transform(X)
-
-    def _graph_chunks(self, X: Any) -> Generator[CrystalGraphs]:
-        """Yield the graphs of X; a long list of crystals is read while the network runs."""
-        if isinstance(X, CrystalGraphs) or not hasattr(X, "__len__") or len(X) <= CHUNK:
-            yield self._to_graphs(X)
-            return
-        # More threads than cores would wait for each other.
-        n_threads = torch.get_num_threads()
-        torch.set_num_threads(max(1, n_threads - effective_n_jobs(self.n_jobs)))
-        try:
-            yield from read_ahead(self.get_transformer().stream(X))
-        finally:
-            torch.set_num_threads(n_threads)
 
     def get_transformer(self) -> CrystalGraphTransformer:
         """Return the transformer that makes the graphs for this estimator.
@@ -337,50 +314,6 @@ class BaseCGCNN(Parameters, FitHistory, FeatureMaker):
     def _answers(self) -> Answers:
         return Answers(self.targets_, self.y_ndim_)
 
-    def _outputs(self, X: Any) -> FloatArray:
-        """Return the outputs, of all networks together."""
-        return combine(self._member_outputs(X), self.targets_)
-
-    def _member_outputs(self, X: Any) -> FloatArray:
-        """Return the outputs of each network, in one pass over the crystals.
-
-        Of shape (n_members, n_crystals, n_outputs).
-        """
-        check_is_fitted(self, "net_")
-        table = self._element_table() if self.elements_ is not None else None
-        seen, unseen = set(self.elements_ or ()), set[int]()
-        outputs = []
-        with closing(self._graph_chunks(X)) as chunks:
-            for graphs in chunks:
-                outputs.append(self._forward(graphs))
-                if table is not None:
-                    unseen |= table.elements_in(graphs.used_features())[0] - seen
-        if unseen:
-            self._warn_of(unseen)
-        return np.concatenate(outputs, axis=1)
-
-    def _elements_of(self, graphs: CrystalGraphs) -> tuple[int, ...] | None:
-        table = self._element_table()
-        return (
-            None if table is None else tuple(sorted(table.elements_in(graphs.used_features())[1]))
-        )
-
-    def _element_table(self) -> ElementFeatures | None:
-        """Return the features of the elements, if the graphs of the fit are made with them."""
-        if self.graph_options_.atom_features is None:
-            return None
-        table = load_element_features(self.atom_features)
-        return table if table.fingerprint == self.graph_options_.atom_features else None
-
-    def _warn_of(self, elements: set[int]) -> None:
-        from pymatgen.core import Element
-
-        names = ", ".join(Element.from_Z(z).symbol for z in sorted(elements))
-        warn_caller(
-            f"{type(self).__name__} was trained on no crystal with {names}; predictions for such "
-            "crystals are extrapolations"
-        )
-
     def _evaluate(self, graphs: CrystalGraphs, y: Any) -> tuple[float, str]:
         """Return the loss of graphs by the averaged weights, and their errors as a text."""
         outputs = combine(self._forward(graphs), self.targets_)
@@ -388,41 +321,6 @@ class BaseCGCNN(Parameters, FitHistory, FeatureMaker):
         scaled = self._scaled(encoded.reshape(len(encoded), -1))
         loss = self.net_.criterion_(torch.as_tensor(outputs), torch.as_tensor(scaled))
         return float(loss), self._answers().describe_errors(outputs, y)
-
-    def _predict_values(self, X: Any) -> npt.NDArray[Any]:
-        outputs = self._outputs(X)  # says so where it is not fitted
-        return self._answers().values(outputs)
-
-    def _predict_proba(self, X: Any) -> FloatArray:
-        outputs = self._outputs(X)
-        return self._answers().proba(outputs)
-
-    def _predict_targets(self, X: Any) -> list[Prediction]:
-        outputs = self._member_outputs(X)
-        predictions = decode(combine(outputs, self.targets_), self.targets_)
-        if not self._knows_deviations(outputs):
-            return predictions
-        spread = np.hypot(*deviations(outputs, self.targets_)).T
-        return [
-            each if each.proba is not None else replace(each, std=std)
-            for each, std in zip(predictions, spread, strict=True)
-        ]
-
-    def _knows_deviations(self, outputs: FloatArray) -> bool:
-        return len(outputs) > 1 or any(target.has_variance for target in self.targets_)
-
-    def _forward(self, graphs: CrystalGraphs) -> FloatArray:
-        """Return the outputs of each network; NaN for crystals that could not be read."""
-        self._check_same_options(graphs)
-        n_outputs = sum(target.n_outputs for target in self.targets_)
-        nets = [self.net_, *self.more_nets_]
-        outputs = np.full((len(nets), len(graphs), n_outputs), np.nan)
-        readable = graphs.n_sites > 0
-        if readable.any():
-            usable = GraphDataset(graphs if readable.all() else graphs[readable])
-            for index, net in enumerate(nets):
-                outputs[index, readable] = net.outputs(usable)
-        return outputs
 
     def _encode(
         self, y: Any, fitted: Sequence[Target] | None, classes: Any = None

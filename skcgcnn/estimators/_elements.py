@@ -27,7 +27,7 @@ def training_kinds(graphs: CrystalGraphs, source: ModelState | None) -> npt.NDAr
     ndarray of shape (n_kinds, n_features), float32
         Those of most sites; before them those of `source`. None at all where it has none.
     """
-    n_sites = np.bincount(graphs.site_kinds, graphs.site_counts, len(graphs.kind_features))
+    n_sites = graphs.sites_by_kind()
     kinds = graphs.kind_features[np.argsort(-n_sites, kind="stable")][: np.count_nonzero(n_sites)]
     most = _MOST_KINDS
     if source is not None:

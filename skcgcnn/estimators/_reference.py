@@ -15,6 +15,8 @@ from skcgcnn.nn import CrystalGraphConvNet
 _PENALTIES = np.logspace(-4, 3, 15)
 # What is left is taken to be no smaller than this share of the target's scale.
 _LEAST_LEFT = 0.1
+# The features of more would take more memory than their graphs.
+_MOST_CRYSTALS = 50_000
 
 
 def mean_features(graphs: CrystalGraphs) -> FloatArray:
@@ -46,7 +48,8 @@ def fit_reference(
 ) -> None:
     """Fit the numbers among the targets by ridge regressions on the mean features of the sites.
 
-    The penalties are chosen by generalized cross-validation.
+    The penalties are chosen by generalized cross-validation. Of more than 50,000 crystals, that
+    many are taken at random: a line has fewer coefficients than a hundred.
 
     Parameters
     ----------
@@ -59,6 +62,9 @@ def fit_reference(
     extensive : bool
         Whether the targets are sums over sites.
     """
+    if len(data) > _MOST_CRYSTALS:
+        chosen = np.random.default_rng(0).choice(len(data), _MOST_CRYSTALS, replace=False)
+        data = data.take(np.sort(chosen))
     features = mean_features(data.graphs)
     n_sites = data.graphs.n_sites if extensive else np.ones(len(data))
     for values, target, outputs in zip(data.values.T, targets, output_slices(targets), strict=True):

@@ -1,6 +1,6 @@
 """Targets: y as numbers, the network's outputs as answers, and what is missing among them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -174,6 +174,24 @@ def predict_targets(estimator: Any, X: Any) -> list[Prediction]:
         estimator = estimator[-1]
     predictions: list[Prediction] = estimator._predict_targets(X)
     return predictions
+
+
+def predict_target_chunks(estimator: Any, X: Any) -> Iterator[list[Prediction]]:
+    """Predict every target of an estimator, some crystals at a time.
+
+    Parameters
+    ----------
+    estimator : fitted CGCNNRegressor, CGCNNClassifier or CGCNNMultiTask
+        The model.
+    X : sequence of crystals, or CrystalGraphs
+        More of them than fit into memory, where they are paths, or graphs in a file.
+
+    Yields
+    ------
+    list of Prediction
+        See `predict_targets`; for consecutive crystals.
+    """
+    yield from estimator._predict_target_chunks(X)
 
 
 def decode(outputs: FloatArray, targets: Sequence[Target]) -> list[Prediction]:

@@ -3,12 +3,13 @@
 from typing import TYPE_CHECKING
 
 from skcgcnn._lazy import lazy_names
+from skcgcnn.graphs._archive import Stream, map_arrays, stream_arrays
 from skcgcnn.graphs._build import GraphMaker, build_graphs
 from skcgcnn.graphs._concatenate import concatenate
 from skcgcnn.graphs._elements import ElementFeatures, load_element_features
 from skcgcnn.graphs._graph import CrystalGraph, ExpandedGraphs
 from skcgcnn.graphs._graphs import CrystalGraphs
-from skcgcnn.graphs._mapped import is_mapped
+from skcgcnn.graphs._mapped import crystals_in_memory, is_mapped, release_pages
 from skcgcnn.graphs._merge import merge_files
 from skcgcnn.graphs._nearest import TIE, nearest_neighbors
 from skcgcnn.graphs._neighbor_list import NeighborList, find_neighbors
@@ -31,16 +32,21 @@ __all__ = [
     "GraphMaker",
     "GraphOptions",
     "NeighborList",
+    "Stream",
     "build_graphs",
     "concatenate",
+    "crystals_in_memory",
     "find_neighbors",
     "forget_files",
     "is_mapped",
     "load_element_features",
+    "map_arrays",
     "member_index",
     "merge_files",
     "nearest_neighbors",
     "read_ahead",
+    "release_pages",
+    "stream_arrays",
 ]
 
 # Only the transformer needs scikit-learn, which takes a second to import.

@@ -85,7 +85,7 @@ def stream_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Stream]) ->
                 np.lib.format.write_array_header_1_0(member, header)
                 for piece in stream.pieces:
                     whole = np.ascontiguousarray(piece, dtype)
-                    member.write(whole.reshape(-1).view(np.uint8))
+                    member.write(whole.reshape(-1).view(np.uint8).data)
                     written += whole.size
             if written != math.prod(stream.shape):
                 raise ValueError(f"{name}: {written} numbers do not fill {stream.shape}")

@@ -57,13 +57,17 @@ def check_arrays(arrays: dict[str, npt.NDArray[Any]]) -> None:
         raise ValueError("neighbors, distances and bond_counts do not fit together")
     if not all(np.isfinite(arrays[n]).all() for n in ("kind_features", "global_features")):
         raise ValueError("a feature is not a finite number")
-    counts = arrays["site_counts"]
-    sums = sum_members(counts, arrays["offsets"])
-    site_offsets = offsets_from_counts(sums)
-    if site_offsets[-1] != len(arrays["site_classes"]) or (n_classes and counts.min() < 1):
+    _check_content(arrays)
+
+
+def _check_content(arrays: dict[str, npt.NDArray[Any]]) -> None:
+    """Check the numbers of arrays whose types and offsets are right."""
+    counts, offsets = arrays["site_counts"], arrays["offsets"]
+    site_offsets = offsets_from_counts(sum_members(counts, offsets))
+    if site_offsets[-1] != len(arrays["site_classes"]) or (len(counts) and counts.min() < 1):
         raise ValueError("site_counts do not sum to the number of sites")
     numbers = set[int]()
-    for first, last in _blocks(arrays["offsets"] + site_offsets):
+    for first, last in _blocks(offsets + site_offsets):
         block = _block(arrays, site_offsets, first, last)
         if len(block["site_kinds"]):
             numbers.add(_check_block(block, len(arrays["kind_features"])))

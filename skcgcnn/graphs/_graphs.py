@@ -415,8 +415,8 @@ class CrystalGraphs:
         except _READ_ERRORS as error:
             raise DataError(f"{path}: not a file of crystal graphs ({error})") from error
         raise DataError(
-            f"{path}: graphs of format {found}; this version of skcgcnn reads format {FILE_FORMAT}. "
-            "Make them again from the crystals"
+            f"{path}: graphs of format {found}; this version of skcgcnn reads format "
+            f"{FILE_FORMAT}. Make them again from the crystals"
         )
 
     def _one(self, index: int) -> CrystalGraph:

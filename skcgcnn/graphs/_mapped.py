@@ -9,16 +9,58 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+# In bytes, of graphs in a file that are in memory at a time.
+WINDOW_BYTES = 32_000_000
+
 # Makes an array of a length and a type.
 Allocator = Callable[[int, Any], npt.NDArray[Any]]
 
 
 def is_mapped(array: npt.NDArray[Any]) -> bool:
     """Tell whether an array lies in a file that is mapped into memory."""
-    base: Any = array
-    while isinstance(base, (np.ndarray, memoryview)):
-        base = base.base if isinstance(base, np.ndarray) else base.obj
-    return isinstance(base, mmap.mmap)
+    return _mapping(array) is not None
+
+
+def _mapping(array: Any) -> mmap.mmap | None:
+    while isinstance(array, (np.ndarray, memoryview)):
+        array = array.base if isinstance(array, np.ndarray) else array.obj
+    return array if isinstance(array, mmap.mmap) else None
+
+
+def crystals_in_memory(graphs: Any) -> int:
+    """Return how many crystals of graphs in a file are to be in memory at a time.
+
+    Parameters
+    ----------
+    graphs : CrystalGraphs
+        The graphs.
+
+    Returns
+    -------
+    int
+        At least 1; all of them where they are few, or in memory already.
+    """
+    n_bytes = graphs.__sizeof__()
+    if n_bytes <= WINDOW_BYTES or not is_mapped(graphs.distances):
+        return max(1, len(graphs))
+    return max(1, int(len(graphs) * WINDOW_BYTES / n_bytes))
+
+
+def release_pages(graphs: Any) -> None:
+    """Let go of the memory that holds what was read of graphs in a file.
+
+    It stays in the system's cache, which gives way to what needs it more; but it does not count as
+    memory of the process any more.
+
+    Parameters
+    ----------
+    graphs : CrystalGraphs
+        The graphs.
+    """
+    for array in graphs.to_dict().values():
+        base = _mapping(array)
+        if base is not None and hasattr(mmap, "MADV_DONTNEED"):
+            base.madvise(mmap.MADV_DONTNEED)
 
 
 def empty_beside(array: npt.NDArray[Any]) -> Allocator:

@@ -21,9 +21,7 @@ _ROWS = 1_000_000
 _OFFSETS = {"offsets": "site_kinds", "bond_offsets": "neighbors"}
 
 
-def merge_files(
-    parts: Sequence[str | PathLike[str]], output: str | PathLike[str]
-) -> CrystalGraphs:
+def merge_files(parts: Sequence[str | PathLike[str]], output: str | PathLike[str]) -> CrystalGraphs:
     """Join files of graphs end to end, in little memory.
 
     Parameters

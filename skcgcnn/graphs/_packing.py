@@ -55,9 +55,7 @@ def member_index(
     return index
 
 
-def sum_members(
-    values: npt.NDArray[Any], offsets: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
+def sum_members(values: npt.NDArray[Any], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return the sum of whole numbers over the members of each owner.
 
     Parameters

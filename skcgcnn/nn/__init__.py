@@ -18,6 +18,7 @@ from skcgcnn.nn._network import CrystalGraphConvNet
 from skcgcnn.nn._pooling import Members, weighted_sum
 from skcgcnn.nn._reference import Reference
 from skcgcnn.nn._trainer import GraphNet, choose_device, one_cycle
+from skcgcnn.nn._windows import WindowedBatches
 
 # A forked process has none of torch's threads, and would wait for them for ever.
 os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
@@ -40,6 +41,7 @@ __all__ = [
     "Reference",
     "Task",
     "TaskLoss",
+    "WindowedBatches",
     "choose_device",
     "one_cycle",
     "weighted_sum",

@@ -123,6 +123,11 @@ class GraphDataset(Dataset):
     def __len__(self) -> int:
         return len(self.X)
 
+    def take(self, rows: npt.NDArray[np.int64]) -> "GraphDataset":
+        """Return some of the crystals."""
+        weights = None if self.weights is None else self.weights[rows]
+        return GraphDataset(self.X[rows], self.encoded[rows], weights, self.y[rows])
+
 
 class GraphBatches:
     """Iterator over the batches of a dataset; no Python loop over crystals.

@@ -15,8 +15,10 @@ from skorch.callbacks import EpochTimer, PassthroughScoring
 from torch import Tensor
 
 from skcgcnn._warnings import warn_caller
+from skcgcnn.graphs import is_mapped
 from skcgcnn.nn._batches import GraphBatches, GraphDataset, Weighted
 from skcgcnn.nn._scores import EpochScores, Table
+from skcgcnn.nn._windows import WindowedBatches
 
 # Maximum sizes of a batch in prediction. They bound its memory: about 50 MB with 64 features.
 # Smaller batches would mean more operations, each of which waits for the interpreter lock while
@@ -142,10 +144,13 @@ class GraphNet(NeuralNet):
         """Return graphs as a dataset."""
         return X if isinstance(X, GraphDataset) else GraphDataset(X, y=y)
 
-    def get_iterator(self, dataset: GraphDataset, training: bool = False) -> GraphBatches:
+    def get_iterator(
+        self, dataset: GraphDataset, training: bool = False
+    ) -> GraphBatches | WindowedBatches:
         """Return the batches of a dataset, shuffled for training."""
+        batches = WindowedBatches if is_mapped(dataset.X.distances) else GraphBatches
         if training:
-            return GraphBatches(
+            return batches(
                 dataset,
                 batch_size=self.batch_size,
                 device=self.device,
@@ -154,7 +159,7 @@ class GraphNet(NeuralNet):
                 epoch=len(self.history),
                 max_sites=self.max_batch_sites,
             )
-        return GraphBatches(
+        return batches(
             dataset,
             batch_size=PREDICTION_CRYSTALS,
             device=self.device,

@@ -62,7 +62,7 @@ def with_pictures(head: list[str], rows: list[list[Any]], sources: Iterable[Any]
     Table
     """
     drawn = [_picture(source) for source in sources]
-    if not rows or any(figure is None for figure in drawn):
+    if not rows or not drawn or any(figure is None for figure in drawn):
         return Table(head, rows)
     return Table(
         [*head, "picture"], [[*row, figure] for row, figure in zip(rows, drawn, strict=True)]

@@ -186,7 +186,7 @@ def _target(run: PredictionResult, prediction: Prediction) -> Section:
     head = ["least certain", f"predicted{unit}", what]
     parts: list[Table | Figure] = [
         Figure(figure, f"{caption}, and how sure they are."),
-        with_pictures(head, rows, [run.paths[row] for row in least]),
+        with_pictures(head, rows, [run.paths[row] for row in least if len(run.paths)]),
     ]
     return Section(f"Target: {target.name}", parts=parts)
 

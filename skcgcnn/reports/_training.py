@@ -217,7 +217,7 @@ def _target(run: RunResult, index: int) -> Section:
     head = ["crystal", "true", "predicted", "absolute error"]
     if prediction.target.classes is not None:
         head[-1] = "1 - probability of the true class"
-    parts.append(with_pictures(head, rows, [run.paths[row] for row in worst]))
+    parts.append(with_pictures(head, rows, [run.paths[row] for row in worst if len(run.paths)]))
     return Section(f"Target: {prediction.target.name}", parts=parts)
 
 

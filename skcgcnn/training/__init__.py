@@ -6,7 +6,11 @@ from skcgcnn._lazy import lazy_names
 from skcgcnn.training._settings import Conv, Optimizer, Pooling, Recipe, Schedule, Settings, Task
 
 if TYPE_CHECKING:
-    from skcgcnn.training._predictions import write_prediction_report, write_predictions
+    from skcgcnn.training._predictions import (
+        write_prediction_chunks,
+        write_prediction_report,
+        write_predictions,
+    )
     from skcgcnn.training._run import train
     from skcgcnn.training._sources import find_crystals, refuse_inputs
     from skcgcnn.training._split import split_rows
@@ -23,6 +27,7 @@ __all__ = [
     "refuse_inputs",
     "split_rows",
     "train",
+    "write_prediction_chunks",
     "write_prediction_report",
     "write_predictions",
 ]
@@ -35,6 +40,7 @@ __getattr__ = lazy_names(
         "refuse_inputs": "_sources",
         "split_rows": "_split",
         "train": "_run",
+        "write_prediction_chunks": "_predictions",
         "write_prediction_report": "_predictions",
         "write_predictions": "_predictions",
     },

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from skcgcnn.datasets import (
 )
 from skcgcnn.estimators import is_missing
 from skcgcnn.exceptions import DataError
-from skcgcnn.graphs import load_element_features
+from skcgcnn.graphs import CrystalGraphs, load_element_features
+from skcgcnn.stores import is_store, open_store
 from skcgcnn.training._settings import Settings
 
 _SAMPLE = {"target": "formation_energy", "label": "is_metal"}
@@ -39,8 +41,12 @@ class RunData:
 
     Attributes
     ----------
-    cif_ids, paths : list of str
-        The crystals.
+    cif_ids : sequence of str
+        Names of the crystals.
+    paths : list of str
+        Where they come from; empty where their graphs are there.
+    graphs : CrystalGraphs or None
+        Those of a store.
     y : ndarray of shape (n_crystals,) or (n_crystals, n_targets)
         The targets; numbers, then the label, for multi-task learning.
     names : list of str
@@ -53,8 +59,9 @@ class RunData:
         The column of classes, if there is one.
     """
 
-    cif_ids: list[str]
+    cif_ids: Sequence[str]
     paths: list[str]
+    graphs: CrystalGraphs | None
     y: npt.NDArray[Any]
     names: list[str]
     atom_features: Any
@@ -63,10 +70,22 @@ class RunData:
 
     def fingerprint(self) -> str:
         """Return what tells these crystals and targets from others."""
-        content = [self.cif_ids, self.y.tolist(), self.names]
+        content: list[Any] = [list(map(str, self.cif_ids)), self.y.tolist(), self.names]
         if self.groups is not None:
             content.append(self.groups.tolist())
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    def graph_parameters(self) -> dict[str, Any]:
+        """Return the parameters with which graphs of a store were made."""
+        if self.graphs is None:
+            return {}
+        options = self.graphs.options
+        return {
+            "radius": options.radius,
+            "max_num_nbr": options.max_num_nbr,
+            "neighbor_ties": options.neighbor_ties,
+            "symprec": options.symprec or None,
+        }
 
     def classes(self, readable: npt.NDArray[np.bool_]) -> npt.NDArray[Any] | None:
         """Return the classes of the crystals; those to train on may lack a rare one."""
@@ -97,25 +116,61 @@ def load_run_data(settings: Settings) -> RunData:
     DataError
         If the folder is not as it should be, or it is not clear which columns are the targets.
     """
-    folder, columns = BUNDLED.get(settings.data, (Path(settings.data), {}))
+    folder, columns = BUNDLED.get(settings.data, (Path(settings.data).expanduser(), {}))
+    if is_store(folder):
+        return _load_store(settings, folder)
     if not folder.is_dir():
         raise DataError(
-            f"{settings.data}: neither a folder nor a bundled dataset ({', '.join(BUNDLED)})"
+            f"{settings.data}: neither a folder, nor a store, nor a bundled dataset "
+            f"({', '.join(BUNDLED)})"
         )
     file = folder / "id_prop.csv"
     table = read_table(folder, on_missing="raise" if settings.on_error == "raise" else "keep")
-    chosen = _Choice(table, settings, columns, file)
+    return _run_data(settings, folder, file, table, columns, None)
+
+
+def _load_store(settings: Settings, folder: Path) -> RunData:
+    store = open_store(folder)
+    if not store.properties:
+        raise DataError(
+            f"{folder}: the store has no properties to learn; make it from a source that has some, "
+            "or with --properties"
+        )
+    columns = [_of_store(column) for column in store.properties.values()]
+    ids: Any = store.graphs.ids  # as an array: a list of many names takes much memory
+    table = Table(ids, [], list(store.properties), columns)
+    return _run_data(settings, folder, folder, table, {}, store.graphs)
+
+
+def _of_store(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a column as those of a table: texts are objects, and NaN where they are missing."""
+    if np.issubdtype(column.dtype, np.floating):
+        return np.asarray(column)
+    return np.array([str(cell) or np.nan for cell in column], dtype=object)
+
+
+def _run_data(
+    settings: Settings,
+    folder: Path,
+    file: Path,
+    table: Table,
+    bundled: dict[str, str],
+    graphs: CrystalGraphs | None,
+) -> RunData:
+    """Choose the targets of a run; messages name `file`."""
+    chosen = _Choice(table, settings, bundled, file)
     numbers, label = chosen.numbers(), chosen.label()
     table = choose_columns(table, [*numbers, *label], file)
     for name, column in zip(table.names, table.columns, strict=True):
         if settings.task != "multi" and (missing := is_missing(column)).any():
-            raise DataError(f"{file}: {table.cif_ids[int(missing.argmax())]!r} has no {name}")
+            raise DataError(f"{file}: {str(table.cif_ids[int(missing.argmax())])!r} has no {name}")
     if settings.task == "classification":
         table = replace(table, columns=[_whole(table.columns[0])])
     features = folder / "atom_init.json"
     return RunData(
         table.cif_ids,
         table.paths,
+        graphs,
         join_columns(table.columns),
         table.names,
         _read_features(features) if features.is_file() else None,

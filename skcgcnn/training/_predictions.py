@@ -1,7 +1,9 @@
-"""Predictions of every target of a model, as a CSV file and as a report."""
+"""Predictions of every target of a model, as a CSV or Parquet file and as a report."""
 
 import csv
 import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,18 @@ from skcgcnn.estimators import BaseCGCNN, Prediction
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.reports import PredictionResult, prediction_report
 
+_PARQUET = ".parquet"
+
+Columns = list[tuple[str, Any]]
+
 
 def write_predictions(
     target: Any,
-    cif_ids: list[str],
+    cif_ids: Sequence[str],
     predictions: list[Prediction],
     truth: npt.NDArray[Any] | None = None,
 ) -> None:
-    """Write predictions as CSV: a header, and one line per crystal.
+    """Write predictions: a header, and one line per crystal.
 
     For every target its name (where the truth is known), ``<name>_pred``, ``<name>_std`` where the
     model knows it, and for classes the probability: ``<name>_proba`` of the second of two,
@@ -29,13 +35,117 @@ def write_predictions(
     Parameters
     ----------
     target : Path or file object
-        Where to write; an existing file is replaced once the new one is complete.
-    cif_ids : list of str
+        Where to write; an existing file is replaced once the new one is complete. Parquet where the
+        name of a file says so, else CSV.
+    cif_ids : sequence of str
     predictions : list of Prediction
     truth : ndarray of shape (n_crystals, n_targets), optional
         The true targets.
     """
-    columns: list[tuple[str, Any]] = [("cif_id", cif_ids)]
+    with prediction_file(target) as write:
+        write(_columns(cif_ids, predictions, truth))
+
+
+def write_prediction_chunks(
+    target: Path, cif_ids: Sequence[str], chunks: Iterator[list[Prediction]]
+) -> int:
+    """Write predictions as they come, for more crystals than fit into memory.
+
+    Parameters
+    ----------
+    target : Path
+        See `write_predictions`.
+    cif_ids : sequence of str
+        Of all crystals.
+    chunks : iterator of list of Prediction
+        Of consecutive crystals.
+
+    Returns
+    -------
+    int
+        Number of crystals.
+    """
+    done = 0
+    with prediction_file(target) as write:
+        for predictions in chunks:
+            n = len(predictions[0].values)
+            write(_columns(cif_ids[done : done + n], predictions))
+            done += n
+    return done
+
+
+@contextmanager
+def prediction_file(target: Any) -> Iterator[Callable[[Columns], None]]:
+    """Open a file of predictions, and yield what writes some of its rows.
+
+    Parameters
+    ----------
+    target : Path or file object
+        See `write_predictions`.
+
+    Yields
+    ------
+    callable
+        Takes columns: names and values. Always the same names.
+
+    Raises
+    ------
+    ImportError
+        If a Parquet file needs pyarrow.
+    """
+    with ExitStack() as stack:
+        if isinstance(target, Path) and target.name.lower().endswith(_PARQUET):
+            yield _parquet_writer(target, stack)
+        else:
+            file = target
+            if isinstance(target, Path):
+                file = stack.enter_context(atomic_write(target))
+            yield _csv_writer(file)
+
+
+def _csv_writer(file: Any) -> Callable[[Columns], None]:
+    writer, begun = csv.writer(file, lineterminator="\n"), list[bool]()
+
+    def write(columns: Columns) -> None:
+        if not begun:
+            begun.append(True)
+            writer.writerow([name for name, _ in columns])
+        for row in zip(*(values for _, values in columns), strict=True):
+            writer.writerow([_cell(value) for value in row])
+
+    return write
+
+
+def _parquet_writer(target: Path, stack: ExitStack) -> Callable[[Columns], None]:
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError as error:
+        raise ImportError(
+            "Parquet files need pyarrow: pip install 'skcgcnn[parquet]'; or name a .csv file"
+        ) from error
+    file = stack.enter_context(atomic_write(target, "wb"))
+    writers: list[Any] = []
+
+    def write(columns: Columns) -> None:
+        table = pa.table({name: _arrow(values) for name, values in columns})
+        if not writers:
+            writers.append(stack.enter_context(parquet.ParquetWriter(file, table.schema)))
+        writers[0].write_table(table)
+
+    return write
+
+
+def _arrow(values: Any) -> Any:
+    """Return a column for Arrow: texts as such, not as the objects of NumPy."""
+    array = np.asarray(values)
+    return array.tolist() if array.dtype.kind in "OU" else array
+
+
+def _columns(
+    cif_ids: Sequence[str], predictions: list[Prediction], truth: npt.NDArray[Any] | None = None
+) -> Columns:
+    columns: Columns = [("cif_id", cif_ids)]
     for index, prediction in enumerate(predictions):
         name = prediction.target.name
         if truth is not None:
@@ -44,11 +154,7 @@ def write_predictions(
         if prediction.std is not None:
             columns.append((f"{name}_std", prediction.std))
         columns += _proba_columns(prediction).items()
-    if isinstance(target, Path):
-        with atomic_write(target) as file:
-            _write_csv(file, columns)
-    else:
-        _write_csv(target, columns)
+    return columns
 
 
 def write_prediction_report(
@@ -56,10 +162,10 @@ def write_prediction_report(
     model: str,
     est: BaseCGCNN,
     graphs: CrystalGraphs,
-    cif_ids: list[str],
+    cif_ids: Sequence[str],
     paths: list[Any],
     predictions: list[Prediction],
-    training: tuple[list[str], list[str]] | None = None,
+    training: tuple[Sequence[str], Any] | None = None,
 ) -> None:
     """Write an HTML file with figures of predictions.
 
@@ -73,12 +179,13 @@ def write_prediction_report(
         The model.
     graphs : CrystalGraphs
         Of the crystals.
-    cif_ids, paths : list
-        Their names, and where they come from.
+    cif_ids : sequence of str
+        Their names.
+    paths : list
+        Where they come from; empty where it is not known.
     predictions : list of Prediction
-    training : tuple of list of str, optional
-        Ids and paths of the crystals that the model was trained on: those unlike all of them are
-        named.
+    training : tuple of ids and crystals, optional
+        Those that the model was trained on: crystals unlike all of them are named.
     """
     result = PredictionResult(
         name=model,
@@ -92,13 +199,6 @@ def write_prediction_report(
     )
     with atomic_write(target) as file:
         file.write(prediction_report(result))
-
-
-def _write_csv(file: Any, columns: list[tuple[str, Any]]) -> None:
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([name for name, _ in columns])
-    for row in zip(*(values for _, values in columns), strict=True):
-        writer.writerow([_cell(value) for value in row])
 
 
 def _cell(value: Any) -> Any:

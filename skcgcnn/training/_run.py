@@ -51,6 +51,8 @@ _ESTIMATORS: dict[str, type[BaseCGCNN]] = {
     "classification": CGCNNClassifier,
     "multi": CGCNNMultiTask,
 }
+# Settings that graphs are made with, and so those of a store unless they are asked for.
+_OF_GRAPHS = ("radius", "max_num_nbr")
 # What may change when a run is resumed.
 _FREE = {"data", "epochs", "on_error"}
 
@@ -130,13 +132,17 @@ def train(
     if resume is None:
         settings = settings.with_ratios(given)
     data = load_run_data(settings)
+    asked = _OF_GRAPHS if given is None else given
+    own = {n: v for n, v in data.graph_parameters().items() if n in _OF_GRAPHS and n not in asked}
+    settings = replace(settings, **own)
     if resume is None:
         est, run = _new_estimator(settings, data, state), _new_run(settings, data)
     else:
         est, run = _resumed(state, settings, data, resume, device)
     est.set_params(device=device, n_jobs=n_jobs, on_error=settings.on_error, verbose=0)
     verbose = 2 if remarks else int(progress)
-    graphs = est.get_transformer().set_params(verbose=verbose).transform(data.paths)
+    crystals = data.paths if data.graphs is None else data.graphs
+    graphs = est.get_transformer().set_params(verbose=verbose).transform(crystals)
     parts = _split(settings, data, graphs)
     classes = data.classes(graphs.n_sites > 0)
     params = est.get_params(deep=False) | {"max_epochs": settings.epochs}
@@ -166,7 +172,7 @@ def train(
             graphs={name: part.graphs for name, part in parts.items()},
             y={name: part.y.reshape(len(part.y), len(data.names)) for name, part in parts.items()},
             ids=[data.cif_ids[row] for row in parts["test"].rows],
-            paths=[data.paths[row] for row in parts["test"].rows],
+            paths=[data.paths[row] for row in parts["test"].rows if data.paths],
             predictions=predictions,
             metrics=found["test"],
             losses=losses,
@@ -207,7 +213,12 @@ def _read_start(
 
 
 def _new_estimator(settings: Settings, data: RunData, start: ModelState | None) -> BaseCGCNN:
-    params = settings.parameters() | {"init_from": start, "atom_features": data.atom_features}
+    params = {
+        **data.graph_parameters(),
+        **settings.parameters(),
+        "init_from": start,
+        "atom_features": data.atom_features,
+    }
     if start is not None and data.atom_features is None:
         params["atom_features"] = start.params.get("atom_features")
     if settings.task == "multi":

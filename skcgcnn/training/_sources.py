@@ -2,30 +2,40 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from skcgcnn.crystals import READABLE, source_id
 from skcgcnn.datasets import read_table
 from skcgcnn.exceptions import DataError
+from skcgcnn.stores import is_store, open_store
 
 
-def find_crystals(sources: Sequence[Path]) -> tuple[list[str], list[str]]:
-    """Return ids and paths of the crystals in folders, and of files.
+def find_crystals(sources: Sequence[Path]) -> tuple[Sequence[str], Any]:
+    """Return ids and paths of the crystals in folders, and of files; or the graphs of a store.
 
     Parameters
     ----------
     sources : sequence of Path
         A folder gives the crystals of its ``id_prop.csv``, whose targets are not needed, else all
-        files in it that can hold a crystal; a file gives itself.
+        files in it that can hold a crystal; a file gives itself. Or one store alone.
 
     Returns
     -------
-    ids, paths : list of str
+    ids : sequence of str
+    crystals : list of str, or CrystalGraphs
 
     Raises
     ------
     DataError
-        If a folder holds no crystals.
+        If a folder holds no crystals, or there is a store among others.
     """
+    stores = [source for source in sources if is_store(source)]
+    if stores:
+        if len(sources) > 1:
+            raise DataError(f"{stores[0]}: is a store; name it alone")
+        graphs = open_store(stores[0]).graphs
+        names: Any = graphs.ids
+        return names, graphs
     ids: list[str] = []
     paths: list[str] = []
     for source in sources:
@@ -70,6 +80,8 @@ def refuse_inputs(output: Path, inputs: Sequence[str | Path]) -> None:
     if not output.exists():
         return
     for path in map(Path, inputs):
-        for file in (path, path / "id_prop.csv", path.parent / "id_prop.csv"):
+        beside = (path / "id_prop.csv", path.parent / "id_prop.csv")
+        inside = path.iterdir() if is_store(path) else ()
+        for file in (path, *beside, *inside):
             if file.is_file() and file.samefile(output):
                 raise DataError(f"{output}: is read, and would be replaced; choose another file")

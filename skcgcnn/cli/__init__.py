@@ -1,0 +1,19 @@
+"""The command line: ``skcgcnn train``, ``predict``, ``featurize``, ``info``, ``make-vacancies``."""
+
+import io
+import sys
+
+# Each file adds its commands to the application, in the order in which --help lists them.
+from skcgcnn.cli import _featurize, _predict, _tools, _train  # noqa: F401
+from skcgcnn.cli._app import app
+from skcgcnn.cli._tools import make_vacancies
+
+__all__ = ["app", "main", "make_vacancies"]
+
+
+def main() -> None:
+    """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that is not UTF-8
+    app()

@@ -1,0 +1,101 @@
+"""The command line's application, and what its commands share."""
+
+import errno
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+# Nothing heavy is imported here: `skcgcnn --help` should not wait for torch.
+from skcgcnn._parameters import OnError
+from skcgcnn._version import __version__
+
+app = typer.Typer(
+    help="Crystal graph convolutional networks on folders of CIF files.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+Jobs = Annotated[int | None, typer.Option("--n-jobs", "-j", help="Workers that read crystals.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, ...")]
+DataHome = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the official models.", show_default="$SKCGCNN_DATA, or a cache"),
+]
+BadCrystals = Annotated[
+    OnError, typer.Option(help="Stop at crystals that cannot be read, or continue without them.")
+]
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"skcgcnn {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _skcgcnn(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version."),
+    ] = False,
+) -> None:
+    """Crystal graph convolutional networks on folders of CIF files."""
+
+
+@contextmanager
+def plain_errors(interrupted: Callable[[], str] = str) -> Iterator[None]:
+    """Turn errors about input into a paragraph and exit code 2; print warnings as lines.
+
+    `interrupted` returns what to say after Ctrl-C.
+    """
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            yield
+        except KeyboardInterrupt:
+            typer.echo(f"Interrupted.{interrupted()}", err=True)
+            raise typer.Exit(130) from None
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                typer.echo("Error: no space left on the disk; old files stay as they are", err=True)
+                raise typer.Exit(2) from error
+            typer.echo(f"Error: {error}", err=True)
+            raise typer.Exit(2) from error
+        except (ValueError, MemoryError, ImportError) as error:
+            # DataError and StructureError are ValueErrors, as are scikit-learn's.
+            typer.echo(f"Error: {_in_options(str(error) or repr(error))}", err=True)
+            raise typer.Exit(2) from error
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any, **__: Any
+) -> None:
+    if issubclass(category, DeprecationWarning):
+        return  # of libraries, to their developers
+    typer.echo(f"Warning: {_in_options(str(message))}", err=True)
+
+
+def _in_options(message: str) -> str:
+    """Name options of the command instead of parameters of Python."""
+    names = {"max_epochs": "epochs", "optimizer": "optim", "random_state": "seed"}
+    message = re.sub(
+        r"'(\w+)' parameter of \w+",
+        lambda found: "option --" + names.get(found[1], found[1]).replace("_", "-"),
+        message,
+    )
+    message = message.replace("on_error='nan'", "--on-error nan").replace(
+        "init_from", "--init-from"
+    )
+    return message.replace("freeze=", "--freeze ")
+
+
+def is_typed(ctx: typer.Context, name: str) -> bool:
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"

@@ -1,0 +1,99 @@
+"""``skcgcnn predict``."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from skcgcnn._parameters import Parameters
+from skcgcnn.cli._app import BadCrystals, DataHome, Device, Jobs, app, plain_errors
+
+
+@app.command()
+def predict(
+    model: Annotated[str, typer.Argument(help="A model file, or the name of a pretrained model.")],
+    data: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Folders (with or without id_prop.csv), files of crystals, or a store."
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="CSV or Parquet file.", show_default="CSV to the terminal"
+        ),
+    ] = None,
+    device: Device = Parameters.device,
+    n_jobs: Jobs = None,
+    on_error: BadCrystals = Parameters.on_error,
+    data_home: DataHome = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Open a joblib file, which can run code.")
+    ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", help="HTML file: distribution, least certain, unlike training."),
+    ] = None,
+    training_data: Annotated[
+        Path | None,
+        typer.Option("--training-data", help="Folder it was trained on, for the report."),
+    ] = None,
+) -> None:
+    """Predict for DATA with a trained MODEL.
+
+    MODEL is what train wrote, a file of an estimator's save, a weight file of CGCNN, the name of a
+    pretrained model (an official one is fetched), or, with --trust, a joblib file. A joblib file
+    can run code when it is loaded: trust only those whose origin you know.
+    """
+    with plain_errors():
+        from skcgcnn.estimators import load_model, predict_target_chunks, predict_targets
+        from skcgcnn.graphs import CrystalGraphs
+        from skcgcnn.training import (
+            find_crystals,
+            refuse_inputs,
+            write_prediction_chunks,
+            write_predictions,
+        )
+
+        cif_ids, crystals = find_crystals(data)
+        _check_report(report, training_data, output)
+        training = None if training_data is None else find_crystals([training_data])
+        paths = [] if isinstance(crystals, CrystalGraphs) else crystals
+        inputs: list[str | Path] = [model, *data, *paths]
+        if training_data is not None and training is not None:
+            inputs += [training_data, *(training[1] if isinstance(training[1], list) else ())]
+        for file in (output, report):
+            if file is not None:
+                refuse_inputs(file, inputs)
+        est = load_model(model, device, data_home, trust=trust)
+        est.set_params(n_jobs=n_jobs, on_error=on_error)
+        if report is None and output is not None:
+            # The crystals are read while the network runs.
+            write_prediction_chunks(output, cif_ids, predict_target_chunks(est, crystals))
+        else:
+            # A report needs all graphs.
+            graphs = est.get_transformer().transform(crystals)
+            predictions = predict_targets(est, graphs)
+            write_predictions(output or sys.stdout, cif_ids, predictions)
+        if report is not None:
+            from skcgcnn.training import write_prediction_report
+
+            write_prediction_report(
+                report, model, est, graphs, cif_ids, paths, predictions, training
+            )
+        if output is not None:
+            typer.echo(f"{len(cif_ids)} predictions in {output}")
+        if report is not None:
+            typer.echo(f"Report in {report}")
+
+
+def _check_report(report: Path | None, training_data: Path | None, output: Path | None) -> None:
+    """Refuse options of a report that do not go together."""
+    if training_data is not None and report is None:
+        raise ValueError("--training-data is for a report: name its file with --report")
+    if training_data is not None and not training_data.exists():
+        raise ValueError(f"--training-data {training_data}: no such file or folder")
+    if report is not None and output == report:
+        raise ValueError(f"{report} cannot be both the predictions and the report")

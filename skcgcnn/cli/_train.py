@@ -1,0 +1,199 @@
+"""``skcgcnn train``."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from skcgcnn._parameters import Parameters
+from skcgcnn._recipes import AUTO
+from skcgcnn.cli._app import BadCrystals, Device, Jobs, app, is_typed, plain_errors
+from skcgcnn.training import Conv, Optimizer, Pooling, Recipe, Schedule, Settings, Task
+
+Ratio = Annotated[float, typer.Option(min=0.0, max=1.0)]
+
+
+@app.command()
+def train(
+    ctx: typer.Context,
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="A folder with id_prop.csv and CIFs, a store, or a bundled dataset: "
+            "sample-regression, sample-classification, li_vacancy."
+        ),
+    ],
+    task: Annotated[Task, typer.Option(help="What to learn.")] = Settings.task,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column of numbers to learn; may be repeated.", show_default="the only one"
+        ),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(help="Column of classes to learn.", show_default="the only one"),
+    ] = Settings.label,
+    cls_weight: Annotated[
+        float, typer.Option(min=0.0, help="Weight of the classification loss (--task multi).")
+    ] = Settings.cls_weight,
+    recipe: Annotated[
+        Recipe,
+        typer.Option(help="What options with the default auto stand for; paper is the original's."),
+    ] = Settings.recipe,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Passes over the training crystals.", show_default="auto"),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            *("--batch-size", "-b"),
+            min=1,
+            help="Maximum number of crystals per batch.",
+            show_default="auto",
+        ),
+    ] = None,
+    lr: Annotated[
+        float | None,
+        typer.Option("--lr", min=0.0, help="Learning rate.", show_default="auto"),
+    ] = None,
+    schedule: Annotated[
+        Schedule, typer.Option(help="Course of the learning rate over the epochs.")
+    ] = Settings.schedule,
+    optim: Annotated[Optimizer, typer.Option(help="Optimizer.")] = Settings.optim,
+    train_ratio: Ratio = Settings.train_ratio,
+    val_ratio: Ratio = Settings.val_ratio,
+    test_ratio: Ratio = Settings.test_ratio,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Decides split, initial weights and batches.")
+    ] = Settings.seed,
+    conv: Annotated[
+        Conv, typer.Option(help="Convolution; gated is that of CGCNN.")
+    ] = Settings.conv,
+    pooling: Annotated[Pooling, typer.Option(help="From sites to crystals.")] = Settings.pooling,
+    atom_fea_len: Annotated[
+        int, typer.Option(min=1, help="Hidden features per site.")
+    ] = Settings.atom_fea_len,
+    n_conv: Annotated[int, typer.Option(min=0, help="Number of convolutions.")] = Settings.n_conv,
+    h_fea_len: Annotated[
+        int, typer.Option(min=1, help="Hidden features per crystal.")
+    ] = Settings.h_fea_len,
+    n_h: Annotated[
+        int, typer.Option(min=1, help="Number of hidden layers after pooling.")
+    ] = Settings.n_h,
+    radius: Annotated[
+        float, typer.Option(min=0.2, help="Initial cutoff of the neighbor search, in Å.")
+    ] = Settings.radius,
+    max_num_nbr: Annotated[
+        int, typer.Option(min=1, help="Neighbors per site.")
+    ] = Settings.max_num_nbr,
+    init_from: Annotated[
+        str | None,
+        typer.Option(
+            help="Model to start from: a file or the name of a pretrained model. Its sizes become "
+            "the defaults."
+        ),
+    ] = Settings.init_from,
+    freeze: Annotated[
+        str,
+        typer.Option(help="Layers of --init-from that stay as they are: none, convs or a number."),
+    ] = Settings.freeze,
+    conv_lr_factor: Annotated[
+        float, typer.Option(help="Learning rate of the convolutions as a multiple of --lr.")
+    ] = Settings.conv_lr_factor,
+    device: Device = Parameters.device,
+    n_jobs: Jobs = Parameters.n_jobs,
+    on_error: BadCrystals = Settings.on_error,
+    resume: Annotated[
+        Path | None, typer.Option(help="Continue from this checkpoint.pth.tar.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder for the results.",
+            show_default="cgcnn_run, cgcnn_run_2, ...; with --resume that of the checkpoint",
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the results of an earlier run.")
+    ] = False,
+    remarks: Annotated[
+        bool, typer.Option("--remarks", help="List all remarks about files.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html.")] = True,
+) -> None:
+    """Train on DATA, keep the best epoch by validation loss, and test it.
+
+    Writes model.safetensors and model_best.pth.tar (the best epoch), checkpoint.pth.tar (the last
+    one, to resume from), history.csv, test_results.csv, metrics.json and report.html, which shows
+    them all.
+    """
+    folder = output or (_free_folder("cgcnn_run") if resume is None else resume.parent)
+    checkpoint = folder / "checkpoint.pth.tar"
+    resuming = f"skcgcnn train {data} --resume {checkpoint}"
+    with plain_errors(lambda: f" Continue with: {resuming}" if checkpoint.exists() else ""):
+        from skcgcnn.training import train as run
+
+        for name in ("label", "cls_weight"):
+            wanted = "multi or classification" if name == "label" else "multi"
+            # A run that is resumed has the task of its checkpoint.
+            if is_typed(ctx, name) and task not in wanted and resume is None:
+                option = f"--{name.replace('_', '-')}"
+                raise ValueError(f"{option} needs --task {wanted}, but the task is {task}")
+        options = {field.name: ctx.params[field.name] for field in fields(Settings)}
+        options["target"] = tuple(target or ())
+        for name in ("epochs", "batch_size", "lr"):
+            options[name] = AUTO if options[name] is None else options[name]
+        results = run(
+            Settings(**options),
+            folder,
+            resume=resume,
+            given={"data", *(name for name in options if is_typed(ctx, name))},
+            overwrite=overwrite,
+            device=device,
+            n_jobs=n_jobs,
+            progress=not quiet,
+            remarks=remarks,
+            report=report,
+        )
+        _show(results, folder)
+
+
+def _free_folder(name: str) -> Path:
+    """Return a folder for results that is not there yet: with a number, if need be."""
+    folder = Path(name)
+    number = 2
+    while folder.exists():
+        folder = Path(f"{name}_{number}")
+        number += 1
+    return folder
+
+
+def _show(report: dict[str, Any], folder: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table(title="Test results")
+    for heading in ("target", "metric", "value"):
+        table.add_column(heading, justify="right" if heading == "value" else "left")
+    for name, metrics in report["test"].items():
+        for metric, value in metrics.items():
+            table.add_row(name, metric, "undefined" if value is None else f"{value:.4f}")
+    console.print(table)
+    sizes = "{n_train} crystals trained, {n_val} validated, {n_test} tested".format(**report)
+    decided = f"by the loss of {report['n_val']} validation crystals" if report["n_val"] else "last"
+    lines = [f"{sizes}; best epoch {report['best_epoch']} ({decided})"]
+    if report["n_groups"] is not None:
+        groups = "{train} groups trained, {val} validated, {test} tested".format(
+            **report["n_groups"]
+        )
+        lines.append(f"{groups}; none is in two parts (groups.csv)")
+    lines.append(f"Model, predictions and metrics are in {folder}")
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)

@@ -1,0 +1,133 @@
+"""From crystals to predictions, in pieces where there are many."""
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from joblib import effective_n_jobs
+from sklearn.utils.validation import check_is_fitted
+
+from skcgcnn._warnings import warn_caller
+from skcgcnn.estimators._ensemble import combine, deviations
+from skcgcnn.estimators._features import FeatureMaker
+from skcgcnn.estimators._targets import Answers, FloatArray, Prediction, decode
+from skcgcnn.graphs import (
+    CHUNK,
+    CrystalGraphs,
+    ElementFeatures,
+    crystals_in_memory,
+    load_element_features,
+    read_ahead,
+    release_pages,
+)
+from skcgcnn.nn import GraphDataset
+
+
+class Predictor(FeatureMaker):
+    """What the estimators share: predictions of a fitted network, or of several."""
+
+    def _graph_chunks(self, X: Any) -> Generator[CrystalGraphs]:
+        """Yield the graphs of X; a long list of crystals is read while the network runs."""
+        if isinstance(X, CrystalGraphs) and (size := crystals_in_memory(X)) < len(X):
+            for start in range(0, len(X), size):
+                yield X[start : start + size]
+                release_pages(X)
+            return
+        if isinstance(X, CrystalGraphs) or not hasattr(X, "__len__") or len(X) <= CHUNK:
+            yield self._to_graphs(X)
+            return
+        # More threads than cores would wait for each other.
+        n_threads = torch.get_num_threads()
+        torch.set_num_threads(max(1, n_threads - effective_n_jobs(self.n_jobs)))
+        try:
+            yield from read_ahead(self.get_transformer().stream(X))
+        finally:
+            torch.set_num_threads(n_threads)
+
+    def _outputs(self, X: Any) -> FloatArray:
+        """Return the outputs, of all networks together."""
+        return combine(self._member_outputs(X), self.targets_)
+
+    def _member_outputs(self, X: Any) -> FloatArray:
+        """Return the outputs of each network, of shape (n_members, n_crystals, n_outputs)."""
+        return np.concatenate(list(self._output_chunks(X)), axis=1)
+
+    def _output_chunks(self, X: Any) -> Iterator[FloatArray]:
+        """Yield the outputs of each network for some crystals at a time, in one pass over all."""
+        check_is_fitted(self, "net_")
+        table = self._element_table() if self.elements_ is not None else None
+        seen, unseen = set(self.elements_ or ()), set[int]()
+        with closing(self._graph_chunks(X)) as chunks:
+            for graphs in chunks:
+                if table is not None:
+                    unseen |= table.elements_in(graphs.used_features())[0] - seen
+                yield self._forward(graphs)
+        if unseen:
+            self._warn_of(unseen)
+
+    def _elements_of(self, graphs: CrystalGraphs) -> tuple[int, ...] | None:
+        table = self._element_table()
+        return (
+            None if table is None else tuple(sorted(table.elements_in(graphs.used_features())[1]))
+        )
+
+    def _element_table(self) -> ElementFeatures | None:
+        """Return the features of the elements, if the graphs of the fit are made with them."""
+        if self.graph_options_.atom_features is None:
+            return None
+        table = load_element_features(self.atom_features)
+        return table if table.fingerprint == self.graph_options_.atom_features else None
+
+    def _warn_of(self, elements: set[int]) -> None:
+        from pymatgen.core import Element
+
+        names = ", ".join(Element.from_Z(z).symbol for z in sorted(elements))
+        warn_caller(
+            f"{type(self).__name__} was trained on no crystal with {names}; predictions for such "
+            "crystals are extrapolations"
+        )
+
+    def _predict_values(self, X: Any) -> npt.NDArray[Any]:
+        outputs = self._outputs(X)  # says so where it is not fitted
+        return Answers(self.targets_, self.y_ndim_).values(outputs)
+
+    def _predict_proba(self, X: Any) -> FloatArray:
+        outputs = self._outputs(X)
+        return Answers(self.targets_, self.y_ndim_).proba(outputs)
+
+    def _predict_targets(self, X: Any) -> list[Prediction]:
+        return self._decoded(self._member_outputs(X))
+
+    def _predict_target_chunks(self, X: Any) -> Iterator[list[Prediction]]:
+        """Yield predictions for some crystals at a time: for more than fit into memory."""
+        yield from map(self._decoded, self._output_chunks(X))
+
+    def _decoded(self, outputs: FloatArray) -> list[Prediction]:
+        predictions = decode(combine(outputs, self.targets_), self.targets_)
+        if not self._knows_deviations(outputs):
+            return predictions
+        spread = np.hypot(*deviations(outputs, self.targets_)).T
+        return [
+            each if each.proba is not None else replace(each, std=std)
+            for each, std in zip(predictions, spread, strict=True)
+        ]
+
+    def _knows_deviations(self, outputs: FloatArray) -> bool:
+        return len(outputs) > 1 or any(target.has_variance for target in self.targets_)
+
+    def _forward(self, graphs: CrystalGraphs) -> FloatArray:
+        """Return the outputs of each network; NaN for crystals that could not be read."""
+        self._check_same_options(graphs)
+        n_outputs = sum(target.n_outputs for target in self.targets_)
+        nets = [self.net_, *self.more_nets_]
+        outputs = np.full((len(nets), len(graphs), n_outputs), np.nan)
+        readable = graphs.n_sites > 0
+        if readable.any():
+            usable = GraphDataset(graphs if readable.all() else graphs[readable])
+            for index, net in enumerate(nets):
+                outputs[index, readable] = net.outputs(usable)
+        return outputs

@@ -1,0 +1,250 @@
+"""From a source of crystals to a store, by several workers, and on after an interruption."""
+
+import csv
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import BrokenExecutor
+from dataclasses import dataclass
+from itertools import islice
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from joblib import Parallel, delayed
+
+from skcgcnn._files import atomic_write
+from skcgcnn._progress import Progress
+from skcgcnn._warnings import warn_caller
+from skcgcnn.exceptions import DataError
+from skcgcnn.graphs import CrystalGraphTransformer, merge_files
+from skcgcnn.stores._columns import own_columns, with_properties, write_columns
+from skcgcnn.stores._items import Item
+from skcgcnn.stores._shards import SHARD, ShardFiles, Written, digest_items, write_shard
+from skcgcnn.stores._sources import Source, find_source, read_properties
+from skcgcnn.stores._store import (
+    COLUMNS,
+    COPIED,
+    FAILURES,
+    GRAPHS,
+    REMARKS,
+    SHARDS,
+    is_store,
+    write_description,
+)
+
+# Small sources are divided too, so that several workers have something to do.
+_LEAST, _SHARE, _UNKNOWN = 50, 64, 1_000
+
+
+@dataclass(frozen=True)
+class Featurized:
+    """What came of a call of `featurize`.
+
+    Attributes
+    ----------
+    n_crystals, n_failures : int
+        Crystals in the store, and crystals that could not become graphs.
+    n_kept : int
+        Crystals that an earlier, interrupted call had read.
+    properties : list of str
+        Names of the properties in the store.
+    """
+
+    n_crystals: int
+    n_failures: int
+    n_kept: int
+    properties: list[str]
+
+
+def featurize(
+    source: str | PathLike[str],
+    store: str | PathLike[str],
+    *,
+    transformer: CrystalGraphTransformer | None = None,
+    properties: str | PathLike[str] | None = None,
+    crystal_column: str | None = None,
+    overwrite: bool = False,
+) -> Featurized:
+    """Make a store of the graphs of many crystals.
+
+    Workers write shards of some thousand crystals; in the end they are joined in one file. A call
+    that was interrupted goes on when it is repeated: shards are kept if their crystals have not
+    changed since. The store is the same to the byte, whatever the number of workers and of
+    interruptions.
+
+    Parameters
+    ----------
+    source : path
+        A folder with ``id_prop.csv`` and CIFs; a folder or a glob pattern of files of crystals; a
+        table (``.csv``, ``.tsv``, also ``.gz``) with a column of paths, CIF texts or Structures as
+        JSON; a ``.tar`` (also packed) or ``.zip`` of CIFs; an ASE database (``.db``); or lines of
+        JSON (``.jsonl``, also ``.gz``), each a Structure or an object that holds one beside its
+        properties.
+    store : path
+        Folder for the store; made if need be.
+    transformer : CrystalGraphTransformer, optional
+        How to make the graphs, with how many workers, and whether to show progress. joblib's
+        backends apply, so that ``with joblib.parallel_config(backend="dask")`` uses a cluster whose
+        machines all see `source` and `store`.
+    properties : path, optional
+        A CSV file with a header whose first column names crystals: properties for sources that have
+        none.
+    crystal_column : str, optional
+        Column of a table that holds the crystals; by default the first cells tell.
+    overwrite : bool, default=False
+        Whether a store that is complete may be made anew.
+
+    Returns
+    -------
+    Featurized
+
+    Raises
+    ------
+    DataError
+        If the source cannot be read, or no crystal of it; or `store` is something else.
+
+    Warns
+    -----
+    UserWarning
+        If crystals failed: ``failures.csv`` in the store lists path and cause.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from skcgcnn.datasets import load_sample_regression
+    >>> from skcgcnn.stores import featurize, open_store
+    >>> folder = Path(load_sample_regression().filename).parent
+    >>> with TemporaryDirectory() as store:
+    ...     print(featurize(folder, store).n_crystals)
+    ...     print(open_store(store).graphs)
+    254
+    CrystalGraphs(254 crystals, 2429 sites in 498 classes, 12 neighbors)
+    """
+    folder = Path(store).expanduser()
+    found = find_source(source, crystal_column)
+    names, by_id = ([], {}) if properties is None else read_properties(Path(properties))
+    read, used = (own_columns, set()) if not by_id else with_properties(names, by_id)
+    transformer = transformer or CrystalGraphTransformer()
+    features = None if found.folder is None else found.folder / "atom_init.json"
+    if features is not None and features.is_file() and transformer.atom_features is None:
+        transformer = CrystalGraphTransformer(**transformer.get_params())
+        transformer.set_params(atom_features=str(features))
+    _prepare(folder, overwrite=overwrite)
+    shards, kept = _write_shards(found, folder / SHARDS, transformer)
+    if not shards:
+        raise DataError(f"{source}: holds no crystal")
+    n_failures = sum(len(shard.read()["failures"]) for shard in shards)
+    graphs = merge_files([shard.graphs for shard in shards], folder / GRAPHS)
+    if not len(graphs):
+        path, why = shards[0].read()["failures"][0]
+        raise DataError(f"{source}: no crystal can become a graph; the first is {path}: {why}")
+    columns = write_columns(folder / COLUMNS, shards, read)
+    _write_table(folder / FAILURES, ("path", "cause"), shards, "failures")
+    _write_table(folder / REMARKS, ("path", "remark"), shards, "remarks")
+    for name in COPIED:
+        _copy(found, transformer, name, folder / name)
+    write_description(folder, found.name, len(graphs), n_failures)
+    shutil.rmtree(folder / SHARDS)
+    if n_failures:
+        warn_caller(
+            f"{n_failures} of {n_failures + len(graphs)} crystals could not become graphs and are "
+            f"left out; {folder / FAILURES} lists them"
+        )
+    if unused := len(by_id) - len(used):
+        warn_caller(f"{properties}: {unused} of {len(by_id)} names are those of no crystal")
+    return Featurized(len(graphs), n_failures, kept, columns)
+
+
+def _prepare(folder: Path, *, overwrite: bool) -> None:
+    """Make the folder, or see that it is a store that may be gone on with or replaced."""
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder}: is a file; name a folder for the store")
+    if is_store(folder):
+        if not overwrite:
+            raise DataError(
+                f"{folder}: is a complete store; choose another folder, or --overwrite it"
+            )
+        shutil.rmtree(folder)
+    elif folder.is_dir() and any(folder.iterdir()) and not (folder / SHARDS).is_dir():
+        raise DataError(f"{folder}: holds other files; choose another folder for the store")
+    (folder / SHARDS).mkdir(parents=True, exist_ok=True)
+
+
+def _write_shards(
+    source: Source, folder: Path, transformer: CrystalGraphTransformer
+) -> tuple[list[ShardFiles], int]:
+    """Write the shards that are missing; return all of them, and how many crystals were kept."""
+    maker, max_bytes = transformer._maker(), transformer.max_bytes
+    shards: list[ShardFiles] = []
+    kept: list[int] = []
+    errors: list[Exception] = []
+    progress = Progress(source.n_crystals, "crystal", enabled=bool(transformer.verbose))
+
+    def tasks() -> Iterator[Any]:
+        try:
+            for items in _batches(source):
+                shard = ShardFiles.of(folder, len(shards))
+                shards.append(shard)
+                digest = f"{digest_items(items)} {maker.options} {max_bytes}"
+                if shard.made_from(digest):
+                    kept.append(len(items))
+                    progress.update(len(items))
+                    continue
+                yield delayed(write_shard)(items, digest, maker, max_bytes, shard)
+        except Exception as error:  # noqa: BLE001 - joblib would wait for ever
+            errors.append(error)
+
+    with progress:
+        try:
+            for written in _parallel(transformer.n_jobs)(tasks()):
+                _count(progress, written)
+        except BrokenExecutor as error:
+            raise DataError(
+                "a worker ended before its work was done; perhaps there was not enough memory. "
+                "What is done is kept: repeat the command, with fewer workers, to go on"
+            ) from error
+    if errors:
+        raise errors[0]
+    return shards, sum(kept)
+
+
+def _batches(source: Source) -> Iterator[list[Item]]:
+    n = source.n_crystals
+    size = _UNKNOWN if n is None else min(max(n // _SHARE, _LEAST), SHARD)
+    while items := list(islice(source.items, size)):
+        yield items
+
+
+def _parallel(n_jobs: int | None) -> Parallel:
+    try:
+        return Parallel(n_jobs=n_jobs, return_as="generator_unordered")
+    except ValueError:  # a backend without generators, such as Ray's
+        return Parallel(n_jobs=n_jobs)
+
+
+def _count(progress: Progress, written: Written) -> None:
+    failed = f"{written.n_failures} failed" if written.n_failures else ""
+    progress.update(written.n_crystals, failed)
+
+
+def _write_table(
+    path: Path, header: Sequence[str], shards: Sequence[ShardFiles], what: str
+) -> None:
+    with atomic_write(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        for shard in shards:
+            writer.writerows(shard.read()[what])
+
+
+def _copy(source: Source, transformer: CrystalGraphTransformer, name: str, target: Path) -> None:
+    """Copy what belongs to the crystals: groups, and the features of the elements."""
+    given = transformer.atom_features
+    origin = None if source.folder is None else source.folder / name
+    if name == "atom_init.json":
+        origin = Path(given) if isinstance(given, (str, PathLike)) else None
+        if given is not None and origin is None:
+            raise DataError("atom_features of a store come from a file, not from a mapping")
+    if origin is not None and origin.is_file():
+        shutil.copyfile(origin, target)

@@ -1,0 +1,162 @@
+"""Crystals that are to be read: light to send to a worker, which opens them."""
+
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from skcgcnn.crystals import Crystal, is_cif_text, is_crystal, try_to_read
+from skcgcnn.exceptions import StructureError
+
+# Names under which tables and dictionaries hold the name of a crystal.
+ID_NAMES = ("id", "cif_id", "material_id", "mp_id", "jid", "uid", "name")
+
+# What is known of a crystal besides its structure.
+Values = dict[str, float | str | None]
+
+
+class JsonLine(NamedTuple):
+    """A line of JSON: a crystal, or an object that holds one."""
+
+    text: str
+
+
+class DatabaseRow(NamedTuple):
+    """A row of an ASE database."""
+
+    path: str
+    row: int
+
+
+class PackedCif(NamedTuple):
+    """The content of a CIF file in an archive; `is_gzip` where it is packed once more."""
+
+    content: bytes
+    is_gzip: bool
+
+
+class Item(NamedTuple):
+    """A crystal that is to be read.
+
+    Attributes
+    ----------
+    source : path, text of a CIF, JsonLine, DatabaseRow or PackedCif
+        Where it is.
+    id : str
+        Its name; empty where the source itself tells it.
+    name : str
+        How messages name it.
+    values : dict
+        What is known of it.
+    """
+
+    source: Any
+    id: str
+    name: str
+    values: Values
+
+
+class Opened(NamedTuple):
+    """A crystal that was read, or why it could not be."""
+
+    crystal: Crystal | StructureError
+    id: str
+    values: Values
+
+
+def open_item(item: Item, max_bytes: int) -> Opened:
+    """Read a crystal.
+
+    Parameters
+    ----------
+    item : Item
+        The crystal.
+    max_bytes : int
+        Maximum size of a file.
+
+    Returns
+    -------
+    Opened
+    """
+    source, own_id, values = item.source, "", Values()
+    try:
+        if isinstance(source, JsonLine):
+            source, own_id, values = _from_json(source.text)
+        elif isinstance(source, DatabaseRow):
+            source, own_id, values = _from_database(source)
+        elif isinstance(source, PackedCif):
+            source = _text(source, max_bytes)
+        crystal = try_to_read(source, max_bytes)
+    except StructureError as error:
+        crystal = error
+    return Opened(crystal, item.id or own_id, {**values, **item.values})
+
+
+def _text(source: PackedCif, max_bytes: int) -> str:
+    content = source.content
+    if source.is_gzip:
+        try:
+            with gzip.open(io.BytesIO(content)) as file:
+                content = file.read(max_bytes + 1)
+        except (OSError, EOFError, zlib.error) as error:
+            raise StructureError(f"cannot be unpacked ({error})") from error
+    if len(content) > max_bytes:
+        raise StructureError(f"is larger than {max_bytes / 1e6:g} MB")
+    text = content.decode("utf-8", errors="replace")
+    if not is_cif_text(text):
+        raise StructureError("is no CIF")
+    return text
+
+
+def _from_json(text: str) -> tuple[Any, str, Values]:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise StructureError(f"is no line of JSON ({error})") from error
+    if not isinstance(content, Mapping):
+        raise StructureError("holds no object with a crystal")
+    own_id = next((str(content[n]) for n in ID_NAMES if _is_plain(content.get(n))), "")
+    if is_crystal(content):
+        return content, own_id, {}
+    inner = [v for v in content.values() if is_crystal(v) or is_cif_text(v)]
+    if len(inner) != 1:
+        raise StructureError(
+            f"holds {len(inner) or 'no'} crystals; expected one Structure, or one beside its values"
+        )
+    values = {
+        str(name): _plain(value)
+        for name, value in content.items()
+        if (value is None or _is_plain(value)) and not is_cif_text(value) and name not in ID_NAMES
+    }
+    return inner[0], own_id, values
+
+
+def _from_database(source: DatabaseRow) -> tuple[Any, str, Values]:
+    try:
+        row = _connect(source.path).get(id=source.row)
+        values = {name: _plain(value) for name, value in row.key_value_pairs.items()}
+        for name in ("energy", "magmom"):  # of a calculator
+            if name in row and name not in values:
+                values[name] = float(row[name])
+    except Exception as error:  # whatever the database provokes
+        raise StructureError(f"cannot be read from the database ({error!r})") from error
+    return row, str(source.row), values
+
+
+@lru_cache(maxsize=8)
+def _connect(path: str) -> Any:
+    from ase.db import connect
+
+    return connect(path)
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, (str, int, float))
+
+
+def _plain(value: Any) -> float | str | None:
+    """Return a value as a number or a text; truth values are 0 and 1."""
+    return value if value is None or isinstance(value, str) else float(value)

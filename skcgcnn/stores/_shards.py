@@ -1,0 +1,132 @@
+"""The parts of a store while it is made: each is written by one worker, whole or not at all."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skcgcnn._files import atomic_write
+from skcgcnn.crystals import Crystal
+from skcgcnn.graphs import GraphMaker, build_graphs
+from skcgcnn.stores._items import Item, Values, open_item
+
+# Crystals in a shard: what an interruption may cost, by worker, and what a worker holds at a time.
+SHARD = 2_000
+
+
+@dataclass(frozen=True)
+class ShardFiles:
+    """The two files of a shard.
+
+    Attributes
+    ----------
+    graphs : Path
+        The graphs of the crystals that could be read; it is written last.
+    facts : Path
+        JSON: failures, remarks and values.
+    """
+
+    graphs: Path
+    facts: Path
+
+    @classmethod
+    def of(cls, folder: Path, number: int) -> "ShardFiles":
+        """Return the files of a shard in a folder."""
+        return cls(folder / f"{number:07d}.npz", folder / f"{number:07d}.json")
+
+    def read(self) -> dict[str, Any]:
+        """Return the facts."""
+        facts: dict[str, Any] = json.loads(self.facts.read_text(encoding="utf-8"))
+        return facts
+
+    def made_from(self, digest: str) -> bool:
+        """Tell whether the shard is there, made from crystals with this digest."""
+        try:
+            return self.graphs.is_file() and bool(self.read()["digest"] == digest)
+        except (OSError, ValueError, KeyError):
+            return False
+
+
+class Written(NamedTuple):
+    """What a shard holds."""
+
+    n_crystals: int
+    n_failures: int
+
+
+def digest_items(items: Sequence[Item]) -> str:
+    """Return what tells crystals from others: names, values, texts, and times of change of files.
+
+    Parameters
+    ----------
+    items : sequence of Item
+
+    Returns
+    -------
+    str
+    """
+    digest = blake2b(digest_size=16)
+    for item in items:
+        source: Any = item.source
+        if isinstance(source, str) and "\n" not in source:
+            try:
+                stat = Path(source).stat()
+                source = source, stat.st_size, stat.st_mtime_ns
+            except (OSError, ValueError):
+                source = source, "missing"
+        digest.update(repr((source, item.id, item.name, item.values)).encode())
+    return digest.hexdigest()
+
+
+def write_shard(
+    items: Sequence[Item], digest: str, maker: GraphMaker, max_bytes: int, files: ShardFiles
+) -> Written:
+    """Read some crystals, make their graphs, and write both files.
+
+    Parameters
+    ----------
+    items : sequence of Item
+        The crystals.
+    digest : str
+        See `digest_items`.
+    maker : GraphMaker
+        How to make graphs.
+    max_bytes : int
+        Maximum size of a file of a crystal.
+    files : ShardFiles
+        Where to write.
+
+    Returns
+    -------
+    Written
+    """
+    opened = [open_item(item, max_bytes) for item in items]
+    graphs, failures = build_graphs([one.crystal for one in opened], maker)
+    ids = [one.id or item.name for one, item in zip(opened, items, strict=True)]
+    kept = np.flatnonzero(graphs.n_sites > 0)
+    facts = {
+        "digest": digest,
+        "failures": [[items[i].name, why] for i, why in failures],
+        "remarks": [
+            [item.name, note]
+            for item, one in zip(items, opened, strict=True)
+            if isinstance(one.crystal, Crystal)
+            for note in one.crystal.notes
+        ],
+        "values": _columns([opened[i].values for i in kept]),
+    }
+    files.graphs.unlink(missing_ok=True)
+    with atomic_write(files.facts) as file:
+        json.dump(facts, file)
+    replace(graphs, ids=np.array(ids, dtype=np.str_))[kept].save(files.graphs)
+    return Written(len(items), len(failures))
+
+
+def _columns(rows: Sequence[Values]) -> dict[str, list[float | str | None]]:
+    """Return values by name, None where a crystal has none."""
+    names = dict.fromkeys(name for values in rows for name in values)
+    return {name: [values.get(name) for values in rows] for name in names}

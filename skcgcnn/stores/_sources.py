@@ -1,0 +1,314 @@
+"""What a store is made from: a folder, a table, an archive, a database, or lines of JSON."""
+
+import csv
+import glob
+import gzip
+import os
+import sys
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from skcgcnn.crystals import READABLE, is_cif_text, source_id
+from skcgcnn.datasets import is_missing_cell, read_table
+from skcgcnn.exceptions import DataError
+from skcgcnn.stores._items import ID_NAMES, DatabaseRow, Item, JsonLine, PackedCif, Values
+
+_LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
+_TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+_TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+_CRYSTAL_NAMES = ("cif", "structure", "path", "file", "filename", "crystal", *ID_NAMES)
+_KINDS = (
+    "a folder of crystals, a glob pattern, a table (.csv, .tsv), an archive of CIFs (.tar, .zip), "
+    "an ASE database (.db), or lines of JSON (.jsonl)"
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where crystals come from.
+
+    Attributes
+    ----------
+    name : str
+        As it was given.
+    items : iterator of Item
+        The crystals, read from the disk as they are asked for.
+    n_crystals : int or None
+        How many there are, where that is known from the start.
+    folder : Path or None
+        The folder, if it is one: it can hold features of elements and groups.
+    """
+
+    name: str
+    items: Iterator[Item]
+    n_crystals: int | None = None
+    folder: Path | None = None
+
+
+def find_source(source: str | os.PathLike[str], crystal_column: str | None = None) -> Source:
+    """Return the crystals of a source.
+
+    Parameters
+    ----------
+    source : path
+        See `featurize`.
+    crystal_column : str, optional
+        Name of the column of a table that holds the crystals.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    DataError
+        If it is none of them.
+    """
+    name = os.fspath(source)
+    path, lower = Path(name).expanduser(), name.lower()
+    if crystal_column is not None and not lower.endswith(_TABLES):
+        raise DataError(f"{name}: is no table, so that it has no column {crystal_column!r}")
+    if path.is_dir():
+        return _from_folder(name, path)
+    if not path.exists() and glob.has_magic(name):
+        # sorted: the order of a folder is not the same everywhere.
+        found = glob.glob(str(path), recursive=True)  # noqa: PTH207 - pathlib needs its root
+        return _from_paths(name, sorted(found), _plain_part(path))
+    if not path.is_file():
+        raise DataError(f"{name}: no such file or folder; expected {_KINDS}")
+    readers: list[tuple[tuple[str, ...], Callable[[], Source]]] = [
+        (_TABLES, lambda: Source(name, _from_table(path, crystal_column))),
+        (_LINES, lambda: Source(name, _from_lines(path))),
+        (_TARS, lambda: Source(name, _from_tar(path))),
+        ((".zip",), lambda: _from_zip(name, path)),
+        ((".db",), lambda: _from_database(name, path)),
+    ]
+    for suffixes, read in readers:
+        if lower.endswith(suffixes):
+            return read()
+    raise DataError(f"{name}: is none of what is read; expected {_KINDS}")
+
+
+def _from_folder(name: str, folder: Path) -> Source:
+    if (folder / "id_prop.csv").is_file():
+        table = read_table(folder, on_missing="keep")
+        columns = [column.tolist() for column in table.columns]
+        items = (
+            Item(path, cif_id, path, dict(zip(table.names, values, strict=True)))
+            for cif_id, path, *values in zip(table.cif_ids, table.paths, *columns, strict=True)
+        )
+        return Source(name, items, len(table.paths), folder)
+    return _from_paths(name, list(_walk(folder)), folder)
+
+
+def _plain_part(pattern: Path) -> Path:
+    """Return the folder in which a pattern begins."""
+    while glob.has_magic(str(pattern)):
+        pattern = pattern.parent
+    return pattern
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    """Yield the files of crystals in a folder and those below it, in order."""
+    for where, folders, files in os.walk(folder):
+        folders.sort()
+        for file in sorted(files):
+            if file.lower().endswith(READABLE):
+                yield str(Path(where, file))
+
+
+def _from_paths(name: str, paths: list[str], root: Path) -> Source:
+    if not paths:
+        raise DataError(f"{name}: holds no files of crystals")
+
+    def items() -> Iterator[Item]:
+        for path in paths:
+            # Files of the same name in several folders are told apart.
+            inner = os.path.relpath(Path(path).parent, root)
+            stem = source_id(path, 0)
+            yield Item(path, stem if inner == "." else f"{inner}/{stem}", path, {})
+
+    return Source(name, items(), len(paths))
+
+
+def _from_table(path: Path, crystal_column: str | None) -> Iterator[Item]:
+    """Yield the rows of a table, one of whose columns holds paths, CIFs or lines of JSON."""
+    csv.field_size_limit(sys.maxsize)  # a CIF is a long cell
+    separator = "\t" if ".tsv" in path.name.lower() else ","
+    with _open_text(path) as file:
+        reader = csv.DictReader(file, delimiter=separator)
+        names = list(reader.fieldnames or [])
+        try:
+            for number, row in enumerate(reader):
+                if number == 0:
+                    crystal = crystal_column or _crystal_column(path, row)
+                    if crystal not in names:
+                        raise DataError(f"{path}: has no column {crystal!r}; it has {names}")
+                    id_name = next((n for n in ID_NAMES if n in names and n != crystal), None)
+                if None in row or None in row.values():
+                    raise DataError(
+                        f"{path}: the row that ends in line {reader.line_num} has not the "
+                        f"{len(names)} cells of the header"
+                    )
+                values: Values = {n: v for n, v in row.items() if n not in (crystal, id_name)}
+                yield _row(path, number, row[crystal], row[id_name] if id_name else "", values)
+        except (csv.Error, UnicodeDecodeError, OSError, EOFError) as error:
+            raise DataError(f"{path}: cannot be read ({error})") from error
+
+
+def _crystal_column(path: Path, row: Mapping[str, Any]) -> str:
+    """Return the name of the column that holds the crystals, as its first cell tells."""
+    for name, cell in row.items():
+        if is_cif_text(cell) or str(cell).lstrip().startswith("{"):
+            return name
+    files = [name for name, cell in row.items() if cell and _is_file(path.parent / str(cell))]
+    if len(files) == 1:
+        return files[0]
+    found = [name for name in row if name and name.lower() in _CRYSTAL_NAMES]
+    if found and not files:
+        return found[0]
+    raise DataError(
+        f"{path}: it is not clear which column holds the crystals, of {', '.join(map(str, row))}; "
+        "name it (--crystal-column)"
+    )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a text that is no name of a file
+        return False
+
+
+def _row(path: Path, number: int, cell: str, own_id: str, values: Values) -> Item:
+    if is_cif_text(cell):
+        return Item(cell, own_id or str(number), f"{path}: row {number + 1}", values)
+    if cell.lstrip().startswith("{"):
+        return Item(JsonLine(cell), own_id or str(number), f"{path}: row {number + 1}", values)
+    file = path.parent / cell
+    for suffix in ("", ".cif", ".cif.gz"):
+        if _is_file(path.parent / f"{cell}{suffix}"):
+            file = path.parent / f"{cell}{suffix}"
+            break
+    return Item(str(file), own_id or source_id(file, number), str(file), values)
+
+
+def _from_lines(path: Path) -> Iterator[Item]:
+    try:
+        with _open_text(path) as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield Item(JsonLine(line), "", f"{path}: line {number}", {})
+    except (UnicodeDecodeError, OSError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from error
+
+
+def _open_text(path: Path) -> IO[str]:
+    if path.name.lower().endswith(".gz"):
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def _from_tar(path: Path) -> Iterator[Item]:
+    try:
+        with tarfile.open(path, "r|*") as archive:
+            while (member := archive.next()) is not None:
+                archive.members = []  # type: ignore[attr-defined] # or all would be kept
+                if member.isfile() and _is_cif(member.name):
+                    file = archive.extractfile(member)
+                    yield _member(path, member.name, b"" if file is None else file.read())
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from error
+
+
+def _from_zip(name: str, path: Path) -> Source:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [one for one in archive.namelist() if _is_cif(one)]
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DataError(f"{name}: cannot be read ({error})") from error
+
+    def items() -> Iterator[Item]:
+        with zipfile.ZipFile(path) as archive:
+            for member in members:
+                try:
+                    content = archive.read(member)
+                except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, zlib.error) as error:
+                    raise DataError(f"{name}: {member} cannot be read ({error})") from error
+                yield _member(path, member, content)
+
+    return Source(name, items(), len(members))
+
+
+def _is_cif(name: str) -> bool:
+    # Not the files with which macOS accompanies others.
+    hidden = PurePosixPath(name).name.startswith(".")
+    return name.lower().endswith((".cif", ".cif.gz")) and not hidden
+
+
+def _member(path: Path, name: str, content: bytes) -> Item:
+    stem = str(PurePosixPath(name).with_name(source_id(name, 0)))
+    return Item(PackedCif(content, name.lower().endswith(".gz")), stem, f"{path}: {name}", {})
+
+
+def _from_database(name: str, path: Path) -> Source:
+    try:
+        from ase.db import connect
+    except ImportError as error:
+        raise ImportError("ASE databases need ASE: pip install 'skcgcnn[ase]'") from error
+    try:
+        rows = sorted(row.id for row in connect(path).select(columns=["id"]))
+    except Exception as error:
+        raise DataError(f"{name}: is no ASE database ({error!r})") from error
+    items = (Item(DatabaseRow(str(path), row), str(row), f"{path}: row {row}", {}) for row in rows)
+    return Source(name, items, len(rows))
+
+
+def read_properties(path: Path) -> tuple[list[str], dict[str, Values]]:
+    """Read a table of properties, whose first column names the crystals.
+
+    Parameters
+    ----------
+    path : Path
+        A file with a header.
+
+    Returns
+    -------
+    names : list of str
+        Of the properties.
+    by_id : dict
+        The properties of each crystal.
+
+    Raises
+    ------
+    DataError
+        If it is no such table, or names a crystal twice.
+    """
+    by_id: dict[str, Values] = {}
+    try:
+        with _open_text(path) as file:
+            reader = csv.reader(file, delimiter="\t" if ".tsv" in path.name.lower() else ",")
+            header = next(reader, [])
+            for row in reader:
+                if not row:
+                    continue
+                if len(row) != len(header):
+                    raise DataError(
+                        f"{path}: line {reader.line_num} has {len(row)} cells, the header "
+                        f"{len(header)}"
+                    )
+                cif_id = source_id(row[0], 0) if row[0].lower().endswith(READABLE) else row[0]
+                if cif_id in by_id:
+                    raise DataError(f"{path}: line {reader.line_num}: {cif_id!r} comes twice")
+                by_id[cif_id] = {
+                    n: None if is_missing_cell(c) else c
+                    for n, c in zip(header[1:], row[1:], strict=True)
+                }
+    except (csv.Error, UnicodeDecodeError, OSError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from error
+    return header[1:], by_id

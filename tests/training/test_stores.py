@@ -1,0 +1,146 @@
+"""``train`` and ``predict`` on a store: what they do on the folder that it was made from."""
+
+import csv
+import json
+import warnings
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import skcgcnn
+from skcgcnn.cli import app
+from skcgcnn.datasets import SAMPLE_FOLDER
+from skcgcnn.graphs import _mapped, _select
+from skcgcnn.stores import open_store
+
+QUICK = ["--epochs", "2", "--atom-fea-len", "8", "--n-conv", "1", "--h-fea-len", "8", "--quiet"]
+
+
+def run(*args):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return CliRunner().invoke(app, [str(arg) for arg in args], catch_exceptions=False)
+
+
+def done(*args):
+    result = run(*args)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("store") / "store"
+    output = done("featurize", SAMPLE_FOLDER, "--output", folder, "--quiet")
+    assert output == f"254 crystals with formation_energy, is_metal in {folder}\n"
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(store, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "run"
+    options = ("--task", "multi", "--target", "formation_energy", "--label", "is_metal")
+    done("train", store, *options, *QUICK, "-o", folder)
+    return folder / "model.safetensors"
+
+
+def test_a_run_is_that_of_the_folder(store, tmp_path):
+    options = ("--target", "formation_energy", *QUICK)
+    done("train", store, *options, "-o", tmp_path / "store")
+    done("train", SAMPLE_FOLDER, *options, "-o", tmp_path / "folder")
+    read = [(tmp_path / name / "test_results.csv").read_text() for name in ("store", "folder")]
+    assert read[0] == read[1]
+    assert "formation_energy" in (tmp_path / "store" / "report.html").read_text()
+    # And goes on like any other.
+    options = ("--epochs", "3", "--quiet", "--resume", tmp_path / "store" / "checkpoint.pth.tar")
+    done("train", store, *options)
+    assert len(rows(tmp_path / "store" / "history.csv")) == 3
+
+
+def test_graphs_are_those_of_the_store(store, tmp_path):
+    done("featurize", SAMPLE_FOLDER, "-o", tmp_path / "six", "--max-num-nbr", 6, "-q")
+    args = ("--target", "formation_energy", *QUICK, "-o", tmp_path / "run")
+    done("train", tmp_path / "six", *args)
+    assert skcgcnn.load(tmp_path / "run" / "model.safetensors").max_num_nbr == 6
+    result = run("train", store, *args, "--max-num-nbr", 6, "--overwrite")
+    assert result.exit_code == 2
+    assert "made with max_num_nbr=12, but this transformer has max_num_nbr=6" in result.output
+
+
+def test_predictions_by_windows(store, model, tmp_path, monkeypatch):
+    done("predict", model, SAMPLE_FOLDER, "-o", tmp_path / "folder.csv")
+    done("predict", model, store, "-o", tmp_path / "store.csv")
+    size = open_store(store).graphs.__sizeof__()
+    monkeypatch.setattr(_mapped, "WINDOW_BYTES", size // 9)
+    done("predict", model, store, "-o", tmp_path / "windows.csv")
+    expected = rows(tmp_path / "folder.csv")
+    for name in ("store.csv", "windows.csv"):
+        found = rows(tmp_path / name)
+        assert [row["cif_id"] for row in found] == [row["cif_id"] for row in expected]
+        for column in ("formation_energy_pred", "is_metal_pred", "is_metal_proba"):
+            np.testing.assert_allclose(
+                [float(row[column]) for row in found],
+                [float(row[column]) for row in expected],
+                atol=1e-5,
+            )
+
+
+def test_parquet(store, model, tmp_path, monkeypatch):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    done("predict", model, store, "-o", tmp_path / "store.csv")
+    monkeypatch.setattr(_mapped, "WINDOW_BYTES", open_store(store).graphs.__sizeof__() // 9)
+    done("predict", model, store, "-o", tmp_path / "predictions.parquet")
+    file = parquet.ParquetFile(tmp_path / "predictions.parquet")
+    assert file.num_row_groups >= 9
+    table = file.read().to_pydict()
+    expected = rows(tmp_path / "store.csv")
+    assert table["cif_id"] == [row["cif_id"] for row in expected]
+    np.testing.assert_allclose(
+        table["formation_energy_pred"],
+        [float(row["formation_energy_pred"]) for row in expected],
+        rtol=1e-6,
+    )
+    # Files of crystals as well.
+    done("predict", model, SAMPLE_FOLDER, "-o", tmp_path / "folder.parquet")
+    assert parquet.read_table(tmp_path / "folder.parquet").num_rows == 254
+
+
+def test_reports(store, model, tmp_path):
+    args = ("predict", model, store, "-o", tmp_path / "p.csv", "--report", tmp_path / "p.html")
+    done(*args, "--training-data", store)
+    assert "254 crystals" in (tmp_path / "p.html").read_text()
+
+
+def test_training_by_windows(store, tmp_path, monkeypatch):
+    size = open_store(store).graphs.__sizeof__()
+    monkeypatch.setattr(_mapped, "WINDOW_BYTES", size // 5)
+    monkeypatch.setattr(_select, "_MOST_IN_MEMORY", size // 4)
+    options = ("--target", "formation_energy", "--batch-size", "32", "--epochs", "20", "--lr")
+    done("train", store, *options, "0.01", *QUICK[2:], "-o", tmp_path / "run")
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["test"]["formation_energy"]["r2"] > 0.5
+
+
+def test_what_goes_wrong(store, model, tmp_path):
+    (tmp_path / "part" / "shards").mkdir(parents=True)
+    done("featurize", f"{SAMPLE_FOLDER}/A*.cif", "-o", tmp_path / "bare", "-q")
+    for args, message in (
+        (("train", tmp_path / "bare"), "bare: the store has no properties to learn"),
+        (("train", store, "--target", "gap"), "store: has no column 'gap'"),
+        (("predict", model, store, tmp_path), "is a store; name it alone"),
+        (("predict", model, store, "-o", store / "graphs.npz"), "is read, and would be replaced"),
+        (("featurize", SAMPLE_FOLDER, "-o", store), "is a complete store; choose another folder"),
+        (
+            ("featurize", SAMPLE_FOLDER, "-o", tmp_path / "s", "--scheduler", "tcp://a:1"),
+            "--scheduler is for --backend dask or ray",
+        ),
+    ):
+        result = run(*args)
+        assert result.exit_code == 2, result.output
+        assert message in " ".join(result.output.split()), result.output
