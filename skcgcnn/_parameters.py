@@ -43,6 +43,7 @@ class Parameters:
     ema_decay: float | str = AUTO
     callbacks: list[Any] | None = None
     device: Any = "auto"
+    accelerator: Any = None
     precision: Literal["float32", "bfloat16", "float64"] = "float32"
     compile: bool = False
     net_params: dict[str, Any] | None = None

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-__all__ = ["DataError", "PassingError", "StructureError"]
+__all__ = ["DataError", "PassingError", "ProcessError", "StructureError"]
 
 
 class DataError(ValueError):
@@ -36,6 +36,16 @@ class StructureError(ValueError):
             One error that lists them all.
         """
         return cls(f"{describe_failures(failures, n_total)}\n{_ADVICE}")
+
+
+LOST_PROCESS = (
+    "another process of this training ended or does not answer, so that it cannot go on; see the "
+    "first error that a process printed"
+)
+
+
+class ProcessError(RuntimeError):
+    """A training on several processes lost one of them."""
 
 
 class PassingError(StructureError):

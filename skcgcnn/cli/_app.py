@@ -1,6 +1,7 @@
 """The command line's application, and what its commands share."""
 
 import errno
+import os
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import typer
 # Nothing heavy is imported here: `skcgcnn --help` should not wait for torch.
 from skcgcnn._parameters import OnError
 from skcgcnn._version import __version__
+from skcgcnn.exceptions import ProcessError
 
 app = typer.Typer(
     help="Crystal graph convolutional networks on folders of CIF files.",
@@ -68,18 +70,27 @@ def plain_errors(interrupted: Callable[[], str] = str) -> Iterator[None]:
                 raise typer.Exit(2) from error
             typer.echo(f"Error: {error}", err=True)
             raise typer.Exit(2) from error
+        except ProcessError as error:
+            typer.echo(f"Error: {error}.{interrupted()}", err=True)
+            raise typer.Exit(2) from error
         except (ValueError, MemoryError, ImportError) as error:
             # DataError and StructureError are ValueErrors, as are scikit-learn's.
-            typer.echo(f"Error: {_in_options(str(error) or repr(error))}", err=True)
+            if _is_first():
+                typer.echo(f"Error: {_in_options(str(error) or repr(error))}", err=True)
             raise typer.Exit(2) from error
 
 
 def _show_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any, **__: Any
 ) -> None:
-    if issubclass(category, DeprecationWarning):
-        return  # of libraries, to their developers
+    if issubclass(category, DeprecationWarning) or not _is_first():
+        return  # of libraries, to their developers; or said by the first process
     typer.echo(f"Warning: {_in_options(str(message))}", err=True)
+
+
+def _is_first() -> bool:
+    """Tell whether this is the first of the processes that a launcher started, or alone."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _in_options(message: str) -> str:

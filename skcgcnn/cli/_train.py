@@ -1,5 +1,7 @@
 """``skcgcnn train``."""
 
+import os
+import signal
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +11,7 @@ import typer
 from skcgcnn._parameters import Parameters
 from skcgcnn._recipes import AUTO
 from skcgcnn.cli._app import BadCrystals, Device, Jobs, app, is_typed, plain_errors
+from skcgcnn.exceptions import LOST_PROCESS, ProcessError
 from skcgcnn.training import Conv, Optimizer, Pooling, Recipe, Schedule, Settings, Task
 
 Ratio = Annotated[float, typer.Option(min=0.0, max=1.0)]
@@ -131,11 +134,13 @@ def train(
 
     Writes model.safetensors and model_best.pth.tar (the best epoch), checkpoint.pth.tar (the last
     one, to resume from), history.csv, test_results.csv, metrics.json and report.html, which shows
-    them all.
+    them all. Several processes share the batches of a training that `accelerate launch -m skcgcnn
+    train ...` starts, or `torchrun -m skcgcnn train ...` on CPUs.
     """
     folder = output or (_free_folder("cgcnn_run") if resume is None else resume.parent)
     checkpoint = folder / "checkpoint.pth.tar"
-    resuming = f"skcgcnn train {data} --resume {checkpoint}"
+    start = "skcgcnn" if _n_processes() == 1 else "the launcher as before and -m skcgcnn"
+    resuming = f"{start} train {data} --resume {checkpoint}"
     with plain_errors(lambda: f" Continue with: {resuming}" if checkpoint.exists() else ""):
         from skcgcnn.training import train as run
 
@@ -149,6 +154,7 @@ def train(
         options["target"] = tuple(target or ())
         for name in ("epochs", "batch_size", "lr"):
             options[name] = AUTO if options[name] is None else options[name]
+        accelerator = _accelerator(device)
         results = run(
             Settings(**options),
             folder,
@@ -156,12 +162,37 @@ def train(
             given={"data", *(name for name in options if is_typed(ctx, name))},
             overwrite=overwrite,
             device=device,
+            accelerator=accelerator,
             n_jobs=n_jobs,
             progress=not quiet,
             remarks=remarks,
             report=report,
         )
-        _show(results, folder)
+        if results:
+            _show(results, folder)
+
+
+def _n_processes() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def _accelerator(device: str) -> Any:
+    """Return the processes that `accelerate launch` or `torchrun` started; None for one alone."""
+    if _n_processes() == 1:
+        return None
+    try:
+        from accelerate import Accelerator
+    except ImportError as error:
+        raise ImportError(
+            "training on several processes needs pip install 'skcgcnn[accelerate]'"
+        ) from error
+    signal.signal(signal.SIGTERM, _lost)
+    return Accelerator(cpu=device == "cpu")
+
+
+def _lost(*_: Any) -> None:
+    """Say why a launcher ends this process: it does so when another one ended."""
+    raise ProcessError(LOST_PROCESS)
 
 
 def _free_folder(name: str) -> Path:

@@ -137,7 +137,13 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         return found
 
     def _seed(self) -> int:
-        return int(check_random_state(self.random_state).randint(MAX_SEED))
+        seed = int(check_random_state(self.random_state).randint(MAX_SEED))
+        if self.accelerator is None:
+            return seed
+        from accelerate.utils import broadcast_object_list
+
+        # All processes begin alike, also where nothing decides how.
+        return int(broadcast_object_list([seed])[0])
 
     def _to_graphs(self, X: Any, *, reset: bool = False) -> CrystalGraphs:
         """Return the graphs of X: the one place where an estimator looks at X.

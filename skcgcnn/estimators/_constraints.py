@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from skcgcnn._recipes import RECIPES
-from skcgcnn._sklearn import Interval, StrOptions
+from skcgcnn._sklearn import HasMethods, Interval, StrOptions
 from skcgcnn.estimators._net import OPTIMIZERS
 from skcgcnn.graphs import MAX_SYMPREC
 
@@ -41,6 +41,7 @@ CONSTRAINTS: dict[str, Any] = {
     "ema_decay": [Interval(Real, 0, 1, closed="left"), _AUTO],
     "callbacks": [list, None],
     "device": [str, torch.device],
+    "accelerator": [HasMethods(["prepare", "reduce", "unwrap_model"]), None],
     "precision": [StrOptions({"float32", "bfloat16", "float64"})],
     "compile": ["boolean"],
     "net_params": [dict, None],

@@ -57,7 +57,9 @@ def load(path: str | PathLike[str], device: Any = "auto") -> BaseCGCNN:
     return from_model_state(read_model_file(path), str(path), device)
 
 
-def from_model_state(state: ModelState, name: str, device: Any = "auto") -> BaseCGCNN:
+def from_model_state(
+    state: ModelState, name: str, device: Any = "auto", accelerator: Any = None
+) -> BaseCGCNN:
     """Return the fitted estimator that a state describes.
 
     Parameters
@@ -68,6 +70,8 @@ def from_model_state(state: ModelState, name: str, device: Any = "auto") -> Base
         Its name in messages.
     device : str or torch.device, default="auto"
         Where the estimator goes.
+    accelerator : accelerate.Accelerator, optional
+        Processes on which its training goes on.
 
     Returns
     -------
@@ -81,7 +85,7 @@ def from_model_state(state: ModelState, name: str, device: Any = "auto") -> Base
     if state.estimator not in _ESTIMATORS:
         raise DataError(f"{name}: holds a {state.estimator!r}, which this version does not know")
     cls = _ESTIMATORS[state.estimator]
-    return cls._from_model_state(state, name, device)
+    return cls._from_model_state(state, name, device, accelerator)
 
 
 def save_checkpoint(

@@ -9,7 +9,7 @@ import torch
 from skorch.callbacks import EarlyStopping
 
 from skcgcnn.estimators._targets import Answers
-from skcgcnn.nn import AveragedNet, GraphNet, TaskLoss, choose_device
+from skcgcnn.nn import AcceleratedNet, AveragedNet, GraphNet, TaskLoss, choose_device
 
 _LOGGER = logging.getLogger("skcgcnn")
 
@@ -115,7 +115,10 @@ def make_net(
         "answers": answers,
         **{f"optimizer__{name}": value for name, value in options.items()},
     }
-    return GraphNet(**arguments | (params["net_params"] or {}))
+    arguments |= params["net_params"] or {}
+    if est.accelerator is None:
+        return GraphNet(**arguments)
+    return AcceleratedNet(accelerator=est.accelerator, **arguments)
 
 
 def _callbacks(est: Any) -> list[Any]:

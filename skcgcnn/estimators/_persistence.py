@@ -167,7 +167,8 @@ class Persistent(Documented, BaseEstimator):
         """Return what the fitted estimator is; `training` adds what training needs to go on."""
         net, module = self.net_, self.net_.module_
         # What was fitted, even if the parameters were changed since.
-        params, auto = self.get_params(deep=False), {}
+        # The processes that it was fitted on end some time.
+        params, auto = self.get_params(deep=False) | {"accelerator": None}, {}
         for name, value in self.fitted_params_.items():
             if is_auto(params[name]):
                 auto[name] = value
@@ -243,7 +244,9 @@ class Persistent(Documented, BaseEstimator):
         self.net_: Any = net
 
     @classmethod
-    def _from_model_state(cls, state: ModelState, name: str, device: Any = "auto") -> Self:
+    def _from_model_state(
+        cls, state: ModelState, name: str, device: Any = "auto", accelerator: Any = None
+    ) -> Self:
         """Return a fitted estimator; `name` is that of the model in messages."""
         if state.estimator != cls.__name__:
             raise DataError(
@@ -251,7 +254,7 @@ class Persistent(Documented, BaseEstimator):
                 f"{state.estimator}.from_pretrained, or start from it with init_from"
             )
         try:
-            est = cls(**{**state.params, "device": device})
+            est = cls(**{**state.params, "device": device, "accelerator": accelerator})
             est._validate_params()
             est._set_model_state(replace(state, params=est.get_params(deep=False)))
         except BUILD_ERRORS as error:
@@ -263,6 +266,7 @@ class Persistent(Documented, BaseEstimator):
         if "net_" not in state:
             return state
         del state["net_"], state["more_nets_"]
+        state["accelerator"] = None
         model = self._get_model_state(training=self.warm_start)
         training = model.training and replace(
             model.training,
@@ -288,9 +292,10 @@ class Persistent(Documented, BaseEstimator):
             self._set_model_state(model)
 
     def __sklearn_clone__(self) -> Self:
-        # A model to start from must stay fitted, and callbacks are copied when they are used;
-        # scikit-learn would clone both.
-        shared = {"init_from": self.init_from, "callbacks": self.callbacks}
+        # A model to start from must stay fitted, callbacks are copied when they are used, and
+        # processes are there once; scikit-learn would clone them.
+        names = ("init_from", "callbacks", "accelerator")
+        shared = {name: getattr(self, name) for name in names}
         bare = object.__new__(type(self))
         bare.__dict__.update(self.__dict__ | dict.fromkeys(shared))
         clone: Self = clone_parametrized(bare)

@@ -96,6 +96,9 @@ class CGCNNRegressor(RegressorMixin, NumberEstimator):
         Copies of them are used.
     device : str or torch.device, default="auto"
         "auto" is the GPU where torch sees one, else the CPU.
+    accelerator : accelerate.Accelerator or None, default=None
+        Processes to train on, each of which calls `fit` with the same data: they share every batch.
+        It decides the device. Needs ``skcgcnn[accelerate]``.
     precision : {"float32", "bfloat16", "float64"}, default="float32"
         Type in which the network computes. "bfloat16" (autocast: the parameters stay float32) is
         faster where the processor has it; "float64" makes predictions equal to 1e-12 whatever

@@ -14,7 +14,7 @@ from skcgcnn.graphs._merge import merge_files
 from skcgcnn.graphs._nearest import TIE, nearest_neighbors
 from skcgcnn.graphs._neighbor_list import NeighborList, find_neighbors
 from skcgcnn.graphs._options import MAX_SYMPREC, GraphOptions
-from skcgcnn.graphs._packing import member_index
+from skcgcnn.graphs._packing import member_index, offsets_from_counts
 
 if TYPE_CHECKING:
     from skcgcnn.graphs._recent import forget_files
@@ -44,6 +44,7 @@ __all__ = [
     "member_index",
     "merge_files",
     "nearest_neighbors",
+    "offsets_from_counts",
     "read_ahead",
     "release_pages",
     "stream_arrays",

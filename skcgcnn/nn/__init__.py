@@ -8,6 +8,7 @@ import torch
 from skcgcnn.nn._averaging import AveragedNet
 from skcgcnn.nn._batches import GraphBatch, GraphBatches, GraphDataset
 from skcgcnn.nn._buffers import BufferPool
+from skcgcnn.nn._distributed import AcceleratedNet
 from skcgcnn.nn._edge import EdgeConv
 from skcgcnn.nn._elements import ElementEmbedding
 from skcgcnn.nn._gated import ConvLayer
@@ -25,6 +26,7 @@ os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
 
 __all__ = [
     "GAUSSIAN_STEP",
+    "AcceleratedNet",
     "AveragedNet",
     "BufferPool",
     "ConvLayer",

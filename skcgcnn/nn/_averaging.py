@@ -76,6 +76,20 @@ class AveragedNet(nn.Module):
         for layer, average in zip(self.trained.frozen, averages, strict=False):
             layer.load_state_dict(average.state_dict())
 
+    def synchronize(self, on: bool) -> None:
+        """Take batch statistics over all processes, or over this one.
+
+        Parameters
+        ----------
+        on : bool
+            Whether over all.
+        """
+        for network in (self.trained, self.average):
+            network.synchronized = on
+            for module in network.modules():
+                if isinstance(module, BatchNorm):
+                    module.synchronized = on
+
     def release_buffers(self) -> None:
         """Free the training buffers."""
         if self.trained.buffer_pool is not None:

@@ -9,7 +9,7 @@ import torch
 from skorch.dataset import Dataset
 from torch import Tensor
 
-from skcgcnn.graphs import CrystalGraphs, member_index
+from skcgcnn.graphs import CrystalGraphs, member_index, offsets_from_counts
 
 
 class GraphBatch(NamedTuple):
@@ -79,18 +79,42 @@ class GraphBatch(NamedTuple):
         return tuple(tensor for tensor in self if tensor is not None)
 
 
+class Places(NamedTuple):
+    """Where the crystals of one process stand in a batch that several share.
+
+    Attributes
+    ----------
+    crystals, rows, bonds : (int, Tensor)
+        How many the batch has, and which of them are those of this process.
+    """
+
+    crystals: tuple[int, Tensor]
+    rows: tuple[int, Tensor]
+    bonds: tuple[int, Tensor]
+
+
 class Weighted:
-    """A batch with the weights and rows of its crystals; its length is the number of crystals."""
+    """A batch with the weights and rows of its crystals.
+
+    Its length is the number of crystals, those that other processes have of it included.
+    """
 
     def __init__(
-        self, batch: GraphBatch, weights: Tensor | None, rows: npt.NDArray[np.int64]
+        self,
+        batch: GraphBatch,
+        weights: Tensor | None,
+        rows: npt.NDArray[np.int64],
+        n_crystals: int,
+        places: Places | None = None,
     ) -> None:
         self.batch = batch
         self.weights = weights
         self.rows = rows
+        self.n_crystals = n_crystals
+        self.places = places
 
     def __len__(self) -> int:
-        return len(self.batch.n_sites)
+        return self.n_crystals
 
 
 class GraphDataset(Dataset):
@@ -174,6 +198,8 @@ class GraphBatches:
         self.epoch = epoch
         self.max_sites, self.max_bonds = max_sites, max_bonds
         self.dtype = dtype
+        # Which of how many processes takes its part of each batch.
+        self.share = (0, 1)
         self.kind_features = _tensor(graphs.kind_features, device, dtype)
         self.site_kinds = _tensor(graphs.site_kinds, device)
         self.site_counts = _tensor(graphs.site_counts, device)
@@ -190,14 +216,23 @@ class GraphBatches:
         if self.seed is not None:
             order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
             self.epoch += 1
-        for chosen in self._split(order):
+        process, n_processes = self.share
+        for whole in self._split(order):
+            if len(whole) < n_processes:
+                raise ValueError(
+                    f"a batch of {len(whole)} crystals cannot be divided among {n_processes} "
+                    "processes; use a larger batch_size or max_batch_sites"
+                )
+            chosen = whole[process::n_processes]
             crystals = _tensor(chosen, self.device)
             weights = None if self.weights is None else self.weights.index_select(0, crystals)
             batch = self._batch(chosen)
             if self.global_features is not None:
                 numbers = self.global_features.index_select(0, crystals)
                 batch = batch._replace(global_features=numbers)
-            yield Weighted(batch, weights, chosen), self.targets.index_select(0, crystals)
+            targets = self.targets.index_select(0, crystals)
+            places = None if n_processes == 1 else self._places(whole)
+            yield Weighted(batch, weights, chosen, len(whole), places), targets
 
     def _split(self, order: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
         if not len(order):
@@ -239,6 +274,17 @@ class GraphBatches:
             distances=self.distances.index_select(0, bonds),
             bond_counts=self.bond_counts.index_select(0, bonds).to(self.dtype),
         )
+
+    def _places(self, whole: npt.NDArray[np.int64]) -> Places:
+        process, n_processes = self.share
+        own = np.arange(process, len(whole), n_processes)
+
+        def place(offsets: npt.NDArray[np.int64]) -> tuple[int, Tensor]:
+            ends = offsets_from_counts(offsets[whole + 1] - offsets[whole])
+            return int(ends[-1]), self._take(member_index(ends, own))
+
+        by_crystal = self.bond_offsets[self.offsets]
+        return Places((len(whole), self._take(own)), place(self.offsets), place(by_crystal))
 
     def _take(self, array: npt.NDArray[Any]) -> Tensor:
         return _tensor(array, self.device)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from skcgcnn.nn._batches import Places
 from skcgcnn.nn._bonds import Bonds, bond_ends, own_bonds, sum_bonds
 from skcgcnn.nn._buffers import BufferPool
 from skcgcnn.nn._edge import MESSAGE_SCALE, EdgeConv
@@ -122,6 +123,8 @@ class CrystalGraphConvNet(nn.Module):
         self.fc_out = Linear(h_fea_len, n_outputs, generator)
         self.reference = Reference(orig_atom_fea_len, n_outputs) if reference else None
         self.frozen: list[nn.Module] = []
+        # Whether batch statistics are those of several processes.
+        self.synchronized = False
         # Only for a training in which each forward pass is followed by exactly one backward pass.
         self.buffer_pool: BufferPool | None = None
 
@@ -161,6 +164,19 @@ class CrystalGraphConvNet(nn.Module):
         for drop in drops:
             drop.p = p  # type: ignore[union-attr]
 
+    def place_dropout(self, places: Places | None) -> None:
+        """Draw the random numbers of dropout for a batch that processes share, as one would."""
+        for drop in self._dropouts():
+            if places is None:
+                drop.place = None
+            elif self.conv == "edge":
+                drop.place = places.bonds
+            else:
+                drop.place = places.rows if self.pooling == "sum" else places.crystals
+
+    def _dropouts(self) -> list[Dropout]:
+        return [module for module in self.modules() if isinstance(module, Dropout)]
+
     def start_dropout(self, seed: int) -> None:
         """Start the random numbers of dropout anew.
 
@@ -169,8 +185,7 @@ class CrystalGraphConvNet(nn.Module):
         seed : int
             Decides them.
         """
-        drops = [module for module in self.modules() if isinstance(module, Dropout)]
-        for index, drop in enumerate(drops):
+        for index, drop in enumerate(self._dropouts()):
             drop.start(seed + 1_000_003 * index)
 
     def train(self, mode: bool = True) -> Self:
@@ -428,4 +443,6 @@ class CrystalGraphConvNet(nn.Module):
             and not torch.is_autocast_enabled("cpu")
             and not torch.compiler.is_compiling()
             and len(bonds.centers) > 1
+            # The messages of gated convolutions hold batch statistics.
+            and not (self.synchronized and self.conv == "gated" and self.training)
         )

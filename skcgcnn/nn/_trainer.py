@@ -16,6 +16,7 @@ from torch import Tensor
 
 from skcgcnn._warnings import warn_caller
 from skcgcnn.graphs import is_mapped
+from skcgcnn.nn._averaging import AveragedNet
 from skcgcnn.nn._batches import GraphBatches, GraphDataset, Weighted
 from skcgcnn.nn._scores import EpochScores, Table
 from skcgcnn.nn._windows import WindowedBatches
@@ -170,8 +171,15 @@ class GraphNet(NeuralNet):
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Seed the random numbers of each epoch, so that training can be resumed."""
         super().on_epoch_begin(net, **kwargs)
-        self.module_.trained.start_dropout(self.seed + len(self.history))
+        self.network.trained.start_dropout(self.seed + len(self.history))
         self._seen = 0
+
+    @property
+    def network(self) -> AveragedNet:
+        """The network, whatever it is wrapped in for a training on several processes."""
+        module: Any = self.module_
+        network: AveragedNet = getattr(module, "module", module)
+        return network
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Keep the weights of the epoch, or stop where they are no numbers any more."""
@@ -191,7 +199,7 @@ class GraphNet(NeuralNet):
         raise _StopTrainingError
 
     def _is_finite(self) -> bool:
-        weights = self.module_.trained.state_dict().values()
+        weights = self.network.trained.state_dict().values()
         return all(bool(torch.isfinite(w).all()) for w in weights if w.is_floating_point())
 
     def _keep(self) -> None:
@@ -217,7 +225,7 @@ class GraphNet(NeuralNet):
                 group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
         step = super().train_step(batch, **fit_params)
         self._seen += len(batch[0])
-        self.module_.update()
+        self.network.update()
         return step
 
     def on_grad_computed(self, net: Any, named_parameters: Any, **kwargs: Any) -> None:
@@ -243,7 +251,7 @@ class GraphNet(NeuralNet):
 
     @cached_property
     def _predictor(self) -> Any:
-        average = self.module_.average
+        average = self.network.average
         return self.torch_compile(average, name="average") if self.compile else average
 
     def _run(self, module: Any, x: Weighted) -> Tensor:

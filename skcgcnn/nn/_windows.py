@@ -38,6 +38,7 @@ class WindowedBatches:
     ) -> None:
         self.dataset, self.seed, self.epoch, self.options = dataset, seed, epoch, options
         self.window = crystals_in_memory(dataset.X)
+        self.share = (0, 1)
 
     def __iter__(self) -> Iterator[tuple[Weighted, Tensor]]:
         epoch, n = self.epoch, len(self.dataset)
@@ -45,13 +46,17 @@ class WindowedBatches:
             self.epoch += 1
         if n <= self.window:
             whole = self.dataset.take(np.arange(n))
-            yield from GraphBatches(whole, seed=self.seed, epoch=epoch, **self.options)
+            batches = GraphBatches(whole, seed=self.seed, epoch=epoch, **self.options)
+            batches.share = self.share
+            yield from batches
             return
         for rows in self._windows(epoch):
             batches = GraphBatches(self.dataset.take(rows), **self.options)
+            batches.share = self.share
             release_pages(self.dataset.X)
             for weighted, targets in batches:
-                yield Weighted(weighted.batch, weighted.weights, rows[weighted.rows]), targets
+                weighted.rows = rows[weighted.rows]
+                yield weighted, targets
 
     def _windows(self, epoch: int) -> Iterator[npt.NDArray[np.int64]]:
         n = len(self.dataset)

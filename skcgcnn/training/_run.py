@@ -74,6 +74,7 @@ def train(
     given: Collection[str] | None = None,
     overwrite: bool = False,
     device: str = "auto",
+    accelerator: Any = None,
     n_jobs: int | None = None,
     progress: bool = True,
     remarks: bool = False,
@@ -104,6 +105,8 @@ def train(
         Whether results of an earlier run in `output` may be replaced.
     device : str, default="auto"
         Where to train.
+    accelerator : accelerate.Accelerator, optional
+        Processes to train on, each of which calls this function; the main one writes the results.
     n_jobs : int, optional
         Number of workers that read crystals.
     progress : bool, default=True
@@ -116,7 +119,7 @@ def train(
     Returns
     -------
     dict
-        What stands in ``metrics.json``.
+        What stands in ``metrics.json``; empty in processes that are not the main one.
 
     Raises
     ------
@@ -125,8 +128,9 @@ def train(
     StructureError
         If crystals cannot be read.
     """
+    is_main = accelerator is None or accelerator.is_main_process
     elsewhere = resume is None or resume.parent.resolve() != output.resolve()
-    if elsewhere and not overwrite:
+    if is_main and elsewhere and not overwrite:
         _refuse_results(output)
     state, settings = _read_start(settings, resume, given)
     if resume is None:
@@ -138,9 +142,11 @@ def train(
     if resume is None:
         est, run = _new_estimator(settings, data, state), _new_run(settings, data)
     else:
-        est, run = _resumed(state, settings, data, resume, device)
+        est, run = _resumed(state, settings, data, resume, device, accelerator)
     est.set_params(device=device, n_jobs=n_jobs, on_error=settings.on_error, verbose=0)
-    verbose = 2 if remarks else int(progress)
+    est.set_params(accelerator=accelerator)
+    progress = progress and is_main
+    verbose = 2 if remarks and is_main else int(progress)
     crystals = data.paths if data.graphs is None else data.graphs
     graphs = est.get_transformer().set_params(verbose=verbose).transform(crystals)
     parts = _split(settings, data, graphs)
@@ -152,6 +158,9 @@ def train(
             f"{resume}: has {est.n_iter_} epochs already; ask for more than that with --epochs to "
             "continue"
         )
+    if not is_main:
+        _follow(est, parts["train"], classes, n_epochs)
+        return {}
     output.mkdir(parents=True, exist_ok=True)
     if resume is not None and elsewhere:
         for name in (BEST, BEST_TORCH):
@@ -181,6 +190,16 @@ def train(
         with atomic_write(output / REPORT) as file:
             file.write(training_report(result))
     return found
+
+
+def _follow(est: BaseCGCNN, train: _Part, classes: npt.NDArray[Any] | None, n_epochs: int) -> None:
+    """Train as the main process does, which alone validates and writes."""
+    expected: dict[str, Any] = {} if classes is None else {"classes": classes}
+    for _ in range(getattr(est, "n_iter_", 0), n_epochs):
+        before = getattr(est, "n_iter_", 0)
+        est._partial_fit(train.graphs, train.y, n_epochs=n_epochs, **expected)
+        if est.n_iter_ == before:  # it diverged
+            break
 
 
 def _refuse_results(folder: Path) -> None:
@@ -237,7 +256,7 @@ def _new_run(settings: Settings, data: RunData) -> dict[str, Any]:
 
 
 def _resumed(
-    state: Any, settings: Settings, data: RunData, file: Path, device: str
+    state: Any, settings: Settings, data: RunData, file: Path, device: str, accelerator: Any
 ) -> tuple[BaseCGCNN, dict[str, Any]]:
     run = state.training.run
     for name, value in asdict(settings).items():
@@ -250,7 +269,7 @@ def _resumed(
             )
     if run["fingerprint"] != data.fingerprint():
         raise DataError(f"{file}: was trained on other crystals or targets than {settings.data}")
-    return from_model_state(state, str(file), device), run
+    return from_model_state(state, str(file), device, accelerator), run
 
 
 def _split(settings: Settings, data: RunData, graphs: CrystalGraphs) -> dict[str, _Part]:

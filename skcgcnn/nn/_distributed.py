@@ -1,0 +1,130 @@
+"""Training on several processes, through skorch and Hugging Face Accelerate."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, Self
+
+import torch
+from skorch.hf import AccelerateMixin
+from torch import Tensor
+
+from skcgcnn.exceptions import LOST_PROCESS, ProcessError
+from skcgcnn.nn._batches import GraphBatches, GraphDataset, Weighted
+from skcgcnn.nn._trainer import GraphNet
+from skcgcnn.nn._windows import WindowedBatches
+
+# How the libraries that processes talk through begin their messages, or are named in them.
+_TALK = ("gloo", "nccl", "connection closed", "connection reset", "socket", "peer")
+
+
+class AcceleratedNet(AccelerateMixin, GraphNet):
+    """A `GraphNet` that trains on the processes of an `accelerate.Accelerator`.
+
+    Every process takes its share of each batch, and the gradients are averaged by PyTorch's
+    DistributedDataParallel. Batch statistics and losses are those of the whole batch, so that the
+    training is that of one process, but for rounding. Each process evaluates on its own.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As for `GraphNet`.
+    accelerator : accelerate.Accelerator
+        The processes.
+    """
+
+    module_: Any
+    criterion_: Any
+
+    def __init__(self, *args: Any, accelerator: Any, device: Any = None, **kwargs: Any) -> None:
+        super().__init__(*args, accelerator=accelerator, device=accelerator.device, **kwargs)
+
+    def _validate_params(self) -> None:
+        # The mixin asks for no device; here the batches are made on that of the accelerator.
+        GraphNet._validate_params(self)
+
+    def initialize(self) -> Self:
+        """Make the network; it is wrapped while it is trained alone."""
+        GraphNet.initialize(self)
+        self.module_.synchronize(self.accelerator.num_processes > 1)
+        return self
+
+    def get_iterator(
+        self, dataset: GraphDataset, training: bool = False
+    ) -> GraphBatches | WindowedBatches:
+        """Return the batches of a dataset; for training, the share of this process of each."""
+        batches = GraphNet.get_iterator(self, dataset, training)
+        if training:
+            batches.share = self.accelerator.process_index, self.accelerator.num_processes
+        return batches
+
+    def infer(self, x: Weighted, **fit_params: Any) -> Tensor:
+        """Run the network of the current mode on a batch; what is dropped is as in one process."""
+        self.network.trained.place_dropout(x.places)
+        return super().infer(x, **fit_params)
+
+    def train_step(self, batch: Any, **fit_params: Any) -> Any:
+        """Train on a batch; the loss is that of the whole batch."""
+        step = super().train_step(batch, **fit_params)
+        step["loss"] = self.accelerator.reduce(step["loss"].detach(), "mean")
+        return step
+
+    def get_loss(self, y_pred: Tensor, y_true: Tensor, X: Any, training: bool = False) -> Tensor:
+        """Return the loss of a batch."""
+        criterion = self.accelerator.unwrap_model(self.criterion_)
+        criterion.synchronized = training and self.accelerator.num_processes > 1
+        try:
+            return super().get_loss(y_pred, y_true, X, training)
+        finally:
+            criterion.synchronized = False
+
+    def evaluation_step(self, batch: Any, training: bool = False) -> Tensor:
+        """Predict a batch: the crystals of a prediction are not divided."""
+        return GraphNet.evaluation_step(self, batch, training)
+
+    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Do what every net does: the network is unwrapped by `run`."""
+        GraphNet.on_train_end(self, net, X=X, y=y, **kwargs)
+
+    def run(self, *args: Any, **kwargs: Any) -> None:
+        """Train for some more epochs, see `GraphNet.run`."""
+        own = self.module_, self.criterion_, self.optimizer_
+        try:
+            with _talking():
+                self.module_, self.criterion_, self.optimizer_ = self._wrapped
+                super().run(*args, **kwargs)
+        finally:
+            self.module_, self.criterion_, self.optimizer_ = own
+
+    def finish(self, train: GraphDataset) -> None:
+        """End a fit, see `GraphNet.finish`."""
+        with _talking():
+            super().finish(train)
+
+    @cached_property
+    def _wrapped(self) -> tuple[Any, Any, Any]:
+        """Network, loss and optimizer for several processes: made once, for they leave hooks."""
+        parts = self.module_, self.criterion_, self.optimizer_
+        module, criterion, optimizer = (
+            self.accelerator.prepare(part) if _is_trained(part) else part for part in parts
+        )
+        return module, criterion, optimizer
+
+
+def _is_trained(part: Any) -> bool:
+    """Tell whether processes have to agree on a part."""
+    return isinstance(part, torch.optim.Optimizer) or any(
+        p.requires_grad for p in part.parameters()
+    )
+
+
+@contextmanager
+def _talking() -> Iterator[None]:
+    """Say what it means where a process cannot talk to another one."""
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error).lower()
+        if isinstance(error, torch.distributed.DistError) or any(word in text for word in _TALK):
+            raise ProcessError(LOST_PROCESS) from error
+        raise

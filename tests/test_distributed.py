@@ -1,0 +1,183 @@
+"""Training on two processes (gloo): the loss curve of one, and what happens when one ends."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("accelerate")
+
+# In float32 the order of sums differs. Over six epochs of the cases below.
+TOLERANCE = 1e-4
+LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port"]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+FITS = """
+import json, sys, warnings
+import joblib
+import numpy as np
+from sklearn.base import clone
+from accelerate import Accelerator
+from skcgcnn import CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer, CrystalGraphs
+from skcgcnn.datasets import load_li_vacancy, load_sample_classification, load_sample_regression
+from skcgcnn.graphs import _mapped
+
+warnings.simplefilter("ignore")
+target, two = sys.argv[1], sys.argv[2] == "two"
+cifs, energies = load_sample_regression(return_X_y=True)
+graphs = CrystalGraphTransformer().transform(cifs)
+Y = np.column_stack([energies, load_sample_classification(return_X_y=True)[1]]).astype(float)
+Y[::7, 0] = Y[3::5, 1] = np.nan
+accelerator = Accelerator(cpu=True) if two else None
+shared = {"max_epochs": 6, "batch_size": 32, "random_state": 0, "accelerator": accelerator}
+small = shared | {"atom_fea_len": 16, "n_conv": 2, "h_fea_len": 16}
+weights = np.linspace(0.5, 2, len(energies))
+total = energies * graphs.n_sites
+graphs.save(f"{target}.npz")
+mapped = CrystalGraphs.load(f"{target}.npz", mmap=True)
+cases = {
+    "default": (CGCNNRegressor(**shared), graphs, energies),
+    "gated": (CGCNNRegressor(conv="gated", **small), graphs, energies),
+    "paper with dropout": (CGCNNRegressor(recipe="paper", dropout=0.2, **shared), graphs, energies),
+    "sum": (CGCNNRegressor(conv="gated", pooling="sum", dropout=0.1, **small), graphs, total),
+    "several tasks": (CGCNNMultiTask(cls_weight="auto", heads="separate", **small), graphs, Y),
+    "stops early": (CGCNNRegressor(early_stopping=True, **small), graphs, energies),
+    "small batches of sites": (CGCNNRegressor(max_batch_sites=300, **small), graphs, energies),
+    "two networks": (CGCNNRegressor(n_estimators=2, **small), graphs, energies),
+    "in windows": (CGCNNRegressor(**small), mapped, energies),
+    "float64": (CGCNNRegressor(conv="gated", precision="float64", **small), graphs, energies),
+}
+found = {}
+for name, (est, X, y) in cases.items():
+    if name == "in windows":
+        _mapped.WINDOW_BYTES = graphs.__sizeof__() // 3
+    est = clone(est).fit(X, y, sample_weight=weights)
+    values = np.asarray(est.predict(X), dtype=float).ravel().tolist()
+    found[name] = {"losses": est.loss_curve_, "values": values}
+unseeded = CGCNNRegressor(**small | {"random_state": None, "max_epochs": 1}).fit(graphs, energies)
+seed = unseeded.net_.seed
+try:
+    CGCNNRegressor(**small | {"batch_size": 1}).fit(graphs, energies)
+    refused = ""
+except ValueError as error:
+    refused = str(error)
+joblib.dump(est, f"{target}.joblib")  # without its processes
+if accelerator is None or accelerator.is_main_process:
+    facts = {"fits": found, "refused": refused}
+    with open(target, "w") as file:
+        json.dump(facts, file)
+if two:
+    from accelerate.utils import gather_object
+    seeds = gather_object([seed])
+    assert seeds[0] == seeds[1], seeds
+    accelerator.end_training()
+"""
+
+
+def launch(port, *args, **options):
+    return subprocess.Popen(
+        [*LAUNCH, str(port), *map(str, args)],
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def finished(process, seconds=240):
+    output, errors = process.communicate(timeout=seconds)
+    return process.returncode, output, errors
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fits")
+    script = folder / "fits.py"
+    script.write_text(FITS)
+    process = launch(29511, script, folder / "two", "two")
+    subprocess.run([sys.executable, script, folder / "one", "one"], env=ENVIRONMENT, check=True)
+    code, output, errors = finished(process)
+    assert code == 0, output + errors
+    return [json.loads((folder / name).read_text()) for name in ("one", "two")]
+
+
+def test_the_loss_curve_is_that_of_one_process(results):
+    one, two = (result["fits"] for result in results)
+    assert one.keys() == two.keys()
+    for name, expected in one.items():
+        found = two[name]
+        rtol = 1e-10 if name == "float64" else TOLERANCE
+        np.testing.assert_allclose(found["losses"], expected["losses"], rtol=rtol, err_msg=name)
+        spread = np.ptp(expected["values"])
+        np.testing.assert_allclose(
+            found["values"], expected["values"], atol=rtol * spread, err_msg=name
+        )
+
+
+def test_a_batch_that_cannot_be_divided(results):
+    one, two = results
+    assert one["refused"] == ""
+    assert two["refused"].startswith("a batch of 1 crystals cannot be divided among 2 processes")
+
+
+TRAIN = ["-m", "skcgcnn", "train", "sample-regression", "--device", "cpu"]
+SMALL = ["--atom-fea-len", "8", "--n-conv", "1", "--h-fea-len", "8"]
+
+
+def losses(folder):
+    with (folder / "history.csv").open(newline="") as file:
+        return [float(row["training_loss"]) for row in csv.DictReader(file)]
+
+
+def workers(folder):
+    """Return the processes that train into a folder, by rank."""
+    found = {}
+    for path in Path("/proc").iterdir():
+        try:
+            if not path.name.isdigit() or str(folder) not in (path / "cmdline").read_text():
+                continue
+            variables = (path / "environ").read_text().split("\0")
+        except OSError:
+            continue
+        found |= {int(v[5:]): int(path.name) for v in variables if v.startswith("RANK=")}
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
+def test_a_process_is_killed_and_the_run_goes_on(tmp_path):
+    many = [*TRAIN, *SMALL, "--epochs", "40", "--quiet"]
+    process = launch(29513, *many, "-o", tmp_path / "run", start_new_session=True)
+    checkpoint = tmp_path / "run" / "checkpoint.pth.tar"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(workers(tmp_path / "run")[1], signal.SIGKILL)
+    code, output, errors = finished(process)
+    assert code != 0
+    assert "Error: another process of this training ended or does not answer" in errors, errors
+    assert f"-m skcgcnn train sample-regression --resume {checkpoint}" in errors
+    assert "Test results" not in output
+
+    resumed = launch(29514, *TRAIN, "--resume", checkpoint, "--quiet")
+    code, output, errors = finished(resumed)
+    assert code == 0, errors
+    assert output.count("Test results") == 1
+    whole = [sys.executable, *many, "-o", tmp_path / "whole"]
+    subprocess.run([str(arg) for arg in whole], env=ENVIRONMENT, check=True, capture_output=True)
+    assert len(losses(tmp_path / "run")) == 40
+    np.testing.assert_allclose(losses(tmp_path / "run"), losses(tmp_path / "whole"), rtol=1e-2)
+
+
+def test_errors_are_said_once(tmp_path):
+    process = launch(29515, "-m", "skcgcnn", "train", tmp_path / "nowhere", "--device", "cpu")
+    code, _, errors = finished(process)
+    assert code != 0
+    assert errors.count("neither a folder, nor a store, nor a bundled dataset") == 1
