@@ -35,7 +35,7 @@ class Predictor(FeatureMaker):
         if isinstance(X, CrystalGraphs) and (size := crystals_in_memory(X)) < len(X):
             for start in range(0, len(X), size):
                 yield X[start : start + size]
-                release_pages(X)
+                release_pages(X.to_dict())
             return
         if isinstance(X, CrystalGraphs) or not hasattr(X, "__len__") or len(X) <= CHUNK:
             yield self._to_graphs(X)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn.graphs._mapped import release_pages
 from skcgcnn.graphs._packing import offsets_from_counts, sum_members
 
 _TYPES = {
@@ -71,6 +72,7 @@ def _check_content(arrays: dict[str, npt.NDArray[Any]]) -> None:
         block = _block(arrays, site_offsets, first, last)
         if len(block["site_kinds"]):
             numbers.add(_check_block(block, len(arrays["kind_features"])))
+        release_pages(arrays)
     if len(numbers) > 1:
         raise ValueError("sites have different numbers of neighbors")
 

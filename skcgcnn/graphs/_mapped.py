@@ -2,7 +2,7 @@
 
 import mmap
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,18 +46,18 @@ def crystals_in_memory(graphs: Any) -> int:
     return max(1, int(len(graphs) * WINDOW_BYTES / n_bytes))
 
 
-def release_pages(graphs: Any) -> None:
-    """Let go of the memory that holds what was read of graphs in a file.
+def release_pages(arrays: Mapping[str, Any]) -> None:
+    """Let go of the memory that holds what was read of arrays in a file.
 
     It stays in the system's cache, which gives way to what needs it more; but it does not count as
     memory of the process any more.
 
     Parameters
     ----------
-    graphs : CrystalGraphs
-        The graphs.
+    arrays : mapping of str to ndarray
+        The arrays; those in memory stay as they are.
     """
-    for array in graphs.to_dict().values():
+    for array in arrays.values():
         base = _mapping(array)
         if base is not None and hasattr(mmap, "MADV_DONTNEED"):
             base.madvise(mmap.MADV_DONTNEED)

@@ -48,9 +48,25 @@ def member_index(
     >>> member_index(np.array([0, 2, 5, 6]), np.array([1, 0])).tolist()
     [2, 3, 4, 0, 1]
     """
-    counts = offsets[chosen + 1] - offsets[chosen]
-    shift = offsets[chosen] - (np.cumsum(counts) - counts)
-    index = np.repeat(shift, counts)
+    return consecutive(offsets[chosen], offsets[chosen + 1])
+
+
+def consecutive(
+    starts: npt.NDArray[np.int64], stops: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Return the numbers of several ranges, range after range.
+
+    Parameters
+    ----------
+    starts, stops : ndarray of shape (n_ranges,)
+        Where they begin, and before which number they end.
+
+    Returns
+    -------
+    ndarray of shape (n_numbers,), int64
+    """
+    counts = stops - starts
+    index = np.repeat(starts - (np.cumsum(counts) - counts), counts)
     index += np.arange(len(index))  # in place: there may be many
     return index
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn.graphs._mapped import Allocator, empty_beside, is_mapped
-from skcgcnn.graphs._packing import member_index, offsets_from_counts
+from skcgcnn.graphs._mapped import Allocator, empty_beside, is_mapped, release_pages
+from skcgcnn.graphs._packing import consecutive, offsets_from_counts
 
 # Indices take more memory than what they select: some crystals at a time.
 _CRYSTALS_AT_ONCE = 20_000
@@ -34,15 +34,13 @@ def select_crystals(graphs: Any, chosen: npt.NDArray[np.int64]) -> dict[str, Any
     dict
         Arguments of `CrystalGraphs`.
     """
-    owners = {
-        "class": graphs.offsets,
-        "bond": graphs.bond_offsets[graphs.offsets],
-        "site": graphs.site_offsets,
+    first_rows, last_rows = graphs.offsets[chosen], graphs.offsets[chosen + 1]
+    ranges = {
+        "class": (first_rows, last_rows),
+        "bond": (graphs.bond_offsets[first_rows], graphs.bond_offsets[last_rows]),
+        "site": (graphs.site_offsets[chosen], graphs.site_offsets[chosen + 1]),
     }
-    ends = {
-        what: offsets_from_counts(offsets[chosen + 1] - offsets[chosen])
-        for what, offsets in owners.items()
-    }
+    ends = {what: offsets_from_counts(stops - starts) for what, (starts, stops) in ranges.items()}
     what_of = {
         **dict.fromkeys(_BY_CLASS, "class"),
         **dict.fromkeys(_BY_BOND, "bond"),
@@ -52,22 +50,28 @@ def select_crystals(graphs: Any, chosen: npt.NDArray[np.int64]) -> dict[str, Any
     sizes = {name: ends[what][-1] for name, what in what_of.items()}
     empty: Allocator = np.empty
     n_bytes = sum(sizes[name] * array.itemsize for name, array in arrays.items())
-    if n_bytes > _MOST_IN_MEMORY and is_mapped(arrays["distances"]):
+    mapped = is_mapped(arrays["distances"])
+    if mapped and n_bytes > _MOST_IN_MEMORY:
         empty = empty_beside(graphs.distances)
     taken = {name: empty(sizes[name], array.dtype) for name, array in arrays.items()}
-    starts = np.asarray(graphs.bond_offsets)
+    of_bonds = np.asarray(graphs.bond_offsets)
     bond_offsets = empty(sizes["site_kinds"] + 1, np.int64)
     bond_offsets[0] = 0
     for first in range(0, len(chosen), _CRYSTALS_AT_ONCE):
-        some = chosen[first : first + _CRYSTALS_AT_ONCE]
-        last = first + len(some)
-        members = {what: member_index(offsets, some) for what, offsets in owners.items()}
+        last = min(first + _CRYSTALS_AT_ONCE, len(chosen))
+        members = {
+            what: consecutive(starts[first:last], stops[first:last])
+            for what, (starts, stops) in ranges.items()
+        }
         for name, what in what_of.items():
             taken[name][ends[what][first] : ends[what][last]] = arrays[name][members[what]]
         rows = members["class"]
-        degrees = starts[rows + 1] - starts[rows]
+        degrees = of_bonds[rows + 1] - of_bonds[rows]
         places = slice(ends["class"][first] + 1, ends["class"][last] + 1)
         bond_offsets[places] = np.cumsum(degrees) + ends["bond"][first]
+        if mapped:
+            release_pages({**arrays, "bond_offsets": of_bonds})
+            release_pages({**taken, "bond_offsets": bond_offsets})
     return {
         **taken,
         "offsets": ends["class"],

@@ -53,7 +53,7 @@ class WindowedBatches:
         for rows in self._windows(epoch):
             batches = GraphBatches(self.dataset.take(rows), **self.options)
             batches.share = self.share
-            release_pages(self.dataset.X)
+            release_pages(self.dataset.X.to_dict())
             for weighted, targets in batches:
                 weighted.rows = rows[weighted.rows]
                 yield weighted, targets
