@@ -4,8 +4,12 @@ import joblib
 import numpy as np
 import pytest
 from sklearn.model_selection import GridSearchCV
+from typer.testing import CliRunner
 
 from skcgcnn import CGCNNMultiTask, CrystalGraphs, CrystalGraphTransformer
+from skcgcnn.cli import app
+from skcgcnn.datasets import SAMPLE_FOLDER
+from skcgcnn.stores import featurize, open_store
 
 GRID = {"cls_weight": [0.1, 0.5, 1.0]}
 # Threads add numbers in an order of their own.
@@ -87,3 +91,25 @@ def test_a_search_on_paths(backend, tiny, cifs, Y):
         found = GridSearchCV(CGCNNMultiTask(**tiny), GRID, cv=3, n_jobs=-1).fit(cifs, Y)
     scores = "mean_test_score"
     np.testing.assert_allclose(found.cv_results_[scores], expected.cv_results_[scores], atol=1e-6)
+
+
+def test_a_store_is_the_same(backend, tmp_path):
+    featurize(SAMPLE_FOLDER, tmp_path / "one")
+    with joblib.parallel_config(backend=backend):
+        featurize(SAMPLE_FOLDER, tmp_path / "two", transformer=CrystalGraphTransformer(n_jobs=2))
+    one, two = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
+        for name in ("one", "two")
+    )
+    assert one == two
+
+
+def test_the_command_on_dask(dask_cluster, tmp_path):
+    from distributed import get_client
+
+    address = get_client().scheduler.address
+    options = ("-o", tmp_path / "store", "--backend", "dask", "--scheduler", address, "-q")
+    args = [str(arg) for arg in ("featurize", SAMPLE_FOLDER, *options)]
+    result = CliRunner().invoke(app, args, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert len(open_store(tmp_path / "store")) == 254
