@@ -66,10 +66,10 @@ def make_killed(source: Path, store: Path, n_jobs: int, n_shards: int) -> tuple[
     """Make a store, killed half-way; return the shards that were there, and the seconds after."""
     options = ("--output", store, "--n-jobs", n_jobs, "--quiet")
     with subprocess.Popen(command("featurize", source, *options), start_new_session=True) as run:
-        while len(list(store.glob("shards/*.npz"))) < n_shards:
+        while len(list(store.glob(".skcgcnn-shards/*.npz"))) < n_shards:
             time.sleep(0.05)
         os.killpg(run.pid, signal.SIGKILL)
-    found = len(list(store.glob("shards/*.npz")))
+    found = len(list(store.glob(".skcgcnn-shards/*.npz")))
     return found, make(source, store, n_jobs)
 
 

@@ -39,7 +39,8 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
     number, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".tmp", dir=path.parent)
     try:
         with open(number, mode, **text) as file:  # noqa: PTH123 - of a file that is open
-            os.fchmod(number, _mode(path))
+            if hasattr(os, "fchmod"):  # not on Windows
+                os.fchmod(number, _mode(path))
             yield file
             file.flush()
             os.fsync(number)

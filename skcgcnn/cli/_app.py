@@ -71,26 +71,32 @@ def plain_errors(interrupted: Callable[[], str] = str) -> Iterator[None]:
             typer.echo(f"Error: {error}", err=True)
             raise typer.Exit(2) from error
         except ProcessError as error:
-            typer.echo(f"Error: {error}.{interrupted()}", err=True)
+            typer.echo(f"{_process()}Error: {error}.{interrupted()}", err=True)
             raise typer.Exit(2) from error
         except (ValueError, MemoryError, ImportError) as error:
             # DataError and StructureError are ValueErrors, as are scikit-learn's.
-            if _is_first():
-                typer.echo(f"Error: {_in_options(str(error) or repr(error))}", err=True)
+            typer.echo(f"{_process()}Error: {_in_options(str(error) or repr(error))}", err=True)
             raise typer.Exit(2) from error
 
 
 def _show_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any, **__: Any
 ) -> None:
-    if issubclass(category, DeprecationWarning) or not _is_first():
+    if issubclass(category, DeprecationWarning) or _process():
         return  # of libraries, to their developers; or said by the first process
     typer.echo(f"Warning: {_in_options(str(message))}", err=True)
 
 
-def _is_first() -> bool:
-    """Tell whether this is the first of the processes that a launcher started, or alone."""
-    return os.environ.get("RANK", "0") == "0"
+def n_processes() -> int:
+    """Return how many processes a launcher started, this one included."""
+    number = os.environ.get("WORLD_SIZE", "1")
+    return int(number) if number.isdecimal() else 1
+
+
+def _process() -> str:
+    """Return how messages name a process that is not the first of several."""
+    rank = os.environ.get("RANK", "0")
+    return f"[process {rank}] " if n_processes() > 1 and rank != "0" else ""
 
 
 def _in_options(message: str) -> str:

@@ -1,8 +1,8 @@
 """``skcgcnn train``."""
 
-import os
 import signal
 from dataclasses import fields
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,8 +10,8 @@ import typer
 
 from skcgcnn._parameters import Parameters
 from skcgcnn._recipes import AUTO
-from skcgcnn.cli._app import BadCrystals, Device, Jobs, app, is_typed, plain_errors
-from skcgcnn.exceptions import LOST_PROCESS, ProcessError
+from skcgcnn.cli._app import BadCrystals, Device, Jobs, app, is_typed, n_processes, plain_errors
+from skcgcnn.exceptions import ProcessError
 from skcgcnn.training import Conv, Optimizer, Pooling, Recipe, Schedule, Settings, Task
 
 Ratio = Annotated[float, typer.Option(min=0.0, max=1.0)]
@@ -139,7 +139,7 @@ def train(
     """
     folder = output or (_free_folder("cgcnn_run") if resume is None else resume.parent)
     checkpoint = folder / "checkpoint.pth.tar"
-    start = "skcgcnn" if _n_processes() == 1 else "the launcher as before and -m skcgcnn"
+    start = "skcgcnn" if n_processes() == 1 else "the launcher as before and -m skcgcnn"
     resuming = f"{start} train {data} --resume {checkpoint}"
     with plain_errors(lambda: f" Continue with: {resuming}" if checkpoint.exists() else ""):
         from skcgcnn.training import train as run
@@ -172,27 +172,28 @@ def train(
             _show(results, folder)
 
 
-def _n_processes() -> int:
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
 def _accelerator(device: str) -> Any:
     """Return the processes that `accelerate launch` or `torchrun` started; None for one alone."""
-    if _n_processes() == 1:
+    if n_processes() == 1:
         return None
     try:
-        from accelerate import Accelerator
+        from accelerate import Accelerator, InitProcessGroupKwargs
     except ImportError as error:
         raise ImportError(
             "training on several processes needs pip install 'skcgcnn[accelerate]'"
         ) from error
     signal.signal(signal.SIGTERM, _lost)
-    return Accelerator(cpu=device == "cpu")
+    # The others wait while the main process validates.
+    patience = InitProcessGroupKwargs(timeout=timedelta(days=1))
+    return Accelerator(cpu=device == "cpu", kwargs_handlers=[patience])
 
 
 def _lost(*_: Any) -> None:
-    """Say why a launcher ends this process: it does so when another one ended."""
-    raise ProcessError(LOST_PROCESS)
+    """Say why this process ends: a launcher asks for it when another one ended."""
+    raise ProcessError(
+        "this process was asked to end (SIGTERM): by a time limit, or since another process of "
+        "this training ended; see the first error that a process printed"
+    )
 
 
 def _free_folder(name: str) -> Path:

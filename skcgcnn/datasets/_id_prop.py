@@ -272,9 +272,9 @@ def read_groups(folder: str | PathLike[str], cif_ids: list[str]) -> npt.NDArray[
             problems.append(f"line {line}: id {cells[0]!r} comes twice")
         else:
             groups[crystal_name(cells[0])] = cells[1]
-    problems += [f"{cif_id!r} has no group" for cif_id in cif_ids if cif_id not in groups]
+    problems += [f"{str(cif_id)!r} has no group" for cif_id in cif_ids if cif_id not in groups]
     _raise(file, problems)
-    return np.array([groups[cif_id] for cif_id in cif_ids])
+    return np.array([groups[str(cif_id)] for cif_id in cif_ids])
 
 
 def _drop_index(sheet: Sheet, files: CrystalFolder) -> None:

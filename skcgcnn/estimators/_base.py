@@ -37,7 +37,7 @@ from skcgcnn.graphs import (
     CrystalGraphTransformer,
 )
 from skcgcnn.modelfiles import Target
-from skcgcnn.nn import GraphDataset
+from skcgcnn.nn import GraphDataset, agree
 
 
 class BaseCGCNN(Parameters, FitHistory, Predictor):
@@ -98,7 +98,9 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         members = [clone(self) for _ in range(self.n_estimators)]
         for member in members:
             member.set_params(n_estimators=1, random_state=int(rng.randint(MAX_SEED)))
-        fitted = fit_members(members, self.n_jobs, graphs, y, sample_weight)
+        # Processes train one network after another, together.
+        n_jobs = self.n_jobs if self.accelerator is None else None
+        fitted = fit_members(members, n_jobs, graphs, y, sample_weight)
         first, *others = (member._get_model_state() for member in fitted)
         self._set_model_state(replace(first, more_weights=tuple(o.weights for o in others)))
         return self
@@ -138,12 +140,8 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
 
     def _seed(self) -> int:
         seed = int(check_random_state(self.random_state).randint(MAX_SEED))
-        if self.accelerator is None:
-            return seed
-        from accelerate.utils import broadcast_object_list
-
         # All processes begin alike, also where nothing decides how.
-        return int(broadcast_object_list([seed])[0])
+        return seed if self.accelerator is None else agree(self.accelerator, seed)
 
     def _to_graphs(self, X: Any, *, reset: bool = False) -> CrystalGraphs:
         """Return the graphs of X: the one place where an estimator looks at X.

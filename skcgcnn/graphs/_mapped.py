@@ -1,6 +1,7 @@
 """Arrays that lie in files: how to tell them, and where to put a part of them."""
 
 import mmap
+import os
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -82,8 +83,7 @@ def empty_beside(array: npt.NDArray[Any]) -> Allocator:
         n_bytes = length * np.dtype(dtype).itemsize
         if not n_bytes:
             return np.empty(length, dtype)
-        with _open_temporary(folder) as file:
-            file.truncate(n_bytes)
+        with _open_temporary(folder, n_bytes) as file:
             # Not NumPy's memmap, whose copies in other processes look for a name.
             return np.frombuffer(mmap.mmap(file.fileno(), n_bytes), dtype, length)
 
@@ -99,8 +99,22 @@ def _folder(array: npt.NDArray[Any]) -> Path | None:
     return None
 
 
-def _open_temporary(folder: Path | None) -> Any:
+def _open_temporary(folder: Path | None, n_bytes: int) -> Any:
     try:
-        return tempfile.TemporaryFile(dir=folder)
+        return _filled(folder, n_bytes)
     except OSError:
-        return tempfile.TemporaryFile()
+        return _filled(None, n_bytes)
+
+
+def _filled(folder: Path | None, n_bytes: int) -> Any:
+    file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - the caller closes it
+    try:
+        # With its room on the disk: a page that finds none would end the process.
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, n_bytes)
+        else:
+            file.truncate(n_bytes)
+    except OSError:
+        file.close()
+        raise
+    return file

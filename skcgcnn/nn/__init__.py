@@ -8,7 +8,7 @@ import torch
 from skcgcnn.nn._averaging import AveragedNet
 from skcgcnn.nn._batches import GraphBatch, GraphBatches, GraphDataset
 from skcgcnn.nn._buffers import BufferPool
-from skcgcnn.nn._distributed import AcceleratedNet
+from skcgcnn.nn._distributed import AcceleratedNet, agree
 from skcgcnn.nn._edge import EdgeConv
 from skcgcnn.nn._elements import ElementEmbedding
 from skcgcnn.nn._gated import ConvLayer
@@ -44,6 +44,7 @@ __all__ = [
     "Task",
     "TaskLoss",
     "WindowedBatches",
+    "agree",
     "choose_device",
     "one_cycle",
     "weighted_sum",

@@ -89,17 +89,29 @@ class AcceleratedNet(AccelerateMixin, GraphNet):
     def run(self, *args: Any, **kwargs: Any) -> None:
         """Train for some more epochs, see `GraphNet.run`."""
         own = self.module_, self.criterion_, self.optimizer_
+        self._is_together = False
         try:
             with _talking():
                 self.module_, self.criterion_, self.optimizer_ = self._wrapped
                 super().run(*args, **kwargs)
+            self._is_together = True
         finally:
             self.module_, self.criterion_, self.optimizer_ = own
 
     def finish(self, train: GraphDataset) -> None:
         """End a fit, see `GraphNet.finish`."""
+        if self.accelerator.num_processes > 1 and not self._is_together:
+            # An error or Ctrl-C in one process: the others would wait for each other's statistics.
+            self.module_.release_buffers()
+            return
         with _talking():
             super().finish(train)
+
+    def validation_step(self, batch: Any, **fit_params: Any) -> Any:
+        """Evaluate a batch; what stops a training is the same number in all processes."""
+        step = super().validation_step(batch, **fit_params)
+        step["loss"] = self.accelerator.reduce(step["loss"].detach(), "mean")
+        return step
 
     @cached_property
     def _wrapped(self) -> tuple[Any, Any, Any]:
@@ -116,6 +128,25 @@ def _is_trained(part: Any) -> bool:
     return isinstance(part, torch.optim.Optimizer) or any(
         p.requires_grad for p in part.parameters()
     )
+
+
+def agree(accelerator: Any, value: int) -> int:
+    """Return the number that the main process has.
+
+    Parameters
+    ----------
+    accelerator : accelerate.Accelerator
+        The processes.
+    value : int
+        That of this process.
+
+    Returns
+    -------
+    int
+    """
+    with _talking():
+        number = torch.tensor(value if accelerator.is_main_process else 0, dtype=torch.int64)
+        return int(accelerator.reduce(number.to(accelerator.device), "sum"))
 
 
 @contextmanager

@@ -9,18 +9,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets import is_missing_cell, number
+from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import Stream, map_arrays, stream_arrays
 from skcgcnn.stores._items import Values
-from skcgcnn.stores._shards import ShardFiles
+from skcgcnn.stores._shards import ShardFiles, printable
 
 Cells = list[float | str | None]
 # What is known of the crystals of a shard.
 ReadColumns = Callable[[ShardFiles], dict[str, Cells]]
 
+# Letters of a text: those of a column take as much room as its longest.
+_MOST_LETTERS = 1_000
+# In bytes, of the columns that are in memory at a time.
+_AT_ONCE = 256_000_000
+
 
 def write_columns(path: Path, shards: Sequence[ShardFiles], read: ReadColumns) -> list[str]:
-    """Join the columns of shards in one file, in little memory.
+    """Join the columns of shards in one file, in bounded memory.
 
     A column is one of numbers where every cell that is not empty is a number; NaN and the empty
     text stand for what is missing.
@@ -38,36 +45,93 @@ def write_columns(path: Path, shards: Sequence[ShardFiles], read: ReadColumns) -
     -------
     list of str
         Names of the columns, in the order of their first appearance.
+
+    Warns
+    -----
+    UserWarning
+        Names columns that are left out since they hold long texts.
     """
+    dtypes, sizes = _look_through(shards, read)
+    columns = _Columns(shards, read, dtypes, sizes)
+    whole = np.array(json.dumps(list(dtypes)))
+    streams = {"names": Stream(whole.dtype, (), [whole])}
+    for index, (name, dtype) in enumerate(dtypes.items()):
+        # Numbered: a name of a column may be none of a file.
+        streams[f"column_{index}"] = Stream(dtype, (sum(sizes),), columns.pieces(name))
+    stream_arrays(path, streams)
+    return list(dtypes)
+
+
+def _look_through(
+    shards: Sequence[ShardFiles], read: ReadColumns
+) -> tuple[dict[str, np.dtype], list[int]]:
+    """Return the types of the columns, and the number of crystals in each shard."""
     is_numeric: dict[str, bool] = {}
     widths: dict[str, int] = {}
     sizes = []
     for shard in shards:
-        sizes.append(_n_crystals(shard))
+        sizes.append(len(map_arrays(shard.graphs)["ids"]))
         for name, cells in read(shard).items():
             present = [cell for cell in cells if not _is_missing(cell)]
             numeric = all(_number(cell) is not None for cell in present)
             is_numeric[name] = is_numeric.get(name, True) and numeric
             widths[name] = max([widths.get(name, 1), *(len(_text(cell)) for cell in present)])
+    dtypes, left_out = dict[str, np.dtype](), []
+    for name, numeric in is_numeric.items():
+        if numeric:
+            dtypes[name] = np.dtype(np.float64)
+        elif widths[name] <= _MOST_LETTERS:
+            dtypes[name] = np.dtype(f"U{widths[name]}")
+        else:
+            left_out.append(name)
+    if left_out:
+        warn_caller(
+            f"texts of more than {_MOST_LETTERS:,} letters are left out: column "
+            f"{', '.join(map(repr, left_out))}"
+        )
+    return dtypes, sizes
 
-    def pieces(name: str) -> Iterator[npt.NDArray[Any]]:
-        for shard, size in zip(shards, sizes, strict=True):
-            cells = read(shard).get(name) or [None] * size
-            if is_numeric[name]:
-                values = [math.nan if _is_missing(cell) else _number(cell) for cell in cells]
-                yield np.array(values, dtype=np.float64)
-            else:
-                yield np.array([_text(cell) for cell in cells], dtype=np.str_)
 
-    names = list(is_numeric)
-    whole = np.array(json.dumps(names))
-    streams = {"names": Stream(whole.dtype, (), [whole])}
-    for index, name in enumerate(names):
-        dtype = np.dtype(np.float64 if is_numeric[name] else f"U{widths[name]}")
-        # Numbered: a name of a column may be none of a file.
-        streams[f"column_{index}"] = Stream(dtype, (sum(sizes),), pieces(name))
-    stream_arrays(path, streams)
-    return names
+class _Columns:
+    """Whole columns, as many of them at a time as memory is for."""
+
+    def __init__(
+        self,
+        shards: Sequence[ShardFiles],
+        read: ReadColumns,
+        dtypes: Mapping[str, np.dtype],
+        sizes: Sequence[int],
+    ) -> None:
+        self.shards, self.read, self.dtypes, self.sizes = shards, read, dtypes, sizes
+        self.loaded: dict[str, npt.NDArray[Any]] = {}
+
+    def pieces(self, name: str) -> Iterator[npt.NDArray[Any]]:
+        """Yield a column; columns are asked for in their order."""
+        if name not in self.loaded:
+            self._load(name)
+        yield self.loaded[name]
+
+    def _load(self, first: str) -> None:
+        n, names, n_bytes = sum(self.sizes), list(self.dtypes), 0
+        self.loaded = {}
+        for name in names[names.index(first) :]:
+            n_bytes += n * self.dtypes[name].itemsize
+            if self.loaded and n_bytes > _AT_ONCE:
+                break
+            self.loaded[name] = np.empty(n, self.dtypes[name])
+        start = 0
+        for shard, size in zip(self.shards, self.sizes, strict=True):
+            found = self.read(shard)
+            for name, column in self.loaded.items():
+                cells = found.get(name) or [None] * size
+                column[start : start + size] = _values(cells, column.dtype)
+            start += size
+
+
+def _values(cells: Cells, dtype: np.dtype) -> list[Any]:
+    if dtype.kind == "U":
+        return [_text(cell) for cell in cells]
+    return [math.nan if _is_missing(cell) else _number(cell) for cell in cells]
 
 
 def read_columns(path: Path) -> dict[str, npt.NDArray[Any]]:
@@ -87,45 +151,56 @@ def read_columns(path: Path) -> dict[str, npt.NDArray[Any]]:
     return {name: arrays[f"column_{index}"] for index, name in enumerate(names)}
 
 
-def with_properties(
-    names: Sequence[str], by_id: Mapping[str, Values]
-) -> tuple[ReadColumns, set[str]]:
-    """Return a reader of the columns of a shard with those of a table beside.
+class Beside:
+    """The columns of shards with those of a table beside.
 
     Parameters
     ----------
+    table : str
+        Name of the table.
     names : sequence of str
-        Of the properties in the table.
+        Of the properties in it.
     by_id : mapping
         The properties of each crystal.
 
-    Returns
-    -------
-    read : callable
+    Attributes
+    ----------
     used : set of str
         The ids that were found; it fills as shards are read.
     """
-    used = set[str]()
 
-    def read(shard: ShardFiles) -> dict[str, Cells]:
-        columns: dict[str, Cells] = shard.read()["values"]
+    def __init__(self, table: str, names: Sequence[str], by_id: Mapping[str, Values]) -> None:
+        self.table, self.names, self.by_id = table, names, by_id
+        self.used = set[str]()
+
+    def __call__(self, shard: ShardFiles) -> dict[str, Cells]:
+        """Return the columns of a shard."""
+        columns = own_columns(shard)
+        if twice := [name for name in self.names if name in columns]:
+            raise DataError(
+                f"{self.table}: the crystals have a property {twice[0]!r} already; rename the "
+                "column"
+            )
         ids = [str(one) for one in map_arrays(shard.graphs)["ids"]]
-        used.update(one for one in ids if one in by_id)
-        for name in names:
-            columns[name] = [by_id.get(one, {}).get(name) for one in ids]
+        self.used.update(one for one in ids if one in self.by_id)
+        for name in self.names:
+            columns[name] = [self.by_id.get(one, {}).get(name) for one in ids]
         return columns
 
-    return read, used
+    def warn_of_unused(self) -> None:
+        """Warn of names in the table that are those of no crystal."""
+        unused = [name for name in self.by_id if name not in self.used]
+        if unused:
+            warn_caller(
+                f"{self.table}: {len(unused)} of {len(self.by_id)} names are those of no crystal, "
+                f"the first is {unused[0]!r}"
+            )
 
 
 def own_columns(shard: ShardFiles) -> dict[str, Cells]:
     """Return the columns that a shard has of its own."""
     columns: dict[str, Cells] = shard.read()["values"]
     return columns
-
-
-def _n_crystals(shard: ShardFiles) -> int:
-    return len(map_arrays(shard.graphs)["ids"])
 
 
 def _is_missing(cell: float | str | None) -> bool:
@@ -139,4 +214,6 @@ def _number(cell: float | str | None) -> float | None:
 def _text(cell: float | str | None) -> str:
     if cell is None or _is_missing(cell):
         return ""
-    return cell if isinstance(cell, str) else f"{cell:g}"
+    if isinstance(cell, str):
+        return printable(cell)
+    return str(int(cell)) if float(cell).is_integer() else repr(float(cell))

@@ -4,26 +4,29 @@ import csv
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from joblib import Parallel, delayed
 
 from skcgcnn._files import atomic_write
 from skcgcnn._progress import Progress
 from skcgcnn._warnings import warn_caller
 from skcgcnn.exceptions import DataError
-from skcgcnn.graphs import CrystalGraphTransformer, merge_files
-from skcgcnn.stores._columns import own_columns, with_properties, write_columns
+from skcgcnn.graphs import CrystalGraphs, CrystalGraphTransformer, map_arrays, merge_files
+from skcgcnn.stores._columns import Beside, ReadColumns, own_columns, write_columns
 from skcgcnn.stores._items import Item
 from skcgcnn.stores._shards import SHARD, ShardFiles, Written, digest_items, write_shard
 from skcgcnn.stores._sources import Source, find_source, read_properties
 from skcgcnn.stores._store import (
     COLUMNS,
     COPIED,
+    DESCRIPTION,
     FAILURES,
     GRAPHS,
     REMARKS,
@@ -31,6 +34,11 @@ from skcgcnn.stores._store import (
     is_store,
     write_description,
 )
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
 
 # Small sources are divided too, so that several workers have something to do.
 _LEAST, _SHARE, _UNKNOWN = 50, 64, 1_000
@@ -122,38 +130,99 @@ def featurize(
     CrystalGraphs(254 crystals, 2429 sites in 498 classes, 12 neighbors)
     """
     folder = Path(store).expanduser()
-    found = find_source(source, crystal_column)
-    names, by_id = ([], {}) if properties is None else read_properties(Path(properties))
-    read, used = (own_columns, set()) if not by_id else with_properties(names, by_id)
     transformer = transformer or CrystalGraphTransformer()
+    _check_arguments(source, folder, transformer, properties)
+    found = find_source(source, crystal_column)
+    read: Any = own_columns
+    if properties is not None:
+        read = Beside(str(properties), *read_properties(Path(properties).expanduser()))
     features = None if found.folder is None else found.folder / "atom_init.json"
     if features is not None and features.is_file() and transformer.atom_features is None:
         transformer = CrystalGraphTransformer(**transformer.get_params())
         transformer.set_params(atom_features=str(features))
     _prepare(folder, overwrite=overwrite)
-    shards, kept = _write_shards(found, folder / SHARDS, transformer)
+    with _alone(folder):
+        return _featurize(found, folder, transformer, read)
+
+
+def _featurize(
+    source: Source, folder: Path, transformer: CrystalGraphTransformer, read: ReadColumns
+) -> Featurized:
+    """Write the shards that are missing, and join all."""
+    shards, kept = _write_shards(source, folder / SHARDS, transformer)
     if not shards:
-        raise DataError(f"{source}: holds no crystal")
+        raise DataError(f"{source.name}: holds no crystal")
     n_failures = sum(len(shard.read()["failures"]) for shard in shards)
-    graphs = merge_files([shard.graphs for shard in shards], folder / GRAPHS)
-    if not len(graphs):
+    if not any(len(map_arrays(shard.graphs)["ids"]) for shard in shards):
         path, why = shards[0].read()["failures"][0]
-        raise DataError(f"{source}: no crystal can become a graph; the first is {path}: {why}")
+        raise DataError(f"{source.name}: no crystal can become a graph; the first is {path}: {why}")
+    # From here on the old store, if there is one, is none any more.
+    (folder / DESCRIPTION).unlink(missing_ok=True)
+    graphs = merge_files([shard.graphs for shard in shards], folder / GRAPHS)
     columns = write_columns(folder / COLUMNS, shards, read)
     _write_table(folder / FAILURES, ("path", "cause"), shards, "failures")
     _write_table(folder / REMARKS, ("path", "remark"), shards, "remarks")
     for name in COPIED:
-        _copy(found, transformer, name, folder / name)
-    write_description(folder, found.name, len(graphs), n_failures)
+        _copy(source, transformer, name, folder / name)
+    _warn_of_same_names(graphs)
+    write_description(folder, source.name, len(graphs), n_failures)
     shutil.rmtree(folder / SHARDS)
     if n_failures:
         warn_caller(
             f"{n_failures} of {n_failures + len(graphs)} crystals could not become graphs and are "
             f"left out; {folder / FAILURES} lists them"
         )
-    if unused := len(by_id) - len(used):
-        warn_caller(f"{properties}: {unused} of {len(by_id)} names are those of no crystal")
+    if isinstance(read, Beside):
+        read.warn_of_unused()
     return Featurized(len(graphs), n_failures, kept, columns)
+
+
+def _check_arguments(
+    source: str | PathLike[str],
+    folder: Path,
+    transformer: CrystalGraphTransformer,
+    properties: str | PathLike[str] | None,
+) -> None:
+    """Refuse what would be noticed when all is read, or would be lost."""
+    if transformer.atom_features is not None and not isinstance(
+        transformer.atom_features, (str, PathLike)
+    ):
+        raise DataError("atom_features of a store come from a file, not from a mapping")
+    for path in (source, properties):
+        if path is not None and folder.resolve() in (
+            inside := Path(path).expanduser().resolve(),
+            *inside.parents,
+        ):
+            raise DataError(f"{path}: lies in the store {folder}; choose another folder for it")
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from making the same store; the system forgets it with the process."""
+    with (folder / SHARDS / "lock").open("w") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise DataError(
+                    f"{folder}: another process makes this store; wait for it, or end it"
+                ) from error
+            except OSError:  # a file system without locks
+                pass
+        yield
+
+
+def _warn_of_same_names(graphs: CrystalGraphs) -> None:
+    """Warn of names that several crystals share."""
+    # Hashes, for the names of many crystals take much memory.
+    hashes = np.fromiter(map(hash, map(str, graphs.ids)), dtype=np.int64, count=len(graphs))
+    values, counts = np.unique(hashes, return_counts=True)
+    if len(values) < len(graphs):
+        row = int(np.flatnonzero(np.isin(hashes, values[counts > 1]))[0])
+        warn_caller(
+            f"{len(graphs) - len(values)} crystals have the name of another one, the first is "
+            f"{str(graphs.ids[row])!r}: properties and predictions do not tell them apart"
+        )
 
 
 def _prepare(folder: Path, *, overwrite: bool) -> None:
@@ -165,7 +234,6 @@ def _prepare(folder: Path, *, overwrite: bool) -> None:
             raise DataError(
                 f"{folder}: is a complete store; choose another folder, or --overwrite it"
             )
-        shutil.rmtree(folder)
     elif folder.is_dir() and any(folder.iterdir()) and not (folder / SHARDS).is_dir():
         raise DataError(f"{folder}: holds other files; choose another folder for the store")
     (folder / SHARDS).mkdir(parents=True, exist_ok=True)
@@ -243,8 +311,7 @@ def _copy(source: Source, transformer: CrystalGraphTransformer, name: str, targe
     given = transformer.atom_features
     origin = None if source.folder is None else source.folder / name
     if name == "atom_init.json":
-        origin = Path(given) if isinstance(given, (str, PathLike)) else None
-        if given is not None and origin is None:
-            raise DataError("atom_features of a store come from a file, not from a mapping")
+        origin = None if given is None else Path(given).expanduser()
+    target.unlink(missing_ok=True)  # of an earlier store
     if origin is not None and origin.is_file():
         shutil.copyfile(origin, target)

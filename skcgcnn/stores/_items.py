@@ -38,12 +38,18 @@ class PackedCif(NamedTuple):
     is_gzip: bool
 
 
+class Refused(NamedTuple):
+    """What is not even opened, and why."""
+
+    reason: str
+
+
 class Item(NamedTuple):
     """A crystal that is to be read.
 
     Attributes
     ----------
-    source : path, text of a CIF, JsonLine, DatabaseRow or PackedCif
+    source : path, text of a CIF, JsonLine, DatabaseRow, PackedCif or Refused
         Where it is.
     id : str
         Its name; empty where the source itself tells it.
@@ -89,9 +95,12 @@ def open_item(item: Item, max_bytes: int) -> Opened:
             source, own_id, values = _from_database(source)
         elif isinstance(source, PackedCif):
             source = _text(source, max_bytes)
-        crystal = try_to_read(source, max_bytes)
+        refused = isinstance(source, Refused)
+        crystal = StructureError(source.reason) if refused else try_to_read(source, max_bytes)
     except StructureError as error:
         crystal = error
+    except Exception as error:  # noqa: BLE001 - one bad item must not end the run
+        crystal = StructureError(f"cannot be read ({error!r})")
     return Opened(crystal, item.id or own_id, {**values, **item.values})
 
 

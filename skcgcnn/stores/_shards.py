@@ -12,10 +12,12 @@ import numpy as np
 from skcgcnn._files import atomic_write
 from skcgcnn.crystals import Crystal
 from skcgcnn.graphs import GraphMaker, build_graphs
-from skcgcnn.stores._items import Item, Values, open_item
+from skcgcnn.stores._items import DatabaseRow, Item, Values, open_item
 
 # Crystals in a shard: what an interruption may cost, by worker, and what a worker holds at a time.
 SHARD = 2_000
+# Of the name of a crystal: all names of a store take as much room as the longest.
+MOST_LETTERS = 200
 
 
 @dataclass(frozen=True)
@@ -72,14 +74,21 @@ def digest_items(items: Sequence[Item]) -> str:
     digest = blake2b(digest_size=16)
     for item in items:
         source: Any = item.source
-        if isinstance(source, str) and "\n" not in source:
-            try:
-                stat = Path(source).stat()
-                source = source, stat.st_size, stat.st_mtime_ns
-            except (OSError, ValueError):
-                source = source, "missing"
+        if isinstance(source, DatabaseRow):
+            source = source, _state(source.path)
+        elif isinstance(source, str) and "\n" not in source:
+            source = source, _state(source)
         digest.update(repr((source, item.id, item.name, item.values)).encode())
     return digest.hexdigest()
+
+
+def _state(path: str) -> Any:
+    """Return what changes when a file does."""
+    try:
+        stat = Path(path).stat()
+    except (OSError, ValueError):
+        return "missing"
+    return stat.st_size, stat.st_mtime_ns
 
 
 def write_shard(
@@ -106,13 +115,16 @@ def write_shard(
     """
     opened = [open_item(item, max_bytes) for item in items]
     graphs, failures = build_graphs([one.crystal for one in opened], maker)
-    ids = [one.id or item.name for one, item in zip(opened, items, strict=True)]
+    ids = [
+        printable(one.id or item.name)[:MOST_LETTERS]
+        for one, item in zip(opened, items, strict=True)
+    ]
     kept = np.flatnonzero(graphs.n_sites > 0)
     facts = {
         "digest": digest,
-        "failures": [[items[i].name, why] for i, why in failures],
+        "failures": [[printable(items[i].name), printable(why)] for i, why in failures],
         "remarks": [
-            [item.name, note]
+            [printable(item.name), note]
             for item, one in zip(items, opened, strict=True)
             if isinstance(one.crystal, Crystal)
             for note in one.crystal.notes
@@ -124,6 +136,11 @@ def write_shard(
         json.dump(facts, file)
     replace(graphs, ids=np.array(ids, dtype=np.str_))[kept].save(files.graphs)
     return Written(len(items), len(failures))
+
+
+def printable(text: str) -> str:
+    """Return a text that can be written: names of files may hold bytes that are no letters."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _columns(rows: Sequence[Values]) -> dict[str, list[float | str | None]]:

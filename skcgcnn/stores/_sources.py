@@ -4,24 +4,34 @@ import csv
 import glob
 import gzip
 import os
-import sys
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from skcgcnn.crystals import READABLE, is_cif_text, source_id
+from skcgcnn.crystals import MAX_BYTES, READABLE, is_cif_text, source_id
 from skcgcnn.datasets import is_missing_cell, read_table
 from skcgcnn.exceptions import DataError
-from skcgcnn.stores._items import ID_NAMES, DatabaseRow, Item, JsonLine, PackedCif, Values
+from skcgcnn.stores._items import (
+    ID_NAMES,
+    DatabaseRow,
+    Item,
+    JsonLine,
+    PackedCif,
+    Refused,
+    Values,
+)
 
 _LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
 _TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _CRYSTAL_NAMES = ("cif", "structure", "path", "file", "filename", "crystal", *ID_NAMES)
+_UNREADABLE = (UnicodeError, OSError, EOFError, zlib.error)
+_TOO_LARGE = Refused(f"is larger than {MAX_BYTES / 1e6:g} MB")
 _KINDS = (
     "a folder of crystals, a glob pattern, a table (.csv, .tsv), an archive of CIFs (.tar, .zip), "
     "an ASE database (.db), or lines of JSON (.jsonl)"
@@ -103,7 +113,7 @@ def _from_folder(name: str, folder: Path) -> Source:
             for cif_id, path, *values in zip(table.cif_ids, table.paths, *columns, strict=True)
         )
         return Source(name, items, len(table.paths), folder)
-    return _from_paths(name, list(_walk(folder)), folder)
+    return _from_paths(name, list(_walk(folder)), folder, folder)
 
 
 def _plain_part(pattern: Path) -> Path:
@@ -122,43 +132,67 @@ def _walk(folder: Path) -> Iterator[str]:
                 yield str(Path(where, file))
 
 
-def _from_paths(name: str, paths: list[str], root: Path) -> Source:
+def _from_paths(name: str, paths: list[str], root: Path, folder: Path | None = None) -> Source:
     if not paths:
         raise DataError(f"{name}: holds no files of crystals")
 
     def items() -> Iterator[Item]:
         for path in paths:
             # Files of the same name in several folders are told apart.
-            inner = os.path.relpath(Path(path).parent, root)
+            inner = Path(os.path.relpath(Path(path).parent, root)).as_posix()
             stem = source_id(path, 0)
             yield Item(path, stem if inner == "." else f"{inner}/{stem}", path, {})
 
-    return Source(name, items(), len(paths))
+    return Source(name, items(), len(paths), folder)
 
 
 def _from_table(path: Path, crystal_column: str | None) -> Iterator[Item]:
     """Yield the rows of a table, one of whose columns holds paths, CIFs or lines of JSON."""
-    csv.field_size_limit(sys.maxsize)  # a CIF is a long cell
-    separator = "\t" if ".tsv" in path.name.lower() else ","
-    with _open_text(path) as file:
-        reader = csv.DictReader(file, delimiter=separator)
-        names = list(reader.fieldnames or [])
-        try:
-            for number, row in enumerate(reader):
-                if number == 0:
-                    crystal = crystal_column or _crystal_column(path, row)
-                    if crystal not in names:
-                        raise DataError(f"{path}: has no column {crystal!r}; it has {names}")
-                    id_name = next((n for n in ID_NAMES if n in names and n != crystal), None)
-                if None in row or None in row.values():
-                    raise DataError(
-                        f"{path}: the row that ends in line {reader.line_num} has not the "
-                        f"{len(names)} cells of the header"
-                    )
-                values: Values = {n: v for n, v in row.items() if n not in (crystal, id_name)}
-                yield _row(path, number, row[crystal], row[id_name] if id_name else "", values)
-        except (csv.Error, UnicodeDecodeError, OSError, EOFError) as error:
-            raise DataError(f"{path}: cannot be read ({error})") from error
+    crystal, id_name, names = "", None, list[str]()
+    for number, (line, cells) in enumerate(_rows(path)):
+        if number == 0:
+            names = _header(path, cells)
+            continue
+        if len(cells) != len(names):
+            raise DataError(
+                f"{path}: the row that ends in line {line} has {len(cells)} cells, the header "
+                f"{len(names)}"
+            )
+        row = dict(zip(names, cells, strict=True))
+        if number == 1:
+            crystal = crystal_column or _crystal_column(path, row)
+            if crystal not in names:
+                raise DataError(f"{path}: has no column {crystal!r}; it has {', '.join(names)}")
+            id_name = next((n for n in ID_NAMES if n in names and n != crystal), None)
+        values: Values = {n: v for n, v in row.items() if n and n not in (crystal, id_name)}
+        own_id = None if id_name is None else row[id_name].strip() or f"row {number}"
+        yield _row(path, number, row[crystal], own_id, values)
+
+
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of a table of text, with the lines in which they end."""
+    csv.field_size_limit(2**31 - 1)  # a CIF is a long cell
+    try:
+        with _open_text(path) as file:
+            first = file.readline()
+            separator = "\t" if "\t" in first else ";" if ";" in first and "," not in first else ","
+            reader = csv.reader(chain([first], file), delimiter=separator)
+            yield from ((reader.line_num, cells) for cells in reader if cells)
+    except (csv.Error, *_UNREADABLE) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from error
+
+
+def _header(path: Path, cells: list[str]) -> list[str]:
+    """Return the names of columns; the first may have none, as pandas writes its index."""
+    if any(is_cif_text(cell) or (cell and _is_file(path.parent / cell)) for cell in cells):
+        raise DataError(f"{path}: begins with a crystal; expected a header with names of columns")
+    names = [cell.strip() for cell in cells]
+    for name in names:
+        if names.count(name) > 1 or not any(names):
+            raise DataError(f"{path}: has several columns with the name {name!r}")
+    if "" in names[1:]:
+        raise DataError(f"{path}: column {names.index('', 1) + 1} has no name")
+    return names
 
 
 def _crystal_column(path: Path, row: Mapping[str, Any]) -> str:
@@ -185,17 +219,20 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _row(path: Path, number: int, cell: str, own_id: str, values: Values) -> Item:
+def _row(path: Path, number: int, cell: str, own_id: str | None, values: Values) -> Item:
+    own_id, name = own_id or str(number - 1), f"{path}: row {number}"
     if is_cif_text(cell):
-        return Item(cell, own_id or str(number), f"{path}: row {number + 1}", values)
+        return Item(cell, own_id, name, values)
     if cell.lstrip().startswith("{"):
-        return Item(JsonLine(cell), own_id or str(number), f"{path}: row {number + 1}", values)
-    file = path.parent / cell
+        return Item(JsonLine(cell), own_id, name, values)
+    if not cell.strip():
+        return Item(Refused("names no crystal"), own_id, name, values)
+    file = path.parent / cell.strip()
     for suffix in ("", ".cif", ".cif.gz"):
         if _is_file(path.parent / f"{cell}{suffix}"):
             file = path.parent / f"{cell}{suffix}"
             break
-    return Item(str(file), own_id or source_id(file, number), str(file), values)
+    return Item(str(file), own_id, str(file), values)
 
 
 def _from_lines(path: Path) -> Iterator[Item]:
@@ -204,7 +241,7 @@ def _from_lines(path: Path) -> Iterator[Item]:
             for number, line in enumerate(file, 1):
                 if line.strip():
                     yield Item(JsonLine(line), "", f"{path}: line {number}", {})
-    except (UnicodeDecodeError, OSError, EOFError) as error:
+    except _UNREADABLE as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
 
 
@@ -219,28 +256,37 @@ def _from_tar(path: Path) -> Iterator[Item]:
         with tarfile.open(path, "r|*") as archive:
             while (member := archive.next()) is not None:
                 archive.members = []  # type: ignore[attr-defined] # or all would be kept
-                if member.isfile() and _is_cif(member.name):
+                if member.isdir() or not _is_cif(member.name):
+                    continue
+                if not member.isfile():
+                    yield _member(path, member.name, Refused("is a link or a device, not a file"))
+                elif member.size > MAX_BYTES:
+                    yield _member(path, member.name, _TOO_LARGE)
+                else:
                     file = archive.extractfile(member)
                     yield _member(path, member.name, b"" if file is None else file.read())
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, *_UNREADABLE) as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
 
 
 def _from_zip(name: str, path: Path) -> Source:
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [one for one in archive.namelist() if _is_cif(one)]
+            members = [one for one in archive.infolist() if _is_cif(one.filename)]
     except (zipfile.BadZipFile, OSError) as error:
         raise DataError(f"{name}: cannot be read ({error})") from error
 
     def items() -> Iterator[Item]:
         with zipfile.ZipFile(path) as archive:
             for member in members:
+                if member.file_size > MAX_BYTES:
+                    yield _member(path, member.filename, _TOO_LARGE)
+                    continue
                 try:
-                    content = archive.read(member)
-                except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, zlib.error) as error:
-                    raise DataError(f"{name}: {member} cannot be read ({error})") from error
-                yield _member(path, member, content)
+                    content: bytes | Refused = archive.read(member)
+                except (zipfile.BadZipFile, RuntimeError, *_UNREADABLE) as error:
+                    content = Refused(f"cannot be unpacked ({error})")
+                yield _member(path, member.filename, content)
 
     return Source(name, items(), len(members))
 
@@ -251,9 +297,12 @@ def _is_cif(name: str) -> bool:
     return name.lower().endswith((".cif", ".cif.gz")) and not hidden
 
 
-def _member(path: Path, name: str, content: bytes) -> Item:
+def _member(path: Path, name: str, content: bytes | Refused) -> Item:
     stem = str(PurePosixPath(name).with_name(source_id(name, 0)))
-    return Item(PackedCif(content, name.lower().endswith(".gz")), stem, f"{path}: {name}", {})
+    source: Any = content
+    if isinstance(content, bytes):
+        source = PackedCif(content, name.lower().endswith(".gz"))
+    return Item(source, stem, f"{path}: {name}", {})
 
 
 def _from_database(name: str, path: Path) -> Source:
@@ -290,25 +339,25 @@ def read_properties(path: Path) -> tuple[list[str], dict[str, Values]]:
         If it is no such table, or names a crystal twice.
     """
     by_id: dict[str, Values] = {}
-    try:
-        with _open_text(path) as file:
-            reader = csv.reader(file, delimiter="\t" if ".tsv" in path.name.lower() else ",")
-            header = next(reader, [])
-            for row in reader:
-                if not row:
-                    continue
-                if len(row) != len(header):
-                    raise DataError(
-                        f"{path}: line {reader.line_num} has {len(row)} cells, the header "
-                        f"{len(header)}"
-                    )
-                cif_id = source_id(row[0], 0) if row[0].lower().endswith(READABLE) else row[0]
-                if cif_id in by_id:
-                    raise DataError(f"{path}: line {reader.line_num}: {cif_id!r} comes twice")
-                by_id[cif_id] = {
-                    n: None if is_missing_cell(c) else c
-                    for n, c in zip(header[1:], row[1:], strict=True)
-                }
-    except (csv.Error, UnicodeDecodeError, OSError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
+    header: list[str] = []
+    for line, row in _rows(path):
+        if not header:
+            header = _header(path, row)
+            if len(header) < 2:
+                raise DataError(
+                    f"{path}: has one column, {header[0]!r}; expected names of crystals, then "
+                    "properties, with commas between them"
+                )
+            continue
+        if len(row) != len(header):
+            raise DataError(f"{path}: line {line} has {len(row)} cells, the header {len(header)}")
+        cif_id = row[0].strip()
+        if cif_id.lower().endswith(READABLE):
+            cif_id = PurePosixPath(cif_id).with_name(source_id(cif_id, 0)).as_posix()
+        if cif_id in by_id:
+            raise DataError(f"{path}: line {line}: {cif_id!r} comes twice")
+        by_id[cif_id] = {
+            name: None if is_missing_cell(cell) else cell
+            for name, cell in zip(header[1:], row[1:], strict=True)
+        }
     return header[1:], by_id

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy.typing as npt
 
@@ -15,7 +16,7 @@ from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.stores._columns import read_columns
 
 DESCRIPTION, GRAPHS, COLUMNS = "store.json", "graphs.npz", "properties.npz"
-FAILURES, REMARKS, SHARDS = "failures.csv", "remarks.csv", "shards"
+FAILURES, REMARKS, SHARDS = "failures.csv", "remarks.csv", ".skcgcnn-shards"
 # What a folder of crystals can have beside them.
 COPIED = ("atom_init.json", "groups.csv")
 
@@ -86,16 +87,19 @@ def open_store(folder: str | PathLike[str]) -> Store:
         raise DataError(f"{folder}: is no store{hint}")
     try:
         description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        found = description["format"]
-        columns = read_columns(folder / COLUMNS)
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise DataError(f"{folder}: is a damaged store ({error})") from error
+        found, n_crystals = description["format"], description.get("n_crystals")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise DataError(f"{folder}: is a damaged store ({DESCRIPTION}: {error!r})") from error
     if found != _FORMAT:
         raise DataError(
             f"{folder}: a store of format {found}; this version of skcgcnn reads format {_FORMAT}"
         )
+    try:
+        columns = read_columns(folder / COLUMNS)
+    except (OSError, ValueError, LookupError, TypeError, BadZipFile) as error:
+        raise DataError(f"{folder}: is a damaged store ({COLUMNS}: {error})") from error
     graphs = CrystalGraphs.load(folder / GRAPHS, mmap=True)
-    lengths = {len(graphs), description["n_crystals"], *(len(c) for c in columns.values())}
+    lengths = {len(graphs), n_crystals, *(len(c) for c in columns.values())}
     if len(lengths) > 1:
         raise DataError(f"{folder}: is a damaged store: its files are not of the same length")
     return Store(folder, graphs, columns)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets import (
     LI_VACANCY_FOLDER,
     SAMPLE_FOLDER,
@@ -136,7 +137,7 @@ def _load_store(settings: Settings, folder: Path) -> RunData:
             f"{folder}: the store has no properties to learn; make it from a source that has some, "
             "or with --properties"
         )
-    columns = [_of_store(column) for column in store.properties.values()]
+    columns = list(store.properties.values())
     ids: Any = store.graphs.ids  # as an array: a list of many names takes much memory
     table = Table(ids, [], list(store.properties), columns)
     return _run_data(settings, folder, folder, table, {}, store.graphs)
@@ -161,9 +162,15 @@ def _run_data(
     chosen = _Choice(table, settings, bundled, file)
     numbers, label = chosen.numbers(), chosen.label()
     table = choose_columns(table, [*numbers, *label], file)
+    if graphs is not None:
+        table = replace(table, columns=[_of_store(column) for column in table.columns])
+        table, graphs = _with_targets(table, graphs, file)
     for name, column in zip(table.names, table.columns, strict=True):
         if settings.task != "multi" and (missing := is_missing(column)).any():
-            raise DataError(f"{file}: {str(table.cif_ids[int(missing.argmax())])!r} has no {name}")
+            raise DataError(f"{file}: {table.cif_ids[int(missing.argmax())]!r} has no {name}")
+        if column.dtype != object and (infinite := np.isinf(column)).any():
+            cif_id = str(table.cif_ids[int(infinite.argmax())])
+            raise DataError(f"{file}: {cif_id!r} has an infinite {name}")
     if settings.task == "classification":
         table = replace(table, columns=[_whole(table.columns[0])])
     features = folder / "atom_init.json"
@@ -177,6 +184,23 @@ def _run_data(
         read_groups(folder, table.cif_ids),
         table.columns[-1] if label else None,
     )
+
+
+def _with_targets(table: Table, graphs: CrystalGraphs, file: Path) -> tuple[Table, CrystalGraphs]:
+    """Leave out crystals of a store that have no target at all; it cannot be edited."""
+    missing = np.all([is_missing(column) for column in table.columns], axis=0)
+    if not missing.any():
+        return table, graphs
+    rows = np.flatnonzero(~missing)
+    if not len(rows):
+        raise DataError(f"{file}: no crystal has {' or '.join(table.names)}")
+    targets = " and no ".join(table.names)
+    warn_caller(
+        f"{file}: {missing.sum()} of {len(missing)} crystals have no {targets} and are left out"
+    )
+    graphs = graphs[rows]
+    ids: Any = graphs.ids
+    return replace(table, cif_ids=ids, columns=[c[rows] for c in table.columns]), graphs
 
 
 class _Choice:
@@ -258,7 +282,7 @@ class _Choice:
 
 def _kind(column: npt.NDArray[Any]) -> str:
     """Return "text", "whole" (numbers, or classes) or "continuous"."""
-    if column.dtype == object:
+    if column.dtype.kind in "OU":
         return "text"
     known = column[~np.isnan(column)]
     return "whole" if (known == np.round(known)).all() else "continuous"

@@ -128,10 +128,11 @@ def _parquet_writer(target: Path, stack: ExitStack) -> Callable[[Columns], None]
     writers: list[Any] = []
 
     def write(columns: Columns) -> None:
-        table = pa.table({name: _arrow(values) for name, values in columns})
+        # NaN is what is missing: classes stay whole numbers, or texts.
+        table = pa.table({n: pa.array(_arrow(v), from_pandas=True) for n, v in columns})
         if not writers:
             writers.append(stack.enter_context(parquet.ParquetWriter(file, table.schema)))
-        writers[0].write_table(table)
+        writers[0].write_table(table.cast(writers[0].schema))
 
     return write
 
@@ -150,7 +151,7 @@ def _columns(
         name = prediction.target.name
         if truth is not None:
             columns.append((name, truth[:, index]))
-        columns.append((f"{name}_pred", prediction.values))
+        columns.append((f"{name}_pred", _answers(prediction)))
         if prediction.std is not None:
             columns.append((f"{name}_std", prediction.std))
         columns += _proba_columns(prediction).items()
@@ -208,6 +209,14 @@ def _cell(value: Any) -> Any:
             return ""
         return int(value) if float(value).is_integer() else f"{value:.8g}"
     return value
+
+
+def _answers(prediction: Prediction) -> Any:
+    """Return predictions; whole numbers that are classes stay so beside missing ones."""
+    classes, values = prediction.target.classes, prediction.values
+    if classes is None or np.asarray(classes).dtype.kind not in "iu":
+        return values
+    return [None if value != value else int(value) for value in values]  # noqa: PLR0124 - NaN
 
 
 def _proba_columns(prediction: Prediction) -> dict[str, Any]:

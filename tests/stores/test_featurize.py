@@ -201,7 +201,7 @@ def test_what_is_no_source(tmp_path, some):
         "empty": "holds no files of crystals",
         "empty.csv": "holds no crystal",
         "texts.csv": r"not clear which column holds the crystals, of a, b; name it",
-        "ragged.csv": "line 2 has not the 2 cells of the header",
+        "ragged.csv": "the row that ends in line 2 has 1 cells, the header 2",
         "no.zip": "cannot be read",
         "no.tar": "cannot be read",
         "no.jsonl.gz": "cannot be read",
@@ -300,10 +300,10 @@ def test_killed_half_way_and_repeated(bundled, tmp_path):
         [*command, "-o", str(store), "--n-jobs", "2"], start_new_session=True
     ) as process:
         deadline = time.monotonic() + 120
-        while not list(store.glob("shards/*.npz")) and time.monotonic() < deadline:
+        while not list(store.glob(".skcgcnn-shards/*.npz")) and time.monotonic() < deadline:
             time.sleep(0.01)
         os.killpg(process.pid, signal.SIGKILL)
-    assert list(store.glob("shards/*.npz"))
+    assert list(store.glob(".skcgcnn-shards/*.npz"))
     assert not is_store(store)
     again = subprocess.run(
         [*command, "-o", str(store), "--n-jobs", "2"], capture_output=True, text=True, check=True
@@ -314,3 +314,199 @@ def test_killed_half_way_and_repeated(bundled, tmp_path):
     with pytest.warns(UserWarning, match="1 of 1201"):
         featurize(table, tmp_path / "whole")
     assert contents(store) == contents(tmp_path / "whole")
+
+
+def write_table(path, *rows):
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return path
+
+
+def test_nothing_of_others_is_lost(some, tmp_path):
+    table = write_table(tmp_path / "ok.csv", ["path"], *([path] for path in some[:3]))
+    # A folder of the user's own that is called like a part of a store.
+    mine = tmp_path / "mine" / "shards"
+    mine.mkdir(parents=True)
+    (mine / "thesis.tex").write_text("")
+    with pytest.raises(DataError, match="holds other files"):
+        featurize(table, mine.parent)
+    # A store that cannot be made anew stays, and so does what lies in it.
+    store = made(tmp_path, table)
+    (store.folder / "run").mkdir()
+    before = contents_of_files(store.folder)
+    bad = write_table(tmp_path / "bad.csv", ["path"], ["nowhere.cif"])
+    for source, options in (
+        (table, {"crystal_column": "nosuch"}),
+        (bad, {}),
+        (store.folder / "inner.csv", {}),
+        (table, {"properties": store.folder / "inner.csv"}),
+        (store.folder, {}),
+    ):
+        with pytest.raises(DataError):
+            featurize(source, store.folder, overwrite=True, **options)
+        assert contents_of_files(store.folder) == before
+    featurize(table, store.folder, overwrite=True)
+    assert (store.folder / "run").is_dir()
+    maker = CrystalGraphTransformer(atom_features={1: [1.0]})
+    with pytest.raises(DataError, match="come from a file, not from a mapping"):
+        featurize(table, tmp_path / "other", transformer=maker)
+
+
+def contents_of_files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_one_process_makes_a_store(some, tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    table = write_table(tmp_path / "ok.csv", ["path"], *([path] for path in some[:3]))
+    (tmp_path / "store" / ".skcgcnn-shards").mkdir(parents=True)
+    with (tmp_path / "store" / ".skcgcnn-shards" / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(DataError, match="another process makes this store"):
+            featurize(table, tmp_path / "store")
+    featurize(table, tmp_path / "store")
+
+
+def test_names_of_crystals(some, tmp_path):
+    rows = [["id", "path"], ["1", some[0]], ["", some[1]], ["1", some[2]], ["é" * 300, some[3]]]
+    with pytest.warns(UserWarning, match="1 crystals have the name of another one, .* is '1'"):
+        store = made(tmp_path, write_table(tmp_path / "ok.csv", *rows))
+    assert store.graphs.ids.tolist() == ["1", "row 2", "1", "é" * 200]
+
+
+def test_a_zip_with_two_members_of_a_name(some, tmp_path):
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as file:
+        file.writestr("a.cif", Path(some[0]).read_bytes())
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            file.writestr("a.cif", Path(some[1]).read_bytes())
+    with pytest.warns(UserWarning, match="have the name of another"):
+        store = made(tmp_path, tmp_path / "two.zip")
+    same(store.graphs, CrystalGraphs.from_structures(some[:2]))
+
+
+def test_headers(some, tmp_path):
+    for header, message in {
+        ("path", "e", "e"): "has several columns with the name 'e'",
+        ("path", "e", " "): "column 3 has no name",
+        (some[0], "1", "2"): "begins with a crystal; expected a header",
+    }.items():
+        table = write_table(tmp_path / "t.csv", header, [some[1], 1, 2])
+        with pytest.raises(DataError, match=message):
+            featurize(table, tmp_path / "store")
+    # The index of pandas; blanks; semicolons.
+    table = write_table(tmp_path / "t.csv", ["", "path", " e "], [0, some[1], 2])
+    assert list(made(tmp_path, table).properties) == ["e"]
+    table.write_text(f"path;e\n{some[1]};2.5\n")
+    featurize(table, tmp_path / "store", overwrite=True)
+    assert open_store(tmp_path / "store").properties["e"].tolist() == [2.5]
+
+
+def test_properties_beside(some, tmp_path):
+    folder = tmp_path / "cifs" / "sub"
+    folder.mkdir(parents=True)
+    for i in range(2):
+        (folder / f"{i}.cif").write_bytes(Path(some[i]).read_bytes())
+    (tmp_path / "cifs" / "groups.csv").write_text("cif_id,group\nsub/0,a\nsub/1,b\n")
+    table = tmp_path / "p.csv"
+    table.write_text("id;e\nsub/0.cif;1\nsub/1;2\n1;3\n")
+    with pytest.warns(UserWarning, match=r"1 of 3 names are those of no crystal, .* is '1'"):
+        store = made(tmp_path, tmp_path / "cifs", properties=table)
+    assert store.properties["e"].tolist() == [1, 2]
+    assert (store.folder / "groups.csv").is_file()
+    table.write_text("id\nsub/0\n")
+    with pytest.raises(DataError, match="has one column, 'id'"):
+        featurize(tmp_path / "cifs", store.folder, properties=table, overwrite=True)
+    own = write_table(tmp_path / "own.csv", ["id", "path", "e"], ["a", some[0], 1])
+    table.write_text("id,e\na,1\n")
+    with pytest.raises(DataError, match="have a property 'e' already; rename"):
+        featurize(own, tmp_path / "other", properties=table)
+
+
+def test_values_of_columns(structures, tmp_path, monkeypatch):
+    values = [1234567, 1234568, "x", 0.1]
+    lines = [
+        json.dumps({"s": s.as_dict(), "code": v, "long": "y" * 2_000, "big": v})
+        for s, v in zip(structures, values, strict=False)
+    ]
+    path = tmp_path / "c.jsonl"
+    path.write_text("\n".join([*lines, '{"gap": 1' + "0" * 400 + "}"]))
+    with (
+        pytest.warns(UserWarning, match="letters are left out: column 'long'"),
+        pytest.warns(UserWarning, match="1 of 5 crystals"),
+    ):
+        store = made(tmp_path, path)
+    assert store.properties["code"].tolist() == ["1234567", "1234568", "x", "0.1"]
+    # The same in little memory.
+    monkeypatch.setattr("skcgcnn.stores._columns._AT_ONCE", 1)
+    with pytest.warns(UserWarning, match="letters are left out"):
+        featurize(path, tmp_path / "two")
+    two = tmp_path / "two" / "properties.npz"
+    assert two.read_bytes() == (store.folder / "properties.npz").read_bytes()
+
+
+def test_names_with_bytes_that_are_no_letters(some, tmp_path):
+    folder = tmp_path / "cifs"
+    folder.mkdir()
+    try:
+        Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.cif")).write_text("no crystal")
+    except OSError:
+        pytest.skip("the file system allows letters alone")
+    (folder / "a.cif").write_bytes(Path(some[0]).read_bytes())
+    with pytest.warns(UserWarning, match="1 of 2 crystals"):
+        store = made(tmp_path, folder)
+    assert failures(store)[1][0].endswith(r"caf\udce9.cif")
+
+
+def test_a_changed_database_is_read_again(structures, tmp_path, monkeypatch):
+    connect = pytest.importorskip("ase.db").connect
+    path = tmp_path / "crystals.db"
+    with connect(path) as database:
+        for structure in structures[:3]:
+            database.write(structure.to_ase_atoms(), gap=1.0)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("skcgcnn.stores._featurize.merge_files", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            featurize(path, tmp_path / "store")
+    connect(path).update(1, gap=2.0)
+    assert featurize(path, tmp_path / "store").n_kept == 0
+    assert open_store(tmp_path / "store").properties["gap"].tolist() == [2, 1, 1]
+
+
+def test_damaged_stores_and_packed_files(some, tmp_path):
+    path = tmp_path / "c.jsonl.gz"
+    packed = gzip.compress(b'{"a": 1}\n' * 1_000)
+    path.write_bytes(packed[:30] + b"\0\0\0\0" + packed[34:])
+    with pytest.raises(DataError, match=r"c\.jsonl\.gz: cannot be read"):
+        featurize(path, tmp_path / "store")
+    (tmp_path / "utf16.csv").write_bytes("path,e\n".encode("utf-16"))
+    with pytest.raises(DataError, match=r"utf16\.csv: cannot be read"):
+        featurize(tmp_path / "utf16.csv", tmp_path / "store")
+    store = made(tmp_path, write_table(tmp_path / "ok.csv", ["path"], [some[0]]))
+    columns = store.folder / "properties.npz"
+    columns.write_bytes(columns.read_bytes()[:-40])
+    with pytest.raises(DataError, match=r"is a damaged store \(properties\.npz"):
+        open_store(store.folder)
+    (store.folder / "store.json").write_text('{"format": 1}')
+    with pytest.raises(DataError, match="is a damaged store"):
+        open_store(store.folder)
+
+
+def test_archives_that_are_odd(some, tmp_path, monkeypatch):
+    archive = tmp_path / "odd.tar"
+    content = Path(some[0]).read_bytes()
+    with tarfile.open(archive, "w") as file:
+        for name, kind in (("a.cif", tarfile.REGTYPE), ("b.cif", tarfile.SYMTYPE)):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "a.cif"
+            info.size = len(content) if kind == tarfile.REGTYPE else 0
+            file.addfile(info, io.BytesIO(content))
+    with pytest.warns(UserWarning, match="1 of 2 crystals"):
+        store = made(tmp_path, archive)
+    assert failures(store)[1] == [f"{archive}: b.cif", "is a link or a device, not a file"]
+    monkeypatch.setattr("skcgcnn.stores._sources.MAX_BYTES", 10)
+    with pytest.raises(DataError, match="is larger than"):
+        featurize(archive, tmp_path / "two")

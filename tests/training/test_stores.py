@@ -128,7 +128,6 @@ def test_training_by_windows(store, tmp_path, monkeypatch):
 
 
 def test_what_goes_wrong(store, model, tmp_path):
-    (tmp_path / "part" / "shards").mkdir(parents=True)
     done("featurize", f"{SAMPLE_FOLDER}/A*.cif", "-o", tmp_path / "bare", "-q")
     for args, message in (
         (("train", tmp_path / "bare"), "bare: the store has no properties to learn"),
@@ -144,3 +143,35 @@ def test_what_goes_wrong(store, model, tmp_path):
         result = run(*args)
         assert result.exit_code == 2, result.output
         assert message in " ".join(result.output.split()), result.output
+
+
+def test_missing_and_infinite_values(store, tmp_path):
+    with (SAMPLE_FOLDER / "id_prop.csv").open(newline="") as file:
+        cif_ids = [row[0] for row in csv.reader(file)][1:41]
+    lines = [
+        json.dumps({"id": name, "cif": (SAMPLE_FOLDER / f"{name}.cif").read_text(), "e": value})
+        for name, value in zip(cif_ids, [None, float("inf"), *range(38)], strict=True)
+    ]
+    (tmp_path / "c.jsonl").write_text("\n".join(lines))
+    done("featurize", tmp_path / "c.jsonl", "-o", tmp_path / "store", "-q")
+    result = run("train", tmp_path / "store", "-o", tmp_path / "run", *QUICK)
+    assert result.exit_code == 2
+    assert f"{cif_ids[1]!r} has an infinite e" in result.output
+    (tmp_path / "c.jsonl").write_text("\n".join([lines[0], *lines[2:]]))
+    done("featurize", tmp_path / "c.jsonl", "-o", tmp_path / "store", "-q", "--overwrite")
+    settings = skcgcnn.training.Settings(str(tmp_path / "store"), epochs=1)
+    with pytest.warns(UserWarning, match="1 of 39 crystals have no e and are left out"):
+        skcgcnn.training.train(settings, tmp_path / "run", progress=False, given={"data", "epochs"})
+
+
+def test_parquet_with_a_crystal_that_fails(model, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    folder = tmp_path / "cifs"
+    folder.mkdir()
+    content = (SAMPLE_FOLDER / "NaCl_rocksalt.cif").read_bytes()
+    for i in range(505):
+        (folder / f"{i:03d}.cif").write_bytes(b"no crystal" if i == 502 else content)
+    args = ("-o", tmp_path / "p.parquet", "--on-error", "nan")
+    done("predict", model, folder, *args)
+    table = parquet.read_table(tmp_path / "p.parquet").to_pydict()
+    assert table["is_metal_pred"].count(None) == table["formation_energy_pred"].count(None) == 1
