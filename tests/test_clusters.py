@@ -85,6 +85,26 @@ def test_a_search_finds_the_same(backend, tiny, graphs, Y, pickled):
         assert sum(pickled) <= 2 * graphs.__sizeof__()
 
 
+def test_optuna_finds_the_same(backend, tiny, graphs, Y):
+    optuna = pytest.importorskip("optuna")
+    OptunaSearchCV = pytest.importorskip("optuna_integration").OptunaSearchCV
+
+    def search():
+        study = optuna.create_study(
+            direction="maximize", sampler=optuna.samplers.TPESampler(seed=0)
+        )
+        space = {"cls_weight": optuna.distributions.FloatDistribution(0.1, 1.0)}
+        est = CGCNNMultiTask(**tiny)
+        return OptunaSearchCV(est, space, cv=3, n_trials=3, study=study, random_state=0)
+
+    expected = search().fit(graphs, Y)
+    with joblib.parallel_config(backend=backend):
+        found = search().fit(graphs, Y)
+    scores = [[trial.value for trial in one.trials_] for one in (found, expected)]
+    np.testing.assert_allclose(*scores, atol=1e-6)
+    assert found.best_params_ == expected.best_params_
+
+
 def test_a_search_on_paths(backend, tiny, cifs, Y):
     expected = GridSearchCV(CGCNNMultiTask(**tiny), GRID, cv=3).fit(cifs, Y)
     with joblib.parallel_config(backend=backend):

@@ -156,10 +156,11 @@ def _featurize(
     if not any(len(map_arrays(shard.graphs)["ids"]) for shard in shards):
         path, why = shards[0].read()["failures"][0]
         raise DataError(f"{source.name}: no crystal can become a graph; the first is {path}: {why}")
+    columns = write_columns(folder / SHARDS / COLUMNS, shards, read)
     # From here on the old store, if there is one, is none any more.
     (folder / DESCRIPTION).unlink(missing_ok=True)
+    (folder / SHARDS / COLUMNS).replace(folder / COLUMNS)
     graphs = merge_files([shard.graphs for shard in shards], folder / GRAPHS)
-    columns = write_columns(folder / COLUMNS, shards, read)
     _write_table(folder / FAILURES, ("path", "cause"), shards, "failures")
     _write_table(folder / REMARKS, ("path", "remark"), shards, "remarks")
     for name in COPIED:
