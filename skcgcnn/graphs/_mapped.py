@@ -13,13 +13,22 @@ import numpy.typing as npt
 # In bytes, of graphs in a file that are in memory at a time.
 WINDOW_BYTES = 32_000_000
 
+# How joblib's folders of mapped arrays begin.
+_OF_JOBLIB = "joblib_memmapping_folder"
+
 # Makes an array of a length and a type.
 Allocator = Callable[[int, Any], npt.NDArray[Any]]
 
 
 def is_mapped(array: npt.NDArray[Any]) -> bool:
-    """Tell whether an array lies in a file that is mapped into memory."""
-    return _mapping(array) is not None
+    """Tell whether an array lies in a file that is mapped into memory.
+
+    Not those that joblib maps for its workers: they are in memory where they come from, and a fit
+    in a worker is to be that of one process.
+    """
+    file = _file(array)
+    joblib_s = file is not None and any(part.startswith(_OF_JOBLIB) for part in file.parts)
+    return _mapping(array) is not None and not joblib_s
 
 
 def _mapping(array: Any) -> mmap.mmap | None:
@@ -77,24 +86,25 @@ def empty_beside(array: npt.NDArray[Any]) -> Allocator:
     -------
     callable
     """
-    folder = _folder(array)
+    file = _file(array)
+    folder = None if file is None else file.parent
 
     def allocate(length: int, dtype: Any) -> npt.NDArray[Any]:
         n_bytes = length * np.dtype(dtype).itemsize
         if not n_bytes:
             return np.empty(length, dtype)
-        with _open_temporary(folder, n_bytes) as file:
+        with _open_temporary(folder, n_bytes) as opened:
             # Not NumPy's memmap, whose copies in other processes look for a name.
-            return np.frombuffer(mmap.mmap(file.fileno(), n_bytes), dtype, length)
+            return np.frombuffer(mmap.mmap(opened.fileno(), n_bytes), dtype, length)
 
     return allocate
 
 
-def _folder(array: npt.NDArray[Any]) -> Path | None:
+def _file(array: npt.NDArray[Any]) -> Path | None:
     base: Any = array
     while isinstance(base, np.ndarray):
         if isinstance(base, np.memmap) and base.filename is not None:
-            return Path(base.filename).parent
+            return Path(base.filename)
         base = base.base
     return None
 

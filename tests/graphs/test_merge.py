@@ -4,11 +4,12 @@ import pickle
 
 import numpy as np
 import pytest
+from joblib import Parallel, delayed
 from pymatgen.core import Lattice, Structure
 
 from skcgcnn import CrystalGraphs
 from skcgcnn.exceptions import DataError
-from skcgcnn.graphs import _merge, _select, concatenate, is_mapped, merge_files
+from skcgcnn.graphs import _mapped, _merge, _select, concatenate, is_mapped, merge_files
 
 
 def same(found, expected):
@@ -89,3 +90,15 @@ def test_a_selection_where_the_folder_cannot_be_written(graphs, tmp_path, monkey
     (tmp_path / "graphs.npz").unlink()
     tmp_path.rmdir()
     same(mapped[5:15], graphs[5:15])
+
+
+def test_what_joblib_maps_for_its_workers_counts_as_memory(graphs, monkeypatch):
+    # Fits in workers are those of one process: graphs that came from memory are not cut in windows.
+    monkeypatch.setattr(_mapped, "WINDOW_BYTES", 100)
+    parallel = Parallel(n_jobs=2, max_nbytes=10)
+    found = parallel(delayed(_kinds_of_memory)(graphs) for _ in range(2))
+    assert found == [(True, False)] * 2
+
+
+def _kinds_of_memory(graphs):
+    return isinstance(graphs.distances, np.memmap), is_mapped(graphs.distances)
