@@ -38,12 +38,6 @@ class StructureError(ValueError):
         return cls(f"{describe_failures(failures, n_total)}\n{_ADVICE}")
 
 
-LOST_PROCESS = (
-    "another process of this training ended or does not answer, so that it cannot go on; see the "
-    "first error that a process printed"
-)
-
-
 class ProcessError(RuntimeError):
     """A training on several processes lost one of them."""
 

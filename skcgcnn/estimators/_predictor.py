@@ -22,7 +22,6 @@ from skcgcnn.graphs import (
     crystals_in_memory,
     load_element_features,
     read_ahead,
-    release_pages,
 )
 from skcgcnn.nn import GraphDataset
 
@@ -35,7 +34,6 @@ class Predictor(FeatureMaker):
         if isinstance(X, CrystalGraphs) and (size := crystals_in_memory(X)) < len(X):
             for start in range(0, len(X), size):
                 yield X[start : start + size]
-                release_pages(X.to_dict())
             return
         if isinstance(X, CrystalGraphs) or not hasattr(X, "__len__") or len(X) <= CHUNK:
             yield self._to_graphs(X)

@@ -9,7 +9,7 @@ from skcgcnn.graphs._concatenate import concatenate
 from skcgcnn.graphs._elements import ElementFeatures, load_element_features
 from skcgcnn.graphs._graph import CrystalGraph, ExpandedGraphs
 from skcgcnn.graphs._graphs import CrystalGraphs
-from skcgcnn.graphs._mapped import crystals_in_memory, is_mapped, release_pages
+from skcgcnn.graphs._mapped import crystals_in_memory, is_mapped
 from skcgcnn.graphs._merge import merge_files
 from skcgcnn.graphs._nearest import TIE, nearest_neighbors
 from skcgcnn.graphs._neighbor_list import NeighborList, find_neighbors
@@ -46,7 +46,6 @@ __all__ = [
     "nearest_neighbors",
     "offsets_from_counts",
     "read_ahead",
-    "release_pages",
     "stream_arrays",
 ]
 

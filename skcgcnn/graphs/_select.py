@@ -70,7 +70,7 @@ def select_crystals(graphs: Any, chosen: npt.NDArray[np.int64]) -> dict[str, Any
         places = slice(ends["class"][first] + 1, ends["class"][last] + 1)
         bond_offsets[places] = np.cumsum(degrees) + ends["bond"][first]
         if mapped:
-            release_pages({**arrays, "bond_offsets": of_bonds})
+            release_pages(graphs.to_dict())
             release_pages({**taken, "bond_offsets": bond_offsets})
     return {
         **taken,

@@ -10,10 +10,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import delayed, effective_n_jobs
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_memory
 
+from skcgcnn._parallel import streaming_parallel
 from skcgcnn._progress import Progress
 from skcgcnn._sklearn import Documented, HasMethods, Interval, StrOptions
 from skcgcnn._warnings import warn_caller
@@ -255,18 +256,12 @@ class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
                 yield delayed(build_chunk)(unknown, positions, maker, self.max_bytes, memory)
 
         with Progress(len(sources), "crystal", enabled=bool(self.verbose)) as progress:
-            for read in self._parallel()(tasks()):
+            # The progress bar moves as chunks arrive.
+            for read in streaming_parallel(self.n_jobs)(tasks()):
                 plan = plans.popleft()
                 RECENT.remember(plan, read)
                 progress.update(len(plan.keys))
                 yield plan.join(read)
-
-    def _parallel(self) -> Parallel:
-        try:
-            # The progress bar moves as chunks arrive.
-            return Parallel(n_jobs=self.n_jobs, return_as="generator")
-        except ValueError:  # a backend without generators, such as Ray's
-            return Parallel(n_jobs=self.n_jobs)
 
     def set_output(self, *, transform: str | None = None) -> Self:
         """Do nothing: graphs are not a table, whatever a pipeline asks for.

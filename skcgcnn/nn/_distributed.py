@@ -9,7 +9,7 @@ import torch
 from skorch.hf import AccelerateMixin
 from torch import Tensor
 
-from skcgcnn.exceptions import LOST_PROCESS, ProcessError
+from skcgcnn.exceptions import ProcessError
 from skcgcnn.nn._batches import GraphBatches, GraphDataset, Weighted
 from skcgcnn.nn._trainer import GraphNet
 from skcgcnn.nn._windows import WindowedBatches
@@ -157,5 +157,8 @@ def _talking() -> Iterator[None]:
     except RuntimeError as error:
         text = str(error).lower()
         if isinstance(error, torch.distributed.DistError) or any(word in text for word in _TALK):
-            raise ProcessError(LOST_PROCESS) from error
+            raise ProcessError(
+                "another process of this training ended or does not answer, so that it cannot go "
+                "on; see the first error that a process printed"
+            ) from error
         raise

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from skcgcnn.graphs import crystals_in_memory, release_pages
+from skcgcnn.graphs import crystals_in_memory
 from skcgcnn.nn._batches import GraphBatches, GraphDataset, Weighted
 
 # Runs of crystals that stand next to each other in the file, in a window. Few are read quickly;
@@ -53,7 +53,6 @@ class WindowedBatches:
         for rows in self._windows(epoch):
             batches = GraphBatches(self.dataset.take(rows), **self.options)
             batches.share = self.share
-            release_pages(self.dataset.X.to_dict())
             for weighted, targets in batches:
                 weighted.rows = rows[weighted.rows]
                 yield weighted, targets

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import delayed
 
 from skcgcnn._files import atomic_write
+from skcgcnn._parallel import streaming_parallel
 from skcgcnn._progress import Progress
 from skcgcnn._warnings import warn_caller
 from skcgcnn.exceptions import DataError
@@ -266,7 +267,8 @@ def _write_shards(
 
     with progress:
         try:
-            for written in _parallel(transformer.n_jobs)(tasks()):
+            parallel = streaming_parallel(transformer.n_jobs, ordered=False)
+            for written in parallel(tasks()):
                 _count(progress, written)
         except BrokenExecutor as error:
             raise DataError(
@@ -283,13 +285,6 @@ def _batches(source: Source) -> Iterator[list[Item]]:
     size = _UNKNOWN if n is None else min(max(n // _SHARE, _LEAST), SHARD)
     while items := list(islice(source.items, size)):
         yield items
-
-
-def _parallel(n_jobs: int | None) -> Parallel:
-    try:
-        return Parallel(n_jobs=n_jobs, return_as="generator_unordered")
-    except ValueError:  # a backend without generators, such as Ray's
-        return Parallel(n_jobs=n_jobs)
 
 
 def _count(progress: Progress, written: Written) -> None:

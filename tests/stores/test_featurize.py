@@ -253,6 +253,18 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+def interrupt(monkeypatch, source, store):
+    """Make a store up to where its shards are joined."""
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("skcgcnn.stores._featurize.merge_files", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            featurize(source, store)
+
+
 def test_workers_and_changes(bundled, tmp_path, monkeypatch):
     folder = tmp_path / "cifs"
     folder.mkdir()
@@ -264,13 +276,7 @@ def test_workers_and_changes(bundled, tmp_path, monkeypatch):
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
     # A store that was interrupted before it was joined, and a crystal that changed since.
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr("skcgcnn.stores._featurize.merge_files", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            featurize(folder, tmp_path / "three")
+    interrupt(monkeypatch, folder, tmp_path / "three")
     with pytest.raises(DataError, match="not complete; repeat `skcgcnn featurize`"):
         open_store(tmp_path / "three")
     first.write_bytes(Path(bundled.data[200]).read_bytes())
@@ -464,13 +470,7 @@ def test_a_changed_database_is_read_again(structures, tmp_path, monkeypatch):
         for structure in structures[:3]:
             database.write(structure.to_ase_atoms(), gap=1.0)
 
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr("skcgcnn.stores._featurize.merge_files", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            featurize(path, tmp_path / "store")
+    interrupt(monkeypatch, path, tmp_path / "store")
     connect(path).update(1, gap=2.0)
     assert featurize(path, tmp_path / "store").n_kept == 0
     assert open_store(tmp_path / "store").properties["gap"].tolist() == [2, 1, 1]
