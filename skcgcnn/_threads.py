@@ -5,7 +5,7 @@ import sys
 
 # Rounds that a thread of GNU's OpenMP waits busily before it sleeps. By default it waits for
 # milliseconds, and where another process has the core, the one it waits for cannot go on meanwhile.
-_SPINS = "500"
+_SPINS = "1000"
 # The same in milliseconds, for Intel's and LLVM's OpenMP.
 _BLOCKTIME = "0"
 

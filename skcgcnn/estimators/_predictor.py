@@ -23,7 +23,7 @@ from skcgcnn.graphs import (
     load_element_features,
     read_ahead,
 )
-from skcgcnn.nn import GraphDataset
+from skcgcnn.nn import GraphDataset, at_most
 
 
 class Predictor(FeatureMaker):
@@ -39,12 +39,8 @@ class Predictor(FeatureMaker):
             yield self._to_graphs(X)
             return
         # More threads than cores would wait for each other.
-        n_threads = torch.get_num_threads()
-        torch.set_num_threads(max(1, n_threads - effective_n_jobs(self.n_jobs)))
-        try:
+        with at_most(max(1, torch.get_num_threads() - effective_n_jobs(self.n_jobs))):
             yield from read_ahead(self.get_transformer().stream(X))
-        finally:
-            torch.set_num_threads(n_threads)
 
     def _outputs(self, X: Any) -> FloatArray:
         """Return the outputs, of all networks together."""

@@ -18,6 +18,7 @@ from skcgcnn.nn._loss import Task, TaskLoss
 from skcgcnn.nn._network import CrystalGraphConvNet
 from skcgcnn.nn._pooling import Members, weighted_sum
 from skcgcnn.nn._reference import Reference
+from skcgcnn.nn._threads import at_most
 from skcgcnn.nn._trainer import GraphNet, choose_device, one_cycle
 from skcgcnn.nn._windows import WindowedBatches
 
@@ -45,6 +46,7 @@ __all__ = [
     "TaskLoss",
     "WindowedBatches",
     "agree",
+    "at_most",
     "choose_device",
     "one_cycle",
     "weighted_sum",

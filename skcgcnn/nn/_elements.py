@@ -1,5 +1,7 @@
 """Features that are learned for the kinds of site in the training crystals."""
 
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 
@@ -26,6 +28,7 @@ class ElementEmbedding(nn.Module):
         super().__init__()
         self.register_buffer("kinds", torch.zeros(n_kinds, orig_atom_fea_len))
         self.weight = nn.Parameter(torch.zeros(n_kinds, atom_fea_len))
+        self._matched: tuple[Tensor, Tensor] | None = None
 
     def forward(self, kind_features: Tensor) -> Tensor:
         """Return the vectors of kinds of site; zeros for those that are not known.
@@ -38,5 +41,16 @@ class ElementEmbedding(nn.Module):
         -------
         Tensor of shape (n_kinds, atom_fea_len)
         """
-        same = (kind_features.unsqueeze(1) == self.kinds).all(dim=2)
-        return same.to(self.weight.dtype) @ self.weight
+        # The batches of an epoch have one table of kinds, and to compare it takes a while.
+        matched = self._matched if self.training else None
+        if matched is None or matched[0] is not kind_features:
+            same = (kind_features.unsqueeze(1) == self.kinds).all(dim=2)
+            matched = kind_features, same.to(self.weight.dtype)
+        if self.training:
+            self._matched = matched
+        return matched[1] @ self.weight
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode, and forget the table of kinds of the last one."""
+        self._matched = None
+        return super().train(mode)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from skcgcnn.graphs import is_mapped
 from skcgcnn.nn._averaging import AveragedNet
 from skcgcnn.nn._batches import GraphBatches, GraphDataset, Weighted
 from skcgcnn.nn._scores import EpochScores, Table
+from skcgcnn.nn._threads import at_most, threads_for
 from skcgcnn.nn._windows import WindowedBatches
 
 # Maximum sizes of a batch in prediction. They bound its memory: about 50 MB with 64 features.
@@ -356,7 +357,8 @@ class GraphNet(NeuralNet):
         try:
             self.notify("on_train_begin", X=train, y=None)
             # The hand-written gradients are for the network's own type, whatever surrounds a fit.
-            with torch.autocast(device, enabled=False), suppress(_StopTrainingError):
+            own_type = torch.autocast(device, enabled=False)
+            with own_type, self._threads(train), suppress(_StopTrainingError):
                 self.fit_loop((train, valid), epochs=epochs)
         except BaseException:
             if self.history and "train_batch_count" not in self.history[-1]:
@@ -365,6 +367,11 @@ class GraphNet(NeuralNet):
         finally:
             self.notify("on_train_end", X=train, y=None)
             del self._datasets, self._kept, self._cycle
+
+    def _threads(self, train: GraphDataset) -> AbstractContextManager[None]:
+        share = min(1.0, self.batch_size / len(train))
+        width = self.network.trained.embedding.out_features
+        return at_most(threads_for(share * len(train.X.distances) * width))
 
 
 def one_cycle(done: float) -> float:

@@ -1,0 +1,59 @@
+"""How many of torch's threads work."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread
+
+import torch
+
+# With fewer numbers (bonds times features) in a batch, one thread trains as fast as two: threads
+# wait for each other at every operation.
+_FEWEST_NUMBERS = 160_000
+
+
+@contextmanager
+def at_most(n_threads: int) -> Iterator[None]:
+    """Let torch work with so many threads at most, then again with as many as before.
+
+    Other threads of Python keep their numbers.
+
+    Parameters
+    ----------
+    n_threads : int
+        At least 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> with at_most(1):
+    ...     torch.get_num_threads()
+    1
+    """
+    before = torch.get_num_threads()
+    if n_threads >= before:
+        yield
+        return
+    torch.set_num_threads(n_threads)
+    # This has set it for threads of Python that begin from now on too: set it back for them.
+    other = Thread(target=torch.set_num_threads, args=(before,))
+    other.start()
+    other.join()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def threads_for(n_numbers: float) -> int:
+    """Return how many threads train best; by sizes alone, so that fits repeat.
+
+    Parameters
+    ----------
+    n_numbers : float
+        Bonds of a batch, times features.
+
+    Returns
+    -------
+    int
+    """
+    return 1 if n_numbers < _FEWEST_NUMBERS else torch.get_num_threads()
