@@ -1,7 +1,7 @@
 """Compare one network for two tasks with two networks for one each, on Li vacancies.
 
 No arrangement of the metals in a host is trained on and tested. One split and a short training
-show how to compare; ``benchmarks/li_vacancy.py`` measures with five folds. Takes about a minute.
+show how to compare; ``benchmarks/multitask.py`` measures with five folds. Takes about a minute.
 """
 
 import time
