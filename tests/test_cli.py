@@ -27,7 +27,9 @@ from skcgcnn.datasets import load_id_prop
 from skcgcnn.estimators import load_checkpoint, predict_targets
 from skcgcnn.training import Settings, train
 
-TINY = ["--atom-fea-len", "8", "--n-conv", "1", "--h-fea-len", "8", "--device", "cpu", "-b", "8"]
+# Drawing the report takes most of the time of a small run.
+WITH_REPORT = ["--atom-fea-len", 8, "--n-conv", 1, "--h-fea-len", 8, "--device", "cpu", "-b", 8]
+TINY = [*WITH_REPORT, "--no-report"]
 
 
 @pytest.fixture
@@ -63,7 +65,8 @@ def rows(file):
 def test_multi_task_run(data, tmp_path):
     out = tmp_path / "out"
     text = run(
-        "train", data, "--task", "multi", "--cls-weight", 0.5, "--epochs", 3, "-o", out, *TINY
+        *("train", data, "--task", "multi", "--cls-weight", 0.5, "--epochs", 3, "-o", out),
+        *WITH_REPORT,
     )
     assert {file.name for file in out.iterdir()} == {
         "checkpoint.pth.tar",
@@ -634,7 +637,7 @@ def test_ratios_alone(data, tmp_path, options, sizes):
 @pytest.mark.parametrize("name", ["sample", "sample-regression", "sample-classification"])
 def test_bundled_datasets_by_name(name, tmp_path):
     task = "classification" if "class" in name else "regression"
-    run("train", name, "--task", task, "--epochs", 1, "-o", "out", *TINY[:-2], "-b", 128)
+    run("train", name, "--task", task, "--epochs", 1, "-o", "out", *TINY, "-b", 128)
     found = json.loads((tmp_path / "out" / "metrics.json").read_text())["test"]
     assert list(found) == ["is_metal" if task == "classification" else "formation_energy"]
 

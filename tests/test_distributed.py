@@ -157,7 +157,7 @@ def test_an_error_in_one_process_is_shown(tmp_path):
     assert "ValueError: of one process alone" in errors
 
 
-TRAIN = ["-m", "skcgcnn", "train", "sample-regression", "--device", "cpu"]
+TRAIN = ["-m", "skcgcnn", "train", "sample-regression", "--device", "cpu", "--no-report"]
 SMALL = ["--atom-fea-len", "8", "--n-conv", "1", "--h-fea-len", "8"]
 
 

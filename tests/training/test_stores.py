@@ -14,7 +14,8 @@ from skcgcnn.datasets import SAMPLE_FOLDER
 from skcgcnn.graphs import _mapped, _select
 from skcgcnn.stores import open_store
 
-QUICK = ["--epochs", "2", "--atom-fea-len", "8", "--n-conv", "1", "--h-fea-len", "8", "--quiet"]
+WITH_REPORT = ["--epochs", 2, "--atom-fea-len", 8, "--n-conv", 1, "--h-fea-len", 8, "--quiet"]
+QUICK = [*WITH_REPORT, "--no-report"]
 
 
 def run(*args):
@@ -51,9 +52,9 @@ def model(store, tmp_path_factory):
 
 
 def test_a_run_is_that_of_the_folder(store, tmp_path):
-    options = ("--target", "formation_energy", *QUICK)
-    done("train", store, *options, "-o", tmp_path / "store")
-    done("train", SAMPLE_FOLDER, *options, "-o", tmp_path / "folder")
+    options = ("--target", "formation_energy")
+    done("train", store, *options, *WITH_REPORT, "-o", tmp_path / "store")
+    done("train", SAMPLE_FOLDER, *options, *QUICK, "-o", tmp_path / "folder")
     read = [(tmp_path / name / "test_results.csv").read_text() for name in ("store", "folder")]
     assert read[0] == read[1]
     assert "formation_energy" in (tmp_path / "store" / "report.html").read_text()
