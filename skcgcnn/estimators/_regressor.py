@@ -1,6 +1,7 @@
 """The CGCNN regressor."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -12,6 +13,7 @@ from skcgcnn.estimators._targets import FloatArray, column_names
 from skcgcnn.modelfiles import Target
 
 
+@dataclass(kw_only=True, eq=False, repr=False)  # so that errors name this class
 class CGCNNRegressor(RegressorMixin, NumberEstimator):
     """Crystal graph convolutional network that predicts numbers.
 

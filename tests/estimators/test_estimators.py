@@ -382,3 +382,9 @@ def test_a_missing_target_is_named_by_its_row(tiny, graphs, energies):
     y[[5, 9]] = np.nan
     with pytest.raises(ValueError, match=r"contains NaN, first in row 5\. Leave such rows out"):
         CGCNNRegressor(**tiny).fit(graphs, y)
+
+
+@pytest.mark.parametrize("cls", [CGCNNRegressor, CGCNNClassifier, CGCNNMultiTask])
+def test_an_unknown_parameter_is_told_with_the_name_of_the_class(cls):
+    with pytest.raises(TypeError, match=rf"{cls.__name__}.__init__\(\).*'epochs'"):
+        cls(epochs=3)
