@@ -38,6 +38,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "default, 30 epochs": {"max_epochs": 30},
     "default": {},
     "gated": {"conv": "gated"},
+    "gated, batches of 16": {"conv": "gated", "batch_size": 16, "max_epochs": 300},
     "ensemble": {"n_estimators": 5},
     "best": {"batch_size": 128, "max_epochs": 120},
     "best ensemble": {"batch_size": 128, "max_epochs": 120, "n_estimators": 5},

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 # A product over very many rows is faster as a sum of this many products, which threads share.
 _PARTS = 8
+_MANY_ROWS = 4096
 
 
 class Bonds(NamedTuple):
@@ -221,6 +222,8 @@ def product_over_rows(left: Tensor, right: Tensor) -> Tensor:
     -------
     Tensor of shape (n_left, n_right)
     """
+    if len(left) < _MANY_ROWS:
+        return left.T @ right
     n = len(left) // _PARTS * _PARTS
     split_left, split_right = (t[:n].view(_PARTS, -1, t.shape[1]) for t in (left, right))
     parts = torch.bmm(split_left.mT, split_right)

@@ -1,5 +1,6 @@
 """A convolution that updates the bonds as well as the sites."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -79,83 +80,114 @@ class EdgeConv(nn.Module):
         sites : Tensor of shape (n_rows, atom_fea_len)
         edges : Tensor of shape (n_bonds, atom_fea_len)
         """
-        own, other = self.own(sites), self.other(sites)
         # Whole bonds are dropped: a random number for every feature takes longer than all the rest.
         kept = self.dropout(torch.ones_like(bonds.counts)).unsqueeze(1)
-        if ends is None:
-            change = self.bond(self.bond_norm(edges))
-            change = change + own.index_select(0, bonds.centers)
-            change = change + other.index_select(0, bonds.neighbors)
-            edges = edges + functional.silu(change) * kept
-            messages = functional.silu(edges) * (MESSAGE_SCALE * bonds.counts).unsqueeze(1)
-            summed = messages.new_zeros(sites.shape).index_add(0, bonds.centers, messages)
-        else:
-            norm = self.bond_norm
-            summed, edges = _Update.apply(  # type: ignore[no-untyped-call]
-                *(edges, own, other, norm.weight, norm.bias, self.bond.weight),
-                *(kept, norm.eps, bonds, ends),
+        if ends is not None:
+            norms = self.bond_norm, self.site_norm
+            layers = self.own, self.other, self.bond, self.update, self.out
+            weights = [p for layer in (*norms, *layers) for p in layer.parameters()]
+            return _ByHand.apply(  # type: ignore[no-any-return, no-untyped-call]
+                sites, edges, kept, bonds, ends, [norm.eps for norm in norms], *weights
             )
+        change = self.bond(self.bond_norm(edges))
+        change = change + self.own(sites).index_select(0, bonds.centers)
+        change = change + self.other(sites).index_select(0, bonds.neighbors)
+        edges = edges + functional.silu(change) * kept
+        messages = functional.silu(edges) * (MESSAGE_SCALE * bonds.counts).unsqueeze(1)
+        summed = messages.new_zeros(sites.shape).index_add(0, bonds.centers, messages)
         seen = torch.cat([self.site_norm(sites), summed], dim=1)
         return sites + self.out(functional.silu(self.update(seen))), edges
 
 
-class _Update(torch.autograd.Function):
-    """The messages and the new bonds, with fewer passes over the bonds than torch's operations.
+class _ByHand(torch.autograd.Function):
+    """The same, forward and backward, with fewer operations and passes over the bonds than torch's.
 
-    Gradients of rows are summed from sorted bonds instead of scattered one by one.
+    Gradients of rows are summed from sorted bonds instead of scattered one by one. Small batches
+    gain most: each of torch's operations has costs of its own.
     """
 
     @staticmethod
     def forward(
         ctx: Any,
+        sites: Tensor,
         edges: Tensor,
-        own: Tensor,
-        other: Tensor,
-        scale: Tensor,
-        shift: Tensor,
-        weight: Tensor,
         kept: Tensor,
-        eps: float,
         bonds: Bonds,
         ends: Ends,
+        eps: Sequence[float],
+        *weights: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        width = [edges.shape[1]]
-        normed, mean, rstd = torch.native_layer_norm(edges, width, scale, shift, eps)
-        change = own.index_select(0, bonds.centers)
-        change += other.index_select(0, bonds.neighbors)
-        change.addmm_(normed, weight.T)
+        bond_scale, bond_shift, site_scale, site_shift = weights[:4]
+        own, own_bias, other, bond, update, update_bias, out, out_bias = weights[4:]
+        normed, *of_edges = _normalized(edges, bond_scale, bond_shift, eps[0])
+        change = torch.addmm(own_bias, sites, own.T).index_select(0, bonds.centers)
+        change += (sites @ other.T).index_select(0, bonds.neighbors)
+        change.addmm_(normed, bond.T)
         new = torch.addcmul(edges, functional.silu(change), kept)
-        ctx.save_for_backward(edges, normed, mean, rstd, scale, shift, weight, kept, change, new)
+        summed = sum_rows(functional.silu(new), ends.messages)
+        normed_sites, *of_sites = _normalized(sites, site_scale, site_shift, eps[1])
+        seen = torch.cat([normed_sites, summed], dim=1)
+        hidden = torch.addmm(update_bias, seen, update.T)
+        active = functional.silu(hidden)
+        ctx.save_for_backward(
+            *(sites, edges, kept, normed, *of_edges, change, new),
+            *(*of_sites, seen, hidden, active, *weights),
+        )
         ctx.set_materialize_grads(False)
         ctx.bonds, ctx.ends = bonds, ends
-        return sum_rows(functional.silu(new), ends.messages), new
+        return torch.addmm(out_bias, active, out.T).add_(sites), new
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(
-        ctx: Any, grad_summed: Tensor, grad_new: Tensor | None
+        ctx: Any, grad_sites: Tensor, grad_new: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        edges, normed, mean, rstd, scale, shift, weight, kept, change, new = ctx.saved_tensors
+        sites, edges, kept, normed, mean, rstd, change, new, *rest = ctx.saved_tensors
+        site_mean, site_rstd, seen, hidden, active, *weights = rest
+        own, _, other, bond, update, _, out, _ = weights[4:]
         ends: Ends = ctx.ends
-        grad = grad_summed.index_select(0, ctx.bonds.centers)
+        width = sites.shape[1]
+        # From the new sites to the messages.
+        grad_hidden = torch.ops.aten.silu_backward(grad_sites @ out, hidden)
+        grad_seen = grad_hidden @ update
+        # From the messages to the bonds.
+        grad = grad_seen[:, width:].index_select(0, ctx.bonds.centers)
         grad *= ends.messages.weights.unsqueeze(1)
         grad = torch.ops.aten.silu_backward(grad, new)
         if grad_new is not None:
             grad += grad_new
         grad_change = torch.ops.aten.silu_backward(grad * kept, change)
-        grad_edges, grad_scale, grad_shift = torch.ops.aten.native_layer_norm_backward(
-            grad_change @ weight,
-            edges,
-            [edges.shape[1]],
-            *(mean, rstd, scale, shift),
-            [True, True, True],
+        grad_edges, *of_bond_norm = _normalized_backward(
+            grad_change @ bond, edges, mean, rstd, *weights[:2]
         )
+        # From the bonds to the sites.
+        grad_own = sum_rows(grad_change, ends.of_centers)
+        grad_other = sum_rows(grad_change, ends.of_neighbors)
+        before, *of_site_norm = _normalized_backward(
+            grad_seen[:, :width].contiguous(), sites, site_mean, site_rstd, *weights[2:4]
+        )
+        before.add_(grad_sites).addmm_(grad_own, own).addmm_(grad_other, other)
         return (
-            grad_edges.add_(grad),
-            sum_rows(grad_change, ends.of_centers),
-            sum_rows(grad_change, ends.of_neighbors),
-            grad_scale,
-            grad_shift,
+            *(before, grad_edges.add_(grad), None, None, None, None),
+            *(*of_bond_norm, *of_site_norm),
+            *(grad_own.T @ sites, grad_own.sum(dim=0), grad_other.T @ sites),
             product_over_rows(grad_change, normed),
-            *(None, None, None, None),
+            *(grad_hidden.T @ seen, grad_hidden.sum(dim=0)),
+            *(grad_sites.T @ active, grad_sites.sum(dim=0)),
         )
+
+
+def _normalized(
+    rows: Tensor, scale: Tensor, shift: Tensor, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return layer normalization, and the means and inverse deviations of the rows."""
+    return torch.native_layer_norm(rows, [rows.shape[1]], scale, shift, eps)
+
+
+def _normalized_backward(
+    grad: Tensor, rows: Tensor, mean: Tensor, rstd: Tensor, scale: Tensor, shift: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradients of the rows, the scale and the shift."""
+    return torch.ops.aten.native_layer_norm_backward(  # type: ignore[no-any-return]
+        grad, rows, [rows.shape[1]], mean, rstd, scale, shift, [True, True, True]
+    )
