@@ -86,3 +86,17 @@ def test_columns_tell_what_they_are(graphs, Y):
 def test_a_batch_needs_crystals_that_could_be_read(graphs):
     with pytest.raises(ValueError, match="at least one crystal"):
         GraphBatch.from_graphs(graphs[:0])
+
+
+def test_precisions(graphs, energies):
+    est = CGCNNRegressor(precision="float64", max_epochs=1, random_state=0).fit(graphs, energies)
+    batch = GraphBatch.from_graphs(graphs)  # of float32
+    with torch.no_grad():
+        found = PredictingNetwork(est)(*batch.tensors())[:, 0]
+    np.testing.assert_allclose(found, est.predict(graphs), rtol=1e-9)
+
+
+def test_a_batch_of_something_else(cifs, graphs):
+    for other in (cifs, graphs[0]):
+        with pytest.raises(TypeError, match="pass CrystalGraphs, for example"):
+            GraphBatch.from_graphs(other)

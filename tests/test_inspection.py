@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
 
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.datasets import load_sample_regression
@@ -226,3 +228,16 @@ def test_what_is_far_lies_outside(fitted, nacl):
     assert near.indices[0, 0] == 10
     with pytest.raises(ValueError, match="k=200, but 21 training crystals can be read"):
         nearest_training_crystals(fitted, [nacl], strained, k=200)
+
+
+@pytest.mark.parametrize("explain", [site_contributions, bond_contributions])
+def test_what_cannot_be_explained(explain, sample):
+    with pytest.raises(NotFittedError):
+        explain(CGCNNRegressor(), sample[0][:2])
+    with pytest.raises(TypeError, match="of type Pipeline; pass a CGCNN estimator"):
+        explain(make_pipeline(CGCNNRegressor()), sample[0][:2])
+
+
+def test_no_crystal(fitted):
+    with pytest.raises(ValueError, match="X holds no crystal that can be read"):
+        site_contributions(fitted, [])

@@ -90,3 +90,14 @@ def test_sites_are_colored_by_numbers(nacl):
 def test_maps_that_cannot_be_drawn(embeddings, method, message):
     with pytest.raises(ValueError, match=message):
         plotting.embedding_map(embeddings, method=method)
+
+
+def test_parity_of_different_crystals():
+    with pytest.raises(ValueError, match=r"y_true has shape \(2,\) and y_pred \(3,\)"):
+        plotting.parity([1, 2], [1, 2, 3])
+
+
+def test_maps_of_labels():
+    rows = np.random.default_rng(0).normal(size=(20, 5))
+    ax = plotting.embedding_map(rows, ["metal", "gap"] * 10, name="kind")
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["gap", "metal"]

@@ -98,7 +98,27 @@ def _from_atoms(atoms: Any) -> tuple[Any, list[str]]:
         structure = AseAtomsAdaptor.get_structure(atoms)
     except Exception as error:
         raise StructureError(f"no crystal in these Atoms ({error})") from error
+    if (species := _shared_sites(atoms)) is not None:
+        structure = _structure(structure.lattice.matrix, species, structure.frac_coords)
     return structure, _partly_periodic(atoms.pbc)
+
+
+def _shared_sites(atoms: Any) -> list[Any] | None:
+    """Return the elements of every site where some are shared; else None.
+
+    An Atoms has one element for every site. Where a CIF says more, ASE keeps it beside: which
+    elements share a site, in ``info``, and which of these each site is, in an array.
+    """
+    shares, kinds = atoms.info.get("occupancy"), atoms.arrays.get("spacegroup_kinds")
+    if not isinstance(shares, Mapping) or kinds is None:
+        return None
+    shares = {str(kind): share for kind, share in shares.items()}
+    species = []
+    for kind, symbol in zip(kinds, atoms.symbols, strict=True):
+        share = shares.get(str(kind), {})
+        # An element that was put there later is no part of what the CIF said.
+        species.append(dict(share) if symbol in share else {symbol: 1.0})
+    return species
 
 
 def _partly_periodic(pbc: Any) -> list[str]:

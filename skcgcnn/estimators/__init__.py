@@ -2,6 +2,7 @@
 
 from skcgcnn.estimators._base import BaseCGCNN
 from skcgcnn.estimators._classifier import CGCNNClassifier
+from skcgcnn.estimators._columns import is_missing, split_columns, stack_columns
 from skcgcnn.estimators._ensemble import Uncertainty
 from skcgcnn.estimators._features import by_site, numbers, run_batches
 from skcgcnn.estimators._load import (
@@ -18,12 +19,9 @@ from skcgcnn.estimators._pooled import Pooled, pooled_crystals
 from skcgcnn.estimators._regressor import CGCNNRegressor
 from skcgcnn.estimators._targets import (
     Prediction,
-    is_missing,
     output_slices,
     predict_target_chunks,
     predict_targets,
-    split_columns,
-    stack_columns,
 )
 from skcgcnn.estimators._transfer import architecture, read_source
 

@@ -7,12 +7,14 @@ from typing import Any, ClassVar, Self, cast
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClassifierMixin
-from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.metrics import accuracy_score
+from sklearn.utils import check_consistent_length, column_or_1d, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 
 from skcgcnn._sklearn import StrOptions
 from skcgcnn.estimators._base import BaseCGCNN
-from skcgcnn.estimators._targets import FloatArray, column_names, encode_classes
+from skcgcnn.estimators._columns import column_names, is_missing, split_columns
+from skcgcnn.estimators._targets import FloatArray, encode_classes, readable
 from skcgcnn.modelfiles import Target
 
 
@@ -263,6 +265,31 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
         """
         return self._predict_values(X)
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy.
+
+        Parameters
+        ----------
+        X : sequence of crystals, or CrystalGraphs
+            See `fit`.
+        y : array-like of shape (n_crystals,)
+            True labels.
+        sample_weight : array-like of shape (n_crystals,), optional
+            Weights of the crystals.
+
+        Returns
+        -------
+        float
+            With ``on_error="nan"``, crystals that could not be read are left out, with a warning.
+        """
+        predicted = self.predict(X)
+        check_consistent_length(predicted, y, sample_weight)
+        known = readable(predicted)
+        weights = None if sample_weight is None else np.asarray(sample_weight)[known]
+        # Missing predictions had made floats or objects of the labels.
+        guessed = predicted[known].astype(self.classes_.dtype)
+        return float(accuracy_score(np.asarray(y)[known], guessed, sample_weight=weights))
+
     @property
     def classes_(self) -> npt.NDArray[Any]:
         """The classes, sorted."""
@@ -271,6 +298,11 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
     def _encode(
         self, y: Any, fitted: Sequence[Target] | None, classes: Any = None
     ) -> tuple[FloatArray, tuple[Target, ...]]:
+        if (missing := is_missing(split_columns(y)[0])).any():
+            raise ValueError(
+                f"Input y contains NaN or None, first in row {missing.argmax()}. Leave such rows "
+                "out, or use CGCNNMultiTask, which takes missing labels"
+            )
         check_classification_targets(y)
         labels = column_or_1d(y, warn=True)
         if fitted is None:
@@ -284,5 +316,7 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
         classes = targets[0].classes
         if self.class_weight is None or classes is None:
             return super()._class_weights(values, targets)
+        if isinstance(self.class_weight, dict) and min(self.class_weight.values(), default=0) < 0:
+            raise ValueError(f"class_weight={self.class_weight!r}: weights cannot be negative")
         labels = classes[values[:, 0].astype(int)]
         return np.asarray(compute_sample_weight(self.class_weight, labels))

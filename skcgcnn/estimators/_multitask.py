@@ -7,18 +7,18 @@ from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils import check_consistent_length
 from sklearn.utils.metaestimators import available_if
 
 from skcgcnn._sklearn import Interval, StrOptions
+from skcgcnn.estimators._columns import check_order, column_names, is_missing, split_columns
 from skcgcnn.estimators._numbers import NumberEstimator
 from skcgcnn.estimators._targets import (
     FloatArray,
     check_labels,
-    column_names,
     encode_classes,
-    is_missing,
     mean_score,
-    split_columns,
+    readable,
     to_numbers,
 )
 from skcgcnn.estimators._task_views import ClassifierView, RegressorView
@@ -339,7 +339,7 @@ class CGCNNMultiTask(NumberEstimator):
         X : sequence of crystals, or CrystalGraphs
             See `fit`.
         y : array-like or DataFrame of shape (n_crystals, n_tasks)
-            True targets; missing ones are left out.
+            True targets; missing ones are left out, as are crystals that could not be read.
         sample_weight : array-like of shape (n_crystals,), optional
             Weights of the crystals.
 
@@ -349,9 +349,13 @@ class CGCNNMultiTask(NumberEstimator):
             At most 1; it does not depend on `cls_weight`. A task without enough true targets (two
             numbers, one label) is left out; NaN where all are.
         """
-        predicted = list(self.predict(X).T)
+        predicted = self.predict(X)
         columns = self._columns(y, self.targets_)
-        return mean_score(self.targets_, columns, predicted, sample_weight)
+        check_consistent_length(predicted, columns[0], sample_weight)
+        known = readable(predicted)
+        weights = None if sample_weight is None else np.asarray(sample_weight)[known]
+        columns = [column[known] for column in columns]
+        return mean_score(self.targets_, columns, list(predicted[known].T), weights)
 
     @property
     def task_classes_(self) -> list[npt.NDArray[Any] | None]:
@@ -371,6 +375,8 @@ class CGCNNMultiTask(NumberEstimator):
             raise ValueError(
                 f"y has {len(columns)} columns, but tasks={kinds!r} names {len(kinds)}"
             )
+        if fitted is not None:
+            check_order(y, fitted)
         return columns
 
     def _kinds(self, fitted: Sequence[Target] | None) -> tuple[str, ...]:

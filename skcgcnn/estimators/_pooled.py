@@ -4,7 +4,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from skcgcnn.estimators._features import members_of, run_batches, site_features
@@ -97,7 +96,6 @@ def pooled_crystals(est: Any, X: Any) -> tuple[list[list[Pooled]], CrystalGraphs
     graphs : CrystalGraphs
         Of all crystals.
     """
-    check_is_fitted(est, "net_")
     with closing(est._graph_chunks(X)) as chunks:
         graphs = concatenate(list(chunks))
     est._check_same_options(graphs)

@@ -6,10 +6,12 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.utils import check_array
+from sklearn.metrics import r2_score
+from sklearn.utils import check_array, check_consistent_length
 
+from skcgcnn.estimators._columns import check_order, column_names
 from skcgcnn.estimators._numbers import NumberEstimator
-from skcgcnn.estimators._targets import FloatArray, column_names
+from skcgcnn.estimators._targets import FloatArray, readable
 from skcgcnn.modelfiles import Target
 
 
@@ -244,6 +246,32 @@ class CGCNNRegressor(RegressorMixin, NumberEstimator):
         """
         return self._predict_numbers(X, return_std=return_std)
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return R², the mean over the targets.
+
+        Parameters
+        ----------
+        X : sequence of crystals, or CrystalGraphs
+            See `fit`.
+        y : array-like of shape (n_crystals,) or (n_crystals, n_targets)
+            True targets.
+        sample_weight : array-like of shape (n_crystals,), optional
+            Weights of the crystals.
+
+        Returns
+        -------
+        float
+            At most 1. With ``on_error="nan"``, crystals that could not be read are left out, with
+            a warning.
+        """
+        predicted = self.predict(X)
+        check_consistent_length(predicted, y, sample_weight)
+        check_order(y, self.targets_)
+        known = readable(predicted)
+        weights = None if sample_weight is None else np.asarray(sample_weight)[known]
+        true = np.asarray(y)[known]
+        return float(r2_score(true, predicted[known], sample_weight=weights))
+
     @property
     def n_outputs_(self) -> int:
         """Number of targets."""
@@ -274,6 +302,7 @@ class CGCNNRegressor(RegressorMixin, NumberEstimator):
             return values, tuple(Target(name, "regression") for name in column_names(y, names))
         if n_columns != len(fitted):
             raise ValueError(f"y has {n_columns} targets, but the first fit had {len(fitted)}")
+        check_order(y, fitted)
         return values, tuple(fitted)
 
     def __sklearn_tags__(self) -> Any:

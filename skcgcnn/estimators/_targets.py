@@ -10,6 +10,8 @@ from scipy.special import softmax
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.pipeline import Pipeline
 
+from skcgcnn._warnings import warn_caller
+from skcgcnn.estimators._columns import is_missing, split_columns, stack_columns
 from skcgcnn.modelfiles import Target
 
 FloatArray = npt.NDArray[np.float64]
@@ -249,25 +251,6 @@ def _mark_missing(predicted: npt.NDArray[Any], missing: npt.NDArray[np.bool_]) -
     return marked
 
 
-def stack_columns(columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """Return columns side by side: floats if all are numbers, else objects.
-
-    Parameters
-    ----------
-    columns : sequence of ndarray of shape (n,)
-        At least one.
-
-    Returns
-    -------
-    ndarray of shape (n, n_columns)
-    """
-    numeric = all(np.issubdtype(column.dtype, np.number) for column in columns)
-    stacked = np.empty((len(columns[0]), len(columns)), dtype=np.float64 if numeric else object)
-    for index, column in enumerate(columns):
-        stacked[:, index] = column
-    return stacked
-
-
 def encode_classes(
     labels: npt.NDArray[Any], classes: npt.NDArray[Any] | None
 ) -> tuple[npt.NDArray[Any], FloatArray]:
@@ -305,45 +288,32 @@ def encode_classes(
     return classes, np.searchsorted(classes, labels).astype(np.float64)
 
 
-def is_missing(column: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Return where a column holds None or NaN."""
-    if np.issubdtype(column.dtype, np.floating):
-        return np.asarray(np.isnan(column))
-    # NaN is what does not equal itself.
-    return np.array([value is None or value != value for value in column], dtype=bool)  # noqa: PLR0124
-
-
-def split_columns(y: Any) -> list[npt.NDArray[Any]]:
-    """Return the columns of an array, a DataFrame or a list of rows, each with its own type."""
-    if hasattr(y, "iloc"):
-        return (
-            [y.iloc[:, i].to_numpy() for i in range(y.shape[1])] if y.ndim > 1 else [y.to_numpy()]
-        )
-    # From a list of rows NumPy would make one type for all, and so texts of the numbers.
-    values = y if isinstance(y, np.ndarray) else np.array(y, dtype=object)
-    if values.ndim not in (1, 2):
-        raise ValueError(f"y has {values.ndim} dimensions; expected one row of targets per crystal")
-    return list(values.reshape(len(values), -1).T)
-
-
-def column_names(y: Any, defaults: Sequence[str]) -> list[str]:
-    """Return the names of the columns of a DataFrame or Series, else the defaults.
+def readable(predicted: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Return which crystals have a prediction, and warn where some have none.
 
     Parameters
     ----------
-    y : array-like
-        The targets.
-    defaults : sequence of str
-        One name for every column.
+    predicted : ndarray of shape (n_crystals,) or (n_crystals, n_targets)
+        Predictions; NaN for crystals that could not be read.
 
     Returns
     -------
-    list of str
+    ndarray of shape (n_crystals,)
+
+    Raises
+    ------
+    ValueError
+        If no crystal has one.
     """
-    if hasattr(y, "columns"):
-        return [str(name) for name in y.columns]
-    name = getattr(y, "name", None)
-    return list(defaults) if name is None else [str(name)]
+    known = ~is_missing(predicted if predicted.ndim == 1 else predicted[:, 0])
+    if not known.any():
+        raise ValueError("no crystal of X could be read, so there is nothing to score")
+    if not known.all():
+        warn_caller(
+            f"{(~known).sum()} of {len(known)} crystals could not be read: the score is that of "
+            "the others"
+        )
+    return known
 
 
 def check_labels(values: npt.NDArray[Any], name: str) -> None:

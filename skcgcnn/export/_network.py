@@ -79,7 +79,12 @@ class PredictingNetwork(nn.Module):
         """
         # ONNX counts rows in int64 alone.
         named = dict(zip(GraphBatch._fields, batch, strict=False))
-        named |= {name: named[name].long() for name in _INDICES}
+        first: Any = self.networks[0]
+        dtype = first.embedding.weight.dtype
+        named = {
+            name: tensor.long() if name in _INDICES else tensor.to(dtype)
+            for name, tensor in named.items()
+        }
         outputs = torch.stack([network(**named) for network in self.networks])
         columns, first = [], 0
         for n_outputs, is_class, scale, mean in self._targets:

@@ -305,7 +305,7 @@ class CrystalGraphs:
         Raises
         ------
         ValueError
-            If the shapes do not fit, or a number is missing or infinite.
+            If the shapes do not fit, a name is there twice, or a number is missing or infinite.
 
         Examples
         --------
@@ -320,6 +320,8 @@ class CrystalGraphs:
                 f"values has shape {numbers.shape}; expected {(len(self), len(names))}: a row for "
                 "every crystal and a column for every name"
             )
+        if twice := [name for name in names if list(names).count(name) > 1]:
+            raise ValueError(f"names holds {twice[0]!r} more than once")
         for name, column in zip(names, numbers.T, strict=True):
             if not (finite := np.isfinite(column)).all():
                 row = int(np.argmin(finite))

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.utils.validation import check_is_fitted
 
 from skcgcnn.estimators import numbers, run_batches
 from skcgcnn.graphs import CrystalGraphs
@@ -86,7 +85,6 @@ def bond_contributions(
     >>> bool(abs(total - found.predictions[0]) < 1e-3)
     True
     """
-    check_is_fitted(est, "net_")
     function = explained(est, target, label)
     graphs = est._to_graphs(X)
     est._check_same_options(graphs)

@@ -108,7 +108,8 @@ def site_contributions(
     parts, graphs = pooled_crystals(est, X)
     bases = parts if baseline is None else pooled_crystals(est, baseline)[0]
     if not bases[0]:
-        raise ValueError("no crystal of the baseline can be read")
+        source = "X" if baseline is None else "the baseline"
+        raise ValueError(f"{source} holds no crystal that can be read")
     found = [
         [_explain(crystals, _mean(base), function) for crystals in part]
         for part, base in zip(parts, bases, strict=True)

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from skcgcnn.estimators import output_slices
+from skcgcnn.estimators import BaseCGCNN, output_slices
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.modelfiles import Target
 
@@ -70,9 +71,19 @@ def explained(est: Any, target: int | str, label: Any) -> Explained:
 
     Raises
     ------
+    TypeError
+        If it is no estimator of this library.
+    NotFittedError
+        If it is not fitted.
     ValueError
         If there is no such target or class.
     """
+    if not isinstance(est, BaseCGCNN):
+        raise TypeError(
+            f"est is of type {type(est).__name__}; pass a CGCNN estimator. Of a Pipeline it is the "
+            "last step, est[-1], with crystals or graphs as X"
+        )
+    check_is_fitted(est, "net_")
     place = _index(est.targets_, target)
     return Explained(est.targets_[place], output_slices(est.targets_)[place], label)
 

@@ -58,9 +58,16 @@ class GraphBatch(NamedTuple):
 
         Raises
         ------
+        TypeError
+            If it is something else, such as a list of paths.
         ValueError
             If there is no crystal, or one without sites: it could not be read.
         """
+        if not isinstance(graphs, CrystalGraphs):
+            raise TypeError(
+                f"graphs is of type {type(graphs).__name__}; pass CrystalGraphs, for example "
+                "graphs[:1] of what a CrystalGraphTransformer returns"
+            )
         if not len(graphs):
             raise ValueError("a batch needs at least one crystal, but there is none")
         if len(unread := graphs.ids[graphs.n_sites == 0]):

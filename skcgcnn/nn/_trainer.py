@@ -266,7 +266,7 @@ class GraphNet(NeuralNet):
 
     def outputs(self, X: Any) -> npt.NDArray[Any]:
         """Return the outputs for graphs, of shape (n_crystals, n_outputs)."""
-        return np.concatenate([out.numpy() for out in self.forward_iter(X)])
+        return np.concatenate([out.detach().numpy() for out in self.forward_iter(X)])
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """Predict as the estimator does: scorers of callbacks call it."""

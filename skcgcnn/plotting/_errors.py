@@ -1,5 +1,6 @@
 """Figures of errors: parity, intervals, and losses."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,11 @@ def parity(
     -------
     matplotlib Axes
 
+    Raises
+    ------
+    ValueError
+        If they are not of the same crystals.
+
     Examples
     --------
     >>> ax = parity([0.0, 1.0, 2.0], [0.1, 0.9, 2.2], name="energy", unit="eV")
@@ -43,6 +49,11 @@ def parity(
     'energy, true (eV)'
     """
     true, predicted = (np.asarray(values, dtype=float) for values in (y_true, y_pred))
+    if true.shape != predicted.shape or true.ndim != 1:
+        raise ValueError(
+            f"y_true has shape {true.shape} and y_pred {predicted.shape}; pass one column of each, "
+            "of the same crystals"
+        )
     known = np.isfinite(true) & np.isfinite(predicted)
     true, predicted = true[known], predicted[known]
     ax = get_axes(ax)
@@ -135,14 +146,17 @@ def interval_reliability(
 
 
 def loss_curves(
-    losses: dict[str, npt.ArrayLike], *, best_epoch: int | None = None, ax: Any = None
+    losses: Mapping[str, npt.ArrayLike] | npt.ArrayLike,
+    *,
+    best_epoch: int | None = None,
+    ax: Any = None,
 ) -> Any:
     """Draw losses epoch by epoch.
 
     Parameters
     ----------
-    losses : dict of str to array-like of shape (n_epochs,)
-        By name, for example ``{"training": est.history_[:, "train_loss"]}``.
+    losses : array-like of shape (n_epochs,), or dict of str to such
+        ``est.loss_curve_``; or several by name.
     best_epoch : int, optional
         Marked with a line; the first epoch is 1.
     ax : matplotlib Axes, optional
@@ -154,14 +168,15 @@ def loss_curves(
 
     Examples
     --------
-    >>> loss_curves({"training": [1.0, 0.5, 0.3]}).get_xlabel()
+    >>> loss_curves([1.0, 0.5, 0.3]).get_xlabel()
     'epoch'
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     ax = get_axes(ax)
     lowest = np.inf
-    for (name, values), color in zip(losses.items(), (BLUE, ORANGE, GRAY), strict=False):
+    curves = losses if isinstance(losses, Mapping) else {"training": losses}
+    for (name, values), color in zip(curves.items(), (BLUE, ORANGE, GRAY), strict=False):
         curve = np.asarray(values, dtype=float)
         marker = "o" if len(curve) == 1 else None  # a line of one point cannot be seen
         ax.plot(np.arange(1, len(curve) + 1), curve, color=color, marker=marker, label=name)

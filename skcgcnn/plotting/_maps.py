@@ -24,7 +24,7 @@ def embedding_map(
     embeddings : array-like of shape (n_crystals, n_features)
         What ``est.transform`` returns; rows with NaN are left out.
     values : array-like of shape (n_crystals,), optional
-        Numbers that color the points.
+        Numbers that color the points, or labels, each of which has a color.
     method : {"pca", "umap"}, default="pca"
         Principal components, or UMAP (``pip install umap-learn``).
     name, unit : str, optional
@@ -57,12 +57,17 @@ def embedding_map(
     scaled = (rows[known] - rows[known].mean(axis=0)) / (rows[known].std(axis=0) + 1e-12)
     ax = get_axes(ax, (5.0, 3.8))
     points, labels = _project(scaled, method)
-    colors = None if values is None else np.asarray(values, dtype=float)[known]
-    if colors is None:
-        ax.scatter(*points.T, color=BLUE, s=14, edgecolors="none")
-    else:
-        shown = ax.scatter(*points.T, c=colors, cmap="viridis", s=14, edgecolors="none")
+    style = {"s": 14, "edgecolors": "none"}
+    if values is None:
+        ax.scatter(*points.T, color=BLUE, **style)
+    elif np.issubdtype(np.asarray(values).dtype, np.number):
+        shown = ax.scatter(*points.T, c=np.asarray(values)[known], cmap="viridis", **style)
         ax.figure.colorbar(shown, ax=ax, label=with_unit(name, unit))
+    else:
+        own = np.asarray(values).astype(str)[known]
+        for place, label in enumerate(np.unique(own)):
+            ax.scatter(*points[own == label].T, color=f"C{place % 10}", label=label, **style)
+        ax.legend(title=with_unit(name, unit), frameon=False)
     ax.set(xlabel=labels[0], ylabel=labels[1])
     return ax
 

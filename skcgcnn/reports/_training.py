@@ -199,7 +199,7 @@ def _data(run: RunResult) -> Section:
 def _learning(run: RunResult) -> Section:
     losses = {name: np.asarray(v, dtype=float) for name, v in run.losses.items() if len(v)}
     figure, (ax,) = new_figure(1, (5.5, 3.6))
-    loss_curves(losses, best_epoch=run.best_epoch, ax=ax)  # type: ignore[arg-type]
+    loss_curves(losses, best_epoch=run.best_epoch, ax=ax)
     text = "Loss of the scaled targets; the validation loss is that of the averaged weights."
     return Section("Learning curve", parts=[Figure(figure, text)])
 

@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from ase import Atoms
-from pymatgen.core import Molecule
+from ase.io import read
+from pymatgen.core import Composition, Lattice, Molecule, Structure
 
 from skcgcnn import CGCNNMultiTask, CrystalGraphTransformer
 from skcgcnn.crystals import list_sources, read_crystal
+from skcgcnn.crystals._carriers import to_structure
 from skcgcnn.exceptions import StructureError
 
 
@@ -175,3 +177,15 @@ def test_what_is_none_becomes_nan(nacl, cifs, tmp_path):
     assert "Molecule" in message
     with pytest.raises(TypeError, match=r"X\[1\] is of type NoneType"):
         CrystalGraphTransformer().transform([cifs[0], None])
+
+
+def test_atoms_of_a_cif_with_shared_sites(tmp_path):
+    shared = [{"Fe": 0.5, "Co": 0.5}, {"Na": 0.7}]
+    alloy = Structure(Lattice.cubic(2.9), shared, [[0, 0, 0], [0.5, 0.5, 0.5]])
+    alloy.to(filename=tmp_path / "alloy.cif")
+    atoms = read(tmp_path / "alloy.cif")
+    assert to_structure(atoms)[0].matches(alloy)
+    assert to_structure(atoms * (2, 1, 1))[0].matches(alloy * (2, 1, 1))
+    atoms[0].symbol = "Ni"  # what the CIF said of this site holds no more
+    composition = to_structure(atoms)[0].composition
+    assert composition == Composition("NiNa0.7")

@@ -388,3 +388,27 @@ def test_a_missing_target_is_named_by_its_row(tiny, graphs, energies):
 def test_an_unknown_parameter_is_told_with_the_name_of_the_class(cls):
     with pytest.raises(TypeError, match=rf"{cls.__name__}.__init__\(\).*'epochs'"):
         cls(epochs=3)
+
+
+def test_crystals_that_cannot_be_read_are_left_out_of_a_score(est, cifs, y, tmp_path):
+    (tmp_path / "bad.cif").write_text("data_x\n")
+    est.set_params(on_error="nan").fit(cifs, y)
+    with pytest.warns(UserWarning, match="1 of 25 crystals could not be read: the score is that"):
+        score = est.score([tmp_path / "bad.cif", *cifs], np.concatenate([y[:1], y]))
+    assert score == est.score(cifs, y)
+    with (
+        pytest.warns(UserWarning, match="1 of 1"),
+        pytest.raises(ValueError, match="no crystal of X could be read"),
+    ):
+        est.score([tmp_path / "bad.cif"], y[:1])
+
+
+@pytest.mark.parametrize("cls", [CGCNNRegressor, CGCNNMultiTask])
+def test_targets_in_another_order_are_refused(cls, tiny, graphs, Y):
+    frame = pd.DataFrame(Y, columns=["energy", "metal"])
+    est = cls(**tiny, loss="gaussian_nll").partial_fit(graphs, frame)
+    swapped = frame[["metal", "energy"]]
+    for use in (est.score, est.calibrate, est.partial_fit):
+        with pytest.raises(ValueError, match=r"columns metal, energy, but .* were energy, metal"):
+            use(graphs, swapped)
+    assert est.score(graphs, frame) == est.score(graphs, Y)

@@ -176,3 +176,15 @@ def test_heads_of_their_own(graphs, energies, labels, tiny, tmp_path, n_h):
     np.testing.assert_allclose(
         near.predict(graphs).astype(float), est.predict(graphs).astype(float), rtol=1e-3, atol=1e-3
     )
+
+
+@pytest.mark.parametrize("dtype", ["string", "boolean", "Int64"])
+def test_missing_values_of_pandas(dtype, tiny, graphs, Y):
+    values = {"string": ["a", "b"], "boolean": [False, True], "Int64": [3, 4]}[dtype]
+    labels = [None, *(values[int(label)] for label in Y[1:, 1])]
+    frame = pd.DataFrame({"energy": Y[:, 0], "label": pd.array(labels, dtype=dtype)})
+    est = CGCNNMultiTask(**tiny).fit(graphs, frame)
+    assert est.classes_.tolist() == values
+    assert np.isfinite(est.score(graphs, frame))
+    with pytest.raises(ValueError, match=r"first in row 0\. Leave such rows out"):
+        CGCNNClassifier(**tiny).fit(graphs, frame["label"])

@@ -329,3 +329,9 @@ def test_weight_decay(regressor, graphs, energies):
         assert group["weight_decay"] == (0.01 if weight_decay is None else weight_decay)
         norms.append(float(est.module_.embedding.weight.norm()))
     assert norms[2] < norms[1] < norms[0]
+
+
+def test_scores_of_training_crystals(regressor, graphs, energies):
+    callback = EpochScoring("r2", name="score", on_train=True)
+    est = regressor.set_params(callbacks=[callback], max_epochs=2)
+    assert np.isfinite(est.fit(graphs, energies).history_[:, "score"]).all()

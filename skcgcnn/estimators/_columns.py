@@ -1,0 +1,101 @@
+"""The columns of y: their types, their names, and what is missing in them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from skcgcnn.modelfiles import Target
+
+
+def split_columns(y: Any) -> list[npt.NDArray[Any]]:
+    """Return the columns of an array, a DataFrame or a list of rows, each with its own type."""
+    if hasattr(y, "iloc"):
+        return (
+            [y.iloc[:, i].to_numpy() for i in range(y.shape[1])] if y.ndim > 1 else [y.to_numpy()]
+        )
+    # From a list of rows NumPy would make one type for all, and so texts of the numbers.
+    values = y if isinstance(y, np.ndarray) else np.array(y, dtype=object)
+    if values.ndim not in (1, 2):
+        raise ValueError(f"y has {values.ndim} dimensions; expected one row of targets per crystal")
+    return list(values.reshape(len(values), -1).T)
+
+
+def stack_columns(columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Return columns side by side: floats if all are numbers, else objects.
+
+    Parameters
+    ----------
+    columns : sequence of ndarray of shape (n,)
+        At least one.
+
+    Returns
+    -------
+    ndarray of shape (n, n_columns)
+    """
+    numeric = all(np.issubdtype(column.dtype, np.number) for column in columns)
+    stacked = np.empty((len(columns[0]), len(columns)), dtype=np.float64 if numeric else object)
+    for index, column in enumerate(columns):
+        stacked[:, index] = column
+    return stacked
+
+
+def is_missing(column: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Return where a column holds None or NaN."""
+    if np.issubdtype(column.dtype, np.floating):
+        return np.asarray(np.isnan(column))
+    return np.array([_is_missing(value) for value in column], dtype=bool)
+
+
+def _is_missing(value: Any) -> bool:
+    try:
+        # NaN is what does not equal itself.
+        return value is None or bool(value != value)  # noqa: PLR0124
+    except TypeError:
+        return True  # the NA of pandas, which is neither
+
+
+def column_names(y: Any, defaults: Sequence[str]) -> list[str]:
+    """Return the names of the columns of a DataFrame or Series, else the defaults.
+
+    Parameters
+    ----------
+    y : array-like
+        The targets.
+    defaults : sequence of str
+        One name for every column.
+
+    Returns
+    -------
+    list of str
+    """
+    if hasattr(y, "columns"):
+        return [str(name) for name in y.columns]
+    name = getattr(y, "name", None)
+    return list(defaults) if name is None else [str(name)]
+
+
+def check_order(y: Any, targets: Sequence[Target]) -> None:
+    """Refuse a frame that has the columns of the fit in other places.
+
+    Parameters
+    ----------
+    y : array-like
+        The targets.
+    targets : sequence of Target
+        Those of the fit.
+
+    Raises
+    ------
+    ValueError
+        If it has.
+    """
+    if not hasattr(y, "columns"):
+        return
+    names, known = [str(name) for name in y.columns], [target.name for target in targets]
+    if any(name in known and known.index(name) != place for place, name in enumerate(names)):
+        raise ValueError(
+            f"y has the columns {', '.join(names)}, but those of the fit were "
+            f"{', '.join(known)}: pass them in the same order"
+        )
