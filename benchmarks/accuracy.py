@@ -218,8 +218,9 @@ def show() -> None:
         groups[row["task"], row["data"], row["size"], row["recipe"]].append(row)
     threads = " or ".join(map(str, sorted({row["threads"] for row in rows.values()})))
     remark = (
-        f"Made by `benchmarks/accuracy.py`; see there. MAE in eV a formula unit (perov5). Fits on "
-        f"{threads} thread(s); the times are rough where other fits ran beside them."
+        "Made by `benchmarks/accuracy.py`; see there. MAE in eV a formula unit (perov5), eV a "
+        f"vacancy (vacancies) or eV/atom. Fits on {threads} thread(s); the times are rough where "
+        "other fits ran beside them."
     )
     text = ["# Accuracy of recipes", "", remark]
     for task, data in dict.fromkeys((task, data) for task, data, *_ in groups):

@@ -7,7 +7,7 @@ formation, with a band gap or without) or sample (formation energy, metal or not
 default parameters but for the number of epochs, if it is given. A baseline for the vacancies
 predicts the mean energy and the share of labels of the training structures of the same composition.
 Every fit adds a line to ``results/multitask.jsonl`` and is not done again; ``results/multitask.md``
-has means and standard deviations over the folds that all methods have.
+has means and standard deviations over the folds that the methods of a table have.
 """
 
 import argparse
@@ -134,6 +134,17 @@ def read_log() -> list[dict[str, Any]]:
     return [json.loads(line) for line in LOG.read_text(encoding="utf-8").splitlines()]
 
 
+def means(rows: list[dict[str, Any]], folds: frozenset[int]) -> list[str]:
+    """Return means and standard deviations over some folds, and the median of the seconds."""
+    own = [row for row in rows if row["fold"] in folds]
+    found = np.array([row["scores"] for row in own])
+    cells = [
+        f"{mean:.3f} ± {deviation:.3f}"
+        for mean, deviation in zip(found.mean(axis=0), found.std(axis=0), strict=True)
+    ]
+    return [*cells, f"{np.median([row['seconds'] for row in own]):.0f}"]
+
+
 def show() -> None:
     """Write the tables: means over the folds, and their standard deviations."""
     sets: dict[tuple[Any, ...], dict[str, list[dict[str, Any]]]] = defaultdict(
@@ -144,21 +155,17 @@ def show() -> None:
     head = ["networks", "MAE", "R²", "accuracy", "ROC AUC", "seconds a fold", "folds"]
     text = ["# One network for two tasks", "Made by `benchmarks/multitask.py`; see there."]
     for (data, n_folds, epochs), by_method in sets.items():
-        # Folds differ: methods are compared on those that all have.
-        shared = set.intersection(*({row["fold"] for row in own} for own in by_method.values()))
-        lines = []
-        for method in sorted(by_method, key=list(METHODS).index):
-            own = [row for row in by_method[method] if row["fold"] in shared]
-            found = np.array([row["scores"] for row in own])
-            cells = [
-                f"{mean:.3f} ± {deviation:.3f}"
-                for mean, deviation in zip(found.mean(axis=0), found.std(axis=0), strict=True)
-            ]
-            seconds = np.median([row["seconds"] for row in own])
-            lines.append([method, *cells, f"{seconds:.0f}", f"{len(own)} of {n_folds}"])
         text.append(f"## {TITLES[data]}")
         text.append(f"{'Default number of' if epochs is None else epochs} epochs.")
-        text.append(table(head, lines))
+        folds = {method: {row["fold"] for row in own} for method, own in by_method.items()}
+        # Folds differ: methods are compared on those that all of a table have.
+        for shared in sorted({frozenset(own) for own in folds.values()}, key=len, reverse=True):
+            lines = [
+                [method, *means(by_method[method], shared), f"{len(shared)} of {n_folds}"]
+                for method in METHODS
+                if shared <= folds.get(method, set())
+            ]
+            text.append(table(head, lines))
     (RESULTS / "multitask.md").write_text("\n\n".join(text) + "\n", encoding="utf-8")
 
 

@@ -31,7 +31,7 @@ class Settings:
     task: Task = "regression"
     target: tuple[str, ...] = ()
     label: str | None = None
-    cls_weight: float = 1.0
+    cls_weight: float = 0.1
     recipe: Recipe = Parameters.recipe
     epochs: int | str = Parameters.max_epochs
     batch_size: int | str = Parameters.batch_size
