@@ -159,3 +159,8 @@ def test_other_columns_than_in_the_fit(measured):
 def test_values_that_do_not_fit(graphs):
     with pytest.raises(ValueError, match=r"values has shape \(2, 1\); expected \(24, 1\)"):
         graphs.with_global_features([[1], [2]], ["T"])
+
+
+def test_one_name_for_two_columns(graphs):
+    with pytest.raises(ValueError, match="names holds 'T' more than once"):
+        graphs.with_global_features(np.ones((len(graphs), 2)), ["T", "T"])
