@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
-from sklearn.utils import check_consistent_length, column_or_1d, compute_sample_weight
+from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 
 from skcgcnn._sklearn import StrOptions
@@ -283,9 +283,7 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
             With ``on_error="nan"``, crystals that could not be read are left out, with a warning.
         """
         predicted = self.predict(X)
-        check_consistent_length(predicted, y, sample_weight)
-        known = readable(predicted)
-        weights = None if sample_weight is None else np.asarray(sample_weight)[known]
+        known, weights = readable(predicted, y, sample_weight)
         # Missing predictions had made floats or objects of the labels.
         guessed = predicted[known].astype(self.classes_.dtype)
         return float(accuracy_score(np.asarray(y)[known], guessed, sample_weight=weights))

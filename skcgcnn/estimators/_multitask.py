@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils import check_consistent_length
 from sklearn.utils.metaestimators import available_if
 
 from skcgcnn._sklearn import Interval, StrOptions
@@ -352,9 +351,7 @@ class CGCNNMultiTask(NumberEstimator):
         """
         predicted = self.predict(X)
         columns = self._columns(y, self.targets_)
-        check_consistent_length(predicted, columns[0], sample_weight)
-        known = readable(predicted)
-        weights = None if sample_weight is None else np.asarray(sample_weight)[known]
+        known, weights = readable(predicted, columns[0], sample_weight)
         columns = [column[known] for column in columns]
         return mean_score(self.targets_, columns, list(predicted[known].T), weights)
 

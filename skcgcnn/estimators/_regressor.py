@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
-from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils import check_array
 
 from skcgcnn.estimators._columns import check_order, column_names
 from skcgcnn.estimators._numbers import NumberEstimator
@@ -265,10 +265,8 @@ class CGCNNRegressor(RegressorMixin, NumberEstimator):
             a warning.
         """
         predicted = self.predict(X)
-        check_consistent_length(predicted, y, sample_weight)
         check_order(y, self.targets_)
-        known = readable(predicted)
-        weights = None if sample_weight is None else np.asarray(sample_weight)[known]
+        known, weights = readable(predicted, y, sample_weight)
         true = np.asarray(y)[known]
         return float(r2_score(true, predicted[known], sample_weight=weights))
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy.special import softmax
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.pipeline import Pipeline
+from sklearn.utils import check_consistent_length
 
 from skcgcnn._warnings import warn_caller
 from skcgcnn.estimators._columns import is_missing, split_columns, stack_columns
@@ -288,23 +289,34 @@ def encode_classes(
     return classes, np.searchsorted(classes, labels).astype(np.float64)
 
 
-def readable(predicted: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Return which crystals have a prediction, and warn where some have none.
+def readable(
+    predicted: npt.NDArray[Any], y: Any, sample_weight: Any
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[Any] | None]:
+    """Return which crystals have a prediction to score, and their weights.
+
+    There is a warning where some have none.
 
     Parameters
     ----------
     predicted : ndarray of shape (n_crystals,) or (n_crystals, n_targets)
         Predictions; NaN for crystals that could not be read.
+    y : array-like of shape (n_crystals, ...)
+        True targets.
+    sample_weight : array-like of shape (n_crystals,), optional
+        Weights of the crystals.
 
     Returns
     -------
-    ndarray of shape (n_crystals,)
+    known : ndarray of shape (n_crystals,)
+    weights : ndarray of shape (n_known,), or None
+        Of those that have one.
 
     Raises
     ------
     ValueError
-        If no crystal has one.
+        If no crystal has one, or the lengths differ.
     """
+    check_consistent_length(predicted, y, sample_weight)
     known = ~is_missing(predicted if predicted.ndim == 1 else predicted[:, 0])
     if not known.any():
         raise ValueError("no crystal of X could be read, so there is nothing to score")
@@ -313,7 +325,7 @@ def readable(predicted: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
             f"{(~known).sum()} of {len(known)} crystals could not be read: the score is that of "
             "the others"
         )
-    return known
+    return known, None if sample_weight is None else np.asarray(sample_weight)[known]
 
 
 def check_labels(values: npt.NDArray[Any], name: str) -> None:

@@ -42,11 +42,12 @@ class ElementEmbedding(nn.Module):
         Tensor of shape (n_kinds, atom_fea_len)
         """
         # The batches of an epoch have one table of kinds, and to compare it takes a while.
-        matched = self._matched if self.training else None
+        remembers = self.training and not torch.compiler.is_compiling()
+        matched = self._matched if remembers else None
         if matched is None or matched[0] is not kind_features:
             same = (kind_features.unsqueeze(1) == self.kinds).all(dim=2)
             matched = kind_features, same.to(self.weight.dtype)
-        if self.training:
+        if remembers:
             self._matched = matched
         return matched[1] @ self.weight
 

@@ -33,12 +33,12 @@ def at_most(n_threads: int) -> Iterator[None]:
     if n_threads >= before:
         yield
         return
-    torch.set_num_threads(n_threads)
-    # This has set it for threads of Python that begin from now on too: set it back for them.
-    other = Thread(target=torch.set_num_threads, args=(before,))
-    other.start()
-    other.join()
     try:
+        torch.set_num_threads(n_threads)
+        # This has set it for threads of Python that begin from now on too: set it back for them.
+        other = Thread(target=torch.set_num_threads, args=(before,))
+        other.start()
+        other.join()
         yield
     finally:
         torch.set_num_threads(before)
