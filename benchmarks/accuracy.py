@@ -34,7 +34,7 @@ LOG = RESULTS / "accuracy.jsonl"
 # What differs from the default parameters.
 RECIPES: dict[str, dict[str, Any]] = {
     "paper": {"recipe": "paper"},
-    "paper, 100 epochs": {"recipe": "paper", "max_epochs": 100},
+    "paper, 150 epochs": {"recipe": "paper", "max_epochs": 150},
     "default, 30 epochs": {"max_epochs": 30},
     "default": {},
     "gated": {"conv": "gated"},
@@ -52,6 +52,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "4 convolutions": {"n_conv": 4},
     "2 convolutions": {"n_conv": 2},
     "width 96": {"atom_fea_len": 96},
+    "width 96, 4 convolutions": {"atom_fea_len": 96, "n_conv": 4},
     "batches of 32": {"batch_size": 32},
     "features of the table alone": {"element_embedding": False},
     "batches of 128": {"batch_size": 128},
@@ -190,7 +191,7 @@ def measure(arguments: argparse.Namespace) -> None:
             data[nbr] = read(arguments.data, arguments.table, nbr)
         graphs, y, groups = data[nbr]
         if arguments.task == "folds":
-            parts = list(splits(y, groups, arguments.folds))
+            parts = list(splits(y, groups, arguments.folds))[: arguments.seeds]
             work = [(0, seed, *part) for seed, part in enumerate(parts)]
         else:
             work = [
@@ -262,7 +263,9 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="+", default=["paper", "default"])
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--sizes", nargs="+", type=int, default=[10, 60, 300, 1000])
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument(
+        "--seeds", type=int, default=5, help="fits of each recipe; of the folds, the first ones"
+    )
     parser.add_argument("--threads", type=int)
     arguments = parser.parse_args()
     if arguments.threads is not None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn import metrics
 
-from skcgcnn.estimators import Prediction, is_missing, predict_targets, split_columns
+from skcgcnn.estimators import Prediction, is_missing, predict_targets, readable, split_columns
 
 __all__ = [
     "TaskScorer",
@@ -97,21 +97,23 @@ def classification_metrics(
 
 
 def target_metrics(true: Any, prediction: Prediction) -> dict[str, float | None]:
-    """Return the metrics that fit the kind of a target; crystals without a true value are left out.
+    """Return the metrics that fit the kind of a target.
+
+    Crystals without a true value or without a prediction are left out.
 
     Parameters
     ----------
     true : ndarray of shape (n_crystals,)
         True values or labels; NaN or None is missing.
     prediction : Prediction
-        What a model says about the target.
+        What a model says about the target; NaN for crystals that could not be read.
 
     Returns
     -------
     dict
         Of `regression_metrics` or `classification_metrics`.
     """
-    known = ~is_missing(true)
+    known = ~is_missing(true) & ~is_missing(prediction.values)
     values = prediction.values[known]
     if prediction.proba is None:
         return regression_metrics(true[known], values)
@@ -144,7 +146,8 @@ class TaskScorer:
         X : sequence of crystals, or CrystalGraphs
             See its `fit`.
         y : array-like or DataFrame of shape (n_crystals, n_tasks)
-            All targets; missing ones are left out.
+            All targets; missing ones are left out, and, with a warning, crystals that could not
+            be read.
 
         Returns
         -------
@@ -152,6 +155,7 @@ class TaskScorer:
         """
         true = split_columns(y)[self.column]
         prediction = predict_targets(estimator, X)[self.column]
+        readable(prediction.values, true, None)
         found = target_metrics(true, prediction)[self.metric.removeprefix("neg_")]
         sign = -1 if self.metric.startswith("neg_") else 1
         return float("nan") if found is None else sign * found
@@ -178,6 +182,11 @@ def task_scorers(
         For a regression ``<name>_neg_mae``, ``<name>_neg_rmse`` and ``<name>_r2``; for the (first)
         classification ``<name>_accuracy``, ``<name>_f1`` and ``<name>_roc_auc``.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a task is neither "regression" nor "classification", or has no name.
+
     Examples
     --------
     >>> tasks = {"formation_energy": "regression", "defect_label": "classification"}
@@ -193,11 +202,17 @@ def task_scorers(
     ... )
     """
     tasks = getattr(est_or_tasks, "tasks", est_or_tasks)
+    if isinstance(tasks, str) or not isinstance(tasks, (Sequence, Mapping)):
+        raise TypeError(
+            f"tasks={tasks!r}; expected a CGCNNMultiTask, a list of kinds, or kinds by name"
+        )
     if target_names is None:
         default = [f"y{column}" for column in range(len(tasks))]
         target_names = getattr(est_or_tasks, "target_names_", default)
     if isinstance(tasks, Mapping):
         target_names, tasks = list(tasks), list(tasks.values())
+    if unknown := [kind for kind in tasks if kind not in _METRICS]:
+        raise ValueError(f"tasks holds {unknown[0]!r}; expected one of {', '.join(_METRICS)}")
     if len(target_names) != len(tasks):
         raise ValueError(f"{len(target_names)} target_names, but {len(tasks)} tasks")
     scorers = {}

@@ -70,8 +70,16 @@ class TaskStratifiedKFold(StratifiedGroupKFold):
         ------
         train, test : ndarray of int
             Rows.
+
+        Raises
+        ------
+        ValueError
+            If y has no such column, or too few crystals or groups for the folds.
         """
-        column = split_columns(y)[self.column]
+        columns = split_columns(y)
+        if not -len(columns) <= self.column < len(columns):
+            raise ValueError(f"column={self.column}, but y has {len(columns)} columns")
+        column = columns[self.column]
         missing = is_missing(column)
         labels = np.array(
             ["" if absent else str(v) for v, absent in zip(column, missing, strict=True)]

@@ -22,6 +22,7 @@ from skcgcnn.estimators._targets import (
     output_slices,
     predict_target_chunks,
     predict_targets,
+    readable,
 )
 from skcgcnn.estimators._transfer import architecture, read_source
 
@@ -47,6 +48,7 @@ __all__ = [
     "predict_target_chunks",
     "predict_targets",
     "read_source",
+    "readable",
     "run_batches",
     "save_cgcnn",
     "save_checkpoint",

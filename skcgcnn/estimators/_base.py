@@ -13,11 +13,12 @@ from skcgcnn._parameters import Parameters
 from skcgcnn._recipes import is_auto, resolve
 from skcgcnn._sklearn import check_sample_weight
 from skcgcnn._warnings import warn_caller
+from skcgcnn.estimators._columns import check_names
 from skcgcnn.estimators._constraints import CONSTRAINTS
 from skcgcnn.estimators._elements import set_kinds, training_kinds
 from skcgcnn.estimators._ensemble import MAX_SEED, combine, fit_members
 from skcgcnn.estimators._history import FitHistory
-from skcgcnn.estimators._net import MADE_WITH, SIZES, make_net, update_net
+from skcgcnn.estimators._net import MADE_WITH, SIZES, make_net, takes_weight_decay, update_net
 from skcgcnn.estimators._predictor import Predictor
 from skcgcnn.estimators._reference import fit_reference
 from skcgcnn.estimators._scaling import scale
@@ -92,7 +93,10 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
     def _fit_members(self, X: Any, y: Any, sample_weight: Any) -> Self:
         """Fit several networks, and become the first with the others beside it."""
         if self.warm_start:
-            raise ValueError("warm_start goes on with one network; set n_estimators=1")
+            raise ValueError(
+                f"n_estimators={self.n_estimators}: several networks are fitted anew each time; "
+                "set warm_start=False, or begin with n_estimators=1"
+            )
         graphs = self._to_graphs(X, reset=True)
         rng = check_random_state(self.random_state)
         members = [clone(self) for _ in range(self.n_estimators)]
@@ -132,6 +136,8 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         """Return the parameters, with values for "auto": those of the fit while it goes on."""
         own = self.get_params(deep=False)
         found = resolve(own, n_crystals)
+        if is_auto(own["weight_decay"]) and not takes_weight_decay(found["optimizer"]):
+            found["weight_decay"] = None
         if not reset:
             found |= {
                 name: value for name, value in self.fitted_params_.items() if is_auto(own.get(name))
@@ -202,6 +208,7 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
             raise ValueError(
                 f"y is a tuple of {len(y)} columns; pass np.column_stack(y), of one row per crystal"
             )
+        check_names(y)
         check_consistent_length(graphs, y)
         if not len(graphs):
             raise ValueError("X holds 0 crystals; at least 1 is needed to fit.")
@@ -219,6 +226,9 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
             raise ValueError(
                 "no crystal is left to fit: every one has a weight of 0, no label or no sites"
             )
+        # Only ratios of weights count. By the largest first: their sum may be too large a number.
+        data = replace(data, weights=weights / weights[used].max())
+        data = replace(data, weights=data.weights / data.weights[used].mean())
         return data if used.all() else data.take(used)
 
     def _class_weights(
@@ -232,6 +242,11 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         self, data: TrainingData, seed: int, params: dict[str, Any], *, reset: bool
     ) -> None:
         """Make a new net, or update the one with which training continues."""
+        if not reset and self.more_nets_:
+            raise ValueError(
+                f"{1 + len(self.more_nets_)} networks were fitted, and training can continue with "
+                "one only. Fit with warm_start=False, or begin with n_estimators=1"
+            )
         begun = not reset or self.init_from is not None
         n_frozen = n_frozen_layers(self.freeze, self.n_conv, begun=begun)
         if reset:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
@@ -108,12 +109,14 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
         It decides the device. Needs ``skcgcnn[accelerate]``.
     precision : {"float32", "bfloat16", "float64"}, default="float32"
         Type in which the network computes. "bfloat16" (autocast: the parameters stay float32) is
-        faster where the processor has it; "float64" makes predictions equal to 1e-12 whatever
-        else is in the call. Predictions are float64 numbers in any case.
+        meant for GPUs; on the CPUs that were measured it was not faster. "float64" makes
+        predictions equal to 1e-12 whatever else is in the call. Predictions are float64 numbers
+        in any case.
     compile : bool, default=False
         Whether torch compiles the network, for GPUs; on a CPU it gained nothing.
     net_params : dict or None, default=None
-        Further arguments of `skorch.NeuralNet`; they take precedence over the estimator's own.
+        Further options of the optimizer, of callbacks and of torch.compile, as skorch names them:
+        ``optimizer__...``, ``callbacks__...``, ``compile__...``.
     n_estimators : int, default=1
         Number of networks, which differ in their initial weights and batches and predict
         together. `n_jobs` of them are fitted at a time.
@@ -314,7 +317,12 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
         classes = targets[0].classes
         if self.class_weight is None or classes is None:
             return super()._class_weights(values, targets)
-        if isinstance(self.class_weight, dict) and min(self.class_weight.values(), default=0) < 0:
-            raise ValueError(f"class_weight={self.class_weight!r}: weights cannot be negative")
+        if isinstance(self.class_weight, dict):
+            for label, weight in self.class_weight.items():
+                if not (isinstance(weight, Real) and 0 <= float(weight) < np.inf):
+                    raise ValueError(
+                        f"class_weight={self.class_weight!r}: the weight of {label!r} must be a "
+                        "number of at least 0"
+                    )
         labels = classes[values[:, 0].astype(int)]
         return np.asarray(compute_sample_weight(self.class_weight, labels))

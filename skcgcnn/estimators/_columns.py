@@ -19,7 +19,7 @@ def split_columns(y: Any) -> list[npt.NDArray[Any]]:
     values = y if isinstance(y, np.ndarray) else np.array(y, dtype=object)
     if values.ndim not in (1, 2):
         raise ValueError(f"y has {values.ndim} dimensions; expected one row of targets per crystal")
-    return list(values.reshape(len(values), -1).T)
+    return list(values.T) if values.ndim == 2 else [values]
 
 
 def stack_columns(columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
@@ -74,6 +74,24 @@ def column_names(y: Any, defaults: Sequence[str]) -> list[str]:
         return [str(name) for name in y.columns]
     name = getattr(y, "name", None)
     return list(defaults) if name is None else [str(name)]
+
+
+def check_names(y: Any) -> None:
+    """Refuse a frame with several columns of one name.
+
+    Parameters
+    ----------
+    y : array-like
+        The targets.
+
+    Raises
+    ------
+    ValueError
+        If it is one.
+    """
+    names = column_names(y, [])
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"y has several columns with the name {twice[0]!r}; rename them")
 
 
 def check_order(y: Any, targets: Sequence[Target]) -> None:

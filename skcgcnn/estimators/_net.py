@@ -1,12 +1,13 @@
 """The net of an estimator: making it, and changing it while training goes on."""
 
+import inspect
 import logging
 from collections.abc import Mapping
 from copy import copy, deepcopy
 from typing import Any
 
 import torch
-from skorch.callbacks import EarlyStopping
+from skorch.callbacks import Callback, EarlyStopping
 
 from skcgcnn.estimators._targets import Answers
 from skcgcnn.nn import AcceleratedNet, AveragedNet, GraphNet, TaskLoss, choose_device
@@ -30,6 +31,7 @@ MADE_WITH = {
     *("cls_weight", "optimizer", "weight_decay", "conv_lr_factor", "lr", "max_epochs"),
     *("batch_size", "max_batch_sites", "precision", "compile", "net_params"),
     *("callbacks", "early_stopping", "n_iter_no_change"),
+    *("tasks", "max_num_nbr", "neighbor_ties", "symprec"),
 }
 
 # Parameters that may change while training goes on, of those with which the network is made.
@@ -41,6 +43,15 @@ _MAY_CHANGE = {
 }
 
 _LEARNED = {"loss": "gaussian_nll", "cls_weight": "auto"}
+
+# What `net_params` may hold; the rest has a parameter of the estimator, or would have no effect.
+_NET_OPTIONS = ("optimizer__", "callbacks__", "compile__")
+_HAVE_PARAMETERS = {
+    "optimizer__lr": "lr",
+    "optimizer__weight_decay": "weight_decay",
+    "criterion__loss": "loss",
+    "criterion__cls_weight": "cls_weight",
+}
 
 OPTIMIZERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "adamw": (torch.optim.AdamW, {"fused": True}),
@@ -78,7 +89,13 @@ def make_net(
     Returns
     -------
     GraphNet
+
+    Raises
+    ------
+    ValueError
+        If `net_params` holds what is not for it, or a callback is none.
     """
+    _check_net_params(params)
     optimizer: Any = params["optimizer"]
     options: dict[str, Any] = {}
     if isinstance(optimizer, str):
@@ -121,7 +138,35 @@ def make_net(
     return AcceleratedNet(accelerator=est.accelerator, **arguments)
 
 
+def takes_weight_decay(optimizer: Any) -> bool:
+    """Tell whether an optimizer, a name or a class, has an option for weight decay."""
+    if isinstance(optimizer, str):
+        return True
+    options = inspect.signature(optimizer).parameters.values()
+    return any(p.name == "weight_decay" or p.kind is p.VAR_KEYWORD for p in options)
+
+
+def _check_net_params(params: Mapping[str, Any]) -> None:
+    for name in params["net_params"] or {}:
+        own = name if name in params else _HAVE_PARAMETERS.get(name)
+        if own is not None or not name.startswith(_NET_OPTIONS):
+            advice = f"set {own}= of the estimator" if own else "see the estimator's parameters"
+            raise ValueError(
+                f"net_params holds {name!r}; it is for options of the optimizer, of callbacks and "
+                f"of torch.compile ({', '.join(prefix + '...' for prefix in _NET_OPTIONS)}). "
+                f"Instead, {advice}"
+            )
+
+
 def _callbacks(est: Any) -> list[Any]:
+    for callback in est.callbacks or []:
+        bare = callback[1] if isinstance(callback, tuple) and len(callback) == 2 else callback
+        kind = bare if isinstance(bare, type) else type(bare)
+        if not issubclass(kind, Callback):
+            raise TypeError(
+                f"callbacks holds {callback!r}; expected callbacks of skorch, or pairs of a name "
+                "and a callback"
+            )
     callbacks = [_copied(callback) for callback in est.callbacks or []]
     if est.early_stopping:
         patience = est.n_iter_no_change

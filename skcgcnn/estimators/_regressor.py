@@ -105,12 +105,14 @@ class CGCNNRegressor(RegressorMixin, NumberEstimator):
         It decides the device. Needs ``skcgcnn[accelerate]``.
     precision : {"float32", "bfloat16", "float64"}, default="float32"
         Type in which the network computes. "bfloat16" (autocast: the parameters stay float32) is
-        faster where the processor has it; "float64" makes predictions equal to 1e-12 whatever
-        else is in the call. Predictions are float64 numbers in any case.
+        meant for GPUs; on the CPUs that were measured it was not faster. "float64" makes
+        predictions equal to 1e-12 whatever else is in the call. Predictions are float64 numbers
+        in any case.
     compile : bool, default=False
         Whether torch compiles the network, for GPUs; on a CPU it gained nothing.
     net_params : dict or None, default=None
-        Further arguments of `skorch.NeuralNet`; they take precedence over the estimator's own.
+        Further options of the optimizer, of callbacks and of torch.compile, as skorch names them:
+        ``optimizer__...``, ``callbacks__...``, ``compile__...``.
     n_estimators : int, default=1
         Number of networks, which differ in their initial weights and batches and predict
         together. `n_jobs` of them are fitted at a time.

@@ -34,9 +34,15 @@ def scale(
     Raises
     ------
     ValueError
-        If there are classes among extensive targets.
+        If a target has no value, or there are classes among extensive targets.
     """
     targets = data.targets
+    for target, column in zip(targets, data.values.T, strict=True):
+        if np.isnan(column).all():
+            raise ValueError(
+                f"column {target.name!r} of y holds no target among the {len(data)} crystals to "
+                "train on"
+            )
     if params["loss"] == "gaussian_nll":
         targets = tuple(replace(t, has_variance=t.kind == "regression") for t in targets)
     if params["pooling"] == "sum":

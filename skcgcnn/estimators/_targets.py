@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -274,6 +275,9 @@ def encode_classes(
     ValueError
         If a label is not among the classes, or the labels cannot be sorted.
     """
+    if labels.dtype == object and all(isinstance(label, (Real, np.bool_)) for label in labels):
+        # From a list of rows, or beside missing labels.
+        labels = np.array(labels.tolist())
     try:
         if classes is None:
             classes, codes = np.unique(labels, return_inverse=True)
@@ -316,7 +320,11 @@ def readable(
     ValueError
         If no crystal has one, or the lengths differ.
     """
+    if y is None:
+        raise ValueError("y is None; a score needs the true targets")
     check_consistent_length(predicted, y, sample_weight)
+    if not len(predicted):
+        raise ValueError("X holds 0 crystals; at least 1 is needed for a score")
     known = ~is_missing(predicted if predicted.ndim == 1 else predicted[:, 0])
     if not known.any():
         raise ValueError("no crystal of X could be read, so there is nothing to score")

@@ -72,7 +72,7 @@ def split(data: TrainingData, share: float, seed: int) -> tuple[TrainingData, Tr
         raise ValueError(
             "early_stopping needs at least 2 crystals: some to train, some to validate"
         )
-    test_size = max(1, round(share * n))
+    test_size = min(n - 1, max(1, round(share * n)))
     kinds, labels = [target.kind for target in data.targets], None
     if "classification" in kinds:
         labels = np.nan_to_num(data.values[:, kinds.index("classification")], nan=-1)

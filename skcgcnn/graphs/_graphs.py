@@ -17,7 +17,7 @@ from skcgcnn.graphs._check import check_arrays
 from skcgcnn.graphs._graph import CrystalGraph, ExpandedGraphs, expand
 from skcgcnn.graphs._options import GraphOptions
 from skcgcnn.graphs._packing import count_by_kind, offsets_from_counts, small_integer, sum_members
-from skcgcnn.graphs._select import select_crystals
+from skcgcnn.graphs._select import chosen_rows, select_crystals
 
 # Version of the file format; it grows with each change that older versions cannot read.
 FILE_FORMAT = 5
@@ -168,9 +168,14 @@ class CrystalGraphs:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays."""
+        return sum(getattr(array, "nbytes", 0) for array in self.to_dict().values())
+
     def __sizeof__(self) -> int:
         """Return the bytes of the arrays: Dask sends what is large to its workers once."""
-        return sum(getattr(array, "nbytes", 0) for array in self.to_dict().values())
+        return self.nbytes
 
     def __repr__(self) -> str:
         return (
@@ -185,15 +190,12 @@ class CrystalGraphs:
     def __getitem__(self, key: Any) -> "CrystalGraphs": ...
 
     def __getitem__(self, key: Any) -> "CrystalGraph | CrystalGraphs":
-        if isinstance(key, tuple):
+        if isinstance(key, tuple) and len(key) == 2 and key[1] is Ellipsis:
             # scikit-learn indexes whatever has a shape as `array[key, ...]`.
             key = key[0]
         if isinstance(key, (int, np.integer)):
             return self._one(int(key))
-        if isinstance(key, list) and not key:
-            key = slice(0)
-        chosen = np.arange(len(self))[key]
-        return CrystalGraphs(**select_crystals(self, chosen))
+        return CrystalGraphs(**select_crystals(self, chosen_rows(len(self), key)))
 
     def expand(self) -> ExpandedGraphs:
         """Return the graphs with every site and bond.

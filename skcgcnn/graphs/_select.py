@@ -18,6 +18,15 @@ _BY_BOND = ("neighbors", "distances", "bond_counts")
 _BY_SITE = ("site_classes",)
 
 
+def chosen_rows(n_crystals: int, key: Any) -> npt.NDArray[np.int64]:
+    """Return the crystals that a slice, a mask, or a list of indices chooses."""
+    if isinstance(key, list) and not key:
+        key = slice(0)
+    if isinstance(key, tuple) or np.ndim(key) > 1:
+        raise IndexError("graphs have one dimension: take an index, a slice, or a list of indices")
+    return np.arange(n_crystals)[key]
+
+
 def select_crystals(graphs: Any, chosen: npt.NDArray[np.int64]) -> dict[str, Any]:
     """Return the arrays of some crystals, in the order in which they are chosen.
 

@@ -438,6 +438,7 @@ def choose_device(device: Any, *, fall_back: bool = False) -> Any:
         "cuda": torch.cuda.is_available,
         "mps": torch.backends.mps.is_available,
         "xpu": torch.xpu.is_available,
+        "meta": lambda: False,  # it holds no numbers
     }
     if kind not in available or available[kind]():
         return device

@@ -22,23 +22,6 @@ from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGrap
 from skcgcnn.exceptions import StructureError
 from skcgcnn.nn import CrystalGraphConvNet
 
-ESTIMATORS = [CGCNNRegressor, CGCNNClassifier, CGCNNMultiTask]
-
-
-@pytest.fixture(params=ESTIMATORS, ids=lambda cls: cls.__name__)
-def cls(request):
-    return request.param
-
-
-@pytest.fixture
-def y(cls, energies, labels, Y):
-    return {CGCNNRegressor: energies, CGCNNClassifier: labels, CGCNNMultiTask: Y}[cls]
-
-
-@pytest.fixture
-def est(cls, tiny):
-    return cls(**tiny)
-
 
 def outputs(est, X):
     return est.predict(X) if isinstance(est, CGCNNRegressor) else est.predict_proba(X)
@@ -263,14 +246,14 @@ def test_callbacks_and_net_params(est, y, graphs):
 
     class Count(Callback):
         def on_epoch_end(self, net, **kwargs):
-            seen.append(net.optimizer_.param_groups[0]["weight_decay"])
+            seen.append(net.optimizer_.param_groups[0]["eps"])
 
     schedule = LRScheduler(torch.optim.lr_scheduler.ExponentialLR, gamma=0.1)
-    est.set_params(callbacks=[Count(), schedule], net_params={"optimizer__weight_decay": 0.5})
+    est.set_params(callbacks=[Count(), schedule], net_params={"optimizer__eps": 0.5})
     est.fit(graphs, y)
     assert seen == [0.5, 0.5]
     assert est.net_.optimizer_.param_groups[0]["lr"] == pytest.approx(4e-3 * 0.1**2)
-    assert clone(est).get_params()["net_params"] == {"optimizer__weight_decay": 0.5}
+    assert clone(est).get_params()["net_params"] == {"optimizer__eps": 0.5}
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd", torch.optim.RMSprop])
@@ -361,12 +344,12 @@ def test_partial_fit_has_nothing_to_stop(graphs, energies, tiny):
 
 
 def test_a_wrong_option_of_the_optimizer_leaves_nothing_fitted(tiny, graphs, energies):
-    est = CGCNNRegressor(**tiny, warm_start=True, net_params={"optimizer__weight_decy": 0.1})
-    with pytest.raises(TypeError, match="weight_decy"):
+    est = CGCNNRegressor(**tiny, warm_start=True, net_params={"optimizer__epsilon": 0.1})
+    with pytest.raises(TypeError, match="epsilon"):
         est.fit(graphs, energies)
     with pytest.raises(NotFittedError):
         est.predict(graphs)
-    est.set_params(net_params={"optimizer__weight_decay": 0.1}).fit(graphs, energies)
+    est.set_params(net_params={"optimizer__eps": 0.1}).fit(graphs, energies)
 
 
 @pytest.mark.parametrize(

@@ -171,8 +171,8 @@ LAYERS = ("embedding.", "convs.0.", "convs.1.")
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_frozen_layers_are_equal_to_the_bit(freeze, n, optimizer, source, params, graphs, Y):
     # Weight decay moves what has no gradient, unless it is left alone altogether.
-    more = {"optimizer": optimizer, "net_params": {"optimizer__weight_decay": 0.1}}
-    est = CGCNNMultiTask(**params, init_from=source, freeze=freeze, lr=0.01, **more).fit(graphs, Y)
+    params |= {"optimizer": optimizer, "weight_decay": 0.1}
+    est = CGCNNMultiTask(**params, init_from=source, freeze=freeze, lr=0.01).fit(graphs, Y)
     for index, layer in enumerate(LAYERS):
         before, after = weights(source, layer), weights(est, layer)
         if index < n:

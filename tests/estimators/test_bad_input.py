@@ -1,0 +1,148 @@
+"""What is wrong with parameters, targets and weights is said, and nothing is silently ignored."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
+from skcgcnn.metrics import task_scorers
+from skcgcnn.model_selection import TaskStratifiedKFold
+
+
+def test_an_ensemble_does_not_go_on_with_one_network(tiny, graphs, energies):
+    est = CGCNNRegressor(**tiny, n_estimators=2).fit(graphs, energies)
+    est.set_params(warm_start=True)
+    with pytest.raises(ValueError, match="set warm_start=False"):
+        est.fit(graphs, energies)
+    est.set_params(n_estimators=1)
+    for go_on in (est.fit, est.partial_fit):
+        with pytest.raises(ValueError, match="2 networks were fitted, and training can continue"):
+            go_on(graphs, energies)
+    assert not est.set_params(warm_start=False).fit(graphs, energies).more_nets_
+
+
+@pytest.mark.parametrize("factor", [1e-6, 3.0, 1e306])
+def test_only_ratios_of_weights_count(est, y, graphs, factor):
+    weights = np.arange(len(graphs)) + 1.0
+    expected = est.fit(graphs, y, sample_weight=weights).transform(graphs)
+    found = est.fit(graphs, y, sample_weight=weights * factor).transform(graphs)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_weight_of_zero_leaves_out_whatever_the_others_are(est, y, graphs):
+    weights = np.r_[0.0, np.full(len(graphs) - 1, 7.0)]
+    expected = est.fit(graphs[1:], y[1:]).transform(graphs)
+    np.testing.assert_array_equal(
+        est.fit(graphs, y, sample_weight=weights).transform(graphs), expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("lr", "set lr="),
+        ("optimizer__weight_decay", "set weight_decay="),
+        ("criterion__loss", "set loss="),
+        ("train_split", "see the estimator's parameters"),
+    ],
+)
+def test_net_params_are_for_what_has_no_parameter(est, y, graphs, name, advice):
+    with pytest.raises(ValueError, match=rf"net_params holds '{name}'.*{advice}"):
+        est.set_params(net_params={name: 1}).fit(graphs, y)
+
+
+def test_callbacks_are_those_of_skorch(est, y, graphs):
+    with pytest.raises(TypeError, match="callbacks holds 1; expected callbacks of skorch"):
+        est.set_params(callbacks=[1]).fit(graphs, y)
+
+
+def test_an_optimizer_without_weight_decay(est, y, graphs):
+    est.set_params(optimizer=torch.optim.LBFGS).fit(graphs, y)
+    with pytest.raises(TypeError, match="weight_decay"):
+        est.set_params(weight_decay=0.1).fit(graphs, y)
+
+
+@pytest.mark.parametrize("column", [0, 1])
+def test_a_column_without_a_target_to_train_on(tiny, graphs, Y, column):
+    Y = Y.astype(float)
+    Y[2:, column] = np.nan
+    weights = np.r_[0, 0, np.ones(len(Y) - 2)]
+    message = f"column 'y{column}' of y holds no target among the {len(Y) - 2} crystals"
+    with pytest.raises(ValueError, match=message):
+        CGCNNMultiTask(**tiny).fit(graphs, Y, sample_weight=weights)
+
+
+def test_scorers_leave_out_crystals_that_cannot_be_read(tiny, cifs, Y):
+    est = CGCNNMultiTask(**tiny, on_error="nan").fit(cifs, Y)
+    for scorer in task_scorers(est).values():
+        with pytest.warns(UserWarning, match="1 of 25 crystals could not be read: the score"):
+            score = scorer(est, ["nowhere.cif", *cifs], np.concatenate([Y[:1], Y]))
+        assert score == scorer(est, cifs, Y)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tasks", ("regression", "regression")),
+        ("max_num_nbr", 4),
+        ("neighbor_ties", "official"),
+        ("symprec", None),
+    ],
+)
+def test_what_cannot_change_while_training_goes_on(tiny, cifs, Y, name, value):
+    est = CGCNNMultiTask(**tiny, warm_start=True).fit(cifs, Y)
+    with pytest.raises(ValueError, match=f"^{name} was .* when the network was made"):
+        est.set_params(**{name: value}).fit(cifs, Y)
+
+
+def test_lists_of_rows_are_like_arrays(tiny, graphs, Y):
+    expected = CGCNNMultiTask(**tiny).fit(graphs, Y).predict(graphs)
+    rows = [[float(energy), int(label)] for energy, label in Y]
+    found = CGCNNMultiTask(**tiny).fit(graphs, rows).predict(graphs)
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, expected)
+    rows[0][1] = None
+    assert CGCNNMultiTask(**tiny).fit(graphs, rows).predict(graphs).dtype == np.float64
+
+
+@pytest.mark.parametrize("weight", [np.nan, np.inf, -1, "much"])
+def test_class_weights_are_numbers(tiny, graphs, labels, weight):
+    with pytest.raises(ValueError, match=r"the weight of 0 must be a number of at least 0"):
+        CGCNNClassifier(**tiny, class_weight={0: weight, 1: 1}).fit(graphs, labels)
+
+
+@pytest.mark.parametrize("key", [(1, 2), np.zeros((2, 2), dtype=int), (slice(2), 0)])
+def test_graphs_have_one_dimension(graphs, key):
+    with pytest.raises(IndexError, match="graphs have one dimension"):
+        graphs[key]
+
+
+@pytest.mark.parametrize("cls", [CGCNNRegressor, CGCNNMultiTask])
+def test_columns_of_one_name(cls, tiny, graphs, Y):
+    with pytest.raises(ValueError, match="y has several columns with the name 'a'"):
+        cls(**tiny).fit(graphs, pd.DataFrame(Y, columns=["a", "a"]))
+
+
+def test_scores_of_nothing(est, y, graphs):
+    est.fit(graphs, y)
+    with pytest.raises(ValueError, match="y"):
+        est.score(graphs, None)
+    with pytest.raises(ValueError, match="X holds 0 crystals"):
+        est.score([], y[:0])
+
+
+def test_nearly_all_crystals_held_out(est, y, graphs):
+    est.set_params(early_stopping=True, validation_fraction=0.99).fit(graphs, y)
+    assert est.n_samples_fit_ == 1
+
+
+@pytest.mark.parametrize("tasks", [("foo",), "regression", CGCNNRegressor()])
+def test_scorers_of_no_tasks(tasks):
+    with pytest.raises((TypeError, ValueError), match=r"^tasks"):
+        task_scorers(tasks)
+
+
+def test_folds_of_no_column(Y):
+    with pytest.raises(ValueError, match="column=5, but y has 2 columns"):
+        next(TaskStratifiedKFold(3, column=5).split(Y, Y))
