@@ -21,7 +21,7 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
     Parameters
     ----------
     path : path
-        Where the file goes; an existing file stays until the new one is complete.
+        Where the file goes, also with ``~``; an existing file stays until the new one is complete.
     mode : {"w", "wb"}, default="w"
         Text (UTF-8, newlines as written) or bytes.
 
@@ -30,13 +30,20 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
     file object
     """
     text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
-    path = Path(os.path.realpath(path))
-    if path.exists() and not path.is_file():
-        with path.open(mode, **text) as file:
+    given = Path(path).expanduser()
+    # Before links are followed: that of a pipe leads to what is no path.
+    if given.exists() and not given.is_file():
+        with given.open(mode, **text) as file:
             yield file
         return
+    path = Path(os.path.realpath(given))
     # Opened with O_EXCL: nothing that is there already, such as a planted link, is followed.
-    number, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".tmp", dir=path.parent)
+    try:
+        number, name = tempfile.mkstemp(
+            prefix=f".{path.name[:80]}.", suffix=".tmp", dir=path.parent
+        )
+    except OSError as error:  # it names the temporary file
+        raise OSError(error.errno, error.strerror, str(given)) from error
     try:
         with open(number, mode, **text) as file:  # noqa: PTH123 - of a file that is open
             if hasattr(os, "fchmod"):  # not on Windows

@@ -399,7 +399,7 @@ def test_missing_targets(data, tmp_path):
         lines[i] = lines[i].rsplit(",", 1)[0] + ","
     (data / "id_prop.csv").write_text("\n".join(lines))
     run("train", data, "--task", "multi", "--epochs", 1, "-o", tmp_path / "out", *TINY)
-    assert "has no metal" in run(
+    assert "6 of 24 crystals have no metal, the first is 'crystal0'" in run(
         "train", data, "--task", "classification", "-o", tmp_path / "other", *TINY, code=2
     )
 
@@ -723,3 +723,44 @@ def test_ids_alone_keep_a_missing_first_crystal(data, model):
     assert ids[0] in run("predict", model, data, code=2)
     printed = run("predict", model, data, "--on-error", "nan")
     assert f"{ids[0]},\n" in printed
+
+
+def test_predictions_by_the_names_of_their_files(model, tmp_path, nacl):
+    for name in ("a", "b"):
+        (tmp_path / "all" / name).mkdir(parents=True)
+        nacl.to(filename=str(tmp_path / "all" / name / "x.cif"))
+    printed = run("predict", model, "all/a", "all/b")
+    assert [line.split(",")[0] for line in printed.split()[1:]] == ["all/a/x.cif", "all/b/x.cif"]
+    run("predict", model, "all", "-o", "p.csv.gz")
+    with gzip.open("p.csv.gz", "rt") as file:
+        assert [row["cif_id"] for row in csv.DictReader(file)] == ["a/x", "b/x"]
+
+
+def test_predictions_are_counted(model, tmp_path, nacl):
+    nacl.to(filename=str(tmp_path / "good.cif"))
+    (tmp_path / "bad.cif").write_text("data_x\n")
+    printed = run("predict", model, "good.cif", "bad.cif", "-o", "p.csv", "--on-error", "nan")
+    assert "1 predictions in p.csv; 1 crystals could not be read and have empty cells" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["x.cif", "-o", "p.xlsx"], "predictions are written as .csv, .csv.gz or .parquet"),
+        (["all.zip"], "skcgcnn featurize all.zip --output STORE"),
+    ],
+)
+def test_predict_says_what_to_do_instead(model, tmp_path, nacl, arguments, message):
+    nacl.to(filename=str(tmp_path / "x.cif"))
+    (tmp_path / "all.zip").write_bytes(b"")
+    assert message in run("predict", model, *arguments, code=2)
+
+
+def test_refused_runs_leave_nothing(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert "no such device" in run("train", data, *TINY, "--device", "cuda", "-o", "out", code=2)
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "file").write_text("")
+    assert "file: is a file; name a folder" in run("train", data, *TINY, "-o", "file", code=2)
+    options = ["--task", "classification", "--target", "energy"]
+    assert "name the column of classes with --label" in run("train", data, *options, code=2)

@@ -87,3 +87,23 @@ def test_permissions_are_those_of_the_umask_and_of_the_old_file(tmp_path):
         assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
     finally:
         os.umask(before)
+
+
+def test_a_pipe_is_written_directly(tmp_path):
+    read, end = os.pipe()
+    write(f"/proc/self/fd/{end}", "text")
+    os.close(end)
+    with open(read) as file:  # noqa: PTH123 - of a file that is open
+        assert file.read() == "text"
+
+
+def test_errors_name_the_file_that_was_asked_for(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught:
+        write(tmp_path / "nowhere" / "file", "text")
+    assert caught.value.filename == str(tmp_path / "nowhere" / "file")
+
+
+def test_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write("~/file", "text")
+    assert (tmp_path / "file").read_text() == "text"

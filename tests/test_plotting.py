@@ -8,6 +8,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 from skcgcnn import plotting
+from skcgcnn.exceptions import StructureError
 
 NAMES = [name for name in plotting.__all__ if name.islower()]
 
@@ -101,3 +102,28 @@ def test_maps_of_labels():
     rows = np.random.default_rng(0).normal(size=(20, 5))
     ax = plotting.embedding_map(rows, ["metal", "gap"] * 10, name="kind")
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["gap", "metal"]
+
+
+def test_a_crystal_of_a_file(cifs, nacl):
+    pytest.importorskip("ase")
+    ax = plotting.crystal(cifs[0])
+    assert len(ax.patches)
+    with pytest.raises(ValueError, match=r"site_values has shape \(3,\); expected one number for"):
+        plotting.crystal(nacl, [1, 2, 3])
+    with pytest.raises(StructureError):
+        plotting.crystal([nacl])
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: plotting.embedding_map(np.ones((5, 3)), [1, 2]), r"values has shape \(2,\)"),
+        (lambda: plotting.embedding_map(np.ones((5, 1))), r"embeddings has shape \(5, 1\)"),
+        (lambda: plotting.embedding_map(np.ones(5)), r"embeddings has shape \(5,\)"),
+        (lambda: plotting.loss_curves({"validation": None}), "losses of 'validation'"),
+        (lambda: plotting.parity([], []), "no crystal has both a true and a predicted number"),
+    ],
+)
+def test_what_cannot_be_drawn(draw, message):
+    with pytest.raises(ValueError, match=message):
+        draw()

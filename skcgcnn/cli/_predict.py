@@ -22,7 +22,10 @@ def predict(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="CSV or Parquet file.", show_default="CSV to the terminal"
+            "--output",
+            "-o",
+            help="CSV (.csv, .csv.gz) or Parquet file.",
+            show_default="CSV to the terminal",
         ),
     ] = None,
     device: Device = Parameters.device,
@@ -71,12 +74,12 @@ def predict(
         est.set_params(n_jobs=n_jobs, on_error=on_error)
         if report is None and output is not None:
             # The crystals are read while the network runs.
-            write_prediction_chunks(output, cif_ids, predict_target_chunks(est, crystals))
+            n = write_prediction_chunks(output, cif_ids, predict_target_chunks(est, crystals))
         else:
             # A report needs all graphs.
             graphs = est.get_transformer().transform(crystals)
             predictions = predict_targets(est, graphs)
-            write_predictions(output or sys.stdout, cif_ids, predictions)
+            n = write_predictions(output or sys.stdout, cif_ids, predictions)
         if report is not None:
             from skcgcnn.training import write_prediction_report
 
@@ -84,7 +87,9 @@ def predict(
                 report, model, est, graphs, cif_ids, paths, predictions, training
             )
         if output is not None:
-            typer.echo(f"{len(cif_ids)} predictions in {output}")
+            failed = len(cif_ids) - n
+            empty = f"; {failed} crystals could not be read and have empty cells" if failed else ""
+            typer.echo(f"{n} predictions in {output}{empty}")
         if report is not None:
             typer.echo(f"Report in {report}")
 

@@ -217,7 +217,8 @@ def _show(report: dict[str, Any], folder: Path) -> None:
     for name, metrics in report["test"].items():
         for metric, value in metrics.items():
             table.add_row(name, metric, "undefined" if value is None else f"{value:.4f}")
-    console.print(table)
+    if report["n_test"]:
+        console.print(table)
     sizes = "{n_train} crystals trained, {n_val} validated, {n_test} tested".format(**report)
     decided = f"by the loss of {report['n_val']} validation crystals" if report["n_val"] else "last"
     lines = [f"{sizes}; best epoch {report['best_epoch']} ({decided})"]

@@ -32,6 +32,12 @@ def number(cell: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def with_point(cell: str) -> str:
+    """Return a cell with a decimal point, if it is a number with a decimal comma."""
+    is_number = _DECIMAL_COMMA.fullmatch(cell.strip().translate(_MINUS))
+    return cell.replace(",", ".") if is_number else cell
+
+
 def read_column(sheet: Sheet, index: int, problems: list[str]) -> npt.NDArray[Any]:
     """Return a column: floats, or objects where it holds text; NaN is missing.
 

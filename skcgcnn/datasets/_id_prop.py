@@ -126,13 +126,14 @@ def load_id_prop(
     >>> load_id_prop(folder, target="formation_energy").target.shape
     (254,)
     """
+    folder = Path(folder).expanduser()
     table = read_table(folder, on_missing=on_missing)
-    file = Path(folder) / "id_prop.csv"
+    file = folder / "id_prop.csv"
     if target is not None or label is not None:
         wanted = [target] if isinstance(target, str) else list(target or [])
         table = choose_columns(table, [*wanted, *([] if label is None else [label])], file)
     _check_values(table, file)
-    atom_features = Path(folder) / "atom_init.json"
+    atom_features = folder / "atom_init.json"
     bunch = make_bunch(
         table.paths,
         join_columns(table.columns),
@@ -189,7 +190,9 @@ def read_table(
     UserWarning
         One line with what is unusual about the file.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
+    if folder.is_file():
+        raise DataError(f"{folder}: is a file; name its folder, {folder.parent}")
     file = folder / "id_prop.csv"
     sheet = read_sheet(file)
     files = CrystalFolder(folder)
@@ -203,7 +206,7 @@ def read_table(
     columns = []
     if targets:
         columns = [read_column(sheet, i, problems) for i in range(1, len(sheet.rows[0][1]))]
-    _raise(file, problems)
+    raise_problems(file, problems)
     if sheet.remarks:
         warn_caller(f"{file}: read with {', '.join(sheet.remarks)}")
     defaults = ["value", "label", *(f"target_{i}" for i in range(3, len(columns) + 1))]
@@ -260,7 +263,7 @@ def read_groups(folder: str | PathLike[str], cif_ids: list[str]) -> npt.NDArray[
     DataError
         If a line is not ``cif_id,group``, an id comes twice, or a crystal has no group.
     """
-    file = Path(folder) / "groups.csv"
+    file = Path(folder).expanduser() / "groups.csv"
     if not file.is_file():
         return None
     groups: dict[str, str] = {}
@@ -273,7 +276,7 @@ def read_groups(folder: str | PathLike[str], cif_ids: list[str]) -> npt.NDArray[
         else:
             groups[crystal_name(cells[0])] = cells[1]
     problems += [f"{str(cif_id)!r} has no group" for cif_id in cif_ids if cif_id not in groups]
-    _raise(file, problems)
+    raise_problems(file, problems)
     return np.array([groups[str(cif_id)] for cif_id in cif_ids])
 
 
@@ -340,7 +343,7 @@ def _check_shape(sheet: Sheet, header: list[str] | None, *, targets: bool) -> No
             f"{file}: the header has {len(header)} columns ({', '.join(header)}), but line {line} "
             f"has {n_columns} ({', '.join(cells)}){hint}"
         )
-    _raise(
+    raise_problems(
         file,
         [
             f"line {line}: has {len(cells)} columns, but the first crystal has {n_columns}"
@@ -396,7 +399,7 @@ def _check_values(table: Table, file: Path) -> None:
         for cif_id, absent in zip(table.cif_ids, missing, strict=True)
         if absent
     ]
-    _raise(file, problems)
+    raise_problems(file, problems)
 
 
 def join_columns(columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
@@ -407,7 +410,8 @@ def join_columns(columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     return np.stack([column.astype(kind) for column in columns], axis=1)
 
 
-def _raise(file: Path, problems: list[str]) -> None:
+def raise_problems(file: Path, problems: list[str]) -> None:
+    """Raise one error of what is wrong with the lines of a file, if anything is."""
     if not problems:
         return
     shown = problems[:_MOST_PROBLEMS]

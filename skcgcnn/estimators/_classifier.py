@@ -15,7 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from skcgcnn._sklearn import StrOptions
 from skcgcnn.estimators._base import BaseCGCNN
 from skcgcnn.estimators._columns import column_names, is_missing, split_columns
-from skcgcnn.estimators._targets import FloatArray, encode_classes, readable
+from skcgcnn.estimators._targets import FloatArray, encode_classes, readable, warn_of_one_class
 from skcgcnn.modelfiles import Target
 
 
@@ -309,6 +309,7 @@ class CGCNNClassifier(ClassifierMixin, BaseCGCNN):
         if fitted is None:
             (name,) = column_names(y, ["target"])
             found = np.unique(labels if classes is None else classes)
+            warn_of_one_class(found, name)
             fitted = [Target(name, "classification", found)]
         _, codes = encode_classes(labels, fitted[0].classes)
         return codes, tuple(fitted)

@@ -19,6 +19,7 @@ from skcgcnn.estimators._targets import (
     mean_score,
     readable,
     to_numbers,
+    warn_of_one_class,
 )
 from skcgcnn.estimators._task_views import ClassifierView, RegressorView
 from skcgcnn.modelfiles import Target
@@ -406,6 +407,8 @@ class CGCNNMultiTask(NumberEstimator):
                     check_labels(column[known], names[index])
                 expected = None if given is None else np.unique(given)
                 found, encoded[known, index] = encode_classes(column[known], expected)
+                if fitted is None:
+                    warn_of_one_class(found, names[index])
                 target = replace(target, classes=found)
             targets.append(target)
         return encoded, tuple(targets)

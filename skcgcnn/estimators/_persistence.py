@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from os import PathLike
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -20,6 +21,7 @@ from skcgcnn.estimators._targets import Answers
 from skcgcnn.exceptions import DataError
 from skcgcnn.modelfiles import (
     BUILD_ERRORS,
+    PICKLES,
     ModelState,
     Provenance,
     Target,
@@ -88,8 +90,8 @@ class Persistent(Documented, BaseEstimator):
         self,
         path: str | PathLike[str],
         *,
-        targets: list[str] | None = None,
-        units: list[str] | None = None,
+        targets: str | list[str] | None = None,
+        units: str | list[str] | None = None,
         metrics: Mapping[str, float] | None = None,
     ) -> None:
         """Write the fitted estimator as a file that is safe to open, see `skcgcnn.load`.
@@ -102,9 +104,9 @@ class Persistent(Documented, BaseEstimator):
         ----------
         path : path
             Where to write; ``.safetensors`` is the usual ending.
-        targets : list of str, optional
+        targets : str or list of str, optional
             Name of every target; by default the names of the columns of y.
-        units : list of str, optional
+        units : str or list of str, optional
             Unit of every target, for the readers of the file; empty where it has none.
         metrics : mapping of str to float, optional
             Measures of the model's quality, for the readers of the file.
@@ -114,7 +116,8 @@ class Persistent(Documented, BaseEstimator):
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If `targets` or `units` are not as many as the targets.
+            If `targets` or `units` are not as many as the targets, or the ending is that of a
+            pickle.
 
         Warns
         -----
@@ -132,6 +135,11 @@ class Persistent(Documented, BaseEstimator):
         >>> skcgcnn.load("model.safetensors").predict(cifs)  # doctest: +SKIP
         """
         check_is_fitted(self, "net_")
+        if Path(path).suffix in PICKLES:
+            raise ValueError(
+                f"{path}: save writes a safetensors file, which is no pickle; name it "
+                f"{Path(path).with_suffix('.safetensors').name}, or use joblib.dump(est, path)"
+            )
         state = self._get_model_state()
         write_safetensors(
             replace(

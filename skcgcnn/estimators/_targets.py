@@ -336,6 +336,20 @@ def readable(
     return known, None if sample_weight is None else np.asarray(sample_weight)[known]
 
 
+def warn_of_one_class(classes: npt.NDArray[Any], name: str) -> None:
+    """Warn where there is nothing to tell apart.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (n_classes,)
+        The classes of a fit.
+    name : str
+        Of their column.
+    """
+    if len(classes) == 1:
+        warn_caller(f"column {name!r} of y holds one class, {classes[0]!r}: all predictions are it")
+
+
 def check_labels(values: npt.NDArray[Any], name: str) -> None:
     """Refuse continuous numbers as labels.
 

@@ -111,9 +111,10 @@ def map_arrays(path: str | os.PathLike[str]) -> dict[str, npt.NDArray]:
     OSError, ValueError, zipfile.BadZipFile
         If it is not such a file.
     """
+    path = Path(path).expanduser()
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
-    with Path(path).open("rb") as file:
+    with path.open("rb") as file:
         return {member.filename.removesuffix(".npy"): _map(file, member) for member in members}
 
 

@@ -24,7 +24,8 @@ def chosen_rows(n_crystals: int, key: Any) -> npt.NDArray[np.int64]:
         key = slice(0)
     if isinstance(key, tuple) or np.ndim(key) > 1:
         raise IndexError("graphs have one dimension: take an index, a slice, or a list of indices")
-    return np.arange(n_crystals)[key]
+    rows: npt.NDArray[np.int64] = np.arange(n_crystals)[key]
+    return rows
 
 
 def select_crystals(graphs: Any, chosen: npt.NDArray[np.int64]) -> dict[str, Any]:

@@ -114,7 +114,11 @@ class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
         "symprec": [Interval(Real, 0, MAX_SYMPREC, closed="right"), None],
         "memory": [None, str, PathLike, HasMethods("cache")],
         "max_bytes": [Interval(Integral, 1, None, closed="left")],
-        "n_jobs": [None, Integral],
+        "n_jobs": [
+            None,
+            Interval(Integral, 1, None, closed="left"),
+            Interval(Integral, None, -1, closed="right"),
+        ],
         "on_error": [StrOptions({"raise", "nan"})],
         "verbose": ["verbose"],
     }

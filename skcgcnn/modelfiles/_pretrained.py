@@ -144,7 +144,7 @@ def find_model(model: str | PathLike[str], data_home: str | PathLike[str] | None
     DataError
         If there is neither.
     """
-    path = Path(model)
+    path = Path(model).expanduser()
     if path.is_file():
         return path
     if str(model) in SHIPPED:
@@ -152,9 +152,7 @@ def find_model(model: str | PathLike[str], data_home: str | PathLike[str] | None
     if str(model) in PRETRAINED:
         return fetch_pretrained(str(model), data_home)
     if path.is_dir():
-        inside = path / "model.safetensors"
-        hint = f"; did you mean {inside}?" if inside.is_file() else ""
-        raise DataError(f"{path}: is a folder, not a model file{hint}")
+        return path  # which reading it refuses
     raise DataError(
         f"{path}: no such file, and none of the pretrained models: "
         f"{', '.join([*SHIPPED, *PRETRAINED])}"

@@ -44,7 +44,11 @@ def read_model_file(path: str | PathLike[str]) -> ModelState:
     DataError
         If it is none of these, damaged, or written by a newer major version.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
+    if path.is_dir():
+        inside = path / "model.safetensors"
+        hint = f"; did you mean {inside}?" if inside.is_file() else ""
+        raise DataError(f"{path}: is a folder, not a model file{hint}")
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     if path.suffix in PICKLES:

@@ -227,7 +227,7 @@ def rename_targets(
     ----------
     targets : sequence of Target
         The targets.
-    names, units : sequence of str, optional
+    names, units : str or sequence of str, optional
         One for every target; None leaves them as they are.
 
     Returns
@@ -244,6 +244,8 @@ def rename_targets(
     >>> [target.unit for target in rename_targets([Target("gap", "regression")], None, ["eV"])]
     ['eV']
     """
+    names = [names] if isinstance(names, str) else names
+    units = [units] if isinstance(units, str) else units
     given = {"targets": names, "units": units}
     for what, values in given.items():
         if values is not None and len(values) != len(targets):

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn.crystals import read_crystal
 from skcgcnn.plotting._axes import get_axes
 
 
@@ -89,7 +90,7 @@ def crystal(
 
     Parameters
     ----------
-    structure : pymatgen Structure
+    structure : pymatgen Structure, ASE Atoms, or path of a file
         The crystal; a mixed site is drawn as its most frequent element.
     site_values : array-like of shape (n_sites,), optional
         Numbers that color the sites, for example of `site_contributions`: red above 0, blue below.
@@ -108,6 +109,10 @@ def crystal(
     ------
     ImportError
         If ASE is not installed.
+    StructureError
+        If it is no crystal.
+    ValueError
+        If `site_values` has not one number for each site.
 
     Examples
     --------
@@ -120,9 +125,16 @@ def crystal(
         from ase.visualize.plot import plot_atoms
     except ImportError as error:
         raise ImportError("drawing crystals needs ASE: pip install skcgcnn[ase]") from error
+    read = read_crystal(structure)
+    # The first of elements with equal shares.
+    elements = [max(site, key=lambda pair: pair[1])[0] for site in read.species]
+    atoms = Atoms(elements, positions=read.coords, cell=read.lattice, pbc=True)
+    if site_values is not None and np.shape(site_values) != (len(atoms),):
+        raise ValueError(
+            f"site_values has shape {np.shape(site_values)}; expected one number for each of "
+            f"{len(atoms)} sites"
+        )
     ax = get_axes(ax)
-    symbols = [max(site.species.items(), key=lambda pair: pair[1])[0].symbol for site in structure]
-    atoms = Atoms(symbols, positions=structure.cart_coords, cell=structure.lattice.matrix, pbc=True)
     colors = None
     if site_values is not None:
         import matplotlib as mpl

@@ -40,7 +40,7 @@ def parity(
     Raises
     ------
     ValueError
-        If they are not of the same crystals.
+        If they are not of the same crystals, or no crystal has both numbers.
 
     Examples
     --------
@@ -55,16 +55,18 @@ def parity(
             "of the same crystals"
         )
     known = np.isfinite(true) & np.isfinite(predicted)
+    if not known.any():
+        raise ValueError("no crystal has both a true and a predicted number")
     true, predicted = true[known], predicted[known]
     ax = get_axes(ax)
     if y_std is not None:
         std = np.asarray(y_std, dtype=float)[known]
         ax.errorbar(true, predicted, std, fmt="none", ecolor=GRAY, elinewidth=0.6, zorder=1)
     ax.scatter(true, predicted, s=12, color=BLUE, edgecolors="none", alpha=0.7, zorder=2)
-    ends = [min(true.min(), predicted.min()), max(true.max(), predicted.max())] if len(true) else []
+    ends = [min(true.min(), predicted.min()), max(true.max(), predicted.max())]
     ax.plot(ends, ends, color=GRAY, linewidth=1, zorder=0)
     errors = predicted - true
-    mae = float(np.abs(errors).mean()) if len(errors) else float("nan")
+    mae = float(np.abs(errors).mean())
     ax.set(
         xlabel=with_unit(f"{name}, true" if name else "true", unit),
         ylabel=with_unit(f"{name}, predicted" if name else "predicted", unit),
@@ -86,18 +88,14 @@ def _emptier_corner(
     true: npt.NDArray[np.float64], predicted: npt.NDArray[np.float64]
 ) -> tuple[float, float, float, float]:
     """Return where a histogram covers fewer points: below or above the diagonal, in axes units."""
-    low, high = (
-        (min(true.min(), predicted.min()), max(true.max(), predicted.max()))
-        if len(true)
-        else (0.0, 1.0)
-    )
+    low, high = min(true.min(), predicted.min()), max(true.max(), predicted.max())
     x, y = ((values - low) / max(high - low, 1e-300) for values in (true, predicted))
     below, above = ((x > 0.6) & (y < 0.4)).sum(), ((x < 0.4) & (y > 0.6)).sum()
     return (0.08, 0.68, 0.28, 0.22) if above < below else (0.68, 0.1, 0.28, 0.22)
 
 
 def _bins(errors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    low, high = (errors.min(), errors.max()) if len(errors) else (0.0, 0.0)
+    low, high = errors.min(), errors.max()
     # Errors that are all the same have no range.
     room = max(1e-6 * max(abs(low), abs(high)), 1e-9) if high - low < 1e-6 * abs(high) else 0.0
     return np.linspace(low - room, high + room, 22)
@@ -166,6 +164,11 @@ def loss_curves(
     -------
     matplotlib Axes
 
+    Raises
+    ------
+    ValueError
+        If there are no losses of some name.
+
     Examples
     --------
     >>> loss_curves([1.0, 0.5, 0.3]).get_xlabel()
@@ -177,6 +180,8 @@ def loss_curves(
     lowest = np.inf
     curves = losses if isinstance(losses, Mapping) else {"training": losses}
     for (name, values), color in zip(curves.items(), (BLUE, ORANGE, GRAY), strict=False):
+        if values is None or np.ndim(values) != 1:
+            raise ValueError(f"losses of {name!r}: expected one number for each epoch")
         curve = np.asarray(values, dtype=float)
         marker = "o" if len(curve) == 1 else None  # a line of one point cannot be seen
         ax.plot(np.arange(1, len(curve) + 1), curve, color=color, marker=marker, label=name)

@@ -41,7 +41,8 @@ def embedding_map(
     ImportError
         If UMAP is asked for and not installed.
     ValueError
-        If there is no such method, or fewer than two crystals.
+        If there is no such method, fewer than two crystals or features, or the values are of other
+        crystals.
 
     Examples
     --------
@@ -51,6 +52,16 @@ def embedding_map(
     'principal component 1'
     """
     rows = np.asarray(embeddings, dtype=float)
+    if rows.ndim != 2 or rows.shape[1] < 2:
+        raise ValueError(
+            f"embeddings has shape {rows.shape}; expected (n_crystals, n_features), with at least "
+            "2 features"
+        )
+    if values is not None and np.shape(values) != (len(rows),):
+        raise ValueError(
+            f"values has shape {np.shape(values)}; expected one value for each of {len(rows)} "
+            "crystals"
+        )
     known = np.isfinite(rows).all(axis=1)
     if known.sum() < 2:
         raise ValueError(f"{known.sum()} crystals have embeddings; at least 2 are needed")

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn.crystals import read_crystal
 from skcgcnn.estimators import is_missing
 from skcgcnn.plotting import crystal, elements
 from skcgcnn.reports._html import Figure, Table, new_figure
@@ -71,14 +70,9 @@ def with_pictures(head: list[str], rows: list[list[Any]], sources: Iterable[Any]
 
 def _picture(source: Any) -> Any:
     """Return a drawing of a crystal; None without ASE."""
-    from pymatgen.core import Lattice, Structure
-
-    found = read_crystal(source)
-    species = [max(each, key=lambda pair: pair[1])[0] for each in found.species]
-    structure = Structure(Lattice(found.lattice), species, found.coords, coords_are_cartesian=True)
     figure, (ax,) = new_figure(1, (1.6, 1.6))
     try:
-        crystal(structure, ax=ax)
+        crystal(source, ax=ax)
     except ImportError:
         return None
     return figure

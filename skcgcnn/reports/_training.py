@@ -226,6 +226,8 @@ def _numbers(
 ) -> tuple[list[Table | Figure], npt.NDArray[np.float64]]:
     target, values = prediction.target, np.asarray(prediction.values, dtype=float)
     std, errors = prediction.std, values - truth
+    if not np.isfinite(errors).any():
+        return [], np.abs(errors)
     caption = "Predicted against true values of the test crystals."
     figure, axes = new_figure(1 if std is None else 2, (5.0 if std is None else 9.5, 4.4))
     parity(truth, values, y_std=std, name=target.name, unit=target.unit, ax=axes[0])

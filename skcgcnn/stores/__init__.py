@@ -1,6 +1,15 @@
 """Stores: graphs and properties of more crystals than fit into memory, in a folder."""
 
 from skcgcnn.stores._featurize import Featurized, featurize
+from skcgcnn.stores._sources import MANY, crystal_files
 from skcgcnn.stores._store import Store, is_store, open_store
 
-__all__ = ["Featurized", "Store", "featurize", "is_store", "open_store"]
+__all__ = [
+    "MANY",
+    "Featurized",
+    "Store",
+    "crystal_files",
+    "featurize",
+    "is_store",
+    "open_store",
+]

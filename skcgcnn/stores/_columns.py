@@ -67,14 +67,18 @@ def _look_through(
 ) -> tuple[dict[str, np.dtype], list[int]]:
     """Return the types of the columns, and the number of crystals in each shard."""
     is_numeric: dict[str, bool] = {}
+    numbers, texts = dict[str, Any](), dict[str, Any]()  # the first ones of each column
     widths: dict[str, int] = {}
     sizes = []
     for shard in shards:
         sizes.append(len(map_arrays(shard.graphs)["ids"]))
         for name, cells in read(shard).items():
             present = [cell for cell in cells if not _is_missing(cell)]
-            numeric = all(_number(cell) is not None for cell in present)
-            is_numeric[name] = is_numeric.get(name, True) and numeric
+            first_text = next((cell for cell in present if _number(cell) is None), None)
+            first_number = next((cell for cell in present if _number(cell) is not None), None)
+            _keep_first(texts, name, first_text)
+            _keep_first(numbers, name, first_number)
+            is_numeric[name] = is_numeric.get(name, True) and first_text is None
             widths[name] = max([widths.get(name, 1), *(len(_text(cell)) for cell in present)])
     dtypes, left_out = dict[str, np.dtype](), []
     for name, numeric in is_numeric.items():
@@ -84,12 +88,22 @@ def _look_through(
             dtypes[name] = np.dtype(f"U{widths[name]}")
         else:
             left_out.append(name)
+    for name in [name for name in texts if name in numbers and name not in left_out]:
+        warn_caller(
+            f"column {name!r} holds numbers and texts, such as {numbers[name]!r} and "
+            f"{texts[name]!r}: all of it is kept as texts, which are no --target"
+        )
     if left_out:
         warn_caller(
             f"texts of more than {_MOST_LETTERS:,} letters are left out: column "
             f"{', '.join(map(repr, left_out))}"
         )
     return dtypes, sizes
+
+
+def _keep_first(found: dict[str, Any], name: str, cell: Any) -> None:
+    if cell is not None:
+        found.setdefault(name, cell)
 
 
 class _Columns:
@@ -172,6 +186,7 @@ class Beside:
     def __init__(self, table: str, names: Sequence[str], by_id: Mapping[str, Values]) -> None:
         self.table, self.names, self.by_id = table, names, by_id
         self.used = set[str]()
+        self.example = ""  # the name of a crystal
 
     def __call__(self, shard: ShardFiles) -> dict[str, Cells]:
         """Return the columns of a shard."""
@@ -183,13 +198,20 @@ class Beside:
             )
         ids = [str(one) for one in map_arrays(shard.graphs)["ids"]]
         self.used.update(one for one in ids if one in self.by_id)
+        self.example = self.example or (ids[0] if ids else "")
         for name in self.names:
             columns[name] = [self.by_id.get(one, {}).get(name) for one in ids]
         return columns
 
-    def warn_of_unused(self) -> None:
-        """Warn of names in the table that are those of no crystal."""
+    def check_used(self) -> None:
+        """Warn of names in the table that are those of no crystal; refuse a table of such names."""
         unused = [name for name in self.by_id if name not in self.used]
+        if unused and not self.used:
+            raise DataError(
+                f"{self.table}: no name in it is that of a crystal: the names are such as "
+                f"{unused[0]!r}, those of the crystals such as {self.example!r}. Change the first "
+                "column and repeat the call: the crystals are not read again"
+            )
         if unused:
             warn_caller(
                 f"{self.table}: {len(unused)} of {len(self.by_id)} names are those of no crystal, "

@@ -158,6 +158,8 @@ def _featurize(
         path, why = shards[0].read()["failures"][0]
         raise DataError(f"{source.name}: no crystal can become a graph; the first is {path}: {why}")
     columns = write_columns(folder / SHARDS / COLUMNS, shards, read)
+    if isinstance(read, Beside):
+        read.check_used()
     # From here on the old store, if there is one, is none any more.
     (folder / DESCRIPTION).unlink(missing_ok=True)
     (folder / SHARDS / COLUMNS).replace(folder / COLUMNS)
@@ -174,8 +176,6 @@ def _featurize(
             f"{n_failures} of {n_failures + len(graphs)} crystals could not become graphs and are "
             f"left out; {folder / FAILURES} lists them"
         )
-    if isinstance(read, Beside):
-        read.warn_of_unused()
     return Featurized(len(graphs), n_failures, kept, columns)
 
 
@@ -186,6 +186,11 @@ def _check_arguments(
     properties: str | PathLike[str] | None,
 ) -> None:
     """Refuse what would be noticed when all is read, or would be lost."""
+    if not isinstance(source, (str, PathLike)):
+        raise TypeError(
+            f"source is a {type(source).__name__}; expected a path. Crystals in memory become "
+            "graphs by CrystalGraphTransformer().transform"
+        )
     if transformer.atom_features is not None and not isinstance(
         transformer.atom_features, (str, PathLike)
     ):
@@ -234,7 +239,8 @@ def _prepare(folder: Path, *, overwrite: bool) -> None:
     if is_store(folder):
         if not overwrite:
             raise DataError(
-                f"{folder}: is a complete store; choose another folder, or --overwrite it"
+                f"{folder}: is a complete store; choose another folder, or replace it with "
+                "overwrite=True (--overwrite)"
             )
     elif folder.is_dir() and any(folder.iterdir()) and not (folder / SHARDS).is_dir():
         raise DataError(f"{folder}: holds other files; choose another folder for the store")

@@ -1,5 +1,6 @@
 """What a store is made from: a folder, a table, an archive, a database, or lines of JSON."""
 
+import codecs
 import csv
 import glob
 import gzip
@@ -13,8 +14,16 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from skcgcnn._warnings import warn_caller
 from skcgcnn.crystals import MAX_BYTES, READABLE, is_cif_text, source_id
-from skcgcnn.datasets import is_missing_cell, read_table
+from skcgcnn.datasets import (
+    number,
+    raise_problems,
+    read_column,
+    read_sheet,
+    read_table,
+    with_point,
+)
 from skcgcnn.exceptions import DataError
 from skcgcnn.stores._items import (
     ID_NAMES,
@@ -32,6 +41,8 @@ _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _CRYSTAL_NAMES = ("cif", "structure", "path", "file", "filename", "crystal", *ID_NAMES)
 _UNREADABLE = (UnicodeError, OSError, EOFError, zlib.error)
 _TOO_LARGE = Refused(f"is larger than {MAX_BYTES / 1e6:g} MB")
+# Endings of files that hold many crystals.
+MANY = (*_TABLES, *_LINES, *_TARS, ".zip", ".db")
 _KINDS = (
     "a folder of crystals, a glob pattern, a table (.csv, .tsv), an archive of CIFs (.tar, .zip), "
     "an ASE database (.db), or lines of JSON (.jsonl)"
@@ -135,22 +146,31 @@ def _walk(folder: Path) -> Iterator[str]:
 def _from_paths(name: str, paths: list[str], root: Path, folder: Path | None = None) -> Source:
     if not paths:
         raise DataError(f"{name}: holds no files of crystals")
+    items = (Item(path, _id_below(path, root), path, {}) for path in paths)
+    return Source(name, items, len(paths), folder)
 
-    def items() -> Iterator[Item]:
-        for path in paths:
-            # Files of the same name in several folders are told apart.
-            inner = Path(os.path.relpath(Path(path).parent, root)).as_posix()
-            stem = source_id(path, 0)
-            yield Item(path, stem if inner == "." else f"{inner}/{stem}", path, {})
 
-    return Source(name, items(), len(paths), folder)
+def crystal_files(folder: Path) -> list[tuple[str, str]]:
+    """Return ids and paths of the files of crystals in a folder and those below it."""
+    return [(_id_below(path, folder), path) for path in _walk(folder)]
+
+
+def _id_below(path: str, root: Path) -> str:
+    """Return the name of a crystal: files of one name in several folders are told apart."""
+    inner = Path(os.path.relpath(Path(path).parent, root)).as_posix()
+    stem = source_id(path, 0)
+    return stem if inner == "." else f"{inner}/{stem}"
 
 
 def _from_table(path: Path, crystal_column: str | None) -> Iterator[Item]:
     """Yield the rows of a table, one of whose columns holds paths, CIFs or lines of JSON."""
     crystal, id_name, names = "", None, list[str]()
-    for number, (line, cells) in enumerate(_rows(path)):
-        if number == 0:
+    for place, (line, cells) in enumerate(_rows(path)):
+        if place == 0:
+            if any(is_cif_text(c) or _is_crystal_file(path.parent / c) for c in cells):
+                raise DataError(
+                    f"{path}: begins with a crystal; expected a header with names of columns"
+                )
             names = _header(path, cells)
             continue
         if len(cells) != len(names):
@@ -159,33 +179,35 @@ def _from_table(path: Path, crystal_column: str | None) -> Iterator[Item]:
                 f"{len(names)}"
             )
         row = dict(zip(names, cells, strict=True))
-        if number == 1:
+        if place == 1:
             crystal = crystal_column or _crystal_column(path, row)
             if crystal not in names:
                 raise DataError(f"{path}: has no column {crystal!r}; it has {', '.join(names)}")
             id_name = next((n for n in ID_NAMES if n in names and n != crystal), None)
         values: Values = {n: v for n, v in row.items() if n and n not in (crystal, id_name)}
-        own_id = None if id_name is None else row[id_name].strip() or f"row {number}"
-        yield _row(path, number, row[crystal], own_id, values)
+        own_id = None if id_name is None else row[id_name].strip() or f"row {place}"
+        yield _row(path, place, row[crystal], own_id, values)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows of a table of text, with the lines in which they end."""
+    """Yield the rows of a table of text, with the lines in which they end.
+
+    Decimal commas, which another separator allows, become points.
+    """
     csv.field_size_limit(2**31 - 1)  # a CIF is a long cell
     try:
         with _open_text(path) as file:
             first = file.readline()
             separator = "\t" if "\t" in first else ";" if ";" in first and "," not in first else ","
             reader = csv.reader(chain([first], file), delimiter=separator)
-            yield from ((reader.line_num, cells) for cells in reader if cells)
+            for cells in filter(None, reader):
+                yield reader.line_num, cells if separator == "," else list(map(with_point, cells))
     except (csv.Error, *_UNREADABLE) as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
 
 
 def _header(path: Path, cells: list[str]) -> list[str]:
     """Return the names of columns; the first may have none, as pandas writes its index."""
-    if any(is_cif_text(cell) or (cell and _is_file(path.parent / cell)) for cell in cells):
-        raise DataError(f"{path}: begins with a crystal; expected a header with names of columns")
     names = [cell.strip() for cell in cells]
     for name in names:
         if names.count(name) > 1 or not any(names):
@@ -212,6 +234,10 @@ def _crystal_column(path: Path, row: Mapping[str, Any]) -> str:
     )
 
 
+def _is_crystal_file(path: Path) -> bool:
+    return path.name.lower().endswith(READABLE) and _is_file(path)
+
+
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
@@ -219,8 +245,9 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _row(path: Path, number: int, cell: str, own_id: str | None, values: Values) -> Item:
-    own_id, name = own_id or str(number - 1), f"{path}: row {number}"
+def _row(path: Path, place: int, cell: str, own_id: str | None, values: Values) -> Item:
+    stem, name = own_id, f"{path}: row {place}"
+    own_id = own_id or str(place - 1)
     if is_cif_text(cell):
         return Item(cell, own_id, name, values)
     if cell.lstrip().startswith("{"):
@@ -232,23 +259,27 @@ def _row(path: Path, number: int, cell: str, own_id: str | None, values: Values)
         if _is_file(path.parent / f"{cell}{suffix}"):
             file = path.parent / f"{cell}{suffix}"
             break
-    return Item(str(file), own_id, str(file), values)
+    return Item(str(file), stem or source_id(file, place), str(file), values)
 
 
 def _from_lines(path: Path) -> Iterator[Item]:
     try:
         with _open_text(path) as file:
-            for number, line in enumerate(file, 1):
+            for place, line in enumerate(file, 1):
                 if line.strip():
-                    yield Item(JsonLine(line), "", f"{path}: line {number}", {})
+                    yield Item(JsonLine(line), "", f"{path}: line {place}", {})
     except _UNREADABLE as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
 
 
 def _open_text(path: Path) -> IO[str]:
-    if path.name.lower().endswith(".gz"):
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
+    is_gzip = path.name.lower().endswith(".gz")
+    with gzip.open(path) if is_gzip else path.open("rb") as file:
+        begins = file.read(2)
+    encoding = "utf-16" if begins in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+    if is_gzip:
+        return gzip.open(path, "rt", encoding=encoding, newline="")
+    return path.open(encoding=encoding, newline="")
 
 
 def _from_tar(path: Path) -> Iterator[Item]:
@@ -257,6 +288,7 @@ def _from_tar(path: Path) -> Iterator[Item]:
             while (member := archive.next()) is not None:
                 archive.members = []  # type: ignore[attr-defined] # or all would be kept
                 if member.isdir() or not _is_cif(member.name):
+                    _warn_of_table(path, member.name)
                     continue
                 if not member.isfile():
                     yield _member(path, member.name, Refused("is a link or a device, not a file"))
@@ -272,9 +304,12 @@ def _from_tar(path: Path) -> Iterator[Item]:
 def _from_zip(name: str, path: Path) -> Source:
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [one for one in archive.infolist() if _is_cif(one.filename)]
+            everything = archive.infolist()
     except (zipfile.BadZipFile, OSError) as error:
         raise DataError(f"{name}: cannot be read ({error})") from error
+    members = [one for one in everything if _is_cif(one.filename)]
+    for one in everything:
+        _warn_of_table(path, one.filename)
 
     def items() -> Iterator[Item]:
         with zipfile.ZipFile(path) as archive:
@@ -289,6 +324,13 @@ def _from_zip(name: str, path: Path) -> Source:
                 yield _member(path, member.filename, content)
 
     return Source(name, items(), len(members))
+
+
+def _warn_of_table(path: Path, name: str) -> None:
+    if PurePosixPath(name).name == "id_prop.csv":
+        warn_caller(
+            f"{path}: {name} in the archive is not read; unpack it, and name it with --properties"
+        )
 
 
 def _is_cif(name: str) -> bool:
@@ -314,7 +356,7 @@ def _from_database(name: str, path: Path) -> Source:
         rows = sorted(row.id for row in connect(path).select(columns=["id"]))
     except Exception as error:
         raise DataError(f"{name}: is no ASE database ({error!r})") from error
-    items = (Item(DatabaseRow(str(path), row), str(row), f"{path}: row {row}", {}) for row in rows)
+    items = (Item(DatabaseRow(str(path), row), "", f"{path}: row {row}", {}) for row in rows)
     return Source(name, items, len(rows))
 
 
@@ -324,7 +366,7 @@ def read_properties(path: Path) -> tuple[list[str], dict[str, Values]]:
     Parameters
     ----------
     path : Path
-        A file with a header.
+        A file with a header; what is unusual about it is read as in an ``id_prop.csv``.
 
     Returns
     -------
@@ -336,28 +378,34 @@ def read_properties(path: Path) -> tuple[list[str], dict[str, Values]]:
     Raises
     ------
     DataError
-        If it is no such table, or names a crystal twice.
+        If it is no such table, names a crystal twice, or has texts among the numbers of a column.
     """
-    by_id: dict[str, Values] = {}
-    header: list[str] = []
-    for line, row in _rows(path):
-        if not header:
-            header = _header(path, row)
-            if len(header) < 2:
-                raise DataError(
-                    f"{path}: has one column, {header[0]!r}; expected names of crystals, then "
-                    "properties, with commas between them"
-                )
-            continue
+    sheet = read_sheet(path)
+    header = _header(path, sheet.rows.pop(0)[1]) if sheet.rows else []
+    if len(header) < 2:
+        raise DataError(
+            f"{path}: has {len(header) or 'no'} column; expected names of crystals, then "
+            "properties, with commas between them"
+        )
+    if any(number(name) is not None for name in header):
+        raise DataError(f"{path}: begins with numbers; expected a header with names of columns")
+    for line, row in sheet.rows:
         if len(row) != len(header):
             raise DataError(f"{path}: line {line} has {len(row)} cells, the header {len(header)}")
-        cif_id = row[0].strip()
+    problems: list[str] = []
+    columns = [read_column(sheet, index, problems) for index in range(1, len(header))]
+    raise_problems(path, problems)
+    if sheet.remarks:
+        warn_caller(f"{path}: read with {', '.join(sheet.remarks)}")
+    by_id: dict[str, Values] = {}
+    for place, (line, row) in enumerate(sheet.rows):
+        cif_id = row[0]
         if cif_id.lower().endswith(READABLE):
             cif_id = PurePosixPath(cif_id).with_name(source_id(cif_id, 0)).as_posix()
         if cif_id in by_id:
             raise DataError(f"{path}: line {line}: {cif_id!r} comes twice")
         by_id[cif_id] = {
-            name: None if is_missing_cell(cell) else cell
-            for name, cell in zip(header[1:], row[1:], strict=True)
+            name: None if column[place] != column[place] else column[place]
+            for name, column in zip(header[1:], columns, strict=True)
         }
     return header[1:], by_id

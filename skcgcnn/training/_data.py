@@ -167,7 +167,10 @@ def _run_data(
         table, graphs = _with_targets(table, graphs, file)
     for name, column in zip(table.names, table.columns, strict=True):
         if settings.task != "multi" and (missing := is_missing(column)).any():
-            raise DataError(f"{file}: {table.cif_ids[int(missing.argmax())]!r} has no {name}")
+            raise DataError(
+                f"{file}: {missing.sum()} of {len(missing)} crystals have no {name}, the first is "
+                f"{str(table.cif_ids[int(missing.argmax())])!r}; fill the cells, or delete the rows"
+            )
         if column.dtype != object and (infinite := np.isinf(column)).any():
             cif_id = str(table.cif_ids[int(infinite.argmax())])
             raise DataError(f"{file}: {cif_id!r} has an infinite {name}")
@@ -230,6 +233,11 @@ class _Choice:
     def numbers(self) -> list[str]:
         """Return the names of the regression targets."""
         if self.task == "classification":
+            if self.given_numbers:
+                raise DataError(
+                    f"--target {self.given_numbers[0]} names a column of numbers, but the task is "
+                    "classification; name the column of classes with --label"
+                )
             return []
         if self.given_numbers:
             self._refuse(self.given_numbers, self.numeric, "--target", "numbers")

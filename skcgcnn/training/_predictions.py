@@ -1,9 +1,11 @@
 """Predictions of every target of a model, as a CSV or Parquet file and as a report."""
 
 import csv
+import gzip
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._files import atomic_write
-from skcgcnn.estimators import BaseCGCNN, Prediction
+from skcgcnn.estimators import BaseCGCNN, Prediction, is_missing
+from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.reports import PredictionResult, prediction_report
 
-_PARQUET = ".parquet"
+_PARQUET, _GZIP = ".parquet", ".gz"
+# What other programs would take for files of another kind.
+_OTHER_KINDS = (".xlsx", ".xls", ".json", ".zip", ".bz2", ".xz", ".zst", ".tar.gz", ".tgz")
 
 Columns = list[tuple[str, Any]]
 
@@ -25,7 +30,7 @@ def write_predictions(
     cif_ids: Sequence[str],
     predictions: list[Prediction],
     truth: npt.NDArray[Any] | None = None,
-) -> None:
+) -> int:
     """Write predictions: a header, and one line per crystal.
 
     For every target its name (where the truth is known), ``<name>_pred``, ``<name>_std`` where the
@@ -35,15 +40,21 @@ def write_predictions(
     Parameters
     ----------
     target : Path or file object
-        Where to write; an existing file is replaced once the new one is complete. Parquet where the
-        name of a file says so, else CSV.
+        Where to write; an existing file is replaced once the new one is complete. Parquet or
+        packed CSV where the name of a file says so (``.parquet``, ``.csv.gz``), else CSV.
     cif_ids : sequence of str
     predictions : list of Prediction
     truth : ndarray of shape (n_crystals, n_targets), optional
         The true targets.
+
+    Returns
+    -------
+    int
+        Number of crystals that have predictions.
     """
     with prediction_file(target) as write:
         write(_columns(cif_ids, predictions, truth))
+    return _count(predictions)
 
 
 def write_prediction_chunks(
@@ -63,15 +74,21 @@ def write_prediction_chunks(
     Returns
     -------
     int
-        Number of crystals.
+        Number of crystals that have predictions.
     """
-    done = 0
+    done, known = 0, 0
     with prediction_file(target) as write:
         for predictions in chunks:
             n = len(predictions[0].values)
             write(_columns(cif_ids[done : done + n], predictions))
             done += n
-    return done
+            known += _count(predictions)
+    return known
+
+
+def _count(predictions: list[Prediction]) -> int:
+    """Return how many crystals could be read."""
+    return int((~is_missing(predictions[0].values)).sum()) if predictions else 0
 
 
 @contextmanager
@@ -92,15 +109,25 @@ def prediction_file(target: Any) -> Iterator[Callable[[Columns], None]]:
     ------
     ImportError
         If a Parquet file needs pyarrow.
+    DataError
+        If the name is that of another kind of file.
     """
+    name = target.name.lower() if isinstance(target, Path) else ""
+    if name.endswith(_OTHER_KINDS):
+        raise DataError(f"{target}: predictions are written as .csv, .csv.gz or .parquet")
     with ExitStack() as stack:
-        if isinstance(target, Path) and target.name.lower().endswith(_PARQUET):
+        if name.endswith(_PARQUET):
             yield _parquet_writer(target, stack)
+        elif name.endswith(_GZIP):
+            packed = gzip.GzipFile(
+                "", "wb", fileobj=stack.enter_context(atomic_write(target, "wb"))
+            )
+            stack.enter_context(packed)
+            yield _csv_writer(stack.enter_context(TextIOWrapper(packed, "utf-8", newline="")))
+        elif isinstance(target, Path):
+            yield _csv_writer(stack.enter_context(atomic_write(target)))
         else:
-            file = target
-            if isinstance(target, Path):
-                file = stack.enter_context(atomic_write(target))
-            yield _csv_writer(file)
+            yield _csv_writer(target)
 
 
 def _csv_writer(file: Any) -> Callable[[Columns], None]:

@@ -32,6 +32,7 @@ from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.metrics import target_metrics
 from skcgcnn.modelfiles import ModelState, read_model_file, rename_targets
+from skcgcnn.nn import choose_device
 from skcgcnn.reports import RunResult, training_report
 from skcgcnn.training._data import RunData, load_run_data
 from skcgcnn.training._predictions import write_predictions
@@ -127,7 +128,12 @@ def train(
         If the data or the checkpoint is not as it should be.
     StructureError
         If crystals cannot be read.
+    ValueError
+        If the device is not there.
     """
+    if output.exists() and not output.is_dir():
+        raise DataError(f"{output}: is a file; name a folder for the results")
+    choose_device(device)  # raises before anything is read
     is_main = accelerator is None or accelerator.is_main_process
     elsewhere = resume is None or resume.parent.resolve() != output.resolve()
     if is_main and elsewhere and not overwrite:

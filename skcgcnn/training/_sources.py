@@ -1,5 +1,6 @@
 """The crystals that a prediction is asked for: folders and files."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from skcgcnn.crystals import READABLE, source_id
 from skcgcnn.datasets import read_table
 from skcgcnn.exceptions import DataError
-from skcgcnn.stores import is_store, open_store
+from skcgcnn.stores import MANY, crystal_files, is_store, open_store
 
 
 def find_crystals(sources: Sequence[Path]) -> tuple[Sequence[str], Any]:
@@ -17,11 +18,12 @@ def find_crystals(sources: Sequence[Path]) -> tuple[Sequence[str], Any]:
     ----------
     sources : sequence of Path
         A folder gives the crystals of its ``id_prop.csv``, whose targets are not needed, else all
-        files in it that can hold a crystal; a file gives itself. Or one store alone.
+        files in it and below that can hold a crystal; a file gives itself. Or one store alone.
 
     Returns
     -------
     ids : sequence of str
+        Where several crystals would have one name, their paths.
     crystals : list of str, or CrystalGraphs
 
     Raises
@@ -39,22 +41,29 @@ def find_crystals(sources: Sequence[Path]) -> tuple[Sequence[str], Any]:
     ids: list[str] = []
     paths: list[str] = []
     for source in sources:
+        lower = source.name.lower()
         # A file of a crystal may be missing like any other; what else there is not was misspelled.
-        if not source.exists() and not source.name.lower().endswith(READABLE):
+        if not source.exists() and not lower.endswith(READABLE):
             raise DataError(f"{source}: no such file or folder")
+        if source.is_file() and lower.endswith(MANY):
+            raise DataError(
+                f"{source}: can hold many crystals; make a store of it first, with skcgcnn "
+                f"featurize {source} --output STORE, and predict for that"
+            )
         if not source.is_dir():
-            found = [str(source)]
+            found = [(source_id(source, 0), str(source))]
         elif (source / "id_prop.csv").is_file():
             table = read_table(source, on_missing="keep", targets=False)
-            ids += table.cif_ids
-            paths += table.paths
-            continue
+            found = list(zip(table.cif_ids, table.paths, strict=True))
         else:
-            found = [str(p) for p in sorted(source.iterdir()) if p.name.lower().endswith(READABLE)]
+            found = crystal_files(source)
             if not found:
                 raise DataError(f"{source}: holds neither id_prop.csv nor files of crystals")
-        ids += [source_id(path, 0) for path in found]
-        paths += found
+        ids += [cif_id for cif_id, _ in found]
+        paths += [path for _, path in found]
+    # A file may be named twice; other files of that name are told apart.
+    times = Counter(cif_id for cif_id, _ in set(zip(ids, paths, strict=True)))
+    ids = [i if times[i] == 1 else path for i, path in zip(ids, paths, strict=True)]
     return ids, paths
 
 

@@ -146,3 +146,17 @@ def test_scorers_of_no_tasks(tasks):
 def test_folds_of_no_column(Y):
     with pytest.raises(ValueError, match="column=5, but y has 2 columns"):
         next(TaskStratifiedKFold(3, column=5).split(Y, Y))
+
+
+@pytest.mark.parametrize("cls", [CGCNNClassifier, CGCNNMultiTask])
+def test_one_class_is_told(cls, tiny, graphs, Y):
+    Y = Y.copy()
+    Y[:, 1] = 1
+    y = Y[:, 1] if cls is CGCNNClassifier else Y
+    with pytest.warns(UserWarning, match=r"of y holds one class, .*1.*: all predictions are it"):
+        cls(**tiny).fit(graphs, y)
+
+
+def test_no_workers(est, y, graphs):
+    with pytest.raises(ValueError, match="The 'n_jobs' parameter"):
+        est.set_params(n_jobs=0).fit(graphs, y)

@@ -222,3 +222,16 @@ def test_net_params_that_a_file_may_not_set_are_left_out(tiny, graphs, energies,
     loaded = skcgcnn.load(tmp_path / "model")
     assert loaded.net_params == {"optimizer__amsgrad": True}
     np.testing.assert_array_equal(loaded.predict(graphs), est.predict(graphs))
+
+
+def test_names_of_files(tiny, graphs, energies, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    est = CGCNNRegressor(**tiny).fit(graphs, energies)
+    est.save("~/model.safetensors", targets="energy", units="eV")
+    assert skcgcnn.load("~/model.safetensors").targets_[0].unit == "eV"
+    with pytest.raises(DataError, match="is a folder, not a model file; did you mean"):
+        skcgcnn.load(tmp_path)
+    with pytest.raises(ValueError, match=r"save writes a safetensors file.*or use joblib\.dump"):
+        est.save(tmp_path / "model.joblib")
+    with pytest.raises(ValueError, match="targets has 2 entries; the model has 1"):
+        est.save(tmp_path / "model.safetensors", targets=["a", "b"])

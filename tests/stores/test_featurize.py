@@ -226,7 +226,7 @@ def test_what_is_no_store(some, tmp_path):
     with pytest.raises(DataError, match="is a file; name a folder"):
         featurize(folder, tmp_path / "full" / "thesis.tex")
     store = made(tmp_path, folder)
-    with pytest.raises(DataError, match="complete store; choose another folder, or --overwrite"):
+    with pytest.raises(DataError, match="complete store; choose another folder, or replace it"):
         featurize(folder, store.folder)
     with pytest.raises(DataError, match="full: is no store"):
         open_store(tmp_path / "full")
@@ -420,7 +420,7 @@ def test_properties_beside(some, tmp_path):
     assert store.properties["e"].tolist() == [1, 2]
     assert (store.folder / "groups.csv").is_file()
     table.write_text("id\nsub/0\n")
-    with pytest.raises(DataError, match="has one column, 'id'"):
+    with pytest.raises(DataError, match="has 1 column; expected names of crystals"):
         featurize(tmp_path / "cifs", store.folder, properties=table, overwrite=True)
     own = write_table(tmp_path / "own.csv", ["id", "path", "e"], ["a", some[0], 1])
     table.write_text("id,e\na,1\n")
@@ -482,9 +482,9 @@ def test_damaged_stores_and_packed_files(some, tmp_path):
     path.write_bytes(packed[:30] + b"\0\0\0\0" + packed[34:])
     with pytest.raises(DataError, match=r"c\.jsonl\.gz: cannot be read"):
         featurize(path, tmp_path / "store")
-    (tmp_path / "utf16.csv").write_bytes("path,e\n".encode("utf-16"))
-    with pytest.raises(DataError, match=r"utf16\.csv: cannot be read"):
-        featurize(tmp_path / "utf16.csv", tmp_path / "store")
+    (tmp_path / "latin.csv").write_bytes("path,Größe\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"latin\.csv: cannot be read"):
+        featurize(tmp_path / "latin.csv", tmp_path / "store")
     store = made(tmp_path, write_table(tmp_path / "ok.csv", ["path"], [some[0]]))
     columns = store.folder / "properties.npz"
     columns.write_bytes(columns.read_bytes()[:-40])
@@ -510,3 +510,52 @@ def test_archives_that_are_odd(some, tmp_path, monkeypatch):
     monkeypatch.setattr("skcgcnn.stores._sources.MAX_BYTES", 10)
     with pytest.raises(DataError, match="is larger than"):
         featurize(archive, tmp_path / "two")
+
+
+def test_a_spreadsheet_of_crystals_is_read_as_elsewhere(some, tmp_path):
+    lines = ["path;energy (eV);note", f"{some[0]};-0,5;1,5 is no number", f"{some[1]};1,25;"]
+    table = tmp_path / "t.csv"
+    table.write_bytes("\n".join(lines).encode("utf-16"))
+    store = made(tmp_path, table)
+    assert store.properties["energy (eV)"].tolist() == [-0.5, 1.25]
+    assert store.properties["note"].tolist() == ["1,5 is no number", ""]
+    assert list(store.graphs.ids) == [Path(path).stem for path in some[:2]]
+
+
+def test_numbers_and_texts_in_a_column_are_told(some, tmp_path):
+    rows = [[some[0], 1.0], [some[1], "n.d."]]
+    table = write_table(tmp_path / "t.csv", ["path", "e"], *rows)
+    with pytest.warns(UserWarning, match=r"column 'e' holds numbers and texts, such as .*'n\.d\.'"):
+        made(tmp_path, table)
+    beside = write_table(tmp_path / "p.csv", ["id", "e"], *[[Path(p).stem, e] for p, e in rows])
+    with pytest.raises(DataError, match=r"p\.csv:\n  line 3: 'n\.d\.' is not a number"):
+        featurize(table, tmp_path / "other", properties=beside)
+
+
+def test_properties_of_other_names_than_the_crystals(some, tmp_path):
+    archive = tmp_path / "folder.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(some[0], "folder/a.cif")
+        (tmp_path / "id_prop.csv").write_text("a,1\n")
+        tar.add(tmp_path / "id_prop.csv", "folder/id_prop.csv")
+    beside = write_table(tmp_path / "p.csv", ["id", "e"], ["a", 1])
+    with (
+        pytest.warns(UserWarning, match=r"folder/id_prop\.csv in the archive is not read"),
+        pytest.raises(DataError, match=r"names are such as 'a', those of .* as 'folder/a'"),
+    ):
+        featurize(archive, tmp_path / "store", properties=beside)
+    write_table(beside, ["id", "e"], ["folder/a", 1])
+    with pytest.warns(UserWarning, match="is not read"):
+        assert featurize(archive, tmp_path / "store", properties=beside).n_kept == 1
+
+
+def test_a_column_is_no_file_beside_the_table(some, tmp_path):
+    (tmp_path / "e").write_text("not a crystal")
+    beside = write_table(tmp_path / "p.csv", ["id", "e"], [Path(some[0]).stem, 1])
+    store = made(tmp_path, write_table(tmp_path / "t.csv", ["path"], [some[0]]), properties=beside)
+    assert store.properties["e"].tolist() == [1]
+
+
+def test_a_source_is_a_path(tmp_path):
+    with pytest.raises(TypeError, match="source is a list; expected a path"):
+        featurize(["a.cif"], tmp_path / "store")
