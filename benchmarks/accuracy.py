@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from measure import RESULTS, read_table, table
+from measure import RESULTS, machine, read_table, table
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GroupKFold, KFold
@@ -63,6 +63,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 FIRST_OF = {"ensemble": "default", "best ensemble": "best"}
 # What a fit is known by in the log.
 KEYS = ("task", "data", "recipe", "size", "seed")
+TASKS, DATA = ["folds", "few"], ["perov5", "carbon24", "sample", "vacancies"]
 TREES, MEAN = "extra trees", "mean of the targets"
 Values = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -206,6 +207,7 @@ def measure(arguments: argparse.Namespace) -> None:
             for recipe, facts in fit(name, graphs, y, train, test, seed).items():
                 row = dict(zip(KEYS, key, strict=True)) | {"recipe": recipe} | facts
                 row["threads"] = torch.get_num_threads()
+                row["processor"] = machine()["processor"]
                 with LOG.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(row) + "\n")
                 print(row, flush=True)
@@ -213,52 +215,74 @@ def measure(arguments: argparse.Namespace) -> None:
 
 def show() -> None:
     """Write the tables."""
+    rows = list({tuple(row[key] for key in KEYS): row for row in read_log()}.values())
+    threads = " or ".join(map(str, sorted({row["threads"] for row in rows})))
+    processors = ", ".join(sorted({row["processor"] for row in rows}))
+    text = [
+        "# Accuracy of recipes",
+        "Made by `benchmarks/accuracy.py`, whose first lines have the commands. Means over the "
+        "fits of mean absolute errors, in eV a formula unit (perov5), eV a vacancy (vacancies) or "
+        "eV/atom; spread is their standard deviation. Default parameters but for what the name of "
+        f"a recipe says (`RECIPES` in the script). Fits on {threads} thread(s) of {processors}; "
+        "the times are rough, as other fits ran beside them.",
+    ]
+    titles = {
+        "folds": "Cross-validation, {data}",
+        "some": "One setting changed, {data}, first fold alone",
+        "few": "Few crystals, {data}",
+    }
     groups = defaultdict(list)
-    rows = {tuple(row[key] for key in KEYS): row for row in read_log()}
-    for row in rows.values():
+    for row in rows:
         groups[row["task"], row["data"], row["size"], row["recipe"]].append(row)
-    threads = " or ".join(map(str, sorted({row["threads"] for row in rows.values()})))
-    remark = (
-        "Made by `benchmarks/accuracy.py`; see there. MAE in eV a formula unit (perov5), eV a "
-        f"vacancy (vacancies) or eV/atom. Fits on {threads} thread(s); the times are rough where "
-        "other fits ran beside them."
-    )
-    text = ["# Accuracy of recipes", "", remark]
-    for task, data in dict.fromkeys((task, data) for task, data, *_ in groups):
+    sections = defaultdict(list)
+    for task, data, size, recipe in sorted(groups, key=order):
+        found = groups[task, data, size, recipe]
+        most = max(len(f) for (t, d, *_), f in groups.items() if (t, d) == (task, data))
+        part = "some" if task == "folds" and len(found) < most else task
+        if part == "some" and not sections[part, data]:
+            first = [row for row in groups[task, data, size, "default"] if row["seed"] == 0]
+            sections[part, data].append(first)
+        sections[part, data].append(found)
+    for (part, data), fits in sections.items():
         head = ["recipe", "MAE", "spread", "R²", "training R² (least)", "parameters", "epochs"]
-        head += ["fit (s)", "fits"]
-        lines = []
-        for (t, d, size, recipe), rows in groups.items():
-            if (t, d) != (task, data):
-                continue
-            maes = [row["mae"] for row in rows]
-            lines.append(
-                [
-                    *([str(size)] if task == "few" else []),
-                    recipe,
-                    f"{statistics.mean(maes):.4f}",
-                    f"{statistics.pstdev(maes):.4f}",
-                    f"{statistics.mean(row['r2'] for row in rows):.3f}",
-                    f"{min(row['train_r2'] for row in rows):.3f}",
-                    str(rows[0].get("parameters", "")),
-                    str(rows[0].get("epochs", "")),
-                    f"{statistics.median(row['seconds'] for row in rows):.0f}",
-                    str(len(rows)),
-                ]
-            )
-        title = {"folds": "Cross-validation", "few": "Few crystals"}[task]
-        head = [*(["crystals"] if task == "few" else []), *head]
-        text += ["", f"## {title}, {data}", "", table(head, lines)]
-    (RESULTS / "accuracy.md").write_text("\n".join(text) + "\n", encoding="utf-8")
+        head = [*(["crystals"] if part == "few" else []), *head, "fit (s)", "fits"]
+        text += [f"## {titles[part].format(data=data)}", table(head, [line(f, part) for f in fits])]
+    (RESULTS / "accuracy.md").write_text("\n\n".join(text) + "\n", encoding="utf-8")
+
+
+def order(group: tuple[str, str, int, str]) -> tuple[int, int, int, int]:
+    """Return where the fits of a recipe stand in the tables."""
+    task, data, size, recipe = group
+    names = [MEAN, TREES, *RECIPES]
+    return (
+        *(values.index(v) for values, v in ((TASKS, task), (DATA, data))),
+        size,
+        names.index(recipe),
+    )
+
+
+def line(rows: list[dict[str, Any]], part: str) -> list[str]:
+    """Return the cells of a table for the fits of a recipe."""
+    maes = [row["mae"] for row in rows]
+    return [
+        *([str(rows[0]["size"])] if part == "few" else []),
+        rows[0]["recipe"],
+        f"{statistics.mean(maes):.4f}",
+        f"{statistics.pstdev(maes):.4f}" if len(maes) > 1 else "",
+        f"{statistics.mean(row['r2'] for row in rows):.3f}",
+        f"{min(row['train_r2'] for row in rows):.3f}",
+        str(rows[0].get("parameters", "")),
+        str(rows[0].get("epochs", "")),
+        f"{statistics.median(row['seconds'] for row in rows):.0f}",
+        str(len(rows)),
+    ]
 
 
 def main() -> None:
     """Measure, then write the tables."""
     parser = argparse.ArgumentParser(description="Accuracy of recipes.")
-    parser.add_argument("task", choices=["folds", "few", "show"])
-    parser.add_argument(
-        "data", nargs="?", default="perov5", choices=["perov5", "carbon24", "sample", "vacancies"]
-    )
+    parser.add_argument("task", choices=[*TASKS, "show"])
+    parser.add_argument("data", nargs="?", default="perov5", choices=DATA)
     parser.add_argument("--table", type=Path)
     parser.add_argument("--recipes", nargs="+", default=["paper", "default"])
     parser.add_argument("--folds", type=int, default=5)
