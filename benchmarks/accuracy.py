@@ -228,7 +228,7 @@ def show() -> None:
     ]
     titles = {
         "folds": "Cross-validation, {data}",
-        "some": "One setting changed, {data}, first fold alone",
+        "some": "Other settings, {data}, first fold alone (epochs follow the size of batches)",
         "few": "Few crystals, {data}",
     }
     groups = defaultdict(list)
@@ -237,8 +237,8 @@ def show() -> None:
     sections = defaultdict(list)
     for task, data, size, recipe in sorted(groups, key=order):
         found = groups[task, data, size, recipe]
-        most = max(len(f) for (t, d, *_), f in groups.items() if (t, d) == (task, data))
-        part = "some" if task == "folds" and len(found) < most else task
+        alone = task == "folds" and {row["seed"] for row in found} == {0}
+        part = "some" if alone and recipe != "default" else task
         if part == "some" and not sections[part, data]:
             first = [row for row in groups[task, data, size, "default"] if row["seed"] == 0]
             sections[part, data].append(first)

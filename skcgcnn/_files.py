@@ -7,7 +7,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["atomic_write"]
+__all__ = ["atomic_write", "user_path"]
+
+
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """Return a path with the home folder in the place of ``~``; that of nobody stays as it is."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib raises where there is nobody
 
 
 @contextmanager
@@ -30,7 +35,7 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
     file object
     """
     text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
-    given = Path(path).expanduser()
+    given = user_path(path)
     # Before links are followed: that of a pipe leads to what is no path.
     if given.exists() and not given.is_file():
         with given.open(mode, **text) as file:

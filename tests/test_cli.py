@@ -740,7 +740,7 @@ def test_predictions_are_counted(model, tmp_path, nacl):
     nacl.to(filename=str(tmp_path / "good.cif"))
     (tmp_path / "bad.cif").write_text("data_x\n")
     printed = run("predict", model, "good.cif", "bad.cif", "-o", "p.csv", "--on-error", "nan")
-    assert "1 predictions in p.csv; 1 crystals could not be read and have empty cells" in printed
+    assert "1 predictions in p.csv; empty cells for 1 that could not be read" in printed
 
 
 @pytest.mark.parametrize(

@@ -107,3 +107,9 @@ def test_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     write("~/file", "text")
     assert (tmp_path / "file").read_text() == "text"
+
+
+def test_the_home_of_nobody_is_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write("~nobody-of-this-name", "text")
+    assert (tmp_path / "~nobody-of-this-name").read_text() == "text"

@@ -54,12 +54,14 @@ def predict(
         from skcgcnn.estimators import load_model, predict_target_chunks, predict_targets
         from skcgcnn.graphs import CrystalGraphs
         from skcgcnn.training import (
+            check_ending,
             find_crystals,
             refuse_inputs,
             write_prediction_chunks,
             write_predictions,
         )
 
+        check_ending(output)
         cif_ids, crystals = find_crystals(data)
         _check_report(report, training_data, output)
         training = None if training_data is None else find_crystals([training_data])
@@ -88,7 +90,7 @@ def predict(
             )
         if output is not None:
             failed = len(cif_ids) - n
-            empty = f"; {failed} crystals could not be read and have empty cells" if failed else ""
+            empty = f"; empty cells for {failed} that could not be read" if failed else ""
             typer.echo(f"{n} predictions in {output}{empty}")
         if report is not None:
             typer.echo(f"Report in {report}")

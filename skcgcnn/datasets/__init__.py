@@ -1,12 +1,11 @@
 """Loaders of data: a folder of CIFs with its ``id_prop.csv``, and the bundled datasets."""
 
-from skcgcnn.datasets._columns import is_missing_cell, number, read_column, with_point
+from skcgcnn.datasets._columns import is_missing_cell, number, with_point
 from skcgcnn.datasets._id_prop import (
     Table,
     choose_columns,
     join_columns,
     load_id_prop,
-    raise_problems,
     read_groups,
     read_table,
 )
@@ -16,7 +15,6 @@ from skcgcnn.datasets._sample import (
     load_sample_classification,
     load_sample_regression,
 )
-from skcgcnn.datasets._spreadsheet import read_sheet
 
 __all__ = [
     "LI_VACANCY_FOLDER",
@@ -30,10 +28,7 @@ __all__ = [
     "load_sample_classification",
     "load_sample_regression",
     "number",
-    "raise_problems",
-    "read_column",
     "read_groups",
-    "read_sheet",
     "read_table",
     "with_point",
 ]

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils import Bunch
 
+from skcgcnn._files import user_path
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets._columns import (
     is_missing_cell,
@@ -126,7 +127,7 @@ def load_id_prop(
     >>> load_id_prop(folder, target="formation_energy").target.shape
     (254,)
     """
-    folder = Path(folder).expanduser()
+    folder = user_path(folder)
     table = read_table(folder, on_missing=on_missing)
     file = folder / "id_prop.csv"
     if target is not None or label is not None:
@@ -190,7 +191,7 @@ def read_table(
     UserWarning
         One line with what is unusual about the file.
     """
-    folder = Path(folder).expanduser()
+    folder = user_path(folder)
     if folder.is_file():
         raise DataError(f"{folder}: is a file; name its folder, {folder.parent}")
     file = folder / "id_prop.csv"
@@ -206,7 +207,7 @@ def read_table(
     columns = []
     if targets:
         columns = [read_column(sheet, i, problems) for i in range(1, len(sheet.rows[0][1]))]
-    raise_problems(file, problems)
+    _raise(file, problems)
     if sheet.remarks:
         warn_caller(f"{file}: read with {', '.join(sheet.remarks)}")
     defaults = ["value", "label", *(f"target_{i}" for i in range(3, len(columns) + 1))]
@@ -263,7 +264,7 @@ def read_groups(folder: str | PathLike[str], cif_ids: list[str]) -> npt.NDArray[
     DataError
         If a line is not ``cif_id,group``, an id comes twice, or a crystal has no group.
     """
-    file = Path(folder).expanduser() / "groups.csv"
+    file = user_path(folder) / "groups.csv"
     if not file.is_file():
         return None
     groups: dict[str, str] = {}
@@ -276,7 +277,7 @@ def read_groups(folder: str | PathLike[str], cif_ids: list[str]) -> npt.NDArray[
         else:
             groups[crystal_name(cells[0])] = cells[1]
     problems += [f"{str(cif_id)!r} has no group" for cif_id in cif_ids if cif_id not in groups]
-    raise_problems(file, problems)
+    _raise(file, problems)
     return np.array([groups[str(cif_id)] for cif_id in cif_ids])
 
 
@@ -343,7 +344,7 @@ def _check_shape(sheet: Sheet, header: list[str] | None, *, targets: bool) -> No
             f"{file}: the header has {len(header)} columns ({', '.join(header)}), but line {line} "
             f"has {n_columns} ({', '.join(cells)}){hint}"
         )
-    raise_problems(
+    _raise(
         file,
         [
             f"line {line}: has {len(cells)} columns, but the first crystal has {n_columns}"
@@ -399,7 +400,7 @@ def _check_values(table: Table, file: Path) -> None:
         for cif_id, absent in zip(table.cif_ids, missing, strict=True)
         if absent
     ]
-    raise_problems(file, problems)
+    _raise(file, problems)
 
 
 def join_columns(columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
@@ -410,8 +411,7 @@ def join_columns(columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     return np.stack([column.astype(kind) for column in columns], axis=1)
 
 
-def raise_problems(file: Path, problems: list[str]) -> None:
-    """Raise one error of what is wrong with the lines of a file, if anything is."""
+def _raise(file: Path, problems: list[str]) -> None:
     if not problems:
         return
     shown = problems[:_MOST_PROBLEMS]

@@ -2,8 +2,6 @@
 
 import codecs
 import csv
-import gzip
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,11 +94,6 @@ def read_sheet(file: Path) -> Sheet:
 
 def _decode(file: Path, remarks: list[str]) -> str:
     content = file.read_bytes()
-    if file.suffix.lower() == ".gz":
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise DataError(f"{file}: cannot be unpacked ({error})") from error
     for mark, encoding in _BYTE_ORDER_MARKS.items():
         if content.startswith(mark):
             if encoding == "utf-16":

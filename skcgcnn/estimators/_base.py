@@ -18,14 +18,18 @@ from skcgcnn.estimators._constraints import CONSTRAINTS
 from skcgcnn.estimators._elements import set_kinds, training_kinds
 from skcgcnn.estimators._ensemble import MAX_SEED, combine, fit_members
 from skcgcnn.estimators._history import FitHistory
-from skcgcnn.estimators._net import MADE_WITH, SIZES, make_net, takes_weight_decay, update_net
+from skcgcnn.estimators._net import (
+    MADE_WITH,
+    SIZES,
+    check_net_params,
+    make_net,
+    takes_weight_decay,
+    update_net,
+)
 from skcgcnn.estimators._predictor import Predictor
 from skcgcnn.estimators._reference import fit_reference
 from skcgcnn.estimators._scaling import scale
-from skcgcnn.estimators._targets import (
-    Answers,
-    FloatArray,
-)
+from skcgcnn.estimators._targets import Answers, FloatArray
 from skcgcnn.estimators._training_data import TrainingData, split
 from skcgcnn.estimators._transfer import (
     n_frozen_layers,
@@ -219,16 +223,15 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         weights = check_sample_weight(
             sample_weight, graphs, dtype=np.float64, ensure_non_negative=True
         )
-        weights = weights * self._class_weights(values, targets)
+        # Only ratios of weights count. By the largest first: the sum may be too large a number.
+        weights = weights / (weights.max() or 1.0) * self._class_weights(values, targets)
         data = TrainingData(graphs, values, weights, targets, encoded.ndim)
         used = (graphs.n_sites > 0) & (weights > 0) & ~np.isnan(values).all(axis=1)
         if not used.any():
             raise ValueError(
                 "no crystal is left to fit: every one has a weight of 0, no label or no sites"
             )
-        # Only ratios of weights count. By the largest first: their sum may be too large a number.
-        data = replace(data, weights=weights / weights[used].max())
-        data = replace(data, weights=data.weights / data.weights[used].mean())
+        data = replace(data, weights=weights / weights[used].mean())
         return data if used.all() else data.take(used)
 
     def _class_weights(
@@ -261,6 +264,7 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         self.net_.module_.freeze(n_frozen)
 
     def _initialize(self, data: TrainingData, seed: int, params: dict[str, Any]) -> None:
+        check_net_params(params)
         options = data.graphs.options
         targets, starts = scale(data, params)
         sizes = {

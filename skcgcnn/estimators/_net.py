@@ -15,6 +15,7 @@ from skcgcnn.nn import AcceleratedNet, AveragedNet, GraphNet, TaskLoss, choose_d
 _LOGGER = logging.getLogger("skcgcnn")
 
 SIZES = ("conv", "pooling", "reference", "atom_fea_len", "n_conv", "h_fea_len", "n_h", "radius")
+OF_GRAPHS = ("max_num_nbr", "neighbor_ties", "symprec")
 # Parameters with which a network is made: a fitted estimator keeps their values.
 MADE_WITH = {
     *SIZES,
@@ -31,7 +32,8 @@ MADE_WITH = {
     *("cls_weight", "optimizer", "weight_decay", "conv_lr_factor", "lr", "max_epochs"),
     *("batch_size", "max_batch_sites", "precision", "compile", "net_params"),
     *("callbacks", "early_stopping", "n_iter_no_change"),
-    *("tasks", "max_num_nbr", "neighbor_ties", "symprec"),
+    "tasks",
+    *OF_GRAPHS,
 }
 
 # Parameters that may change while training goes on, of those with which the network is made.
@@ -51,6 +53,8 @@ _HAVE_PARAMETERS = {
     "optimizer__weight_decay": "weight_decay",
     "criterion__loss": "loss",
     "criterion__cls_weight": "cls_weight",
+    "optimizer__param_groups": "conv_lr_factor",
+    "callbacks__early_stopping__patience": "n_iter_no_change",
 }
 
 OPTIMIZERS: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -92,10 +96,9 @@ def make_net(
 
     Raises
     ------
-    ValueError
-        If `net_params` holds what is not for it, or a callback is none.
+    TypeError
+        If a callback is none.
     """
-    _check_net_params(params)
     optimizer: Any = params["optimizer"]
     options: dict[str, Any] = {}
     if isinstance(optimizer, str):
@@ -146,8 +149,20 @@ def takes_weight_decay(optimizer: Any) -> bool:
     return any(p.name == "weight_decay" or p.kind is p.VAR_KEYWORD for p in options)
 
 
-def _check_net_params(params: Mapping[str, Any]) -> None:
-    for name in params["net_params"] or {}:
+def check_net_params(params: Mapping[str, Any]) -> None:
+    """Refuse what `net_params` is not for.
+
+    Parameters
+    ----------
+    params : mapping
+        Parameters of an estimator.
+
+    Raises
+    ------
+    ValueError
+        If it holds something else than options of the optimizer, callbacks and torch.compile.
+    """
+    for name in map(str, params["net_params"] or {}):
         own = name if name in params else _HAVE_PARAMETERS.get(name)
         if own is not None or not name.startswith(_NET_OPTIONS):
             advice = f"set {own}= of the estimator" if own else "see the estimator's parameters"
@@ -191,7 +206,9 @@ def update_net(est: Any, params: Mapping[str, Any]) -> None:
     """
     made_with = est.fitted_params_
     for name in sorted(made_with):
-        values = params[name], made_with[name]
+        values = _plain(params[name]), _plain(made_with[name])
+        if name in OF_GRAPHS and params[name] == _of_graphs(est, name):
+            continue  # it now says what the graphs had been made with
         # Some values are learned with numbers of their own, which the network has or has not.
         fixed = name not in _MAY_CHANGE or (name in _LEARNED and _LEARNED[name] in values)
         if fixed and values[0] != values[1]:
@@ -223,6 +240,16 @@ def update_net(est: Any, params: Mapping[str, Any]) -> None:
         net.callbacks = _callbacks(est)
         net.initialize_callbacks()
     est.fitted_params_ = {name: params[name] for name in made_with}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _of_graphs(est: Any, name: str) -> Any:
+    """Return how the graphs of a fit were made, whatever the parameters of the estimator were."""
+    value = getattr(est.graph_options_, name)
+    return (value or None) if name == "symprec" else value
 
 
 def _conv_groups(lr: float, factor: float) -> list[tuple[str, dict[str, float]]]:

@@ -135,7 +135,7 @@ class Persistent(Documented, BaseEstimator):
         >>> skcgcnn.load("model.safetensors").predict(cifs)  # doctest: +SKIP
         """
         check_is_fitted(self, "net_")
-        if Path(path).suffix in PICKLES:
+        if Path(path).suffix.lower() in PICKLES:
             raise ValueError(
                 f"{path}: save writes a safetensors file, which is no pickle; name it "
                 f"{Path(path).with_suffix('.safetensors').name}, or use joblib.dump(est, path)"

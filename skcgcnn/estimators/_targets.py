@@ -347,7 +347,9 @@ def warn_of_one_class(classes: npt.NDArray[Any], name: str) -> None:
         Of their column.
     """
     if len(classes) == 1:
-        warn_caller(f"column {name!r} of y holds one class, {classes[0]!r}: all predictions are it")
+        warn_caller(
+            f"column {name!r} of y holds one class, {classes.tolist()[0]!r}; all predictions are it"
+        )
 
 
 def check_labels(values: npt.NDArray[Any], name: str) -> None:

@@ -10,7 +10,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn._files import atomic_write
+from skcgcnn._files import atomic_write, user_path
 
 # Size of a member's header in the archive, and where it holds the sizes of the two fields that
 # follow it, the name and the extra field.
@@ -111,7 +111,7 @@ def map_arrays(path: str | os.PathLike[str]) -> dict[str, npt.NDArray]:
     OSError, ValueError, zipfile.BadZipFile
         If it is not such a file.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
     with path.open("rb") as file:

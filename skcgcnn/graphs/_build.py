@@ -5,14 +5,14 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from numbers import Integral, Real
-from os import PathLike, fspath
-from pathlib import Path
+from os import PathLike
 from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._files import user_path
 from skcgcnn._version import __version__
 from skcgcnn.crystals import (
     MAX_BYTES,
@@ -314,7 +314,7 @@ def _content_key(source: Any, max_bytes: int) -> Any:
         if isinstance(crystal, StructureError):
             return str(crystal)
         return crystal.lattice, crystal.coords, crystal.species
-    path = Path(fspath(source)).expanduser()
+    path = user_path(source)
     # The format follows from the name; all CIFs are of one format.
     kind = ".cif" if path.name.lower().endswith(".cif") else path.name
     try:

@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
+from skcgcnn._files import user_path
 from skcgcnn.exceptions import DataError
 
 # One commit of the official repository, so that the files stay as they are.
@@ -111,7 +112,7 @@ def fetch_pretrained(name: str, data_home: str | PathLike[str] | None = None) ->
         raise DataError(f"{name!r} is none of the pretrained models: {', '.join(PRETRAINED)}")
     home = Path(data_home or os.environ.get(DATA_HOME_VARIABLE) or pooch.os_cache("skcgcnn"))
     file = f"{FOLDER}/{name}.pth.tar"
-    url, target = BASE_URL + file, home.expanduser() / file
+    url, target = BASE_URL + file, user_path(home) / file
     source = pooch.create(
         target.parents[1], BASE_URL, registry={file: f"sha256:{PRETRAINED[name].sha256}"}
     )
@@ -144,7 +145,7 @@ def find_model(model: str | PathLike[str], data_home: str | PathLike[str] | None
     DataError
         If there is neither.
     """
-    path = Path(model).expanduser()
+    path = user_path(model)
     if path.is_file():
         return path
     if str(model) in SHIPPED:

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Mapping
 from os import PathLike
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from skcgcnn._files import user_path
 from skcgcnn._parameters import Parameters
 from skcgcnn._recipes import AUTO
 from skcgcnn.exceptions import DataError
@@ -44,7 +44,7 @@ def read_model_file(path: str | PathLike[str]) -> ModelState:
     DataError
         If it is none of these, damaged, or written by a newer major version.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     if path.is_dir():
         inside = path / "model.safetensors"
         hint = f"; did you mean {inside}?" if inside.is_file() else ""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from joblib import delayed
 
-from skcgcnn._files import atomic_write
+from skcgcnn._files import atomic_write, user_path
 from skcgcnn._parallel import streaming_parallel
 from skcgcnn._progress import Progress
 from skcgcnn._warnings import warn_caller
@@ -130,13 +130,13 @@ def featurize(
     254
     CrystalGraphs(254 crystals, 2429 sites in 498 classes, 12 neighbors)
     """
-    folder = Path(store).expanduser()
+    folder = user_path(store)
     transformer = transformer or CrystalGraphTransformer()
     _check_arguments(source, folder, transformer, properties)
     found = find_source(source, crystal_column)
     read: Any = own_columns
     if properties is not None:
-        read = Beside(str(properties), *read_properties(Path(properties).expanduser()))
+        read = Beside(str(properties), *read_properties(user_path(properties)))
     features = None if found.folder is None else found.folder / "atom_init.json"
     if features is not None and features.is_file() and transformer.atom_features is None:
         transformer = CrystalGraphTransformer(**transformer.get_params())
@@ -197,7 +197,7 @@ def _check_arguments(
         raise DataError("atom_features of a store come from a file, not from a mapping")
     for path in (source, properties):
         if path is not None and folder.resolve() in (
-            inside := Path(path).expanduser().resolve(),
+            inside := user_path(path).resolve(),
             *inside.parents,
         ):
             raise DataError(f"{path}: lies in the store {folder}; choose another folder for it")
@@ -313,7 +313,7 @@ def _copy(source: Source, transformer: CrystalGraphTransformer, name: str, targe
     given = transformer.atom_features
     origin = None if source.folder is None else source.folder / name
     if name == "atom_init.json":
-        origin = None if given is None else Path(given).expanduser()
+        origin = None if given is None else user_path(given)
     target.unlink(missing_ok=True)  # of an earlier store
     if origin is not None and origin.is_file():
         shutil.copyfile(origin, target)

@@ -152,8 +152,7 @@ def _from_database(source: DatabaseRow) -> tuple[Any, str, Values]:
                 values[name] = float(row[name])
     except Exception as error:  # whatever the database provokes
         raise StructureError(f"cannot be read from the database ({error!r})") from error
-    named = next((n for n in ID_NAMES if isinstance(values.get(n), str)), None)
-    return row, str(source.row if named is None else values.pop(named)), values
+    return row, str(source.row), values
 
 
 @lru_cache(maxsize=8)

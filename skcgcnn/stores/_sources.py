@@ -14,16 +14,10 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from skcgcnn._files import user_path
 from skcgcnn._warnings import warn_caller
 from skcgcnn.crystals import MAX_BYTES, READABLE, is_cif_text, source_id
-from skcgcnn.datasets import (
-    number,
-    raise_problems,
-    read_column,
-    read_sheet,
-    read_table,
-    with_point,
-)
+from skcgcnn.datasets import is_missing_cell, number, read_table, with_point
 from skcgcnn.exceptions import DataError
 from skcgcnn.stores._items import (
     ID_NAMES,
@@ -91,7 +85,7 @@ def find_source(source: str | os.PathLike[str], crystal_column: str | None = Non
         If it is none of them.
     """
     name = os.fspath(source)
-    path, lower = Path(name).expanduser(), name.lower()
+    path, lower = user_path(name), name.lower()
     if crystal_column is not None and not lower.endswith(_TABLES):
         raise DataError(f"{name}: is no table, so that it has no column {crystal_column!r}")
     if path.is_dir():
@@ -165,7 +159,8 @@ def _id_below(path: str, root: Path) -> str:
 def _from_table(path: Path, crystal_column: str | None) -> Iterator[Item]:
     """Yield the rows of a table, one of whose columns holds paths, CIFs or lines of JSON."""
     crystal, id_name, names = "", None, list[str]()
-    for place, (line, cells) in enumerate(_rows(path)):
+    commas = _Commas(path)
+    for place, (line, cells, separator) in enumerate(_rows(path)):
         if place == 0:
             if any(is_cif_text(c) or _is_crystal_file(path.parent / c) for c in cells):
                 raise DataError(
@@ -184,24 +179,56 @@ def _from_table(path: Path, crystal_column: str | None) -> Iterator[Item]:
             if crystal not in names:
                 raise DataError(f"{path}: has no column {crystal!r}; it has {', '.join(names)}")
             id_name = next((n for n in ID_NAMES if n in names and n != crystal), None)
-        values: Values = {n: v for n, v in row.items() if n and n not in (crystal, id_name)}
+        values: Values = {
+            name: commas.mended(cell, separator)
+            for name, cell in row.items()
+            if name and name not in (crystal, id_name)
+        }
         own_id = None if id_name is None else row[id_name].strip() or f"row {place}"
         yield _row(path, place, row[crystal], own_id, values)
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows of a table of text, with the lines in which they end.
+class _Commas:
+    """Decimal commas of a table, which separators other than commas allow.
 
-    Decimal commas, which another separator allows, become points.
+    Parameters
+    ----------
+    path : Path
+        The table, for the warning that names the first of them.
     """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.warned = path, False
+
+    def mended(self, cell: str, separator: str) -> str:
+        """Return a cell with a decimal point, if it is a number with a comma."""
+        mended = cell if separator == "," else with_point(cell)
+        if mended != cell and not self.warned:
+            self.warned = True
+            warn_caller(f"{self.path}: read with decimal commas: {cell} is {mended}")
+        return mended
+
+
+def _is_number(cell: str) -> bool:
+    return number(cell) is not None
+
+
+def _without_ending(name: str) -> str:
+    """Return the name of a crystal for that of its file."""
+    if not name.lower().endswith(READABLE):
+        return name
+    return PurePosixPath(name).with_name(source_id(name, 0)).as_posix()
+
+
+def _rows(path: Path) -> Iterator[tuple[int, list[str], str]]:
+    """Yield the lines in which the rows of a table end, their cells, and what separates these."""
     csv.field_size_limit(2**31 - 1)  # a CIF is a long cell
     try:
         with _open_text(path) as file:
             first = file.readline()
             separator = "\t" if "\t" in first else ";" if ";" in first and "," not in first else ","
             reader = csv.reader(chain([first], file), delimiter=separator)
-            for cells in filter(None, reader):
-                yield reader.line_num, cells if separator == "," else list(map(with_point, cells))
+            yield from ((reader.line_num, cells, separator) for cells in reader if cells)
     except (csv.Error, *_UNREADABLE) as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
 
@@ -259,7 +286,7 @@ def _row(path: Path, place: int, cell: str, own_id: str | None, values: Values) 
         if _is_file(path.parent / f"{cell}{suffix}"):
             file = path.parent / f"{cell}{suffix}"
             break
-    return Item(str(file), stem or source_id(file, place), str(file), values)
+    return Item(str(file), stem or _without_ending(cell.strip()), str(file), values)
 
 
 def _from_lines(path: Path) -> Iterator[Item]:
@@ -329,7 +356,8 @@ def _from_zip(name: str, path: Path) -> Source:
 def _warn_of_table(path: Path, name: str) -> None:
     if PurePosixPath(name).name == "id_prop.csv":
         warn_caller(
-            f"{path}: {name} in the archive is not read; unpack it, and name it with --properties"
+            f"{path}: {name} in the archive is not read; unpack the archive, and make the store of "
+            "its folder"
         )
 
 
@@ -356,7 +384,7 @@ def _from_database(name: str, path: Path) -> Source:
         rows = sorted(row.id for row in connect(path).select(columns=["id"]))
     except Exception as error:
         raise DataError(f"{name}: is no ASE database ({error!r})") from error
-    items = (Item(DatabaseRow(str(path), row), "", f"{path}: row {row}", {}) for row in rows)
+    items = (Item(DatabaseRow(str(path), row), str(row), f"{path}: row {row}", {}) for row in rows)
     return Source(name, items, len(rows))
 
 
@@ -366,7 +394,7 @@ def read_properties(path: Path) -> tuple[list[str], dict[str, Values]]:
     Parameters
     ----------
     path : Path
-        A file with a header; what is unusual about it is read as in an ``id_prop.csv``.
+        A file with a header.
 
     Returns
     -------
@@ -378,34 +406,31 @@ def read_properties(path: Path) -> tuple[list[str], dict[str, Values]]:
     Raises
     ------
     DataError
-        If it is no such table, names a crystal twice, or has texts among the numbers of a column.
+        If it is no such table, or names a crystal twice.
     """
-    sheet = read_sheet(path)
-    header = _header(path, sheet.rows.pop(0)[1]) if sheet.rows else []
-    if len(header) < 2:
-        raise DataError(
-            f"{path}: has {len(header) or 'no'} column; expected names of crystals, then "
-            "properties, with commas between them"
-        )
-    if any(number(name) is not None for name in header):
-        raise DataError(f"{path}: begins with numbers; expected a header with names of columns")
-    for line, row in sheet.rows:
+    by_id: dict[str, Values] = {}
+    header: list[str] = []
+    commas = _Commas(path)
+    for line, row, separator in _rows(path):
+        if not header:
+            header = _header(path, row)
+            if len(header) < 2:
+                raise DataError(
+                    f"{path}: has one column, {header[0]!r}; expected names of crystals, then "
+                    "properties, with commas between them"
+                )
+            if header[0].lower() not in ("", *ID_NAMES) and all(map(_is_number, header[1:])):
+                raise DataError(
+                    f"{path}: begins with numbers; expected a header, such as 'id,energy'"
+                )
+            continue
         if len(row) != len(header):
             raise DataError(f"{path}: line {line} has {len(row)} cells, the header {len(header)}")
-    problems: list[str] = []
-    columns = [read_column(sheet, index, problems) for index in range(1, len(header))]
-    raise_problems(path, problems)
-    if sheet.remarks:
-        warn_caller(f"{path}: read with {', '.join(sheet.remarks)}")
-    by_id: dict[str, Values] = {}
-    for place, (line, row) in enumerate(sheet.rows):
-        cif_id = row[0]
-        if cif_id.lower().endswith(READABLE):
-            cif_id = PurePosixPath(cif_id).with_name(source_id(cif_id, 0)).as_posix()
+        cif_id = _without_ending(row[0].strip())
         if cif_id in by_id:
             raise DataError(f"{path}: line {line}: {cif_id!r} comes twice")
         by_id[cif_id] = {
-            name: None if column[place] != column[place] else column[place]
-            for name, column in zip(header[1:], columns, strict=True)
+            name: None if is_missing_cell(cell) else commas.mended(cell, separator)
+            for name, cell in zip(header[1:], row[1:], strict=True)
         }
     return header[1:], by_id

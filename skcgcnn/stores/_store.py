@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 
 import numpy.typing as npt
 
-from skcgcnn._files import atomic_write
+from skcgcnn._files import atomic_write, user_path
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.stores._columns import read_columns
@@ -79,7 +79,7 @@ def open_store(folder: str | PathLike[str]) -> Store:
     DataError
         If it is no store, one of a later version, or damaged.
     """
-    folder = Path(folder).expanduser()
+    folder = user_path(folder)
     if not is_store(folder):
         hint = ""
         if (folder / SHARDS).is_dir():

@@ -7,6 +7,7 @@ from skcgcnn.training._settings import Conv, Optimizer, Pooling, Recipe, Schedul
 
 if TYPE_CHECKING:
     from skcgcnn.training._predictions import (
+        check_ending,
         write_prediction_chunks,
         write_prediction_report,
         write_predictions,
@@ -23,6 +24,7 @@ __all__ = [
     "Schedule",
     "Settings",
     "Task",
+    "check_ending",
     "find_crystals",
     "refuse_inputs",
     "split_rows",
@@ -42,6 +44,7 @@ __getattr__ = lazy_names(
         "train": "_run",
         "write_prediction_chunks": "_predictions",
         "write_prediction_report": "_predictions",
+        "check_ending": "_predictions",
         "write_predictions": "_predictions",
     },
 )

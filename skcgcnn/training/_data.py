@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._files import user_path
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets import (
     LI_VACANCY_FOLDER,
@@ -117,7 +118,7 @@ def load_run_data(settings: Settings) -> RunData:
     DataError
         If the folder is not as it should be, or it is not clear which columns are the targets.
     """
-    folder, columns = BUNDLED.get(settings.data, (Path(settings.data).expanduser(), {}))
+    folder, columns = BUNDLED.get(settings.data, (user_path(settings.data), {}))
     if is_store(folder):
         return _load_store(settings, folder)
     if not folder.is_dir():

@@ -20,7 +20,7 @@ from skcgcnn.reports import PredictionResult, prediction_report
 
 _PARQUET, _GZIP = ".parquet", ".gz"
 # What other programs would take for files of another kind.
-_OTHER_KINDS = (".xlsx", ".xls", ".json", ".zip", ".bz2", ".xz", ".zst", ".tar.gz", ".tgz")
+_OTHER_KINDS = (".tsv", ".xlsx", ".xls", ".json", ".zip", ".bz2", ".xz", ".zst", ".tar.gz", ".tgz")
 
 Columns = list[tuple[str, Any]]
 
@@ -91,6 +91,23 @@ def _count(predictions: list[Prediction]) -> int:
     return int((~is_missing(predictions[0].values)).sum()) if predictions else 0
 
 
+def check_ending(target: Any) -> None:
+    """Refuse a name that promises another kind of file than those that are written.
+
+    Parameters
+    ----------
+    target : Path or file object
+        See `write_predictions`.
+
+    Raises
+    ------
+    DataError
+        If it does.
+    """
+    if isinstance(target, Path) and target.name.lower().endswith(_OTHER_KINDS):
+        raise DataError(f"{target}: predictions are written as .csv, .csv.gz or .parquet")
+
+
 @contextmanager
 def prediction_file(target: Any) -> Iterator[Callable[[Columns], None]]:
     """Open a file of predictions, and yield what writes some of its rows.
@@ -113,8 +130,7 @@ def prediction_file(target: Any) -> Iterator[Callable[[Columns], None]]:
         If the name is that of another kind of file.
     """
     name = target.name.lower() if isinstance(target, Path) else ""
-    if name.endswith(_OTHER_KINDS):
-        raise DataError(f"{target}: predictions are written as .csv, .csv.gz or .parquet")
+    check_ending(target)
     with ExitStack() as stack:
         if name.endswith(_PARQUET):
             yield _parquet_writer(target, stack)

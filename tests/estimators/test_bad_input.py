@@ -5,7 +5,12 @@ import pandas as pd
 import pytest
 import torch
 
-from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
+from skcgcnn import (
+    CGCNNClassifier,
+    CGCNNMultiTask,
+    CGCNNRegressor,
+    CrystalGraphTransformer,
+)
 from skcgcnn.metrics import task_scorers
 from skcgcnn.model_selection import TaskStratifiedKFold
 
@@ -153,10 +158,26 @@ def test_one_class_is_told(cls, tiny, graphs, Y):
     Y = Y.copy()
     Y[:, 1] = 1
     y = Y[:, 1] if cls is CGCNNClassifier else Y
-    with pytest.warns(UserWarning, match=r"of y holds one class, .*1.*: all predictions are it"):
+    with pytest.warns(UserWarning, match=r"of y holds one class, 1.*; all predictions are it"):
         cls(**tiny).fit(graphs, y)
 
 
 def test_no_workers(est, y, graphs):
     with pytest.raises(ValueError, match="The 'n_jobs' parameter"):
         est.set_params(n_jobs=0).fit(graphs, y)
+
+
+def test_parameters_may_become_what_the_graphs_were_made_with(tiny, cifs, energies):
+    graphs = CrystalGraphTransformer(max_num_nbr=8, symprec=None).fit_transform(cifs)
+    est = CGCNNRegressor(**tiny, warm_start=True).fit(graphs, energies)
+    est.set_params(max_num_nbr=8, symprec=None).fit(cifs, energies)
+    est = CGCNNMultiTask(**tiny, warm_start=True, tasks=["regression"])
+    y = energies[:, np.newaxis]
+    est.fit(graphs, y).set_params(tasks=("regression",)).fit(graphs, y)
+
+
+def test_large_weights_of_both_kinds(tiny, graphs, labels):
+    est = CGCNNClassifier(**tiny, class_weight={0: 1, 1: 100})
+    expected = est.fit(graphs, labels).predict_proba(graphs)
+    found = est.fit(graphs, labels, sample_weight=np.full(len(labels), 1e308))
+    np.testing.assert_array_equal(found.predict_proba(graphs), expected)

@@ -89,8 +89,3 @@ def test_numbers_that_are_no_labels(tiny, graphs, energies):
 
 def test_it_is_a_classifier():
     assert is_classifier(CGCNNClassifier())
-
-
-def test_negative_class_weights(tiny, graphs, labels):
-    with pytest.raises(ValueError, match="weights cannot be negative"):
-        CGCNNClassifier(**tiny, class_weight={0: -1}).fit(graphs, labels)

@@ -245,7 +245,7 @@ def test_what_ensembles_cannot_do(ensemble, graphs, energies, tmp_path):
         single.predict(graphs, return_std=True)
     with pytest.raises(ValueError, match="n_estimators>1"):
         CGCNNRegressor(**SMALL, n_estimators=2).partial_fit(graphs, energies)
-    with pytest.raises(ValueError, match="warm_start goes on with one network"):
+    with pytest.raises(ValueError, match="several networks are fitted anew each time"):
         CGCNNRegressor(**SMALL, n_estimators=2, warm_start=True).fit(graphs, energies)
     with pytest.raises(ValueError, match="the original CGCNN has"):
         save_cgcnn(single, tmp_path / "model")
