@@ -16,17 +16,16 @@ from skcgcnn.exceptions import PassingError, StructureError
 
 READ = """
 from skcgcnn.crystals import read_crystal
-try:
-    read_crystal(sys.argv[1])
-except StructureError as error:
-    print(error)
+for path in sys.argv[1:]:
+    try:
+        read_crystal(path)
+    except StructureError as error:
+        print(error)
 """
 
 
 def test_a_small_file_that_unpacks_to_a_large_one(tmp_path):
-    with gzip.open(tmp_path / "bomb.cif.gz", "wb", compresslevel=9) as file:
-        for _ in range(1_000):
-            file.write(b"#" * 10**6 + b"\n")
+    (tmp_path / "bomb.cif.gz").write_bytes(1_000 * gzip.compress(b"#" * 10**6 + b"\n"))
     assert (tmp_path / "bomb.cif.gz").stat().st_size < 10**7
     assert "larger than 100 MB" in run_bounded(READ, tmp_path / "bomb.cif.gz", megabytes=600)
 
@@ -35,8 +34,8 @@ def test_pipes_and_devices(tmp_path):
     os.mkfifo(tmp_path / "pipe.cif")
     (tmp_path / "zero.cif").symlink_to("/dev/zero")
     os.mkfifo(tmp_path / "POSCAR")
-    for name in ("pipe.cif", "zero.cif", "POSCAR"):
-        assert "a pipe or a device" in run_bounded(READ, tmp_path / name, seconds=40)
+    paths = [tmp_path / name for name in ("pipe.cif", "zero.cif", "POSCAR")]
+    assert run_bounded(READ, *paths).count("a pipe or a device") == 3
 
 
 def test_the_limit_is_a_parameter(cifs, tmp_path):
