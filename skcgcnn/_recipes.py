@@ -41,6 +41,9 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
 }
 
+# The learning rate of the default recipe from weights that were trained before: with the one for
+# new weights they forget much of what they know (examples/06_fine_tuning.py).
+_FINE_TUNING_LR = 0.001
 # Crystals per batch, up to these numbers of crystals.
 _BATCH_SIZES = ((8, 100), (32, 1000), (64, math.inf))
 # Steps of a fit, and the epochs that they may take.
@@ -53,6 +56,11 @@ _FEWEST_FOR_ELEMENTS = 500
 def is_auto(value: Any) -> bool:
     """Tell whether a parameter has the value "auto"; some hold arrays, which do not compare."""
     return isinstance(value, str) and value == AUTO
+
+
+def _goes_on(params: Mapping[str, Any]) -> bool:
+    """Tell whether convolutions that were trained before are trained on."""
+    return params.get("init_from") is not None and params.get("freeze") != "convs"
 
 
 def resolve(params: Mapping[str, Any], n_crystals: int) -> dict[str, Any]:
@@ -79,6 +87,8 @@ def resolve(params: Mapping[str, Any], n_crystals: int) -> dict[str, Any]:
     found = {
         name: recipe.get(name, value) if is_auto(value) else value for name, value in params.items()
     }
+    if params["recipe"] == "default" and is_auto(params.get("lr")) and _goes_on(params):
+        found["lr"] = _FINE_TUNING_LR
     if is_auto(found.get("batch_size")):
         # Small batches where there are few crystals: it is steps that they lack.
         found["batch_size"] = next(size for size, most in _BATCH_SIZES if n_crystals <= most)

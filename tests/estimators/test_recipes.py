@@ -281,3 +281,12 @@ def test_calibrated_deviations_hold_on_what_was_held_back(cifs, energies, tmp_pa
         est.calibrate(X[:10], y[:10])
     with pytest.raises(ValueError, match="a single network with this loss"):
         CGCNNRegressor(**SMALL).fit(X, y).calibrate(X, y)
+
+
+def test_fine_tuning_has_a_smaller_learning_rate(graphs, energies, tmp_path):
+    source = CGCNNRegressor(**SMALL).fit(graphs, energies)
+    for more, lr in (({}, 0.001), ({"freeze": "convs"}, 0.004), ({"lr": 0.1}, 0.1)):
+        est = CGCNNRegressor(**SMALL, init_from=source, **more).fit(graphs, energies)
+        assert est.fitted_params_["lr"] == lr
+        est.save(tmp_path / "model")
+        assert skcgcnn.load(tmp_path / "model").fitted_params_["lr"] == lr
