@@ -253,12 +253,8 @@ def show() -> None:
 def order(group: tuple[str, str, int, str]) -> tuple[int, int, int, int]:
     """Return where the fits of a recipe stand in the tables."""
     task, data, size, recipe = group
-    names = [MEAN, TREES, *RECIPES]
-    return (
-        *(values.index(v) for values, v in ((TASKS, task), (DATA, data))),
-        size,
-        names.index(recipe),
-    )
+    recipes = [MEAN, TREES, *RECIPES]
+    return TASKS.index(task), DATA.index(data), size, recipes.index(recipe)
 
 
 def line(rows: list[dict[str, Any]], part: str) -> list[str]:

@@ -1,11 +1,15 @@
 """The private parts of scikit-learn that this library uses, in one place for when they move."""
 
+from numbers import Integral
+from typing import Any
+
 from sklearn.base import _clone_parametrized as clone_parametrized
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 __all__ = [
+    "N_JOBS",
     "Documented",
     "HasMethods",
     "Interval",
@@ -13,6 +17,13 @@ __all__ = [
     "check_sample_weight",
     "clone_parametrized",
     "safe_indexing",
+]
+
+# What the parameter `n_jobs` may be.
+N_JOBS: list[Any] = [
+    None,
+    Interval(Integral, 1, None, closed="left"),
+    Interval(Integral, None, -1, closed="right"),
 ]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from skcgcnn._recipes import RECIPES
-from skcgcnn._sklearn import HasMethods, Interval, StrOptions
+from skcgcnn._sklearn import N_JOBS, HasMethods, Interval, StrOptions
 from skcgcnn.estimators._net import OPTIMIZERS
 from skcgcnn.graphs import MAX_SYMPREC
 
@@ -54,11 +54,7 @@ CONSTRAINTS: dict[str, Any] = {
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
     "random_state": ["random_state"],
-    "n_jobs": [
-        None,
-        Interval(Integral, 1, None, closed="left"),
-        Interval(Integral, None, -1, closed="right"),
-    ],
+    "n_jobs": N_JOBS,
     "on_error": [StrOptions({"raise", "nan"})],
     "verbose": ["verbose"],
 }

@@ -88,7 +88,8 @@ class CGCNNMultiTask(NumberEstimator):
         Distances in one crystal that differ by no more, in Å, can count as equal; None merges
         nothing. See `CrystalGraphTransformer`.
     lr : float or "auto", default="auto"
-        Learning rate; the highest one of a schedule. By default 0.004, or 0.001 with `init_from`.
+        Learning rate; the highest one of a schedule. The default recipe has 0.004, or 0.001 where
+        `init_from` brings convolutions that are trained on.
     schedule : {"auto", "one_cycle", "constant"}, default="auto"
         Course of the learning rate over a fit. "one_cycle" rises and then falls to nearly nothing;
         `partial_fit`, which does not know its end, keeps it constant. Choose "constant" for

@@ -11,11 +11,11 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from skcgcnn._files import user_path
 from skcgcnn.crystals import describe_source, is_cif_text
 from skcgcnn.graphs._build import Chunk, GraphMaker
 from skcgcnn.graphs._concatenate import concatenate
@@ -218,9 +218,9 @@ def _key(source: Any, options: GraphOptions, max_bytes: int) -> _Key | None:
     if not isinstance(source, (str, PathLike)) or is_cif_text(source):
         return None
     try:
-        path = Path(source).expanduser().absolute()
+        path = user_path(source).absolute()
         stat = path.stat()
-    except (OSError, ValueError, RuntimeError):  # the last where there is no home
+    except (OSError, ValueError):
         return None
     changed = max(stat.st_mtime_ns, stat.st_ctime_ns)
     if stat.st_size > max_bytes or time.time_ns() - changed < _SETTLED:

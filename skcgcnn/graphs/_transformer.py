@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_memory
 
 from skcgcnn._parallel import streaming_parallel
 from skcgcnn._progress import Progress
-from skcgcnn._sklearn import Documented, HasMethods, Interval, StrOptions
+from skcgcnn._sklearn import N_JOBS, Documented, HasMethods, Interval, StrOptions
 from skcgcnn._warnings import warn_caller
 from skcgcnn.crystals import MAX_BYTES, list_sources, split_numbers
 from skcgcnn.exceptions import StructureError, describe_failures, describe_notes
@@ -114,11 +114,7 @@ class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
         "symprec": [Interval(Real, 0, MAX_SYMPREC, closed="right"), None],
         "memory": [None, str, PathLike, HasMethods("cache")],
         "max_bytes": [Interval(Integral, 1, None, closed="left")],
-        "n_jobs": [
-            None,
-            Interval(Integral, 1, None, closed="left"),
-            Interval(Integral, None, -1, closed="right"),
-        ],
+        "n_jobs": N_JOBS,
         "on_error": [StrOptions({"raise", "nan"})],
         "verbose": ["verbose"],
     }

@@ -300,13 +300,12 @@ def _from_lines(path: Path) -> Iterator[Item]:
 
 
 def _open_text(path: Path) -> IO[str]:
-    is_gzip = path.name.lower().endswith(".gz")
-    with gzip.open(path) if is_gzip else path.open("rb") as file:
+    opener: Any = gzip.open if path.name.lower().endswith(".gz") else open
+    with opener(path, "rb") as file:
         begins = file.read(2)
     encoding = "utf-16" if begins in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
-    if is_gzip:
-        return gzip.open(path, "rt", encoding=encoding, newline="")
-    return path.open(encoding=encoding, newline="")
+    text: IO[str] = opener(path, "rt", encoding=encoding, newline="")
+    return text
 
 
 def _from_tar(path: Path) -> Iterator[Item]:
