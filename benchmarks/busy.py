@@ -29,8 +29,8 @@ import torch
 torch.set_num_threads(os.cpu_count())
 sample = load_sample_regression()
 kinds = {
-    one: CrystalGraphTransformer(symprec=symprec).transform(sample.data)
-    for one, symprec in (("small", 1e-5), ("large", None))
+    one: CrystalGraphTransformer(merge_tol=merge_tol).transform(sample.data)
+    for one, merge_tol in (("small", 1e-5), ("large", None))
 }
 est = CGCNNRegressor(recipe="paper", max_epochs=int(sys.argv[1]), random_state=0, device="cpu")
 for graphs in kinds.values():

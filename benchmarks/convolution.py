@@ -81,7 +81,7 @@ def main() -> None:
         Structure(Lattice.cubic(3.7 + 0.002 * i), ["Sr", "Ti", "O", "O", "O"], sites)
         for i in range(256)
     ]
-    graphs = CrystalGraphTransformer(symprec=None).fit_transform(cells)
+    graphs = CrystalGraphTransformer(merge_tol=None).fit_transform(cells)
     weighted, _ = next(iter(GraphBatches(GraphDataset(graphs), batch_size=256, device="cpu")))
     net = CrystalGraphConvNet(92)
     net.buffer_pool = BufferPool()

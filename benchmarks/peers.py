@@ -149,8 +149,8 @@ def main() -> None:
         run = ReferenceRun(load_reference(arguments.reference), folder, arguments.batch_size, LR)
         run.normalize(torch.tensor(y, dtype=torch.float32))
         works: dict[str, Callable[[], Any]] = {}
-        for who, symprec in (("skcgcnn", 1e-5), ("skcgcnn, symprec=None", None)):
-            graphs = CrystalGraphTransformer(symprec=symprec).transform(paths)
+        for who, merge_tol in (("skcgcnn", 1e-5), ("skcgcnn, merge_tol=None", None)):
+            graphs = CrystalGraphTransformer(merge_tol=merge_tol).transform(paths)
             est = CGCNNRegressor(
                 recipe="paper",
                 lr=LR,

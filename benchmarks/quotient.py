@@ -1,10 +1,10 @@
 """Measure what quotient graphs save: a training step, a prediction, bytes, and what rounding costs.
 
 Usage: ``python benchmarks/quotient.py [perov5_val.csv.gz] [--repeats 15] [--batch-size 256]
-[--threads 2]``. Each set of crystals is trained on and predicted with ``symprec=1e-5`` and with
-``symprec=None``, in turns, by the default recipe and by the paper's; medians of the ratios. Without
-the table, the perovskites are left out. A second table shows what tolerances do to crystals whose
-coordinates are rounded to four decimals.
+[--threads 2]``. Each set of crystals is trained on and predicted with ``merge_tol=1e-5`` and with
+``merge_tol=None``, in turns, by the default recipe and by the paper's; medians of the ratios.
+Without the table, the perovskites are left out. A second table shows what tolerances do to
+crystals whose coordinates are rounded to four decimals.
 """
 
 import argparse
@@ -82,7 +82,8 @@ def _train(net: Any, batches: Sequence[Any]) -> None:
 def compare(sources: Sequence[Any], batch_size: int, repeats: int) -> dict[str, Any]:
     """Return sizes, times and ratios of the folded graphs against the plain ones."""
     folded, plain = (
-        CrystalGraphTransformer(symprec=symprec).transform(sources) for symprec in (1e-5, None)
+        CrystalGraphTransformer(merge_tol=merge_tol).transform(sources)
+        for merge_tol in (1e-5, None)
     )
     ours, theirs = works(folded, batch_size), works(plain, batch_size)
     found: dict[str, Any] = {
@@ -115,7 +116,7 @@ def tolerances(sources: Sequence[Any]) -> list[list[str]]:
     """Return, for each tolerance, how many times fewer bonds there are, and what changes."""
     sample = load_sample_regression()
     est = CGCNNRegressor(random_state=0, device="cpu").fit(sample.data, sample.target)
-    graphs = {one: CrystalGraphTransformer(symprec=one).transform(sources) for one in TOLERANCES}
+    graphs = {one: CrystalGraphTransformer(merge_tol=one).transform(sources) for one in TOLERANCES}
     plain = graphs[None]
     exact = est.predict(plain)
     return [
@@ -152,7 +153,7 @@ def draw(found: dict[str, Any], name: str) -> None:
         axis.bar_label(bars, fmt="%.1f", padding=3)
     axis.set_yticks(places, found)
     axis.axvline(1, color="0.4", linewidth=0.8)
-    axis.set(xlabel="times as fast as with symprec=None")
+    axis.set(xlabel="times as fast as with merge_tol=None")
     axis.legend(frameon=False, loc="upper right")
     axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(RESULTS / f"{name}.png", dpi=120)
@@ -189,7 +190,7 @@ def main() -> None:
     ]
     tables = [
         table(header, rows),
-        f"Against `symprec=None` in the same run; batches of {arguments.batch_size}, "
+        f"Against `merge_tol=None` in the same run; batches of {arguments.batch_size}, "
         f"{arguments.threads} threads, medians of {arguments.repeats} rounds. Bytes: against the "
         "arrays with every site and bond.",
     ]
@@ -201,7 +202,7 @@ def main() -> None:
         kept["rounded"][name] = changes
         tables += [
             f"Coordinates rounded to four decimals, {name}:",
-            table(["symprec (Å)", "times fewer bonds", "largest change (eV/atom)"], changes),
+            table(["merge_tol (Å)", "times fewer bonds", "largest change (eV/atom)"], changes),
         ]
     name = f"quotient_{arguments.threads}_threads"
     draw(found, name)

@@ -30,7 +30,7 @@ class Parameters:
     max_num_nbr: int = 12
     atom_features: Any = None
     neighbor_ties: Literal["invariant", "official"] = "invariant"
-    symprec: float | None = 1e-5
+    merge_tol: float | None = 1e-5
     lr: float | str = AUTO
     schedule: str = AUTO
     max_epochs: int | str = AUTO

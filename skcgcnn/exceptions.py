@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-__all__ = ["DataError", "PassingError", "ProcessError", "StructureError"]
+__all__ = ["DataError", "ProcessError", "StructureError", "TransientReadError"]
 
 
 class DataError(ValueError):
@@ -42,7 +42,7 @@ class ProcessError(RuntimeError):
     """A training on several processes lost one of them."""
 
 
-class PassingError(StructureError):
+class TransientReadError(StructureError):
     """A crystal could not be read for a reason that may be gone the next time.
 
     For example there were too many open files, or not enough memory. It is never cached.

@@ -102,7 +102,7 @@ def test_bonds_sum_to_the_prediction(params, sample):
     assert [values.shape for values in found.bonds] == [each.shape for each in found.neighbors]
     # Where nothing is merged, equal sites can be neighbors of unequally many, but together they
     # have the same bonds.
-    plain = bond_contributions(est, CrystalGraphTransformer(symprec=None).transform(X[:30]))
+    plain = bond_contributions(est, CrystalGraphTransformer(merge_tol=None).transform(X[:30]))
     for i, (one, other) in enumerate(zip(found.bonds, plain.bonds, strict=True)):
         for members in np.eye(len(one), dtype=bool)[graphs[i].site_classes].T:
             assert abs(one[members].sum() - other[members].sum()) < 1e-3 * y.std()

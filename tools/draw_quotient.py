@@ -100,7 +100,7 @@ def draw_quotient(axis: Any, graph: CrystalGraph, names: list[str]) -> None:
 crystal = Structure.from_spacegroup(
     "Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]
 )
-PLAIN = {graph.id: graph for graph in CrystalGraphs.from_structures([crystal], symprec=None)}
+PLAIN = {graph.id: graph for graph in CrystalGraphs.from_structures([crystal], merge_tol=None)}
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from skcgcnn.crystals._carriers import to_structure
 from skcgcnn.crystals._cif import parse_cif, syntax_error
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.crystals._sources import is_cif_text
-from skcgcnn.exceptions import PassingError, StructureError
+from skcgcnn.exceptions import StructureError, TransientReadError
 
 # In Å³ per site (diamond: 5.7). A smaller cell is a mistake, and its neighbor search would not end
 # in reasonable time.
@@ -110,7 +110,7 @@ def try_to_read(source: Any, max_bytes: int = MAX_BYTES) -> Crystal | StructureE
     except StructureError as error:
         return error
     except MemoryError:
-        return PassingError("there is not enough memory to read it")
+        return TransientReadError("there is not enough memory to read it")
 
 
 def _read_file(path: str, max_bytes: int) -> Crystal:
@@ -189,7 +189,7 @@ def _pieces(file: gzip.GzipFile, max_bytes: int) -> Iterator[bytes]:
 
 
 def _too_large(max_bytes: int) -> StructureError:
-    return PassingError(  # with another max_bytes it passes
+    return TransientReadError(  # with another max_bytes it passes
         f"is larger than {max_bytes / 1e6:g} MB; if it is what you mean, raise max_bytes"
     )
 
@@ -198,7 +198,7 @@ def _cannot_be_read(error: Exception) -> StructureError:
     message = f"cannot be read ({_first_line(error)})"
     # Gone tomorrow: too many open files, no memory, a network that is down.
     passing = isinstance(error, OSError) and error.errno in _PASSING
-    return PassingError(message) if passing else StructureError(message)
+    return TransientReadError(message) if passing else StructureError(message)
 
 
 def _read_json(text: str) -> Crystal:

@@ -4,7 +4,7 @@ from skcgcnn.estimators._base import BaseCGCNN
 from skcgcnn.estimators._classifier import CGCNNClassifier
 from skcgcnn.estimators._columns import is_missing, split_columns, stack_columns
 from skcgcnn.estimators._ensemble import Uncertainty
-from skcgcnn.estimators._features import by_site, numbers, run_batches
+from skcgcnn.estimators._features import expand_to_sites, run_batches, to_numpy
 from skcgcnn.estimators._load import (
     from_model_state,
     load,
@@ -35,14 +35,13 @@ __all__ = [
     "Prediction",
     "Uncertainty",
     "architecture",
-    "by_site",
+    "expand_to_sites",
     "from_model_state",
     "is_missing",
     "load",
     "load_cgcnn",
     "load_checkpoint",
     "load_model",
-    "numbers",
     "output_slices",
     "pooled_crystals",
     "predict_target_chunks",
@@ -54,4 +53,5 @@ __all__ = [
     "save_checkpoint",
     "split_columns",
     "stack_columns",
+    "to_numpy",
 ]

@@ -42,7 +42,7 @@ from skcgcnn.graphs import (
     CrystalGraphTransformer,
 )
 from skcgcnn.modelfiles import Target
-from skcgcnn.nn import GraphDataset, agree
+from skcgcnn.nn import GraphDataset, broadcast_int
 
 
 class BaseCGCNN(Parameters, FitHistory, Predictor):
@@ -151,7 +151,7 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
     def _seed(self) -> int:
         seed = int(check_random_state(self.random_state).randint(MAX_SEED))
         # All processes begin alike, also where nothing decides how.
-        return seed if self.accelerator is None else agree(self.accelerator, seed)
+        return seed if self.accelerator is None else broadcast_int(self.accelerator, seed)
 
     def _to_graphs(self, X: Any, *, reset: bool = False) -> CrystalGraphs:
         """Return the graphs of X: the one place where an estimator looks at X.
@@ -185,7 +185,7 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
             for name in ("max_num_nbr", "radius", "neighbor_ties")
             if getattr(fitted, name) is not None
         }
-        merged = {} if fitted.symprec is None else {"symprec": fitted.symprec or None}
+        merged = {} if fitted.merge_tol is None else {"merge_tol": fitted.merge_tol or None}
         transformer.set_params(**known, **merged)
         if set(fitted.differences(transformer.graph_options())) - {"global_features"}:
             raise ValueError(

@@ -8,7 +8,7 @@ import torch
 from skcgcnn._recipes import RECIPES
 from skcgcnn._sklearn import N_JOBS, HasMethods, Interval, StrOptions
 from skcgcnn.estimators._net import OPTIMIZERS
-from skcgcnn.graphs import MAX_SYMPREC
+from skcgcnn.graphs import MAX_MERGE_TOL
 
 _AUTO = StrOptions({"auto"})
 
@@ -28,7 +28,7 @@ CONSTRAINTS: dict[str, Any] = {
     "max_num_nbr": [Interval(Integral, 1, None, closed="left")],
     "atom_features": "no_validation",  # the transformer tells what is wrong with it
     "neighbor_ties": [StrOptions({"invariant", "official"})],
-    "symprec": [Interval(Real, 0, MAX_SYMPREC, closed="right"), None],
+    "merge_tol": [Interval(Real, 0, MAX_MERGE_TOL, closed="right"), None],
     "lr": [Interval(Real, 0, None, closed="neither"), _AUTO],
     "schedule": [StrOptions({"auto", "one_cycle", "constant"})],
     "max_epochs": [Interval(Integral, 1, None, closed="left"), _AUTO],

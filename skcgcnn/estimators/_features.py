@@ -87,10 +87,10 @@ class FeatureMaker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Persistent
         with closing(self._graph_chunks(X)) as chunks:
             for graphs in chunks:
                 rows = [
-                    numbers(site_features(module, batch)) for module, batch in self._runs(graphs)
+                    to_numpy(site_features(module, batch)) for module, batch in self._runs(graphs)
                 ]
                 width = self.module_.conv_to_fc.in_features
-                found += by_site(graphs, np.concatenate([np.empty((0, width)), *rows]))
+                found += expand_to_sites(graphs, np.concatenate([np.empty((0, width)), *rows]))
         return found
 
     @property
@@ -114,7 +114,7 @@ class FeatureMaker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Persistent
             )
 
     def _embed(self, graphs: CrystalGraphs) -> Features:
-        parts = [numbers(_embeddings(module, batch)) for module, batch in self._runs(graphs)]
+        parts = [to_numpy(_embeddings(module, batch)) for module, batch in self._runs(graphs)]
         return np.concatenate([np.empty((0, self._n_features_out)), *parts])
 
     def _runs(self, graphs: CrystalGraphs) -> Iterator[tuple[CrystalGraphConvNet, GraphBatch]]:
@@ -149,12 +149,12 @@ def members_of(batch: GraphBatch) -> Members:
     return Members(batch.crystals, batch.site_counts, batch.n_sites)
 
 
-def numbers(tensor: Tensor) -> Features:
+def to_numpy(tensor: Tensor) -> Features:
     """Return a tensor as an array of float64."""
     return tensor.cpu().double().numpy()
 
 
-def by_site(graphs: CrystalGraphs, rows: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+def expand_to_sites(graphs: CrystalGraphs, rows: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
     """Return values of classes of equal sites as those of every site, crystal by crystal.
 
     Parameters

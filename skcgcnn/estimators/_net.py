@@ -15,7 +15,7 @@ from skcgcnn.nn import AcceleratedNet, AveragedNet, GraphNet, TaskLoss, choose_d
 _LOGGER = logging.getLogger("skcgcnn")
 
 SIZES = ("conv", "pooling", "reference", "atom_fea_len", "n_conv", "h_fea_len", "n_h", "radius")
-OF_GRAPHS = ("max_num_nbr", "neighbor_ties", "symprec")
+OF_GRAPHS = ("max_num_nbr", "neighbor_ties", "merge_tol")
 # Parameters with which a network is made: a fitted estimator keeps their values.
 MADE_WITH = {
     *SIZES,
@@ -249,7 +249,7 @@ def _plain(value: Any) -> Any:
 def _of_graphs(est: Any, name: str) -> Any:
     """Return how the graphs of a fit were made, whatever the parameters of the estimator were."""
     value = getattr(est.graph_options_, name)
-    return (value or None) if name == "symprec" else value
+    return (value or None) if name == "merge_tol" else value
 
 
 def _conv_groups(lr: float, factor: float) -> list[tuple[str, dict[str, float]]]:

@@ -64,7 +64,7 @@ class CGCNNRegressor(RegressorMixin, NumberEstimator):
     neighbor_ties : {"invariant", "official"}, default="invariant"
         What decides between neighbors at the same distance: the crystal alone, or, as in the
         original CGCNN code, the order of its sites. See `CrystalGraphTransformer`.
-    symprec : float or None, default=1e-05
+    merge_tol : float or None, default=1e-05
         Distances in one crystal that differ by no more, in Å, can count as equal; None merges
         nothing. See `CrystalGraphTransformer`.
     lr : float or "auto", default="auto"

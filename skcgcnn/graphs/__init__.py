@@ -13,7 +13,7 @@ from skcgcnn.graphs._mapped import crystals_in_memory, is_mapped
 from skcgcnn.graphs._merge import merge_files
 from skcgcnn.graphs._nearest import TIE, nearest_neighbors
 from skcgcnn.graphs._neighbor_list import NeighborList, find_neighbors
-from skcgcnn.graphs._options import MAX_SYMPREC, GraphOptions
+from skcgcnn.graphs._options import MAX_MERGE_TOL, GraphOptions
 from skcgcnn.graphs._packing import member_index, offsets_from_counts
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CHUNK",
-    "MAX_SYMPREC",
+    "MAX_MERGE_TOL",
     "TIE",
     "CrystalGraph",
     "CrystalGraphTransformer",

@@ -24,12 +24,12 @@ from skcgcnn.crystals import (
     source_id,
     try_to_read,
 )
-from skcgcnn.exceptions import PassingError, StructureError, describe_failures
+from skcgcnn.exceptions import StructureError, TransientReadError, describe_failures
 from skcgcnn.graphs._elements import ElementFeatures, load_element_features
 from skcgcnn.graphs._graphs import CrystalGraphs
 from skcgcnn.graphs._nearest import TIE, nearest_neighbors
 from skcgcnn.graphs._neighbor_list import NeighborList, find_neighbors, search_radius
-from skcgcnn.graphs._options import MAX_SYMPREC, GraphOptions
+from skcgcnn.graphs._options import MAX_MERGE_TOL, GraphOptions
 from skcgcnn.graphs._packing import distinct_rows, offsets_from_counts
 from skcgcnn.graphs._quotient import Quotient, fold
 
@@ -60,7 +60,7 @@ class GraphMaker:
         Initial cutoff of the neighbor search, in Å.
     neighbor_ties : {"invariant", "official"}, default="invariant"
         What decides between neighbors at the same distance.
-    symprec : float or None, default=1e-05
+    merge_tol : float or None, default=1e-05
         Distances that differ by no more, in Å, count as equal; None merges nothing.
 
     Raises
@@ -73,7 +73,7 @@ class GraphMaker:
     max_num_nbr: int = 12
     radius: float = 8.0
     neighbor_ties: str = "invariant"
-    symprec: float | None = 1e-5
+    merge_tol: float | None = 1e-5
 
     def __post_init__(self) -> None:
         values: dict[str, Any] = vars(self)
@@ -84,9 +84,9 @@ class GraphMaker:
             raise ValueError(
                 f"neighbor_ties={self.neighbor_ties!r}; expected 'invariant' or 'official'"
             )
-        for name, most in (("radius", math.inf), ("symprec", MAX_SYMPREC)):
+        for name, most in (("radius", math.inf), ("merge_tol", MAX_MERGE_TOL)):
             value = values[name]
-            if name == "symprec" and value is None:
+            if name == "merge_tol" and value is None:
                 continue
             if not isinstance(value, Real) or not 0 < float(value) <= most:
                 raise ValueError(
@@ -102,7 +102,7 @@ class GraphMaker:
             radius=float(self.radius),
             neighbor_ties=self.neighbor_ties,
             atom_features=self.features.fingerprint,
-            symprec=0.0 if self.symprec is None else float(self.symprec),
+            merge_tol=0.0 if self.merge_tol is None else float(self.merge_tol),
         )
 
 
@@ -233,12 +233,12 @@ def build_from_structures(
     radius: float = 8.0,
     atom_features: Any = None,
     neighbor_ties: str = "invariant",
-    symprec: float | None = 1e-5,
+    merge_tol: float | None = 1e-5,
 ) -> CrystalGraphs:
     """Make graphs, and raise what went wrong: see `CrystalGraphs.from_structures`."""
     sources = list_sources(structures)
     features = load_element_features(atom_features)
-    maker = GraphMaker(features, max_num_nbr, radius, neighbor_ties, symprec)
+    maker = GraphMaker(features, max_num_nbr, radius, neighbor_ties, merge_tol)
     chunk = build_chunk(sources, range(len(sources)), maker)
     if chunk.failures:
         raise StructureError(describe_failures(chunk.failures, len(sources)))
@@ -257,7 +257,7 @@ def _read_and_build(
         for note in crystal.notes
     ]
     graphs, failures = build_graphs(crystals, maker)
-    passing = any(isinstance(crystal, PassingError) for crystal in crystals)
+    passing = any(isinstance(crystal, TransientReadError) for crystal in crystals)
     return graphs, failures, notes, passing or any(why == _NO_MEMORY for _, why in failures)
 
 
@@ -349,7 +349,7 @@ def _quotient(
     site_numbers = numbers[kinds] if maker.neighbor_ties == "invariant" else None
     neighbors, distances = nearest_neighbors(joined, maker.max_num_nbr, site_numbers)
     del joined
-    return fold(crystals, kinds, neighbors, distances, maker.symprec)
+    return fold(crystals, kinds, neighbors, distances, maker.merge_tol)
 
 
 def _joined(parts: list[NeighborList]) -> NeighborList:

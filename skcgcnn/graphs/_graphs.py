@@ -251,7 +251,7 @@ class CrystalGraphs:
         radius: float = 8.0,
         atom_features: Any = None,
         neighbor_ties: str = "invariant",
-        symprec: float | None = 1e-5,
+        merge_tol: float | None = 1e-5,
     ) -> "CrystalGraphs":
         """Make the graphs of some crystals: `CrystalGraphTransformer` without scikit-learn.
 
@@ -267,7 +267,7 @@ class CrystalGraphs:
             Features of the elements; see `load_element_features`.
         neighbor_ties : {"invariant", "official"}, default="invariant"
             What decides between neighbors at the same distance.
-        symprec : float or None, default=1e-05
+        merge_tol : float or None, default=1e-05
             Distances that differ by no more, in Å, count as equal; None merges nothing.
 
         Returns
@@ -287,7 +287,7 @@ class CrystalGraphs:
             radius=radius,
             atom_features=atom_features,
             neighbor_ties=neighbor_ties,
-            symprec=symprec,
+            merge_tol=merge_tol,
         )
 
     def with_global_features(self, values: npt.ArrayLike, names: Sequence[str]) -> "CrystalGraphs":

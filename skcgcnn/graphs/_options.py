@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 # In Å. A larger tolerance would be no tolerance, but another crystal.
-MAX_SYMPREC = 0.1
+MAX_MERGE_TOL = 0.1
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class GraphOptions:
         What decides between neighbors at the same distance.
     atom_features : str or None, default=None
         Fingerprint of the features of the elements.
-    symprec : float or None, default=None
+    merge_tol : float or None, default=None
         Distances that differ by no more, in Å, count as equal; 0 where nothing is merged. Graphs
         that differ in it are graphs of the same crystals all the same, to within it, so that they
         can be mixed.
@@ -37,7 +37,7 @@ class GraphOptions:
     radius: float | None = None
     neighbor_ties: str | None = None
     atom_features: str | None = None
-    symprec: float | None = None
+    merge_tol: float | None = None
     global_features: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -63,7 +63,7 @@ class GraphOptions:
         return [
             name
             for name, value in vars(self).items()
-            if name != "symprec"
+            if name != "merge_tol"
             and None not in {value, getattr(other, name)}
             and value != getattr(other, name)
         ]
@@ -81,8 +81,8 @@ class GraphOptions:
         GraphOptions
         """
         unknown: dict[str, Any] = {n: None for n, value in vars(other).items() if value is None}
-        if self.symprec != other.symprec:
-            unknown["symprec"] = None
+        if self.merge_tol != other.merge_tol:
+            unknown["merge_tol"] = None
         return replace(self, **unknown)
 
     def describe(self, names: Sequence[str]) -> str:

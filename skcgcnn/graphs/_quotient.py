@@ -57,7 +57,7 @@ def fold(
     kinds: IntArray,
     neighbors: IntArray,
     distances: FloatArray,
-    symprec: float | None,
+    merge_tol: float | None,
 ) -> Quotient:
     """Return the quotient graphs of some crystals.
 
@@ -77,7 +77,7 @@ def fold(
         Site at the other end of each bond.
     distances : ndarray of shape (n_sites, max_num_nbr)
         In Å, ascending along each row.
-    symprec : float or None
+    merge_tol : float or None
         Distances in one crystal that differ by no more, in Å, can count as equal. A merged bond has
         the mean of its distances. None merges nothing.
 
@@ -94,12 +94,12 @@ def fold(
     ([0, 1, 0, 1], [1, 0], [2, 2])
     """
     n_sites, max_num_nbr = neighbors.shape
-    if symprec is None:
+    if merge_tol is None:
         sites = np.arange(n_sites)
         ones, degrees = np.ones(n_sites, dtype=np.int64), np.full(n_sites, max_num_nbr)
         flat = neighbors.ravel().astype(np.int64), distances.ravel().astype(np.float32)
         return Quotient(sites, sites, ones, degrees, *flat, np.ones(len(flat[0]), dtype=np.int64))
-    lengths = _group_distances(crystals, distances, symprec)
+    lengths = _group_distances(crystals, distances, merge_tol)
     classes = _refine(crystals, kinds, neighbors, lengths)
     representatives = _first_sites(classes)
     keys, columns = _sorted_bonds(classes, neighbors, lengths)
@@ -114,12 +114,12 @@ def fold(
     return _merge_bonds(classes, representatives, keys, columns, distances)
 
 
-def _group_distances(crystals: IntArray, distances: FloatArray, symprec: float) -> IntArray:
+def _group_distances(crystals: IntArray, distances: FloatArray, merge_tol: float) -> IntArray:
     """Return a number for each distance, the same for equal ones, ascending within a crystal.
 
-    Distances are separated where the next one is further away than a tolerance. It is `symprec` at
-    first, and is halved for groups that are wider than `symprec`, so that chains of nearly equal
-    distances do not run together, while distances that are equal but for rounding never part.
+    Distances are separated where the next one is further away than a tolerance. It is `merge_tol`
+    at first, and is halved for groups that are wider than `merge_tol`, so that chains of nearly
+    equal distances do not run together, while distances that are equal but for rounding never part.
     """
     flat = distances.ravel()
     owners = np.repeat(crystals.astype(np.int32), distances.shape[1])
@@ -127,12 +127,12 @@ def _group_distances(crystals: IntArray, distances: FloatArray, symprec: float) 
     ordered = flat[order]
     gaps = np.diff(ordered, prepend=-np.inf)
     gaps[np.flatnonzero(np.diff(owners[order], prepend=-1))] = np.inf
-    tolerance = symprec
+    tolerance = merge_tol
     first = gaps > tolerance
     while True:
         starts = np.flatnonzero(first)
         sizes = np.diff(starts, append=len(flat))
-        wide = ordered[starts + sizes - 1] - ordered[starts] > symprec
+        wide = ordered[starts + sizes - 1] - ordered[starts] > merge_tol
         if not wide.any():
             break
         tolerance /= 2

@@ -41,11 +41,11 @@ class Plan:
     keys : list
         Of every crystal; None for what is no file.
     unknown : list of int
-        Places of the crystals that are to be read.
+        BatchShard of the crystals that are to be read.
     names : list of str
         How messages name these.
     known : list of (list of int, CrystalGraphs)
-        Places of other crystals, and their graphs.
+        BatchShard of other crystals, and their graphs.
     notes : list of (str, str)
         What there is to say about these.
     """

@@ -24,7 +24,7 @@ from skcgcnn.graphs._build import Chunk, GraphMaker, build_chunk
 from skcgcnn.graphs._concatenate import concatenate
 from skcgcnn.graphs._elements import load_element_features
 from skcgcnn.graphs._graphs import CrystalGraphs
-from skcgcnn.graphs._options import MAX_SYMPREC, GraphOptions
+from skcgcnn.graphs._options import MAX_MERGE_TOL, GraphOptions
 from skcgcnn.graphs._recent import RECENT, Plan, all_unknown
 
 # Crystals per chunk: large enough that sending it to a worker costs little, small enough that the
@@ -57,7 +57,7 @@ class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
         so that a crystal has one graph, whatever the order of its sites. "official" takes those
         that pymatgen finds first, as the original CGCNN code does. Weights trained with that
         code expect it; the graph then depends on the order of the sites.
-    symprec : float or None, default=1e-05
+    merge_tol : float or None, default=1e-05
         Distances in one crystal that differ by no more, in Å, can count as equal. Equal sites and
         bonds are stored and computed once (quotient graphs), with the same predictions. None merges
         nothing.
@@ -111,7 +111,7 @@ class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
         "max_num_nbr": [Interval(Integral, 1, None, closed="left")],
         "atom_features": "no_validation",  # load_element_features tells what is wrong with it
         "neighbor_ties": [StrOptions({"invariant", "official"})],
-        "symprec": [Interval(Real, 0, MAX_SYMPREC, closed="right"), None],
+        "merge_tol": [Interval(Real, 0, MAX_MERGE_TOL, closed="right"), None],
         "memory": [None, str, PathLike, HasMethods("cache")],
         "max_bytes": [Interval(Integral, 1, None, closed="left")],
         "n_jobs": N_JOBS,
@@ -126,7 +126,7 @@ class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
         max_num_nbr: int = 12,
         atom_features: Any = None,
         neighbor_ties: str = "invariant",
-        symprec: float | None = 1e-5,
+        merge_tol: float | None = 1e-5,
         memory: Any = None,
         max_bytes: int = MAX_BYTES,
         n_jobs: int | None = None,
@@ -137,7 +137,7 @@ class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
         self.max_num_nbr = max_num_nbr
         self.atom_features = atom_features
         self.neighbor_ties = neighbor_ties
-        self.symprec = symprec
+        self.merge_tol = merge_tol
         self.memory = memory
         self.max_bytes = max_bytes
         self.n_jobs = n_jobs
@@ -296,7 +296,7 @@ class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
             max_num_nbr=self.max_num_nbr,
             radius=self.radius,
             neighbor_ties=self.neighbor_ties,
-            symprec=self.symprec,
+            merge_tol=self.merge_tol,
         )
 
     def _check_graphs(self, graphs: CrystalGraphs) -> CrystalGraphs:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from skcgcnn.estimators import numbers, run_batches
+from skcgcnn.estimators import run_batches, to_numpy
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.inspection._explained import Explained, explained, mean_of_networks, path_points
 from skcgcnn.nn import CrystalGraphConvNet, GraphBatch
@@ -119,7 +119,7 @@ def _explain(
     baselines, predictions = function(module(*without)), function(module(*batch))
     # A row stands for several equal sites, each of which has the bonds.
     sites = batch.site_counts.index_select(0, batch.centers)
-    return numbers(gradients / sites), numbers(baselines), numbers(predictions)
+    return to_numpy(gradients / sites), to_numpy(baselines), to_numpy(predictions)
 
 
 def _by_site(graphs: CrystalGraphs, values: Values) -> list[Values]:

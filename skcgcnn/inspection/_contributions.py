@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from skcgcnn.estimators import Pooled, by_site, numbers, pooled_crystals
+from skcgcnn.estimators import Pooled, expand_to_sites, pooled_crystals, to_numpy
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.inspection._explained import Explained, explained, mean_of_networks, path_points
 
@@ -115,7 +115,9 @@ def site_contributions(
         for part, base in zip(parts, bases, strict=True)
     ]
     sites, baselines, predictions = mean_of_networks(found, graphs)
-    return Contributions(by_site(graphs, sites), baselines, predictions, element_names(est, graphs))
+    return Contributions(
+        expand_to_sites(graphs, sites), baselines, predictions, element_names(est, graphs)
+    )
 
 
 def _mean(parts: list[Pooled]) -> tuple[Tensor, Tensor]:
@@ -133,7 +135,7 @@ def _explain(
         zero = function(torch.zeros_like(outputs[:1]))
         each = function(outputs) - zero
         total = part.sum_over_sites(each)
-        return numbers(each), numbers(zero.expand_as(total)), numbers(total + zero)
+        return to_numpy(each), to_numpy(zero.expand_as(total)), to_numpy(total + zero)
     start, start_shares = base
     gradients, share_gradients = torch.zeros_like(part.pooled), torch.zeros_like(part.shares)
     for node, weight in path_points():
@@ -150,7 +152,7 @@ def _explain(
         predictions = function(part.outputs(part.pooled, part.shares))
         n = len(part.pooled)
         baselines = function(part.outputs(start.expand(n, -1), start_shares.expand(n, -1)))
-    return numbers(by_row), numbers(baselines), numbers(predictions)
+    return to_numpy(by_row), to_numpy(baselines), to_numpy(predictions)
 
 
 def element_names(est: Any, graphs: CrystalGraphs) -> list[list[str]]:
@@ -177,4 +179,4 @@ def element_names(est: Any, graphs: CrystalGraphs) -> list[list[str]]:
             symbols[row.tobytes()] = Element.from_Z(min(pure)).symbol
     kinds = [symbols.get(row.tobytes(), MIXED) for row in graphs.kind_features]
     names = np.array(kinds, dtype=object)[graphs.site_kinds]
-    return [list(each) for each in by_site(graphs, names)]
+    return [list(each) for each in expand_to_sites(graphs, names)]

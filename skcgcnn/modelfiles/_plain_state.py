@@ -164,14 +164,14 @@ def split_members(joined: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
 
 def _graph_options(plain: Mapping[str, Any]) -> GraphOptions:
     radius, ties, features = (plain[n] for n in ("radius", "neighbor_ties", "atom_features"))
-    symprec = plain.get("symprec")
+    merge_tol = plain.get("merge_tol")
     return GraphOptions(
         int(plain["max_num_nbr"]),
         int(plain["n_features"]),
         None if radius is None else float(radius),
         None if ties is None else str(ties),
         None if features is None else str(features),
-        None if symprec is None else float(symprec),
+        None if merge_tol is None else float(merge_tol),
         tuple(str(name) for name in plain.get("global_features", ())),
     )
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from skcgcnn._parameters import Parameters
 from skcgcnn._recipes import AUTO, RECIPES, is_auto
 from skcgcnn.crystals import MAX_LENGTH
-from skcgcnn.graphs import MAX_SYMPREC
+from skcgcnn.graphs import MAX_MERGE_TOL
 from skcgcnn.modelfiles._pretrained import PRETRAINED, SHIPPED
 from skcgcnn.modelfiles._state import ModelState, Target
 
@@ -57,8 +57,8 @@ def check_state(state: ModelState) -> None:
         raise ValueError(f"neighbor_ties={options.neighbor_ties!r}")
     if options.radius is not None:
         _check_radius(options.radius)
-    if options.symprec is not None and not 0 <= options.symprec <= MAX_SYMPREC:
-        raise ValueError(f"symprec={options.symprec:g} Å is no tolerance")
+    if options.merge_tol is not None and not 0 <= options.merge_tol <= MAX_MERGE_TOL:
+        raise ValueError(f"merge_tol={options.merge_tol:g} Å is no tolerance")
     for weights in (state.weights, *state.more_weights):
         check_tensors(weights)
     if state.training is not None:

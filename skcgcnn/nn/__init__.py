@@ -8,7 +8,7 @@ import torch
 from skcgcnn.nn._averaging import AveragedNet
 from skcgcnn.nn._batches import GraphBatch, GraphBatches, GraphDataset
 from skcgcnn.nn._buffers import BufferPool
-from skcgcnn.nn._distributed import AcceleratedNet, agree
+from skcgcnn.nn._distributed import AcceleratedNet, broadcast_int
 from skcgcnn.nn._edge import EdgeConv
 from skcgcnn.nn._elements import ElementEmbedding
 from skcgcnn.nn._gated import ConvLayer
@@ -45,8 +45,8 @@ __all__ = [
     "Task",
     "TaskLoss",
     "WindowedBatches",
-    "agree",
     "at_most",
+    "broadcast_int",
     "choose_device",
     "one_cycle",
     "weighted_sum",

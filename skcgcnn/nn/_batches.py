@@ -86,7 +86,7 @@ class GraphBatch(NamedTuple):
         return tuple(tensor for tensor in self if tensor is not None)
 
 
-class Places(NamedTuple):
+class BatchShard(NamedTuple):
     """Where the crystals of one process stand in a batch that several share.
 
     Attributes
@@ -100,7 +100,7 @@ class Places(NamedTuple):
     bonds: tuple[int, Tensor]
 
 
-class Weighted:
+class TrainBatch:
     """A batch with the weights and rows of its crystals.
 
     Its length is the number of crystals, those that other processes have of it included.
@@ -112,7 +112,7 @@ class Weighted:
         weights: Tensor | None,
         rows: npt.NDArray[np.int64],
         n_crystals: int,
-        places: Places | None = None,
+        places: BatchShard | None = None,
     ) -> None:
         self.batch = batch
         self.weights = weights
@@ -218,7 +218,7 @@ class GraphBatches:
         self.targets = _tensor(dataset.encoded, device, dtype)
         self.weights = None if dataset.weights is None else _tensor(dataset.weights, device, dtype)
 
-    def __iter__(self) -> Iterator[tuple[Weighted, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[TrainBatch, Tensor]]:
         order = np.arange(len(self.offsets) - 1)
         if self.seed is not None:
             order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
@@ -239,7 +239,7 @@ class GraphBatches:
                 batch = batch._replace(global_features=numbers)
             targets = self.targets.index_select(0, crystals)
             places = None if n_processes == 1 else self._places(whole)
-            yield Weighted(batch, weights, chosen, len(whole), places), targets
+            yield TrainBatch(batch, weights, chosen, len(whole), places), targets
 
     def _split(self, order: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
         if not len(order):
@@ -282,7 +282,7 @@ class GraphBatches:
             bond_counts=self.bond_counts.index_select(0, bonds).to(self.dtype),
         )
 
-    def _places(self, whole: npt.NDArray[np.int64]) -> Places:
+    def _places(self, whole: npt.NDArray[np.int64]) -> BatchShard:
         process, n_processes = self.share
         own = np.arange(process, len(whole), n_processes)
 
@@ -291,7 +291,7 @@ class GraphBatches:
             return int(ends[-1]), self._take(member_index(ends, own))
 
         by_crystal = self.bond_offsets[self.offsets]
-        return Places((len(whole), self._take(own)), place(self.offsets), place(by_crystal))
+        return BatchShard((len(whole), self._take(own)), place(self.offsets), place(by_crystal))
 
     def _take(self, array: npt.NDArray[Any]) -> Tensor:
         return _tensor(array, self.device)

@@ -10,7 +10,7 @@ from skorch.hf import AccelerateMixin
 from torch import Tensor
 
 from skcgcnn.exceptions import ProcessError
-from skcgcnn.nn._batches import GraphBatches, GraphDataset, Weighted
+from skcgcnn.nn._batches import GraphBatches, GraphDataset, TrainBatch
 from skcgcnn.nn._trainer import GraphNet
 from skcgcnn.nn._windows import WindowedBatches
 
@@ -58,7 +58,7 @@ class AcceleratedNet(AccelerateMixin, GraphNet):
             batches.share = self.accelerator.process_index, self.accelerator.num_processes
         return batches
 
-    def infer(self, x: Weighted, **fit_params: Any) -> Tensor:
+    def infer(self, x: TrainBatch, **fit_params: Any) -> Tensor:
         """Run the network of the current mode on a batch; what is dropped is as in one process."""
         self.network.trained.place_dropout(x.places)
         return super().infer(x, **fit_params)
@@ -130,7 +130,7 @@ def _is_trained(part: Any) -> bool:
     )
 
 
-def agree(accelerator: Any, value: int) -> int:
+def broadcast_int(accelerator: Any, value: int) -> int:
     """Return the number that the main process has.
 
     Parameters

@@ -86,7 +86,7 @@ class EdgeConv(nn.Module):
             norms = self.bond_norm, self.site_norm
             layers = self.own, self.other, self.bond, self.update, self.out
             weights = [p for layer in (*norms, *layers) for p in layer.parameters()]
-            return _ByHand.apply(  # type: ignore[no-any-return, no-untyped-call]
+            return _FusedEdgeConv.apply(  # type: ignore[no-any-return, no-untyped-call]
                 sites, edges, kept, bonds, ends, [norm.eps for norm in norms], *weights
             )
         change = self.bond(self.bond_norm(edges))
@@ -99,7 +99,7 @@ class EdgeConv(nn.Module):
         return sites + self.out(functional.silu(self.update(seen))), edges
 
 
-class _ByHand(torch.autograd.Function):
+class _FusedEdgeConv(torch.autograd.Function):
     """The same, forward and backward, with fewer operations and passes over the bonds than torch's.
 
     Gradients of rows are summed from sorted bonds instead of scattered one by one. Small batches

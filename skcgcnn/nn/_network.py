@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from skcgcnn.nn._batches import Places
+from skcgcnn.nn._batches import BatchShard
 from skcgcnn.nn._bonds import Bonds, bond_ends, own_bonds, sum_bonds
 from skcgcnn.nn._buffers import BufferPool
 from skcgcnn.nn._edge import MESSAGE_SCALE, EdgeConv
@@ -164,7 +164,7 @@ class CrystalGraphConvNet(nn.Module):
         for drop in drops:
             drop.p = p  # type: ignore[union-attr]
 
-    def place_dropout(self, places: Places | None) -> None:
+    def place_dropout(self, places: BatchShard | None) -> None:
         """Draw the random numbers of dropout for a batch that processes share, as one would."""
         for drop in self._dropouts():
             if places is None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from skcgcnn._warnings import warn_caller
 from skcgcnn.graphs import is_mapped
 from skcgcnn.nn._averaging import AveragedNet
-from skcgcnn.nn._batches import GraphBatches, GraphDataset, Weighted
+from skcgcnn.nn._batches import GraphBatches, GraphDataset, TrainBatch
 from skcgcnn.nn._scores import EpochScores, Table
 from skcgcnn.nn._threads import at_most, threads_for
 from skcgcnn.nn._windows import WindowedBatches
@@ -238,7 +238,7 @@ class GraphNet(NeuralNet):
             parameters = [p for group in groups for p in group["params"]]
             torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
 
-    def infer(self, x: Weighted, **fit_params: Any) -> Tensor:
+    def infer(self, x: TrainBatch, **fit_params: Any) -> Tensor:
         """Run the network of the current mode on a batch."""
         return self._run(self.module_, x)
 
@@ -255,7 +255,7 @@ class GraphNet(NeuralNet):
         average = self.network.average
         return self.torch_compile(average, name="average") if self.compile else average
 
-    def _run(self, module: Any, x: Weighted) -> Tensor:
+    def _run(self, module: Any, x: TrainBatch) -> Tensor:
         with torch.autocast(
             torch.device(self.device).type,
             dtype=torch.bfloat16,
@@ -299,7 +299,7 @@ class GraphNet(NeuralNet):
         self,
         y_pred: Tensor,
         y_true: Tensor,
-        X: Weighted,
+        X: TrainBatch,
         training: bool = False,
     ) -> Tensor:
         """Return the loss of a batch."""

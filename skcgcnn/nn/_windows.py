@@ -8,7 +8,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from skcgcnn.graphs import crystals_in_memory
-from skcgcnn.nn._batches import GraphBatches, GraphDataset, Weighted
+from skcgcnn.nn._batches import GraphBatches, GraphDataset, TrainBatch
 
 # Runs of crystals that stand next to each other in the file, in a window. Few are read quickly;
 # many mix the file well.
@@ -40,7 +40,7 @@ class WindowedBatches:
         self.window = crystals_in_memory(dataset.X)
         self.share = (0, 1)
 
-    def __iter__(self) -> Iterator[tuple[Weighted, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[TrainBatch, Tensor]]:
         epoch, n = self.epoch, len(self.dataset)
         if self.seed is not None:
             self.epoch += 1

@@ -165,7 +165,7 @@ def read_columns(path: Path) -> dict[str, npt.NDArray[Any]]:
     return {name: arrays[f"column_{index}"] for index, name in enumerate(names)}
 
 
-class Beside:
+class JoinedProperties:
     """The columns of shards with those of a table beside.
 
     Parameters

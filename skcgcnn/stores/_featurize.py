@@ -20,7 +20,7 @@ from skcgcnn._progress import Progress
 from skcgcnn._warnings import warn_caller
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs, CrystalGraphTransformer, map_arrays, merge_files
-from skcgcnn.stores._columns import Beside, ReadColumns, own_columns, write_columns
+from skcgcnn.stores._columns import JoinedProperties, ReadColumns, own_columns, write_columns
 from skcgcnn.stores._items import Item
 from skcgcnn.stores._shards import SHARD, ShardFiles, Written, digest_items, write_shard
 from skcgcnn.stores._sources import Source, find_source, read_properties
@@ -136,7 +136,7 @@ def featurize(
     found = find_source(source, crystal_column)
     read: Any = own_columns
     if properties is not None:
-        read = Beside(str(properties), *read_properties(user_path(properties)))
+        read = JoinedProperties(str(properties), *read_properties(user_path(properties)))
     features = None if found.folder is None else found.folder / "atom_init.json"
     if features is not None and features.is_file() and transformer.atom_features is None:
         transformer = CrystalGraphTransformer(**transformer.get_params())
@@ -158,7 +158,7 @@ def _featurize(
         path, why = shards[0].read()["failures"][0]
         raise DataError(f"{source.name}: no crystal can become a graph; the first is {path}: {why}")
     columns = write_columns(folder / SHARDS / COLUMNS, shards, read)
-    if isinstance(read, Beside):
+    if isinstance(read, JoinedProperties):
         read.check_used()
     # From here on the old store, if there is one, is none any more.
     (folder / DESCRIPTION).unlink(missing_ok=True)

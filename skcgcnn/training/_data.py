@@ -86,7 +86,7 @@ class RunData:
             "radius": options.radius,
             "max_num_nbr": options.max_num_nbr,
             "neighbor_ties": options.neighbor_ties,
-            "symprec": options.symprec or None,
+            "merge_tol": options.merge_tol or None,
         }
 
     def classes(self, readable: npt.NDArray[np.bool_]) -> npt.NDArray[Any] | None:
@@ -96,7 +96,7 @@ class RunData:
         labels = self.labels[readable]
         return np.unique(labels[~is_missing(labels)])
 
-    def stratum(self) -> npt.NDArray[np.str_] | None:
+    def stratify_labels(self) -> npt.NDArray[np.str_] | None:
         """Return the labels that every part of the split should hold alike."""
         return None if self.labels is None else np.array([str(label) for label in self.labels])
 

@@ -282,7 +282,7 @@ def _split(settings: Settings, data: RunData, graphs: CrystalGraphs) -> dict[str
     rows = split_rows(
         np.flatnonzero(graphs.n_sites > 0),
         settings.ratios(),
-        labels=data.stratum(),
+        labels=data.stratify_labels(),
         groups=data.groups,
         seed=settings.seed,
     )

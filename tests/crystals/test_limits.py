@@ -12,7 +12,7 @@ from hostile import run_bounded
 
 from skcgcnn import CrystalGraphTransformer
 from skcgcnn.crystals import read_crystal
-from skcgcnn.exceptions import PassingError, StructureError
+from skcgcnn.exceptions import StructureError, TransientReadError
 
 READ = """
 from skcgcnn.crystals import read_crystal
@@ -56,7 +56,7 @@ def test_what_passes_is_not_cached(cifs, tmp_path, monkeypatch, number):
 
     with monkeypatch.context() as patch:
         patch.setattr("skcgcnn.crystals._read.open", fail, raising=False)
-        with pytest.raises(PassingError):
+        with pytest.raises(TransientReadError):
             read_crystal(cifs[0])
         with pytest.warns(UserWarning, match="2 of 2"):
             assert not transformer.transform(cifs[:2]).n_sites.any()

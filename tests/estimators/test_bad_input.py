@@ -92,7 +92,7 @@ def test_scorers_leave_out_crystals_that_cannot_be_read(tiny, cifs, Y):
         ("tasks", ("regression", "regression")),
         ("max_num_nbr", 4),
         ("neighbor_ties", "official"),
-        ("symprec", None),
+        ("merge_tol", None),
     ],
 )
 def test_what_cannot_change_while_training_goes_on(tiny, cifs, Y, name, value):
@@ -168,9 +168,9 @@ def test_no_workers(est, y, graphs):
 
 
 def test_parameters_may_become_what_the_graphs_were_made_with(tiny, cifs, energies):
-    graphs = CrystalGraphTransformer(max_num_nbr=8, symprec=None).fit_transform(cifs)
+    graphs = CrystalGraphTransformer(max_num_nbr=8, merge_tol=None).fit_transform(cifs)
     est = CGCNNRegressor(**tiny, warm_start=True).fit(graphs, energies)
-    est.set_params(max_num_nbr=8, symprec=None).fit(cifs, energies)
+    est.set_params(max_num_nbr=8, merge_tol=None).fit(cifs, energies)
     est = CGCNNMultiTask(**tiny, warm_start=True, tasks=["regression"])
     y = energies[:, np.newaxis]
     est.fit(graphs, y).set_params(tasks=("regression",)).fit(graphs, y)

@@ -65,13 +65,14 @@ def test_sites_of_a_class_have_the_same_bonds_and_others_do_not(crystal):
 
 
 @PROPERTY
-@given(crystal=symmetric_crystals(), symprec=st.sampled_from([1e-5, 1e-3, 1e-2]))
-def test_no_distance_changes_by_more_than_symprec(crystal, symprec):
+@given(crystal=symmetric_crystals(), merge_tol=st.sampled_from([1e-5, 1e-3, 1e-2]))
+def test_no_distance_changes_by_more_than_merge_tol(crystal, merge_tol):
     folded, plain = (
-        CrystalGraphs.from_structures([crystal], symprec=one).expand() for one in (symprec, None)
+        CrystalGraphs.from_structures([crystal], merge_tol=one).expand()
+        for one in (merge_tol, None)
     )
     np.testing.assert_array_equal(folded.site_kinds, plain.site_kinds)
-    assert np.abs(folded.distances - plain.distances).max() <= symprec + 1e-6
+    assert np.abs(folded.distances - plain.distances).max() <= merge_tol + 1e-6
     assert (np.diff(folded.distances, axis=1) >= 0).all()
 
 
@@ -118,11 +119,11 @@ def test_textbook_structures(nacl):
     assert repr(graphs[0]) == "CrystalGraph('0', 8 sites in 2 classes)"
 
 
-def test_nothing_is_merged_without_symprec(nacl, graphs):
-    plain = CrystalGraphs.from_structures([nacl], symprec=None)
+def test_nothing_is_merged_without_merge_tol(nacl, graphs):
+    plain = CrystalGraphs.from_structures([nacl], merge_tol=None)
     assert plain.site_counts.tolist() == [1] * 8
     assert plain.bond_counts.tolist() == [1] * 96
-    assert plain.options.symprec == 0
+    assert plain.options.merge_tol == 0
     expanded = plain.expand()
     np.testing.assert_array_equal(expanded.neighbors.ravel(), plain.neighbors)
     assert_equal(unfolded(plain), plain)
@@ -185,26 +186,26 @@ def test_no_sites():
     assert [len(array) for array in found] == [0] * 7
 
 
-@pytest.mark.parametrize("symprec", [0, -1e-5, 1, "1e-5", float("nan"), float("inf")])
-def test_tolerances_that_are_none(symprec, nacl):
-    with pytest.raises(ValueError, match="symprec"):
-        CrystalGraphs.from_structures([nacl], symprec=symprec)
-    with pytest.raises(ValueError, match="symprec"):
-        CrystalGraphTransformer(symprec=symprec).fit([nacl])
-    with pytest.raises(ValueError, match="symprec"):
-        CGCNNRegressor(symprec=symprec).fit([nacl] * 2, [0.0, 1.0])
+@pytest.mark.parametrize("merge_tol", [0, -1e-5, 1, "1e-5", float("nan"), float("inf")])
+def test_tolerances_that_are_none(merge_tol, nacl):
+    with pytest.raises(ValueError, match="merge_tol"):
+        CrystalGraphs.from_structures([nacl], merge_tol=merge_tol)
+    with pytest.raises(ValueError, match="merge_tol"):
+        CrystalGraphTransformer(merge_tol=merge_tol).fit([nacl])
+    with pytest.raises(ValueError, match="merge_tol"):
+        CGCNNRegressor(merge_tol=merge_tol).fit([nacl] * 2, [0.0, 1.0])
 
 
-def test_graphs_of_another_symprec_can_be_mixed(nacl, cifs, energies, tiny):
-    transform = {one: CrystalGraphTransformer(symprec=one).transform for one in (1e-5, 1e-3, None)}
-    est = CGCNNRegressor(**tiny, symprec=1e-3).fit(cifs, energies)
-    assert est.graph_options_.symprec == est.get_transformer().symprec == 1e-3
+def test_graphs_of_another_merge_tol_can_be_mixed(nacl, cifs, energies, tiny):
+    transform = {one: CrystalGraphTransformer(merge_tol=t).transform for t in (1e-5, 1e-3, None)}
+    est = CGCNNRegressor(**tiny, merge_tol=1e-3).fit(cifs, energies)
+    assert est.graph_options_.merge_tol == est.get_transformer().merge_tol == 1e-3
     expected = est.predict(cifs)
     for one in transform.values():
         np.testing.assert_allclose(est.predict(one(cifs)), expected, atol=1e-3)
-    unmerged = CGCNNRegressor(**tiny, symprec=None).fit(cifs, energies)
-    assert unmerged.graph_options_.symprec == 0
-    assert unmerged.get_transformer().symprec is None
+    unmerged = CGCNNRegressor(**tiny, merge_tol=None).fit(cifs, energies)
+    assert unmerged.graph_options_.merge_tol == 0
+    assert unmerged.get_transformer().merge_tol is None
 
 
 def test_more_neighbors_than_a_byte_counts():

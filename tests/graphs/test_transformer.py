@@ -333,7 +333,7 @@ def test_molecule_without_a_cell():
 def test_pickles_of_an_earlier_version(nacl):
     transformer = CrystalGraphTransformer(max_num_nbr=8)
     state = dict(transformer.__getstate__())
-    del state["symprec"]
+    del state["merge_tol"]
     old = CrystalGraphTransformer.__new__(CrystalGraphTransformer)
     old.__setstate__(state)
     assert_equal(old.fit_transform([nacl]), transformer.fit_transform([nacl]))

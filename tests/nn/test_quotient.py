@@ -67,7 +67,8 @@ def largest(first, second):
 def test_outputs_gradients_and_statistics(name, fitted, request):
     sources = crystals(name, request)
     folded, plain = (
-        CrystalGraphTransformer(symprec=symprec).transform(sources) for symprec in (1e-5, None)
+        CrystalGraphTransformer(merge_tol=merge_tol).transform(sources)
+        for merge_tol in (1e-5, None)
     )
     assert len(folded.neighbors) < len(plain.neighbors)
     spread = load_sample_regression().target.std()
@@ -104,8 +105,8 @@ def test_equal_distances_in_double_precision(fitted, graphs, fused, monkeypatch)
 def test_fits(params, cifs, energies, tiny):
     """A fit on quotient graphs ends where one on all sites and bonds ends."""
     predictions = [
-        CGCNNRegressor(**{**tiny, **params}, symprec=symprec).fit(cifs, energies).predict(cifs)
-        for symprec in (1e-5, None)
+        CGCNNRegressor(**{**tiny, **params}, merge_tol=merge_tol).fit(cifs, energies).predict(cifs)
+        for merge_tol in (1e-5, None)
     ]
     tolerance = 2e-2 if "precision" in params else 1e-4
     np.testing.assert_allclose(*predictions, atol=tolerance)
@@ -115,10 +116,10 @@ def test_frozen_layers(cifs, energies, tiny, tmp_path):
     tiny["dropout"] = 0.0
     source = CGCNNRegressor(**tiny).fit(cifs, energies)
     predictions = [
-        CGCNNRegressor(**tiny, init_from=source, freeze="convs", symprec=symprec)
+        CGCNNRegressor(**tiny, init_from=source, freeze="convs", merge_tol=merge_tol)
         .fit(cifs, energies)
         .predict(cifs)
-        for symprec in (1e-5, None)
+        for merge_tol in (1e-5, None)
     ]
     np.testing.assert_allclose(*predictions, atol=1e-4)
 
