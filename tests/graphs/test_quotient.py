@@ -197,7 +197,7 @@ def test_tolerances_that_are_none(merge_tol, nacl):
 
 
 def test_graphs_of_another_merge_tol_can_be_mixed(nacl, cifs, energies, tiny):
-    transform = {one: CrystalGraphTransformer(merge_tol=t).transform for t in (1e-5, 1e-3, None)}
+    transform = {t: CrystalGraphTransformer(merge_tol=t).transform for t in (1e-5, 1e-3, None)}
     est = CGCNNRegressor(**tiny, merge_tol=1e-3).fit(cifs, energies)
     assert est.graph_options_.merge_tol == est.get_transformer().merge_tol == 1e-3
     expected = est.predict(cifs)
