@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import torch
 from sklearn.base import clone
 from sklearn.utils import check_consistent_length, check_random_state
 
@@ -16,7 +15,7 @@ from skcgcnn._warnings import warn_caller
 from skcgcnn.estimators._columns import check_names
 from skcgcnn.estimators._constraints import CONSTRAINTS
 from skcgcnn.estimators._elements import set_kinds, training_kinds
-from skcgcnn.estimators._ensemble import MAX_SEED, combine, fit_members
+from skcgcnn.estimators._ensemble import MAX_SEED, fit_members
 from skcgcnn.estimators._history import FitHistory
 from skcgcnn.estimators._net import (
     MADE_WITH,
@@ -42,7 +41,7 @@ from skcgcnn.graphs import (
     CrystalGraphTransformer,
 )
 from skcgcnn.modelfiles import Target
-from skcgcnn.nn import GraphDataset, broadcast_int
+from skcgcnn.nn import BestEpoch, GraphDataset, broadcast_int
 
 
 class BaseCGCNN(Parameters, FitHistory, Predictor):
@@ -54,7 +53,9 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = CONSTRAINTS
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None
+    ) -> Self:
         """Fit the network.
 
         Parameters
@@ -65,6 +66,9 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
             The targets.
         sample_weight : array-like of shape (n_crystals,), optional
             Weights of the crystals. A weight of 0 leaves a crystal out.
+        validation_data : tuple (X, y), optional
+            Crystals that are not trained on. Their loss and score are recorded after every epoch,
+            and the epoch with the lowest loss is kept. `early_stopping` then holds out no others.
 
         Returns
         -------
@@ -77,24 +81,52 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         ValueError
             If y does not match X or the task, or there is nothing to fit.
         """
+        return self._fit(X, y, sample_weight, validation_data)
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        validation_data: Any = None,
+        *,
+        classes: Any = None,
+        callbacks: Sequence[tuple[str, Any]] = (),
+        resume: bool = False,
+    ) -> Self:
+        """Fit, see `fit`: the one way through a training.
+
+        `classes` are labels that y may lack. `callbacks` are told of this training alone: they are
+        no parameter. `resume` goes on with a training that was interrupted, up to `max_epochs`.
+        """
         self._validate_params()
         if self.n_estimators > 1:
-            return self._fit_members(X, y, sample_weight)
-        reset = not (self.warm_start and hasattr(self, "net_"))
-        train, valid = self._check_fit_input(X, y, sample_weight, reset=reset), None
+            return self._fit_members(X, y, sample_weight, validation_data)
+        reset = not ((self.warm_start or resume) and hasattr(self, "net_"))
+        train = self._check_fit_input(X, y, sample_weight, reset=reset, classes=classes)
+        valid = None if validation_data is None else self._check_validation(validation_data, train)
         seed = self._seed()
-        if self.early_stopping:
+        if self.early_stopping and valid is None:
             train, valid = split(train, self.validation_fraction, seed)
         params = self._resolve(len(train), reset=reset)
         self._prepare(train, seed, params, reset=reset)
-        epochs = params["max_epochs"]
+        epochs, done = params["max_epochs"], len(self.net_.history)
+        if valid is not None and "best_epoch" not in dict(callbacks):
+            callbacks = [("best_epoch", BestEpoch()), *callbacks]
+        own = self.net_.callbacks
+        self.net_.callbacks = [*own, *callbacks]
+        self.net_.initialize_callbacks()
         try:
-            self._train(train, valid, epochs, (len(self.net_.history), epochs))
+            if resume:
+                self._train(train, valid, epochs - done, (0, epochs))
+            else:
+                self._train(train, valid, epochs, (done, epochs))
         finally:
+            self.net_.callbacks = own
             self.net_.finish(self._dataset(train))
         return self
 
-    def _fit_members(self, X: Any, y: Any, sample_weight: Any) -> Self:
+    def _fit_members(self, X: Any, y: Any, sample_weight: Any, validation_data: Any) -> Self:
         """Fit several networks, and become the first with the others beside it."""
         if self.warm_start:
             raise ValueError(
@@ -102,13 +134,18 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
                 "set warm_start=False, or begin with n_estimators=1"
             )
         graphs = self._to_graphs(X, reset=True)
+        if validation_data is not None:
+            others, *rest = validation_data
+            validation_data = (self._to_graphs(others, reset=True), *rest)
         rng = check_random_state(self.random_state)
         members = [clone(self) for _ in range(self.n_estimators)]
         for member in members:
             member.set_params(n_estimators=1, random_state=int(rng.randint(MAX_SEED)))
         # Processes train one network after another, together.
         n_jobs = self.n_jobs if self.accelerator is None else None
-        fitted = fit_members(members, n_jobs, graphs, y, sample_weight)
+        fitted = fit_members(
+            members, n_jobs, graphs, y, sample_weight, validation_data=validation_data
+        )
         first, *others = (member._get_model_state() for member in fitted)
         self._set_model_state(replace(first, more_weights=tuple(o.weights for o in others)))
         return self
@@ -119,12 +156,10 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         y: Any,
         sample_weight: Any = None,
         classes: Any = None,
-        n_epochs: int | None = None,
     ) -> Self:
         """Train for one epoch, and keep the training buffers for the next call.
 
-        `classes` are the labels that later calls may bring. `n_epochs` is how many epochs there
-        will be, if that is known: the schedule of the learning rate depends on it.
+        `classes` are the labels that later calls may bring.
         """
         self._validate_params()
         if self.early_stopping or self.n_estimators > 1:
@@ -133,7 +168,7 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         data = self._check_fit_input(X, y, sample_weight, reset=reset, classes=classes)
         params = self._resolve(len(data), reset=reset)
         self._prepare(data, self._seed(), params, reset=reset)
-        self._train(data, None, 1, None if n_epochs is None else (0, n_epochs))
+        self._train(data, None, 1, None)
         return self
 
     def _resolve(self, n_crystals: int, *, reset: bool = True) -> dict[str, Any]:
@@ -201,8 +236,16 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         return transformer
 
     def _check_fit_input(
-        self, X: Any, y: Any, sample_weight: Any, *, reset: bool, classes: Any = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        *,
+        reset: bool,
+        classes: Any = None,
+        known: Sequence[Target] | None = None,
     ) -> TrainingData:
+        """Return crystals and targets; `known` are the targets, where they are decided already."""
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
@@ -218,7 +261,8 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
             raise ValueError("X holds 0 crystals; at least 1 is needed to fit.")
         if not reset:
             self._check_same_options(graphs)
-        encoded, targets = self._encode(y, None if reset else self.targets_, classes)
+        fitted = known if reset else self.targets_
+        encoded, targets = self._encode(y, fitted, classes)
         values = encoded.reshape(len(encoded), -1)
         weights = check_sample_weight(
             sample_weight, graphs, dtype=np.float64, ensure_non_negative=True
@@ -233,6 +277,20 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
             )
         data = replace(data, weights=weights / weights[used].mean())
         return data if used.all() else data.take(used)
+
+    def _check_validation(self, validation_data: Any, train: TrainingData) -> TrainingData:
+        try:
+            X, y = validation_data
+        except (TypeError, ValueError) as error:
+            raise ValueError("validation_data must be a pair (X, y)") from error
+        valid = self._check_fit_input(X, y, None, reset=True, known=train.targets)
+        ours, theirs = train.graphs.options, valid.graphs.options
+        if different := ours.differences(theirs):
+            raise ValueError(
+                f"validation_data holds graphs that were made with {theirs.describe(different)}, "
+                f"those to train on with {ours.describe(different)}"
+            )
+        return valid
 
     def _class_weights(
         self,
@@ -313,6 +371,7 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         cycle: tuple[int, int] | None,
     ) -> None:
         validation = None if valid is None else self._dataset(valid)
+        self.n_samples_fit_ = len(train)
         try:
             self.net_.run(self._dataset(train), validation, epochs, cycle)
         except KeyboardInterrupt:
@@ -323,7 +382,6 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
             raise
         finally:
             self.n_iter_ = len(self.net_.history)
-            self.n_samples_fit_ = len(train)
 
     def _dataset(self, data: TrainingData) -> GraphDataset:
         weights = data.weights
@@ -336,14 +394,6 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
 
     def _answers(self) -> Answers:
         return Answers(self.targets_, self.y_ndim_)
-
-    def _evaluate(self, graphs: CrystalGraphs, y: Any) -> tuple[float, str]:
-        """Return the loss of graphs by the averaged weights, and their errors as a text."""
-        outputs = combine(self._forward(graphs), self.targets_)
-        encoded, _ = self._encode(y, self.targets_)
-        scaled = self._scaled(encoded.reshape(len(encoded), -1))
-        loss = self.net_.criterion_(torch.as_tensor(outputs), torch.as_tensor(scaled))
-        return float(loss), self._answers().describe_errors(outputs, y)
 
     def _encode(
         self, y: Any, fitted: Sequence[Target] | None, classes: Any = None

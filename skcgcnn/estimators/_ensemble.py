@@ -44,7 +44,9 @@ class Uncertainty:
     total: npt.NDArray[Any]
 
 
-def fit_members(members: Sequence[Any], n_jobs: int | None, *args: Any) -> list[Any]:
+def fit_members(
+    members: Sequence[Any], n_jobs: int | None, *args: Any, **options: Any
+) -> list[Any]:
     """Fit estimators of one network each, in parallel.
 
     Parameters
@@ -53,14 +55,16 @@ def fit_members(members: Sequence[Any], n_jobs: int | None, *args: Any) -> list[
         Not fitted.
     n_jobs : int or None
         Number of workers, see joblib.
-    *args
+    *args, **options
         Of their `fit`.
 
     Returns
     -------
     list of fitted estimators
     """
-    fitted: list[Any] = Parallel(n_jobs)(delayed(member.fit)(*args) for member in members)
+    fitted: list[Any] = Parallel(n_jobs)(
+        delayed(member.fit)(*args, **options) for member in members
+    )
     return fitted
 
 

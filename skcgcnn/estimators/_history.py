@@ -36,8 +36,8 @@ class FitHistory:
         scores = self.validation_scores_
         if scores is None:
             return None
-        stopping = dict(getattr(self.net_, "callbacks_", [])).get("early_stopping")
+        keeper = dict(getattr(self.net_, "callbacks_", [])).get("best_epoch")
         # A fit that was continued has the best epoch of its last part.
-        best = getattr(stopping, "best_epoch_", None)
+        best = getattr(keeper, "best_epoch_", None)
         losses = np.nan_to_num(np.array(self.history_[:, "valid_loss"], dtype=float), nan=np.inf)
         return float(scores[best - 1 if best else int(losses.argmin())])

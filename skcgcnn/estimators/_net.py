@@ -185,7 +185,7 @@ def _callbacks(est: Any) -> list[Any]:
     callbacks = [_copied(callback) for callback in est.callbacks or []]
     if est.early_stopping:
         patience = est.n_iter_no_change
-        stopping = EarlyStopping(patience=patience, threshold=0, load_best=True, sink=_LOGGER.info)
+        stopping = EarlyStopping(patience=patience, threshold=0, sink=_LOGGER.info)
         callbacks.append(("early_stopping", stopping))
     return callbacks
 

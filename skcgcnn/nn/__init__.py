@@ -7,6 +7,7 @@ import torch
 
 from skcgcnn.nn._averaging import AveragedNet
 from skcgcnn.nn._batches import GraphBatch, GraphBatches, GraphDataset
+from skcgcnn.nn._best_epoch import BestEpoch
 from skcgcnn.nn._buffers import BufferPool
 from skcgcnn.nn._distributed import AcceleratedNet, broadcast_int
 from skcgcnn.nn._edge import EdgeConv
@@ -29,6 +30,7 @@ __all__ = [
     "GAUSSIAN_STEP",
     "AcceleratedNet",
     "AveragedNet",
+    "BestEpoch",
     "BufferPool",
     "ConvLayer",
     "CrystalGraphConvNet",

@@ -117,13 +117,16 @@ class AveragedNet(nn.Module):
         momentum, counts = norms[0].momentum, [norm.num_batches_tracked for norm in norms]
         for norm in norms:
             norm.num_batches_tracked = None  # this is no training
-        for n_before, (weighted, _) in enumerate(batches):
-            for norm in norms:
-                norm.train().momentum = 1 / (n_before + 1)
-            self.average(*weighted.batch)
-        for norm, count in zip(norms, counts, strict=True):
-            norm.eval().momentum = momentum
-            norm.num_batches_tracked = count
+        try:
+            for n_before, (weighted, _) in enumerate(batches):
+                for norm in norms:
+                    norm.train().momentum = 1 / (n_before + 1)
+                self.average(*weighted.batch)
+        finally:
+            # Whatever stops it, such as Ctrl-C: a network that predicts is in evaluation mode.
+            for norm, count in zip(norms, counts, strict=True):
+                norm.eval().momentum = momentum
+                norm.num_batches_tracked = count
 
     @torch.no_grad()
     def update(self) -> None:
