@@ -4,7 +4,6 @@ import csv
 import errno
 import gzip
 import json
-import math
 import multiprocessing
 import os
 import re
@@ -21,11 +20,12 @@ import torch
 from typer.testing import CliRunner
 
 import skcgcnn
-from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
+from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.cli import app
 from skcgcnn.datasets import load_id_prop
 from skcgcnn.estimators import load_checkpoint, predict_targets
-from skcgcnn.training import Settings, train
+from skcgcnn.nn import GraphNet
+from skcgcnn.training import Settings, split_rows, train
 
 # Drawing the report takes most of the time of a small run.
 WITH_REPORT = ["--atom-fea-len", 8, "--n-conv", 1, "--h-fea-len", 8, "--device", "cpu", "-b", 8]
@@ -71,7 +71,6 @@ def test_multi_task_run(data, tmp_path):
     assert {file.name for file in out.iterdir()} == {
         "checkpoint.pth.tar",
         "model.safetensors",
-        "model_best.pth.tar",
         "test_results.csv",
         "metrics.json",
         "history.csv",
@@ -130,30 +129,43 @@ def test_single_task_runs(data, tmp_path, task):
     )
 
 
-@pytest.mark.parametrize(
-    ("losses", "best"),
-    [
-        ([0.9, 0.3, 0.7, 0.3, 0.8], 4),
-        ([math.nan] * 5, 5),
-        ([0.1, 0.2, 0.3, 0.4, 0.5], 1),
-        ([0.9, 0.3, math.nan, math.nan, 0.8], 2),
-    ],
-)
-def test_best_epoch_is_the_last_with_the_lowest_validation_loss(
-    data, tmp_path, monkeypatch, losses, best
-):
-    values = iter(losses)
-    monkeypatch.setattr(CGCNNRegressor, "_evaluate", lambda *_: (next(values), "MAE 1"))
+def test_the_best_epoch_has_the_lowest_validation_loss(data, tmp_path):
     out = tmp_path / "out"
     text = run("train", data, "--epochs", 5, "-o", out, *TINY)
+    losses = [float(row["validation_loss"]) for row in rows(out / "history.csv")]
     report = json.loads((out / "metrics.json").read_text())
-    loss = losses[best - 1]
-    assert report["best_epoch"] == best
-    assert report["best_validation_loss"] == (None if math.isnan(loss) else loss)
+    assert report["best_epoch"] == int(np.argmin(losses)) + 1
+    assert report["best_validation_loss"] == min(losses)
+    best = report["best_epoch"]
     assert f"best epoch {best} (by the loss of 2 validation crystals)" in " ".join(text.split())
-    for name in ("model.safetensors", "model_best.pth.tar"):
-        assert skcgcnn.load(out / name).n_iter_ == best
     assert load_checkpoint(out / "checkpoint.pth.tar")[0].n_iter_ == 5
+
+
+@pytest.mark.parametrize("recipe", ["default", "paper"])
+def test_the_command_predicts_what_fit_does(data, tmp_path, recipe):
+    out = tmp_path / "out"
+    settings = Settings(str(data), recipe=recipe, epochs=3)
+    run("train", data, "--recipe", recipe, "--epochs", 3, "-o", out, *TINY)
+    paths, values = load_id_prop(data, return_X_y=True)
+    energies = np.asarray(values[:, 0], dtype=float) if np.ndim(values) == 2 else values
+    parts = split_rows(np.arange(len(paths)), settings.ratios(), seed=0)
+    # Of one table: the order of its kinds of site decides how sums are rounded.
+    graphs = CrystalGraphTransformer().transform(paths)
+    X = {name: graphs[rows_] for name, rows_ in parts.items()}
+    y = {name: energies[rows_] for name, rows_ in parts.items()}
+    trained = skcgcnn.load(out / "model.safetensors")
+    sizes = {name: getattr(trained, name) for name in ("atom_fea_len", "n_conv", "h_fea_len")}
+    est = CGCNNRegressor(recipe=recipe, max_epochs=3, random_state=0, **sizes)
+    est.fit(X["train"], y["train"], validation_data=(X["val"], y["val"]))
+    np.testing.assert_array_equal(trained.predict(X["test"]), est.predict(X["test"]))
+
+
+def test_the_original_gets_the_model_it_can_have(data, tmp_path):
+    out = tmp_path / "out"
+    run("train", data, "--recipe", "paper", "--epochs", 2, "-o", out, *TINY)
+    est, original = (skcgcnn.load(out / n) for n in ("model.safetensors", "model_best.pth.tar"))
+    paths = load_id_prop(data).data
+    np.testing.assert_allclose(original.predict(paths), est.predict(paths), rtol=1e-5)
 
 
 def test_resume_gives_the_same_result_as_an_unbroken_run(data, tmp_path):
@@ -217,14 +229,14 @@ def test_a_killed_run_never_leaves_half_a_checkpoint(data, tmp_path):
         time.sleep(rng.uniform(0, 0.2))
         os.kill(process.pid, signal.SIGKILL)
         process.join()
-        for name in ("checkpoint.pth.tar", "model.safetensors", "model_best.pth.tar"):
+        for name in ("checkpoint.pth.tar", "model.safetensors"):
             assert skcgcnn.load(output / name, device="cpu").n_iter_ >= 1
 
 
 def test_predict_from_a_folder_and_from_files(data, tmp_path):
     out = tmp_path / "out"
     run("train", data, "--task", "multi", "--epochs", 2, "-o", out, *TINY)
-    model = out / "model_best.pth.tar"
+    model = out / "model.safetensors"
     run("predict", model, data, "-o", tmp_path / "all.csv")
     everything = rows(tmp_path / "all.csv")
     assert list(everything[0]) == ["cif_id", "energy_pred", "metal_pred", "metal_proba"]
@@ -299,9 +311,9 @@ def test_atom_features_of_the_folder_travel_with_the_model(data, tmp_path):
     out = tmp_path / "out"
     run("train", data, "--epochs", 1, "-o", out, *TINY)
     (data / "atom_init.json").unlink()
-    est = skcgcnn.load(out / "model_best.pth.tar")
+    est = skcgcnn.load(out / "model.safetensors")
     assert est.graph_options_.n_features == 3
-    assert "crystal0" in run("predict", out / "model_best.pth.tar", data)
+    assert "crystal0" in run("predict", out / "model.safetensors", data)
 
 
 @pytest.fixture
@@ -317,7 +329,7 @@ def test_train_from_a_model(data, tmp_path, model):
     out = tmp_path / "out"
     options = ["--task", "multi", "--init-from", model, "--freeze", "convs", "--device", "cpu"]
     run("train", data, *options, "--epochs", 2, "-b", 8, "-o", out)
-    est, start = skcgcnn.load(out / "model_best.pth.tar"), skcgcnn.load(model)
+    est, start = skcgcnn.load(out / "model.safetensors"), skcgcnn.load(model)
     # The sizes are the model's, though others are the command's defaults.
     assert (est.atom_fea_len, est.n_conv, est.h_fea_len) == (8, 2, 8)
     for name, tensor in start.module_.state_dict().items():
@@ -337,9 +349,9 @@ def test_train_from_a_model_with_its_features(data, tmp_path):
     (data / "atom_init.json").write_text(json.dumps(table))
     run("train", data, "--epochs", 1, "-o", tmp_path / "first", *TINY)
     (data / "atom_init.json").unlink()
-    first = tmp_path / "first" / "model_best.pth.tar"
+    first = tmp_path / "first" / "model.safetensors"
     run("train", data, "--epochs", 1, "-o", tmp_path / "out", "--init-from", first, *TINY)
-    assert skcgcnn.load(tmp_path / "out" / "model_best.pth.tar").graph_options_.n_features == 2
+    assert skcgcnn.load(tmp_path / "out" / "model.safetensors").graph_options_.n_features == 2
 
 
 def test_predict_with_a_saved_model(data, model):
@@ -368,7 +380,7 @@ def test_info(data, tmp_path, model):
         assert words in printed
     out = tmp_path / "out"
     run("train", data, "--task", "multi", "--epochs", 1, "-o", out, *TINY)
-    printed = run("info", out / "model_best.pth.tar")
+    printed = run("info", out / "model.safetensors")
     report = json.loads((out / "metrics.json").read_text())
     for words in ("energy, unit not recorded", "metal, classes 0.0, 1.0", "20 crystals"):
         assert words in printed
@@ -434,7 +446,7 @@ def test_unreadable_crystals(data, tmp_path):
     assert "Warning: 1 of 24" in text
     report = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert report["n_train"] + report["n_val"] + report["n_test"] == 23
-    printed = run("predict", tmp_path / "out" / "model_best.pth.tar", data, "--on-error", "nan")
+    printed = run("predict", tmp_path / "out" / "model.safetensors", data, "--on-error", "nan")
     assert "Warning: 1 of 24" in printed
     assert "crystal3,\n" in printed
 
@@ -552,15 +564,15 @@ def test_a_full_disk_leaves_the_old_checkpoint(data, tmp_path, monkeypatch):
 
 
 def test_an_interrupted_run_says_how_to_resume(data, tmp_path, monkeypatch):
-    fit = CGCNNRegressor._partial_fit
+    step = GraphNet.train_step
 
-    def interrupted(est, *args, **kwargs):
-        if getattr(est, "n_iter_", 0) == 2:
+    def interrupted(net, *args, **kwargs):
+        if len(net.history) == 3:
             raise KeyboardInterrupt
-        return fit(est, *args, **kwargs)
+        return step(net, *args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(CGCNNRegressor, "_partial_fit", interrupted)
+        patch.setattr(GraphNet, "train_step", interrupted)
         message = run("train", data, "--epochs", 4, "-o", tmp_path / "out", *TINY, code=130)
     command = message[message.index("skcgcnn train") :].split()
     assert command[3] == "--resume"

@@ -132,10 +132,11 @@ def train(
 ) -> None:
     """Train on DATA, keep the best epoch by validation loss, and test it.
 
-    Writes model.safetensors and model_best.pth.tar (the best epoch), checkpoint.pth.tar (the last
-    one, to resume from), history.csv, test_results.csv, metrics.json and report.html, which shows
-    them all. Several processes share the batches of a training that `accelerate launch -m skcgcnn
-    train ...` starts, or `torchrun -m skcgcnn train ...` on CPUs.
+    Writes model.safetensors (the best epoch), checkpoint.pth.tar (the last one, to resume from),
+    history.csv, test_results.csv, metrics.json and report.html, which shows them all; and
+    model_best.pth.tar where the original CGCNN has such a network. Several processes share the
+    batches of a training that `accelerate launch -m skcgcnn train ...` starts, or
+    `torchrun -m skcgcnn train ...` on CPUs.
     """
     folder = output or (_free_folder("cgcnn_run") if resume is None else resume.parent)
     checkpoint = folder / "checkpoint.pth.tar"

@@ -19,7 +19,7 @@ from skcgcnn.modelfiles._pretrained import PRETRAINED, SHIPPED
 from skcgcnn.modelfiles._state import ModelState, Provenance, Target, TrainingState
 
 # Who loads a model decides on these.
-_RUNTIME = {"device", "n_jobs"}
+_RUNTIME = {"device", "n_jobs", "verbose"}
 
 
 def state_to_plain(state: ModelState) -> dict[str, Any]:

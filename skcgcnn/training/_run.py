@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from skcgcnn._files import atomic_write
-from skcgcnn._progress import Progress
-from skcgcnn._recipes import resolve
 from skcgcnn.estimators import (
     BaseCGCNN,
     CGCNNClassifier,
@@ -26,24 +25,26 @@ from skcgcnn.estimators import (
     load,
     predict_targets,
     read_source,
-    save_checkpoint,
 )
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.metrics import target_metrics
-from skcgcnn.modelfiles import ModelState, read_model_file, rename_targets
-from skcgcnn.nn import choose_device
+from skcgcnn.modelfiles import ModelState, read_model_file
+from skcgcnn.nn import BestEpoch, choose_device
 from skcgcnn.reports import RunResult, training_report
+from skcgcnn.training._checkpoint import (
+    BEST,
+    CHECKPOINT,
+    ORIGINAL,
+    RunCheckpoint,
+    write_model,
+    write_original,
+)
 from skcgcnn.training._data import RunData, load_run_data
 from skcgcnn.training._predictions import write_predictions
 from skcgcnn.training._settings import Settings
 from skcgcnn.training._split import split_rows
 
-# The last epoch, with all that training needs to go on.
-CHECKPOINT = "checkpoint.pth.tar"
-# The best epoch, to predict with: as `estimator.save` writes it, and under the name that users of
-# CGCNN expect.
-BEST, BEST_TORCH = "model.safetensors", "model_best.pth.tar"
 # The epochs, a line each; and everything at a glance.
 HISTORY, REPORT = "history.csv", "report.html"
 
@@ -86,10 +87,11 @@ def train(
     Where the folder has a ``groups.csv``, crystals of a group are in one part of the split.
 
     Writes ``checkpoint.pth.tar`` (last epoch, from which training can go on),
-    ``model.safetensors`` and ``model_best.pth.tar`` (the epoch with the lowest loss on the
-    validation crystals, as ``est.save`` writes it and as a torch file), ``history.csv`` (losses
-    epoch by epoch), ``test_results.csv``, ``metrics.json`` and ``report.html``, which shows them
-    all.
+    ``model.safetensors`` (the epoch with the lowest loss on the validation crystals, as
+    ``est.save`` writes it), ``model_best.pth.tar`` (the same for the original code, where it has
+    such a network), ``history.csv`` (losses epoch by epoch), ``test_results.csv``,
+    ``metrics.json`` and ``report.html``, which shows them all. The training is that of
+    ``est.fit`` with `validation_data`.
 
     Parameters
     ----------
@@ -149,41 +151,39 @@ def train(
         est, run = _new_estimator(settings, data, state), _new_run(settings, data)
     else:
         est, run = _resumed(state, settings, data, resume, device, accelerator)
-    est.set_params(device=device, n_jobs=n_jobs, on_error=settings.on_error, verbose=0)
-    est.set_params(accelerator=accelerator)
     progress = progress and is_main
+    est.set_params(device=device, n_jobs=n_jobs, on_error=settings.on_error)
+    est.set_params(accelerator=accelerator, verbose=int(progress))
     verbose = 2 if remarks and is_main else int(progress)
     crystals = data.paths if data.graphs is None else data.graphs
     graphs = est.get_transformer().set_params(verbose=verbose).transform(crystals)
     parts = _split(settings, data, graphs)
     classes = data.classes(graphs.n_sites > 0)
-    params = est.get_params(deep=False) | {"max_epochs": settings.epochs}
-    n_epochs = resolve(params, len(parts["train"].rows))["max_epochs"]
+    est.set_params(max_epochs=settings.epochs)
+    n_epochs = est._resolve(len(parts["train"].rows))["max_epochs"]
     if resume is not None and est.n_iter_ >= n_epochs:
         raise DataError(
             f"{resume}: has {est.n_iter_} epochs already; ask for more than that with --epochs to "
             "continue"
         )
+    if is_main:
+        output.mkdir(parents=True, exist_ok=True)
+        if resume is not None and elsewhere:
+            shutil.copyfile(resume.with_name(BEST), output / BEST)
+    best = _fit(est, run, parts, classes, data.names, output if is_main else None, resume)
     if not is_main:
-        _follow(est, parts["train"], classes, n_epochs)
         return {}
-    output.mkdir(parents=True, exist_ok=True)
-    if resume is not None and elsewhere:
-        for name in (BEST, BEST_TORCH):
-            shutil.copyfile(resume.with_name(name), output / name)
-    run = _run_epochs(est, run, parts, classes, data.names, n_epochs, output, progress)
-    best = load(output / BEST, device)
-    losses = {
-        "training": [row["train_loss"] for row in est.history_],
-        "validation": run["validation_losses"] if len(parts["val"].rows) else [],
-    }
+    validated = [row["valid_loss"] for row in est.history_ if "valid_loss" in row]
+    losses = {"training": est.loss_curve_, "validation": validated}
     _write_history(output / HISTORY, est, losses)
-    found, predictions = _evaluate(best, run, parts, data, output)
+    best_epoch = best.best_epoch_ if validated else est.n_iter_
+    loss = best.best_loss_ if validated and math.isfinite(best.best_loss_) else None
+    found, predictions = _evaluate(est, best_epoch, loss, parts, data, output)
     if report:
         result = RunResult(
             name=output.resolve().name,
-            settings=settings.described(best.fitted_params_),
-            est=best,
+            settings=settings.described(est.fitted_params_),
+            est=est,
             graphs={name: part.graphs for name, part in parts.items()},
             y={name: part.y.reshape(len(part.y), len(data.names)) for name, part in parts.items()},
             ids=[data.cif_ids[row] for row in parts["test"].rows],
@@ -191,26 +191,16 @@ def train(
             predictions=predictions,
             metrics=found["test"],
             losses=losses,
-            best_epoch=run["best_epoch"],
+            best_epoch=best_epoch,
         )
         with atomic_write(output / REPORT) as file:
             file.write(training_report(result))
     return found
 
 
-def _follow(est: BaseCGCNN, train: _Part, classes: npt.NDArray[Any] | None, n_epochs: int) -> None:
-    """Train as the main process does, which alone validates and writes."""
-    expected: dict[str, Any] = {} if classes is None else {"classes": classes}
-    for _ in range(getattr(est, "n_iter_", 0), n_epochs):
-        before = getattr(est, "n_iter_", 0)
-        est._partial_fit(train.graphs, train.y, n_epochs=n_epochs, **expected)
-        if est.n_iter_ == before:  # it diverged
-            break
-
-
 def _refuse_results(folder: Path) -> None:
     """Refuse to replace the results of an earlier run."""
-    for name in (CHECKPOINT, BEST, BEST_TORCH, "metrics.json", "test_results.csv", HISTORY, REPORT):
+    for name in (CHECKPOINT, BEST, ORIGINAL, "metrics.json", "test_results.csv", HISTORY, REPORT):
         if (folder / name).exists():
             raise DataError(
                 f"{folder} holds the results of an earlier run ({name}); choose another folder "
@@ -255,10 +245,52 @@ def _new_run(settings: Settings, data: RunData) -> dict[str, Any]:
     return {
         "settings": asdict(settings),
         "fingerprint": data.fingerprint(),
-        "best_loss": None,
-        "best_epoch": None,
-        "validation_losses": [],
     }
+
+
+def _fit(
+    est: BaseCGCNN,
+    run: dict[str, Any],
+    parts: dict[str, _Part],
+    classes: npt.NDArray[Any] | None,
+    names: list[str],
+    output: Path | None,
+    resume: Path | None,
+) -> BestEpoch:
+    """Fit as `est.fit` does with validation data; write every epoch where there is a folder."""
+    train, val = ((part.graphs, _named(part.y, names)) for part in (parts["train"], parts["val"]))
+    best = BestEpoch() if resume is None else _best_so_far(est, resume)
+    callbacks: list[tuple[str, Any]] = [("best_epoch", best)] if len(val[0]) else []
+    if output is not None:
+        callbacks.append(("checkpoint", RunCheckpoint(est, run, output, best)))
+    est._fit(
+        *train,
+        validation_data=val if len(val[0]) else None,
+        classes=classes,
+        callbacks=callbacks,
+        resume=resume is not None,
+    )
+    if not est.history_:
+        raise DataError("training diverged in the first epoch; use a smaller --lr")
+    return best
+
+
+def _best_so_far(est: BaseCGCNN, resume: Path) -> BestEpoch:
+    """Return the best epoch of the run that a checkpoint interrupted."""
+    losses = [row.get("valid_loss", math.nan) for row in est.history_]
+    best = BestEpoch()
+    for epoch, loss in enumerate(losses, 1):
+        if math.isnan(best.loss) or loss <= best.loss:
+            best.loss, best.epoch = loss, epoch
+    best.weights = load(resume.with_name(BEST), est.device).module_.state_dict()
+    return best
+
+
+def _named(y: npt.NDArray[Any], names: list[str]) -> Any:
+    """Return targets with their names."""
+    if y.ndim == 1:
+        return pd.Series(y, name=names[0])
+    return pd.DataFrame(y, columns=names)
 
 
 def _resumed(
@@ -291,54 +323,22 @@ def _split(settings: Settings, data: RunData, graphs: CrystalGraphs) -> dict[str
     return {name: _Part(part, graphs[part], data.y[part]) for name, part in chosen.items()}
 
 
-def _run_epochs(
-    est: BaseCGCNN,
-    run: dict[str, Any],
-    parts: dict[str, _Part],
-    classes: npt.NDArray[Any] | None,
-    names: list[str],
-    n_epochs: int,
-    output: Path,
-    progress: bool,
-) -> dict[str, Any]:
-    """Train epoch by epoch; write each as a checkpoint, and the best as a model."""
-    expected = {} if classes is None else {"classes": classes}
-    done = getattr(est, "n_iter_", 0)
-    train, val = parts["train"], parts["val"]
-    with Progress(n_epochs, "epoch", initial=done, enabled=progress) as line:
-        for _ in range(done, n_epochs):
-            before = getattr(est, "n_iter_", 0)
-            est._partial_fit(train.graphs, train.y, n_epochs=n_epochs, **expected)
-            if est.n_iter_ == before:  # it diverged, and has warned
-                if not before:
-                    raise DataError("training diverged in the first epoch; use a smaller --lr")
-                break
-            est.targets_ = rename_targets(est.targets_, names)
-            loss, errors = est._evaluate(val.graphs, val.y) if len(val.rows) else (math.nan, "")
-            run = {**run, "validation_losses": [*run["validation_losses"], loss]}
-            # The later of equal epochs, and the last where the loss is not defined.
-            best = math.nan if run["best_loss"] is None else run["best_loss"]
-            if math.isnan(best) or loss <= best:
-                run = {**run, "best_loss": loss, "best_epoch": est.n_iter_}
-                _write_model(est, output, {"validation loss": loss})
-            save_checkpoint(est, output / CHECKPOINT, run)
-            facts = f"training loss {est.history_[-1, 'train_loss']:.3g}"
-            line.update(1, f"{facts}, validation {errors}" if errors else facts)
-    return run
-
-
 def _evaluate(
-    best: BaseCGCNN, run: dict[str, Any], parts: dict[str, _Part], data: RunData, output: Path
+    est: BaseCGCNN,
+    best_epoch: int,
+    loss: float | None,
+    parts: dict[str, _Part],
+    data: RunData,
+    output: Path,
 ) -> tuple[dict[str, Any], list[Prediction]]:
-    """Test the best epoch, and write what came out."""
+    """Test the model, and write it with what came out."""
     test = parts["test"]
-    predictions = predict_targets(best, test.graphs) if len(test.rows) else []
+    predictions = predict_targets(est, test.graphs) if len(test.rows) else []
     truth = test.y.reshape(len(test.y), len(data.names))
     cif_ids = [data.cif_ids[row] for row in test.rows]
     write_predictions(output / "test_results.csv", cif_ids, predictions, truth)
-    loss = run["best_loss"] if math.isfinite(run["best_loss"]) else None
-    report = {
-        "best_epoch": run["best_epoch"],
+    report: dict[str, Any] = {
+        "best_epoch": best_epoch,
         "best_validation_loss": loss,
         **{f"n_{name}": len(part.rows) for name, part in parts.items()},
         "n_groups": None
@@ -355,7 +355,8 @@ def _evaluate(
         for name, found in report["test"].items()
         for metric, value in found.items()
     }
-    _write_model(best, output, {"validation loss": loss, **metrics})
+    write_model(est, output, {"validation loss": loss, **metrics})
+    write_original(est, output)
     with atomic_write(output / "metrics.json") as file:
         json.dump(report, file, indent=2)
         file.write("\n")
@@ -374,9 +375,3 @@ def _write_history(path: Path, est: BaseCGCNN, losses: dict[str, list[float]]) -
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["epoch", "training_loss", "validation_loss", "seconds"])
         writer.writerows(zip(*columns, strict=True))
-
-
-def _write_model(est: BaseCGCNN, output: Path, metrics: dict[str, float | None]) -> None:
-    known = {name: v for name, v in metrics.items() if v is not None and math.isfinite(v)}
-    est.save(output / BEST, metrics=known)
-    save_checkpoint(est, output / BEST_TORCH, metrics=known, training=False)

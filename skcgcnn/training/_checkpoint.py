@@ -1,0 +1,73 @@
+"""What a training run writes while it trains."""
+
+import math
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from skorch.callbacks import Callback
+
+from skcgcnn.estimators import BaseCGCNN, save_cgcnn, save_checkpoint
+from skcgcnn.nn import BestEpoch
+
+# The last epoch, with all that training needs to go on; and the best, to predict with.
+CHECKPOINT, BEST = "checkpoint.pth.tar", "model.safetensors"
+# The best for the original code, under the name that its users expect.
+ORIGINAL = "model_best.pth.tar"
+
+
+class RunCheckpoint(Callback):
+    """Writes every epoch as a checkpoint, and the best as a model.
+
+    Parameters
+    ----------
+    est : estimator
+        The one that is fitted.
+    run : dict
+        Plain values of the run to keep with the checkpoint.
+    output : Path
+        Folder to write to.
+    best : BestEpoch
+        Knows the best epoch; called before this one.
+    """
+
+    def __init__(self, est: BaseCGCNN, run: dict[str, Any], output: Path, best: BestEpoch) -> None:
+        self.est, self.run, self.output, self.best = est, run, output, best
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Write."""
+        est = self.est
+        est.n_iter_ = len(net.history)
+        loss = net.history[-1].get("valid_loss")
+        if loss is None or self.best.best_epoch_ == est.n_iter_:
+            write_model(est, self.output, {"validation loss": loss})
+        save_checkpoint(est, self.output / CHECKPOINT, self.run)
+
+
+def write_model(est: BaseCGCNN, output: Path, metrics: dict[str, float | None]) -> None:
+    """Write the model of a run, with what is known of its quality.
+
+    Parameters
+    ----------
+    est : fitted estimator
+    output : Path
+        Folder to write to.
+    metrics : dict
+        Measures by name; None and NaN are left out.
+    """
+    known = {name: v for name, v in metrics.items() if v is not None and math.isfinite(v)}
+    est.save(output / BEST, metrics=known)
+
+
+def write_original(est: BaseCGCNN, output: Path) -> None:
+    """Write the model for the original code, if that has such a network.
+
+    Parameters
+    ----------
+    est : fitted estimator
+    output : Path
+        Folder to write to.
+    """
+    (output / ORIGINAL).unlink(missing_ok=True)  # that of an earlier run
+    with suppress(ValueError):  # names what the original does not have
+        save_cgcnn(est, output / ORIGINAL)

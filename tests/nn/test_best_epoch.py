@@ -1,0 +1,35 @@
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from skcgcnn.nn import BestEpoch
+
+
+def train(best, losses):
+    """Tell it of epochs whose weight is their number; return the weight of the end."""
+    network = torch.nn.Linear(1, 1)
+    net = SimpleNamespace(history=[], network=network)
+    best.on_train_begin(net)
+    for epoch, loss in enumerate(losses, 1):
+        net.history.append({"valid_loss": loss})
+        torch.nn.init.constant_(network.weight, epoch)
+        best.on_epoch_end(net)
+    best.on_train_end(net)
+    return network.weight.item()
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        ([0.9, 0.3, 0.7, 0.3, 0.8], 4),
+        ([math.nan] * 5, 5),
+        ([0.1, 0.2, 0.3, 0.4, 0.5], 1),
+        ([0.9, 0.3, math.nan, math.nan, 0.8], 2),
+    ],
+)
+def test_it_is_the_last_with_the_lowest_loss(losses, expected):
+    best = BestEpoch()
+    assert train(best, losses) == best.best_epoch_ == expected
+    assert best.best_loss_ == losses[expected - 1] or math.isnan(losses[expected - 1])
