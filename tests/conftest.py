@@ -1,10 +1,11 @@
-"""Fixtures that the tests share."""
+"""Fixtures that the tests share; what plain `pytest` leaves out, and how it says so."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from pymatgen.core import Lattice, Structure
 
 from skcgcnn import CrystalGraphTransformer
@@ -15,6 +16,39 @@ SHARED = Path(__file__).parents[2] / "shared"
 
 # The networks here are small: threads would only wait for each other.
 torch.set_num_threads(1)
+
+# Few examples for people; CI has `--hypothesis-profile full`.
+settings.register_profile("full", max_examples=40, deadline=None, derandomize=True)
+settings.register_profile("quick", settings.get_profile("full"), max_examples=8)
+settings.load_profile("quick")
+
+SLOW_LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_deselected(items):
+    config = items[0].config
+    slow = sum(item.get_closest_marker("slow") is not None for item in items)
+    config.stash[SLOW_LEFT_OUT] = config.stash.get(SLOW_LEFT_OUT, 0) + slow
+
+
+def pytest_sessionfinish(session):
+    # A process of pytest-xdist tells the one that prints.
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["slow"] = session.config.stash.get(SLOW_LEFT_OUT, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    # Each process collects all tests.
+    node.config.stash[SLOW_LEFT_OUT] = getattr(node, "workeroutput", {}).get("slow", 0)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if count := config.stash.get(SLOW_LEFT_OUT, 0):
+        terminalreporter.section("slow tests")
+        terminalreporter.line(
+            f'{count} slow tests were left out: `pytest -m slow` runs them, `pytest -m ""` all.'
+        )
 
 
 @pytest.fixture(autouse=True)
