@@ -191,6 +191,7 @@ def outcome(path, text):
             return error
 
 
+@pytest.mark.slow
 def test_mutants_give_a_graph_or_a_structure_error(tmp_path, cifs):
     texts = [Path(path).read_text() for path in cifs]
     outcomes = [

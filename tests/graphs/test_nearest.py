@@ -170,6 +170,7 @@ for name, (lattice, coords, _) in cells.items():
 """
 
 
+@pytest.mark.slow
 def test_crowded_and_large_cells_take_bounded_memory_and_time():
     printed = run_bounded(LARGE_CELLS, seconds=100, megabytes=2_000).splitlines()
     assert [line.split(" 15625 ")[1] for line in printed] == ["[]"] * 3
