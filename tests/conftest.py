@@ -8,7 +8,7 @@ import torch
 from hypothesis import settings
 from pymatgen.core import Lattice, Structure
 
-from skcgcnn import CrystalGraphTransformer
+from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.datasets import load_sample_classification, load_sample_regression
 from skcgcnn.graphs import forget_files
 
@@ -22,6 +22,19 @@ settings.register_profile("full", max_examples=40, deadline=None, derandomize=Tr
 settings.register_profile("quick", settings.get_profile("full"), max_examples=8)
 settings.load_profile("quick")
 
+TINY = {
+    "conv": "gated",
+    "reference": False,
+    "element_embedding": False,
+    "schedule": "constant",
+    "atom_fea_len": 8,
+    "n_conv": 1,
+    "h_fea_len": 8,
+    "max_epochs": 2,
+    "batch_size": 8,
+    "random_state": 0,
+    "device": "cpu",
+}
 SLOW_LEFT_OUT = pytest.StashKey[int]()
 
 
@@ -108,16 +121,21 @@ def nacl():
 @pytest.fixture
 def tiny():
     """Parameters of a network that trains in no time."""
-    return {
-        "conv": "gated",
-        "reference": False,
-        "element_embedding": False,
-        "schedule": "constant",
-        "atom_fea_len": 8,
-        "n_conv": 1,
-        "h_fea_len": 8,
-        "max_epochs": 2,
-        "batch_size": 8,
-        "random_state": 0,
-        "device": "cpu",
-    }
+    return dict(TINY)
+
+
+@pytest.fixture(scope="session")
+def fitted_regressor(graphs, energies):
+    """Tiny estimators that are fitted once: tests use them and leave them as they are."""
+    return CGCNNRegressor(**TINY).fit(graphs, energies)
+
+
+@pytest.fixture(scope="session")
+def fitted_classifier(graphs, labels):
+    return CGCNNClassifier(**TINY).fit(graphs, np.array(["gap", "metal"])[labels])
+
+
+@pytest.fixture(scope="session")
+def fitted_multitask(graphs, energies, labels):
+    names = np.array(["gap", "metal"])[labels]
+    return CGCNNMultiTask(**TINY).fit(graphs, list(zip(energies, names, strict=True)))
