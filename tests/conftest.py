@@ -1,13 +1,14 @@
-"""Fixtures that the tests share."""
+"""Fixtures that the tests share; what plain `pytest` leaves out, and how it says so."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from pymatgen.core import Lattice, Structure
 
-from skcgcnn import CrystalGraphTransformer
+from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.datasets import load_sample_classification, load_sample_regression
 from skcgcnn.graphs import forget_files
 
@@ -15,6 +16,52 @@ SHARED = Path(__file__).parents[2] / "shared"
 
 # The networks here are small: threads would only wait for each other.
 torch.set_num_threads(1)
+
+# Few examples for people; CI has `--hypothesis-profile full`.
+settings.register_profile("full", max_examples=40, deadline=None, derandomize=True)
+settings.register_profile("quick", settings.get_profile("full"), max_examples=8)
+settings.load_profile("quick")
+
+TINY = {
+    "conv": "gated",
+    "reference": False,
+    "element_embedding": False,
+    "schedule": "constant",
+    "atom_fea_len": 8,
+    "n_conv": 1,
+    "h_fea_len": 8,
+    "max_epochs": 2,
+    "batch_size": 8,
+    "random_state": 0,
+    "device": "cpu",
+}
+SLOW_LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_deselected(items):
+    config = items[0].config
+    slow = sum(item.get_closest_marker("slow") is not None for item in items)
+    config.stash[SLOW_LEFT_OUT] = config.stash.get(SLOW_LEFT_OUT, 0) + slow
+
+
+def pytest_sessionfinish(session):
+    # A process of pytest-xdist tells the one that prints.
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["slow"] = session.config.stash.get(SLOW_LEFT_OUT, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    # Each process collects all tests.
+    node.config.stash[SLOW_LEFT_OUT] = getattr(node, "workeroutput", {}).get("slow", 0)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if count := config.stash.get(SLOW_LEFT_OUT, 0):
+        terminalreporter.section("slow tests")
+        terminalreporter.line(
+            f'{count} slow tests were left out: `pytest -m slow` runs them, `pytest -m ""` all.'
+        )
 
 
 @pytest.fixture(autouse=True)
@@ -74,16 +121,21 @@ def nacl():
 @pytest.fixture
 def tiny():
     """Parameters of a network that trains in no time."""
-    return {
-        "conv": "gated",
-        "reference": False,
-        "element_embedding": False,
-        "schedule": "constant",
-        "atom_fea_len": 8,
-        "n_conv": 1,
-        "h_fea_len": 8,
-        "max_epochs": 2,
-        "batch_size": 8,
-        "random_state": 0,
-        "device": "cpu",
-    }
+    return dict(TINY)
+
+
+@pytest.fixture(scope="session")
+def fitted_regressor(graphs, energies):
+    """Tiny estimators that are fitted once: tests use them and leave them as they are."""
+    return CGCNNRegressor(**TINY).fit(graphs, energies)
+
+
+@pytest.fixture(scope="session")
+def fitted_classifier(graphs, labels):
+    return CGCNNClassifier(**TINY).fit(graphs, np.array(["gap", "metal"])[labels])
+
+
+@pytest.fixture(scope="session")
+def fitted_multitask(graphs, energies, labels):
+    names = np.array(["gap", "metal"])[labels]
+    return CGCNNMultiTask(**TINY).fit(graphs, list(zip(energies, names, strict=True)))

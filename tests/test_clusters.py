@@ -11,6 +11,8 @@ from skcgcnn.cli import app
 from skcgcnn.datasets import SAMPLE_FOLDER
 from skcgcnn.stores import featurize, open_store
 
+pytestmark = pytest.mark.slow
+
 GRID = {"cls_weight": [0.1, 0.5, 1.0]}
 # Threads add numbers in an order of their own.
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}

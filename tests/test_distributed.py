@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("accelerate")
+pytestmark = pytest.mark.slow
 
 # In float32 the order of sums differs. Over six epochs of the cases below.
 TOLERANCE = 1e-4

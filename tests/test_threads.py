@@ -69,6 +69,7 @@ def threads_of_a_fit(graphs, energies, **params):
     return set(est.net_.callbacks[0][1].seen)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("two_threads")
 def test_small_batches_are_trained_by_one_thread_and_large_ones_by_all(graphs, energies):
     assert threads_of_a_fit(graphs, energies, batch_size=2) == {1}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mutants import mutate
 from pymatgen.core import Lattice, Structure
@@ -82,7 +82,6 @@ def test_one_in_forty_of(shared, name):
         assert_same(parse_cif(row["cif"]), by_pymatgen(row["cif"]))
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
 @given(
     group=st.sampled_from(["P-1", "P2_1/c", "Cmcm", "I4/mmm", "R-3m", "P6_3/mmc", "Fd-3m", "Pnma"]),
     x=st.sampled_from([0.0, 0.1234, 0.25, 1 / 3, 0.5]),
@@ -192,6 +191,7 @@ def outcome(path, text):
             return error
 
 
+@pytest.mark.slow
 def test_mutants_give_a_graph_or_a_structure_error(tmp_path, cifs):
     texts = [Path(path).read_text() for path in cifs]
     outcomes = [

@@ -150,6 +150,7 @@ def test_sample_energies_are_near_experiment():
         assert energy[cif_id] == pytest.approx(expected, abs=0.35)
 
 
+@pytest.mark.slow
 def test_script_regenerates_the_cifs(tmp_path):
     folder = Path(load_sample_regression().filename).parent
     script = Path(__file__).parents[2] / "tools" / "make_crystals.py"

@@ -45,6 +45,7 @@ def log():
         return {row["id"]: row for row in csv.DictReader(lines)}
 
 
+@pytest.mark.slow
 def test_scripts_make_the_committed_files_again(script, tmp_path, monkeypatch):
     # One arrangement of every host; .ci/run makes all of them.
     monkeypatch.setattr("sys.argv", ["script", "--output", str(tmp_path)])
@@ -120,6 +121,7 @@ def test_groups_are_host_and_arrangement(data, structures):
         assert np.mean([label for _, label in members]) == 0.5
 
 
+@pytest.mark.slow
 def test_no_two_structures_are_the_same(structures):
     # Equal crystals have equal sorted distances between the same elements; where those differ,
     # StructureMatcher need not be asked. By it alone, all pairs take half an hour.

@@ -112,6 +112,7 @@ def test_early_stopping_keeps_the_best(est, y, graphs):
     np.testing.assert_array_equal(outputs(est, graphs), outputs(best, graphs))
 
 
+@pytest.mark.slow
 def test_pickle_and_joblib(est, y, graphs, tmp_path):
     expected = outputs(est.fit(graphs, y), graphs)
     np.testing.assert_array_equal(outputs(pickle.loads(pickle.dumps(est)), graphs), expected)

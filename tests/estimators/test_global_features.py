@@ -25,13 +25,17 @@ def measured(cifs, energies):
     return frame, np.tile(energies, 3) + 0.01 * temperatures
 
 
-def test_they_are_learned_from(measured):
+@pytest.fixture(scope="module")
+def source(measured):
+    return CGCNNRegressor(**SMALL).fit(*measured)
+
+
+def test_they_are_learned_from(measured, source):
     frame, y = measured
-    est = CGCNNRegressor(**SMALL).fit(frame, y)
-    assert est.score(frame, y) > 0.9
+    assert source.score(frame, y) > 0.9
     assert CGCNNRegressor(**SMALL).fit(frame["crystal"], y).score(frame["crystal"], y) < 0.6
     hotter = frame.assign(T=frame["T"] + 100)
-    assert (est.predict(hotter) - est.predict(frame)).mean() == pytest.approx(1, abs=0.3)
+    assert (source.predict(hotter) - source.predict(frame)).mean() == pytest.approx(1, abs=0.3)
 
 
 def test_their_unit_does_not_matter(measured):
@@ -90,19 +94,17 @@ def test_everything_that_takes_crystals_takes_them(measured, tmp_path):
     assert np.isfinite(total.predict(frame)).all()
 
 
-def test_a_model_to_start_from(measured):
+def test_a_model_to_start_from(measured, source):
     frame, y = measured
-    source = CGCNNRegressor(**SMALL).fit(frame, y)
     est = CGCNNRegressor(**{**SMALL, "max_epochs": 1, "lr": 1e-9}, init_from=source).fit(frame, y)
     np.testing.assert_allclose(est.predict(frame), source.predict(frame), rtol=1e-3, atol=0.05)
     without = CGCNNRegressor(**{**SMALL, "max_epochs": 1}, init_from=source)
     assert without.fit(frame["crystal"], y).module_.globals is None
 
 
-def test_a_model_for_other_numbers(measured):
+def test_a_model_for_other_numbers(measured, source):
     """Scaling goes with the weights; the head is new for numbers of another name."""
     frame, y = measured
-    source = CGCNNRegressor(**SMALL).fit(frame, y)
     near = {**SMALL, "max_epochs": 1, "lr": 1e-9, "init_from": source}
     few = frame.iloc[:20].assign(T=300 + 0.01 * np.arange(20.0))
     est = CGCNNRegressor(**near).fit(few, y[:20])

@@ -1,5 +1,6 @@
 """Estimators as files: pickle, safe files, skops."""
 
+import copy
 import os
 import pickle
 import subprocess
@@ -21,18 +22,9 @@ from skcgcnn.modelfiles._json import from_plain, to_plain
 KINDS = [CGCNNRegressor, CGCNNClassifier, CGCNNMultiTask]
 
 
-def targets(kind, energies, labels):
-    names = np.array(["gap", "metal"])[labels]
-    return {
-        CGCNNRegressor: energies,
-        CGCNNClassifier: names,
-        CGCNNMultiTask: list(zip(energies, names, strict=True)),
-    }[kind]
-
-
 @pytest.fixture(params=KINDS)
-def fitted(request, tiny, graphs, energies, labels):
-    return request.param(**tiny).fit(graphs, targets(request.param, energies, labels))
+def fitted(request):
+    return request.getfixturevalue(f"fitted_{request.param.__name__.removeprefix('CGCNN').lower()}")
 
 
 def test_fresh_process_predicts_the_same(fitted, graphs, tmp_path):
@@ -76,7 +68,7 @@ def test_warm_start_goes_on_to_the_bit_after_a_pickle(tiny, graphs, energies):
 
 def test_what_was_on_a_gpu_loads_without_one(fitted, graphs, tmp_path, monkeypatch):
     expected = fitted.predict(graphs)
-    fitted.set_params(device="cuda")
+    fitted = copy.deepcopy(fitted).set_params(device="cuda")
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     data = pickle.dumps(fitted)
     with pytest.warns(UserWarning, match="torch sees no such device: it goes to the CPU"):

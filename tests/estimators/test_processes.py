@@ -33,6 +33,7 @@ process.join()
 """
 
 
+@pytest.mark.slow
 def test_a_fork_after_torch_s_threads_ran_does_not_hang():
     printed = subprocess.run(
         [sys.executable, "-c", FORK], timeout=120, check=True, capture_output=True, text=True

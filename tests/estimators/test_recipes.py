@@ -215,6 +215,7 @@ def test_an_ensemble_in_files(ensemble, cifs, tmp_path):
             np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_an_ensemble_repeats_and_does_not_depend_on_workers(cifs, energies):
     first, second = (
         CGCNNRegressor(**SMALL, n_estimators=2, n_jobs=n).fit(cifs, energies).predict(cifs)

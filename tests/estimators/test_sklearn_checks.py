@@ -79,8 +79,17 @@ MINI_BATCHES = {
 
 
 @parametrize_with_checks(
+    [TabularRegressor(**SMALL)],
+    expected_failed_checks=lambda _: MINI_BATCHES,
+    xfail_strict=True,
+)
+def test_regressor(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks(
     [
-        TabularRegressor(**SMALL),
         TabularClassifier(**SMALL),
         # The suite gives targets of one column.
         TabularMultiTask(**SMALL, tasks=("regression",)),
@@ -88,7 +97,7 @@ MINI_BATCHES = {
     expected_failed_checks=lambda _: MINI_BATCHES,
     xfail_strict=True,
 )
-def test_estimators(estimator, check):
+def test_classifier_and_multitask(estimator, check):
     check(estimator)
 
 

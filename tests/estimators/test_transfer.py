@@ -279,6 +279,7 @@ def test_clone_keeps_the_model_to_begin_from(source, params, graphs, energies):
     assert_equal(weights(again.init_from, ""), weights(source, ""))
 
 
+@pytest.mark.slow
 def test_searches(source, params, graphs, energies, tmp_path):
     source.save(tmp_path / "model")
     est = CGCNNRegressor(**params, init_from=tmp_path / "model", freeze="convs")

@@ -103,6 +103,7 @@ def test_grid_search_over_cls_weight_without_scoring(multi, X, Y, n_jobs, tmp_pa
     assert search.best_estimator_.predict(X).shape == (24, 2)
 
 
+@pytest.mark.slow
 def test_best_estimator_predicts_the_same_in_a_fresh_process(multi, cifs, Y, tmp_path):
     search = GridSearchCV(multi, {"cls_weight": [0.1, 0.5, 1.0]}, cv=CV).fit(cifs, Y)
     joblib.dump(search.best_estimator_, tmp_path / "model.joblib")

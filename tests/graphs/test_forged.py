@@ -85,6 +85,7 @@ def test_forged_arrays(members, tmp_path, kind):
     refused(tmp_path / "forged.npz")
 
 
+@pytest.mark.slow
 def test_objects_do_not_crash_the_interpreter(members, tmp_path):
     members["ids"] = np.array(["a", 1, None, [], {}], dtype=object)
     np.savez(tmp_path / "forged.npz", **members)
@@ -93,6 +94,7 @@ def test_objects_do_not_crash_the_interpreter(members, tmp_path):
     assert "Python objects" in printed
 
 
+@pytest.mark.slow
 def test_shapes_that_are_larger_than_the_file(members, tmp_path):
     path = tmp_path / "forged.npz"
     buffer = io.BytesIO()
@@ -106,6 +108,7 @@ def test_shapes_that_are_larger_than_the_file(members, tmp_path):
     assert printed.count("smaller than its shape says") == 2
 
 
+@pytest.mark.slow
 def test_compressed_archives_are_not_unpacked(members, tmp_path):
     members["distances"] = np.zeros((10**7, 12), np.float32)
     np.savez_compressed(tmp_path / "forged.npz", **members)
@@ -120,6 +123,7 @@ def test_truncated(graphs, tmp_path, share):
     refused(tmp_path / "forged.npz")
 
 
+@pytest.mark.slow
 def test_flipped_bytes_never_crash(graphs, tmp_path):
     graphs[:3].save(tmp_path / "forged.npz")
     code = """

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pymatgen.core import Lattice, Structure
 from pymatgen.core.operations import SymmOp
@@ -11,7 +11,6 @@ from pymatgen.core.operations import SymmOp
 from skcgcnn import CGCNNRegressor
 
 ELEMENTS = ["Li", "Ni", "Co", "Al", "O", "Na", "Cl"]
-PROPERTY = settings(max_examples=25, deadline=None, derandomize=True)
 
 
 @st.composite
@@ -37,14 +36,12 @@ def close(first, second):
     assert abs(first - second) < 1e-4
 
 
-@PROPERTY
 @given(crystal=crystals(), seed=st.integers(0, 99))
 def test_order_of_sites(predict, crystal, seed):
     order = np.random.default_rng(seed).permutation(len(crystal))
     close(*predict(crystal, Structure.from_sites([crystal[int(i)] for i in order])))
 
 
-@PROPERTY
 @given(
     crystal=crystals(),
     axis=st.sampled_from([(1, 0, 0), (1, 1, 0), (1, 2, 3)]),
@@ -56,7 +53,6 @@ def test_rotation(predict, crystal, axis, angle):
     close(*predict(crystal, turned))
 
 
-@PROPERTY
 @given(crystal=crystals(), shift=st.tuples(*[st.floats(-2, 2)] * 3))
 def test_translation(predict, crystal, shift):
     moved = crystal.copy()
@@ -64,7 +60,6 @@ def test_translation(predict, crystal, shift):
     close(*predict(crystal, moved))
 
 
-@PROPERTY
 @given(crystal=crystals(), size=st.sampled_from([(2, 1, 1), (1, 2, 2), (1, 1, 3)]))
 def test_supercell(predict, crystal, size):
     close(*predict(crystal, crystal.make_supercell(size, in_place=False)))

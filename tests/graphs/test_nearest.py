@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from hostile import run_bounded
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pymatgen.core import Lattice
 
@@ -34,7 +34,6 @@ def brute_force(lattice, coords, max_num_nbr, images=4):
     return np.sort(distances, axis=1)[:, :max_num_nbr]
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
 @given(
     lengths=st.tuples(*[st.floats(2.5, 7)] * 3),
     angles=st.tuples(*[st.floats(65, 115)] * 3),
@@ -57,7 +56,6 @@ def test_nearest_of_all_whatever_the_radius(lengths, angles, n_sites, max_num_nb
     assert indices.max() < n_sites
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
 @given(
     empty=st.floats(0, 30),
     n_sites=st.integers(1, 8),
@@ -123,7 +121,6 @@ def test_sites_on_top_of_each_other():
         nearest(4 * np.eye(3), np.array([[0.0, 0, 0], [0.01, 0, 0]]))
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10_000), n_sites=st.integers(1, 40), length=st.floats(2.5, 30))
 def test_a_tree_finds_what_the_boxes_find(seed, n_sites, length):
     rng = np.random.default_rng(seed)
@@ -173,6 +170,7 @@ for name, (lattice, coords, _) in cells.items():
 """
 
 
+@pytest.mark.slow
 def test_crowded_and_large_cells_take_bounded_memory_and_time():
     printed = run_bounded(LARGE_CELLS, seconds=100, megabytes=2_000).splitlines()
     assert [line.split(" 15625 ")[1] for line in printed] == ["[]"] * 3

@@ -8,6 +8,7 @@ from skcgcnn import CrystalGraphs
 from skcgcnn.datasets import load_li_vacancy
 
 pytest.importorskip("torch_geometric")
+pytestmark = pytest.mark.slow
 
 
 def vectors(data):

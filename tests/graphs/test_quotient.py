@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from batches import unfolded
 from comparison import assert_equal, assert_same_crystal
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pymatgen.core import Lattice, Structure
 
@@ -12,7 +12,6 @@ from skcgcnn import CGCNNRegressor, CrystalGraphs, CrystalGraphTransformer
 from skcgcnn.graphs import _quotient
 from skcgcnn.graphs._quotient import fold
 
-PROPERTY = settings(max_examples=25, deadline=None, derandomize=True)
 # Space groups of each crystal system, as few operations as there are.
 GROUPS = {
     "triclinic": ["P-1"],
@@ -51,7 +50,6 @@ def signatures(graphs, classes):
     ]
 
 
-@PROPERTY
 @given(crystal=symmetric_crystals())
 def test_sites_of_a_class_have_the_same_bonds_and_others_do_not(crystal):
     graphs = CrystalGraphs.from_structures([crystal])
@@ -64,7 +62,6 @@ def test_sites_of_a_class_have_the_same_bonds_and_others_do_not(crystal):
     assert len({repr(one) for one in firsts}) == len(firsts)
 
 
-@PROPERTY
 @given(crystal=symmetric_crystals(), merge_tol=st.sampled_from([1e-5, 1e-3, 1e-2]))
 def test_no_distance_changes_by_more_than_merge_tol(crystal, merge_tol):
     folded, plain = (
@@ -76,7 +73,6 @@ def test_no_distance_changes_by_more_than_merge_tol(crystal, merge_tol):
     assert (np.diff(folded.distances, axis=1) >= 0).all()
 
 
-@PROPERTY
 @given(crystal=symmetric_crystals(), seed=st.integers(0, 99))
 def test_the_order_of_sites_does_not_change_the_classes(crystal, seed):
     order = np.random.default_rng(seed).permutation(len(crystal))
@@ -88,7 +84,6 @@ def test_the_order_of_sites_does_not_change_the_classes(crystal, seed):
     assert len(pairs) == len(first.site_counts)
 
 
-@PROPERTY
 @given(crystal=symmetric_crystals(), size=st.sampled_from([(2, 1, 1), (2, 2, 2), (1, 1, 3)]))
 def test_a_supercell_has_the_quotient_of_its_cell(crystal, size):
     large = crystal.make_supercell(size, in_place=False)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import spglib
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pymatgen.core import Lattice, Structure
 from pymatgen.core.operations import SymmOp
@@ -73,7 +73,6 @@ def decorated(seed):
     return Structure(Lattice.cubic(7.5), species, coords)
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10_000), way=st.sampled_from(["permuted", "rotated", "translated"]))
 def test_nothing_but_ties(fitted, seed, way):
     crystal = decorated(seed)

@@ -79,9 +79,9 @@ def offline(monkeypatch, server, tmp_path):
 
 
 @pytest.fixture
-def published(monkeypatch, tmp_path, server, graphs, energies, tiny):
+def published(monkeypatch, tmp_path, server, fitted_regressor):
     """Return a model that is published under an official name on the loopback server."""
-    est = CGCNNRegressor(**tiny).fit(graphs, energies)
+    est = fitted_regressor
     folder = tmp_path / "remote" / "pre-trained"
     folder.mkdir(parents=True)
     file = folder / "band-gap.pth.tar"

@@ -295,6 +295,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 def test_hostile_content(saved, tmp_path):
     paths = []
     for number, change in enumerate(HOSTILE.values()):

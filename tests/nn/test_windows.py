@@ -81,6 +81,7 @@ def test_batches_of_one_window_are_those_of_memory(graphs, mapped):
             assert torch.equal(a, b)
 
 
+@pytest.mark.slow
 def test_fit_and_predict_by_windows(graphs, mapped, energies, tiny, small_windows):
     params = tiny | {"max_epochs": 60, "batch_size": 4, "lr": 0.01}
     est = CGCNNRegressor(**params).fit(mapped, energies)

@@ -292,6 +292,7 @@ def test_workers_and_changes(bundled, tmp_path, monkeypatch):
 COMMAND = "import sys; from skcgcnn.cli import main; sys.argv[0] = 'skcgcnn'; main()"
 
 
+@pytest.mark.slow
 def test_killed_half_way_and_repeated(bundled, tmp_path):
     table = tmp_path / "cifs.csv"
     with table.open("w", newline="") as file:

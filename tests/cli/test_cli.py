@@ -213,6 +213,7 @@ def _train(data, output):
     )
 
 
+@pytest.mark.slow
 def test_a_killed_run_never_leaves_half_a_checkpoint(data, tmp_path):
     # A fork, since imports would take most of the time; torch runs on one thread in tests.
     fork = multiprocessing.get_context("fork")
@@ -721,7 +722,9 @@ def test_a_run_that_diverges_at_once(data):
     assert "training diverged in the first epoch; use a smaller --lr" in message
 
 
-@pytest.mark.parametrize("ratio", [0.2, 0.35, 0.7])
+@pytest.mark.parametrize(
+    "ratio", [0.2, *(pytest.param(ratio, marks=pytest.mark.slow) for ratio in (0.35, 0.7))]
+)
 def test_a_ratio_may_be_repeated_when_a_run_is_resumed(data, ratio):
     options = ["--train-ratio", ratio, "-o", "out"]
     run("train", data, "--epochs", 1, *options, *TINY)

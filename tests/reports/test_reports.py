@@ -72,6 +72,7 @@ def test_history(runs):
     assert all(float(value) > 0 for row in rows for value in row.values())
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_all_epochs(runs, tmp_path):
     shutil.copytree(runs / "regression", tmp_path / "run")
     settings = Settings(str(runs / "data"), task="regression", target=("energy",), epochs=5)

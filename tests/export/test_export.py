@@ -48,7 +48,15 @@ def test_an_exported_program_predicts_batches_of_other_sizes(fitted, graphs):
         np.testing.assert_allclose(found, expected(fitted, some), rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("fitted", ["paper", "sum", "multi"], indirect=True)
+@pytest.mark.parametrize(
+    "fitted",
+    [
+        pytest.param("paper", marks=pytest.mark.slow),
+        pytest.param("sum", marks=pytest.mark.slow),
+        "multi",
+    ],
+    indirect=True,
+)
 def test_onnx_runtime_predicts_the_same(fitted, graphs, tmp_path):
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")
