@@ -31,7 +31,7 @@ class Joint:
     """
 
     def __init__(self) -> None:
-        self.options: GraphOptions | None = None
+        self.options: GraphOptions
         self.dtypes: list[dict[str, np.dtype]] = []
         self.widths: dict[str, tuple[int, ...]] = {}
         self._distinct: list[GraphOptions] = []
@@ -61,7 +61,7 @@ class Joint:
                 )
         self._distinct = list(dict.fromkeys([*self._distinct, part.options]))
         # What is unknown of one part is unknown of all.
-        known = part.options if self.options is None else self.options
+        known = self.options if self._rows else part.options
         self.options = known.common(part.options)
         self.dtypes.append({name: getattr(part, name).dtype for name in NAMES})
         self._features += [np.array(row) for row in part.kind_features]
@@ -71,8 +71,7 @@ class Joint:
     def finish(self) -> None:
         """Find the distinct kinds of site, once all parts are known."""
         distinct, self._kind_of = distinct_rows(self._features)
-        n_features = 0 if self.options is None else self.options.n_features
-        self.kind_features = distinct.reshape(-1, n_features)
+        self.kind_features = distinct.reshape(-1, self.options.n_features)
         levels = self._rows[0]
         self._starts = {
             level: np.cumsum([0, *(rows[level] for rows in self._rows)]) for level in levels
@@ -134,4 +133,4 @@ def concatenate(parts: Sequence[CrystalGraphs]) -> CrystalGraphs:
         arrays[one.name] = np.concatenate(
             [np.zeros(skipped, np.int64), *pieces] if skipped else pieces
         )
-    return CrystalGraphs(**arrays, options=joint.options)  # type: ignore[arg-type]
+    return CrystalGraphs(**arrays, options=joint.options)

@@ -48,7 +48,7 @@ def merge_files(parts: Sequence[str | PathLike[str]], output: str | PathLike[str
     joint = join_headers(parts)
     with replace_data(folder) as new:
         stream_arrays(new.path, joined_streams(joint, parts))
-        new.facts["options"] = asdict(joint.options)  # type: ignore[call-overload]
+        new.facts["options"] = asdict(joint.options)
     return CrystalGraphs.load(folder, mmap=True)
 
 

@@ -178,7 +178,7 @@ def _featurize(
         for name in COPIED:
             _copy(source, transformer, name, folder / name)
         new.facts = {
-            "options": asdict(joint.options),  # type: ignore[call-overload]
+            "options": asdict(joint.options),
             "properties": columns,
             "source": source.name,
             "n_crystals": joint.n_crystals,
