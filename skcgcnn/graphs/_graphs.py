@@ -386,7 +386,11 @@ class CrystalGraphs:
         ...     CrystalGraphs.load(f"{folder}/graphs", mmap=True)
         CrystalGraphs(3 crystals, 28 sites in 7 classes, 12 neighbors)
         """
-        return cls(**load_graphs(path, mmap=mmap))
+        content = load_graphs(path, mmap=mmap)
+        try:
+            return cls(**content)
+        except ValueError as error:
+            raise DataError(f"{path}: not a file of crystal graphs ({error})") from error
 
     def _one(self, index: int) -> CrystalGraph:
         if not -len(self) <= index < len(self):
