@@ -75,7 +75,10 @@ def make_killed(source: Path, store: Path, n_jobs: int, n_shards: int) -> tuple[
 
 def same(one: Path, other: Path) -> bool:
     """Tell whether two folders hold the same bytes."""
-    names = [{path.name for path in folder.iterdir()} for folder in (one, other)]
+    names = [
+        {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+        for folder in (one, other)
+    ]
     return names[0] == names[1] and all(
         subprocess.run(["cmp", "-s", one / name, other / name], check=False).returncode == 0  # noqa: S607
         for name in names[0]
@@ -107,7 +110,7 @@ def measure_one(what: str, store: Path) -> dict[str, float]:
     else:
         graphs = opened.graphs
         if what == "memory":
-            graphs = CrystalGraphs.load(store / "graphs.npz")
+            graphs = CrystalGraphs.load(store)
         est.fit(graphs, opened.properties["heat_ref"])
     elapsed = time.perf_counter() - start
     return {"seconds": elapsed, "mb": peak_mb() - before, "before_mb": before}
@@ -149,7 +152,9 @@ def main() -> None:
         )
         found["same_bytes"] = same(*stores)
         print("killed and resumed, same bytes:", found["same_bytes"], flush=True)
-        found["store_bytes"] = sum(path.stat().st_size for path in stores[0].iterdir())
+        found["store_bytes"] = sum(
+            path.stat().st_size for path in stores[0].rglob("*") if path.is_file()
+        )
         shutil.rmtree(stores[1])
         runs: dict[str, list[dict[str, float]]] = {"store": [], "memory": []}
         for _ in range(arguments.repeats):

@@ -41,8 +41,8 @@ shared = {"max_epochs": 6, "batch_size": 32, "random_state": 0, "accelerator": a
 small = shared | {"atom_fea_len": 16, "n_conv": 2, "h_fea_len": 16}
 weights = np.linspace(0.5, 2, len(energies))
 total = energies * graphs.n_sites
-graphs.save(f"{target}.npz")
-mapped = CrystalGraphs.load(f"{target}.npz", mmap=True)
+graphs.save(f"{target}-graphs")
+mapped = CrystalGraphs.load(f"{target}-graphs", mmap=True)
 cases = {
     "default": (CGCNNRegressor(**shared), graphs, energies),
     "gated": (CGCNNRegressor(conv="gated", **small), graphs, energies),

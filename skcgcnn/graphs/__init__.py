@@ -3,18 +3,21 @@
 from typing import TYPE_CHECKING
 
 from skcgcnn._lazy import lazy_names
-from skcgcnn.graphs._archive import Stream, map_arrays, stream_arrays
-from skcgcnn.graphs._build import GraphMaker, build_graphs
+from skcgcnn.graphs._archive import Stream, map_arrays, read_arrays, stream_arrays
+from skcgcnn.graphs._build import GraphMaker
+from skcgcnn.graphs._chunks import build_graphs
 from skcgcnn.graphs._concatenate import concatenate
 from skcgcnn.graphs._elements import ElementFeatures, load_element_features
+from skcgcnn.graphs._folder import INDEX, read_data, remove_leftovers, replace_data
 from skcgcnn.graphs._graph import CrystalGraph, ExpandedGraphs
 from skcgcnn.graphs._graphs import CrystalGraphs
 from skcgcnn.graphs._mapped import crystals_in_memory, is_mapped
-from skcgcnn.graphs._merge import merge_files
+from skcgcnn.graphs._merge import join_headers, joined_streams, merge_files
 from skcgcnn.graphs._nearest import TIE, nearest_neighbors
 from skcgcnn.graphs._neighbor_list import NeighborList, find_neighbors
 from skcgcnn.graphs._options import MAX_MERGE_TOL, GraphOptions
 from skcgcnn.graphs._packing import member_index, offsets_from_counts
+from skcgcnn.graphs._saved import check_content, graphs_in
 
 if TYPE_CHECKING:
     from skcgcnn.graphs._recent import forget_files
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CHUNK",
+    "INDEX",
     "MAX_MERGE_TOL",
     "TIE",
     "CrystalGraph",
@@ -34,11 +38,15 @@ __all__ = [
     "NeighborList",
     "Stream",
     "build_graphs",
+    "check_content",
     "concatenate",
     "crystals_in_memory",
     "find_neighbors",
     "forget_files",
+    "graphs_in",
     "is_mapped",
+    "join_headers",
+    "joined_streams",
     "load_element_features",
     "map_arrays",
     "member_index",
@@ -46,6 +54,10 @@ __all__ = [
     "nearest_neighbors",
     "offsets_from_counts",
     "read_ahead",
+    "read_arrays",
+    "read_data",
+    "remove_leftovers",
+    "replace_data",
     "stream_arrays",
 ]
 

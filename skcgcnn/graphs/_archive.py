@@ -1,24 +1,15 @@
-"""NumPy's own archive of arrays, read through a memory map."""
+"""Files of arrays: a single ``.npz``, or a folder of ``.npy`` files that can be memory-mapped."""
 
 import math
 import os
 import zipfile
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import IO, Any, NamedTuple
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._files import atomic_write, user_path
-
-# Size of a member's header in the archive, and where it holds the sizes of the two fields that
-# follow it, the name and the extra field.
-_HEADER_SIZE = 30
-_FIELD_SIZES = slice(26, 30)
-
-# The header of a member, that of its array, and names.
-_MOST_HEADERS = 1 << 17
 
 _READ_HEADER: dict[Any, Any] = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -40,6 +31,53 @@ def write_arrays(path: str | os.PathLike[str], arrays: dict[str, npt.NDArray]) -
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
+def read_arrays(
+    path: str | os.PathLike[str], names: Collection[str] | None = None
+) -> dict[str, npt.NDArray]:
+    """Read the arrays of an uncompressed ``.npz`` file; the file is opened once.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    names : collection of str, optional
+        Which arrays to read; by default all.
+
+    Returns
+    -------
+    dict of str to ndarray
+
+    Raises
+    ------
+    OSError, ValueError, zipfile.BadZipFile
+        If it is not such a file.
+    """
+    with user_path(path).open("rb") as file, zipfile.ZipFile(file) as archive:
+        members = {one.filename.removesuffix(".npy"): one for one in archive.infolist()}
+        if any(one.compress_type != zipfile.ZIP_STORED for one in members.values()):
+            raise ValueError("it is compressed")
+        if sum(one.file_size for one in members.values()) > os.fstat(file.fileno()).st_size:
+            raise ValueError("its arrays are larger than the file")
+        wanted = members if names is None else names
+        return {name: _read(archive, members[name]) for name in wanted}
+
+
+def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> npt.NDArray[Any]:
+    with archive.open(member) as stream:
+        try:
+            shape, _, dtype = _READ_HEADER[np.lib.format.read_magic(stream)](stream)
+        except Exception as error:  # NumPy raises whatever the header provokes
+            raise ValueError(f"{member.filename} is not an array ({error!r})") from error
+        if dtype.hasobject:
+            raise ValueError(f"{member.filename} holds Python objects")
+        # Before NumPy reserves the memory.
+        if math.prod(shape) * dtype.itemsize > member.file_size:
+            raise ValueError(f"{member.filename} is smaller than its shape says")
+        stream.seek(0)
+        array: npt.NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
+        return array
+
+
 class Stream(NamedTuple):
     """An array that comes in pieces, for it may be larger than memory.
 
@@ -58,13 +96,13 @@ class Stream(NamedTuple):
     pieces: Iterable[npt.NDArray]
 
 
-def stream_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Stream]) -> None:
-    """Write arrays piece by piece to an uncompressed ``.npz`` file; see `write_arrays`.
+def stream_arrays(folder: str | os.PathLike[str], arrays: Mapping[str, Stream]) -> None:
+    """Write arrays piece by piece, each to a ``.npy`` file in a folder.
 
     Parameters
     ----------
-    path : path
-        Where to write.
+    folder : path
+        Where to write; made if need be.
     arrays : mapping of str to Stream
         What to write.
 
@@ -73,33 +111,38 @@ def stream_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Stream]) ->
     ValueError
         If the pieces of an array are not as long as its shape says.
     """
-    with atomic_write(path, "wb") as file, zipfile.ZipFile(file, "w") as archive:
-        for name, stream in arrays.items():
-            dtype, written = np.dtype(stream.dtype), 0
-            header = {
-                "descr": np.lib.format.dtype_to_descr(dtype),
-                "fortran_order": False,
-                "shape": stream.shape,
-            }
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array_header_1_0(member, header)
-                for piece in stream.pieces:
-                    whole = np.ascontiguousarray(piece, dtype)
-                    member.write(whole.reshape(-1).view(np.uint8).data)
-                    written += whole.size
-            if written != math.prod(stream.shape):
-                raise ValueError(f"{name}: {written} numbers do not fill {stream.shape}")
+    path = user_path(folder)
+    path.mkdir(exist_ok=True)
+    for name, stream in arrays.items():
+        dtype, written = np.dtype(stream.dtype), 0
+        header = {
+            "descr": np.lib.format.dtype_to_descr(dtype),
+            "fortran_order": False,
+            "shape": stream.shape,
+        }
+        with (path / f"{name}.npy").open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for piece in stream.pieces:
+                whole = np.ascontiguousarray(piece, dtype)
+                file.write(whole.reshape(-1).view(np.uint8).data)
+                written += whole.size
+            file.flush()
+            os.fsync(file.fileno())
+        if written != math.prod(stream.shape):
+            raise ValueError(f"{name}: {written} numbers do not fill {stream.shape}")
 
 
-def map_arrays(path: str | os.PathLike[str]) -> dict[str, npt.NDArray]:
-    """Map the arrays of an uncompressed ``.npz`` file, read-only, into memory.
-
-    ``numpy.load`` maps single files only, but an uncompressed archive holds arrays as they are.
+def map_arrays(
+    folder: str | os.PathLike[str], names: Collection[str] | None = None
+) -> dict[str, npt.NDArray]:
+    """Map the ``.npy`` files of a folder, read-only, into memory.
 
     Parameters
     ----------
-    path : path
-        The file.
+    folder : path
+        The folder.
+    names : collection of str, optional
+        Which arrays; by default all.
 
     Returns
     -------
@@ -108,35 +151,18 @@ def map_arrays(path: str | os.PathLike[str]) -> dict[str, npt.NDArray]:
 
     Raises
     ------
-    OSError, ValueError, zipfile.BadZipFile
-        If it is not such a file.
+    OSError, ValueError
+        If a file is missing or damaged.
     """
-    path = user_path(path)
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-    with path.open("rb") as file:
-        return {member.filename.removesuffix(".npy"): _map(file, member) for member in members}
-
-
-def _map(file: IO[bytes], member: zipfile.ZipInfo) -> npt.NDArray:
-    if member.compress_type != zipfile.ZIP_STORED:
-        raise ValueError("it is compressed")
-    file.seek(member.header_offset)
-    sizes = np.frombuffer(file.read(_HEADER_SIZE)[_FIELD_SIZES], dtype="<u2")
-    file.seek(int(sizes.sum()), os.SEEK_CUR)
-    try:
-        shape, fortran, dtype = _READ_HEADER[np.lib.format.read_magic(file)](file)
-    except Exception as error:  # NumPy raises whatever the header provokes
-        raise ValueError(f"{member.filename} is no array ({error!r})") from error
-    if dtype.hasobject:
-        raise ValueError(f"{member.filename} holds Python objects")
-    size = math.prod(shape) * dtype.itemsize
-    if file.tell() - member.header_offset > member.file_size + _MOST_HEADERS or (
-        size > member.file_size
-    ):
-        raise ValueError(f"{member.filename} is smaller than its shape says")
-    if 0 in shape:
-        return np.empty(shape, dtype)  # an empty array cannot be mapped
-    return np.memmap(
-        Path(file.name), dtype, "r", offset=file.tell(), shape=shape, order="F" if fortran else "C"
-    )
+    path = user_path(folder)
+    if names is None:
+        names = sorted(file.stem for file in path.glob("*.npy"))
+    arrays: dict[str, npt.NDArray] = {}
+    for name in names:
+        try:
+            arrays[name] = np.load(path / f"{name}.npy", mmap_mode="r")
+        except OSError:
+            raise
+        except Exception as error:  # NumPy raises whatever the header provokes
+            raise ValueError(f"{name}.npy is not an array ({error})") from error
+    return arrays

@@ -1,32 +1,25 @@
-"""From sources to crystal graphs, with what went wrong; cached if asked for."""
+"""From crystals to the arrays of their graphs, with what went wrong."""
 
 import math
 from collections.abc import Container, Sequence
-from dataclasses import dataclass, replace
-from hashlib import blake2b
+from dataclasses import dataclass
 from numbers import Integral, Real
-from os import PathLike
 from typing import Any, NamedTuple
 
-import joblib
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn._files import user_path
-from skcgcnn._version import __version__
 from skcgcnn.crystals import (
     MAX_BYTES,
     Crystal,
     Species,
     describe_source,
-    is_cif_text,
     list_sources,
     source_id,
     try_to_read,
 )
 from skcgcnn.exceptions import StructureError, TransientReadError, describe_failures
-from skcgcnn.graphs._elements import ElementFeatures, load_element_features
-from skcgcnn.graphs._graphs import CrystalGraphs
+from skcgcnn.graphs._elements import ElementFeatures
 from skcgcnn.graphs._nearest import TIE, nearest_neighbors
 from skcgcnn.graphs._neighbor_list import NeighborList, find_neighbors, search_radius
 from skcgcnn.graphs._options import MAX_MERGE_TOL, GraphOptions
@@ -43,7 +36,7 @@ _NO_MEMORY = "there is not enough memory for its neighbors"
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 # Positions in a chunk, and what there is to say about them.
-_Messages = list[tuple[int, str]]
+Messages = list[tuple[int, str]]
 
 
 @dataclass(frozen=True)
@@ -79,7 +72,7 @@ class GraphMaker:
         values: dict[str, Any] = vars(self)
         number = values["max_num_nbr"]
         if not isinstance(number, Integral) or int(number) < 1:
-            raise ValueError(f"max_num_nbr={number!r}; expected a whole number above 0")
+            raise ValueError(f"max_num_nbr={number!r}; expected an integer above 0")
         if self.neighbor_ties not in {"invariant", "official"}:
             raise ValueError(
                 f"neighbor_ties={self.neighbor_ties!r}; expected 'invariant' or 'official'"
@@ -106,65 +99,29 @@ class GraphMaker:
         )
 
 
-class Chunk(NamedTuple):
-    """The graphs of some crystals, and what there is to say about them.
+class Built(NamedTuple):
+    """The arrays of some graphs, and what there is to say about them.
 
     Attributes
     ----------
-    graphs : CrystalGraphs
-        One for every crystal; without sites where it failed.
-    failures, notes : list of (str, str)
-        Name of the crystal, and why it failed or what is odd about it.
+    arrays : dict
+        Arguments of `CrystalGraphs`.
+    failures, notes : list of (int, str)
+        Positions that failed or are odd, and why.
+    transient : bool
+        Whether a failure may be gone the next time.
     """
 
-    graphs: CrystalGraphs
-    failures: list[tuple[str, str]]
-    notes: list[tuple[str, str]]
+    arrays: dict[str, Any]
+    failures: Messages
+    notes: Messages
+    transient: bool
 
 
-def build_chunk(
-    sources: Sequence[Any],
-    positions: Sequence[int],
-    maker: GraphMaker,
-    max_bytes: int = MAX_BYTES,
-    memory: joblib.Memory | None = None,
-) -> Chunk:
-    """Read some crystals and make their graphs.
-
-    Parameters
-    ----------
-    sources : sequence of paths, Structures or Atoms
-        The crystals.
-    positions : sequence of int
-        Their positions in X.
-    maker : GraphMaker
-        How to make graphs.
-    max_bytes : int, default=100_000_000
-        Maximum size of a file.
-    memory : joblib.Memory, optional
-        Cache of graphs. The key is the content of the sources, not their paths.
-
-    Returns
-    -------
-    Chunk
-    """
-    if memory is None:
-        graphs, failures, notes = _read_and_build(sources, maker, max_bytes)[:3]
-    else:
-        graphs, failures, notes = _cached_or_built(sources, maker, max_bytes, memory)
-    named = zip(sources, positions, strict=True)
-    ids = np.array([source_id(source, position) for source, position in named], dtype=np.str_)
-
-    def name(messages: _Messages) -> list[tuple[str, str]]:
-        return [(describe_source(sources[i], positions[i]), why) for i, why in messages]
-
-    return Chunk(replace(graphs, ids=ids), name(failures), name(notes))
-
-
-def build_graphs(
+def build_arrays(
     crystals: Sequence[Crystal | StructureError], maker: GraphMaker
-) -> tuple[CrystalGraphs, list[tuple[int, str]]]:
-    """Turn crystals into graphs.
+) -> tuple[dict[str, Any], Messages]:
+    """Turn crystals into the arrays of graphs.
 
     Parameters
     ----------
@@ -175,8 +132,8 @@ def build_graphs(
 
     Returns
     -------
-    graphs : CrystalGraphs
-        Without ids; a failure is a crystal without sites.
+    arrays : dict
+        Arguments of `CrystalGraphs`, without ids; a failure is a crystal without sites.
     failures : list of (int, str)
         Positions that failed, and why.
     """
@@ -216,39 +173,32 @@ def build_graphs(
     if waiting:
         choose()
     kind_features, kind_of_species = distinct_rows([features.mean(species) for species in rows])
-    graphs = _pack(
+    arrays = _pack(
         quotients,
         offsets_from_counts(counts),
         kind_of_species[np.array(kinds, dtype=np.int64)],
         kind_features.reshape(-1, features.n_features),
         maker.options,
     )
-    return graphs, failures
+    return arrays, failures
 
 
-def build_from_structures(
-    structures: Sequence[Any],
-    *,
-    max_num_nbr: int = 12,
-    radius: float = 8.0,
-    atom_features: Any = None,
-    neighbor_ties: str = "invariant",
-    merge_tol: float | None = 1e-5,
-) -> CrystalGraphs:
-    """Make graphs, and raise what went wrong: see `CrystalGraphs.from_structures`."""
-    sources = list_sources(structures)
-    features = load_element_features(atom_features)
-    maker = GraphMaker(features, max_num_nbr, radius, neighbor_ties, merge_tol)
-    chunk = build_chunk(sources, range(len(sources)), maker)
-    if chunk.failures:
-        raise StructureError(describe_failures(chunk.failures, len(sources)))
-    return chunk.graphs
+def read_and_build(sources: Sequence[Any], maker: GraphMaker, max_bytes: int = MAX_BYTES) -> Built:
+    """Read some crystals and make the arrays of their graphs.
 
+    Parameters
+    ----------
+    sources : sequence of paths, Structures or Atoms
+        The crystals.
+    maker : GraphMaker
+        How to make graphs.
+    max_bytes : int, default=100_000_000
+        Maximum size of a file.
 
-def _read_and_build(
-    sources: Sequence[Any], maker: GraphMaker, max_bytes: int
-) -> tuple[CrystalGraphs, _Messages, _Messages, bool]:
-    """Return graphs, failures, remarks, and whether a failure may be gone the next time."""
+    Returns
+    -------
+    Built
+    """
     crystals = [try_to_read(source, max_bytes) for source in sources]
     notes = [
         (i, note)
@@ -256,73 +206,34 @@ def _read_and_build(
         if isinstance(crystal, Crystal)
         for note in crystal.notes
     ]
-    graphs, failures = build_graphs(crystals, maker)
-    passing = any(isinstance(crystal, TransientReadError) for crystal in crystals)
-    return graphs, failures, notes, passing or any(why == _NO_MEMORY for _, why in failures)
+    arrays, failures = build_arrays(crystals, maker)
+    transient = any(isinstance(crystal, TransientReadError) for crystal in crystals)
+    transient = transient or any(why == _NO_MEMORY for _, why in failures)
+    return Built(arrays, failures, notes, transient)
 
 
-def _cached_or_built(
-    sources: Sequence[Any], maker: GraphMaker, max_bytes: int, memory: joblib.Memory
-) -> tuple[CrystalGraphs, _Messages, _Messages]:
-    made = memory.cache(_cached, ignore=["sources", "max_bytes"], verbose=0)
-    keys = [_content_key(source, max_bytes) for source in sources]
-    arguments = sources, keys, maker, __version__, max_bytes
-    try:
-        graphs, failures, notes, digest = made(*arguments)
-        if digest != _digest(graphs):  # an entry that was damaged on the disk
-            made.call_and_shelve(*arguments).clear()
-            graphs, failures, notes, _ = made(*arguments)
-    except _NotCachedError as error:
-        graphs, failures, notes = error.result
-    return graphs, failures, notes
+def source_ids(sources: Sequence[Any], positions: Sequence[int]) -> npt.NDArray[np.str_]:
+    """Return the ids of crystals: file stems, or positions in X."""
+    named = zip(sources, positions, strict=True)
+    return np.array([source_id(source, position) for source, position in named], dtype=np.str_)
 
 
-def _cached(
-    sources: Sequence[Any],
-    keys: list[Any],  # with the next two, what joblib looks the graphs up by
-    maker: GraphMaker,
-    release: str,
-    max_bytes: int,
-) -> tuple[CrystalGraphs, _Messages, _Messages, str]:
-    graphs, failures, notes, passing = _read_and_build(sources, maker, max_bytes)
-    if passing:
-        raise _NotCachedError((graphs, failures, notes))
-    return graphs, failures, notes, _digest(graphs)
+def name_sources(
+    messages: Messages, sources: Sequence[Any], positions: Sequence[int]
+) -> list[tuple[str, str]]:
+    """Return messages with names of crystals for their positions in a chunk."""
+    return [(describe_source(sources[i], positions[i]), why) for i, why in messages]
 
 
-class _NotCachedError(Exception):
-    """Carries a result past the cache."""
-
-    def __init__(self, result: Any) -> None:
-        super().__init__("a failure that may be gone the next time")
-        self.result = result
-
-
-def _digest(graphs: CrystalGraphs) -> str:
-    digest = blake2b(digest_size=20)
-    for value in graphs.to_dict().values():
-        digest.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
-    return digest.hexdigest()
-
-
-def _content_key(source: Any, max_bytes: int) -> Any:
-    """Return what the graph of a source depends on, as a key for the cache."""
-    if is_cif_text(source):
-        return ".cif", blake2b(source.encode(), digest_size=20).hexdigest()
-    if not isinstance(source, (str, PathLike)):
-        crystal = try_to_read(source)
-        if isinstance(crystal, StructureError):
-            return str(crystal)
-        return crystal.lattice, crystal.coords, crystal.species
-    path = user_path(source)
-    # The format follows from the name; all CIFs are of one format.
-    kind = ".cif" if path.name.lower().endswith(".cif") else path.name
-    try:
-        if path.is_file() and path.stat().st_size <= max_bytes:
-            return kind, blake2b(path.read_bytes(), digest_size=20).hexdigest()
-        return kind, "no file, or too large", str(path)
-    except (OSError, ValueError) as error:
-        return kind, str(error)
+def build_from_structures(structures: Sequence[Any], maker: GraphMaker) -> dict[str, Any]:
+    """Return the arrays of graphs, and raise what went wrong: see `CrystalGraphs`."""
+    sources = list_sources(structures)
+    positions = range(len(sources))
+    built = read_and_build(sources, maker)
+    if built.failures:
+        failures = name_sources(built.failures, sources, positions)
+        raise StructureError(describe_failures(failures, len(sources)))
+    return built.arrays | {"ids": source_ids(sources, positions)}
 
 
 def _find_neighbors(crystal: Crystal, maker: GraphMaker) -> NeighborList:
@@ -367,7 +278,7 @@ def _pack(
     site_kinds: npt.NDArray[np.int32],
     kind_features: npt.NDArray[np.float32],
     options: GraphOptions,
-) -> CrystalGraphs:
+) -> dict[str, Any]:
     """Join quotients whose classes are counted across crystals."""
     n_classes = np.cumsum([0, *(len(one.site_counts) for one in quotients)])
     n_sites = np.cumsum([0, *(len(one.site_classes) for one in quotients)])
@@ -382,19 +293,19 @@ def _pack(
     offsets = np.searchsorted(firsts, site_offsets)
     starts = np.repeat(offsets[:-1], np.diff(offsets))
     site_starts = np.repeat(offsets[:-1], np.diff(site_offsets))
-    return CrystalGraphs(
-        offsets=offsets,
-        site_kinds=site_kinds[firsts],
-        site_counts=join("site_counts").astype(np.int32),
-        kind_features=kind_features,
-        bond_offsets=offsets_from_counts(degrees),
-        neighbors=(join("neighbors", n_classes) - np.repeat(starts, degrees)).astype(np.int32),
-        distances=join("distances").astype(np.float32),
-        bond_counts=join("bond_counts"),
-        site_classes=(join("site_classes", n_classes) - site_starts).astype(np.int32),
-        ids=np.zeros(len(site_offsets) - 1, dtype="U1"),
-        options=options,
-    )
+    return {
+        "offsets": offsets,
+        "site_kinds": site_kinds[firsts],
+        "site_counts": join("site_counts").astype(np.int32),
+        "kind_features": kind_features,
+        "bond_offsets": offsets_from_counts(degrees),
+        "neighbors": (join("neighbors", n_classes) - np.repeat(starts, degrees)).astype(np.int32),
+        "distances": join("distances").astype(np.float32),
+        "bond_counts": join("bond_counts"),
+        "site_classes": (join("site_classes", n_classes) - site_starts).astype(np.int32),
+        "ids": np.zeros(len(site_offsets) - 1, dtype="U1"),
+        "options": options,
+    }
 
 
 def _number(species: Species) -> float:

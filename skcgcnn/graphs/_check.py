@@ -8,18 +8,8 @@ import numpy.typing as npt
 
 from skcgcnn.graphs._mapped import release_pages
 from skcgcnn.graphs._packing import offsets_from_counts, sum_members
+from skcgcnn.graphs._schema import SCHEMA, check_lengths, check_types
 
-_TYPES = {
-    "offsets": (np.int64, 1),
-    "site_kinds": (np.int32, 1),
-    "site_counts": (np.int32, 1),
-    "kind_features": (np.float32, 2),
-    "bond_offsets": (np.int64, 1),
-    "distances": (np.float32, 1),
-    "site_classes": (np.int32, 1),
-    "global_features": (np.float32, 2),
-}
-_OTHERS = {"bond_counts", "ids", "neighbors"}
 # Numbers that are looked at together: arrays may be larger than memory.
 _ROWS = 1_000_000
 
@@ -37,27 +27,13 @@ def check_arrays(arrays: dict[str, npt.NDArray[Any]]) -> None:
     ValueError
         If a type, shape or value cannot be right.
     """
-    missing = sorted({*_TYPES, *_OTHERS} - arrays.keys())
-    unknown = sorted(arrays.keys() - {*_TYPES, *_OTHERS})
-    if missing or unknown:
-        raise ValueError(f"arrays missing: {missing}; unexpected: {unknown}")
-    for name, (dtype, ndim) in _TYPES.items():
-        array = arrays[name]
-        if array.dtype != dtype or array.ndim != ndim:
-            raise ValueError(
-                f"{name} is of {array.dtype} with {array.ndim} axes; expected {np.dtype(dtype)} "
-                f"with {ndim}"
-            )
-    _check_other_types(arrays)
-    n_classes, n_bonds = len(arrays["site_kinds"]), len(arrays["neighbors"])
-    _check_offsets(arrays["offsets"], n_classes, "offsets do not ascend to the number of classes")
-    _check_offsets(arrays["bond_offsets"], n_bonds, "bond_offsets do not ascend to that of bonds")
-    if len(arrays["site_counts"]) != n_classes or len(arrays["bond_offsets"]) != n_classes + 1:
-        raise ValueError("site_kinds, site_counts and bond_offsets do not fit together")
-    if not n_bonds == len(arrays["distances"]) == len(arrays["bond_counts"]):
-        raise ValueError("neighbors, distances and bond_counts do not fit together")
+    check_types(arrays)
+    for one in SCHEMA:
+        if one.ends is not None:
+            _check_offsets(one.name, arrays[one.name])
+    check_lengths(arrays)
     if not all(np.isfinite(arrays[n]).all() for n in ("kind_features", "global_features")):
-        raise ValueError("a feature is not a finite number")
+        raise ValueError("features must be finite numbers")
     _check_content(arrays)
 
 
@@ -65,8 +41,8 @@ def _check_content(arrays: dict[str, npt.NDArray[Any]]) -> None:
     """Check the numbers of arrays whose types and offsets are right."""
     counts, offsets = arrays["site_counts"], arrays["offsets"]
     site_offsets = offsets_from_counts(sum_members(counts, offsets))
-    if site_offsets[-1] != len(arrays["site_classes"]) or (len(counts) and counts.min() < 1):
-        raise ValueError("site_counts do not sum to the number of sites")
+    if len(counts) and counts.min() < 1:
+        raise ValueError("site_counts must be above 0")
     numbers = set[int]()
     for first, last in _blocks(offsets + site_offsets):
         block = _block(arrays, site_offsets, first, last)
@@ -77,21 +53,12 @@ def _check_content(arrays: dict[str, npt.NDArray[Any]]) -> None:
         raise ValueError("sites have different numbers of neighbors")
 
 
-def _check_other_types(arrays: dict[str, npt.NDArray[Any]]) -> None:
-    if arrays["ids"].dtype.kind != "U" or arrays["ids"].ndim != 1:
-        raise ValueError("ids are no texts")
-    for name in ("bond_counts", "neighbors"):
-        array = arrays[name]
-        if array.dtype not in (np.uint8, np.int32) or array.ndim != 1:
-            raise ValueError(f"{name} is of {array.dtype} with {array.ndim} axes")
-
-
-def _check_offsets(offsets: npt.NDArray[Any], last: int, message: str) -> None:
-    if not len(offsets) or offsets[0] != 0 or offsets[-1] != last:
-        raise ValueError(message)
+def _check_offsets(name: str, offsets: npt.NDArray[Any]) -> None:
+    if not len(offsets) or offsets[0] != 0:
+        raise ValueError(f"{name} must begin with 0")
     for start in range(0, len(offsets), _ROWS):
         if (np.diff(offsets[start : start + _ROWS + 1]) < 0).any():
-            raise ValueError(message)
+            raise ValueError(f"{name} must ascend")
 
 
 def _blocks(offsets: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
@@ -109,17 +76,18 @@ def _block(
 ) -> dict[str, npt.NDArray[Any]]:
     """Return the arrays of a range of crystals, whose offsets begin with 0."""
     offsets = arrays["offsets"][first : last + 1]
-    rows = slice(offsets[0], offsets[-1])
-    ends = arrays["bond_offsets"][rows.start : rows.stop + 1]
-    bonds = slice(ends[0], ends[-1])
-    sites = slice(site_offsets[first], site_offsets[last])
+    classes = slice(offsets[0], offsets[-1])
+    ends = arrays["bond_offsets"][classes.start : classes.stop + 1]
+    rows = {
+        "class": classes,
+        "bond": slice(ends[0], ends[-1]),
+        "site": slice(site_offsets[first], site_offsets[last]),
+    }
     return {
+        **{a.name: arrays[a.name][rows[a.level]] for a in SCHEMA if a.level in rows},
         "offsets": offsets - offsets[0],
         "bond_offsets": ends - ends[0],
         "site_offsets": site_offsets[first : last + 1] - site_offsets[first],
-        **{name: arrays[name][rows] for name in ("site_kinds", "site_counts")},
-        **{name: arrays[name][bonds] for name in ("neighbors", "distances", "bond_counts")},
-        "site_classes": arrays["site_classes"][sites],
     }
 
 
@@ -127,7 +95,7 @@ def _check_block(block: dict[str, npt.NDArray[Any]], n_kinds: int) -> int:
     """Check some crystals; return the number of neighbors per site."""
     kinds, offsets, ends = block["site_kinds"], block["offsets"], block["bond_offsets"]
     if kinds.min() < 0 or kinds.max() >= n_kinds:
-        raise ValueError("a kind of site has no features")
+        raise ValueError("site_kinds must be rows of kind_features")
     n_classes, counts = np.diff(offsets), block["bond_counts"]
     per_class = np.diff(np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])[ends])
     if (counts < 1).any() or per_class.min() != per_class.max():
@@ -136,12 +104,12 @@ def _check_block(block: dict[str, npt.NDArray[Any]], n_kinds: int) -> int:
     neighbors, distances = block["neighbors"], block["distances"]
     if len(neighbors):
         if neighbors.min() < 0 or (neighbors >= np.repeat(n_classes, degrees)).any():
-            raise ValueError("a neighbor is not a class of its crystal")
+            raise ValueError("neighbors must be classes of their crystal")
         if not (np.isfinite(distances).all() and distances.min() > 0):
-            raise ValueError("a distance is not a finite number above 0")
+            raise ValueError("distances must be finite numbers above 0")
     classes, n_sites = block["site_classes"], np.diff(block["site_offsets"])
     if classes.min() < 0 or (classes >= np.repeat(n_classes, n_sites)).any():
-        raise ValueError("a site is of no class of its crystal")
+        raise ValueError("site_classes must be classes of their crystal")
     owned = classes + np.repeat(offsets[:-1], n_sites)
     if (np.bincount(owned, minlength=len(kinds)) != block["site_counts"]).any():
         raise ValueError("site_counts are not the numbers of sites in each class")

@@ -7,7 +7,93 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn.graphs._graphs import CrystalGraphs
-from skcgcnn.graphs._packing import distinct_rows, offsets_from_counts
+from skcgcnn.graphs._options import GraphOptions
+from skcgcnn.graphs._packing import distinct_rows
+from skcgcnn.graphs._schema import NAMES, SCHEMA, PackedArray, n_rows
+
+
+class Joint:
+    """How the arrays of several parts become those of the whole.
+
+    Kinds of site that several parts have are stored once; offsets go on where those of the part
+    before end.
+
+    Attributes
+    ----------
+    options : GraphOptions
+        What is known of all parts.
+    dtypes : list of dict
+        Types of the arrays of each part.
+    widths : dict of str to tuple of int
+        Shapes of a row of the arrays.
+    kind_features : ndarray of shape (n_kinds, n_features)
+        The distinct kinds of site; it is there once `finish` was called.
+    """
+
+    def __init__(self) -> None:
+        self.options: GraphOptions
+        self.dtypes: list[dict[str, np.dtype]] = []
+        self.widths: dict[str, tuple[int, ...]] = {}
+        self._distinct: list[GraphOptions] = []
+        self._features: list[npt.NDArray[np.float32]] = []
+        self._rows: list[dict[str, int]] = []
+
+    def add(self, part: CrystalGraphs, name: str = "") -> None:
+        """Take note of a part.
+
+        Parameters
+        ----------
+        part : CrystalGraphs
+            Only its options, its kinds of site and the lengths of its arrays are kept.
+        name : str, default=""
+            How messages name it.
+
+        Raises
+        ------
+        ValueError
+            If it was made with other options than the parts before.
+        """
+        for other in self._distinct:
+            if different := other.differences(part.options):
+                raise ValueError(
+                    f"{name}graphs that were made with different options cannot be joined: "
+                    f"{other.describe(different)} and {part.options.describe(different)}"
+                )
+        self._distinct = list(dict.fromkeys([*self._distinct, part.options]))
+        # What is unknown of one part is unknown of all.
+        known = self.options if self._rows else part.options
+        self.options = known.common(part.options)
+        self.dtypes.append({name: getattr(part, name).dtype for name in NAMES})
+        self._features += [np.array(row) for row in part.kind_features]
+        self.widths = {name: getattr(part, name).shape[1:] for name in NAMES}
+        self._rows.append({one.level: n_rows(one, getattr(part, one.name)) for one in SCHEMA})
+
+    def finish(self) -> None:
+        """Find the distinct kinds of site, once all parts are known."""
+        distinct, self._kind_of = distinct_rows(self._features)
+        self.kind_features = distinct.reshape(-1, self.options.n_features)
+        levels = self._rows[0]
+        self._starts = {
+            level: np.cumsum([0, *(rows[level] for rows in self._rows)]) for level in levels
+        }
+
+    @property
+    def n_crystals(self) -> int:
+        """Number of crystals of the whole."""
+        return int(self._starts["crystal"][-1])
+
+    def length(self, one: PackedArray) -> int:
+        """Return the length of an array of the whole."""
+        if one.level == "kind":
+            return len(self.kind_features)
+        return int(self._starts[one.level][-1]) + (one.ends is not None)
+
+    def change(self, one: PackedArray, part: int, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return rows of a part as they are in the whole."""
+        if one.index_of is not None:
+            changed: npt.NDArray[Any] = self._kind_of[self._starts[one.index_of][part] + rows]
+            return changed
+        return rows if one.ends is None else rows + self._starts[one.ends][part]
 
 
 def concatenate(parts: Sequence[CrystalGraphs]) -> CrystalGraphs:
@@ -29,41 +115,22 @@ def concatenate(parts: Sequence[CrystalGraphs]) -> CrystalGraphs:
     """
     if not parts:
         raise ValueError("expected at least one part")
-    options = parts[0].options
-    distinct = list(dict.fromkeys(part.options for part in parts))
-    for one in distinct:
-        for other in distinct:
-            if different := one.differences(other):
-                raise ValueError(
-                    "graphs that were made with different options cannot be joined: "
-                    f"{one.describe(different)} and {other.describe(different)}"
-                )
-        # What is unknown of one part is unknown of all.
-        options = options.common(one)
     if len(parts) == 1:
         return parts[0]
-    features, kind_of = distinct_rows([row for part in parts for row in part.kind_features])
-    starts = np.cumsum([0, *(len(part.kind_features) for part in parts)])
-    kinds = [kind_of[s + part.site_kinds] for s, part in zip(starts, parts, strict=False)]
-
-    def join(name: str) -> Any:
-        return np.concatenate([getattr(part, name) for part in parts])
-
-    def join_offsets(name: str) -> npt.NDArray[np.int64]:
-        counts = [np.diff(getattr(part, name)) for part in parts]
-        return offsets_from_counts(np.concatenate(counts))
-
-    return CrystalGraphs(
-        offsets=join_offsets("offsets"),
-        site_kinds=np.concatenate(kinds),
-        site_counts=join("site_counts"),
-        kind_features=features.reshape(-1, options.n_features),
-        bond_offsets=join_offsets("bond_offsets"),
-        neighbors=join("neighbors"),
-        distances=join("distances"),
-        bond_counts=join("bond_counts"),
-        site_classes=join("site_classes"),
-        ids=join("ids"),
-        global_features=join("global_features"),
-        options=options,
-    )
+    joint = Joint()
+    for part in parts:
+        joint.add(part)
+    joint.finish()
+    arrays: dict[str, Any] = {"kind_features": joint.kind_features}
+    for one in SCHEMA:
+        if one.level == "kind":
+            continue
+        # The first of the offsets is the last of the part before.
+        skipped = int(one.ends is not None)
+        pieces = [
+            joint.change(one, i, getattr(part, one.name)[skipped:]) for i, part in enumerate(parts)
+        ]
+        arrays[one.name] = np.concatenate(
+            [np.zeros(skipped, np.int64), *pieces] if skipped else pieces
+        )
+    return CrystalGraphs(**arrays, options=joint.options)

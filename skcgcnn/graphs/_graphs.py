@@ -1,31 +1,24 @@
 """Crystal graphs, packed: many crystals in a few NumPy arrays."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from os import PathLike
 from typing import Any, overload
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from skcgcnn.exceptions import DataError
-from skcgcnn.graphs._archive import map_arrays, write_arrays
-from skcgcnn.graphs._check import check_arrays
+from skcgcnn.graphs._build import GraphMaker, build_from_structures
+from skcgcnn.graphs._elements import load_element_features
 from skcgcnn.graphs._graph import CrystalGraph, ExpandedGraphs, expand
 from skcgcnn.graphs._options import GraphOptions
 from skcgcnn.graphs._packing import count_by_kind, offsets_from_counts, small_integer, sum_members
+from skcgcnn.graphs._pyg import to_pyg
+from skcgcnn.graphs._saved import load_graphs, save_graphs
+from skcgcnn.graphs._schema import check_lengths
 from skcgcnn.graphs._select import chosen_rows, select_crystals
-
-# Version of the file format; it grows with each change that older versions cannot read.
-FILE_FORMAT = 5
-# Errors raised while reading a malformed file.
-_READ_ERRORS = (
-    *(OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, MemoryError),
-    *(ArithmeticError, SyntaxError, RecursionError, NotImplementedError, RuntimeError, BadZipFile),
-)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -99,20 +92,11 @@ class CrystalGraphs:
     options: GraphOptions = field(default=None)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        n_classes, n_bonds = len(self.site_kinds), len(self.neighbors)
-        if len(self.offsets) != len(self.ids) + 1 or self.offsets[-1] != n_classes:
-            raise ValueError("offsets, ids and site_kinds do not fit together")
-        if len(self.site_counts) != n_classes:
-            raise ValueError("site_counts and site_kinds do not fit together")
-        if len(self.bond_offsets) != n_classes + 1 or self.bond_offsets[-1] != n_bonds:
-            raise ValueError("bond_offsets, site_kinds and neighbors do not fit together")
-        if not n_bonds == len(self.distances) == len(self.bond_counts):
-            raise ValueError("neighbors, distances and bond_counts do not fit together")
-        if len(self.site_classes) != self.site_counts.sum(dtype=np.int64):
-            raise ValueError("site_classes and site_counts do not fit together")
-        if not np.issubdtype(self.bond_counts.dtype, np.integer):
-            raise ValueError("bond_counts are no whole numbers")
         n_globals = self._complete_global_features()
+        check_lengths(self.to_dict())
+        if not np.issubdtype(self.bond_counts.dtype, np.integer):
+            raise ValueError("bond_counts must be integers")
+        n_classes = len(self.site_kinds)
         first = slice(0, self.bond_offsets[1] if n_classes else 0)
         max_num_nbr = int(self.bond_counts[first].sum())
         last = int(np.diff(self.offsets).max(initial=1)) - 1
@@ -135,8 +119,8 @@ class CrystalGraphs:
             # Always with the same strides, so that equal graphs have equal hashes.
             none = np.empty(0, dtype=np.float32).reshape(len(self.ids), 0)
             object.__setattr__(self, "global_features", none)
-        elif self.global_features.ndim != 2 or len(self.global_features) != len(self.ids):
-            raise ValueError("global_features and ids do not fit together")
+        elif self.global_features.ndim != 2:
+            raise ValueError("global_features must have two axes")
         return int(self.global_features.shape[1])
 
     def __getstate__(self) -> dict[str, Any]:
@@ -238,8 +222,6 @@ class CrystalGraphs:
         ImportError, ValueError
             Without torch_geometric, or if a structure is not the crystal of its graph.
         """
-        from skcgcnn.graphs._pyg import to_pyg  # it needs the maker
-
         return to_pyg(self, structures)
 
     @classmethod
@@ -279,16 +261,9 @@ class CrystalGraphs:
         StructureError
             If crystals cannot become graphs; the message lists them all.
         """
-        from skcgcnn.graphs._build import build_from_structures
-
-        return build_from_structures(
-            structures,
-            max_num_nbr=max_num_nbr,
-            radius=radius,
-            atom_features=atom_features,
-            neighbor_ties=neighbor_ties,
-            merge_tol=merge_tol,
-        )
+        features = load_element_features(atom_features)
+        maker = GraphMaker(features, max_num_nbr, radius, neighbor_ties, merge_tol)
+        return cls(**build_from_structures(structures, maker))
 
     def with_global_features(self, values: npt.ArrayLike, names: Sequence[str]) -> "CrystalGraphs":
         """Return the same graphs with numbers beside each crystal.
@@ -362,18 +337,22 @@ class CrystalGraphs:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the graphs to one file.
+        """Write the graphs to a file or a folder.
 
-        It is an uncompressed ``.npz`` archive, which NumPy opens too. It is written under a
-        temporary name and moved, so that there is never half a file.
+        Both are written under a temporary name and moved, so that there is never half of one.
 
         Parameters
         ----------
         path : path
-            Where to write; ``.npz`` is the usual suffix.
+            A name that ends in ``.npz`` is an uncompressed archive, which NumPy opens too. Any
+            other is a folder of ``.npy`` files, which can be memory-mapped.
+
+        Raises
+        ------
+        DataError
+            If the folder holds other files.
         """
-        options = np.array(json.dumps(asdict(self.options)))
-        write_arrays(path, {"format": np.array(FILE_FORMAT), **self.to_dict(), "options": options})
+        save_graphs(path, self.to_dict())
 
     @classmethod
     def load(cls, path: str | PathLike[str], *, mmap: bool = False) -> "CrystalGraphs":
@@ -382,9 +361,10 @@ class CrystalGraphs:
         Parameters
         ----------
         path : path
-            The file.
+            The ``.npz`` file or the folder, which may be a store of `skcgcnn featurize`.
         mmap : bool, default=False
-            True leaves arrays on the disk until they are used, for more than fits into memory.
+            True leaves arrays on the disk until they are used, for more than fits into memory. It
+            needs a folder.
 
         Returns
         -------
@@ -393,7 +373,8 @@ class CrystalGraphs:
         Raises
         ------
         DataError
-            If it is not such a file, or one of a later version of the format.
+            If there are no graphs, or those of a later version of the format; or if a ``.npz`` file
+            is to be memory-mapped.
 
         Examples
         --------
@@ -401,27 +382,15 @@ class CrystalGraphs:
         >>> from skcgcnn.datasets import load_sample_regression
         >>> graphs = CrystalGraphs.from_structures(load_sample_regression().data[:3])
         >>> with TemporaryDirectory() as folder:
-        ...     graphs.save(f"{folder}/graphs.npz")
-        ...     CrystalGraphs.load(f"{folder}/graphs.npz")
+        ...     graphs.save(f"{folder}/graphs")
+        ...     CrystalGraphs.load(f"{folder}/graphs", mmap=True)
         CrystalGraphs(3 crystals, 28 sites in 7 classes, 12 neighbors)
         """
+        content = load_graphs(path, mmap=mmap)
         try:
-            arrays = map_arrays(path)
-            found = int(arrays.pop("format"))
-            if found == FILE_FORMAT:
-                options = GraphOptions(**json.loads(str(arrays.pop("options"))))
-                check_arrays(arrays)
-                if not mmap:
-                    arrays = {name: np.array(array) for name, array in arrays.items()}
-                return cls(**arrays, options=options)
-        except FileNotFoundError as error:
-            raise DataError(f"{path}: no such file") from error
-        except _READ_ERRORS as error:
+            return cls(**content)
+        except ValueError as error:
             raise DataError(f"{path}: not a file of crystal graphs ({error})") from error
-        raise DataError(
-            f"{path}: graphs of format {found}; this version of skcgcnn reads format "
-            f"{FILE_FORMAT}. Make them again from the crystals"
-        )
 
     def _one(self, index: int) -> CrystalGraph:
         if not -len(self) <= index < len(self):

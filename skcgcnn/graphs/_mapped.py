@@ -21,7 +21,7 @@ Allocator = Callable[[int, Any], npt.NDArray[Any]]
 
 
 def is_mapped(array: npt.NDArray[Any]) -> bool:
-    """Tell whether an array lies in a file that is mapped into memory.
+    """Tell whether an array is memory-mapped.
 
     Not those that joblib maps for its workers: they are in memory where they come from, and a fit
     in a worker is to be that of one process.
@@ -57,7 +57,7 @@ def crystals_in_memory(graphs: Any) -> int:
 
 
 def release_pages(arrays: Mapping[str, Any]) -> None:
-    """Let go of the memory that holds what was read of arrays in a file.
+    """Drop cached pages of memory-mapped arrays.
 
     It stays in the system's cache, which gives way to what needs it more; but it does not count as
     memory of the process any more.

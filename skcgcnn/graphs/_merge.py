@@ -1,24 +1,24 @@
 """Files of graphs as one file, whatever their size."""
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import reduce
-from operator import itemgetter
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn.graphs._archive import Stream, map_arrays, stream_arrays
-from skcgcnn.graphs._graphs import FILE_FORMAT, CrystalGraphs
-from skcgcnn.graphs._packing import distinct_rows
+from skcgcnn._files import user_path
+from skcgcnn.graphs._archive import Stream, map_arrays, read_arrays, stream_arrays
+from skcgcnn.graphs._concatenate import Joint
+from skcgcnn.graphs._folder import read_data, replace_data
+from skcgcnn.graphs._graphs import CrystalGraphs
+from skcgcnn.graphs._schema import SCHEMA, PackedArray
 
 # Rows of an array that are copied together.
 _ROWS = 1_000_000
-# Offsets of a part go on where those of the part before end; each names what it counts.
-_OFFSETS = {"offsets": "site_kinds", "bond_offsets": "neighbors"}
 
 
 def merge_files(parts: Sequence[str | PathLike[str]], output: str | PathLike[str]) -> CrystalGraphs:
@@ -27,14 +27,15 @@ def merge_files(parts: Sequence[str | PathLike[str]], output: str | PathLike[str
     Parameters
     ----------
     parts : sequence of paths
-        At least one file that `CrystalGraphs.save` wrote; all made with the same options.
+        At least one that `CrystalGraphs.save` wrote; all made with the same options. Folders are
+        memory-mapped; of ``.npz`` files, an array is in memory at a time.
     output : path
-        Where the joined graphs go.
+        Folder for the joined graphs.
 
     Returns
     -------
     CrystalGraphs
-        The file, mapped into memory. It holds what `concatenate` of the parts would.
+        The joined graphs, memory-mapped. They are what `concatenate` of the parts would return.
 
     Raises
     ------
@@ -43,71 +44,73 @@ def merge_files(parts: Sequence[str | PathLike[str]], output: str | PathLike[str
     ValueError
         If the parts were made with different options.
     """
-    options, features = None, list[npt.NDArray[np.float32]]()
-    shapes, types = list[dict[str, tuple[int, ...]]](), list[dict[str, Any]]()
-    for path in parts:
-        graphs = CrystalGraphs.load(path, mmap=True)
-        if options is not None and (different := options.differences(graphs.options)):
-            raise ValueError(
-                f"{path}: was made with {graphs.options.describe(different)}, the files before it "
-                f"with {options.describe(different)}"
-            )
-        options = graphs.options if options is None else options.common(graphs.options)
-        features += [np.array(row) for row in graphs.kind_features]
-        arrays = {n: a for n, a in graphs.to_dict().items() if isinstance(a, np.ndarray)}
-        shapes.append({name: array.shape for name, array in arrays.items()})
-        types.append({name: array.dtype for name, array in arrays.items()})
-    if options is None:
+    folder = user_path(output)
+    joint = join_headers(parts)
+    with replace_data(folder) as new:
+        stream_arrays(new.path, joined_streams(joint, parts))
+        new.facts["options"] = asdict(joint.options)
+    return CrystalGraphs.load(folder, mmap=True)
+
+
+def join_headers(parts: Sequence[str | PathLike[str]]) -> Joint:
+    """Check parts, and return how they fit together.
+
+    Parameters
+    ----------
+    parts : sequence of paths
+        See `merge_files`.
+
+    Returns
+    -------
+    Joint
+    """
+    if not parts:
         raise ValueError("expected at least one file")
-    kinds, kind_of = distinct_rows(features)
-    starts = np.cumsum([0, *(shape["kind_features"][0] for shape in shapes)])
+    joint = Joint()
+    for path in parts:
+        joint.add(CrystalGraphs.load(path, mmap=user_path(path).is_dir()), f"{path}: ")
+    joint.finish()
+    return joint
 
-    def stream(name: str) -> Stream:
-        dtype = reduce(np.promote_types, map(itemgetter(name), types))
-        n_rows = sum(shape[name][0] for shape in shapes)
-        if name in _OFFSETS:
-            counted = [shape[_OFFSETS[name]][0] for shape in shapes]
-            shifts = np.cumsum([0, *counted])
-            pieces = _pieces(parts, name, lambda i, rows: rows[1:] + shifts[i])
-            first = np.zeros(1, dtype=np.int64)
-            return Stream(dtype, (n_rows - len(parts) + 1,), _after(first, pieces))
-        if name == "site_kinds":
-            pieces = _pieces(parts, name, lambda i, rows: kind_of[starts[i] + rows])
-        else:
-            pieces = _pieces(parts, name, lambda _, rows: rows)
-        return Stream(dtype, (n_rows, *shapes[0][name][1:]), pieces)
 
-    shape = len(kinds), options.n_features
-    streams = {
-        "format": _whole(FILE_FORMAT),
-        **{name: stream(name) for name in shapes[0]},
-        "kind_features": Stream(np.float32, shape, [kinds.reshape(shape)]),
-        "options": _whole(json.dumps(asdict(options))),
-    }
-    stream_arrays(output, streams)
-    return CrystalGraphs.load(output, mmap=True)
+def joined_streams(joint: Joint, parts: Sequence[str | PathLike[str]]) -> dict[str, Stream]:
+    """Return the arrays of the whole, read from the parts as they are asked for.
+
+    Parameters
+    ----------
+    joint : Joint
+        What `join_headers` returned.
+    parts : sequence of paths
+        See `merge_files`.
+
+    Returns
+    -------
+    dict of str to Stream
+    """
+    streams = {}
+    for one in SCHEMA:
+        name, width = one.name, joint.widths[one.name]
+        dtype = reduce(np.promote_types, (dtypes[name] for dtypes in joint.dtypes))
+        streams[name] = Stream(dtype, (joint.length(one), *width), _pieces(joint, parts, one))
+    return streams
 
 
 def _pieces(
-    parts: Sequence[str | PathLike[str]],
-    name: str,
-    change: Callable[[int, npt.NDArray[Any]], npt.NDArray[Any]],
+    joint: Joint, parts: Sequence[str | PathLike[str]], one: PackedArray
 ) -> Iterator[npt.NDArray[Any]]:
-    """Yield the rows of an array from file to file; offsets lie one before what they count."""
-    overlap = int(name in _OFFSETS)
+    """Yield the rows of an array from part to part."""
+    if one.level == "kind":
+        yield joint.kind_features
+        return
+    skipped = int(one.ends is not None)
+    yield np.zeros((skipped, *joint.widths[one.name]), joint.dtypes[0][one.name])
     for index, path in enumerate(parts):
-        rows = map_arrays(path)[name]
-        for start in range(0, max(len(rows) - overlap, 0), _ROWS):
-            yield change(index, rows[start : start + _ROWS + overlap])
+        rows = _read(user_path(path), one.name)[skipped:]
+        for start in range(0, len(rows), _ROWS):
+            yield joint.change(one, index, rows[start : start + _ROWS])
 
 
-def _after(
-    first: npt.NDArray[Any], pieces: Iterator[npt.NDArray[Any]]
-) -> Iterator[npt.NDArray[Any]]:
-    yield first
-    yield from pieces
-
-
-def _whole(value: Any) -> Stream:
-    array = np.array(value)
-    return Stream(array.dtype, (), [array])
+def _read(path: Path, name: str) -> npt.NDArray[Any]:
+    if path.is_dir():
+        return read_data(path, lambda data, _: map_arrays(data, [name])[name])
+    return read_arrays(path, [name])[name]

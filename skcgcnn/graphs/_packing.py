@@ -72,7 +72,7 @@ def consecutive(
 
 
 def sum_members(values: npt.NDArray[Any], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the sum of whole numbers over the members of each owner.
+    """Return the sum of integers over the members of each owner.
 
     Parameters
     ----------

@@ -1,17 +1,16 @@
 """Crystal graphs for PyTorch Geometric."""
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from skcgcnn.crystals import read_crystal
-from skcgcnn.graphs._build import GraphMaker, build_graphs
+from skcgcnn.graphs._build import GraphMaker, build_arrays
 from skcgcnn.graphs._elements import ElementFeatures
-from skcgcnn.graphs._graph import CrystalGraph
-from skcgcnn.graphs._graphs import CrystalGraphs
+from skcgcnn.graphs._graph import CrystalGraph, expand
 from skcgcnn.graphs._neighbor_list import fit_for_search
 
 # In Å: what a structure and a graph of the same crystal may differ by.
@@ -28,9 +27,10 @@ class _Geometry(NamedTuple):
     lattice: npt.NDArray[np.float64] | None = None
 
 
-def to_pyg(graphs: CrystalGraphs, structures: Sequence[Any] | None) -> list[Any]:
+def to_pyg(graphs: Any, structures: Sequence[Any] | None) -> list[Any]:
     """Return graphs as data of PyTorch Geometric: see `CrystalGraphs.to_pyg`."""
     try:
+        import torch
         from torch_geometric.data import Data
     except ImportError as error:
         raise ImportError('to_pyg needs PyTorch Geometric: pip install "skcgcnn[pyg]"') from error
@@ -63,7 +63,7 @@ def to_pyg(graphs: CrystalGraphs, structures: Sequence[Any] | None) -> list[Any]
     return found
 
 
-def _geometry(source: Any, graph: CrystalGraph, graphs: CrystalGraphs) -> _Geometry:
+def _geometry(source: Any, graph: CrystalGraph, graphs: Any) -> _Geometry:
     """Choose the neighbors of a crystal anew, with the periodic image of each."""
     crystal, options = read_crystal(source), graphs.options
     # What the features are does not matter: they are those of the graph.
@@ -76,10 +76,11 @@ def _geometry(source: Any, graph: CrystalGraph, graphs: CrystalGraphs) -> _Geome
         options.neighbor_ties or "invariant",
         None,
     )
-    whole, failures = build_graphs([crystal], maker)
+    arrays, failures = build_arrays([crystal], maker)
     if failures:
         raise ValueError(f"{graph.id!r}: {failures[0][1]}")
-    expanded = whole[0].expand()
+    sites = np.array([0, len(arrays["site_classes"])])
+    expanded = expand(SimpleNamespace(**arrays), arrays["offsets"], sites)
     known = graph.expand().distances
     if known.shape != expanded.distances.shape or np.abs(known - expanded.distances).max() > _SAME:
         raise ValueError(

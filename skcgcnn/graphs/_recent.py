@@ -17,7 +17,8 @@ import numpy as np
 
 from skcgcnn._files import user_path
 from skcgcnn.crystals import describe_source, is_cif_text
-from skcgcnn.graphs._build import Chunk, GraphMaker
+from skcgcnn.graphs._build import GraphMaker
+from skcgcnn.graphs._chunks import Chunk
 from skcgcnn.graphs._concatenate import concatenate
 from skcgcnn.graphs._graphs import CrystalGraphs
 from skcgcnn.graphs._options import GraphOptions

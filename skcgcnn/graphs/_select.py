@@ -7,15 +7,12 @@ import numpy.typing as npt
 
 from skcgcnn.graphs._mapped import Allocator, empty_beside, is_mapped, release_pages
 from skcgcnn.graphs._packing import consecutive, offsets_from_counts
+from skcgcnn.graphs._schema import SCHEMA, PackedArray
 
 # Indices take more memory than what they select: some crystals at a time.
 _CRYSTALS_AT_ONCE = 20_000
-# In bytes. More than this of graphs that lie in a file goes to a file again, not into memory.
+# In bytes. More than this of memory-mapped graphs goes to a file again, not into memory.
 _MOST_IN_MEMORY = 64_000_000
-
-_BY_CLASS = ("site_kinds", "site_counts")
-_BY_BOND = ("neighbors", "distances", "bond_counts")
-_BY_SITE = ("site_classes",)
 
 
 def chosen_rows(n_crystals: int, key: Any) -> npt.NDArray[np.int64]:
@@ -50,44 +47,46 @@ def select_crystals(graphs: Any, chosen: npt.NDArray[np.int64]) -> dict[str, Any
         "bond": (graphs.bond_offsets[first_rows], graphs.bond_offsets[last_rows]),
         "site": (graphs.site_offsets[chosen], graphs.site_offsets[chosen + 1]),
     }
-    ends = {what: offsets_from_counts(stops - starts) for what, (starts, stops) in ranges.items()}
-    what_of = {
-        **dict.fromkeys(_BY_CLASS, "class"),
-        **dict.fromkeys(_BY_BOND, "bond"),
-        **dict.fromkeys(_BY_SITE, "site"),
-    }
-    arrays = {name: np.asarray(getattr(graphs, name)) for name in what_of}
-    sizes = {name: ends[what][-1] for name, what in what_of.items()}
-    empty: Allocator = np.empty
-    n_bytes = sum(sizes[name] * array.itemsize for name, array in arrays.items())
-    mapped = is_mapped(arrays["distances"])
-    if mapped and n_bytes > _MOST_IN_MEMORY:
-        empty = empty_beside(graphs.distances)
-    taken = {name: empty(sizes[name], array.dtype) for name, array in arrays.items()}
-    of_bonds = np.asarray(graphs.bond_offsets)
-    bond_offsets = empty(sizes["site_kinds"] + 1, np.int64)
-    bond_offsets[0] = 0
-    for first in range(0, len(chosen), _CRYSTALS_AT_ONCE):
+    ends = {level: offsets_from_counts(stops - starts) for level, (starts, stops) in ranges.items()}
+    large = [one for one in SCHEMA if one.level in ranges]
+    sources = {one.name: np.asarray(getattr(graphs, one.name)) for one in large}
+    sizes = {one.name: ends[one.level][-1] + (one.ends is not None) for one in large}
+    mapped = is_mapped(graphs.distances)
+    n_bytes = sum(sizes[name] * array.itemsize for name, array in sources.items())
+    to_file = mapped and n_bytes > _MOST_IN_MEMORY
+    empty: Allocator = empty_beside(graphs.distances) if to_file else np.empty
+    taken = {name: empty(sizes[name], array.dtype) for name, array in sources.items()}
+    for first in range(0, max(len(chosen), 1), _CRYSTALS_AT_ONCE):
         last = min(first + _CRYSTALS_AT_ONCE, len(chosen))
         members = {
-            what: consecutive(starts[first:last], stops[first:last])
-            for what, (starts, stops) in ranges.items()
+            level: consecutive(starts[first:last], stops[first:last])
+            for level, (starts, stops) in ranges.items()
         }
-        for name, what in what_of.items():
-            taken[name][ends[what][first] : ends[what][last]] = arrays[name][members[what]]
-        rows = members["class"]
-        degrees = of_bonds[rows + 1] - of_bonds[rows]
-        places = slice(ends["class"][first] + 1, ends["class"][last] + 1)
-        bond_offsets[places] = np.cumsum(degrees) + ends["bond"][first]
+        for one in large:
+            place = slice(ends[one.level][first], ends[one.level][last])
+            _take(one, sources[one.name], members[one.level], taken[one.name], place)
         if mapped:
             release_pages(graphs.to_dict())
-            release_pages({**taken, "bond_offsets": bond_offsets})
-    return {
-        **taken,
-        "offsets": ends["class"],
-        "bond_offsets": bond_offsets,
-        "kind_features": graphs.kind_features,
-        "ids": graphs.ids[chosen],
-        "global_features": graphs.global_features[chosen],
-        "options": graphs.options,
-    }
+            release_pages(taken)
+    for one in SCHEMA:
+        if one.level == "kind":
+            taken[one.name] = getattr(graphs, one.name)
+        elif one.level == "crystal":
+            taken[one.name] = ends[one.ends] if one.ends else getattr(graphs, one.name)[chosen]
+    return {**taken, "options": graphs.options}
+
+
+def _take(
+    one: PackedArray,
+    source: npt.NDArray[Any],
+    rows: npt.NDArray[np.int64],
+    taken: npt.NDArray[Any],
+    place: slice,
+) -> None:
+    """Copy rows of an array to a place in the selection; offsets begin with 0 there."""
+    if one.ends is None:
+        taken[place] = source[rows]
+        return
+    before = taken[place.start] if place.start else 0
+    taken[place.start] = before
+    taken[place.start + 1 : place.stop + 1] = before + np.cumsum(source[rows + 1] - source[rows])

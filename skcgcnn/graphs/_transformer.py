@@ -20,7 +20,8 @@ from skcgcnn._sklearn import N_JOBS, Documented, HasMethods, Interval, StrOption
 from skcgcnn._warnings import warn_caller
 from skcgcnn.crystals import MAX_BYTES, list_sources, split_numbers
 from skcgcnn.exceptions import StructureError, describe_failures, describe_notes
-from skcgcnn.graphs._build import Chunk, GraphMaker, build_chunk
+from skcgcnn.graphs._build import GraphMaker
+from skcgcnn.graphs._chunks import Chunk, build_chunk
 from skcgcnn.graphs._concatenate import concatenate
 from skcgcnn.graphs._elements import load_element_features
 from skcgcnn.graphs._graphs import CrystalGraphs

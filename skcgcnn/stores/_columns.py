@@ -71,7 +71,7 @@ def _look_through(
     widths: dict[str, int] = {}
     sizes = []
     for shard in shards:
-        sizes.append(len(map_arrays(shard.graphs)["ids"]))
+        sizes.append(len(shard.ids()))
         for name, cells in read(shard).items():
             present = [cell for cell in cells if not _is_missing(cell)]
             first_text = next((cell for cell in present if _number(cell) is None), None)
@@ -196,7 +196,7 @@ class JoinedProperties:
                 f"{self.table}: the crystals have a property {twice[0]!r} already; rename the "
                 "column"
             )
-        ids = [str(one) for one in map_arrays(shard.graphs)["ids"]]
+        ids = [str(one) for one in shard.ids()]
         self.used.update(one for one in ids if one in self.by_id)
         self.example = self.example or (ids[0] if ids else "")
         for name in self.names:

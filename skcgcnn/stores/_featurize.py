@@ -1,11 +1,12 @@
 """From a source of crystals to a store, by several workers, and on after an interruption."""
 
 import csv
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
 from itertools import islice
 from os import PathLike
 from pathlib import Path
@@ -19,7 +20,15 @@ from skcgcnn._parallel import streaming_parallel
 from skcgcnn._progress import Progress
 from skcgcnn._warnings import warn_caller
 from skcgcnn.exceptions import DataError
-from skcgcnn.graphs import CrystalGraphs, CrystalGraphTransformer, map_arrays, merge_files
+from skcgcnn.graphs import (
+    CrystalGraphs,
+    CrystalGraphTransformer,
+    join_headers,
+    joined_streams,
+    remove_leftovers,
+    replace_data,
+    stream_arrays,
+)
 from skcgcnn.stores._columns import JoinedProperties, ReadColumns, own_columns, write_columns
 from skcgcnn.stores._items import Item
 from skcgcnn.stores._shards import SHARD, ShardFiles, Written, digest_items, write_shard
@@ -27,13 +36,10 @@ from skcgcnn.stores._sources import Source, find_source, read_properties
 from skcgcnn.stores._store import (
     COLUMNS,
     COPIED,
-    DESCRIPTION,
     FAILURES,
-    GRAPHS,
     REMARKS,
     SHARDS,
     is_store,
-    write_description,
 )
 
 try:
@@ -76,9 +82,11 @@ def featurize(
 ) -> Featurized:
     """Make a store of the graphs of many crystals.
 
-    Workers write shards of some thousand crystals; in the end they are joined in one file. A call
-    that was interrupted goes on when it is repeated: shards are kept if their crystals have not
-    changed since. The store is the same to the byte, whatever the number of workers and of
+    Workers write shards of some thousand crystals, which are joined in the end. A store that is
+    replaced stays readable until then, and a reader gets all of the old store or of the new one.
+
+    A call that was interrupted goes on when it is repeated: shards are kept if their crystals have
+    not changed since. The store is the same to the byte, whatever the number of workers and of
     interruptions.
 
     Parameters
@@ -143,6 +151,7 @@ def featurize(
         transformer.set_params(atom_features=str(features))
     _prepare(folder, overwrite=overwrite)
     with _alone(folder):
+        _clean(folder)
         return _featurize(found, folder, transformer, read)
 
 
@@ -154,23 +163,32 @@ def _featurize(
     if not shards:
         raise DataError(f"{source.name}: holds no crystal")
     n_failures = sum(len(shard.read()["failures"]) for shard in shards)
-    if not any(len(map_arrays(shard.graphs)["ids"]) for shard in shards):
+    if not any(len(shard.ids()) for shard in shards):
         path, why = shards[0].read()["failures"][0]
         raise DataError(f"{source.name}: no crystal can become a graph; the first is {path}: {why}")
-    columns = write_columns(folder / SHARDS / COLUMNS, shards, read)
-    if isinstance(read, JoinedProperties):
-        read.check_used()
-    # From here on the old store, if there is one, is none any more.
-    (folder / DESCRIPTION).unlink(missing_ok=True)
-    (folder / SHARDS / COLUMNS).replace(folder / COLUMNS)
-    graphs = merge_files([shard.graphs for shard in shards], folder / GRAPHS)
-    _write_table(folder / FAILURES, ("path", "cause"), shards, "failures")
-    _write_table(folder / REMARKS, ("path", "remark"), shards, "remarks")
-    for name in COPIED:
-        _copy(source, transformer, name, folder / name)
+    parts = [shard.graphs for shard in shards]
+    with replace_data(folder) as new:
+        columns = write_columns(new.path / COLUMNS, shards, read)
+        if isinstance(read, JoinedProperties):
+            read.check_used()
+        joint = join_headers(parts)
+        stream_arrays(new.path, joined_streams(joint, parts))
+        _write_table(folder / FAILURES, ("path", "cause"), shards, "failures")
+        _write_table(folder / REMARKS, ("path", "remark"), shards, "remarks")
+        for name in COPIED:
+            _copy(source, transformer, name, folder / name)
+        new.facts = {
+            "options": asdict(joint.options),
+            "properties": columns,
+            "source": source.name,
+            "n_crystals": joint.n_crystals,
+            "n_failures": n_failures,
+        }
+    graphs = CrystalGraphs.load(folder, mmap=True)
     _warn_of_same_names(graphs)
-    write_description(folder, source.name, len(graphs), n_failures)
-    shutil.rmtree(folder / SHARDS)
+    # Renamed first: another process may be about to use the name.
+    done = (folder / SHARDS).rename(folder / f"{SHARDS}-{os.getpid()}.tmp")
+    shutil.rmtree(done, ignore_errors=True)
     if n_failures:
         warn_caller(
             f"{n_failures} of {n_failures + len(graphs)} crystals could not become graphs and are "
@@ -206,17 +224,38 @@ def _check_arguments(
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Keep other processes from making the same store; the system forgets it with the process."""
-    with (folder / SHARDS / "lock").open("w") as file:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise DataError(
-                    f"{folder}: another process makes this store; wait for it, or end it"
-                ) from error
-            except OSError:  # a file system without locks
-                pass
+    path = folder / SHARDS / "lock"
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(path.open("w"))
+            if fcntl is not None:
+                _lock(file.fileno())
+            gone = os.fstat(file.fileno()).st_ino != path.stat().st_ino
+        except (BlockingIOError, FileNotFoundError):
+            gone = True  # in the second case, another process is just done
+        if gone:
+            raise DataError(f"{folder}: another process makes this store; wait for it, or end it")
         yield
+
+
+def _lock(number: int) -> None:
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:  # a file system without locks
+        pass
+
+
+def _clean(folder: Path) -> None:
+    """Remove temporary files of a run that was killed."""
+    remove_leftovers(folder)
+    for path in folder.glob(f"{SHARDS}-*.tmp"):
+        shutil.rmtree(path, ignore_errors=True)
+    for place in (folder, folder / SHARDS):
+        for path in place.glob(".*.tmp"):
+            if path.is_file():
+                path.unlink()
 
 
 def _warn_of_same_names(graphs: CrystalGraphs) -> None:

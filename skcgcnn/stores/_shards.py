@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from skcgcnn._files import atomic_write
 from skcgcnn.crystals import Crystal
-from skcgcnn.graphs import GraphMaker, build_graphs
+from skcgcnn.graphs import GraphMaker, build_graphs, read_arrays
 from skcgcnn.stores._items import DatabaseRow, Item, Values, open_item
 
 # Crystals in a shard: what an interruption may cost, by worker, and what a worker holds at a time.
@@ -44,6 +45,11 @@ class ShardFiles:
         """Return the facts."""
         facts: dict[str, Any] = json.loads(self.facts.read_text(encoding="utf-8"))
         return facts
+
+    def ids(self) -> npt.NDArray[np.str_]:
+        """Return the names of the crystals that could be read."""
+        names: npt.NDArray[np.str_] = read_arrays(self.graphs, ["ids"])["ids"]
+        return names
 
     def made_from(self, digest: str) -> bool:
         """Tell whether the shard is there, made from crystals with this digest."""

@@ -1,27 +1,22 @@
 """A store: a folder with graphs and properties, as `featurize` makes it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy.typing as npt
 
-from skcgcnn._files import atomic_write, user_path
+from skcgcnn._files import user_path
 from skcgcnn.exceptions import DataError
-from skcgcnn.graphs import CrystalGraphs
+from skcgcnn.graphs import INDEX, CrystalGraphs, check_content, graphs_in, read_data
 from skcgcnn.stores._columns import read_columns
 
-DESCRIPTION, GRAPHS, COLUMNS = "store.json", "graphs.npz", "properties.npz"
+COLUMNS = "properties"
 FAILURES, REMARKS, SHARDS = "failures.csv", "remarks.csv", ".skcgcnn-shards"
 # What a folder of crystals can have beside them.
 COPIED = ("atom_init.json", "groups.csv")
-
-# Version of the layout; it grows with each change that older versions cannot read.
-_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -33,7 +28,7 @@ class Store:
     folder : Path
         The store.
     graphs : CrystalGraphs
-        The graphs, mapped into memory.
+        The graphs, memory-mapped.
     properties : dict of str to ndarray of shape (n_crystals,)
         What is known of the crystals: floats, NaN where a value is missing; or texts, empty where
         they are missing.
@@ -59,7 +54,7 @@ class Store:
 
 def is_store(folder: str | PathLike[str]) -> bool:
     """Tell whether a folder is a complete store."""
-    return (Path(folder) / DESCRIPTION).is_file()
+    return (Path(folder) / INDEX).is_file()
 
 
 def open_store(folder: str | PathLike[str]) -> Store:
@@ -86,43 +81,21 @@ def open_store(folder: str | PathLike[str]) -> Store:
             hint = ": it is not complete; repeat `skcgcnn featurize` with the same arguments"
         raise DataError(f"{folder}: is no store{hint}")
     try:
-        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        found, n_crystals = description["format"], description.get("n_crystals")
+        content, columns, n_crystals = read_data(folder, _read)
+        graphs = CrystalGraphs(**check_content(content))
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise DataError(f"{folder}: is a damaged store ({DESCRIPTION}: {error!r})") from error
-    if found != _FORMAT:
-        raise DataError(
-            f"{folder}: a store of format {found}; this version of skcgcnn reads format {_FORMAT}"
-        )
-    try:
-        columns = read_columns(folder / COLUMNS)
-    except (OSError, ValueError, LookupError, TypeError, BadZipFile) as error:
-        raise DataError(f"{folder}: is a damaged store ({COLUMNS}: {error})") from error
-    graphs = CrystalGraphs.load(folder / GRAPHS, mmap=True)
+        raise DataError(f"{folder}: is a damaged store ({error})") from error
     lengths = {len(graphs), n_crystals, *(len(c) for c in columns.values())}
     if len(lengths) > 1:
         raise DataError(f"{folder}: is a damaged store: its files are not of the same length")
     return Store(folder, graphs, columns)
 
 
-def write_description(folder: Path, source: str, n_crystals: int, n_failures: int) -> None:
-    """Write the file that makes a folder a complete store.
-
-    Parameters
-    ----------
-    folder : Path
-        The store.
-    source : str
-        What it was made from.
-    n_crystals, n_failures : int
-        Crystals in it, and crystals that could not become graphs.
-    """
-    facts = {
-        "format": _FORMAT,
-        "source": source,
-        "n_crystals": n_crystals,
-        "n_failures": n_failures,
-    }
-    with atomic_write(folder / DESCRIPTION) as file:
-        json.dump(facts, file, indent=2)
-        file.write("\n")
+def _read(
+    data: Path, facts: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]], int]:
+    """Return graphs and properties that belong together."""
+    content = graphs_in(data, facts)
+    # Graphs that `CrystalGraphs.save` wrote are a store without properties.
+    columns = read_columns(data / COLUMNS) if "properties" in facts else {}
+    return content, columns, facts.get("n_crystals", len(content["ids"]))

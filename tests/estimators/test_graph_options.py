@@ -34,13 +34,14 @@ def test_they_carry_what_they_depend_on(graphs, official, table, cifs, tmp_path)
     own = CrystalGraphTransformer(atom_features=table).transform(cifs[:2]).options
     assert own.differences(graphs.options) == ["atom_features"]
     official.save(tmp_path / "graphs.npz")
+    official.save(tmp_path / "graphs")
     joblib.dump(official, tmp_path / "graphs.joblib")
     for same in (
         official[3:5],
         official[[]],
         concatenate([official[:2], official[2:]]),
         CrystalGraphs.load(tmp_path / "graphs.npz"),
-        CrystalGraphs.load(tmp_path / "graphs.npz", mmap=True),
+        CrystalGraphs.load(tmp_path / "graphs", mmap=True),
         joblib.load(tmp_path / "graphs.joblib", mmap_mode="r"),
         pickle.loads(pickle.dumps(official)),
         CrystalGraphs(**official.to_dict()),

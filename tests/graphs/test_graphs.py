@@ -110,12 +110,14 @@ def test_concatenate(graphs, cifs):
 @pytest.mark.parametrize("mmap", [False, True])
 @pytest.mark.parametrize("rows", [slice(None), slice(0, 0)], ids=["all", "none"])
 def test_save_and_load(graphs, tmp_path, mmap, rows):
-    path = tmp_path / "graphs.npz"
+    graphs[rows].save(tmp_path / "graphs.npz")
+    assert_equal(CrystalGraphs.load(tmp_path / "graphs.npz"), graphs[rows])
+    path = tmp_path / "graphs"
     graphs[rows].save(path)
     loaded = CrystalGraphs.load(path, mmap=mmap)
     assert_equal(loaded, graphs[rows])
-    assert isinstance(loaded.distances, np.memmap) == (mmap and len(loaded) > 0)
-    assert [file.name for file in tmp_path.iterdir()] == ["graphs.npz"]
+    assert isinstance(loaded.distances, np.memmap) == mmap
+    assert {file.name for file in tmp_path.iterdir()} == {"graphs.npz", "graphs"}
     if mmap and len(loaded):
         with pytest.raises(ValueError, match="read-only"):
             loaded.distances[0] = 1
@@ -123,8 +125,8 @@ def test_save_and_load(graphs, tmp_path, mmap, rows):
 
 
 def test_a_mapped_file_serves_an_estimator(graphs, energies, tmp_path, tiny):
-    graphs.save(tmp_path / "graphs.npz")
-    mapped = CrystalGraphs.load(tmp_path / "graphs.npz", mmap=True)
+    graphs.save(tmp_path / "graphs")
+    mapped = CrystalGraphs.load(tmp_path / "graphs", mmap=True)
     est = CGCNNRegressor(**tiny).fit(mapped, energies)
     np.testing.assert_array_equal(
         est.predict(mapped), CGCNNRegressor(**tiny).fit(graphs, energies).predict(graphs)
@@ -140,10 +142,31 @@ def test_files_that_hold_no_graphs(graphs, tmp_path, mmap):
     np.save(tmp_path / "array.npy", np.zeros(3))
     graphs.save(tmp_path / "cut.npz")
     (tmp_path / "cut.npz").write_bytes((tmp_path / "cut.npz").read_bytes()[:-500])
-    names = ["text.npz", "other.npz", "objects.npz", "newer.npz", "array.npy", "cut.npz", "none"]
+    graphs.save(tmp_path / "folder")
+    next(tmp_path.glob("folder/data-*/ids.npy")).unlink()
+    (tmp_path / "empty").mkdir()
+    names = [
+        "folder",
+        "empty",
+        "text.npz",
+        "other.npz",
+        "objects.npz",
+        "newer.npz",
+        "array.npy",
+        "cut.npz",
+        "none",
+    ]
     for name in names:
         with pytest.raises(DataError, match=name.replace(".", r"\.")):
             CrystalGraphs.load(tmp_path / name, mmap=mmap)
+
+
+def test_a_single_file_is_not_mapped_and_a_folder_of_others_not_replaced(graphs, tmp_path):
+    graphs.save(tmp_path / "graphs.npz")
+    with pytest.raises(DataError, match="cannot be memory-mapped; save the graphs in a folder"):
+        CrystalGraphs.load(tmp_path / "graphs.npz", mmap=True)
+    with pytest.raises(DataError, match="holds other files; choose another folder"):
+        graphs.save(tmp_path)
 
 
 def test_to_dict_and_back(graphs):
@@ -180,7 +203,7 @@ def test_arrays_must_fit(graphs):
             CrystalGraphs(**{**parts, name: getattr(graphs, name)[:-1]})
     with pytest.raises(ValueError, match="site_classes"):
         CrystalGraphs(**{**parts, "site_classes": graphs.site_classes[:-1]})
-    with pytest.raises(ValueError, match="whole numbers"):
+    with pytest.raises(ValueError, match="must be integers"):
         CrystalGraphs(**{**parts, "bond_counts": graphs.bond_counts.astype(float)})
     with pytest.raises(ValueError, match="do not fit GraphOptions"):
         CrystalGraphs(**parts, options=GraphOptions(8, 92))

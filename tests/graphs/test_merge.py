@@ -1,6 +1,7 @@
 """Files of graphs that are joined in little memory, and large selections of what lies in files."""
 
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -42,36 +43,40 @@ def files(parts, tmp_path):
 @pytest.mark.parametrize("rows", [7, 10**6])
 def test_merged_files_hold_what_joined_parts_hold(parts, files, tmp_path, monkeypatch, rows):
     monkeypatch.setattr(_merge, "_ROWS", rows)
-    merged = merge_files(files, tmp_path / "all.npz")
+    merged = merge_files(files, tmp_path / "all")
     same(merged, concatenate(parts))
     assert is_mapped(merged.distances)
-    same(CrystalGraphs.load(tmp_path / "all.npz"), concatenate(parts))
+    same(CrystalGraphs.load(tmp_path / "all"), concatenate(parts))
 
 
 def test_the_same_parts_make_the_same_bytes(files, tmp_path):
-    for name in ("a", "b"):
-        merge_files(files, tmp_path / name)
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    one, other = [merge_files(files, tmp_path / name) and tmp_path / name for name in "ab"]
+    names = sorted(path.relative_to(one) for path in one.rglob("*"))
+    assert names == sorted(path.relative_to(other) for path in other.rglob("*"))
+    for name in names:
+        assert (one / name).is_dir() or (one / name).read_bytes() == (other / name).read_bytes()
 
 
 def test_parts_that_differ_or_are_damaged(graphs, cscl, files, tmp_path):
     CrystalGraphs.from_structures([cscl], max_num_nbr=6).save(tmp_path / "other.npz")
-    with pytest.raises(ValueError, match=r"other\.npz: was made with max_num_nbr=6, .*=12"):
-        merge_files([*files, tmp_path / "other.npz"], tmp_path / "all.npz")
+    with pytest.raises(
+        ValueError, match=r"other\.npz: .*different options .*=12 and max_num_nbr=6"
+    ):
+        merge_files([*files, tmp_path / "other.npz"], tmp_path / "all")
     files[1].write_bytes(files[1].read_bytes()[:-500])
     with pytest.raises(DataError, match=r"1\.npz: not a file of crystal graphs"):
-        merge_files(files, tmp_path / "all.npz")
+        merge_files(files, tmp_path / "all")
     with pytest.raises(ValueError, match="at least one file"):
-        merge_files([], tmp_path / "all.npz")
-    assert not (tmp_path / "all.npz").exists()
+        merge_files([], tmp_path / "all")
+    assert not (tmp_path / "all").exists()
 
 
 def test_a_large_selection_of_a_file_lies_in_a_file(graphs, tmp_path, monkeypatch):
-    graphs.save(tmp_path / "graphs.npz")
+    graphs.save(tmp_path / "graphs")
     rows = np.random.default_rng(0).permutation(len(graphs))[:20]
     monkeypatch.setattr(_select, "_CRYSTALS_AT_ONCE", 6)
     assert not is_mapped(graphs[rows].distances)
-    mapped = CrystalGraphs.load(tmp_path / "graphs.npz", mmap=True)
+    mapped = CrystalGraphs.load(tmp_path / "graphs", mmap=True)
     assert not is_mapped(mapped[rows].distances)  # it is small
     monkeypatch.setattr(_select, "_MOST_IN_MEMORY", 100)
     chosen = mapped[rows]
@@ -80,15 +85,18 @@ def test_a_large_selection_of_a_file_lies_in_a_file(graphs, tmp_path, monkeypatc
     same(chosen[3:9], graphs[rows][3:9])
     same(pickle.loads(pickle.dumps(chosen)), graphs[rows])
     # The files have no names: nothing is left of them when the process ends, however it ends.
-    assert [path.name for path in tmp_path.iterdir()] == ["graphs.npz"]
+    assert [path.name for path in tmp_path.iterdir()] == ["graphs"]
+    assert {path.name for path in tmp_path.rglob("*.*")} == {
+        "store.json",
+        *(f"{name}.npy" for name in graphs.to_dict() if name != "options"),
+    }
 
 
 def test_a_selection_where_the_folder_cannot_be_written(graphs, tmp_path, monkeypatch):
-    graphs.save(tmp_path / "graphs.npz")
-    mapped = CrystalGraphs.load(tmp_path / "graphs.npz", mmap=True)
+    graphs.save(tmp_path / "graphs")
+    mapped = CrystalGraphs.load(tmp_path / "graphs", mmap=True)
     monkeypatch.setattr(_select, "_MOST_IN_MEMORY", 100)
-    (tmp_path / "graphs.npz").unlink()
-    tmp_path.rmdir()
+    shutil.rmtree(tmp_path)
     same(mapped[5:15], graphs[5:15])
 
 

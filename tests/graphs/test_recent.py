@@ -10,7 +10,7 @@ from sklearn.model_selection import GridSearchCV
 
 from skcgcnn import CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.exceptions import StructureError
-from skcgcnn.graphs import _build, _recent
+from skcgcnn.graphs import _build, _chunks, _recent
 from skcgcnn.graphs._recent import RECENT, RecentGraphs
 
 
@@ -137,7 +137,7 @@ def test_failures_are_not_remembered_and_remarks_are(cifs, tmp_path, reads):
 def test_the_oldest_go_where_memory_is_short(cifs):
     maker = CrystalGraphTransformer()._maker()
     chunks = [
-        (some, _build.build_chunk(some, range(4), maker))
+        (some, _chunks.build_chunk(some, range(4), maker))
         for some in (cifs[:4], cifs[4:8], cifs[8:12])
     ]
     sizes = [chunk.graphs.__sizeof__() for _, chunk in chunks]

@@ -17,7 +17,7 @@ from sklearn.base import clone
 
 from skcgcnn import CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.exceptions import DataError, StructureError
-from skcgcnn.graphs import _build
+from skcgcnn.graphs import _chunks
 from skcgcnn.nn import CrystalGraphConvNet
 
 
@@ -123,7 +123,7 @@ def test_memory_is_keyed_on_content(cifs, graphs, tmp_path, monkeypatch):
         raise RuntimeError
 
     with monkeypatch.context() as patch:
-        patch.setattr(_build, "_read_and_build", must_not_run)
+        patch.setattr(_chunks, "read_and_build", must_not_run)
         assert_equal(transform(cifs), graphs)
         assert_equal(transform(copies), renamed)  # the same content, other names
         for params in ({"radius": 7.0}, {"max_num_nbr": 8}, {"neighbor_ties": "official"}):

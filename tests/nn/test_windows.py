@@ -11,8 +11,8 @@ from skcgcnn.nn import GraphBatches, GraphDataset, WindowedBatches
 
 @pytest.fixture
 def mapped(graphs, tmp_path):
-    graphs.save(tmp_path / "graphs.npz")
-    return CrystalGraphs.load(tmp_path / "graphs.npz", mmap=True)
+    graphs.save(tmp_path / "graphs")
+    return CrystalGraphs.load(tmp_path / "graphs", mmap=True)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import is_mapped
 from skcgcnn.stores import featurize, is_store, open_store
 
-FILES = {"graphs.npz", "properties.npz", "failures.csv", "remarks.csv", "store.json"}
+FILES = {"failures.csv", "remarks.csv", "store.json"}
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +234,7 @@ def test_what_is_no_store(some, tmp_path):
     description = store.folder / "store.json"
     text = description.read_text()
     for change, message in (
-        (text.replace('"format": 1', '"format": 9'), "a store of format 9; .* reads format 1"),
+        (text.replace('"format": 2', '"format": 9'), "a store of format 9; .* reads format 2"),
         (text.replace('"n_crystals": 2', '"n_crystals": 3'), "not of the same length"),
         ("{", "is a damaged store"),
     ):
@@ -251,7 +251,8 @@ def test_the_graphs_are_made_as_asked_for(some, tmp_path):
 
 
 def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def interrupt(monkeypatch, source, store):
@@ -261,7 +262,7 @@ def interrupt(monkeypatch, source, store):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("skcgcnn.stores._featurize.merge_files", interrupted)
+        patched.setattr("skcgcnn.stores._featurize.joined_streams", interrupted)
         with pytest.raises(KeyboardInterrupt):
             featurize(source, store)
 
@@ -448,8 +449,7 @@ def test_values_of_columns(structures, tmp_path, monkeypatch):
     monkeypatch.setattr("skcgcnn.stores._columns._AT_ONCE", 1)
     with pytest.warns(UserWarning, match="letters are left out"):
         featurize(path, tmp_path / "two")
-    two = tmp_path / "two" / "properties.npz"
-    assert two.read_bytes() == (store.folder / "properties.npz").read_bytes()
+    assert contents(tmp_path / "two") == contents(store.folder)
 
 
 def test_names_with_bytes_that_are_no_letters(some, tmp_path):
@@ -488,11 +488,11 @@ def test_damaged_stores_and_packed_files(some, tmp_path):
     with pytest.raises(DataError, match=r"latin\.csv: cannot be read"):
         featurize(tmp_path / "latin.csv", tmp_path / "store")
     store = made(tmp_path, write_table(tmp_path / "ok.csv", ["path"], [some[0]]))
-    columns = store.folder / "properties.npz"
-    columns.write_bytes(columns.read_bytes()[:-40])
-    with pytest.raises(DataError, match=r"is a damaged store \(properties\.npz"):
+    columns = next(store.folder.glob("data-*/properties/names.npy"))
+    columns.write_bytes(columns.read_bytes()[:-1])
+    with pytest.raises(DataError, match=r"is a damaged store \(names\.npy"):
         open_store(store.folder)
-    (store.folder / "store.json").write_text('{"format": 1}')
+    (store.folder / "store.json").write_text('{"format": 2}')
     with pytest.raises(DataError, match="is a damaged store"):
         open_store(store.folder)
 

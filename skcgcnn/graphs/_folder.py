@@ -1,0 +1,225 @@
+"""Folders of arrays that are replaced as a whole: a reader gets one state, never parts of two.
+
+``store.json`` names the subfolder with the arrays, ``data-`` and an identifier: a digest of their
+bytes, so that one name never stands for two contents. A writer fills a temporary subfolder, renames
+it, and replaces ``store.json``; then it deletes the subfolder that was named before.
+"""
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from os import O_RDONLY, close
+from os import open as os_open
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from skcgcnn._files import atomic_write
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
+
+INDEX = "store.json"
+
+# Version of the layout; it grows with each change that older versions cannot read.
+FOLDER_FORMAT = 2
+
+_NAME = re.compile(r"data-[0-9a-f]{32}")
+# A reader tries as often while writers replace what it reads.
+_TRIES = 50
+_AT_ONCE = 1 << 20
+
+T = TypeVar("T")
+
+
+@dataclass
+class NewData:
+    """What a folder is going to hold.
+
+    Attributes
+    ----------
+    path : Path
+        A temporary subfolder for the arrays.
+    facts : dict
+        What ``store.json`` says of them.
+    """
+
+    path: Path
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def replace_data(folder: Path) -> Iterator[NewData]:
+    """Fill a folder with arrays; what it held stays until all is written.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder; made if need be.
+
+    Yields
+    ------
+    NewData
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        _remove_leftovers(folder)
+        new = NewData(_temporary(folder))
+        new.path.mkdir()
+        used = _open_locked(new.path, wait=False)
+    try:
+        yield new
+        name = f"data-{_digest(new.path)}"
+        with _locked(folder):
+            if not (folder / name).exists():
+                new.path.rename(folder / name)
+            with atomic_write(folder / INDEX) as file:
+                json.dump({"format": FOLDER_FORMAT, "data": name, **new.facts}, file, indent=2)
+                file.write("\n")
+            for other in folder.glob("data-*"):
+                if other.name != name:
+                    _remove(folder, other)
+    finally:
+        _close(used)
+        shutil.rmtree(new.path, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed writers left in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    """
+    with _locked(folder):
+        _remove_leftovers(folder)
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """Return what ``store.json`` says.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    OSError, ValueError
+        If it is missing or damaged, or of a later version.
+    """
+    facts = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    if not isinstance(facts, dict) or "format" not in facts:
+        raise ValueError(f"{INDEX} does not describe arrays")
+    if facts["format"] != FOLDER_FORMAT:
+        raise ValueError(
+            f"a store of format {facts['format']}; this version of skcgcnn reads format "
+            f"{FOLDER_FORMAT}"
+        )
+    if not isinstance(facts.get("data"), str) or not _NAME.fullmatch(facts["data"]):
+        raise ValueError(f"{INDEX} names no data")
+    return facts
+
+
+def read_data(folder: Path, read: Callable[[Path, dict[str, Any]], T]) -> T:
+    """Read the current arrays of a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    read : callable
+        Gets the subfolder with the arrays and the content of ``store.json``. It is called again if
+        a writer replaced them in between.
+
+    Returns
+    -------
+    object
+        What `read` returns.
+    """
+    for _ in range(_TRIES):
+        facts = read_index(folder)
+        try:
+            return read(folder / facts["data"], facts)
+        except (OSError, ValueError, LookupError):
+            # Also where the same content came back meanwhile.
+            if (folder / facts["data"]).is_dir() and read_index(folder) == facts:
+                break
+            time.sleep(0.01)
+    return read(folder / facts["data"], facts)
+
+
+def _digest(folder: Path) -> str:
+    digest = blake2b(digest_size=16)
+    for path in sorted(folder.rglob("*.npy")):
+        digest.update(f"{path.relative_to(folder).as_posix()} {path.stat().st_size}\n".encode())
+        with path.open("rb") as file:
+            while some := file.read(_AT_ONCE):
+                digest.update(some)
+    return digest.hexdigest()
+
+
+def _temporary(folder: Path) -> Path:
+    return folder / f".data-{uuid4().hex}.tmp"
+
+
+def _remove(folder: Path, path: Path) -> None:
+    """Remove a folder; under another name first, so that nobody takes half of it for the whole."""
+    away = _temporary(folder)
+    with suppress(OSError):  # on Windows, while somebody reads it
+        path.rename(away)
+        shutil.rmtree(away, ignore_errors=True)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    for path in folder.glob(".data-*.tmp"):
+        # Its writer holds the lock as long as it lives.
+        with suppress(OSError):
+            number = _open_locked(path, wait=False)
+            if number is not None:
+                shutil.rmtree(path, ignore_errors=True)
+                _close(number)
+    for path in folder.glob(f".{INDEX}.*.tmp"):
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    number = _open_locked(folder, wait=True)
+    try:
+        yield
+    finally:
+        _close(number)
+
+
+def _open_locked(folder: Path, *, wait: bool) -> int | None:
+    """Lock a folder; None where folders cannot be locked. The system unlocks for the dead."""
+    if fcntl is None:
+        return None  # type: ignore[unreachable]
+    number = os_open(folder, O_RDONLY)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        close(number)
+        raise
+    except OSError:  # a file system without locks
+        close(number)
+        return None
+    return number
+
+
+def _close(number: int | None) -> None:
+    if number is not None:
+        close(number)

@@ -1,0 +1,134 @@
+"""Stores and folders of graphs that are replaced while others read them, or whose writer dies."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from skcgcnn import CrystalGraphs
+from skcgcnn.datasets import load_sample_regression
+from skcgcnn.stores import featurize, open_store
+
+WRITE = """
+import sys, warnings
+from pathlib import Path
+warnings.simplefilter("ignore")
+from skcgcnn import CrystalGraphs
+graphs = CrystalGraphs.load(sys.argv[1])
+while Path(sys.argv[3]).exists():
+    graphs.save(sys.argv[2])
+"""
+FEATURIZE = """
+import sys, warnings
+from pathlib import Path
+warnings.simplefilter("ignore")
+from skcgcnn.exceptions import DataError
+from skcgcnn.stores import featurize
+while Path(sys.argv[3]).exists():
+    for source in sys.argv[4:]:
+        try:
+            featurize(source, sys.argv[2], overwrite=True)
+        except DataError as error:  # one process makes a store at a time
+            assert "another process" in str(error), error
+"""
+
+
+@pytest.fixture
+def running(tmp_path):
+    """Start writers, and end them."""
+    flag = tmp_path / "go"
+    flag.touch()
+    writers = []
+
+    def start(code, *arguments):
+        command = [sys.executable, "-c", code, arguments[0], arguments[1], flag, *arguments[2:]]
+        writers.append(subprocess.Popen([str(one) for one in command]))
+
+    yield start
+    flag.unlink()
+    assert [writer.wait(60) for writer in writers] == [0] * len(writers)
+
+
+def reads(read, seconds):
+    """Read until there was time and something of each kind; return how often what was read."""
+    found, stop = {}, time.monotonic() + 30
+    until = None
+    while time.monotonic() < (until or stop):
+        what = read()
+        found[what] = found.get(what, 0) + 1
+        if len(found) > 1 and until is None:
+            until = time.monotonic() + seconds
+    return found
+
+
+def test_two_writers_and_a_reader_of_graphs(graphs, tmp_path, running):
+    kinds = {}
+    for name, part in (("a", graphs[:7]), ("b", graphs[5:24])):
+        some = CrystalGraphs(**part.to_dict() | {"ids": np.full(len(part), name)})
+        some.save(tmp_path / f"{name}.npz")
+        kinds[name] = float(some.distances.sum())
+    CrystalGraphs.load(tmp_path / "a.npz").save(tmp_path / "graphs")
+    for name in "ab":
+        running(WRITE, tmp_path / f"{name}.npz", tmp_path / "graphs")
+
+    def read():
+        opened = CrystalGraphs.load(tmp_path / "graphs", mmap=True)
+        (name,) = set(opened.ids.tolist())
+        assert float(opened.distances.sum()) == kinds[name]
+        return name
+
+    assert set(reads(read, 3)) == {"a", "b"}
+    assert len(list((tmp_path / "graphs").glob("data-*"))) >= 1
+
+
+def test_ids_and_properties_of_a_store_belong_together(tmp_path, running):
+    cifs = load_sample_regression().data
+    sources = []
+    for number, count in ((1, 3), (2, 4)):
+        path = tmp_path / f"{number}.csv"
+        rows = [f"{number},{cifs[number * 10 + i]},{number}" for i in range(count)]
+        path.write_text("\n".join(["id,path,value", *rows]))
+        sources.append(path)
+    with pytest.warns(UserWarning, match="have the name of another"):
+        featurize(sources[0], tmp_path / "store")
+    for _ in range(2):
+        running(FEATURIZE, "-", tmp_path / "store", *sources)
+
+    def read():
+        store = open_store(tmp_path / "store")
+        (name,) = set(store.graphs.ids.tolist())
+        assert set(store.properties["value"].tolist()) == {float(name)}
+        return name
+
+    assert set(reads(read, 3)) == {"1", "2"}
+
+
+def test_what_a_killed_writer_leaves_is_removed_at_the_next_start(graphs, tmp_path):
+    graphs.save(tmp_path / "graphs")
+    code = """
+import os, signal, sys
+from pathlib import Path
+from skcgcnn.graphs import replace_data
+with replace_data(Path(sys.argv[1])) as new:
+    (new.path / "half.npy").write_bytes(bytes(1000))
+    print(new.path.name, flush=True)
+    sys.stdin.read()
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "graphs")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as writer:
+        left = tmp_path / "graphs" / writer.stdout.readline().strip()
+        graphs.save(tmp_path / "graphs")
+        assert left.is_dir()  # its writer lives
+        os.kill(writer.pid, signal.SIGKILL)
+    assert left.is_dir()
+    graphs.save(tmp_path / "graphs")
+    assert not left.exists()
+    index = json.loads((tmp_path / "graphs" / "store.json").read_text())
+    names = {path.name for path in (tmp_path / "graphs").iterdir()}
+    assert names == {"store.json", index["data"]}
