@@ -1,31 +1,31 @@
-"""How far a long task is: a bar in a terminal or a notebook, and now and then a line elsewhere."""
+"""Progress of a long task: a bar in a terminal or a notebook, now and then a line in a log."""
 
 import math
 import sys
 import time
-from typing import Any, Self
+from typing import Self
 
 from tqdm.auto import tqdm
 
-# Without a terminal, a line is written after this share of the task, or after so many seconds.
+# In a log, a line is written after this share of the task, or after so many seconds.
 _SHARE = 0.1
 _SECONDS = 30.0
 
 
 class Progress:
-    """Tells how far a task is, on the standard error stream.
+    """Shows the progress of a task on the standard error stream.
 
-    A terminal or a notebook shows one bar, which goes when the task is done. A file, such as the
-    log of a batch system, gets a plain line now and then.
+    A terminal or a notebook shows one bar, which disappears at the end. A file, such as the log of
+    a batch system, gets a plain line now and then.
 
     Parameters
     ----------
     total : int or None
-        Number of steps; None where it is not known.
+        Number of steps; None if unknown.
     unit : str
-        What a step is, in the singular.
+        Name of a step, in the singular.
     initial : int, default=0
-        Steps that were done before.
+        Steps done earlier.
     enabled : bool, default=True
         False shows nothing.
 
@@ -38,60 +38,48 @@ class Progress:
     def __init__(
         self, total: int | None, unit: str, *, initial: int = 0, enabled: bool = True
     ) -> None:
-        self.total, self.unit, self.done, self.enabled = total, unit, initial, enabled
+        self.total, self.unit, self.done = total, unit, initial
         self._start = self._last = time.monotonic()
         self._initial = self._shown = initial
-        # Nothing is asked of the screen where nothing is to be shown.
-        self._bar = self._make_bar() if enabled and _is_interactive() else None
-
-    def _make_bar(self) -> Any:
-        return tqdm(
-            total=self.total,
-            unit=self.unit,
-            initial=self.done,
+        interactive = _is_interactive()
+        self._logs = enabled and not interactive
+        self._bar = tqdm(
+            total=total,
+            initial=initial,
+            desc=self._describe(""),
+            bar_format="|{bar}| {desc}",
             leave=False,
             dynamic_ncols=True,
+            disable=not (enabled and interactive),
         )
 
     def update(self, n: int, facts: str = "") -> None:
-        """Go on by some steps.
-
-        Parameters
-        ----------
-        n : int
-            Number of steps.
-        facts : str, default=""
-            What is new.
-        """
+        """Advance by `n` steps; `facts` is shown with the counts."""
         self.done += n
-        if not self.enabled:
-            return
-        if self._bar is not None:
-            self._bar.set_postfix_str(facts, refresh=False)
-            self._bar.update(n)
-            return
         now = time.monotonic()
+        text = self._describe(facts, now - self._start)
+        self._bar.set_description_str(text, refresh=False)
+        self._bar.update(n)
         total = math.inf if self.total is None else self.total
         enough = self.done - self._shown >= _SHARE * total
-        if enough or self.done >= total or now - self._last >= _SECONDS:
+        if self._logs and (enough or self.done >= total or now - self._last >= _SECONDS):
             self._shown, self._last = self.done, now
-            print(self._line(now - self._start, facts), file=sys.stderr, flush=True)  # noqa: T201
+            print(text, file=sys.stderr, flush=True)  # noqa: T201
 
-    def _line(self, seconds: float, facts: str) -> str:
-        per_step = seconds / max(1, self.done - self._initial)
-        of_total, time_left = "", ""
-        if self.total is not None:
-            of_total = f" of {self.total}"
-            if self.done < self.total:
-                time_left = f", {_duration(per_step * (self.total - self.done))} left"
-        rate = f"{1 / per_step:.3g} a second" if per_step else ""
-        parts = [f"{self.unit} {self.done}{of_total}", facts, rate]
-        return ", ".join(part for part in parts if part) + time_left
+    def _describe(self, facts: str, seconds: float = 0.0) -> str:
+        of_total = "" if self.total is None else f" of {self.total}"
+        parts = [f"{self.unit} {self.done}{of_total}", facts]
+        if seconds and (new := self.done - self._initial):
+            rate = new / seconds
+            amount = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+            parts.append(f"{amount} {self.unit}s/s")
+            if self.total is not None and self.done < self.total:
+                parts.append(f"{_duration((self.total - self.done) / rate)} left")
+        return ", ".join(filter(None, parts))
 
     def close(self) -> None:
-        """Take the bar away."""
-        if self._bar is not None:
-            self._bar.close()
+        """Remove the bar."""
+        self._bar.close()
 
     def __enter__(self) -> Self:
         return self

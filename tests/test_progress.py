@@ -52,10 +52,10 @@ def test_a_terminal_gets_one_line_that_goes(tiny, graphs, energies, monkeypatch)
     assert terminal.text.rstrip(" ").endswith("\r")
 
 
-def test_reading_tells_crystals_a_second(cifs, capfd):
+def test_reading_tells_crystals_per_second(cifs, capfd):
     CrystalGraphTransformer(verbose=1).transform(cifs)
     assert "crystal 24 of 24, " in (text := capfd.readouterr().err)
-    assert text.endswith("a second\n")
+    assert text.endswith(" crystals/s\n")
 
 
 def test_verbose_2_prints_a_table_without_colors_in_a_log(tiny, graphs, energies, capfd):
@@ -79,8 +79,19 @@ def test_the_time_left_is_told_in_words(capsys, monkeypatch):
     for steps in (1, 99, 800):
         progress.update(steps)
     lines = capsys.readouterr().err.splitlines()
-    ends = [line.rpartition(", ")[2] for line in lines]
-    assert ends == ["11 h 6 min left", "12 min left", "13 s left"]
+    ends = [line.split(", ", 1)[1] for line in lines]
+    assert ends == [
+        "0.025 crystals/s, 11 h 6 min left",
+        "1.2 crystals/s, 12 min left",
+        "7.5 crystals/s, 13 s left",
+    ]
+
+
+def test_large_rates_have_separators(capsys, monkeypatch):
+    now = iter([0.0, 1.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(now))
+    Progress(24_400, "crystal").update(12_200)
+    assert ", 12,200 crystals/s, 1 s left\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("cls", [CGCNNRegressor, CGCNNClassifier])
