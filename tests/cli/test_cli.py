@@ -154,7 +154,8 @@ def test_the_command_predicts_what_fit_does(data, tmp_path, recipe):
     X = {name: graphs[rows_] for name, rows_ in parts.items()}
     y = {name: energies[rows_] for name, rows_ in parts.items()}
     trained = skcgcnn.load(out / "model.safetensors")
-    sizes = {name: getattr(trained, name) for name in ("atom_fea_len", "n_conv", "h_fea_len")}
+    names = ("atom_fea_len", "n_conv", "h_fea_len", "batch_size")
+    sizes = {name: getattr(trained, name) for name in names}
     est = CGCNNRegressor(recipe=recipe, max_epochs=3, random_state=0, **sizes)
     est.fit(X["train"], y["train"], validation_data=(X["val"], y["val"]))
     np.testing.assert_array_equal(trained.predict(X["test"]), est.predict(X["test"]))
