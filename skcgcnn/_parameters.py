@@ -1,61 +1,408 @@
-"""The constructor parameters that the estimators share, with their defaults.
+"""The table of parameters: each is declared once, with all that depends on it.
 
-It imports neither torch nor scikit-learn, so that the command line can show the defaults at once.
+From here come scikit-learn's constraints and the docstrings of the estimators, what a model file
+may hold, and what may change while a training goes on. It imports neither torch nor scikit-learn,
+so that the command line can show the defaults at once.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from skcgcnn._declared import Choice, Number, param
 from skcgcnn._recipes import AUTO
 
 OnError = Literal["raise", "nan"]
+# In Å. With a larger tolerance it would be another crystal.
+MAX_MERGE_TOL = 0.1
+
+
+_AUTO = Choice(AUTO)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Parameters:
-    """Constructor parameters; the docstrings of the estimators describe them."""
+    """Constructor parameters that the estimators share."""
 
-    recipe: Literal["default", "paper"] = "default"
-    conv: str = AUTO
-    pooling: Literal["mean", "sum", "attention"] = "mean"
-    reference: bool | str = AUTO
-    element_embedding: bool | str = AUTO
-    atom_fea_len: int = 64
-    n_conv: int = 3
-    h_fea_len: int = 128
-    n_h: int = 1
-    heads: Literal["shared", "separate"] = "shared"
-    dropout: float | str = AUTO
-    radius: float = 8.0
-    max_num_nbr: int = 12
-    atom_features: Any = None
-    neighbor_ties: Literal["invariant", "official"] = "invariant"
-    merge_tol: float | None = 1e-5
-    lr: float | str = AUTO
-    schedule: str = AUTO
-    max_epochs: int | str = AUTO
-    batch_size: int | str = AUTO
-    max_batch_sites: int | None = None
-    optimizer: Any = AUTO
-    weight_decay: float | str | None = AUTO
-    max_grad_norm: float | str | None = AUTO
-    loss: str = AUTO
-    ema_decay: float | str = AUTO
-    callbacks: list[Any] | None = None
-    device: Any = "auto"
-    accelerator: Any = None
-    precision: Literal["float32", "bfloat16", "float64"] = "float32"
-    compile: bool = False
-    net_params: dict[str, Any] | None = None
-    n_estimators: int = 1
-    init_from: Any = None
-    freeze: str | int = "none"
-    conv_lr_factor: float = 1.0
-    warm_start: bool = False
-    early_stopping: bool = False
-    validation_fraction: float = 0.1
-    n_iter_no_change: int = 10
-    random_state: Any = None
-    n_jobs: int | None = None
-    on_error: OnError = "raise"
-    verbose: int = 0
+    recipe: Literal["default", "paper"] = param(
+        "default",
+        (Choice("default", "paper"),),
+        '{"default", "paper"}',
+        """What parameters with the value "auto" stand for: the choices of this library, or those of
+        Xie & Grossman (2018) and their code; `skcgcnn.RECIPES` lists both.""",
+        change="never",
+    )
+    conv: str = param(
+        AUTO,
+        (_AUTO, Choice("edge", "gated")),
+        '{"auto", "edge", "gated"}',
+        """Convolution: "gated" is that of the paper, which official weights need; "edge" updates
+        the features of bonds too (`skcgcnn.nn.EdgeConv`).""",
+        change="never",
+    )
+    pooling: Literal["mean", "sum", "attention"] = param(
+        "mean",
+        (Choice("mean", "sum", "attention"),),
+        '{"mean", "sum", "attention"}',
+        """How a crystal's features come from its sites': their mean; for extensive targets the sum
+        of outputs by site; or a mean with learned weights.""",
+        change="never",
+    )
+    reference: bool | str = param(
+        AUTO,
+        (bool, _AUTO),
+        'bool or "auto"',
+        """Whether numbers are first fitted by a ridge regression on the composition, so that the
+        network learns what is left. With `init_from` it is as in that model.""",
+        change="never",
+    )
+    element_embedding: bool | str = param(
+        AUTO,
+        (bool, _AUTO),
+        'bool or "auto"',
+        """Whether the elements of the training crystals get learned features beside those of
+        `atom_features` (200 kinds of site at most); "auto" is from 500 crystals on, and never with
+        ``recipe="paper"``. With `init_from` it is as in that model, whatever is set.""",
+        change="never",
+    )
+    atom_fea_len: int = param(
+        64,
+        (Number(int, 1),),
+        "int",
+        """Hidden features per site.""",
+        change="never",
+        most=100_000,
+    )
+    n_conv: int = param(
+        3,
+        (Number(int, 0),),
+        "int",
+        """Number of convolutions.""",
+        change="never",
+        most=100_000,
+    )
+    h_fea_len: int = param(
+        128,
+        (Number(int, 1),),
+        "int",
+        """Hidden features per crystal, after pooling.""",
+        change="never",
+        most=100_000,
+    )
+    n_h: int = param(
+        1,
+        (Number(int, 1),),
+        "int",
+        """Number of hidden layers after pooling.""",
+        change="never",
+        most=100_000,
+    )
+    heads: Literal["shared", "separate"] = param(
+        "shared",
+        (Choice("shared", "separate"),),
+        '{"shared", "separate"}',
+        """Whether several targets share the hidden layers after pooling, or each has its own.""",
+        change="never",
+    )
+    dropout: float | str = param(
+        AUTO,
+        (Number(float, 0, 1), _AUTO),
+        'float or "auto"',
+        """Dropout probability: of bond updates with ``conv="edge"``, of pooled features with
+        "gated".""",
+        change="free",
+    )
+    radius: float = param(
+        8.0,
+        (Number(float, 0, closed="neither"),),
+        "float",
+        """Initial cutoff of the neighbor search, and last center of the Gaussian expansion of
+        distances, in Å. Sites with too few neighbors within it are searched further out.""",
+        change="never",
+    )
+    max_num_nbr: int = param(
+        12,
+        (Number(int, 1),),
+        "int",
+        """Neighbors per site.""",
+        change="never",
+        most=1_000,
+    )
+    atom_features: Any = param(
+        None,
+        (object,),
+        "None, path or mapping",
+        """Features of the elements, see `CrystalGraphTransformer`.""",
+    )
+    neighbor_ties: Literal["invariant", "official"] = param(
+        "invariant",
+        (Choice("invariant", "official"),),
+        '{"invariant", "official"}',
+        """What decides between neighbors at the same distance: the crystal alone, or, as in the
+        original CGCNN code, the order of its sites. See `CrystalGraphTransformer`.""",
+        change="never",
+    )
+    merge_tol: float | None = param(
+        1e-5,
+        (Number(float, 0, MAX_MERGE_TOL, "right"), None),
+        "float or None",
+        """Distances in one crystal that differ by no more, in Å, can count as equal; None merges
+        nothing. See `CrystalGraphTransformer`.""",
+        change="never",
+    )
+    lr: float | str = param(
+        AUTO,
+        (Number(float, 0, closed="neither"), _AUTO),
+        'float or "auto"',
+        """Peak learning rate. The default recipe has 0.004, or 0.001 where `init_from` brings
+        convolutions that are trained on.""",
+        change="free",
+    )
+    schedule: str = param(
+        AUTO,
+        (_AUTO, Choice("one_cycle", "constant")),
+        '{"auto", "one_cycle", "constant"}',
+        """Course of the learning rate over a fit. "one_cycle" rises, then falls to nearly zero;
+        `partial_fit`, which does not know its end, keeps it constant. Choose "constant" for
+        callbacks that change it.""",
+        change="free",
+    )
+    max_epochs: int | str = param(
+        AUTO,
+        (Number(int, 1), _AUTO),
+        'int or "auto"',
+        """Number of passes over the training crystals; "auto" guarantees enough steps to few
+        crystals.""",
+        change="free",
+    )
+    batch_size: int | str = param(
+        AUTO,
+        (Number(int, 1), _AUTO),
+        'int or "auto"',
+        """Maximum number of crystals per batch in training; "auto" depends on their number.""",
+        change="free",
+    )
+    max_batch_sites: int | None = param(
+        None,
+        (Number(int, 1), None),
+        "int or None",
+        """Maximum number of sites per batch in training, for crystals of very different sizes.
+        Larger batches are split; a crystal above the limit forms its own batch.""",
+        change="free",
+    )
+    optimizer: Any = param(
+        AUTO,
+        (_AUTO, Choice("adamw", "adam", "sgd"), callable),
+        '{"auto", "adamw", "adam", "sgd"} or torch optimizer class',
+        """"sgd" has a momentum of 0.9. More options go through `net_params`, for example
+        ``{"optimizer__amsgrad": True}``.""",
+        change="never",
+    )
+    weight_decay: float | str | None = param(
+        AUTO,
+        (Number(float, 0), _AUTO, None),
+        'float, "auto" or None',
+        """Weight decay of the optimizer; None is the default of the optimizer (0.01 for "adamw", 0
+        for "adam" and "sgd"). Biases do not decay.""",
+        change="free",
+    )
+    max_grad_norm: float | str | None = param(
+        AUTO,
+        (Number(float, 0, closed="neither"), _AUTO, None),
+        'float, "auto" or None',
+        """Gradients with a larger norm are scaled down to it; None leaves them as they are.""",
+        change="free",
+    )
+    loss: str = param(
+        AUTO,
+        (_AUTO, Choice("mse", "mae", "huber", "gaussian_nll")),
+        '{"auto", "mse", "mae", "huber", "gaussian_nll"}',
+        """Error of a scaled number in the loss: squared, absolute, that of Huber, which is less
+        sensitive to outliers, or the negative log likelihood of a normal distribution, whose
+        variance is learned too.""",
+        change="free",
+    )
+    ema_decay: float | str = param(
+        AUTO,
+        (Number(float, 0, 1), _AUTO),
+        'float or "auto"',
+        """Decay per step of the exponential moving average of the weights used for prediction; 0
+        predicts with the last weights.""",
+        change="free",
+    )
+    callbacks: list[Any] | None = param(
+        None,
+        (list, None),
+        "list of skorch callbacks or None",
+        """Copies of them are used.""",
+        change="free",
+    )
+    device: Any = param(
+        "auto",
+        (str, "device"),
+        "str or torch.device",
+        """"auto" is the GPU where torch sees one, else the CPU.""",
+        in_file=False,
+    )
+    accelerator: Any = param(
+        None,
+        ("accelerator", None),
+        "accelerate.Accelerator or None",
+        """Processes to train on, each of which calls `fit` with the same data: they share every
+        batch. It decides the device. Needs ``skcgcnn[accelerate]``.""",
+    )
+    precision: Literal["float32", "bfloat16", "float64"] = param(
+        "float32",
+        (Choice("float32", "bfloat16", "float64"),),
+        '{"float32", "bfloat16", "float64"}',
+        """Type in which the network computes. "bfloat16" (autocast: the parameters stay float32) is
+        meant for GPUs; on the CPUs that were measured it was not faster. "float64" makes
+        predictions equal to 1e-12 whatever else is in the call. Predictions are float64 numbers
+        in any case.""",
+        change="never",
+    )
+    compile: bool = param(
+        False,
+        (bool,),
+        "bool",
+        """Whether torch compiles the network, for GPUs; on a CPU it gained nothing.""",
+        change="never",
+    )
+    net_params: dict[str, Any] | None = param(
+        None,
+        (dict, None),
+        "dict or None",
+        """Further options of the optimizer, callbacks and torch.compile, as skorch names them:
+        ``optimizer__...``, ``callbacks__...``, ``compile__...``.""",
+        change="never",
+    )
+    n_estimators: int = param(
+        1,
+        (Number(int, 1),),
+        "int",
+        """Number of networks, which differ in their initial weights and batches and predict
+        together. `n_jobs` of them are fitted at a time.""",
+    )
+    init_from: Any = param(
+        None,
+        (object,),
+        "estimator, path, str or None",
+        """Model to start from: a fitted estimator, a file (see `skcgcnn.load`), or the name of an
+        official model (see `skcgcnn.modelfiles.PRETRAINED`). Its embedding and convolutions are
+        copied, and the parts of its head that fit; targets are scaled anew. Sizes must be the
+        same: `skcgcnn.estimators.architecture` returns them. With `warm_start`, for the first
+        fit only.""",
+    )
+    freeze: str | int = param(
+        "none",
+        (Choice("none", "convs"), Number(int, 0)),
+        '{"none", "convs"} or int',
+        """Layers of `init_from` that training leaves as they are, to the bit: none, the embedding
+        and all convolutions, or that many layers from the input (1 is the embedding alone).""",
+    )
+    conv_lr_factor: float = param(
+        1.0,
+        (Number(float, 0, closed="neither"),),
+        "float",
+        """Learning rate of embedding and convolutions as a multiple of `lr`. Below 1 they stay
+        closer to `init_from`. Decided when the network is made.""",
+        change="never",
+    )
+    warm_start: bool = param(
+        False,
+        (bool,),
+        "bool",
+        """Whether `fit` continues from the last fit.""",
+    )
+    early_stopping: bool = param(
+        False,
+        (bool,),
+        "bool",
+        """Whether to hold out crystals, stop when their loss no longer falls, and keep the weights
+        of the best epoch.""",
+        change="free",
+    )
+    validation_fraction: float = param(
+        0.1,
+        (Number(float, 0, 1, "neither"),),
+        "float",
+        """Share of the crystals held out for early stopping.""",
+    )
+    n_iter_no_change: int = param(
+        10,
+        (Number(int, 1),),
+        "int",
+        """Epochs without a lower validation loss before training stops.""",
+        change="free",
+    )
+    random_state: Any = param(
+        None,
+        ("random_state",),
+        "int, RandomState instance or None",
+        """Decides the initial weights, batches, dropout and validation split. An int makes a fit
+        repeatable to the bit on the CPU; torch's own random state stays as it was.""",
+    )
+    n_jobs: int | None = param(
+        None,
+        (None, Number(int, 1), Number(int, None, -1, "right")),
+        "int or None",
+        """Number of workers that read crystals.""",
+        in_file=False,
+    )
+    on_error: OnError = param(
+        "raise",
+        (Choice("raise", "nan"),),
+        '{"raise", "nan"}',
+        """What to do with crystals that cannot be read, see `CrystalGraphTransformer`. With "nan"
+        they are left out of a fit and their prediction is NaN.""",
+    )
+    verbose: int = param(
+        0,
+        ("verbose",),
+        "int",
+        """1 shows one line of progress: crystals read per second; then the epoch, errors in units
+        of y, and the time left. Log files get plain lines. 2 lists all remarks about files, not
+        only the first, and prints skorch's table of the epochs.""",
+        in_file=False,
+    )
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class ClassifierParameters(Parameters):
+    """Constructor parameters of `CGCNNClassifier`."""
+
+    class_weight: Any = param(
+        None,
+        (dict, Choice("balanced"), None),
+        'dict, "balanced" or None',
+        """Weights of the classes in the loss, as in scikit-learn.""",
+    )
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class MultiTaskParameters(Parameters):
+    """Constructor parameters of `CGCNNMultiTask`."""
+
+    cls_weight: float | str = param(
+        0.1,
+        (Number(float, 0), _AUTO),
+        'float or "auto"',
+        """Weight of the classification loss; "auto" learns the balance of the two kinds of task.
+        With the default, neither hurts the other on the data of ``benchmarks/multitask.py``.""",
+        change="free",
+    )
+    tasks: tuple[str, ...] = param(
+        ("regression", "classification"),
+        (tuple, list),
+        'tuple of {"regression", "classification"}',
+        """Kind of every column of y. Of several tasks of one kind, the mean loss is taken.""",
+        change="never",
+    )
+
+
+# The parameters by the name of their estimator.
+OF_ESTIMATORS: Mapping[str, type[Parameters]] = {
+    "CGCNNRegressor": Parameters,
+    "CGCNNClassifier": ClassifierParameters,
+    "CGCNNMultiTask": MultiTaskParameters,
+}

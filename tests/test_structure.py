@@ -28,6 +28,7 @@ HELPERS = {
 # A file may import from the folders and files that stand before its own.
 LAYERS = [
     HELPERS,
+    {"_declared"},
     {"_parameters"},
     {"crystals", "datasets", "vacancies"},
     {"graphs"},

@@ -8,17 +8,17 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils import check_consistent_length, check_random_state
 
+from skcgcnn._declared import made_with
 from skcgcnn._parameters import Parameters
 from skcgcnn._recipes import is_auto, resolve
 from skcgcnn._sklearn import check_sample_weight
 from skcgcnn._warnings import warn_caller
 from skcgcnn.estimators._columns import check_names
-from skcgcnn.estimators._constraints import CONSTRAINTS
+from skcgcnn.estimators._constraints import constraints
 from skcgcnn.estimators._elements import set_kinds, training_kinds
 from skcgcnn.estimators._ensemble import MAX_SEED, fit_members
 from skcgcnn.estimators._history import FitHistory
 from skcgcnn.estimators._net import (
-    MADE_WITH,
     SIZES,
     check_net_params,
     make_net,
@@ -51,7 +51,7 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
     returns.
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = CONSTRAINTS
+    _parameter_constraints: ClassVar[dict[str, Any]] = constraints(Parameters)
 
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None
@@ -359,7 +359,7 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         if source is not None and self.elements_ is not None:
             known = source.provenance.elements
             self.elements_ = None if known is None else tuple(sorted({*known, *self.elements_}))
-        self.fitted_params_ = {name: params[name] for name in MADE_WITH & params.keys()}
+        self.fitted_params_ = {name: params[name] for name in made_with(self)}
         self.net_: Any = net
         self.more_nets_: list[Any] = []
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from skorch.callbacks import Callback, EarlyStopping
 
+from skcgcnn._declared import declared
 from skcgcnn.estimators._targets import Answers
 from skcgcnn.nn import AcceleratedNet, AveragedNet, GraphNet, TaskLoss, choose_device
 
@@ -16,34 +17,9 @@ _LOGGER = logging.getLogger("skcgcnn")
 
 SIZES = ("conv", "pooling", "reference", "atom_fea_len", "n_conv", "h_fea_len", "n_h", "radius")
 OF_GRAPHS = ("max_num_nbr", "neighbor_ties", "merge_tol")
-# Parameters with which a network is made: a fitted estimator keeps their values.
-MADE_WITH = {
-    *SIZES,
-    *(
-        "recipe",
-        "element_embedding",
-        "heads",
-        "dropout",
-        "ema_decay",
-        "loss",
-        "schedule",
-        "max_grad_norm",
-    ),
-    *("cls_weight", "optimizer", "weight_decay", "conv_lr_factor", "lr", "max_epochs"),
-    *("batch_size", "max_batch_sites", "precision", "compile", "net_params"),
-    *("callbacks", "early_stopping", "n_iter_no_change"),
-    "tasks",
-    *OF_GRAPHS,
-}
-
-# Parameters that may change while training goes on, of those with which the network is made.
 _CALLBACKS = ("callbacks", "early_stopping", "n_iter_no_change")
-_MAY_CHANGE = {
-    *("dropout", "ema_decay", "loss", "cls_weight", "weight_decay", "lr", "max_epochs"),
-    *("schedule", "max_grad_norm"),
-    *("batch_size", "max_batch_sites", *_CALLBACKS),
-}
 
+# These values are learned with numbers of their own, which a network has or has not.
 _LEARNED = {"loss": "gaussian_nll", "cls_weight": "auto"}
 
 # What `net_params` may hold; the rest has a parameter of the estimator, or would have no effect.
@@ -204,13 +180,14 @@ def update_net(est: Any, params: Mapping[str, Any]) -> None:
     ValueError
         If another parameter has changed since the network was made.
     """
-    made_with = est.fitted_params_
+    made_with, parameters = est.fitted_params_, declared(est)
     for name in sorted(made_with):
         values = _plain(params[name]), _plain(made_with[name])
         if name in OF_GRAPHS and params[name] == _of_graphs(est, name):
             continue  # it now says what the graphs had been made with
-        # Some values are learned with numbers of their own, which the network has or has not.
-        fixed = name not in _MAY_CHANGE or (name in _LEARNED and _LEARNED[name] in values)
+        fixed = parameters[name].change == "never" or (
+            name in _LEARNED and _LEARNED[name] in values
+        )
         if fixed and values[0] != values[1]:
             raise ValueError(
                 f"{name} was {made_with[name]!r} when the network was made, and is "

@@ -13,10 +13,11 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from skorch.history import History
 
+from skcgcnn._declared import made_with
 from skcgcnn._recipes import is_auto, resolve
 from skcgcnn._sklearn import Documented, clone_parametrized
 from skcgcnn._version import __version__
-from skcgcnn.estimators._net import MADE_WITH, make_net
+from skcgcnn.estimators._net import make_net
 from skcgcnn.estimators._targets import Answers
 from skcgcnn.exceptions import DataError
 from skcgcnn.modelfiles import (
@@ -221,7 +222,7 @@ class Persistent(Documented, BaseEstimator):
             self.n_samples_fit_ = provenance.n_samples
         weights = _tensors(state.weights)
         params = resolve(state.params, provenance.n_samples or 1) | state.auto
-        self.fitted_params_ = {name: value for name, value in params.items() if name in MADE_WITH}
+        self.fitted_params_ = {name: params[name] for name in made_with(self) & params.keys()}
         nets = []
         for member in (weights, *map(_tensors, state.more_weights)):
             net = make_net(

@@ -15,7 +15,7 @@ from skcgcnn.graphs._mapped import crystals_in_memory, is_mapped
 from skcgcnn.graphs._merge import join_headers, joined_streams, merge_files
 from skcgcnn.graphs._nearest import TIE, nearest_neighbors
 from skcgcnn.graphs._neighbor_list import NeighborList, find_neighbors
-from skcgcnn.graphs._options import MAX_MERGE_TOL, GraphOptions
+from skcgcnn.graphs._options import GraphOptions
 from skcgcnn.graphs._packing import member_index, offsets_from_counts
 from skcgcnn.graphs._saved import check_content, graphs_in
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = [
     "CHUNK",
     "INDEX",
-    "MAX_MERGE_TOL",
     "TIE",
     "CrystalGraph",
     "CrystalGraphTransformer",

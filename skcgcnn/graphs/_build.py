@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._parameters import MAX_MERGE_TOL
 from skcgcnn.crystals import (
     MAX_BYTES,
     Crystal,
@@ -22,7 +23,7 @@ from skcgcnn.exceptions import StructureError, TransientReadError, describe_fail
 from skcgcnn.graphs._elements import ElementFeatures
 from skcgcnn.graphs._nearest import TIE, nearest_neighbors
 from skcgcnn.graphs._neighbor_list import NeighborList, find_neighbors, search_radius
-from skcgcnn.graphs._options import MAX_MERGE_TOL, GraphOptions
+from skcgcnn.graphs._options import GraphOptions
 from skcgcnn.graphs._packing import distinct_rows, offsets_from_counts
 from skcgcnn.graphs._quotient import Quotient, fold
 

@@ -8,7 +8,6 @@ it, and replaces ``store.json``; then it deletes the subfolder that was named be
 import json
 import re
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -32,8 +31,6 @@ INDEX = "store.json"
 FOLDER_FORMAT = 2
 
 _NAME = re.compile(r"data-[0-9a-f]{32}")
-# A reader tries as often while writers replace what it reads.
-_TRIES = 50
 _AT_ONCE = 1 << 20
 
 T = TypeVar("T")
@@ -141,24 +138,20 @@ def read_data(folder: Path, read: Callable[[Path, dict[str, Any]], T]) -> T:
     folder : Path
         The folder.
     read : callable
-        Gets the subfolder with the arrays and the content of ``store.json``. It is called again if
-        a writer replaced them in between.
+        Gets the subfolder with the arrays and the content of ``store.json``. It is called again,
+        while no writer may replace them, if it fails: one may have replaced them in between.
 
     Returns
     -------
     object
         What `read` returns.
     """
-    for _ in range(_TRIES):
+    with suppress(OSError, ValueError, LookupError):
         facts = read_index(folder)
-        try:
-            return read(folder / facts["data"], facts)
-        except (OSError, ValueError, LookupError):
-            # Also where the same content came back meanwhile.
-            if (folder / facts["data"]).is_dir() and read_index(folder) == facts:
-                break
-            time.sleep(0.01)
-    return read(folder / facts["data"], facts)
+        return read(folder / facts["data"], facts)
+    with _locked(folder):
+        facts = read_index(folder)
+        return read(folder / facts["data"], facts)
 
 
 def _digest(folder: Path) -> str:

@@ -4,9 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-# In Å. A larger tolerance would be no tolerance, but another crystal.
-MAX_MERGE_TOL = 0.1
-
 
 @dataclass(frozen=True)
 class GraphOptions:

@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_memory
 
 from skcgcnn._parallel import streaming_parallel
+from skcgcnn._parameters import MAX_MERGE_TOL
 from skcgcnn._progress import Progress
 from skcgcnn._sklearn import N_JOBS, Documented, HasMethods, Interval, StrOptions
 from skcgcnn._warnings import warn_caller
@@ -25,7 +26,7 @@ from skcgcnn.graphs._chunks import Chunk, build_chunk
 from skcgcnn.graphs._concatenate import concatenate
 from skcgcnn.graphs._elements import load_element_features
 from skcgcnn.graphs._graphs import CrystalGraphs
-from skcgcnn.graphs._options import MAX_MERGE_TOL, GraphOptions
+from skcgcnn.graphs._options import GraphOptions
 from skcgcnn.graphs._recent import RECENT, Plan, all_unknown
 
 # Crystals per chunk: large enough that sending it to a worker costs little, small enough that the

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from skcgcnn._declared import declared
+from skcgcnn._parameters import OF_ESTIMATORS
 from skcgcnn._version import __version__
 from skcgcnn._warnings import warn_caller
 from skcgcnn.exceptions import DataError
@@ -17,9 +19,6 @@ from skcgcnn.graphs import GraphOptions, load_element_features
 from skcgcnn.modelfiles._json import from_plain, to_plain
 from skcgcnn.modelfiles._pretrained import PRETRAINED, SHIPPED
 from skcgcnn.modelfiles._state import ModelState, Provenance, Target, TrainingState
-
-# Who loads a model decides on these.
-_RUNTIME = {"device", "n_jobs", "verbose"}
 
 
 def state_to_plain(state: ModelState) -> dict[str, Any]:
@@ -43,7 +42,7 @@ def state_to_plain(state: ModelState) -> dict[str, Any]:
     return {
         "version": __version__,
         "estimator": state.estimator,
-        "params": _plain_params(state.params),
+        "params": _plain_params(state.params, state.estimator),
         "auto": to_plain(state.auto),
         "targets": [_target_to_plain(target) for target in state.targets],
         "y_ndim": state.y_ndim,
@@ -198,11 +197,12 @@ def check_version(version: str, what: str) -> None:
         )
 
 
-def _plain_params(params: Mapping[str, Any]) -> dict[str, Any]:
+def _plain_params(params: Mapping[str, Any], estimator: str) -> dict[str, Any]:
+    parameters = declared(OF_ESTIMATORS[estimator])
     plain, left_out = {}, []
     for name, value in params.items():
-        if name in _RUNTIME or (name == "init_from" and not _has_name(value)):
-            continue  # the first are chosen on loading; the last may reveal the name of a folder
+        if not parameters[name].in_file or (name == "init_from" and not _has_name(value)):
+            continue  # the last may reveal the name of a folder
         kept = value
         if name == "atom_features":
             kept = _embedded(value)

@@ -2,29 +2,20 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from skcgcnn._parameters import Parameters
-from skcgcnn._recipes import AUTO, RECIPES, is_auto
+from skcgcnn._declared import Choice, Parameter, declared
+from skcgcnn._parameters import MAX_MERGE_TOL, OF_ESTIMATORS
+from skcgcnn._recipes import is_auto
 from skcgcnn.crystals import MAX_LENGTH
-from skcgcnn.graphs import MAX_MERGE_TOL
 from skcgcnn.modelfiles._pretrained import PRETRAINED, SHIPPED
 from skcgcnn.modelfiles._state import ModelState, Target
 
-# Constructor parameters that a file may set, beside those that all estimators share.
-_OWN = {
-    "CGCNNRegressor": set[str](),
-    "CGCNNClassifier": {"class_weight"},
-    "CGCNNMultiTask": {"cls_weight", "tasks"},
-}
-_SIZES = ("atom_fea_len", "n_conv", "h_fea_len", "n_h")
-_MOST = {"max_num_nbr": 1_000, "n_features": 100_000, **dict.fromkeys(_SIZES, 100_000)}
-_POOLINGS = {"mean", "sum", "attention"}
+_MOST_FEATURES = 100_000
 _MOST_TARGETS = 10_000
 _LONGEST_NAME = 1_000
 _MOST_ELEMENTS = 200
@@ -42,17 +33,17 @@ def check_state(state: ModelState) -> None:
     TypeError, ValueError
         If a value cannot be right.
     """
-    if state.estimator not in _OWN:
+    if state.estimator not in OF_ESTIMATORS:
         raise ValueError(f"holds a {state.estimator!r}, which this version does not know")
-    known = {f.name for f in fields(Parameters)} | _OWN[state.estimator]
+    known = declared(OF_ESTIMATORS[state.estimator])
     _check_params(state.params, known)
     _check_params(state.auto, known)
     if any(map(is_auto, state.auto.values())):
         raise ValueError('a value of a fit is "auto"')
     _check_targets(state)
     options = state.graph_options
-    for name in ("max_num_nbr", "n_features"):
-        _check_whole(name, getattr(options, name))
+    _check_integer("max_num_nbr", options.max_num_nbr, known["max_num_nbr"].most)
+    _check_integer("n_features", options.n_features, _MOST_FEATURES)
     if options.neighbor_ties not in {None, "invariant", "official"}:
         raise ValueError(f"neighbor_ties={options.neighbor_ties!r}")
     if options.radius is not None:
@@ -65,26 +56,21 @@ def check_state(state: ModelState) -> None:
         check_tensors(state.training.weights)
 
 
-def _check_params(params: Mapping[str, Any], known: set[str]) -> None:
-    if unknown := sorted(set(params) - known):
+def _check_params(params: Mapping[str, Any], known: Mapping[str, Parameter]) -> None:
+    if unknown := sorted(set(params) - known.keys()):
         raise ValueError(f"unknown parameters: {', '.join(unknown)}")
-    for name in (*_SIZES, "max_num_nbr"):
-        if name in params:
-            _check_whole(name, params[name])
-    if "radius" in params:
-        _check_radius(params["radius"])
     for name, value in params.items():
+        parameter = known[name]
+        if parameter.most is not None:
+            _check_integer(name, value, parameter.most)
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"{name}={value}")
-    choices = {
-        "heads": {"shared", "separate"},
-        "recipe": RECIPES,
-        "conv": {AUTO, "edge", "gated"},
-        "pooling": _POOLINGS,
-    }
-    for name, allowed in choices.items():
-        if name in params and params[name] not in allowed:
-            raise ValueError(f"{name}={params[name]!r}")
+        if all(isinstance(each, Choice) for each in parameter.allowed):
+            words = {word for each in parameter.allowed for word in each}
+            if not isinstance(value, str) or value not in words:
+                raise ValueError(f"{name}={value!r}")
+    if "radius" in params:
+        _check_radius(params["radius"])
     _check_features(params.get("atom_features"))
     _check_training(params)
 
@@ -107,9 +93,7 @@ def _check_features(features: Any) -> None:
         return
     if not isinstance(features, Mapping) or len(features) > _MOST_ELEMENTS:
         raise ValueError("atom_features of a file may be a table of elements alone")
-    if not all(
-        isinstance(row, list) and len(row) <= _MOST["n_features"] for row in features.values()
-    ):
+    if not all(isinstance(row, list) and len(row) <= _MOST_FEATURES for row in features.values()):
         raise ValueError("atom_features: expected a list of numbers for every element")
 
 
@@ -140,8 +124,8 @@ def _check_target(target: Target) -> None:
         raise ValueError("the classes of a target are no list of different values")
 
 
-def _check_whole(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST[name]:
+def _check_integer(name: str, value: Any, most: int | None) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= (most or 0):
         raise ValueError(f"{name}={value!r}")
 
 

@@ -134,7 +134,8 @@ def test_what_goes_wrong(store, model, tmp_path):
         (("train", tmp_path / "bare"), "bare: the store has no properties to learn"),
         (("train", store, "--target", "gap"), "store: has no column 'gap'"),
         (("predict", model, store, tmp_path), "is a store; name it alone"),
-        (("predict", model, store, "-o", store / "store.json"), "is read, and would be replaced"),
+        (("predict", model, store, "-o", store / "store.json"), "predictions are written as .csv"),
+        (("predict", model, store, "-o", store), "store: is a folder"),
         (("featurize", SAMPLE_FOLDER, "-o", store), "is a complete store; choose another folder"),
         (
             ("featurize", SAMPLE_FOLDER, "-o", tmp_path / "s", "--scheduler", "tcp://a:1"),

@@ -1,0 +1,96 @@
+"""How parameters are declared, and what is read from the declarations.
+
+It imports neither torch nor scikit-learn.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, NamedTuple, Self
+
+
+class Number(NamedTuple):
+    """A number between bounds, see `sklearn.utils._param_validation.Interval`."""
+
+    kind: type
+    low: float | None = None
+    high: float | None = None
+    closed: Literal["left", "right", "both", "neither"] = "left"
+
+
+class Choice(tuple[str, ...]):
+    """One of some words."""
+
+    __slots__ = ()
+
+    def __new__(cls, *words: str) -> Self:
+        return super().__new__(cls, words)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What is declared of a parameter, beside its default.
+
+    Attributes
+    ----------
+    allowed : tuple
+        What it may be: a `Number`, a `Choice`, a type (``object`` is anything: who uses it checks
+        it), None, or a word of scikit-learn's, such as "random_state".
+    kind : str
+        Its type, as the docstrings have it.
+    doc : str
+        What it does.
+    change : {"never", "free"} or None
+        Whether it may change while a training goes on. A fitted estimator keeps the values of
+        these; None is for what does not belong to the network.
+    most : int or None
+        The largest number that a model file may hold.
+    in_file : bool
+        Whether a model file holds it; who loads a model decides on the others.
+    """
+
+    allowed: tuple[Any, ...]
+    kind: str
+    doc: str
+    change: Literal["never", "free"] | None = None
+    most: int | None = None
+    in_file: bool = True
+
+
+def param(default: Any, allowed: tuple[Any, ...], kind: str, doc: str, **more: Any) -> Any:
+    """Return the field of a parameter."""
+    return field(default=default, metadata={"parameter": Parameter(allowed, kind, doc, **more)})
+
+
+def declared(parameters: Any) -> dict[str, Parameter]:
+    """Return what is declared of the parameters of an estimator.
+
+    Parameters
+    ----------
+    parameters : dataclass
+        `Parameters`, or an estimator or its class.
+
+    Returns
+    -------
+    dict of str to Parameter
+    """
+    return {each.name: each.metadata["parameter"] for each in fields(parameters)}
+
+
+def made_with(parameters: Any) -> set[str]:
+    """Return the names of the parameters that a fitted estimator keeps."""
+    return {name for name, each in declared(parameters).items() if each.change is not None}
+
+
+def documented(cls: type) -> type:
+    """Put the parameters into the docstring of an estimator, in the place of ``<parameters>``."""
+    lines = "\n".join(_entries(cls)).lstrip()
+    cls.__doc__ = (cls.__doc__ or "").replace("<parameters>", lines)
+    return cls
+
+
+def _entries(cls: Any) -> Iterator[str]:
+    for each in fields(cls):
+        parameter = each.metadata["parameter"]
+        default = repr(each.default).replace("'", '"')
+        yield f"    {each.name} : {parameter.kind}, default={default}"
+        yield from (f"        {line.strip()}" for line in parameter.doc.splitlines())
