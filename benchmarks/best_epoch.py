@@ -1,8 +1,8 @@
 """Compare the epoch with the lowest validation loss with the last one.
 
 Usage: ``python benchmarks/best_epoch.py perov5_val.csv.gz [--numbers 300 3000] [--seeds 5]``. A
-ninth of the crystals is held out to choose the epoch by; both models are trained on the same others,
-and tested on all crystals that were not drawn. Prints a line for every fit.
+ninth of the crystals is held out to choose the epoch by; both models are trained on the same
+others, and tested on all crystals that were not drawn. Prints a line for every fit.
 """
 
 import argparse
