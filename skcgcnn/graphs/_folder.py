@@ -88,6 +88,14 @@ def replace_data(folder: Path) -> Iterator[NewData]:
         shutil.rmtree(new.path, ignore_errors=True)
 
 
+def holds_other_files(folder: Path) -> bool:
+    """Tell whether a folder is none of arrays, nor about to become one by another writer."""
+    if not folder.is_dir() or (folder / INDEX).is_file():
+        return False
+    own = (".data-", "data-", f".{INDEX}.")
+    return any(not path.name.startswith(own) for path in folder.iterdir())
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove what killed writers left in a folder.
 

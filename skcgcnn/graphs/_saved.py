@@ -13,7 +13,7 @@ from skcgcnn._files import user_path
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs._archive import Stream, map_arrays, read_arrays, stream_arrays, write_arrays
 from skcgcnn.graphs._check import check_arrays
-from skcgcnn.graphs._folder import INDEX, read_data, replace_data
+from skcgcnn.graphs._folder import holds_other_files, read_data, replace_data
 from skcgcnn.graphs._options import GraphOptions
 from skcgcnn.graphs._schema import NAMES
 
@@ -36,7 +36,7 @@ def save_graphs(path: str | PathLike[str], content: dict[str, Any]) -> None:
         return
     if target.exists() and not target.is_dir():
         raise DataError(f"{path}: is a file; name a folder, or a file that ends in .npz")
-    if target.is_dir() and any(target.iterdir()) and not (target / INDEX).is_file():
+    if holds_other_files(target):
         raise DataError(f"{path}: holds other files; choose another folder")
     with replace_data(target) as new:
         stream_arrays(new.path, {n: Stream(a.dtype, a.shape, [a]) for n, a in arrays.items()})
