@@ -221,6 +221,9 @@ def _check_arguments(
             raise DataError(f"{path}: lies in the store {folder}; choose another folder for it")
 
 
+_BUSY = "{}: another process makes this store; wait for it, or end it"
+
+
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Keep other processes from making the same store; the system forgets it with the process."""
@@ -234,7 +237,7 @@ def _alone(folder: Path) -> Iterator[None]:
         except (BlockingIOError, FileNotFoundError):
             gone = True  # in the second case, another process is just done
         if gone:
-            raise DataError(f"{folder}: another process makes this store; wait for it, or end it")
+            raise DataError(_BUSY.format(folder))
         yield
 
 
@@ -283,7 +286,10 @@ def _prepare(folder: Path, *, overwrite: bool) -> None:
             )
     elif folder.is_dir() and any(folder.iterdir()) and not (folder / SHARDS).is_dir():
         raise DataError(f"{folder}: holds other files; choose another folder for the store")
-    (folder / SHARDS).mkdir(parents=True, exist_ok=True)
+    try:
+        (folder / SHARDS).mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:  # it was there, and was removed before it was looked at
+        raise DataError(_BUSY.format(folder)) from error
 
 
 def _write_shards(
