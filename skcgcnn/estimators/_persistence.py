@@ -174,7 +174,8 @@ class Persistent(Documented, BaseEstimator):
 
     def _get_model_state(self, *, training: bool = False) -> ModelState:
         """Return what the fitted estimator is; `training` adds what training needs to go on."""
-        net, module = self.net_, self.net_.module_
+        # Also while several processes train, which wrap the network.
+        net, module = self.net_, self.net_.network
         # What was fitted, even if the parameters were changed since.
         # The processes that it was fitted on end some time.
         params, auto = self.get_params(deep=False) | {"accelerator": None}, {}
@@ -314,7 +315,8 @@ class Persistent(Documented, BaseEstimator):
 
 def _loss_state(net: Any) -> dict[str, torch.Tensor]:
     """Return what the loss has learned, under names of its own."""
-    return {_LOSS + name: value for name, value in net.criterion_.state_dict().items()}
+    loss = getattr(net.criterion_, "module", net.criterion_)
+    return {_LOSS + name: value for name, value in loss.state_dict().items()}
 
 
 def _arrays(value: Any) -> Any:
