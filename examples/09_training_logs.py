@@ -74,7 +74,7 @@ def with_mlflow() -> None:
 LOGGERS = {"tensorboard": with_tensorboard, "wandb": with_wandb, "mlflow": with_mlflow}
 name = sys.argv[1] if len(sys.argv) > 1 else None
 if name not in {None, *LOGGERS}:
-    sys.exit(f"{name} is none of {', '.join(LOGGERS)}")
+    sys.exit(f"unknown logger {name}; expected one of {', '.join(LOGGERS)}")
 try:
     LOGGERS.get(name, with_logging)()
 except ImportError as error:

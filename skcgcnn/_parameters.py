@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from skcgcnn._declared import Choice, Number, param
-from skcgcnn._recipes import AUTO
+from skcgcnn._recipes import AUTO, RECIPES
 
 OnError = Literal["raise", "nan"]
 # In Å. With a larger tolerance it would be another crystal.
@@ -26,7 +26,7 @@ class Parameters:
 
     recipe: Literal["default", "paper"] = param(
         "default",
-        (Choice("default", "paper"),),
+        (Choice(*RECIPES),),
         '{"default", "paper"}',
         """What parameters with the value "auto" stand for: the choices of this library, or those of
         Xie & Grossman (2018) and their code; `skcgcnn.RECIPES` lists both.""",
@@ -344,7 +344,7 @@ class Parameters:
     )
     n_jobs: int | None = param(
         None,
-        (None, Number(int, 1), Number(int, None, -1, "right")),
+        ("n_jobs",),
         "int or None",
         """Number of workers that read crystals.""",
         in_file=False,

@@ -38,7 +38,7 @@ def list_sources(X: Any, *, check: bool = True) -> list[Any]:
     Raises
     ------
     TypeError
-        If X is no such container, or an element is none of the accepted kinds.
+        If X is not such a container, or an element is of another kind.
     ValueError
         If X has more than one column.
     """

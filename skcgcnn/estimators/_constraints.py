@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from skcgcnn._declared import Choice, Number, declared
-from skcgcnn._sklearn import HasMethods, Interval, StrOptions
+from skcgcnn._sklearn import N_JOBS, HasMethods, Interval, StrOptions
 
 
 def constraints(parameters: Any) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def constraints(parameters: Any) -> dict[str, Any]:
     Parameters
     ----------
     parameters : dataclass
-        See `skcgcnn._parameters.declared`.
+        See `skcgcnn._declared.declared`.
 
     Returns
     -------
@@ -38,6 +38,8 @@ def _of(allowed: tuple[Any, ...]) -> Iterator[Any]:
             yield Interval(kind, each.low, each.high, closed=each.closed)
         elif each is bool:
             yield "boolean"
+        elif each == "n_jobs":
+            yield from N_JOBS
         elif each == "device":
             yield torch.device
         elif each == "accelerator":

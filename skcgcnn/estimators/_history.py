@@ -25,7 +25,7 @@ class FitHistory:
     def validation_scores_(self) -> list[float] | None:
         """Score of the validation crystals (R², accuracy or their mean) after every epoch.
 
-        None without ``early_stopping=True``, as in scikit-learn.
+        None without validation crystals, see `fit` and `early_stopping`.
         """
         scores = [row.get("valid_score") for row in self.history_]
         return None if not scores or None in scores else scores

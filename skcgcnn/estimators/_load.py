@@ -47,7 +47,7 @@ def load(path: str | PathLike[str], device: Any = "auto") -> BaseCGCNN:
     Raises
     ------
     DataError
-        If it is none of these, damaged, or written by a newer major version.
+        If it is something else, damaged, or written by a newer major version.
 
     Examples
     --------
@@ -272,7 +272,7 @@ def load_model(
     Raises
     ------
     DataError
-        If it is none of these.
+        If it is something else.
     """
     path = find_model(model, data_home)
     if path.suffix not in PICKLES:

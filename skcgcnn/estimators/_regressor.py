@@ -49,7 +49,8 @@ class CGCNNRegressor(RegressorMixin, NumberEstimator):
     loss_curve_ : list of float
         Training loss of every epoch.
     validation_scores_ : list of float, or None
-        With ``early_stopping=True``: R², accuracy or their mean on the validation crystals.
+        R², accuracy or their mean on the validation crystals of `validation_data` or
+        ``early_stopping=True``; None without such.
     best_validation_score_ : float or None
         That of the epoch with the lowest validation loss, whose weights predict.
     n_iter_ : int

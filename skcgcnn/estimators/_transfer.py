@@ -43,9 +43,9 @@ def read_source(init_from: Any) -> ModelState:
     NotFittedError
         If it is an estimator that is not fitted.
     TypeError
-        If it is none of these.
+        If it is something else.
     DataError
-        If there is no such file, or it is no model.
+        If the file does not exist or does not hold a model.
     """
     if isinstance(init_from, Persistent):
         if not hasattr(init_from, "net_"):
@@ -80,9 +80,9 @@ def architecture(init_from: Any) -> dict[str, Any]:
     NotFittedError
         If it is an estimator that is not fitted.
     TypeError
-        If it is none of these.
+        If it is something else.
     DataError
-        If there is no such file, or it is no model.
+        If the file does not exist or does not hold a model.
 
     Examples
     --------

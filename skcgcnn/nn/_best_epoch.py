@@ -1,6 +1,7 @@
 """The epoch that a training keeps."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 from skorch.callbacks import Callback
@@ -34,6 +35,27 @@ class BestEpoch(Callback):
     ) -> None:
         self.loss, self.epoch, self.weights = loss, epoch, weights
 
+    @classmethod
+    def among(cls, losses: Sequence[float], weights: dict[str, Tensor]) -> Self:
+        """Return what a training that goes on begins with.
+
+        Parameters
+        ----------
+        losses : sequence of float
+            Validation losses of its epochs so far.
+        weights : dict of str to Tensor
+            Of the best of them: of the network that predicts.
+
+        Returns
+        -------
+        BestEpoch
+        """
+        best = cls(weights=weights)
+        for epoch, loss in enumerate(losses, 1):
+            if _is_better(loss, best.loss):
+                best.loss, best.epoch = loss, epoch
+        return best
+
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Begin with what is known."""
         self.best_loss_, self.best_epoch_ = self.loss, self.epoch
@@ -42,7 +64,7 @@ class BestEpoch(Callback):
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Keep the weights of an epoch that is not worse than all before."""
         loss = net.history[-1].get("valid_loss", np.nan)
-        if np.isnan(self.best_loss_) or loss <= self.best_loss_:
+        if _is_better(loss, self.best_loss_):
             self.best_loss_, self.best_epoch_ = loss, len(net.history)
             self._kept = {n: tensor.clone() for n, tensor in net.network.state_dict().items()}
 
@@ -56,3 +78,7 @@ class BestEpoch(Callback):
                     part.load_state_dict(self.weights)
         # They would be written into every pickle.
         self.weights = self._kept = None
+
+
+def _is_better(loss: float, best: float) -> bool:
+    return bool(np.isnan(best) or loss <= best)

@@ -22,7 +22,6 @@ from skcgcnn.estimators import (
     Prediction,
     architecture,
     from_model_state,
-    load,
     predict_targets,
     read_source,
 )
@@ -152,16 +151,20 @@ def train(
     else:
         est, run = _resumed(state, settings, data, resume, device, accelerator)
     progress = progress and is_main
-    est.set_params(device=device, n_jobs=n_jobs, on_error=settings.on_error)
-    est.set_params(accelerator=accelerator, verbose=int(progress))
+    est.set_params(
+        device=device,
+        accelerator=accelerator,
+        n_jobs=n_jobs,
+        on_error=settings.on_error,
+        max_epochs=settings.epochs,
+        verbose=int(progress),
+    )
     verbose = 2 if remarks and is_main else int(progress)
     crystals = data.paths if data.graphs is None else data.graphs
     graphs = est.get_transformer().set_params(verbose=verbose).transform(crystals)
     parts = _split(settings, data, graphs)
     classes = data.classes(graphs.n_sites > 0)
-    est.set_params(max_epochs=settings.epochs)
-    n_epochs = est._resolve(len(parts["train"].rows))["max_epochs"]
-    if resume is not None and est.n_iter_ >= n_epochs:
+    if resume is not None and est.n_iter_ >= est._resolve(len(parts["train"].rows))["max_epochs"]:
         raise DataError(
             f"{resume}: has {est.n_iter_} epochs already; ask for more than that with --epochs to "
             "continue"
@@ -259,7 +262,10 @@ def _fit(
 ) -> BestEpoch:
     """Fit as `est.fit` does with validation data; write every epoch where there is a folder."""
     train, val = ((part.graphs, _named(part.y, names)) for part in (parts["train"], parts["val"]))
-    best = BestEpoch() if resume is None else _best_so_far(est, resume)
+    best = BestEpoch()
+    if resume is not None and len(val[0]):
+        losses = [row["valid_loss"] for row in est.history_]
+        best = BestEpoch.among(losses, read_model_file(resume.with_name(BEST)).weights)
     callbacks: list[tuple[str, Any]] = [("best_epoch", best)] if len(val[0]) else []
     if output is not None:
         callbacks.append(("checkpoint", RunCheckpoint(est, run, output, best)))
@@ -272,17 +278,6 @@ def _fit(
     )
     if not est.history_:
         raise DataError("training diverged in the first epoch; use a smaller --lr")
-    return best
-
-
-def _best_so_far(est: BaseCGCNN, resume: Path) -> BestEpoch:
-    """Return the best epoch of the run that a checkpoint interrupted."""
-    losses = [row.get("valid_loss", math.nan) for row in est.history_]
-    best = BestEpoch()
-    for epoch, loss in enumerate(losses, 1):
-        if math.isnan(best.loss) or loss <= best.loss:
-            best.loss, best.epoch = loss, epoch
-    best.weights = load(resume.with_name(BEST), est.device).module_.state_dict()
     return best
 
 
