@@ -1,4 +1,4 @@
-"""Comparison of graphs."""
+"""Comparison of graphs and of folders."""
 
 import numpy as np
 
@@ -23,3 +23,9 @@ def assert_same_crystal(first, second):
     ):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name), err_msg=name)
     assert first.id == second.id
+
+
+def contents(folder):
+    """Return the bytes of all files in a folder, by their paths in it."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}

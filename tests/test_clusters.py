@@ -3,6 +3,7 @@
 import joblib
 import numpy as np
 import pytest
+from comparison import contents
 from sklearn.model_selection import GridSearchCV
 from typer.testing import CliRunner
 
@@ -119,11 +120,7 @@ def test_a_store_is_the_same(backend, tmp_path):
     featurize(SAMPLE_FOLDER, tmp_path / "one")
     with joblib.parallel_config(backend=backend):
         featurize(SAMPLE_FOLDER, tmp_path / "two", transformer=CrystalGraphTransformer(n_jobs=2))
-    one, two = (
-        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
-        for name in ("one", "two")
-    )
-    assert one == two
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
 def test_the_command_on_dask(dask_cluster, tmp_path):
