@@ -26,6 +26,12 @@ class Choice(tuple[str, ...]):
         return super().__new__(cls, words)
 
 
+class Registered(NamedTuple):
+    """A name in a registry of parts: whoever adds a part adds a name."""
+
+    registry: Literal["convolutions", "poolings", "losses"]
+
+
 @dataclass(frozen=True)
 class Parameter:
     """What is declared of a parameter, beside its default.
@@ -33,8 +39,8 @@ class Parameter:
     Attributes
     ----------
     allowed : tuple
-        What it may be: a `Number`, a `Choice`, a type (``object`` is anything: who uses it checks
-        it), None, or a word of scikit-learn's, such as "random_state".
+        What it may be: a `Number`, a `Choice`, `Registered`, a type (``object`` is anything: who
+        uses it checks it), None, or a word of scikit-learn's, such as "random_state".
     kind : str
         Its type, as the docstrings have it.
     doc : str

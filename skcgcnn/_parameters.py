@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from skcgcnn._declared import Choice, Number, param
+from skcgcnn._declared import Choice, Number, Registered, param
 from skcgcnn._recipes import AUTO, RECIPES
 
 OnError = Literal["raise", "nan"]
@@ -34,21 +34,22 @@ class Parameters:
     )
     conv: str = param(
         AUTO,
-        (_AUTO, Choice("edge", "gated")),
-        '{"auto", "edge", "gated"}',
-        """Convolution: "gated" is that of the paper, which official weights need; "edge" updates
-        the features of bonds too (`skcgcnn.nn.EdgeConv`).""",
+        (_AUTO, Registered("convolutions")),
+        '"auto" or str',
+        """Convolution, a name in `skcgcnn.nn.CONVOLUTIONS`: "gated" is that of the paper, which
+        official weights need; "edge" updates the features of bonds too.""",
         change="never",
     )
-    pooling: Literal["mean", "sum", "attention"] = param(
+    pooling: str = param(
         "mean",
-        (Choice("mean", "sum", "attention"),),
-        '{"mean", "sum", "attention"}',
-        """How a crystal's features come from its sites': their mean; for extensive targets the sum
-        of outputs by site; or a mean with learned weights.""",
+        (Registered("poolings"),),
+        "str",
+        """How a crystal's features come from its sites', a name in `skcgcnn.nn.POOLINGS`: "mean";
+        for extensive targets "sum", of outputs by site; "attention", a mean with learned
+        weights.""",
         change="never",
     )
-    reference: bool | str = param(
+    composition_baseline: bool | str = param(
         AUTO,
         (bool, _AUTO),
         'bool or "auto"',
@@ -289,9 +290,8 @@ class Parameters:
         "estimator, path, str or None",
         """Model to start from: a fitted estimator, a file (see `skcgcnn.load`), or the name of an
         official model (see `skcgcnn.modelfiles.PRETRAINED`). Its embedding and convolutions are
-        copied, and the parts of its head that fit; targets are scaled anew. Sizes must be the
-        same: `skcgcnn.estimators.architecture` returns them. With `warm_start`, for the first
-        fit only.""",
+        copied, and the parts of its head that fit; targets are scaled anew. Sizes of the network
+        that are not set are those of the model. With `warm_start`, for the first fit only.""",
     )
     freeze: str | int = param(
         "none",

@@ -1,5 +1,7 @@
 """Batches for the network, from rectangles of neighbors."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -61,5 +63,14 @@ def bonds_of(neighbors, features, counts=None, site_counts=None):
     counts = features.new_ones(n_rows * n_neighbors) if counts is None else counts
     site_counts = features.new_ones(n_rows) if site_counts is None else site_counts
     centers = torch.arange(n_rows).repeat_interleave(n_neighbors)
-    weights = counts * site_counts[centers]
-    return Bonds(centers, neighbors.flatten(), counts, features, slice(None), weights)
+    return Bonds(centers, neighbors.flatten(), counts, features, slice(None), site_counts)
+
+
+def plain(kind):
+    """Return a convolution with torch's own operations and gradients."""
+
+    class Plain(kind):
+        def forward(self, sites, edges, bonds):
+            return super().forward(sites, edges, replace(bonds, is_fused=False))
+
+    return Plain

@@ -24,7 +24,7 @@ settings.load_profile("quick")
 
 TINY = {
     "conv": "gated",
-    "reference": False,
+    "composition_baseline": False,
     "element_embedding": False,
     "schedule": "constant",
     "atom_fea_len": 8,

@@ -13,6 +13,7 @@ from skcgcnn._parameters import Parameters
 from skcgcnn._recipes import is_auto, resolve
 from skcgcnn._sklearn import check_sample_weight
 from skcgcnn._warnings import warn_caller
+from skcgcnn.estimators._baseline import fit_baseline
 from skcgcnn.estimators._columns import check_names
 from skcgcnn.estimators._constraints import constraints
 from skcgcnn.estimators._elements import set_kinds, training_kinds
@@ -26,7 +27,6 @@ from skcgcnn.estimators._net import (
     update_net,
 )
 from skcgcnn.estimators._predictor import Predictor
-from skcgcnn.estimators._reference import fit_reference
 from skcgcnn.estimators._scaling import scale
 from skcgcnn.estimators._targets import Answers, FloatArray
 from skcgcnn.estimators._training_data import TrainingData, split
@@ -35,6 +35,7 @@ from skcgcnn.estimators._transfer import (
     read_source,
     start_outputs,
     transfer_weights,
+    with_architecture,
 )
 from skcgcnn.graphs import (
     CrystalGraphs,
@@ -173,7 +174,7 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
 
     def _resolve(self, n_crystals: int, *, reset: bool = True) -> dict[str, Any]:
         """Return the parameters, with values for "auto": those of the fit while it goes on."""
-        own = self.get_params(deep=False)
+        own = self._params(reset=reset)
         found = resolve(own, n_crystals)
         if is_auto(own["weight_decay"]) and not takes_weight_decay(found["optimizer"]):
             found["weight_decay"] = None
@@ -182,6 +183,11 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
                 name: value for name, value in self.fitted_params_.items() if is_auto(own.get(name))
             }
         return found
+
+    def _params(self, *, reset: bool) -> dict[str, Any]:
+        """Return the parameters; sizes that are not set are those of `init_from`."""
+        fitted = None if reset else self.fitted_params_
+        return with_architecture(self.get_params(deep=False), fitted)
 
     def _seed(self) -> int:
         seed = int(check_random_state(self.random_state).randint(MAX_SEED))
@@ -195,7 +201,7 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         """
         if isinstance(X, CrystalGraphs):
             return X
-        return (self._own_transformer() if reset else self.get_transformer()).transform(X)
+        return (self._own_transformer(reset=True) if reset else self.get_transformer()).transform(X)
 
     def get_transformer(self) -> CrystalGraphTransformer:
         """Return the transformer that makes the graphs for this estimator.
@@ -211,7 +217,7 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         ValueError
             If it was fitted on graphs with other `atom_features` than its own.
         """
-        transformer = self._own_transformer()
+        transformer = self._own_transformer(reset=not hasattr(self, "net_"))
         if not hasattr(self, "net_"):
             return transformer
         fitted = self.graph_options_
@@ -229,10 +235,11 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
             )
         return transformer
 
-    def _own_transformer(self) -> CrystalGraphTransformer:
+    def _own_transformer(self, *, reset: bool) -> CrystalGraphTransformer:
         transformer = CrystalGraphTransformer()
-        shared = self.get_params(deep=False).keys() & transformer.get_params().keys()
-        transformer.set_params(**{name: getattr(self, name) for name in shared})
+        params = self._params(reset=reset)
+        shared = params.keys() & transformer.get_params().keys()
+        transformer.set_params(**{name: params[name] for name in shared})
         return transformer
 
     def _check_fit_input(
@@ -309,7 +316,7 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
                 "one only. Fit with warm_start=False, or begin with n_estimators=1"
             )
         begun = not reset or self.init_from is not None
-        n_frozen = n_frozen_layers(self.freeze, self.n_conv, begun=begun)
+        n_frozen = n_frozen_layers(self.freeze, params["n_conv"], begun=begun)
         if reset:
             self._initialize(data, seed, params)
         else:
@@ -331,7 +338,7 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         }
         source = None if self.init_from is None else read_source(self.init_from)
         if source is not None:
-            sizes["reference"] = source.network["reference"]
+            sizes["composition_baseline"] = source.network["composition_baseline"]
         separate = params["heads"] == "separate" and len(targets) > 1
         sizes["heads"] = [target.n_outputs for target in targets] if separate else None
         sizes["n_globals"] = len(options.global_features)
@@ -343,10 +350,10 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         trained = net.module_.trained
         if kinds is not None:
             set_kinds(trained, kinds)
-        if trained.globals is not None:
-            trained.globals.set_scaling(data.graphs.global_features)
-        if sizes["reference"]:
-            fit_reference(trained, targets, data, extensive=starts is not None)
+        if trained.head.globals is not None:
+            trained.head.globals.set_scaling(data.graphs.global_features)
+        if sizes["composition_baseline"]:
+            fit_baseline(trained, targets, data, extensive=starts is not None)
         elif starts is not None:
             start_outputs(trained, targets, starts)
         if source is not None:
@@ -360,6 +367,8 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
             known = source.provenance.elements
             self.elements_ = None if known is None else tuple(sorted({*known, *self.elements_}))
         self.fitted_params_ = {name: params[name] for name in made_with(self)}
+        if params["atom_features"] is not self.atom_features:
+            self.fitted_params_["atom_features"] = params["atom_features"]
         self.net_: Any = net
         self.more_nets_: list[Any] = []
 

@@ -1,13 +1,19 @@
 """The constraints of parameters, as scikit-learn has them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from numbers import Integral, Real
 from typing import Any
 
 import torch
 
-from skcgcnn._declared import Choice, Number, declared
+from skcgcnn._declared import Choice, Number, Registered, declared
 from skcgcnn._sklearn import N_JOBS, HasMethods, Interval, StrOptions
+from skcgcnn.nn import CONVOLUTIONS, POOLINGS
+
+_REGISTRIES: dict[str, Mapping[str, Any]] = {
+    "convolutions": CONVOLUTIONS,
+    "poolings": POOLINGS,
+}
 
 
 def constraints(parameters: Any) -> dict[str, Any]:
@@ -36,6 +42,9 @@ def _of(allowed: tuple[Any, ...]) -> Iterator[Any]:
         if isinstance(each, Number):
             kind = Integral if each.kind is int else Real
             yield Interval(kind, each.low, each.high, closed=each.closed)
+        elif isinstance(each, Registered):
+            # The view, not the names: others may come.
+            yield StrOptions(_REGISTRIES[each.registry].keys())
         elif each is bool:
             yield "boolean"
         elif each == "n_jobs":

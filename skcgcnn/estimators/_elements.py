@@ -31,7 +31,7 @@ def training_kinds(graphs: CrystalGraphs, source: ModelState | None) -> npt.NDAr
     kinds = graphs.kind_features[np.argsort(-n_sites, kind="stable")][: np.count_nonzero(n_sites)]
     most = _MOST_KINDS
     if source is not None:
-        known = source.weights.get("elements.kinds")
+        known = source.weights.get("embedding.elements.kinds")
         if known is None or known.shape[1] != kinds.shape[1]:
             return kinds[:0]
         kinds = np.concatenate([np.asarray(known, dtype=np.float32), kinds])
@@ -51,5 +51,5 @@ def set_kinds(net: CrystalGraphConvNet, kinds: npt.NDArray[np.float32]) -> None:
     kinds : ndarray of shape (n_kinds, n_features)
         See `training_kinds`.
     """
-    if net.elements is not None:
-        net.elements.kinds.copy_(torch.from_numpy(kinds))
+    if net.embedding.elements is not None:
+        net.embedding.elements.kinds.copy_(torch.from_numpy(kinds))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from skcgcnn.estimators._persistence import Persistent
 from skcgcnn.graphs import CrystalGraphs
-from skcgcnn.nn import CrystalGraphConvNet, GraphBatch, GraphDataset, Members, weighted_sum
+from skcgcnn.nn import CrystalGraphConvNet, GraphBatch, GraphDataset, weighted_sum
 
 Features = npt.NDArray[np.float64]
 
@@ -86,16 +86,14 @@ class FeatureMaker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Persistent
         found: list[Features] = []
         with closing(self._graph_chunks(X)) as chunks:
             for graphs in chunks:
-                rows = [
-                    to_numpy(site_features(module, batch)) for module, batch in self._runs(graphs)
-                ]
-                width = self.module_.conv_to_fc.in_features
+                rows = [to_numpy(module.convolve(batch)) for module, batch in self._runs(graphs)]
+                width = self.module_.head.conv_to_fc.in_features
                 found += expand_to_sites(graphs, np.concatenate([np.empty((0, width)), *rows]))
         return found
 
     @property
     def _n_features_out(self) -> int:
-        return int(self.module_.conv_to_fc.out_features)
+        return int(self.module_.head.conv_to_fc.out_features)
 
     def _check_same_options(self, graphs: CrystalGraphs) -> None:
         fitted = self.graph_options_
@@ -144,11 +142,6 @@ def run_batches(
             yield net.module_.average, weighted.batch
 
 
-def members_of(batch: GraphBatch) -> Members:
-    """Return the rows of a batch and the crystals that they belong to."""
-    return Members(batch.crystals, batch.site_counts, batch.n_sites)
-
-
 def to_numpy(tensor: Tensor) -> Features:
     """Return a tensor as an array of float64."""
     return tensor.cpu().double().numpy()
@@ -174,20 +167,6 @@ def expand_to_sites(graphs: CrystalGraphs, rows: npt.NDArray[Any]) -> list[npt.N
     return np.split(rows[starts + graphs.site_classes], graphs.site_offsets[1:-1])
 
 
-def site_features(module: CrystalGraphConvNet, batch: GraphBatch) -> Tensor:
-    """Return the features of the rows of a batch after the convolutions."""
-    return module.site_features(
-        batch.kind_features,
-        batch.site_kinds,
-        batch.site_counts,
-        batch.centers,
-        batch.neighbors,
-        batch.distances,
-        batch.bond_counts,
-    )
-
-
 def _embeddings(module: CrystalGraphConvNet, batch: GraphBatch) -> Tensor:
-    members = members_of(batch)
-    hidden, weights = module.hidden(site_features(module, batch), members, batch.global_features)
-    return hidden if weights is None else weighted_sum(hidden, weights, members)
+    hidden, weights = module.hidden(module.convolve(batch), batch)
+    return hidden if weights is None else weighted_sum(hidden, weights, batch)

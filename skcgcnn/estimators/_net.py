@@ -15,7 +15,16 @@ from skcgcnn.nn import AcceleratedNet, AveragedNet, GraphNet, TaskLoss, choose_d
 
 _LOGGER = logging.getLogger("skcgcnn")
 
-SIZES = ("conv", "pooling", "reference", "atom_fea_len", "n_conv", "h_fea_len", "n_h", "radius")
+SIZES = (
+    "conv",
+    "pooling",
+    "composition_baseline",
+    "atom_fea_len",
+    "n_conv",
+    "h_fea_len",
+    "n_h",
+    "radius",
+)
 OF_GRAPHS = ("max_num_nbr", "neighbor_ties", "merge_tol")
 _CALLBACKS = ("callbacks", "early_stopping", "n_iter_no_change")
 
@@ -56,7 +65,7 @@ def make_net(
     est : estimator
         Its device, callbacks and verbosity are used.
     sizes : dict
-        Sizes of the network, see `network_sizes`.
+        Arguments of `CrystalGraphConvNet`.
     params : mapping
         The other parameters: of the estimator, or of an earlier fit.
     answers : Answers
@@ -231,7 +240,7 @@ def _of_graphs(est: Any, name: str) -> Any:
 
 def _conv_groups(lr: float, factor: float) -> list[tuple[str, dict[str, float]]]:
     """Return skorch's parameter groups for a learning rate of the convolutions of their own."""
-    parts = ("embedding", "elements", "bond_embedding", "convs")
+    parts = ("embedding", "bond_embedding", "convs")
     return [(f"{part}.*", {"lr": lr * factor, "lr_factor": factor}) for part in parts]
 
 

@@ -190,6 +190,7 @@ class Persistent(Documented, BaseEstimator):
             targets=self.targets_,
             y_ndim=self.y_ndim_,
             graph_options=self.graph_options_,
+            network=module.average.architecture,
             weights=module.average.state_dict(),
             auto=auto,
             provenance=Provenance(

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from skcgcnn.estimators._features import members_of, run_batches, site_features
+from skcgcnn.estimators._features import run_batches
 from skcgcnn.graphs import CrystalGraphs, concatenate
 from skcgcnn.nn import CrystalGraphConvNet, GraphBatch, weighted_sum
 
@@ -26,11 +26,11 @@ class Pooled:
     site_weights : Tensor of shape (n_rows,)
         With what a single site of each class counts in its crystal.
     site_shares : Tensor of shape (n_rows, n_outputs)
-        What the reference says of a site of each class; 0 without a reference.
+        What the baseline says of a site of each class; 0 without a baseline.
     pooled : Tensor of shape (n_crystals, atom_fea_len)
         Weighted sums of the sites.
     shares : Tensor of shape (n_crystals, n_outputs)
-        What the reference says of the crystals.
+        What the baseline says of the crystals.
     """
 
     module: CrystalGraphConvNet
@@ -44,7 +44,7 @@ class Pooled:
     @property
     def is_sum(self) -> bool:
         """Whether outputs are sums over sites."""
-        return self.module.pooling == "sum"
+        return self.module.pooling.sums_outputs
 
     @property
     def crystals(self) -> Tensor:
@@ -57,7 +57,7 @@ class Pooled:
         return self.batch.n_sites
 
     def outputs(self, features: Tensor, shares: Tensor) -> Tensor:
-        """Return outputs for pooled features and what the reference says.
+        """Return outputs for pooled features and what the baseline says.
 
         Parameters
         ----------
@@ -68,17 +68,15 @@ class Pooled:
         -------
         Tensor of the shape of `shares`
         """
-        module, more = self.module, None
-        if module.globals is not None:
-            more = module.globals(self.batch.global_features)
-            more = more.index_select(0, self.crystals) if self.is_sum else more
-        out = module.last(module.head(features, features.new_ones(len(features)), more))
-        return out + shares if module.reference is None else out * module.reference.scale + shares
+        module, numbers = self.module, self.batch.global_features
+        if numbers is not None and self.is_sum:
+            numbers = numbers.index_select(0, self.crystals)
+        out: Tensor = module.head(features, features.new_ones(len(features)), numbers)
+        return out + shares if module.baseline is None else out * module.baseline.scale + shares
 
     def sum_over_sites(self, rows: Tensor) -> Tensor:
         """Return the sums over the sites of each crystal of a value for each class of sites."""
-        members = members_of(self.batch)
-        return weighted_sum(rows.unsqueeze(1), members.site_counts, members)[:, 0]
+        return weighted_sum(rows.unsqueeze(1), self.batch.site_counts, self.batch)[:, 0]
 
 
 def pooled_crystals(est: Any, X: Any) -> tuple[list[list[Pooled]], CrystalGraphs]:
@@ -104,18 +102,18 @@ def pooled_crystals(est: Any, X: Any) -> tuple[list[list[Pooled]], CrystalGraphs
 
 
 def _pool(module: CrystalGraphConvNet, batch: GraphBatch) -> Pooled:
-    members, sites = members_of(batch), site_features(module, batch)
-    weights = module.site_weights(sites, members)
-    if module.reference is None:
-        kinds = sites.new_zeros(len(batch.kind_features), module.fc_out.out_features)
+    sites = module.convolve(batch)
+    weights = module.pooling(sites, batch)
+    if module.baseline is None:
+        kinds = sites.new_zeros(len(batch.kind_features), module.head.fc_out.out_features)
     else:
-        kinds = module.reference(batch.kind_features)
+        kinds = module.baseline(batch.kind_features)
     return Pooled(
         module=module,
         batch=batch,
         sites=sites,
-        site_weights=weights / members.site_counts,
+        site_weights=weights / batch.site_counts,
         site_shares=kinds.index_select(0, batch.site_kinds),
-        pooled=weighted_sum(sites, weights, members),
-        shares=module.pool_shares(kinds, batch.site_kinds, members),
+        pooled=weighted_sum(sites, weights, batch),
+        shares=module.pool_shares(kinds, batch),
     )

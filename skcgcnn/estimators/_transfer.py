@@ -1,6 +1,6 @@
 """Start from the weights of another model, and keep some of them as they are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any
 
@@ -8,6 +8,7 @@ import torch
 from sklearn.exceptions import NotFittedError
 from torch import Tensor
 
+from skcgcnn._parameters import Parameters
 from skcgcnn.estimators._persistence import Persistent
 from skcgcnn.estimators._targets import output_slices
 from skcgcnn.modelfiles import (
@@ -16,14 +17,22 @@ from skcgcnn.modelfiles import (
     ModelState,
     Target,
     find_model,
-    network_sizes,
     read_model_file,
 )
 from skcgcnn.nn import CrystalGraphConvNet
 
 _SIZES = ("conv", "pooling", "atom_fea_len", "n_conv", "h_fea_len", "n_h", "heads")
 _GRAPH = ("radius", "max_num_nbr", "atom_features")
-_HIDDEN = ("pooled_norm.", "conv_to_fc.", "fcs.", "globals.")
+# What must be the same for the convolutions to be copied, as messages call it.
+_MUST_FIT = {
+    "conv": "conv",
+    "atom_fea_len": "atom_fea_len",
+    "n_conv": "n_conv",
+    "orig_atom_fea_len": "the number of atom_features",
+    "radius": "radius",
+}
+# The hidden layers of the head; its outputs are copied target by target.
+_HIDDEN = ("head.norm.", "head.conv_to_fc.", "head.fcs.", "head.globals.")
 
 
 def read_source(init_from: Any) -> ModelState:
@@ -73,7 +82,7 @@ def architecture(init_from: Any) -> dict[str, Any]:
     -------
     dict
         For the constructor of any of the three estimators: the sizes of the network, the
-        head's too, so that it is copied where it fits.
+        head's too, so that it is copied where it fits. An estimator takes them by itself.
 
     Raises
     ------
@@ -94,12 +103,42 @@ def architecture(init_from: Any) -> dict[str, Any]:
     1
     """
     state = read_source(init_from)
-    sizes = {"conv": "gated", **state.network}
+    sizes = dict(state.network)
     sizes["heads"] = "shared" if sizes["heads"] is None else "separate"
     # A file need not name what has its default value.
     graph = {name: state.params[name] for name in _GRAPH if name in state.params}
     graph["max_num_nbr"] = state.graph_value("max_num_nbr")
     return {name: sizes[name] for name in _SIZES} | graph
+
+
+def with_architecture(params: dict[str, Any], fitted: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return parameters of an estimator with the sizes of the model that it starts from.
+
+    Parameters
+    ----------
+    params : dict
+        Parameters of an estimator, with `init_from`. What has not its default was set, and stays.
+    fitted : mapping or None
+        Parameters of the fit, where training goes on.
+
+    Returns
+    -------
+    dict
+    """
+    if params["init_from"] is None:
+        return params
+    found = architecture(params["init_from"]) if fitted is None else fitted
+    taken = {
+        name: found[name]
+        for name in (*_SIZES, *_GRAPH)
+        if name in found and _is_default(params[name], getattr(Parameters, name))
+    }
+    return params | taken
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    # The defaults are plain values; some parameters hold arrays, which do not compare.
+    return type(value) is type(default) and bool(value == default)
 
 
 def transfer_weights(
@@ -135,9 +174,9 @@ def transfer_weights(
     """
     _check_fit(net, source, _name(init_from, "="))
     own = net.state_dict()
-    parts = ["embedding.", "bond_embedding.", "convs.", "attention."]
+    parts = ["embedding.", "bond_embedding.", "convs.", "pooling."]
     tasks = [[target.task for target in each] for each in (targets, source.targets)]
-    same_tasks = net.heads is None or tasks[0] == tasks[1]
+    same_tasks = net.architecture["heads"] is None or tasks[0] == tasks[1]
     same_numbers = source.graph_options.global_features == tuple(global_features)
     if same_tasks and same_numbers and _head_shape(own) == _head_shape(source.weights):
         parts += _HIDDEN
@@ -147,10 +186,11 @@ def transfer_weights(
             # Files from before torch 0.4.1 do not count batches.
             if name.startswith(tuple(parts)) and name in source.weights:
                 tensor.copy_(source.weights[name])
-        if net.elements is not None:
+        if net.embedding.elements is not None:
             # Its kinds come first, those of the new crystals after them.
-            learned = source.weights["elements.weight"]
-            net.elements.weight[: len(learned)] = learned.to(net.elements.weight)
+            learned = source.weights["embedding.elements.weight"]
+            own_vectors = net.embedding.elements.weight
+            own_vectors[: len(learned)] = learned.to(own_vectors)
 
 
 def start_outputs(
@@ -169,7 +209,7 @@ def start_outputs(
     """
     with torch.no_grad():
         for rows, start in zip(output_slices(targets), starts, strict=True):
-            net.fc_out.bias[rows.start] = start
+            net.head.fc_out.bias[rows.start] = start
 
 
 def n_frozen_layers(freeze: str | int, n_conv: int, *, begun: bool) -> int:
@@ -218,30 +258,21 @@ def _name(init_from: Any, verb: str) -> str:
 
 
 def _check_fit(net: CrystalGraphConvNet, source: ModelState, name: str) -> None:
-    own, other = (_shape(w) for w in (net.state_dict(), source.weights))
+    own, other = net.architecture, source.network
     wrong = [
-        f"{size} is {other[size]} there and {value} here"
-        for size, value in own.items()
-        if other.get(size, value) != value
+        f"{_MUST_FIT[size]} is {other[size]} there and {own[size]} here"
+        for size in _MUST_FIT
+        if other[size] != own[size]
     ]
     if wrong:
         raise ValueError(
-            f"{name} does not fit: {'; '.join(wrong)}. Pass the same values, for example "
-            "with **skcgcnn.estimators.architecture(init_from)"
+            f"{name} does not fit: {'; '.join(wrong)}. Leave these out, to take them from the model"
         )
-
-
-def _shape(weights: dict[str, Tensor]) -> dict[str, Any]:
-    """Return the sizes that must agree, by the names of the parameters."""
-    sizes = network_sizes(weights)
-    names = {"orig_atom_fea_len": "the number of atom_features"}
-    kept = ("conv", "atom_fea_len", "n_conv", "orig_atom_fea_len", "radius")
-    return {names.get(size, size): sizes[size] for size in kept if size in sizes}
 
 
 def _head_shape(weights: dict[str, Tensor]) -> dict[str, torch.Size]:
     shapes = {name: tensor.shape for name, tensor in weights.items() if name.startswith(_HIDDEN)}
-    return shapes | {"h_fea_len": weights["fc_out.weight"].shape[1:]}
+    return shapes | {"h_fea_len": weights["head.fc_out.weight"].shape[1:]}
 
 
 def _transfer_outputs(
@@ -255,7 +286,7 @@ def _transfer_outputs(
                 continue
             free.remove(match)
             for own, name in (
-                (net.fc_out.weight, "fc_out.weight"),
-                (net.fc_out.bias, "fc_out.bias"),
+                (net.head.fc_out.weight, "head.fc_out.weight"),
+                (net.head.fc_out.bias, "head.fc_out.bias"),
             ):
                 own[rows] = source.weights[name][match[1]].to(own)

@@ -81,11 +81,13 @@ class PredictingNetwork(nn.Module):
         named = dict(zip(GraphBatch._fields, batch, strict=False))
         first: Any = self.networks[0]
         dtype = first.embedding.weight.dtype
-        named = {
-            name: tensor.long() if name in _INDICES else tensor.to(dtype)
-            for name, tensor in named.items()
-        }
-        outputs = torch.stack([network(**named) for network in self.networks])
+        numbers = GraphBatch(
+            **{
+                name: tensor.long() if name in _INDICES else tensor.to(dtype)
+                for name, tensor in named.items()
+            }
+        )
+        outputs = torch.stack([network(numbers) for network in self.networks])
         columns, first = [], 0
         for n_outputs, is_class, scale, mean in self._targets:
             own = outputs[:, :, first : first + n_outputs]
@@ -121,7 +123,7 @@ class PredictingNetwork(nn.Module):
         )
         batch = batch._replace(**{name: getattr(batch, name).int() for name in _INDICES})
         tensors = batch[:-1]
-        if first.globals is None:
+        if first.head.globals is None:
             return tensors
-        n_globals = first.globals.linear.in_features
+        n_globals = first.head.globals.linear.in_features
         return (*tensors, torch.zeros(2, n_globals, dtype=dtype))

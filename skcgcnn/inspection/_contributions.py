@@ -67,7 +67,7 @@ def site_contributions(
     each site adds (M. Sundararajan, A. Taly and Q. Yan, ICML 2017); they are complete, so that
     contributions and baseline sum to the prediction. With ``pooling="sum"`` the prediction is a sum
     over sites already, and the baseline is 0. What the ridge regression on the composition says
-    (`reference`) is a sum over sites, too.
+    (`composition_baseline`) is a sum over sites, too.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def site_contributions(
 
 
 def _mean(parts: list[Pooled]) -> tuple[Tensor, Tensor]:
-    """Return the mean over crystals of the pooled features and of the reference."""
+    """Return the mean over crystals of the pooled features and of the baseline."""
     pooled, shares = [part.pooled for part in parts], [part.shares for part in parts]
     return torch.cat(pooled).mean(dim=0), torch.cat(shares).mean(dim=0)
 

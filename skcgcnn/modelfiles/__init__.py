@@ -19,7 +19,6 @@ from skcgcnn.modelfiles._state import (
     Provenance,
     Target,
     TrainingState,
-    network_sizes,
     rename_targets,
 )
 
@@ -40,7 +39,6 @@ __all__ = [
     "fetch_pretrained",
     "find_model",
     "model_card",
-    "network_sizes",
     "read_model_file",
     "rename_targets",
     "write_cgcnn",

@@ -9,14 +9,24 @@ import numpy as np
 
 from skcgcnn.graphs import GraphOptions, load_element_features
 from skcgcnn.modelfiles._json import to_plain
-from skcgcnn.modelfiles._state import ModelState, Provenance, Target, network_sizes
+from skcgcnn.modelfiles._state import ModelState, Provenance, Target
 from skcgcnn.modelfiles._torch_file import save_content
+from skcgcnn.nn import GAUSSIAN_STEP
 
 OFFICIAL = "CGCNN weights"
 # What the original code reads crystals with, whatever stands in a weight file.
 _GRAPH = {"radius": 8.0, "max_num_nbr": 12}
 _N_OUTPUTS = {"regression": 1, "classification": 2}
 _SIZES = ("atom_fea_len", "n_conv", "h_fea_len", "n_h")
+_ONLY = {
+    "conv": "gated",
+    "pooling": "mean",
+    "composition_baseline": False,
+    "element_embedding": False,
+    "global_features": (),
+}
+# Of the names of weights there, this is what is here in the head.
+_HEAD = ("conv_to_fc.", "fcs.", "fc_out.")
 
 
 def write_cgcnn(state: ModelState, path: str | PathLike[str]) -> None:
@@ -38,12 +48,9 @@ def write_cgcnn(state: ModelState, path: str | PathLike[str]) -> None:
         raise ValueError(
             f"the original CGCNN has no network like a {state.estimator}'s; use est.save"
         )
-    network = {"conv": "gated", **state.network}
-    network["element_embedding"] = bool(network["n_kinds"])
+    network = {**state.network, "element_embedding": bool(state.network["n_kinds"])}
     network["global_features"] = state.graph_options.global_features
-    only = {"conv": "gated", "pooling": "mean", "reference": False, "element_embedding": False}
-    only["global_features"] = ()
-    for name, value in only.items():
+    for name, value in _ONLY.items():
         if network[name] != value:
             raise ValueError(
                 f"{name}={network[name]!r}, but the original CGCNN has {name}={value!r} alone; fit "
@@ -69,7 +76,10 @@ def write_cgcnn(state: ModelState, path: str | PathLike[str]) -> None:
     if target.classes is not None:
         args["classes"] = to_plain(target.classes)["values"]
     weights = OrderedDict(
-        (name, tensor.detach().cpu().float() if tensor.is_floating_point() else tensor.cpu())
+        (
+            name.removeprefix("head."),
+            tensor.detach().cpu().float() if tensor.is_floating_point() else tensor.cpu(),
+        )
         for name, tensor in state.weights.items()
         # Files from before torch 0.4.1 do not count batches; they stay as they were.
         if not (name.endswith("num_batches_tracked") and tensor == 0)
@@ -104,15 +114,15 @@ def read_cgcnn(content: Mapping[str, Any], name: str) -> ModelState:
         If it is not what the original code writes.
     """
     args, weights = dict(content["args"]), dict(content["state_dict"])
-    sizes = network_sizes(weights)
+    network = _network(weights)
     graph = {
-        "radius": sizes["radius"],
+        "radius": network["radius"],
         "max_num_nbr": _GRAPH["max_num_nbr"],
         "neighbor_ties": args.get("neighbor_ties", "official"),
     }
     if args["task"] == "classification":
         estimator, measure = "CGCNNClassifier", "validation ROC AUC"
-        classes = args.get("classes", range(sizes["n_outputs"]))
+        classes = args.get("classes", range(network["n_outputs"]))
         target = Target(name, "classification", np.array(classes))
     else:
         estimator, measure = "CGCNNRegressor", "validation MAE"
@@ -130,9 +140,15 @@ def read_cgcnn(content: Mapping[str, Any], name: str) -> ModelState:
         targets=(target,),
         y_ndim=1,
         graph_options=GraphOptions(
-            n_features=sizes["orig_atom_fea_len"], atom_features=_fingerprint(sizes), **graph
+            n_features=network["orig_atom_fea_len"],
+            atom_features=_fingerprint(network["orig_atom_fea_len"]),
+            **graph,
         ),
-        weights=weights,
+        network=network,
+        weights={
+            f"head.{name}" if name.startswith(_HEAD) else name: tensor
+            for name, tensor in weights.items()
+        },
         provenance=Provenance(
             source=OFFICIAL,
             n_epochs=int(content["epoch"]),
@@ -142,7 +158,29 @@ def read_cgcnn(content: Mapping[str, Any], name: str) -> ModelState:
     )
 
 
-def _fingerprint(sizes: dict[str, Any]) -> str | None:
+def _network(weights: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that make a network for weights: the original does not store them."""
+    atom_fea_len, n_features = weights["embedding.weight"].shape
+    n_conv = sum(name.endswith(".fc_full.weight") for name in weights)
+    n_gaussians = weights["convs.0.fc_full.weight"].shape[1] - 2 * atom_fea_len
+    return {
+        "orig_atom_fea_len": n_features,
+        "n_outputs": len(weights["fc_out.bias"]),
+        "atom_fea_len": atom_fea_len,
+        "n_conv": n_conv,
+        "h_fea_len": weights["fc_out.weight"].shape[1],
+        "n_h": 1 + sum(name.startswith("fcs.") and name.endswith(".weight") for name in weights),
+        "radius": round((n_gaussians - 1) * GAUSSIAN_STEP, 6),
+        "conv": "gated",
+        "pooling": "mean",
+        "composition_baseline": False,
+        "n_kinds": 0,
+        "n_globals": 0,
+        "heads": None,
+    }
+
+
+def _fingerprint(n_features: int) -> str | None:
     """Return that of the built-in features, which are the official ones, if they can be it."""
     builtin = load_element_features()
-    return builtin.fingerprint if sizes["orig_atom_fea_len"] == builtin.n_features else None
+    return builtin.fingerprint if n_features == builtin.n_features else None

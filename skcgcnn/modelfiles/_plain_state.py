@@ -47,6 +47,7 @@ def state_to_plain(state: ModelState) -> dict[str, Any]:
         "targets": [_target_to_plain(target) for target in state.targets],
         "y_ndim": state.y_ndim,
         "graph_options": asdict(state.graph_options),
+        "network": dict(state.network),
         "seed": provenance.seed,
         "n_epochs": provenance.n_epochs,
         "n_samples": provenance.n_samples,
@@ -100,6 +101,7 @@ def state_from_plain(
         targets=tuple(_target_from_plain(target) for target in plain["targets"]),
         y_ndim=int(plain["y_ndim"]),
         graph_options=_graph_options(plain["graph_options"]),
+        network=dict(plain["network"]),
         weights=first,
         more_weights=tuple(more),
         provenance=Provenance(

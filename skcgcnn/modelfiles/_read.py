@@ -1,6 +1,5 @@
 """Read model files as data: what is in them, without running anything of it."""
 
-import math
 from collections.abc import Mapping
 from os import PathLike
 
@@ -9,7 +8,7 @@ from torch import Tensor
 
 from skcgcnn._files import user_path
 from skcgcnn._parameters import Parameters
-from skcgcnn._recipes import AUTO
+from skcgcnn._recipes import is_auto
 from skcgcnn.exceptions import DataError
 from skcgcnn.modelfiles._cgcnn import read_cgcnn
 from skcgcnn.modelfiles._checkpoint import KEY, read_checkpoint
@@ -78,27 +77,32 @@ def read_model_file(path: str | PathLike[str]) -> ModelState:
 
 
 def _check_network(state: ModelState) -> None:
-    """Check, before anything is allocated, that the weights fit the parameters and targets."""
-    weights = state.weights
-    found = state.network
-    radius = float(state.params.get("radius", Parameters.radius))
+    """Check, before anything is allocated, that the weights fit the network and the rest."""
+    network, weights = state.network, state.weights
+    # A file of a kB must not make a million layers.
+    for name in ("n_conv", "n_h"):
+        if network[name] > len(weights):
+            raise ValueError(f"{name}={network[name]}, but the file holds {len(weights)} weights")
     said = {
         "n_outputs": sum(target.n_outputs for target in state.targets),
         "orig_atom_fea_len": state.graph_options.n_features,
+        "n_globals": len(state.graph_options.global_features),
         **{
             name: state.params.get(name, getattr(Parameters, name))
-            for name in ("atom_fea_len", "n_conv", "h_fea_len", "n_h")
+            for name in ("atom_fea_len", "n_conv", "h_fea_len", "n_h", "conv", "pooling")
         },
     }
-    if "radius" in found:  # only a multiple of the Gaussians' step is in the weights
-        said["radius"] = round(round(radius / GAUSSIAN_STEP) * GAUSSIAN_STEP, 6)
-    if state.params.get("conv", AUTO) not in {AUTO, found.get("conv", "gated")}:
-        raise ValueError(f"conv={state.params['conv']!r}, but the weights are of another")
     for name, value in said.items():
-        if not math.isclose(value, found[name]):
-            raise ValueError(f"size mismatch: {name}={value}, but the weights are of {found[name]}")
+        if not is_auto(value) and value != network[name]:
+            raise ValueError(f"size mismatch: {name}={value}, but the network has {network[name]}")
+    radius = float(state.params.get("radius", Parameters.radius))
+    if abs(radius - network["radius"]) > GAUSSIAN_STEP:
+        raise ValueError(f"size mismatch: radius={radius}, but the network has {network['radius']}")
+    heads = network["heads"]
+    if heads is not None and heads != [target.n_outputs for target in state.targets]:
+        raise ValueError(f"heads of {heads} outputs, which are not those of the targets")
     with torch.device("meta"):
-        expected = CrystalGraphConvNet(**found).state_dict()
+        expected = CrystalGraphConvNet(**network).state_dict()
     for member in (weights, *state.more_weights):
         _check_weights(member, expected)
 

@@ -14,6 +14,7 @@ from skcgcnn._recipes import is_auto
 from skcgcnn.crystals import MAX_LENGTH
 from skcgcnn.modelfiles._pretrained import PRETRAINED, SHIPPED
 from skcgcnn.modelfiles._state import ModelState, Target
+from skcgcnn.nn import CrystalGraphConvNet
 
 _MOST_FEATURES = 100_000
 _MOST_TARGETS = 10_000
@@ -41,6 +42,7 @@ def check_state(state: ModelState) -> None:
     if any(map(is_auto, state.auto.values())):
         raise ValueError('a value of a fit is "auto"')
     _check_targets(state)
+    _check_architecture(state.network)
     options = state.graph_options
     _check_integer("max_num_nbr", options.max_num_nbr, known["max_num_nbr"].most)
     _check_integer("n_features", options.n_features, _MOST_FEATURES)
@@ -73,6 +75,22 @@ def _check_params(params: Mapping[str, Any], known: Mapping[str, Parameter]) -> 
         _check_radius(params["radius"])
     _check_features(params.get("atom_features"))
     _check_training(params)
+
+
+def _check_architecture(network: Mapping[str, Any]) -> None:
+    expected = CrystalGraphConvNet(1, seed=0).architecture
+    if set(network) != set(expected):
+        raise ValueError(f"a network with {sorted(network)}")
+    for name, value in network.items():
+        if name == "radius":
+            _check_radius(value)
+        elif name == "heads":
+            for n_outputs in value or ():
+                _check_integer(name, n_outputs, _MOST_FEATURES)
+        elif isinstance(expected[name], int) and not isinstance(expected[name], bool):
+            _check_integer(name, value, _MOST_FEATURES)
+        elif type(value) is not type(expected[name]):
+            raise TypeError(f"{name}={value!r}")
 
 
 def _check_training(params: Mapping[str, Any]) -> None:

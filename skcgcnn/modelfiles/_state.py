@@ -4,13 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
-from skcgcnn._parameters import Parameters
 from skcgcnn.graphs import GraphOptions
-from skcgcnn.nn import GAUSSIAN_STEP, Task
+from skcgcnn.nn import Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +128,8 @@ class ModelState:
         1 where y was a vector, so that predictions are one; 2 where it was a table.
     graph_options : GraphOptions
         How the graphs were made that it was fitted on.
+    network : dict
+        The arguments of `CrystalGraphConvNet` that make the network.
     weights : dict of str to Tensor
         The network that predicts.
     provenance : Provenance
@@ -148,74 +147,17 @@ class ModelState:
     targets: tuple[Target, ...]
     y_ndim: int
     graph_options: GraphOptions
+    network: dict[str, Any]
     weights: dict[str, Any]
     provenance: Provenance
     training: TrainingState | None = None
     more_weights: tuple[dict[str, Any], ...] = ()
     auto: dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def network(self) -> dict[str, Any]:
-        """The arguments of `CrystalGraphConvNet` that make its network."""
-        pooling = self.params.get("pooling", Parameters.pooling)
-        sizes = network_sizes(self.weights)
-        # With heads of their own, the tasks share no hidden layer.
-        separate = sizes.pop("n_heads") > 1
-        heads = [target.n_outputs for target in self.targets] if separate else None
-        return {**sizes, "pooling": pooling, "heads": heads}
-
     def graph_value(self, name: str) -> Any:
         """Return how its graphs are made: as those of the fit, else as the parameters say."""
         value = getattr(self.graph_options, name)
         return self.params.get(name) if value is None else value
-
-
-def network_sizes(weights: Mapping[str, Tensor | npt.NDArray[Any]]) -> dict[str, Any]:
-    """Return the arguments of `CrystalGraphConvNet` that make a network for some weights.
-
-    Parameters
-    ----------
-    weights : mapping of str to Tensor or ndarray
-        Weights of a network, by name.
-
-    Returns
-    -------
-    dict
-        The sizes; `conv` and `radius` where something depends on them. `n_heads` is the number of
-        heads.
-
-    Raises
-    ------
-    KeyError
-        If a layer is missing.
-    """
-    atom_fea_len, n_features = weights["embedding.weight"].shape
-    sizes = {
-        "orig_atom_fea_len": n_features,
-        "n_outputs": len(weights["fc_out.bias"]),
-        "atom_fea_len": atom_fea_len,
-        "n_conv": max(_count(weights, "convs.", end) for end in (".fc_full.weight", ".own.weight")),
-        "h_fea_len": weights["fc_out.weight"].shape[1],
-        "n_heads": len(weights["conv_to_fc.weight"]) // weights["fc_out.weight"].shape[1],
-        "n_h": 1 + _count(weights, "fcs.", ".weight"),
-        "reference": "reference.weight" in weights,
-        "n_globals": weights.get("globals.linear.weight", np.empty((0, 0))).shape[1],
-        "n_kinds": len(weights.get("elements.weight", ())),
-    }
-    if "bond_embedding.weight" in weights:
-        sizes["conv"] = "edge"
-        n_gaussians = weights["bond_embedding.weight"].shape[1]
-    elif sizes["n_conv"]:
-        sizes["conv"] = "gated"
-        n_gaussians = weights["convs.0.fc_full.weight"].shape[1] - 2 * atom_fea_len
-    else:
-        return sizes
-    sizes["radius"] = round((n_gaussians - 1) * GAUSSIAN_STEP, 6)
-    return sizes
-
-
-def _count(weights: Mapping[str, Any], start: str, end: str) -> int:
-    return sum(name.startswith(start) and name.endswith(end) for name in weights)
 
 
 def rename_targets(

@@ -6,19 +6,21 @@ from functools import partial
 import torch
 
 from skcgcnn.nn._averaging import AveragedNet
+from skcgcnn.nn._baseline import CompositionBaseline
 from skcgcnn.nn._batches import GraphBatch, GraphBatches, GraphDataset
 from skcgcnn.nn._best_epoch import BestEpoch
 from skcgcnn.nn._buffers import BufferPool
+from skcgcnn.nn._convolution import Convolution
 from skcgcnn.nn._distributed import AcceleratedNet, broadcast_int
 from skcgcnn.nn._edge import EdgeConv
-from skcgcnn.nn._elements import ElementEmbedding
+from skcgcnn.nn._embedding import ElementEmbedding
 from skcgcnn.nn._gated import ConvLayer
 from skcgcnn.nn._gaussians import GAUSSIAN_STEP, GaussianDistance
 from skcgcnn.nn._globals import GlobalFeatures
 from skcgcnn.nn._loss import Task, TaskLoss
 from skcgcnn.nn._network import CrystalGraphConvNet
-from skcgcnn.nn._pooling import Members, weighted_sum
-from skcgcnn.nn._reference import Reference
+from skcgcnn.nn._pooling import Pooling, weighted_sum
+from skcgcnn.nn._registries import CONVOLUTIONS, POOLINGS
 from skcgcnn.nn._threads import at_most
 from skcgcnn.nn._trainer import GraphNet, choose_device, one_cycle
 from skcgcnn.nn._windows import WindowedBatches
@@ -27,12 +29,16 @@ from skcgcnn.nn._windows import WindowedBatches
 os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
 
 __all__ = [
+    "CONVOLUTIONS",
     "GAUSSIAN_STEP",
+    "POOLINGS",
     "AcceleratedNet",
     "AveragedNet",
     "BestEpoch",
     "BufferPool",
+    "CompositionBaseline",
     "ConvLayer",
+    "Convolution",
     "CrystalGraphConvNet",
     "EdgeConv",
     "ElementEmbedding",
@@ -42,8 +48,7 @@ __all__ = [
     "GraphBatches",
     "GraphDataset",
     "GraphNet",
-    "Members",
-    "Reference",
+    "Pooling",
     "Task",
     "TaskLoss",
     "WindowedBatches",

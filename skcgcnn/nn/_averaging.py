@@ -1,13 +1,13 @@
 """The moving average of a network's weights, which predicts."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from skcgcnn.nn._batches import GraphBatches
+from skcgcnn.nn._batches import GraphBatch, GraphBatches
 from skcgcnn.nn._buffers import BufferPool
 from skcgcnn.nn._network import CrystalGraphConvNet
 from skcgcnn.nn._normalization import BatchNorm
@@ -57,9 +57,9 @@ class AveragedNet(nn.Module):
         """Yield the parameters that are trained, under the names of the original network."""
         return self.trained.named_parameters(*args, **kwargs)
 
-    def forward(self, *batch: Tensor) -> Tensor:
+    def forward(self, batch: GraphBatch) -> Tensor:
         """Run the network of the current mode, see `CrystalGraphConvNet.forward`."""
-        out: Tensor = (self.trained if self.training else self.average)(*batch)
+        out: Tensor = (self.trained if self.training else self.average)(batch)
         return out
 
     def freeze(self, n_layers: int) -> None:
@@ -76,19 +76,18 @@ class AveragedNet(nn.Module):
         for layer, average in zip(self.trained.frozen, averages, strict=False):
             layer.load_state_dict(average.state_dict())
 
-    def synchronize(self, on: bool) -> None:
-        """Take batch statistics over all processes, or over this one.
+    def average_statistics(self, mean_over_processes: Callable[[Tensor], Tensor]) -> None:
+        """Take the means of the batch statistics over the processes of a training.
 
         Parameters
         ----------
-        on : bool
-            Whether over all.
+        mean_over_processes : callable
+            Returns the mean of a tensor.
         """
-        for network in (self.trained, self.average):
-            network.synchronized = on
-            for module in network.modules():
-                if isinstance(module, BatchNorm):
-                    module.synchronized = on
+        for module in self.modules():
+            if isinstance(module, BatchNorm):
+                for statistic in (module.running_mean, module.running_var):
+                    statistic.copy_(mean_over_processes(statistic))
 
     def release_buffers(self) -> None:
         """Free the training buffers."""
@@ -121,7 +120,7 @@ class AveragedNet(nn.Module):
             for n_before, (weighted, _) in enumerate(batches):
                 for norm in norms:
                     norm.train().momentum = 1 / (n_before + 1)
-                self.average(*weighted.batch)
+                self.average(weighted.batch)
         finally:
             # Whatever stops it, such as Ctrl-C: a network that predicts is in evaluation mode.
             for norm, count in zip(norms, counts, strict=True):

@@ -9,13 +9,39 @@ import torch
 from skorch.dataset import Dataset
 from torch import Tensor
 
-from skcgcnn.graphs import CrystalGraphs, member_index, offsets_from_counts
+from skcgcnn.graphs import CrystalGraphs, member_index
 
 
 class GraphBatch(NamedTuple):
-    """The crystals of one batch: the arguments of `CrystalGraphConvNet.forward`.
+    """The crystals of one batch: what `CrystalGraphConvNet.forward` takes.
 
     `from_graphs` makes one; `GraphBatches` cuts many, shuffled, for a training loop of your own.
+
+    The rows are classes of equal sites (see `CrystalGraphs`); a site that equals no other is a row
+    of its own.
+
+    Attributes
+    ----------
+    kind_features : Tensor of shape (n_kinds, orig_atom_fea_len)
+        Features of the kinds of site.
+    site_kinds : Tensor of shape (n_rows,), integer
+        Kind of each row.
+    site_counts : Tensor of shape (n_rows,)
+        Number of sites in each row.
+    crystals : Tensor of shape (n_rows,), integer
+        Crystal of each row, ascending.
+    n_sites : Tensor of shape (n_crystals,)
+        Number of sites of each crystal, at least 1.
+    centers : Tensor of shape (n_bonds,), integer
+        Row to which each bond belongs, ascending.
+    neighbors : Tensor of shape (n_bonds,), integer
+        Row at the other end of each bond.
+    distances : Tensor of shape (n_bonds,)
+        Their distance in Å.
+    bond_counts : Tensor of shape (n_bonds,)
+        How many of the bonds of a site are this one.
+    global_features : Tensor of shape (n_crystals, n_globals), optional
+        Numbers that belong to each crystal.
 
     Examples
     --------
@@ -86,20 +112,6 @@ class GraphBatch(NamedTuple):
         return tuple(tensor for tensor in self if tensor is not None)
 
 
-class BatchShard(NamedTuple):
-    """Where the crystals of one process stand in a batch that several share.
-
-    Attributes
-    ----------
-    crystals, rows, bonds : (int, Tensor)
-        How many the batch has, and which of them are those of this process.
-    """
-
-    crystals: tuple[int, Tensor]
-    rows: tuple[int, Tensor]
-    bonds: tuple[int, Tensor]
-
-
 class TrainBatch:
     """A batch with the weights and rows of its crystals.
 
@@ -112,13 +124,11 @@ class TrainBatch:
         weights: Tensor | None,
         rows: npt.NDArray[np.int64],
         n_crystals: int,
-        places: BatchShard | None = None,
     ) -> None:
         self.batch = batch
         self.weights = weights
         self.rows = rows
         self.n_crystals = n_crystals
-        self.places = places
 
     def __len__(self) -> int:
         return self.n_crystals
@@ -238,8 +248,7 @@ class GraphBatches:
                 numbers = self.global_features.index_select(0, crystals)
                 batch = batch._replace(global_features=numbers)
             targets = self.targets.index_select(0, crystals)
-            places = None if n_processes == 1 else self._places(whole)
-            yield TrainBatch(batch, weights, chosen, len(whole), places), targets
+            yield TrainBatch(batch, weights, chosen, len(whole)), targets
 
     def _split(self, order: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
         if not len(order):
@@ -281,17 +290,6 @@ class GraphBatches:
             distances=self.distances.index_select(0, bonds),
             bond_counts=self.bond_counts.index_select(0, bonds).to(self.dtype),
         )
-
-    def _places(self, whole: npt.NDArray[np.int64]) -> BatchShard:
-        process, n_processes = self.share
-        own = np.arange(process, len(whole), n_processes)
-
-        def place(offsets: npt.NDArray[np.int64]) -> tuple[int, Tensor]:
-            ends = offsets_from_counts(offsets[whole + 1] - offsets[whole])
-            return int(ends[-1]), self._take(member_index(ends, own))
-
-        by_crystal = self.bond_offsets[self.offsets]
-        return BatchShard((len(whole), self._take(own)), place(self.offsets), place(by_crystal))
 
     def _take(self, array: npt.NDArray[Any]) -> Tensor:
         return _tensor(array, self.device)

@@ -1,17 +1,22 @@
 """The bonds of a batch, and the sums over them that all convolutions share."""
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from skcgcnn.nn._buffers import BufferPool
+
 # A product over very many rows is faster as a sum of this many products, which threads share.
 _PARTS = 8
 _MANY_ROWS = 4096
 
 
-class Bonds(NamedTuple):
+@dataclass(eq=False)
+class Bonds:
     """The bonds of a batch; those of a row stand together, in the order of the rows.
 
     Attributes
@@ -24,8 +29,12 @@ class Bonds(NamedTuple):
         Features of the bonds.
     active : slice
         Which features these are; the others are negligible for all bonds.
-    weights : Tensor of shape (n_bonds,)
-        How many bonds of the crystals are this one: `counts` times the sites of its row.
+    site_counts : Tensor of shape (n_rows,)
+        Number of sites in each row.
+    is_fused : bool
+        Whether hand-written functions may replace torch's operations.
+    buffers : BufferPool, optional
+        Where these take memory from in a training.
     """
 
     centers: Tensor
@@ -33,7 +42,34 @@ class Bonds(NamedTuple):
     counts: Tensor
     features: Tensor
     active: slice
-    weights: Tensor
+    site_counts: Tensor
+    is_fused: bool = False
+    buffers: BufferPool | None = None
+
+    @cached_property
+    def weights(self) -> Tensor:
+        """How many bonds of the crystals are each: `counts` times the sites of its row."""
+        return self.counts * self.site_counts.index_select(0, self.centers)
+
+    @cached_property
+    def own(self) -> "Groups":
+        """The bonds of each row, with their counts."""
+        everything = torch.arange(len(self.centers), dtype=self.centers.dtype)
+        return Groups(everything, _starts(self.centers, len(self.site_counts)), self.counts)
+
+    @cached_property
+    def ends(self) -> "Ends":
+        """The bonds of each row, and those to it, with weights of 1."""
+        own, n_rows = self.own, len(self.site_counts)
+        neighbors = self.neighbors.to(own.rows.dtype)
+        order = torch.argsort(neighbors, stable=True).to(own.rows.dtype)
+        ones = torch.ones_like(own.weights)
+        return Ends(own._replace(weights=ones), Groups(order, _starts(neighbors, n_rows), ones))
+
+    @cached_property
+    def sums(self) -> "BondSums":
+        """The sums over the bonds."""
+        return _sum_bonds(self)
 
 
 class Groups(NamedTuple):
@@ -59,13 +95,10 @@ class Ends(NamedTuple):
 
     Attributes
     ----------
-    messages : Groups
-        The bonds of each row, with the weights of their messages.
     of_centers, of_neighbors : Groups
         The bonds of each row, and those to it, with weights of 1.
     """
 
-    messages: Groups
     of_centers: Groups
     of_neighbors: Groups
 
@@ -107,90 +140,6 @@ class BondSums(NamedTuple):
     counted_features: Tensor
 
 
-def own_bonds(bonds: Bonds, n_rows: int) -> Groups:
-    """Return the bonds of each row.
-
-    Parameters
-    ----------
-    bonds : Bonds
-        The bonds.
-    n_rows : int
-        Number of rows.
-
-    Returns
-    -------
-    Groups
-    """
-    everything = torch.arange(len(bonds.centers), dtype=bonds.centers.dtype)
-    return Groups(everything, _starts(bonds.centers, n_rows), bonds.counts)
-
-
-def bond_ends(bonds: Bonds, n_rows: int, message_scale: float) -> Ends:
-    """Return the bonds of each row and those to it.
-
-    Parameters
-    ----------
-    bonds : Bonds
-        The bonds.
-    n_rows : int
-        Number of rows.
-    message_scale : float
-        Weight of the message of a single bond.
-
-    Returns
-    -------
-    Ends
-    """
-    own = own_bonds(bonds, n_rows)
-    neighbors = bonds.neighbors.to(own.rows.dtype)
-    order = torch.argsort(neighbors, stable=True).to(own.rows.dtype)
-    ones = torch.ones_like(own.weights)
-    return Ends(
-        own._replace(weights=message_scale * own.weights),
-        own._replace(weights=ones),
-        Groups(order, _starts(neighbors, n_rows), ones),
-    )
-
-
-def sum_bonds(bonds: Bonds, own: Groups) -> BondSums:
-    """Return the sums over the bonds.
-
-    Parameters
-    ----------
-    bonds : Bonds
-        The bonds.
-    own : Groups
-        Those of each row.
-
-    Returns
-    -------
-    BondSums
-    """
-    n_rows, n_bonds = len(own.starts), len(own.rows)
-    total = float(bonds.weights.sum(dtype=torch.float64))
-    mean = bonds.weights @ bonds.features / total
-    features = bonds.features - mean
-    neighbors = bonds.neighbors.to(own.rows.dtype)
-    order = torch.argsort(neighbors, stable=True).to(own.rows.dtype)
-    rows = torch.cat([own.rows, order])
-    starts = torch.cat([own.starts, _starts(neighbors, n_rows) + n_bonds])
-    weights = bonds.weights.index_select(0, rows)
-    ends = torch.cat([bonds.centers, neighbors.index_select(0, order) + n_rows])
-    others = torch.cat([neighbors + n_rows, bonds.centers.index_select(0, order)])
-    row_weights = weights.new_zeros(2 * n_rows).index_add_(0, ends, weights)
-    itself = torch.arange(2 * n_rows, dtype=rows.dtype)
-    return BondSums(
-        total=total,
-        mean=mean,
-        row_weights=row_weights.unsqueeze(1),
-        row_sums=sum_rows(features, Groups(rows, starts, weights)),
-        covariance=product_over_rows(features, features * bonds.weights.unsqueeze(1)),
-        pairs=_inserted(Groups(others, starts, weights), ends, itself, row_weights),
-        ends=Groups(rows, starts, bonds.counts.index_select(0, rows)),
-        counted_features=features * bonds.counts.unsqueeze(1),
-    )
-
-
 def sum_rows(values: Tensor, groups: Groups) -> Tensor:
     """Return the weighted sums of groups of rows, by the fastest of torch's operations.
 
@@ -228,6 +177,33 @@ def product_over_rows(left: Tensor, right: Tensor) -> Tensor:
     split_left, split_right = (t[:n].view(_PARTS, -1, t.shape[1]) for t in (left, right))
     parts = torch.bmm(split_left.mT, split_right)
     return parts.sum(dim=0).addmm_(left[n:].T, right[n:])
+
+
+def _sum_bonds(bonds: Bonds) -> BondSums:
+    own = bonds.own
+    n_rows, n_bonds = len(own.starts), len(own.rows)
+    total = float(bonds.weights.sum(dtype=torch.float64))
+    mean = bonds.weights @ bonds.features / total
+    features = bonds.features - mean
+    neighbors = bonds.neighbors.to(own.rows.dtype)
+    order = torch.argsort(neighbors, stable=True).to(own.rows.dtype)
+    rows = torch.cat([own.rows, order])
+    starts = torch.cat([own.starts, _starts(neighbors, n_rows) + n_bonds])
+    weights = bonds.weights.index_select(0, rows)
+    ends = torch.cat([bonds.centers, neighbors.index_select(0, order) + n_rows])
+    others = torch.cat([neighbors + n_rows, bonds.centers.index_select(0, order)])
+    row_weights = weights.new_zeros(2 * n_rows).index_add_(0, ends, weights)
+    itself = torch.arange(2 * n_rows, dtype=rows.dtype)
+    return BondSums(
+        total=total,
+        mean=mean,
+        row_weights=row_weights.unsqueeze(1),
+        row_sums=sum_rows(features, Groups(rows, starts, weights)),
+        covariance=product_over_rows(features, features * bonds.weights.unsqueeze(1)),
+        pairs=_inserted(Groups(others, starts, weights), ends, itself, row_weights),
+        ends=Groups(rows, starts, bonds.counts.index_select(0, rows)),
+        counted_features=features * bonds.counts.unsqueeze(1),
+    )
 
 
 def _starts(ends: Tensor, n_rows: int) -> Tensor:

@@ -10,9 +10,11 @@ from skorch.hf import AccelerateMixin
 from torch import Tensor
 
 from skcgcnn.exceptions import ProcessError
-from skcgcnn.nn._batches import GraphBatches, GraphDataset, TrainBatch
+from skcgcnn.nn._batches import GraphBatches, GraphDataset
 from skcgcnn.nn._trainer import GraphNet
 from skcgcnn.nn._windows import WindowedBatches
+
+_SEEDS_OF_A_PROCESS = 100_003
 
 # How the libraries that processes talk through begin their messages, or are named in them.
 _TALK = ("gloo", "nccl", "connection closed", "connection reset", "socket", "peer")
@@ -21,9 +23,9 @@ _TALK = ("gloo", "nccl", "connection closed", "connection reset", "socket", "pee
 class AcceleratedNet(AccelerateMixin, GraphNet):
     """A `GraphNet` that trains on the processes of an `accelerate.Accelerator`.
 
-    Every process takes its share of each batch, and the gradients are averaged by PyTorch's
-    DistributedDataParallel. Batch statistics and losses are those of the whole batch, so that the
-    training is that of one process, but for rounding. Each process evaluates on its own.
+    Every process takes its share of each batch, with batch statistics and dropout of its own, and
+    the gradients are averaged by PyTorch's DistributedDataParallel. Batch statistics are averaged
+    at the end. Each process evaluates on its own.
 
     Parameters
     ----------
@@ -46,7 +48,6 @@ class AcceleratedNet(AccelerateMixin, GraphNet):
     def initialize(self) -> Self:
         """Make the network; it is wrapped while it is trained alone."""
         GraphNet.initialize(self)
-        self.module_.synchronize(self.accelerator.num_processes > 1)
         return self
 
     def get_iterator(
@@ -58,25 +59,17 @@ class AcceleratedNet(AccelerateMixin, GraphNet):
             batches.share = self.accelerator.process_index, self.accelerator.num_processes
         return batches
 
-    def infer(self, x: TrainBatch, **fit_params: Any) -> Tensor:
-        """Run the network of the current mode on a batch; what is dropped is as in one process."""
-        self.network.trained.place_dropout(x.places)
-        return super().infer(x, **fit_params)
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Seed the random numbers of each epoch: every process has its own dropout."""
+        super().on_epoch_begin(net, **kwargs)
+        own = self.seed + len(self.history) + _SEEDS_OF_A_PROCESS * self.accelerator.process_index
+        self.network.trained.start_dropout(own)
 
     def train_step(self, batch: Any, **fit_params: Any) -> Any:
         """Train on a batch; the loss is that of the whole batch."""
         step = super().train_step(batch, **fit_params)
         step["loss"] = self.accelerator.reduce(step["loss"].detach(), "mean")
         return step
-
-    def get_loss(self, y_pred: Tensor, y_true: Tensor, X: Any, training: bool = False) -> Tensor:
-        """Return the loss of a batch."""
-        criterion = self.accelerator.unwrap_model(self.criterion_)
-        criterion.synchronized = training and self.accelerator.num_processes > 1
-        try:
-            return super().get_loss(y_pred, y_true, X, training)
-        finally:
-            criterion.synchronized = False
 
     def evaluation_step(self, batch: Any, training: bool = False) -> Tensor:
         """Predict a batch: the crystals of a prediction are not divided."""
@@ -106,6 +99,7 @@ class AcceleratedNet(AccelerateMixin, GraphNet):
             return
         with _talking():
             super().finish(train)
+            self.module_.average_statistics(lambda own: self.accelerator.reduce(own, "mean"))
 
     def validation_step(self, batch: Any, **fit_params: Any) -> Any:
         """Evaluate a batch; what stops a training is the same number in all processes."""

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from skcgcnn.nn._bonds import Bonds, Ends, product_over_rows, sum_rows
+from skcgcnn.nn._bonds import Bonds, Groups, product_over_rows, sum_rows
+from skcgcnn.nn._convolution import Convolution
 from skcgcnn.nn._layers import Dropout, Linear
 
 # A site has a dozen neighbors or so: with this factor, the sum of their messages is of the order
@@ -15,7 +16,7 @@ from skcgcnn.nn._layers import Dropout, Linear
 MESSAGE_SCALE = 0.25
 
 
-class EdgeConv(nn.Module):
+class EdgeConv(Convolution):
     """One convolution with features of bonds that are updated too.
 
     With sites v and bonds e, and the number of equal bonds n,
@@ -30,10 +31,12 @@ class EdgeConv(nn.Module):
     ----------
     atom_fea_len : int
         Features per site and per bond.
+    nbr_fea_len : int
+        Gaussians that a distance is expanded in; the network turns them into features.
     generator : torch.Generator, optional
         Draws the initial weights; by default torch's global generator.
     dropout : float, default=0.0
-        Share of the bonds that do not change, drawn for every convolution of a training step.
+        Dropout probability of the update of a bond.
 
     References
     ----------
@@ -41,9 +44,14 @@ class EdgeConv(nn.Module):
     (2019)). As silu(e) is e sigmoid(e), a bond gates its own message, as in CGCNN.
     """
 
+    embeds_bonds = True
+    has_dropout = True
+    normalizes_pooled = True
+
     def __init__(
         self,
         atom_fea_len: int,
+        nbr_fea_len: int,
         generator: torch.Generator | None = None,
         *,
         dropout: float = 0.0,
@@ -59,35 +67,21 @@ class EdgeConv(nn.Module):
         self.site_norm = nn.LayerNorm(width)
         self.dropout = Dropout(dropout)
 
-    def forward(
-        self, sites: Tensor, edges: Tensor, bonds: Bonds, ends: Ends | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Update the features of every row and of every bond.
+    @staticmethod
+    def activation(rows: Tensor) -> Tensor:
+        """Return what the head's activation makes of its features."""
+        return functional.silu(rows)
 
-        Parameters
-        ----------
-        sites : Tensor of shape (n_rows, atom_fea_len)
-            Features of the classes of equal sites.
-        edges : Tensor of shape (n_bonds, atom_fea_len)
-            Features of the bonds.
-        bonds : Bonds
-            The bonds.
-        ends : Ends, optional
-            The bonds by row, for gradients that are written by hand; None for torch's own.
-
-        Returns
-        -------
-        sites : Tensor of shape (n_rows, atom_fea_len)
-        edges : Tensor of shape (n_bonds, atom_fea_len)
-        """
+    def forward(self, sites: Tensor, edges: Tensor, bonds: Bonds) -> tuple[Tensor, Tensor]:
+        """Update the features of every row and of every bond, see `Convolution.forward`."""
         # Whole bonds are dropped: a random number for every feature takes longer than all the rest.
         kept = self.dropout(torch.ones_like(bonds.counts)).unsqueeze(1)
-        if ends is not None:
+        if bonds.is_fused:
             norms = self.bond_norm, self.site_norm
             layers = self.own, self.other, self.bond, self.update, self.out
             weights = [p for layer in (*norms, *layers) for p in layer.parameters()]
             return _FusedEdgeConv.apply(  # type: ignore[no-any-return, no-untyped-call]
-                sites, edges, kept, bonds, ends, [norm.eps for norm in norms], *weights
+                sites, edges, kept, bonds, [norm.eps for norm in norms], *weights
             )
         change = self.bond(self.bond_norm(edges))
         change = change + self.own(sites).index_select(0, bonds.centers)
@@ -113,7 +107,6 @@ class _FusedEdgeConv(torch.autograd.Function):
         edges: Tensor,
         kept: Tensor,
         bonds: Bonds,
-        ends: Ends,
         eps: Sequence[float],
         *weights: Tensor,
     ) -> tuple[Tensor, Tensor]:
@@ -124,7 +117,7 @@ class _FusedEdgeConv(torch.autograd.Function):
         change += (sites @ other.T).index_select(0, bonds.neighbors)
         change.addmm_(normed, bond.T)
         new = torch.addcmul(edges, functional.silu(change), kept)
-        summed = sum_rows(functional.silu(new), ends.messages)
+        summed = sum_rows(functional.silu(new), _messages(bonds))
         normed_sites, *of_sites = _normalized(sites, site_scale, site_shift, eps[1])
         seen = torch.cat([normed_sites, summed], dim=1)
         hidden = torch.addmm(update_bias, seen, update.T)
@@ -134,7 +127,7 @@ class _FusedEdgeConv(torch.autograd.Function):
             *(*of_sites, seen, hidden, active, *weights),
         )
         ctx.set_materialize_grads(False)
-        ctx.bonds, ctx.ends = bonds, ends
+        ctx.bonds = bonds
         return torch.addmm(out_bias, active, out.T).add_(sites), new
 
     @staticmethod
@@ -145,14 +138,14 @@ class _FusedEdgeConv(torch.autograd.Function):
         sites, edges, kept, normed, mean, rstd, change, new, *rest = ctx.saved_tensors
         site_mean, site_rstd, seen, hidden, active, *weights = rest
         own, _, other, bond, update, _, out, _ = weights[4:]
-        ends: Ends = ctx.ends
+        bonds: Bonds = ctx.bonds
         width = sites.shape[1]
         # From the new sites to the messages.
         grad_hidden = torch.ops.aten.silu_backward(grad_sites @ out, hidden)
         grad_seen = grad_hidden @ update
         # From the messages to the bonds.
-        grad = grad_seen[:, width:].index_select(0, ctx.bonds.centers)
-        grad *= ends.messages.weights.unsqueeze(1)
+        grad = grad_seen[:, width:].index_select(0, bonds.centers)
+        grad *= _messages(bonds).weights.unsqueeze(1)
         grad = torch.ops.aten.silu_backward(grad, new)
         if grad_new is not None:
             grad += grad_new
@@ -161,20 +154,25 @@ class _FusedEdgeConv(torch.autograd.Function):
             grad_change @ bond, edges, mean, rstd, *weights[:2]
         )
         # From the bonds to the sites.
-        grad_own = sum_rows(grad_change, ends.of_centers)
-        grad_other = sum_rows(grad_change, ends.of_neighbors)
+        grad_own = sum_rows(grad_change, bonds.ends.of_centers)
+        grad_other = sum_rows(grad_change, bonds.ends.of_neighbors)
         before, *of_site_norm = _normalized_backward(
             grad_seen[:, :width].contiguous(), sites, site_mean, site_rstd, *weights[2:4]
         )
         before.add_(grad_sites).addmm_(grad_own, own).addmm_(grad_other, other)
         return (
-            *(before, grad_edges.add_(grad), None, None, None, None),
+            *(before, grad_edges.add_(grad), None, None, None),
             *(*of_bond_norm, *of_site_norm),
             *(grad_own.T @ sites, grad_own.sum(dim=0), grad_other.T @ sites),
             product_over_rows(grad_change, normed),
             *(grad_hidden.T @ seen, grad_hidden.sum(dim=0)),
             *(grad_sites.T @ active, grad_sites.sum(dim=0)),
         )
+
+
+def _messages(bonds: Bonds) -> Groups:
+    """Return the bonds of each row, with the weights of their messages."""
+    return bonds.own._replace(weights=MESSAGE_SCALE * bonds.counts)
 
 
 def _normalized(

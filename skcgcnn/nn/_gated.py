@@ -5,17 +5,17 @@ of the original code, so that its weights load.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from skcgcnn.nn._bonds import Bonds, BondSums, Groups
-from skcgcnn.nn._buffers import BufferPool
+from skcgcnn.nn._bonds import Bonds
+from skcgcnn.nn._convolution import Convolution
 from skcgcnn.nn._layers import Linear
 from skcgcnn.nn._messages import fixed_messages, normalized_messages
 from skcgcnn.nn._normalization import BatchNorm
 
 
-class ConvLayer(nn.Module):
+class ConvLayer(Convolution):
     """One crystal graph convolution, equation (5) of Xie & Grossman (2018).
 
     The original code multiplies the concatenated features of site, neighbor and bond by one
@@ -30,10 +30,17 @@ class ConvLayer(nn.Module):
         Features per bond.
     generator : torch.Generator, optional
         Draws the initial weights; by default torch's global generator.
+    dropout : float, default=0.0
+        Not used: it is in the head.
     """
 
     def __init__(
-        self, atom_fea_len: int, nbr_fea_len: int, generator: torch.Generator | None = None
+        self,
+        atom_fea_len: int,
+        nbr_fea_len: int,
+        generator: torch.Generator | None = None,
+        *,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.atom_fea_len = atom_fea_len
@@ -42,47 +49,21 @@ class ConvLayer(nn.Module):
         self.bn1 = BatchNorm(2 * atom_fea_len)
         self.bn2 = BatchNorm(atom_fea_len)
 
-    def forward(
-        self,
-        sites: Tensor,
-        site_counts: Tensor,
-        bonds: Bonds,
-        groups: Groups | None = None,
-        sums: BondSums | None = None,
-        pool: BufferPool | None = None,
-    ) -> Tensor:
-        """Update the features of every row from its neighbors.
+    def forward(self, sites: Tensor, edges: Tensor, bonds: Bonds) -> tuple[Tensor, Tensor]:
+        """Update the features of every row; the bonds stay. See `Convolution.forward`.
 
-        Parameters
-        ----------
-        sites : Tensor of shape (n_rows, atom_fea_len)
-            Features of the classes of equal sites.
-        site_counts : Tensor of shape (n_rows,)
-            Number of sites in each class.
-        bonds : Bonds
-            Their bonds.
-        groups : Groups, optional
-            The bonds of each row, to compute messages by the functions of `_messages`, which are
-            faster on the CPU, with the same numbers.
-        sums : BondSums, optional
-            Sums over the bonds, for a training by these functions. With `groups` alone, no
-            gradients are computed.
-        pool : BufferPool, optional
-            Where these functions take memory from.
-
-        Returns
-        -------
-        Tensor of shape (n_rows, atom_fea_len)
+        On a CPU by the functions of `_messages`, which are faster, with the same numbers.
         """
-        if groups is not None and sums is not None and self.bn1.training:
-            summed = normalized_messages(sites, self.fc_full, self.bn1, bonds, groups, sums, pool)
+        # Batch statistics that are fixed need no gradient, and those of a batch do: otherwise
+        # it is neither training nor prediction, for which these functions are.
+        is_fused = bonds.is_fused and self.bn1.training == torch.is_grad_enabled()
+        if is_fused and self.bn1.training:
+            summed = normalized_messages(sites, self.fc_full, self.bn1, bonds)
         else:
-            summed = self._messages(sites, bonds, groups if sums is None else None, pool)
-        return functional.softplus(sites + self.bn2(summed, site_counts))
+            summed = self._messages(sites, bonds, is_fused=is_fused)
+        return functional.softplus(sites + self.bn2(summed, bonds.site_counts)), edges
 
-    def _messages(
-        self, sites: Tensor, bonds: Bonds, groups: Groups | None, pool: BufferPool | None
-    ) -> Tensor:
+    def _messages(self, sites: Tensor, bonds: Bonds, *, is_fused: bool) -> Tensor:
         width = self.atom_fea_len
         own, other, bond = torch.split(self.fc_full.weight, [width, width, self.nbr_fea_len], dim=1)
         bond = bond[:, bonds.active]
@@ -93,9 +74,8 @@ class ConvLayer(nn.Module):
             scale, shift = self.bn1.fixed()
             from_site, from_neighbor = from_site * scale + shift, from_neighbor * scale
             bond = bond * scale.unsqueeze(1)
-        if groups is not None and not self.bn1.training:
-            buffers = BufferPool() if pool is None else pool
-            return fixed_messages(from_site, from_neighbor, bond, bonds, groups, buffers)
+        if is_fused:
+            return fixed_messages(from_site, from_neighbor, bond, bonds)
         gated = from_site.index_select(0, bonds.centers)
         gated = gated + from_neighbor.index_select(0, bonds.neighbors)
         gated = gated + functional.linear(bonds.features, bond)

@@ -34,6 +34,8 @@ class GaussianDistance(nn.Module):
     def __init__(self, radius: float = 8.0, step: float = GAUSSIAN_STEP) -> None:
         super().__init__()
         self.step = step
+        # The last center, whatever multiple of the step it was to be.
+        self.radius = round(round(radius / step) * step, 6)
         # By NumPy: on the meta device, on which files are checked, torch.arange imports torch's
         # compiler, which takes 2 s.
         centers = torch.tensor(np.arange(round(radius / step) + 1) * step, dtype=torch.float32)

@@ -34,8 +34,6 @@ class Dropout(nn.Dropout):
     def __init__(self, p: float) -> None:
         super().__init__(p)
         self.seed: int | None = None
-        # Of a batch that processes share: its number of rows, and which are those of this process.
-        self.place: tuple[int, Tensor] | None = None
         self._generator: torch.Generator | None = None
 
     def start(self, seed: int) -> None:
@@ -47,11 +45,9 @@ class Dropout(nn.Dropout):
             return super().forward(rows)
         if self._generator is None:
             self._generator = torch.Generator(rows.device).manual_seed(self.seed)
-        n_rows = len(rows) if self.place is None else self.place[0]
-        kept = rows.new_empty(n_rows, *rows.shape[1:])
-        kept.bernoulli_(1 - self.p, generator=self._generator).div_(1 - self.p)
-        return rows * (kept if self.place is None else kept.index_select(0, self.place[1]))
+        kept = torch.empty_like(rows).bernoulli_(1 - self.p, generator=self._generator)
+        return rows * kept.div_(1 - self.p)
 
     def __getstate__(self) -> dict[str, Any]:
         # A generator can be neither copied nor pickled; an epoch starts a new one.
-        return {**self.__dict__, "_generator": None, "place": None}
+        return {**self.__dict__, "_generator": None}

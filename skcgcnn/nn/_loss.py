@@ -8,8 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from skcgcnn.nn._normalization import sum_over_processes
-
 # Logarithms of variances and of learned weights stay within these bounds.
 _LEAST_LOG, _MOST_LOG = -10.0, 10.0
 
@@ -83,8 +81,6 @@ class TaskLoss(nn.Module):
         super().__init__()
         if cls_weight == "auto":
             self.log_scales = nn.Parameter(torch.zeros(2))
-        # Whether a batch is divided among processes, whose gradients are averaged.
-        self.synchronized = False
         self.tasks = tuple(tasks)
         self.cls_weight = cls_weight
         self.loss = loss
@@ -116,19 +112,12 @@ class TaskLoss(nn.Module):
             else:
                 errors = functional.cross_entropy(output, value.long(), reduction="none")
             shares = known if weights is None else known * weights
-            losses[task.kind].append((errors * shares).sum() / self._count(known))
+            losses[task.kind].append((errors * shares).sum() / known.sum().clamp(min=1))
         means = {kind: torch.stack(found).mean() for kind, found in losses.items() if found}
         if self.cls_weight == "auto":
             return self._balanced(means)
         factors = {"regression": 1.0, "classification": float(self.cls_weight)}
         return torch.stack([factors[kind] * mean for kind, mean in means.items()]).sum()
-
-    def _count(self, known: Tensor) -> Tensor:
-        """Return by what sums are divided, so that means over processes are those of the batch."""
-        count = known.sum()
-        if self.synchronized:
-            return sum_over_processes(count).clamp(min=1) / torch.distributed.get_world_size()
-        return count.clamp(min=1)
 
     def _balanced(self, means: dict[str, Tensor]) -> Tensor:
         """Return the sum of the losses, each over its learned scale, and of the scales' logarithms.

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from skcgcnn.nn._bonds import Bonds, BondSums, Groups, product_over_rows, sum_rows
+from skcgcnn.nn._bonds import Bonds, Groups, product_over_rows, sum_rows
 from skcgcnn.nn._buffers import BufferPool
 from skcgcnn.nn._normalization import update_statistics
 
@@ -28,8 +28,6 @@ def fixed_messages(
     other: Tensor,
     bond_weight: Tensor,
     bonds: Bonds,
-    groups: Groups,
-    pool: BufferPool,
 ) -> Tensor:
     """Sum the messages to every row, without normalization and without gradients.
 
@@ -41,18 +39,15 @@ def fixed_messages(
         Weights of the features of the bonds.
     bonds : Bonds
         The bonds.
-    groups : Groups
-        The bonds of each row.
-    pool : BufferPool
-        Where to take memory from.
 
     Returns
     -------
     Tensor of shape (n_rows, width)
     """
+    pool = BufferPool() if bonds.buffers is None else bonds.buffers
     sign = _signs(own)
     pre = _pre_activation(own * sign, other * sign, bond_weight.T * sign, bonds, pool)
-    summed, minus_softplus = _gated_sum(pre, groups, pool)
+    summed, minus_softplus = _gated_sum(pre, bonds.own, pool)
     pool.give(pre, minus_softplus)
     return summed
 
@@ -62,9 +57,6 @@ def normalized_messages(
     linear: torch.nn.Linear,
     norm: torch.nn.BatchNorm1d,
     bonds: Bonds,
-    groups: Groups,
-    sums: BondSums,
-    pool: BufferPool | None = None,
 ) -> Tensor:
     """Sum the messages to every row, normalized over the batch.
 
@@ -80,14 +72,9 @@ def normalized_messages(
     norm : torch.nn.BatchNorm1d
         In training mode.
     bonds : Bonds
-        The bonds; no gradient is computed for their features.
-    groups : Groups
-        The bonds of each row.
-    sums : BondSums
-        Sums over the bonds.
-    pool : BufferPool, optional
-        Where to take memory from. The backward pass overwrites it and gives it back, so every
-        forward pass must be followed by one, and no more than one.
+        The bonds; no gradient is computed for their features. Where they have buffers, the backward
+        pass overwrites these and gives them back, so every forward pass must be followed by one,
+        and no more than one.
 
     Returns
     -------
@@ -95,9 +82,9 @@ def normalized_messages(
     """
     summed, mean, variance = _Messages.apply(  # type: ignore[no-untyped-call]
         *(sites, linear.weight, linear.bias, norm.weight, norm.bias),
-        *(bonds, groups, sums, norm.eps, pool),
+        *(bonds, norm.eps),
     )
-    update_statistics(norm, mean, variance, sums.total)
+    update_statistics(norm, mean, variance, bonds.sums.total)
     return summed  # type: ignore[no-any-return]
 
 
@@ -122,12 +109,9 @@ class _Messages(torch.autograd.Function):
         scale: Tensor,
         shift: Tensor,
         bonds: Bonds,
-        groups: Groups,
-        sums: BondSums,
         eps: float,
-        kept: BufferPool | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        pool = BufferPool() if kept is None else kept
+        sums, pool = bonds.sums, BufferPool() if bonds.buffers is None else bonds.buffers
         n_rows = len(sites)
         own, other, bond = _split(weight, sites.shape[1], bonds.active)
         # Differences from the mean are small, and their squares exact.
@@ -151,11 +135,11 @@ class _Messages(torch.autograd.Function):
         normalized, features = rows * slope, bond.T * slope
         normalized[:n_rows] += shift * sign - sums.mean @ features
         pre = _pre_activation(normalized[:n_rows], normalized[n_rows:], features, bonds, pool)
-        summed, minus_softplus = _gated_sum(pre, groups, pool)
+        summed, minus_softplus = _gated_sum(pre, bonds.own, pool)
         ctx.save_for_backward(
             *(pre, minus_softplus, sites, weight, scale, inverse_std, rows, by_row, by_feature)
         )
-        ctx.bonds, ctx.sums, ctx.buffer_pool = bonds, sums, kept
+        ctx.bonds = bonds
         ctx.mark_non_differentiable(mean, variance)
         return summed, mean, variance
 
@@ -164,11 +148,12 @@ class _Messages(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         activated, minus_softplus, sites, weight, scale, inverse_std, *shares = ctx.saved_tensors
         rows, by_row, by_feature = shares
-        sums, pool, active = ctx.sums, ctx.buffer_pool, ctx.bonds.active
+        bonds = ctx.bonds
+        sums, pool, active = bonds.sums, bonds.buffers, bonds.active
         n_rows, width = sites.shape
         if pool is None:
             activated, pool = activated.clone(), BufferPool()
-        grad_pre = _gradient(grad, activated, minus_softplus, ctx.bonds, pool)
+        grad_pre = _gradient(grad, activated, minus_softplus, bonds, pool)
         grad_rows = sum_rows(grad_pre, sums.ends)
         grad_features = product_over_rows(sums.counted_features, grad_pre)
         pool.give(activated, minus_softplus)
@@ -197,7 +182,7 @@ class _Messages(torch.autograd.Function):
             torch.zeros_like(scale),
             grad_scale * sign,
             grad_shift * sign,
-            *(None, None, None, None, None),
+            *(None, None),
         )
 
 

@@ -1,17 +1,9 @@
 """Batch normalization of rows that stand for several equal ones each."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-
-def sum_over_processes(value: Tensor) -> Tensor:
-    """Return the sum of a tensor over the processes of a training, without its gradient."""
-    total = value.detach().clone()
-    torch.distributed.all_reduce(total)
-    return total
 
 
 class BatchNorm(nn.BatchNorm1d):
@@ -30,8 +22,6 @@ class BatchNorm(nn.BatchNorm1d):
 
     running_mean: Tensor
     running_var: Tensor
-    # Whether a batch is divided among processes.
-    synchronized = False
 
     def fixed(self) -> tuple[Tensor, Tensor]:
         """Return scale and shift of every column, by the running statistics."""
@@ -57,8 +47,8 @@ class BatchNorm(nn.BatchNorm1d):
             return torch.addcmul(shift, rows, scale)
         with torch.autocast(rows.device.type, enabled=False):
             rows, weights = rows.to(self.weight.dtype), weights.to(self.weight.dtype)
-            total = self._sum(weights.sum())
-            if len(rows) > 1 or self.synchronized:
+            total = weights.sum()
+            if len(rows) > 1:
                 return self._by_batch(rows, weights, total)
             # A row that stands for several has a variance, which is 0.
             alone = total <= 1
@@ -70,12 +60,9 @@ class BatchNorm(nn.BatchNorm1d):
             slope = self.weight * torch.rsqrt(variance + self.eps)
             return torch.where(alone, torch.addcmul(self.bias, rows - mean, slope), out)
 
-    def _sum(self, value: Tensor) -> Tensor:
-        return sum_over_processes(value) if self.synchronized else value
-
     def _by_batch(self, rows: Tensor, weights: Tensor, total: Tensor) -> Tensor:
         out, mean, variance = _Normalize.apply(  # type: ignore[no-untyped-call]
-            rows, weights, total, self.weight, self.bias, self.eps, self._sum
+            rows, weights, total, self.weight, self.bias, self.eps
         )
         update_statistics(self, mean, variance, total)
         return out  # type: ignore[no-any-return]
@@ -118,12 +105,10 @@ class _Normalize(torch.autograd.Function):
         scale: Tensor,
         shift: Tensor,
         eps: float,
-        sum_of: Callable[[Tensor], Tensor],
     ) -> tuple[Tensor, Tensor, Tensor]:
-        mean = sum_of(weights @ rows) / total
+        mean = weights @ rows / total
         centered = rows - mean
-        variance = sum_of(weights @ centered.square()) / total
-        ctx.sum_of = sum_of
+        variance = weights @ centered.square() / total
         inverse_std = torch.rsqrt(variance + eps)
         ctx.save_for_backward(centered, weights, total, scale, inverse_std)
         ctx.mark_non_differentiable(mean, variance)
@@ -136,8 +121,8 @@ class _Normalize(torch.autograd.Function):
         grad_shift = grad.sum(dim=0)
         grad_scale = (grad * centered).sum(dim=0) * inverse_std
         slope = scale * inverse_std
-        along = slope * inverse_std * ctx.sum_of(grad_scale) / -total
-        even = slope * ctx.sum_of(grad_shift) / -total
+        along = slope * inverse_std * grad_scale / -total
+        even = slope * grad_shift / -total
         grad_rows = torch.addcmul(even, centered, along).mul_(weights.unsqueeze(1))
         grad_rows.addcmul_(grad, slope)
-        return grad_rows, None, None, grad_scale, grad_shift, None, None
+        return grad_rows, None, None, grad_scale, grad_shift, None

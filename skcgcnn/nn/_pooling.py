@@ -1,47 +1,74 @@
 """How the features of a crystal come from those of its sites."""
 
-from typing import NamedTuple
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from skcgcnn.nn._batches import GraphBatch
 from skcgcnn.nn._layers import Linear
 
 
-class Members(NamedTuple):
-    """The rows of a batch, and the crystals that they belong to.
+class Pooling(nn.Module):
+    """Base class of the poolings: says how much each site counts in its crystal.
 
-    Attributes
-    ----------
-    crystals : Tensor of shape (n_rows,), integer
-        Crystal of each row, ascending.
-    site_counts : Tensor of shape (n_rows,)
-        Number of sites in each row.
-    n_sites : Tensor of shape (n_crystals,)
-        Number of sites of each crystal.
-    """
-
-    crystals: Tensor
-    site_counts: Tensor
-    n_sites: Tensor
-
-
-def mean_weights(members: Members) -> Tensor:
-    """Return the weights of rows with which the mean over the sites of each crystal is a sum.
+    Put a subclass into `skcgcnn.nn.POOLINGS`, and the estimators know it by that name.
 
     Parameters
     ----------
-    members : Members
+    width : int
+        Features per site.
+    generator : torch.Generator, optional
+        Draws the initial weights.
 
-    Returns
-    -------
-    Tensor of shape (n_rows,)
+    Attributes
+    ----------
+    sums_outputs : bool
+        Whether the head runs on sites, whose outputs are summed, not on pooled features.
     """
-    return members.site_counts / members.n_sites.index_select(0, members.crystals)
+
+    sums_outputs: ClassVar[bool] = False
+
+    def __init__(self, width: int, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+
+    def forward(self, sites: Tensor, batch: GraphBatch) -> Tensor:
+        """Return the weights with which the rows of a crystal are summed.
+
+        Parameters
+        ----------
+        sites : Tensor of shape (n_rows, width)
+            Features of the classes of equal sites.
+        batch : GraphBatch
+            Their crystals.
+
+        Returns
+        -------
+        Tensor of shape (n_rows,)
+        """
+        raise NotImplementedError
 
 
-class AttentionPooling(nn.Module):
-    """Weights of the rows by a learned score; they sum to 1 in each crystal.
+class MeanPooling(Pooling):
+    """The mean over the sites."""
+
+    def forward(self, sites: Tensor, batch: GraphBatch) -> Tensor:
+        """Return the weights of the rows, see `Pooling`."""
+        return mean_weights(batch)
+
+
+class SumPooling(Pooling):
+    """The sum of the outputs of the sites, which is extensive."""
+
+    sums_outputs = True
+
+    def forward(self, sites: Tensor, batch: GraphBatch) -> Tensor:
+        """Return the weights of the rows, see `Pooling`."""
+        return batch.site_counts
+
+
+class AttentionPooling(Pooling):
+    """A mean with weights from a learned score; they sum to 1 in each crystal.
 
     Parameters
     ----------
@@ -52,35 +79,30 @@ class AttentionPooling(nn.Module):
     """
 
     def __init__(self, width: int, generator: torch.Generator | None = None) -> None:
-        super().__init__()
+        super().__init__(width)
         self.score = Linear(width, 1, generator, bias=False)
 
-    def forward(self, rows: Tensor, members: Members) -> Tensor:
-        """Return the weights.
-
-        Parameters
-        ----------
-        rows : Tensor of shape (n_rows, width)
-        members : Members
-
-        Returns
-        -------
-        Tensor of shape (n_rows,)
-        """
+    def forward(self, sites: Tensor, batch: GraphBatch) -> Tensor:
+        """Return the weights of the rows, see `Pooling`."""
         # Bounded, so that its exponential neither overflows nor leaves a crystal without weight.
-        weights = torch.exp(10 * torch.tanh(self.score(rows)[:, 0] / 10)) * members.site_counts
-        total = weights.new_zeros(members.n_sites.shape[0]).index_add(0, members.crystals, weights)
-        return weights / total.index_select(0, members.crystals)
+        weights = torch.exp(10 * torch.tanh(self.score(sites)[:, 0] / 10)) * batch.site_counts
+        total = weights.new_zeros(batch.n_sites.shape[0]).index_add(0, batch.crystals, weights)
+        return weights / total.index_select(0, batch.crystals)
 
 
-def weighted_sum(rows: Tensor, weights: Tensor, members: Members) -> Tensor:
+def mean_weights(batch: GraphBatch) -> Tensor:
+    """Return the weights of rows with which the mean over the sites of each crystal is a sum."""
+    return batch.site_counts / batch.n_sites.index_select(0, batch.crystals)
+
+
+def weighted_sum(rows: Tensor, weights: Tensor, batch: GraphBatch) -> Tensor:
     """Return the weighted sum of the rows of each crystal.
 
     Parameters
     ----------
     rows : Tensor of shape (n_rows, width)
     weights : Tensor of shape (n_rows,)
-    members : Members
+    batch : GraphBatch
 
     Returns
     -------
@@ -90,5 +112,5 @@ def weighted_sum(rows: Tensor, weights: Tensor, members: Members) -> Tensor:
     # sums take double precision, where every device has it.
     wide = torch.float64 if rows.device.type == "cpu" else rows.dtype
     weighted = rows.to(wide) * weights.unsqueeze(1)
-    pooled = weighted.new_zeros(members.n_sites.shape[0], rows.shape[1])
-    return pooled.index_add(0, members.crystals, weighted).to(rows.dtype)
+    pooled = weighted.new_zeros(batch.n_sites.shape[0], rows.shape[1])
+    return pooled.index_add(0, batch.crystals, weighted).to(rows.dtype)

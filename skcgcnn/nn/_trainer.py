@@ -261,7 +261,7 @@ class GraphNet(NeuralNet):
             dtype=torch.bfloat16,
             enabled=self.precision == "bfloat16",
         ):
-            out: Tensor = module(*x.batch)
+            out: Tensor = module(x.batch)
         return out.to(self.dtype)
 
     def outputs(self, X: Any) -> npt.NDArray[Any]:

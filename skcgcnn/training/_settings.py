@@ -43,7 +43,7 @@ class Settings:
     test_ratio: float = 0.1
     seed: int = 0
     conv: Conv = Parameters.conv  # type: ignore[assignment]
-    pooling: Pooling = Parameters.pooling
+    pooling: Pooling = Parameters.pooling  # type: ignore[assignment]
     atom_fea_len: int = Parameters.atom_fea_len
     n_conv: int = Parameters.n_conv
     h_fea_len: int = Parameters.h_fea_len

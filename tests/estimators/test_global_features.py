@@ -99,7 +99,7 @@ def test_a_model_to_start_from(measured, source):
     est = CGCNNRegressor(**{**SMALL, "max_epochs": 1, "lr": 1e-9}, init_from=source).fit(frame, y)
     np.testing.assert_allclose(est.predict(frame), source.predict(frame), rtol=1e-3, atol=0.05)
     without = CGCNNRegressor(**{**SMALL, "max_epochs": 1}, init_from=source)
-    assert without.fit(frame["crystal"], y).module_.globals is None
+    assert without.fit(frame["crystal"], y).module_.head.globals is None
 
 
 def test_a_model_for_other_numbers(measured, source):
@@ -108,10 +108,10 @@ def test_a_model_for_other_numbers(measured, source):
     near = {**SMALL, "max_epochs": 1, "lr": 1e-9, "init_from": source}
     few = frame.iloc[:20].assign(T=300 + 0.01 * np.arange(20.0))
     est = CGCNNRegressor(**near).fit(few, y[:20])
-    torch.testing.assert_close(est.module_.globals.mean, source.module_.globals.mean)
-    torch.testing.assert_close(est.module_.globals.scale, source.module_.globals.scale)
+    torch.testing.assert_close(est.module_.head.globals.mean, source.module_.head.globals.mean)
+    torch.testing.assert_close(est.module_.head.globals.scale, source.module_.head.globals.scale)
     renamed = CGCNNRegressor(**near).fit(frame.rename(columns={"T": "pressure"}), y)
-    ours, theirs = (e.module_.conv_to_fc.weight for e in (renamed, source))
+    ours, theirs = (e.module_.head.conv_to_fc.weight for e in (renamed, source))
     assert not torch.allclose(ours, theirs, atol=1e-3)
 
 

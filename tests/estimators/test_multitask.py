@@ -158,11 +158,11 @@ def test_heads_of_their_own(graphs, energies, labels, tiny, tmp_path, n_h):
     tasks = ("regression", "classification", "regression")
     params = {**tiny, "n_h": n_h, "tasks": tasks, "heads": "separate", "freeze": "none"}
     est = CGCNNMultiTask(**params).fit(graphs, Y)
-    assert len(est.module_.conv_to_fc.weight) == 3 * est.h_fea_len
+    assert len(est.module_.head.conv_to_fc.weight) == 3 * est.h_fea_len
     # Without labels, the middle head stays as it was, since no loss depends on it.
     alone = CGCNNMultiTask(**{**params, "cls_weight": 0.0, "weight_decay": 0.0}).fit(graphs, Y)
     zero = CGCNNMultiTask(**{**params, "lr": 1e-12, "weight_decay": 0.0}).fit(graphs, Y)
-    for layer in ("conv_to_fc", *(f"fcs.{i}" for i in range(n_h - 1))):
+    for layer in ("head.conv_to_fc", *(f"head.fcs.{i}" for i in range(n_h - 1))):
         ours, start = (
             e.module_.get_submodule(layer).weight.view(3, e.h_fea_len, -1) for e in (alone, zero)
         )

@@ -39,7 +39,7 @@ def test_what_is_set_by_hand_stays(graphs, energies):
     est = CGCNNRegressor(recipe="paper", **SMALL, lr=0.5, batch_size=7).fit(graphs, energies)
     fitted = est.fitted_params_
     assert (fitted["lr"], fitted["batch_size"], fitted["optimizer"]) == (0.5, 7, "sgd")
-    assert (est.module_.conv, est.module_.reference) == ("gated", None)
+    assert (est.module_.conv, est.module_.baseline) == ("gated", None)
     assert est.optimizer == "auto"
     assert clone(est).get_params() == est.get_params()
 
@@ -82,18 +82,18 @@ def test_few_crystals_are_learned(cifs, energies):
 def test_the_composition_is_fitted_before_the_network(cifs, energies):
     graphs = skcgcnn.CrystalGraphTransformer().transform(cifs)
     with_it, without = (
-        CGCNNRegressor(**{**SMALL, "lr": 1e-9}, reference=reference).fit(graphs, energies)
-        for reference in (True, False)
+        CGCNNRegressor(**{**SMALL, "lr": 1e-9}, composition_baseline=baseline).fit(graphs, energies)
+        for baseline in (True, False)
     )
     assert with_it.score(graphs, energies) > without.score(graphs, energies) + 0.2
 
 
 def test_the_reference_is_not_trained(graphs, energies):
     est = CGCNNRegressor(**SMALL, warm_start=True).fit(graphs, energies)
-    before = est.module_.reference.weight.clone()
+    before = est.module_.baseline.weight.clone()
     est.fit(graphs, energies)
-    assert (est.module_.reference.weight == before).all()
-    assert (est.net_.module_.trained.reference.weight == before).all()
+    assert (est.module_.baseline.weight == before).all()
+    assert (est.net_.module_.trained.baseline.weight == before).all()
 
 
 # Learned features of elements
@@ -155,8 +155,8 @@ def test_a_sum_is_extensive(cifs, graphs, energies):
     totals = energies * graphs.n_sites
     cell = Structure.from_file(cifs[0])
     params = {**SMALL, "max_epochs": 20, "pooling": "sum"}
-    for reference in (True, False):
-        est = CGCNNRegressor(**params, reference=reference).fit(graphs, totals)
+    for baseline in (True, False):
+        est = CGCNNRegressor(**params, composition_baseline=baseline).fit(graphs, totals)
         one, two = est.predict([cell, cell.make_supercell([2, 1, 1], in_place=False)])
         assert two == pytest.approx(2 * one, rel=1e-5)
         assert est.score(graphs, totals) > 0.2

@@ -7,7 +7,7 @@ from sklearn.pipeline import make_pipeline
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.estimators import predict_targets
 from skcgcnn.metrics import task_scorers
-from skcgcnn.nn import CrystalGraphConvNet, GraphBatch
+from skcgcnn.nn import CrystalGraphConvNet
 
 
 @pytest.fixture
@@ -15,9 +15,9 @@ def passes(monkeypatch):
     """Return a list that grows by the number of crystals of each pass of a network."""
     seen, forward = [], CrystalGraphConvNet.forward
 
-    def counted(net, *batch):
-        seen.append(len(GraphBatch(*batch).n_sites))
-        return forward(net, *batch)
+    def counted(net, batch):
+        seen.append(len(batch.n_sites))
+        return forward(net, batch)
 
     monkeypatch.setattr(CrystalGraphConvNet, "forward", counted)
     return seen

@@ -108,7 +108,7 @@ def test_divergence_is_told_and_the_last_good_weights_stay(regressor, graphs, en
     class Explode(Callback):
         def on_epoch_begin(self, net, **kwargs):
             if len(net.history) == 4:
-                net.module_.trained.fc_out.weight.data.fill_(torch.inf)
+                net.module_.trained.head.fc_out.weight.data.fill_(torch.inf)
 
     regressor.set_params(callbacks=[Explode()], max_epochs=5)
     with pytest.warns(ConvergenceWarning, match="diverged in epoch 4.*the weights of epoch 3"):

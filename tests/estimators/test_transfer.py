@@ -54,7 +54,7 @@ def untrained(est, X, y):
 
 
 CONVS = ("embedding.", "convs.")
-HIDDEN = ("conv_to_fc.", "fcs.")
+HIDDEN = ("head.conv_to_fc.", "head.fcs.")
 
 
 @pytest.mark.parametrize("way", ["estimator", "saved", "official", "checkpoint", "name"])
@@ -81,20 +81,20 @@ def test_weights_are_taken_over(
 
 
 def test_outputs_of_the_same_task_are_taken_over(source, params, graphs, energies, Y, labels):
-    out = source.module_.fc_out.weight
+    out = source.module_.head.fc_out.weight
     same = untrained(CGCNNRegressor(**params, init_from=source, freeze="convs"), graphs, energies)
-    assert torch.equal(same.module_.fc_out.weight, out)
+    assert torch.equal(same.module_.head.fc_out.weight, out)
     np.testing.assert_array_equal(same.predict(graphs), source.predict(graphs))
     multi = untrained(CGCNNMultiTask(**params, init_from=source, freeze="convs"), graphs, Y)
-    assert torch.equal(multi.module_.fc_out.weight[:1], out)
-    assert multi.module_.fc_out.weight.shape == (3, 8)
+    assert torch.equal(multi.module_.head.fc_out.weight[:1], out)
+    assert multi.module_.head.fc_out.weight.shape == (3, 8)
     # Added to it is a classification, whatever the order of the targets.
     swapped = CGCNNMultiTask(**params, init_from=multi, tasks=("classification", "regression"))
     untrained(swapped, graphs, Y[:, ::-1])
-    assert torch.equal(swapped.module_.fc_out.weight[2:], out)
-    assert torch.equal(swapped.module_.fc_out.weight[:2], multi.module_.fc_out.weight[1:])
+    assert torch.equal(swapped.module_.head.fc_out.weight[2:], out)
+    assert torch.equal(swapped.module_.head.fc_out.weight[:2], multi.module_.head.fc_out.weight[1:])
     classifier = untrained(CGCNNClassifier(**params, init_from=source), graphs, labels)
-    assert classifier.module_.fc_out.weight.shape == (2, 8)
+    assert classifier.module_.head.fc_out.weight.shape == (2, 8)
 
 
 @pytest.mark.parametrize("head", [{"h_fea_len": 5}, {"n_h": 2}])
@@ -103,7 +103,7 @@ def test_head_of_another_size_is_new(head, source, params, graphs, energies):
     untrained(est, graphs, energies)
     assert_equal(weights(est, *CONVS), weights(source, *CONVS))
     new = untrained(CGCNNRegressor(**{**params, **head}), graphs, energies)
-    assert_equal(weights(est, *HIDDEN, "fc_out."), weights(new, *HIDDEN, "fc_out."))
+    assert_equal(weights(est, *HIDDEN, "head.fc_out."), weights(new, *HIDDEN, "head.fc_out."))
 
 
 def test_targets_are_scaled_anew(source, params, graphs, energies):
@@ -189,7 +189,7 @@ def test_frozen_layers_are_equal_to_the_bit(freeze, n, optimizer, source, params
     parameters = list(est.net_.module_.trained.named_parameters())
     frozen = [name for name, parameter in parameters if parameter.grad is None]
     assert frozen == [name for name, _ in parameters if name.startswith(LAYERS[:n])] * bool(n)
-    assert not torch.equal(est.module_.fc_out.weight[:1], source.module_.fc_out.weight)
+    assert not torch.equal(est.module_.head.fc_out.weight[:1], source.module_.head.fc_out.weight)
 
 
 @pytest.mark.parametrize("more", [{}, {"precision": "float64"}])
@@ -212,11 +212,12 @@ def test_frozen_with_early_stopping(source, params, graphs, energies):
 
 def test_freezing_later_and_letting_go_again(params, graphs, energies):
     est = CGCNNRegressor(**params, lr=0.01, warm_start=True).fit(graphs, energies)
-    before, head = weights(est, *CONVS), weights(est, "fc_out.")
+    before, head = weights(est, *CONVS), weights(est, "head.fc_out.")
     # The average lags behind the weights that are trained; frozen is what predicts.
     est.set_params(freeze="convs").fit(graphs, energies)
     assert_equal(weights(est, *CONVS), before)
-    assert not torch.equal(weights(est, "fc_out.")["fc_out.weight"], head["fc_out.weight"])
+    last = "head.fc_out.weight"
+    assert not torch.equal(weights(est, last)[last], head[last])
     est.set_params(freeze="none").fit(graphs, energies)
     after = weights(est, *CONVS)
     assert not torch.equal(after["convs.0.bn1.running_mean"], before["convs.0.bn1.running_mean"])
@@ -240,13 +241,13 @@ def test_smaller_learning_rate_of_the_convolutions(source, params, graphs, energ
         old, new = weights(source, ""), weights(est, "")
         return {
             part: (old[part] - new[part]).norm().item()
-            for part in ("embedding.weight", "convs.1.fc_full.weight", "fc_out.weight")
+            for part in ("embedding.weight", "convs.1.fc_full.weight", "head.fc_out.weight")
         }
 
     full, less = change(), change(conv_lr_factor=0.01)
     for part in ("embedding.weight", "convs.1.fc_full.weight"):
         assert less[part] < 0.1 * full[part]
-    assert less["fc_out.weight"] > 0.3 * full["fc_out.weight"]
+    assert less["head.fc_out.weight"] > 0.3 * full["head.fc_out.weight"]
 
 
 def test_learning_rates_of_warm_starts_and_pickles(params, graphs, energies):

@@ -35,7 +35,7 @@ def fitted(sample):
     "params",
     [
         {},
-        {"conv": "gated", "reference": False},
+        {"conv": "gated", "composition_baseline": False},
         {"pooling": "attention", "n_estimators": 2},
         {"pooling": "sum"},
         {"n_h": 2},
@@ -148,13 +148,13 @@ def test_crystals_that_cannot_be_read(fitted, nacl, tmp_path):
 def test_embeddings_are_what_outputs_come_from(fitted, sample):
     X, _ = sample
     hidden = fitted.transform(X)
-    last = fitted.module_.fc_out
+    last = fitted.module_.head.fc_out
     network = hidden @ last.weight.numpy().T + last.bias.numpy()
     graphs = CrystalGraphTransformer().transform(X)
     shares = (
         fitted.predict(graphs) / fitted.target_scale_ - fitted.target_mean_ / fitted.target_scale_
     )
-    reference = fitted.module_.reference
+    reference = fitted.module_.baseline
     left = shares - network[:, 0] * reference.scale.numpy()
     # What is left is linear in the composition: the reference.
     kinds = graphs.kind_features @ reference.weight.numpy().T + reference.bias.numpy()

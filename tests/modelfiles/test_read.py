@@ -134,7 +134,7 @@ def test_sizes_that_do_not_match(official, refuse):
     torch.save({**content, "state_dict": huge}, path)
     refuse(path, match=r"conv_to_fc\.weight is smaller in the file than its shape says")
     torch.save({**content, "state_dict": {**weights, "fc_out.bias": torch.zeros(2)}}, path)
-    refuse(path, match="size mismatch: n_outputs=1, but the weights are of 2")
+    refuse(path, match="size mismatch: n_outputs=1, but the network has 2")
     torch.save({**content, "state_dict": {**weights, "fc_out.bias": [0.0]}}, path)
     refuse(path, match=r"fc_out\.bias is no tensor")
 
@@ -199,6 +199,17 @@ def saved(est, tmp_path):
         (lambda c: c["params"].update(radius=9.0), "size mismatch"),
         (lambda c: c["params"].update(radius=1e9), "radius=1e\\+09"),
         (lambda c: c["params"].update(radius=float("inf")), "not a model"),
+        (lambda c: c.pop("network"), "network"),
+        (lambda c: c["network"].pop("n_h"), "a network with"),
+        (lambda c: c["network"].update(seed=1), "a network with"),
+        (lambda c: c["network"].update(n_conv=10**9), "n_conv=1000000000"),
+        (lambda c: c["network"].update(n_conv=90_000), "n_conv=90000, but the file holds"),
+        (lambda c: c["network"].update(n_h=True), "n_h=True"),
+        (lambda c: c["network"].update(conv="os.system"), "conv="),
+        (lambda c: c["network"].update(pooling=["mean"]), r"pooling=\['mean'\]"),
+        (lambda c: c["network"].update(heads=[10**9]), "heads=1000000000"),
+        (lambda c: c["network"].update(heads=[2]), "heads of"),
+        (lambda c: c["network"].update(radius=1e9), r"radius=1e\+09"),
         (lambda c: c.update(targets=2 * c["targets"]), "y_ndim=1 with 2 targets"),
         (lambda c: c.update(targets=2 * c["targets"], y_ndim=2), "size mismatch: n_outputs=2"),
         (lambda c: c["graph_options"].update(n_features=10**12), "n_features=1000000000000"),

@@ -52,7 +52,7 @@ def test_types_are_kept_apart():
 
 def trained_once(net, batch):
     net.train()
-    net(*batch).square().sum().backward()
+    net(batch).square().sum().backward()
     return net.trained.buffer_pool
 
 
@@ -78,7 +78,7 @@ def test_buffers_are_released_and_not_pickled(batch):
 
 def test_a_second_backward_pass_is_refused_and_not_wrong(batch):
     net = AveragedNet(0.9, orig_atom_fea_len=92).train()
-    loss = net(*batch).square().sum()
+    loss = net(batch).square().sum()
     loss.backward(retain_graph=True)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         loss.backward()
@@ -87,7 +87,7 @@ def test_a_second_backward_pass_is_refused_and_not_wrong(batch):
 def test_a_network_of_ones_own_may_go_back_twice(batch):
     net = AveragedNet(0.9, orig_atom_fea_len=92).trained.train()
     net.buffer_pool = None
-    loss = net(*batch).square().sum()
+    loss = net(batch).square().sum()
     loss.backward(retain_graph=True)
     first = {name: p.grad.clone() for name, p in net.named_parameters()}
     loss.backward()

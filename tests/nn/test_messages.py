@@ -1,15 +1,16 @@
 """The hand-written messages are those of torch's own operations."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from batches import batch_of, bonds_of
+from batches import batch_of, bonds_of, plain
 
 from skcgcnn import CGCNNRegressor
-from skcgcnn.nn import ConvLayer, CrystalGraphConvNet
-from skcgcnn.nn._bonds import own_bonds, product_over_rows, sum_bonds
+from skcgcnn.nn import CONVOLUTIONS, ConvLayer, CrystalGraphConvNet
+from skcgcnn.nn._bonds import product_over_rows
 from skcgcnn.nn._buffers import BufferPool
 from skcgcnn.nn._messages import normalized_messages
 
@@ -25,26 +26,27 @@ def inputs(seed=0, width=3, dtype=torch.float64):
     sites = torch.randn(N_SITES, width, generator=generator, dtype=dtype)
     site_counts = torch.randint(1, 4, (N_SITES,), generator=generator).to(dtype)
     counts = torch.randint(1, 5, (N_SITES * N_NEIGHBORS,), generator=generator).to(dtype)
-    return sites, site_counts, bonds_of(neighbors, features, counts, site_counts)
+    return sites, bonds_of(neighbors, features, counts, site_counts)
 
 
-def by_hand(layer, sites, site_counts, bonds, pool=None, *, training=True):
+def by_torch(layer, sites, bonds):
+    """Return what torch's own operations give."""
+    return layer(sites, bonds.features, bonds)[0]
+
+
+def by_hand(layer, sites, bonds, pool=None):
     """Return what the hand-written messages give."""
-    groups = own_bonds(bonds, len(sites))
-    sums = sum_bonds(bonds, groups) if training else None
-    return layer(sites, site_counts, bonds, groups, sums, pool)
+    return by_torch(layer, sites, replace(bonds, is_fused=True, buffers=pool))
 
 
 def test_gradients_are_those_of_finite_differences():
-    sites, _, bonds = inputs()
-    groups = own_bonds(bonds, N_SITES)
-    sums = sum_bonds(bonds, groups)
+    sites, bonds = inputs()
     statistics = {"running_mean": None, "running_var": None, "num_batches_tracked": None}
 
     def messages(sites, weight, bias, scale, shift):
         norm = SimpleNamespace(weight=scale, bias=shift, momentum=0.1, eps=1e-5, **statistics)
         linear = SimpleNamespace(weight=weight, bias=bias)
-        return normalized_messages(sites, linear, norm, bonds, groups, sums)
+        return normalized_messages(sites, linear, norm, bonds)
 
     weight, bias = torch.randn(6, 6 + N_BOND, dtype=torch.float64), torch.randn(6).double()
     scale, shift = torch.rand(6, dtype=torch.float64) + 0.5, torch.randn(6, dtype=torch.float64)
@@ -55,17 +57,17 @@ def test_gradients_are_those_of_finite_differences():
 @pytest.mark.parametrize("training", [True, False])
 def test_same_outputs_gradients_and_statistics(training):
     torch.manual_seed(0)
-    plain = ConvLayer(3, N_BOND).double()
-    torch.nn.init.normal_(plain.bn1.weight)
-    torch.nn.init.normal_(plain.bn1.bias)
+    ours = ConvLayer(3, N_BOND).double()
+    torch.nn.init.normal_(ours.bn1.weight)
+    torch.nn.init.normal_(ours.bn1.bias)
     fused = ConvLayer(3, N_BOND).double()
-    fused.load_state_dict(plain.state_dict())
-    sites, site_counts, bonds = inputs()
+    fused.load_state_dict(ours.state_dict())
+    sites, bonds = inputs()
     found = []
-    for layer, function in ((plain, type(plain).__call__), (fused, by_hand)):
+    for layer, function in ((ours, by_torch), (fused, by_hand)):
         layer.train(training)
         given = sites.clone().requires_grad_()
-        out = function(layer, given, site_counts, bonds)
+        out = function(layer, given, bonds)
         out.square().sum().backward()
         found.append([out, given.grad, *(p.grad for p in layer.parameters()), *layer.buffers()])
     for theirs, ours in zip(*found, strict=True):
@@ -73,15 +75,15 @@ def test_same_outputs_gradients_and_statistics(training):
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("function", [type(ConvLayer(1, 1)).__call__, by_hand])
+@pytest.mark.parametrize("function", [by_torch, by_hand])
 def test_counts_are_as_many_equal_rows_and_bonds(training, function):
     """Rows and bonds that count several times, against as many rows and bonds."""
     torch.manual_seed(0)
     counted = ConvLayer(3, N_BOND).double().train(training)
     repeated = ConvLayer(3, N_BOND).double().train(training)
     repeated.load_state_dict(counted.state_dict())
-    sites, site_counts, bonds = inputs()
-    times = site_counts.long()
+    sites, bonds = inputs()
+    times = bonds.site_counts.long()
     copies = torch.arange(N_SITES).repeat_interleave(times)
     firsts = times.cumsum(0) - times
     chosen = torch.cat(
@@ -95,18 +97,17 @@ def test_counts_are_as_many_equal_rows_and_bonds(training, function):
     degrees = bonds.counts.view(N_SITES, -1).sum(dim=1).long()[copies]
     ones = torch.ones(len(chosen), dtype=torch.float64)
     centers = torch.arange(len(copies)).repeat_interleave(degrees)
-    many = bonds._replace(
+    many = replace(
+        bonds,
         centers=centers,
         neighbors=firsts[bonds.neighbors[chosen]],
         counts=ones,
         features=bonds.features[chosen],
-        weights=ones,
+        site_counts=torch.ones(len(copies), dtype=torch.float64),
     )
     with torch.set_grad_enabled(training):
-        extra = {"training": training} if function is by_hand else {}
-        ours = function(counted, sites, site_counts, bonds, **extra)
-        ones = torch.ones(len(copies), dtype=torch.float64)
-        theirs = function(repeated, sites[copies], ones, many, **extra)
+        ours = function(counted, sites, bonds)
+        theirs = function(repeated, sites[copies], many)
     torch.testing.assert_close(ours[copies], theirs, rtol=1e-9, atol=1e-9)
     for first, second in zip(counted.buffers(), repeated.buffers(), strict=True):
         torch.testing.assert_close(first, second, rtol=1e-9, atol=1e-9)
@@ -130,7 +131,7 @@ def test_memory_is_reused_without_a_trace():
         optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
         for _ in range(2):
             optimizer.zero_grad()
-            loss = net(*batch).square().sum()
+            loss = net(batch).square().sum()
             loss.backward()
             optimizer.step()
         outputs.append([loss, *net.parameters()])
@@ -145,7 +146,7 @@ def batch_of_pairs():
     return kinds, torch.arange(n_sites) % 3, neighbors.unsqueeze(1).expand(-1, 4), distances
 
 
-def test_predictions_by_hand_are_those_of_torch_s_operations(monkeypatch):
+def test_predictions_by_hand_are_those_of_torch_s_operations():
     torch.manual_seed(0)
     batch = batch_of(*batch_of_pairs(), [2] * 4)
     net = CrystalGraphConvNet(9, atom_fea_len=6, h_fea_len=5).double()
@@ -154,9 +155,9 @@ def test_predictions_by_hand_are_those_of_torch_s_operations(monkeypatch):
         torch.nn.init.uniform_(conv.bn1.running_var, 0.5, 2)
     net.eval()
     with torch.inference_mode():
-        fused = net(*batch)
-    monkeypatch.setattr(CrystalGraphConvNet, "_uses_fused_messages", lambda *_: False)
-    torch.testing.assert_close(fused, net(*batch).detach())
+        fused = net(batch)
+    # Where gradients are asked for in evaluation mode, torch's operations run.
+    torch.testing.assert_close(fused, net(batch).detach())
 
 
 @pytest.mark.parametrize("core", [-200.0, -80.0, 0.0, 79.0, 81.0, 200.0, 1e5])
@@ -167,19 +168,19 @@ def test_cores_of_any_size(core, dtype, training):
     layer = ConvLayer(2, N_BOND).to(dtype).train(training)
     torch.nn.init.constant_(layer.bn1.bias[2:], core)
     arguments = inputs(width=2, dtype=dtype)
-    expected = layer(*arguments)
+    expected = by_torch(layer, *arguments)
     with torch.set_grad_enabled(training):
-        found = by_hand(layer, *arguments, BufferPool(), training=training)
+        found = by_hand(layer, *arguments, BufferPool())
     torch.testing.assert_close(found, expected)
 
 
 def test_extreme_inputs_stay_finite():
-    sites, site_counts, bonds = inputs(dtype=torch.float32)
+    sites, bonds = inputs(dtype=torch.float32)
     sites[0] = 1e6
     layer = ConvLayer(3, N_BOND).train()
     torch.nn.init.constant_(layer.bn1.weight, 1000.0)
     sites.requires_grad_()
-    out = by_hand(layer, sites, site_counts, bonds)
+    out = by_hand(layer, sites, bonds)
     out.sum().backward()
     assert torch.isfinite(out).all()
     assert torch.isfinite(sites.grad).all()
@@ -189,17 +190,18 @@ def test_training_takes_them_and_ends_where_torch_s_operations_end(
     graphs, energies, tiny, monkeypatch
 ):
     fused = CGCNNRegressor(**tiny, precision="float64").fit(graphs, energies)
-    monkeypatch.setattr(CrystalGraphConvNet, "_uses_fused_messages", lambda *_: False)
-    plain = CGCNNRegressor(**tiny, precision="float64").fit(graphs, energies)
-    np.testing.assert_allclose(fused.predict(graphs), plain.predict(graphs), rtol=1e-8)
-    assert fused.history_[-1, "train_loss"] == pytest.approx(plain.history_[-1, "train_loss"])
+    monkeypatch.setitem(CONVOLUTIONS, "plain", plain(ConvLayer))
+    tiny["conv"] = "plain"
+    by_torch = CGCNNRegressor(**tiny, precision="float64").fit(graphs, energies)
+    np.testing.assert_allclose(fused.predict(graphs), by_torch.predict(graphs), rtol=1e-8)
+    assert fused.history_[-1, "train_loss"] == pytest.approx(by_torch.history_[-1, "train_loss"])
 
 
 def test_fixed_statistics_are_those_of_batch_norm():
     torch.manual_seed(1)
     layer = ConvLayer(3, N_BOND).double()
     for seed in range(3):
-        layer(*inputs(seed))
+        by_torch(layer, *inputs(seed))
     layer.eval()
     scale, shift = layer.bn1.fixed()
     rows, theirs = torch.randn(5, 6, dtype=torch.float64), torch.nn.BatchNorm1d(6).double().eval()

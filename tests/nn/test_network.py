@@ -54,7 +54,7 @@ def test_gaussians_out_of_reach_change_nothing(training, distance, monkeypatch):
 
     def run():
         net.zero_grad()
-        out = net(*batch)
+        out = net(batch)
         out.sum().backward()
         return [out.detach(), *(p.grad for p in net.parameters())]
 
@@ -87,7 +87,8 @@ def test_convolution_is_the_originals(training):
     layer = ConvLayer(16, 41).train(training)
     sites, bonds = torch.randn(7, 16, requires_grad=True), torch.rand(7, 5, 41)
     neighbors = torch.randint(0, 7, (7, 5))
-    ours = layer(sites, torch.ones(7), bonds_of(neighbors, bonds.flatten(0, 1)))
+    given = bonds_of(neighbors, bonds.flatten(0, 1))
+    ours, _ = layer(sites, given.features, given)
     reference = original_convolution(layer, sites, neighbors, bonds)
     torch.testing.assert_close(ours, reference, atol=1e-5, rtol=1e-5)
     gradients = [torch.autograd.grad(out.square().sum(), sites)[0] for out in (ours, reference)]
@@ -101,23 +102,17 @@ def test_parameters_have_the_official_names():
         "convs.1.fc_full.weight",
         "convs.0.bn1.running_mean",
         "convs.0.bn2.weight",
-        "conv_to_fc.bias",
-        "fcs.0.weight",
-        "fc_out.weight",
+        "head.conv_to_fc.bias",
+        "head.fcs.0.weight",
+        "head.fc_out.weight",
     } <= names
-    assert {name.split(".")[0] for name in names} == {
-        "embedding",
-        "convs",
-        "conv_to_fc",
-        "fcs",
-        "fc_out",
-    }
+    assert {name.split(".")[0] for name in names} == {"embedding", "convs", "head"}
 
 
 def test_a_batch_with_a_single_site_trains():
     net = CrystalGraphConvNet(4, atom_fea_len=8).train()
     nothing = torch.zeros(1, dtype=torch.int32), torch.zeros(1, 12, dtype=torch.int32)
-    out = net(*batch_of(torch.rand(1, 4), *nothing, torch.full((1, 12), 2.5), [1]))
+    out = net(batch_of(torch.rand(1, 4), *nothing, torch.full((1, 12), 2.5), [1]))
     out.sum().backward()
     assert torch.isfinite(out).all()
 
@@ -126,12 +121,12 @@ def test_pooling_is_the_mean_over_the_sites_of_a_crystal(graphs):
     net = CrystalGraphConvNet(92, n_conv=0, atom_fea_len=4).eval()
     kinds = torch.eye(3, 92)
     nothing = torch.zeros(5, 12, dtype=torch.int32), torch.ones(5, 12)
-    both = net(*batch_of(kinds, torch.tensor([0, 1, 2, 2, 2]), *nothing, [2, 3]))
+    both = net(batch_of(kinds, torch.tensor([0, 1, 2, 2, 2]), *nothing, [2, 3]))
     alone = kinds, torch.tensor([2]), nothing[0][:1], nothing[1][:1], [1]
-    torch.testing.assert_close(both[1:], net(*batch_of(*alone)))
+    torch.testing.assert_close(both[1:], net(batch_of(*alone)))
     # Three equal sites are one row that counts three times.
     rows = kinds, torch.tensor([0, 1, 2]), nothing[0][:3], nothing[1][:3], [2, 1]
-    torch.testing.assert_close(both, net(*batch_of(*rows, torch.tensor([1.0, 1.0, 3.0]))))
+    torch.testing.assert_close(both, net(batch_of(*rows, torch.tensor([1.0, 1.0, 3.0]))))
 
 
 BOTH = [Task("regression", 1), Task("classification", 2)]
@@ -186,7 +181,7 @@ def test_moving_average():
 def test_average_with_decay_zero_is_the_last():
     net = AveragedNet(0.0, orig_atom_fea_len=3)
     with torch.no_grad():
-        net.trained.fc_out.bias += 1
+        net.trained.head.fc_out.bias += 1
     net.update()
     for name, value in net.trained.state_dict().items():
         torch.testing.assert_close(net.average.state_dict()[name], value)

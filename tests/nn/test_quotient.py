@@ -12,7 +12,7 @@ from batches import unfolded
 
 from skcgcnn import CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.datasets import load_li_vacancy, load_sample_regression
-from skcgcnn.nn import CrystalGraphConvNet, GraphBatches, GraphDataset
+from skcgcnn.nn import GraphBatches, GraphDataset
 
 
 def table(shared, name, count):
@@ -37,18 +37,22 @@ def fitted(request):
     sample = load_sample_regression()
     params = {"max_epochs": 10, "batch_size": 64, "lr": 0.001, "random_state": 0, "device": "cpu"}
     # Dropout leaves out bonds at random, which differs where equal bonds are one.
-    params |= {"conv": request.param, "dropout": 0.0, "reference": False}
+    params |= {"conv": request.param, "dropout": 0.0, "composition_baseline": False}
     params |= {"schedule": "constant", "loss": "mse", "weight_decay": None, "ema_decay": 0.99}
     return CGCNNRegressor(**params).fit(sample.data, sample.target)
 
 
-def trained(est, graphs, dtype=torch.float32):
-    """Return outputs, gradients and running statistics of a training mode, batch by batch."""
+def trained(est, graphs, dtype=torch.float32, fused=True):
+    """Return outputs, gradients and running statistics of a training mode, batch by batch.
+
+    Where distances have a gradient, torch's own operations run.
+    """
     net = copy.deepcopy(est.net_.module_.trained).to(dtype).train()
     net.buffer_pool = None
     outputs = []
     for weighted, _ in GraphBatches(GraphDataset(graphs), batch_size=64, device="cpu", dtype=dtype):
-        outputs.append(net(*weighted.batch))
+        distances = weighted.batch.distances.requires_grad_(not fused)
+        outputs.append(net(weighted.batch._replace(distances=distances)))
         outputs[-1].square().mean().backward()
     statistics = {name: b for name, b in net.named_buffers() if "running" in name}
     return (
@@ -81,10 +85,8 @@ def test_outputs_gradients_and_statistics(name, fitted, request):
 
 
 @pytest.mark.parametrize("fused", [True, False])
-def test_equal_distances_in_double_precision(fitted, graphs, fused, monkeypatch):
-    if not fused:
-        monkeypatch.setattr(CrystalGraphConvNet, "_uses_fused_messages", lambda *_: False)
-    ours, theirs = (trained(fitted, g, torch.float64) for g in (graphs, unfolded(graphs)))
+def test_equal_distances_in_double_precision(fitted, graphs, fused):
+    ours, theirs = (trained(fitted, g, torch.float64, fused) for g in (graphs, unfolded(graphs)))
     assert largest(ours[0], theirs[0]) < 1e-10
     assert largest(ours[1], theirs[1]) < 1e-10
     assert max(largest(ours[2][one], theirs[2][one]) for one in theirs[2]) < 1e-10
@@ -96,7 +98,7 @@ def test_equal_distances_in_double_precision(fitted, graphs, fused, monkeypatch)
         {"dropout": 0.0},
         {"dropout": 0.0, "precision": "bfloat16"},
         {"dropout": 0.0, "max_batch_sites": 40},
-        {"dropout": 0.0, "conv": "edge", "pooling": "attention", "reference": True},
+        {"dropout": 0.0, "conv": "edge", "pooling": "attention", "composition_baseline": True},
         {"dropout": 0.0, "conv": "edge", "precision": "bfloat16"},
         {"loss": "huber", "dropout": 0.1},
     ],
@@ -139,6 +141,6 @@ def test_one_class_of_sites_is_a_batch(nacl, tiny):
         for each in (one, unfolded(one)):
             ours = copy.deepcopy(net).train()
             ((weighted, _),) = GraphBatches(GraphDataset(each), batch_size=1, device="cpu")
-            outputs.append((ours(*weighted.batch), *ours.buffers()))
+            outputs.append((ours(weighted.batch), *ours.buffers()))
         for folded, plain in zip(*outputs, strict=True):
             torch.testing.assert_close(folded, plain, rtol=1e-5, atol=1e-5)

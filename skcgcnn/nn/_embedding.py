@@ -1,9 +1,12 @@
-"""Features that are learned for the kinds of site in the training crystals."""
+"""From the features of the kinds of site to those of the sites."""
 
 from typing import Self
 
 import torch
 from torch import Tensor, nn
+
+from skcgcnn.nn._batches import GraphBatch
+from skcgcnn.nn._layers import Linear
 
 
 class ElementEmbedding(nn.Module):
@@ -55,3 +58,39 @@ class ElementEmbedding(nn.Module):
         """Set the mode, and forget the table of kinds of the last one."""
         self._matched = None
         return super().train(mode)
+
+
+class SiteEmbedding(Linear):
+    """The features of sites before the convolutions: a linear function of those of their kinds.
+
+    Parameters
+    ----------
+    orig_atom_fea_len : int
+        Features per kind of site.
+    atom_fea_len : int
+        Features per site.
+    n_kinds : int
+        Kinds of site that have a learned vector beside it, see `ElementEmbedding`.
+    generator : torch.Generator or None
+        Draws the initial weights.
+    """
+
+    def __init__(
+        self,
+        orig_atom_fea_len: int,
+        atom_fea_len: int,
+        n_kinds: int,
+        generator: torch.Generator | None,
+    ) -> None:
+        super().__init__(orig_atom_fea_len, atom_fea_len, generator)
+        self.elements = (
+            ElementEmbedding(n_kinds, orig_atom_fea_len, atom_fea_len) if n_kinds else None
+        )
+
+    def forward(self, batch: GraphBatch) -> Tensor:  # type: ignore[override]
+        """Return the features of the rows of a batch, of shape (n_rows, atom_fea_len)."""
+        # There are fewer kinds than rows: embed the kinds, then look up the rows.
+        kinds: Tensor = super().forward(batch.kind_features)
+        if self.elements is not None:
+            kinds = kinds + self.elements(batch.kind_features)
+        return kinds.index_select(0, batch.site_kinds)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Reference(nn.Module):
+class CompositionBaseline(nn.Module):
     """A linear function of the features of a site, which is not trained with the network.
 
     It is fitted before: a crystal's prediction is that of its composition, and the network learns

@@ -43,7 +43,7 @@ def mean_features(graphs: CrystalGraphs) -> FloatArray:
     return means
 
 
-def fit_reference(
+def fit_baseline(
     net: CrystalGraphConvNet, targets: Sequence[Target], data: TrainingData, *, extensive: bool
 ) -> None:
     """Fit the numbers among the targets by ridge regressions on the mean features of the sites.
@@ -75,7 +75,7 @@ def fit_reference(
             ridge = RidgeCV(_PENALTIES).fit(features[known], y, sample_weight=weights)
             # What is left, as leaving one out tells: few crystals are fitted too well by a line.
             left = np.sqrt(-ridge.best_score_ * np.average(n_sites[known] ** 2))
-            if net.reference is not None:
-                net.reference.weight[outputs.start] = torch.from_numpy(ridge.coef_)
-                net.reference.bias[outputs.start] = float(ridge.intercept_)
-                net.reference.scale[outputs.start] = float(np.clip(left, _LEAST_LEFT, 1.0))
+            if net.baseline is not None:
+                net.baseline.weight[outputs.start] = torch.from_numpy(ridge.coef_)
+                net.baseline.bias[outputs.start] = float(ridge.intercept_)
+                net.baseline.scale[outputs.start] = float(np.clip(left, _LEAST_LEFT, 1.0))
