@@ -216,11 +216,12 @@ class Parameters:
     )
     loss: str = param(
         AUTO,
-        (_AUTO, Choice("mse", "mae", "huber", "gaussian_nll")),
-        '{"auto", "mse", "mae", "huber", "gaussian_nll"}',
-        """Error of a scaled number in the loss: squared, absolute, that of Huber, which is less
-        sensitive to outliers, or the negative log likelihood of a normal distribution, whose
-        variance is learned too.""",
+        (_AUTO, Registered("losses")),
+        '"auto" or str',
+        """Error of a scaled number in the loss, a name in `skcgcnn.tasks.LOSSES`: "mse", the
+        square; "mae", the absolute error; "huber", which is less sensitive to outliers; or
+        "gaussian_nll", the negative log likelihood of a normal distribution, whose variance is
+        learned too.""",
         change="free",
     )
     ema_decay: float | str = param(
@@ -394,8 +395,9 @@ class MultiTaskParameters(Parameters):
     tasks: tuple[str, ...] = param(
         ("regression", "classification"),
         (tuple, list),
-        'tuple of {"regression", "classification"}',
-        """Kind of every column of y. Of several tasks of one kind, the mean loss is taken.""",
+        "tuple of str",
+        """Kind of every column of y, a name in `skcgcnn.tasks.TASKS`: "regression" or
+        "classification". Of several tasks of one kind, the mean loss is taken.""",
         change="never",
     )
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn import metrics
 
-from skcgcnn.estimators import Prediction, is_missing, predict_targets, readable, split_columns
+from skcgcnn.estimators import predict_targets, readable, split_columns
+from skcgcnn.tasks import TASKS, Prediction, classification_metrics, regression_metrics
 
 __all__ = [
     "TaskScorer",
@@ -16,84 +16,6 @@ __all__ = [
     "target_metrics",
     "task_scorers",
 ]
-
-
-def regression_metrics(true: Any, predicted: Any) -> dict[str, float | None]:
-    """Return MAE, RMSE and R² of a regression target.
-
-    Parameters
-    ----------
-    true, predicted : array-like of shape (n_crystals,)
-        Values in one unit.
-
-    Returns
-    -------
-    dict
-        ``mae``, ``rmse`` (in the unit of the target) and ``r2``; None where it is undefined (R²
-        of fewer than two crystals, anything of none).
-
-    Examples
-    --------
-    >>> regression_metrics([1.0, 2.0, 3.0], [1.0, 2.0, 4.0])["mae"]
-    0.333...
-    """
-    true, predicted = np.asarray(true, dtype=float), np.asarray(predicted, dtype=float)
-    if not len(true):
-        return {"mae": None, "rmse": None, "r2": None}
-    return {
-        "mae": float(metrics.mean_absolute_error(true, predicted)),
-        "rmse": float(metrics.root_mean_squared_error(true, predicted)),
-        "r2": float(metrics.r2_score(true, predicted)) if len(true) > 1 else None,
-    }
-
-
-def classification_metrics(
-    true: Any, predicted: Any, proba: Any, classes: Any
-) -> dict[str, float | None]:
-    """Return accuracy, F1 and ROC AUC of a classification target.
-
-    Parameters
-    ----------
-    true, predicted : array-like of shape (n_crystals,)
-        Labels.
-    proba : array-like of shape (n_crystals, n_classes)
-        Predicted probabilities.
-    classes : array-like of shape (n_classes,)
-        The labels in the order of the columns of `proba`.
-
-    Returns
-    -------
-    dict
-        ``accuracy``, ``f1`` (of the second class; the mean over classes where there are more
-        than two) and ``roc_auc`` (one class against the rest where there are more than two).
-        None where it is undefined: the AUC of a set that lacks a class, anything of none.
-
-    Examples
-    --------
-    >>> classification_metrics([0, 1, 1], [0, 1, 0], [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], [0, 1])
-    {'accuracy': 0.666..., 'f1': 0.666..., 'roc_auc': 1.0}
-    """
-    classes = np.asarray(classes).tolist()
-    true = [classes.index(label) if label in classes else -1 for label in np.asarray(true).tolist()]
-    predicted = [classes.index(label) for label in np.asarray(predicted).tolist()]
-    proba = np.asarray(proba, dtype=float)
-    if not true:
-        return {"accuracy": None, "f1": None, "roc_auc": None}
-    binary = len(classes) == 2
-    complete = len(classes) > 1 and set(true) == set(range(len(classes)))
-    auc = None
-    if complete:
-        auc = float(
-            metrics.roc_auc_score(true, proba[:, 1])
-            if binary
-            else metrics.roc_auc_score(true, proba, multi_class="ovr")
-        )
-    average = "binary" if binary and -1 not in true else "macro"
-    return {
-        "accuracy": float(metrics.accuracy_score(true, predicted)),
-        "f1": float(metrics.f1_score(true, predicted, average=average, zero_division=0)),
-        "roc_auc": auc,
-    }
 
 
 def target_metrics(true: Any, prediction: Prediction) -> dict[str, float | None]:
@@ -113,12 +35,7 @@ def target_metrics(true: Any, prediction: Prediction) -> dict[str, float | None]
     dict
         Of `regression_metrics` or `classification_metrics`.
     """
-    known = ~is_missing(true) & ~is_missing(prediction.values)
-    values = prediction.values[known]
-    if prediction.proba is None:
-        return regression_metrics(true[known], values)
-    classes = prediction.target.classes
-    return classification_metrics(true[known], values, prediction.proba[known], classes)
+    return prediction.target.metrics(np.asarray(true), prediction)
 
 
 @dataclass(frozen=True)
@@ -185,7 +102,7 @@ def task_scorers(
     Raises
     ------
     TypeError, ValueError
-        If a task is neither "regression" nor "classification", or has no name.
+        If a task is of no kind in `skcgcnn.tasks.TASKS`, or has no name.
 
     Examples
     --------
@@ -211,23 +128,18 @@ def task_scorers(
         target_names = getattr(est_or_tasks, "target_names_", default)
     if isinstance(tasks, Mapping):
         target_names, tasks = list(tasks), list(tasks.values())
-    if unknown := [kind for kind in tasks if kind not in _METRICS]:
-        raise ValueError(f"tasks holds {unknown[0]!r}; expected one of {', '.join(_METRICS)}")
+    if unknown := [kind for kind in tasks if kind not in TASKS]:
+        raise ValueError(f"tasks holds {unknown[0]!r}; expected one of {', '.join(TASKS)}")
     if len(target_names) != len(tasks):
         raise ValueError(f"{len(target_names)} target_names, but {len(tasks)} tasks")
     scorers = {}
     # The estimator has probabilities of the first classification only.
     classified = False
     for column, (name, kind) in enumerate(zip(target_names, tasks, strict=True)):
-        if kind == "classification" and classified:
+        task = TASKS[kind]
+        if not task.is_number and classified:
             continue
-        classified = classified or kind == "classification"
-        for metric in _METRICS[kind]:
+        classified = classified or not task.is_number
+        for metric in task.scorers:
             scorers[f"{name}_{metric}"] = TaskScorer(column, metric)
     return scorers
-
-
-_METRICS = {
-    "regression": ("neg_mae", "neg_rmse", "r2"),
-    "classification": ("accuracy", "f1", "roc_auc"),
-}

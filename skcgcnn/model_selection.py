@@ -11,7 +11,8 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check
 from sklearn.utils import Bunch, indexable
 
 from skcgcnn._sklearn import safe_indexing
-from skcgcnn.estimators import is_missing, predict_targets, split_columns, stack_columns
+from skcgcnn.estimators import predict_targets, split_columns, stack_columns
+from skcgcnn.tasks import is_missing
 
 __all__ = ["TaskStratifiedKFold", "cross_val_predict_tasks"]
 

@@ -2,7 +2,7 @@
 
 from skcgcnn.estimators._base import BaseCGCNN
 from skcgcnn.estimators._classifier import CGCNNClassifier
-from skcgcnn.estimators._columns import is_missing, split_columns, stack_columns
+from skcgcnn.estimators._columns import split_columns, stack_columns
 from skcgcnn.estimators._ensemble import Uncertainty
 from skcgcnn.estimators._features import expand_to_sites, run_batches, to_numpy
 from skcgcnn.estimators._load import (
@@ -18,8 +18,6 @@ from skcgcnn.estimators._multitask import CGCNNMultiTask
 from skcgcnn.estimators._pooled import Pooled, pooled_crystals
 from skcgcnn.estimators._regressor import CGCNNRegressor
 from skcgcnn.estimators._targets import (
-    Prediction,
-    output_slices,
     predict_target_chunks,
     predict_targets,
     readable,
@@ -32,17 +30,14 @@ __all__ = [
     "CGCNNMultiTask",
     "CGCNNRegressor",
     "Pooled",
-    "Prediction",
     "Uncertainty",
     "architecture",
     "expand_to_sites",
     "from_model_state",
-    "is_missing",
     "load",
     "load_cgcnn",
     "load_checkpoint",
     "load_model",
-    "output_slices",
     "pooled_crystals",
     "predict_target_chunks",
     "predict_targets",

@@ -28,7 +28,7 @@ from skcgcnn.estimators._net import (
 )
 from skcgcnn.estimators._predictor import Predictor
 from skcgcnn.estimators._scaling import scale
-from skcgcnn.estimators._targets import Answers, FloatArray
+from skcgcnn.estimators._targets import FloatArray, TargetDecoder
 from skcgcnn.estimators._training_data import TrainingData, split
 from skcgcnn.estimators._transfer import (
     n_frozen_layers,
@@ -41,8 +41,8 @@ from skcgcnn.graphs import (
     CrystalGraphs,
     CrystalGraphTransformer,
 )
-from skcgcnn.modelfiles import Target
 from skcgcnn.nn import BestEpoch, GraphDataset, broadcast_int
+from skcgcnn.tasks import Task
 
 
 class BaseCGCNN(Parameters, FitHistory, Predictor):
@@ -250,7 +250,7 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         *,
         reset: bool,
         classes: Any = None,
-        known: Sequence[Target] | None = None,
+        known: Sequence[Task] | None = None,
     ) -> TrainingData:
         """Return crystals and targets; `known` are the targets, where they are decided already."""
         if y is None:
@@ -302,7 +302,7 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
     def _class_weights(
         self,
         values: FloatArray,
-        targets: Sequence[Target],
+        targets: Sequence[Task],
     ) -> FloatArray:
         return np.ones(len(values))
 
@@ -322,7 +322,7 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         else:
             update_net(self, params)
             # Deviations that were calibrated are those of the network before.
-            self.targets_ = tuple(replace(target, std_factor=1.0) for target in self.targets_)
+            self.targets_ = tuple(target.uncalibrated() for target in self.targets_)
             more = self._elements_of(data.graphs)
             if self.elements_ is not None and more is not None:
                 self.elements_ = tuple(sorted({*self.elements_, *more}))
@@ -346,7 +346,7 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         kinds = training_kinds(data.graphs, source) if learned else None
         sizes["n_kinds"] = 0 if kinds is None else len(kinds)
         sizes["n_outputs"] = sum(target.n_outputs for target in targets)
-        net = make_net(self, sizes, params, Answers(targets, data.y_ndim), seed).initialize()
+        net = make_net(self, sizes, params, TargetDecoder(targets, data.y_ndim), seed).initialize()
         trained = net.module_.trained
         if kinds is not None:
             set_kinds(trained, kinds)
@@ -395,18 +395,15 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
     def _dataset(self, data: TrainingData) -> GraphDataset:
         weights = data.weights
         relative = None if (weights == weights[0]).all() else weights / weights.mean()
-        original = self._answers().original(data.values)
+        original = self._decoder().original(data.values)
         return GraphDataset(data.graphs, self._scaled(data.values), relative, original)
 
     def _scaled(self, values: FloatArray) -> FloatArray:
         return np.asarray((values - self.target_mean_) / self.target_scale_)
 
-    def _answers(self) -> Answers:
-        return Answers(self.targets_, self.y_ndim_)
-
     def _encode(
-        self, y: Any, fitted: Sequence[Target] | None, classes: Any = None
-    ) -> tuple[FloatArray, tuple[Target, ...]]:
+        self, y: Any, fitted: Sequence[Task] | None, classes: Any = None
+    ) -> tuple[FloatArray, tuple[Task, ...]]:
         """Return y as numbers, in its shape and with NaN for missing, and what its columns are.
 
         `fitted` are the targets of an earlier fit.

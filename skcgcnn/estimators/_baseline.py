@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from sklearn.linear_model import RidgeCV
 
-from skcgcnn.estimators._targets import FloatArray, output_slices
+from skcgcnn.estimators._targets import FloatArray
 from skcgcnn.estimators._training_data import TrainingData
 from skcgcnn.graphs import CrystalGraphs
-from skcgcnn.modelfiles import Target
 from skcgcnn.nn import CrystalGraphConvNet
+from skcgcnn.tasks import Task, output_slices
 
 _PENALTIES = np.logspace(-4, 3, 15)
 # What is left is taken to be no smaller than this share of the target's scale.
@@ -44,7 +44,7 @@ def mean_features(graphs: CrystalGraphs) -> FloatArray:
 
 
 def fit_baseline(
-    net: CrystalGraphConvNet, targets: Sequence[Target], data: TrainingData, *, extensive: bool
+    net: CrystalGraphConvNet, targets: Sequence[Task], data: TrainingData, *, extensive: bool
 ) -> None:
     """Fit the numbers among the targets by ridge regressions on the mean features of the sites.
 
@@ -55,7 +55,7 @@ def fit_baseline(
     ----------
     net : CrystalGraphConvNet
         Not trained yet; changed in place.
-    targets : sequence of Target
+    targets : sequence of Task
         Its targets.
     data : TrainingData
         The crystals to train on.
@@ -70,7 +70,7 @@ def fit_baseline(
     for values, target, outputs in zip(data.values.T, targets, output_slices(targets), strict=True):
         scaled = (values - target.mean) / target.scale
         known = ~np.isnan(scaled)
-        if target.kind == "regression" and known.sum() > 1:
+        if target.is_linear and known.sum() > 1:
             y, weights = scaled[known] / n_sites[known], data.weights[known] * n_sites[known] ** 2
             ridge = RidgeCV(_PENALTIES).fit(features[known], y, sample_weight=weights)
             # What is left, as leaving one out tells: few crystals are fitted too well by a line.

@@ -8,17 +8,16 @@ from typing import Any, ClassVar, Self, cast
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
 from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 
 from skcgcnn._declared import documented
 from skcgcnn._parameters import ClassifierParameters
 from skcgcnn.estimators._base import BaseCGCNN
-from skcgcnn.estimators._columns import column_names, is_missing, split_columns
+from skcgcnn.estimators._columns import column_names, split_columns
 from skcgcnn.estimators._constraints import constraints
-from skcgcnn.estimators._targets import FloatArray, encode_classes, readable, warn_of_one_class
-from skcgcnn.modelfiles import Target
+from skcgcnn.estimators._targets import FloatArray, encode
+from skcgcnn.tasks import Classes, Task, is_missing
 
 
 @documented
@@ -38,7 +37,7 @@ class CGCNNClassifier(ClassifierMixin, ClassifierParameters, BaseCGCNN):
     ----------
     classes_ : ndarray of shape (n_classes,)
         The classes, sorted.
-    targets_ : tuple of Target
+    targets_ : tuple of Task
         The columns of y: name, kind, classes, unit, and the mean and standard deviation of the
         training values, with which they are scaled for the network.
     target_names_ : list of str
@@ -160,10 +159,7 @@ class CGCNNClassifier(ClassifierMixin, ClassifierParameters, BaseCGCNN):
             With ``on_error="nan"``, crystals that could not be read are left out, with a warning.
         """
         predicted = self.predict(X)
-        known, weights = readable(predicted, y, sample_weight)
-        # Missing predictions had made floats or objects of the labels.
-        guessed = predicted[known].astype(self.classes_.dtype)
-        return float(accuracy_score(np.asarray(y)[known], guessed, sample_weight=weights))
+        return self._score(predicted, split_columns(y), sample_weight)
 
     @property
     def classes_(self) -> npt.NDArray[Any]:
@@ -171,8 +167,8 @@ class CGCNNClassifier(ClassifierMixin, ClassifierParameters, BaseCGCNN):
         return cast("npt.NDArray[Any]", self.targets_[0].classes)
 
     def _encode(
-        self, y: Any, fitted: Sequence[Target] | None, classes: Any = None
-    ) -> tuple[FloatArray, tuple[Target, ...]]:
+        self, y: Any, fitted: Sequence[Task] | None, classes: Any = None
+    ) -> tuple[FloatArray, tuple[Task, ...]]:
         if (missing := is_missing(split_columns(y)[0])).any():
             raise ValueError(
                 f"Input y contains NaN or None, first in row {missing.argmax()}. Leave such rows "
@@ -180,15 +176,11 @@ class CGCNNClassifier(ClassifierMixin, ClassifierParameters, BaseCGCNN):
             )
         check_classification_targets(y)
         labels = column_or_1d(y, warn=True)
-        if fitted is None:
-            (name,) = column_names(y, ["target"])
-            found = np.unique(labels if classes is None else classes)
-            warn_of_one_class(found, name)
-            fitted = [Target(name, "classification", found)]
-        _, codes = encode_classes(labels, fitted[0].classes)
-        return codes, tuple(fitted)
+        targets = [Classes(column_names(y, ["target"])[0])] if fitted is None else fitted
+        encoded, learned = encode([labels], targets, classes, first=fitted is None)
+        return encoded[:, 0], learned
 
-    def _class_weights(self, values: FloatArray, targets: Sequence[Target]) -> FloatArray:
+    def _class_weights(self, values: FloatArray, targets: Sequence[Task]) -> FloatArray:
         classes = targets[0].classes
         if self.class_weight is None or classes is None:
             return super()._class_weights(values, targets)

@@ -1,4 +1,4 @@
-"""The columns of y: their types, their names, and what is missing in them."""
+"""The columns of y: their types and their names."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn.modelfiles import Target
+from skcgcnn.tasks import Task
 
 
 def split_columns(y: Any) -> list[npt.NDArray[Any]]:
@@ -39,21 +39,6 @@ def stack_columns(columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     for index, column in enumerate(columns):
         stacked[:, index] = column
     return stacked
-
-
-def is_missing(column: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Return where a column holds None or NaN."""
-    if np.issubdtype(column.dtype, np.floating):
-        return np.asarray(np.isnan(column))
-    return np.array([_is_missing(value) for value in column], dtype=bool)
-
-
-def _is_missing(value: Any) -> bool:
-    try:
-        # NaN is what does not equal itself.
-        return value is None or bool(value != value)  # noqa: PLR0124
-    except TypeError:
-        return True  # the NA of pandas, which is neither
 
 
 def column_names(y: Any, defaults: Sequence[str]) -> list[str]:
@@ -94,14 +79,14 @@ def check_names(y: Any) -> None:
         raise ValueError(f"y has several columns with the name {twice[0]!r}; rename them")
 
 
-def check_order(y: Any, targets: Sequence[Target]) -> None:
+def check_order(y: Any, targets: Sequence[Task]) -> None:
     """Refuse a frame that has the columns of the fit in other places.
 
     Parameters
     ----------
     y : array-like
         The targets.
-    targets : sequence of Target
+    targets : sequence of Task
         Those of the fit.
 
     Raises

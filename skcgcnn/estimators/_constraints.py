@@ -9,10 +9,12 @@ import torch
 from skcgcnn._declared import Choice, Number, Registered, declared
 from skcgcnn._sklearn import N_JOBS, HasMethods, Interval, StrOptions
 from skcgcnn.nn import CONVOLUTIONS, POOLINGS
+from skcgcnn.tasks import LOSSES
 
 _REGISTRIES: dict[str, Mapping[str, Any]] = {
     "convolutions": CONVOLUTIONS,
     "poolings": POOLINGS,
+    "losses": LOSSES,
 }
 
 

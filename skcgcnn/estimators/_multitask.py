@@ -1,7 +1,7 @@
 """The multi-task CGCNN: numbers and classes learned together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
@@ -10,27 +10,17 @@ from sklearn.utils.metaestimators import available_if
 
 from skcgcnn._declared import documented
 from skcgcnn._parameters import MultiTaskParameters
-from skcgcnn.estimators._columns import check_order, column_names, is_missing, split_columns
+from skcgcnn.estimators._columns import check_order, column_names, split_columns
 from skcgcnn.estimators._constraints import constraints
 from skcgcnn.estimators._numbers import NumberEstimator
-from skcgcnn.estimators._targets import (
-    FloatArray,
-    check_labels,
-    encode_classes,
-    mean_score,
-    readable,
-    to_numbers,
-    warn_of_one_class,
-)
+from skcgcnn.estimators._targets import FloatArray, encode
 from skcgcnn.estimators._task_views import ClassifierView, RegressorView
-from skcgcnn.modelfiles import Target
-
-KINDS = ("regression", "classification")
+from skcgcnn.tasks import TASKS, Task
 
 
 def _has_classes(est: "CGCNNMultiTask") -> bool:
-    kinds = [target.kind for target in getattr(est, "targets_", ())] or est.tasks
-    if "classification" not in kinds:
+    tasks = getattr(est, "targets_", None) or [TASKS[kind] for kind in est.tasks if kind in TASKS]
+    if all(task.is_number for task in tasks):
         raise AttributeError("predict_proba needs a classification task in tasks")
     return True
 
@@ -58,7 +48,7 @@ class CGCNNMultiTask(MultiTaskParameters, NumberEstimator):
     regressor_, classifier_ : views
         The first regression and the first classification task, for displays, scorers and
         ``CalibratedClassifierCV(FrozenEstimator(est.classifier_))``.
-    targets_ : tuple of Target
+    targets_ : tuple of Task
         The columns of y: name, kind, classes, unit, and the mean and standard deviation of the
         training values, with which they are scaled for the network.
     target_names_ : list of str
@@ -121,18 +111,19 @@ class CGCNNMultiTask(MultiTaskParameters, NumberEstimator):
     @property
     def regressor_(self) -> RegressorView:
         """The first regression task of the fitted estimator, as a regressor of its own."""
-        return RegressorView(self, self._first("regression"))
+        return RegressorView(self, self._first(is_number=True))
 
     @property
     def classifier_(self) -> ClassifierView:
         """The first classification task of the fitted estimator, as a classifier of its own."""
-        return ClassifierView(self, self._first("classification"))
+        return ClassifierView(self, self._first(is_number=False))
 
-    def _first(self, kind: str) -> int:
-        kinds = [target.kind for target in getattr(self, "targets_", ())]
-        if kind not in kinds:
+    def _first(self, *, is_number: bool) -> int:
+        found = [target.is_number for target in getattr(self, "targets_", ())]
+        if is_number not in found:
+            kind = "regression" if is_number else "classification"
             raise AttributeError(f"only a fitted estimator with a {kind} task has this")
-        return kinds.index(kind)
+        return found.index(is_number)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train for one more epoch.
@@ -221,10 +212,7 @@ class CGCNNMultiTask(MultiTaskParameters, NumberEstimator):
             numbers, one label) is left out; NaN where all are.
         """
         predicted = self.predict(X)
-        columns = self._columns(y, self.targets_)
-        known, weights = readable(predicted, columns[0], sample_weight)
-        columns = [column[known] for column in columns]
-        return mean_score(self.targets_, columns, list(predicted[known].T), weights)
+        return self._score(predicted, self._columns(y, len(self.targets_)), sample_weight)
 
     @property
     def task_classes_(self) -> list[npt.NDArray[Any] | None]:
@@ -234,52 +222,40 @@ class CGCNNMultiTask(MultiTaskParameters, NumberEstimator):
     @property
     def classes_(self) -> npt.NDArray[Any]:
         """Classes of the first classification task."""
-        return cast("npt.NDArray[Any]", self.targets_[self._first("classification")].classes)
+        return cast("npt.NDArray[Any]", self.targets_[self._first(is_number=False)].classes)
 
-    def _columns(self, y: Any, fitted: Sequence[Target] | None) -> list[npt.NDArray[Any]]:
+    def _columns(self, y: Any, n_tasks: int) -> list[npt.NDArray[Any]]:
         """Return the columns of y, each with its own type."""
-        kinds = self._kinds(fitted)
         columns = split_columns(y)
-        if len(columns) != len(kinds):
+        if len(columns) != n_tasks:
+            raise ValueError(
+                f"y has {len(columns)} columns, but tasks={tuple(self.tasks)!r} names {n_tasks}"
+            )
+        if hasattr(self, "targets_"):
+            check_order(y, self.targets_)
+        return columns
+
+    def _new_targets(self, y: Any) -> list[Task]:
+        if not self.tasks or set(self.tasks) - TASKS.keys():
+            raise ValueError(f"tasks={self.tasks!r}; expected a tuple of {tuple(TASKS)}")
+        names = column_names(y, [f"y{index}" for index in range(len(self.tasks))])
+        # As many as there are tasks: another number of columns is refused later.
+        names += [""] * (len(self.tasks) - len(names))
+        return [TASKS[kind](name) for kind, name in zip(self.tasks, names, strict=False)]
+
+    def _encode(
+        self, y: Any, fitted: Sequence[Task] | None, classes: Any = None
+    ) -> tuple[FloatArray, tuple[Task, ...]]:
+        targets = self._new_targets(y) if fitted is None else fitted
+        columns = split_columns(y)
+        if len(columns) != len(targets):
+            kinds = tuple(target.kind for target in targets)
             raise ValueError(
                 f"y has {len(columns)} columns, but tasks={kinds!r} names {len(kinds)}"
             )
         if fitted is not None:
             check_order(y, fitted)
-        return columns
-
-    def _kinds(self, fitted: Sequence[Target] | None) -> tuple[str, ...]:
-        """Return the kind of every column; those of the fit, whatever `tasks` is since."""
-        if fitted is not None:
-            return tuple(target.kind for target in fitted)
-        if not self.tasks or set(self.tasks) - set(KINDS):
-            raise ValueError(f"tasks={self.tasks!r}; expected a tuple of {KINDS}")
-        return tuple(self.tasks)
-
-    def _encode(
-        self, y: Any, fitted: Sequence[Target] | None, classes: Any = None
-    ) -> tuple[FloatArray, tuple[Target, ...]]:
-        columns, kinds = self._columns(y, fitted), self._kinds(fitted)
-        names = column_names(y, [f"y{index}" for index in range(len(columns))])
-        encoded = np.full((len(columns[0]), len(columns)), np.nan)
-        targets = []
-        for index, (kind, column) in enumerate(zip(kinds, columns, strict=True)):
-            known = ~is_missing(column)
-            target = Target(names[index], kind) if fitted is None else fitted[index]
-            if kind == "regression":
-                encoded[known, index] = to_numbers(column[known], names[index])
-            else:
-                # The classes that are given are those of the first classification task.
-                given, classes = (classes if fitted is None else target.classes), None
-                if fitted is None:
-                    check_labels(column[known], names[index])
-                expected = None if given is None else np.unique(given)
-                found, encoded[known, index] = encode_classes(column[known], expected)
-                if fitted is None:
-                    warn_of_one_class(found, names[index])
-                target = replace(target, classes=found)
-            targets.append(target)
-        return encoded, tuple(targets)
+        return encode(columns, targets, classes, first=fitted is None)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

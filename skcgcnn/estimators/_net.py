@@ -10,7 +10,7 @@ import torch
 from skorch.callbacks import Callback, EarlyStopping
 
 from skcgcnn._declared import declared
-from skcgcnn.estimators._targets import Answers
+from skcgcnn.estimators._targets import TargetDecoder
 from skcgcnn.nn import AcceleratedNet, AveragedNet, GraphNet, TaskLoss, choose_device
 
 _LOGGER = logging.getLogger("skcgcnn")
@@ -53,7 +53,7 @@ def make_net(
     est: Any,
     sizes: dict[str, Any],
     params: Mapping[str, Any],
-    answers: Answers,
+    decoder: TargetDecoder,
     seed: int,
     *,
     fall_back: bool = False,
@@ -68,7 +68,7 @@ def make_net(
         Arguments of `CrystalGraphConvNet`.
     params : mapping
         The other parameters: of the estimator, or of an earlier fit.
-    answers : Answers
+    decoder : TargetDecoder
         What the network predicts.
     seed : int
         Decides initial weights, batches and dropout.
@@ -99,7 +99,7 @@ def make_net(
         "module__seed": seed,
         **{f"module__{name}": size for name, size in sizes.items()},
         "criterion": TaskLoss,
-        "criterion__tasks": [target.task for target in answers.targets],
+        "criterion__tasks": list(decoder.targets),
         "criterion__cls_weight": params.get("cls_weight", 1.0),
         "criterion__loss": params["loss"],
         "optimizer": optimizer,
@@ -117,7 +117,7 @@ def make_net(
         "max_grad_norm": params["max_grad_norm"],
         "decay_biases": not isinstance(params["optimizer"], str),
         "compile": params["compile"],
-        "answers": answers,
+        "decoder": decoder,
         **{f"optimizer__{name}": value for name, value in options.items()},
     }
     arguments |= params["net_params"] or {}

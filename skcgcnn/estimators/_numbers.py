@@ -1,6 +1,5 @@
 """What the estimators that predict numbers share: how sure they are."""
 
-from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -8,14 +7,8 @@ import numpy.typing as npt
 from sklearn.utils import check_consistent_length
 
 from skcgcnn.estimators._base import BaseCGCNN
-from skcgcnn.estimators._ensemble import (
-    FEWEST_ERRORS,
-    Uncertainty,
-    combine,
-    deviations,
-    std_factor,
-)
-from skcgcnn.estimators._targets import FloatArray, output_slices
+from skcgcnn.estimators._ensemble import Uncertainty
+from skcgcnn.tasks import deviations
 
 
 class NumberEstimator(BaseCGCNN):
@@ -76,31 +69,13 @@ class NumberEstimator(BaseCGCNN):
         """
         outputs = self._member_outputs(X)
         check_consistent_length(outputs[0], y)
-        self._check_knows_deviations(outputs)
-        encoded, _ = self._encode(y, self.targets_)
-        values = encoded.reshape(len(encoded), -1)
-        predicted = combine(outputs, self.targets_)
         total = np.hypot(*deviations(outputs, self.targets_))
-        targets = list(self.targets_)
-        for index, columns in enumerate(output_slices(self.targets_)):
-            target = targets[index]
-            if target.classes is not None:
-                continue
-            errors = predicted[:, columns.start] * target.scale + target.mean - values[:, index]
-            known = np.isfinite(errors)
-            if known.sum() < FEWEST_ERRORS:
-                raise ValueError(
-                    f"{known.sum()} crystals have a target {target.name!r} and a prediction; "
-                    f"{FEWEST_ERRORS} are needed to calibrate"
-                )
-            factor = std_factor(errors[known], total[known, index])
-            if not 0 < factor < np.inf:
-                raise ValueError(
-                    f"errors or deviations of {target.name!r} are 0, so that no factor fits; "
-                    "calibrate on crystals that were not in the fit"
-                )
-            targets[index] = replace(target, std_factor=target.std_factor * factor)
-        self.targets_ = tuple(targets)
+        encoded, _ = self._encode(y, self.targets_)
+        columns = (encoded.reshape(len(encoded), -1).T, total.T)
+        self.targets_ = tuple(
+            each.target.calibrated(each, values, spread)
+            for each, values, spread in zip(self._decoder().decode(outputs), *columns, strict=True)
+        )
         return self
 
     def _predict_numbers(self, X: Any, *, return_std: bool) -> Any:
@@ -112,16 +87,7 @@ class NumberEstimator(BaseCGCNN):
 
     def _predict_with_std(self, X: Any) -> tuple[npt.NDArray[Any], Uncertainty]:
         """Return predictions and their standard deviations, in one pass over the crystals."""
-        outputs = self._member_outputs(X)
-        self._check_knows_deviations(outputs)
-        answers = self._answers()
+        outputs, decoder = self._member_outputs(X), self._decoder()
         parts = deviations(outputs, self.targets_)
-        shaped = (answers.shape(list(part.T)) for part in (*parts, np.hypot(*parts)))
-        return answers.values(combine(outputs, self.targets_)), Uncertainty(*shaped)
-
-    def _check_knows_deviations(self, outputs: FloatArray) -> None:
-        if not self._knows_deviations(outputs):
-            raise ValueError(
-                "a single network with this loss does not know how sure it is; fit with "
-                'n_estimators=5, with loss="gaussian_nll", or both'
-            )
+        shaped = (decoder.shape(list(part.T)) for part in (*parts, np.hypot(*parts)))
+        return decoder.values(outputs), Uncertainty(*shaped)

@@ -18,14 +18,13 @@ from skcgcnn._recipes import is_auto, resolve
 from skcgcnn._sklearn import Documented, clone_parametrized
 from skcgcnn._version import __version__
 from skcgcnn.estimators._net import make_net
-from skcgcnn.estimators._targets import Answers
+from skcgcnn.estimators._targets import TargetDecoder
 from skcgcnn.exceptions import DataError
 from skcgcnn.modelfiles import (
     BUILD_ERRORS,
     PICKLES,
     ModelState,
     Provenance,
-    Target,
     TrainingState,
     check_version,
     find_model,
@@ -34,6 +33,7 @@ from skcgcnn.modelfiles import (
     write_safetensors,
 )
 from skcgcnn.nn import CrystalGraphConvNet
+from skcgcnn.tasks import Task
 
 # Under this name a pickle holds the state of a fitted estimator.
 _STATE = "_skcgcnn_model"
@@ -215,7 +215,7 @@ class Persistent(Documented, BaseEstimator):
     def _set_model_state(self, state: ModelState) -> None:
         """Become the fitted estimator of a state; the parameters stay as they are."""
         provenance, training = state.provenance, state.training
-        self.targets_: tuple[Target, ...] = state.targets
+        self.targets_: tuple[Task, ...] = state.targets
         self.y_ndim_ = state.y_ndim
         self.graph_options_ = state.graph_options
         self.n_iter_ = provenance.n_epochs
@@ -231,7 +231,7 @@ class Persistent(Documented, BaseEstimator):
                 self,
                 state.network,
                 params,
-                Answers(state.targets, state.y_ndim),
+                TargetDecoder(state.targets, state.y_ndim),
                 provenance.seed,
                 fall_back=True,
             ).initialize()

@@ -1,8 +1,7 @@
 """From crystals to predictions, in pieces where there are many."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,8 @@ from joblib import effective_n_jobs
 from sklearn.utils.validation import check_is_fitted
 
 from skcgcnn._warnings import warn_caller
-from skcgcnn.estimators._ensemble import combine, deviations
 from skcgcnn.estimators._features import FeatureMaker
-from skcgcnn.estimators._targets import Answers, FloatArray, Prediction, decode
+from skcgcnn.estimators._targets import FloatArray, TargetDecoder, readable
 from skcgcnn.graphs import (
     CHUNK,
     CrystalGraphs,
@@ -24,6 +22,7 @@ from skcgcnn.graphs import (
     read_ahead,
 )
 from skcgcnn.nn import GraphDataset, at_most
+from skcgcnn.tasks import Prediction, mean_score
 
 
 class Predictor(FeatureMaker):
@@ -41,10 +40,6 @@ class Predictor(FeatureMaker):
         # More threads than cores would wait for each other.
         with at_most(max(1, torch.get_num_threads() - effective_n_jobs(self.n_jobs))):
             yield from read_ahead(self.get_transformer().stream(X))
-
-    def _outputs(self, X: Any) -> FloatArray:
-        """Return the outputs, of all networks together."""
-        return combine(self._member_outputs(X), self.targets_)
 
     def _member_outputs(self, X: Any) -> FloatArray:
         """Return the outputs of each network, of shape (n_members, n_crystals, n_outputs)."""
@@ -85,33 +80,34 @@ class Predictor(FeatureMaker):
             "crystals are extrapolations"
         )
 
+    def _decoder(self) -> TargetDecoder:
+        return TargetDecoder(self.targets_, self.y_ndim_)
+
     def _predict_values(self, X: Any) -> npt.NDArray[Any]:
-        outputs = self._outputs(X)  # says so where it is not fitted
-        return Answers(self.targets_, self.y_ndim_).values(outputs)
+        outputs = self._member_outputs(X)  # says so where it is not fitted
+        return self._decoder().values(outputs)
 
     def _predict_proba(self, X: Any) -> FloatArray:
-        outputs = self._outputs(X)
-        return Answers(self.targets_, self.y_ndim_).proba(outputs)
+        outputs = self._member_outputs(X)
+        return self._decoder().proba(outputs)
 
     def _predict_targets(self, X: Any) -> list[Prediction]:
-        return self._decoded(self._member_outputs(X))
+        outputs = self._member_outputs(X)
+        return self._decoder().decode(outputs)
 
     def _predict_target_chunks(self, X: Any) -> Iterator[list[Prediction]]:
         """Yield predictions for some crystals at a time: for more than fit into memory."""
-        yield from map(self._decoded, self._output_chunks(X))
+        for outputs in self._output_chunks(X):
+            yield self._decoder().decode(outputs)
 
-    def _decoded(self, outputs: FloatArray) -> list[Prediction]:
-        predictions = decode(combine(outputs, self.targets_), self.targets_)
-        if not self._knows_deviations(outputs):
-            return predictions
-        spread = np.hypot(*deviations(outputs, self.targets_)).T
-        return [
-            each if each.proba is not None else replace(each, std=std)
-            for each, std in zip(predictions, spread, strict=True)
-        ]
-
-    def _knows_deviations(self, outputs: FloatArray) -> bool:
-        return len(outputs) > 1 or any(target.has_variance for target in self.targets_)
+    def _score(
+        self, predicted: npt.NDArray[Any], columns: Sequence[npt.NDArray[Any]], sample_weight: Any
+    ) -> float:
+        """Return the mean score of predictions that are there; `columns` are those of the truth."""
+        known, weights = readable(predicted, columns[0], sample_weight)
+        true = [column[known] for column in columns]
+        guessed = predicted[known].reshape(known.sum(), -1).T
+        return mean_score(self.targets_, true, list(guessed), weights)
 
     def _forward(self, graphs: CrystalGraphs) -> FloatArray:
         """Return the outputs of each network; NaN for crystals that could not be read."""

@@ -6,14 +6,13 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.metrics import r2_score
 from sklearn.utils import check_array
 
 from skcgcnn._declared import documented
-from skcgcnn.estimators._columns import check_order, column_names
+from skcgcnn.estimators._columns import check_order, column_names, split_columns
 from skcgcnn.estimators._numbers import NumberEstimator
-from skcgcnn.estimators._targets import FloatArray, readable
-from skcgcnn.modelfiles import Target
+from skcgcnn.estimators._targets import FloatArray, encode
+from skcgcnn.tasks import Number, Task
 
 
 @documented
@@ -33,7 +32,7 @@ class CGCNNRegressor(RegressorMixin, NumberEstimator):
     ----------
     n_outputs_ : int
         Number of targets.
-    targets_ : tuple of Target
+    targets_ : tuple of Task
         The columns of y: name, kind, classes, unit, and the mean and standard deviation of the
         training values, with which they are scaled for the network.
     target_names_ : list of str
@@ -147,10 +146,9 @@ class CGCNNRegressor(RegressorMixin, NumberEstimator):
             a warning.
         """
         predicted = self.predict(X)
-        check_order(y, self.targets_)
-        known, weights = readable(predicted, y, sample_weight)
-        true = np.asarray(y)[known]
-        return float(r2_score(true, predicted[known], sample_weight=weights))
+        if y is not None:
+            self._encode(y, self.targets_)  # refuses another number of targets
+        return self._score(predicted, split_columns(y), sample_weight)
 
     @property
     def n_outputs_(self) -> int:
@@ -160,9 +158,9 @@ class CGCNNRegressor(RegressorMixin, NumberEstimator):
     def _encode(
         self,
         y: Any,
-        fitted: Sequence[Target] | None,
+        fitted: Sequence[Task] | None,
         classes: Any = None,
-    ) -> tuple[FloatArray, tuple[Target, ...]]:
+    ) -> tuple[FloatArray, tuple[Task, ...]]:
         try:
             values: FloatArray = check_array(
                 y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self
@@ -179,11 +177,16 @@ class CGCNNRegressor(RegressorMixin, NumberEstimator):
         n_columns = values.reshape(len(values), -1).shape[1]
         if fitted is None:
             names = [f"target_{i}" for i in range(n_columns)] if n_columns > 1 else ["target"]
-            return values, tuple(Target(name, "regression") for name in column_names(y, names))
-        if n_columns != len(fitted):
-            raise ValueError(f"y has {n_columns} targets, but the first fit had {len(fitted)}")
-        check_order(y, fitted)
-        return values, tuple(fitted)
+            targets: Sequence[Task] = [Number(name) for name in column_names(y, names)]
+        else:
+            targets = fitted
+        if n_columns != len(targets):
+            raise ValueError(f"y has {n_columns} targets, but the first fit had {len(targets)}")
+        if fitted is not None:
+            check_order(y, fitted)
+        columns = list(values.reshape(len(values), -1).T)
+        encoded, learned = encode(columns, targets, None, first=fitted is None)
+        return encoded.reshape(values.shape), learned
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

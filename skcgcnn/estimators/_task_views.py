@@ -5,7 +5,8 @@ from typing import Any, NoReturn, cast
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
-from skcgcnn.estimators._targets import FloatArray, Prediction
+from skcgcnn.estimators._targets import FloatArray
+from skcgcnn.tasks import Prediction
 
 
 class _TaskView(BaseEstimator):

@@ -9,7 +9,7 @@ from sklearn.model_selection import train_test_split
 
 from skcgcnn.estimators._targets import FloatArray
 from skcgcnn.graphs import CrystalGraphs
-from skcgcnn.modelfiles import Target
+from skcgcnn.tasks import Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,7 @@ class TrainingData:
         Encoded but unscaled targets; NaN is missing.
     weights : ndarray of shape (n_crystals,)
         Weights of the crystals.
-    targets : tuple of Target
+    targets : tuple of Task
         What the columns of `values` are.
     y_ndim : int
         Number of dimensions of y.
@@ -33,7 +33,7 @@ class TrainingData:
     graphs: CrystalGraphs
     values: FloatArray
     weights: FloatArray
-    targets: tuple[Target, ...]
+    targets: tuple[Task, ...]
     y_ndim: int
 
     def __len__(self) -> int:
@@ -73,9 +73,11 @@ def split(data: TrainingData, share: float, seed: int) -> tuple[TrainingData, Tr
             "early_stopping needs at least 2 crystals: some to train, some to validate"
         )
     test_size = min(n - 1, max(1, round(share * n)))
-    kinds, labels = [target.kind for target in data.targets], None
-    if "classification" in kinds:
-        labels = np.nan_to_num(data.values[:, kinds.index("classification")], nan=-1)
+    found = (
+        t.stratify_labels(column) for t, column in zip(data.targets, data.values.T, strict=True)
+    )
+    labels = next((each for each in found if each is not None), None)
+    if labels is not None:
         counts = np.unique(labels, return_counts=True)[1]
         if counts.min() < 2 or len(counts) > min(test_size, n - test_size):
             labels = None  # a class has too few crystals for both sides

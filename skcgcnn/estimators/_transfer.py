@@ -10,16 +10,15 @@ from torch import Tensor
 
 from skcgcnn._parameters import Parameters
 from skcgcnn.estimators._persistence import Persistent
-from skcgcnn.estimators._targets import output_slices
 from skcgcnn.modelfiles import (
     PRETRAINED,
     SHIPPED,
     ModelState,
-    Target,
     find_model,
     read_model_file,
 )
 from skcgcnn.nn import CrystalGraphConvNet
+from skcgcnn.tasks import Task, output_slices
 
 _SIZES = ("conv", "pooling", "atom_fea_len", "n_conv", "h_fea_len", "n_h", "heads")
 _GRAPH = ("radius", "max_num_nbr", "atom_features")
@@ -143,7 +142,7 @@ def _is_default(value: Any, default: Any) -> bool:
 
 def transfer_weights(
     net: CrystalGraphConvNet,
-    targets: Sequence[Target],
+    targets: Sequence[Task],
     source: ModelState,
     init_from: Any,
     global_features: Sequence[str],
@@ -158,7 +157,7 @@ def transfer_weights(
     ----------
     net : CrystalGraphConvNet
         Not trained yet; changed in place.
-    targets : sequence of Target
+    targets : sequence of Task
         Its targets.
     source : ModelState
         Where the weights come from.
@@ -175,8 +174,9 @@ def transfer_weights(
     _check_fit(net, source, _name(init_from, "="))
     own = net.state_dict()
     parts = ["embedding.", "bond_embedding.", "convs.", "pooling."]
-    tasks = [[target.task for target in each] for each in (targets, source.targets)]
-    same_tasks = net.architecture["heads"] is None or tasks[0] == tasks[1]
+    same_tasks = net.architecture["heads"] is None or (
+        len(targets) == len(source.targets) and all(map(Task.same_outputs, targets, source.targets))
+    )
     same_numbers = source.graph_options.global_features == tuple(global_features)
     if same_tasks and same_numbers and _head_shape(own) == _head_shape(source.weights):
         parts += _HIDDEN
@@ -194,7 +194,7 @@ def transfer_weights(
 
 
 def start_outputs(
-    net: CrystalGraphConvNet, targets: Sequence[Target], starts: Sequence[float]
+    net: CrystalGraphConvNet, targets: Sequence[Task], starts: Sequence[float]
 ) -> None:
     """Set the biases of the outputs with which training begins.
 
@@ -202,7 +202,7 @@ def start_outputs(
     ----------
     net : CrystalGraphConvNet
         Not trained yet; changed in place.
-    targets : sequence of Target
+    targets : sequence of Task
         Its targets.
     starts : sequence of float
         One number for each of them.
@@ -276,12 +276,12 @@ def _head_shape(weights: dict[str, Tensor]) -> dict[str, torch.Size]:
 
 
 def _transfer_outputs(
-    net: CrystalGraphConvNet, targets: Sequence[Target], source: ModelState
+    net: CrystalGraphConvNet, targets: Sequence[Task], source: ModelState
 ) -> None:
     free = list(zip(source.targets, output_slices(source.targets), strict=True))
     with torch.no_grad():
         for target, rows in zip(targets, output_slices(targets), strict=True):
-            match = next((entry for entry in free if entry[0].task == target.task), None)
+            match = next((entry for entry in free if target.same_outputs(entry[0])), None)
             if match is None:
                 continue
             free.remove(match)

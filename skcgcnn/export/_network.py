@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.nn import GraphBatch
+from skcgcnn.tasks import output_slices
 
 # The tensors of a batch that hold row numbers.
 _INDICES = ("site_kinds", "crystals", "centers", "neighbors")
@@ -34,6 +35,7 @@ class PredictingNetwork(nn.Module):
     >>> from skcgcnn import CGCNNRegressor
     >>> from skcgcnn.datasets import load_sample_regression
     >>> from skcgcnn.nn import GraphBatch
+    from skcgcnn.tasks import output_slices
     >>> cifs, energies = load_sample_regression(return_X_y=True)
     >>> est = CGCNNRegressor(max_epochs=2, random_state=0).fit(cifs, energies)
     >>> batch = GraphBatch.from_graphs(est.get_transformer().transform(cifs[:3]))
@@ -49,19 +51,8 @@ class PredictingNetwork(nn.Module):
         nets = [est.net_, *est.more_nets_]
         copies = [copy.deepcopy(net.module_.average).cpu().eval() for net in nets]
         self.networks = nn.ModuleList(copies).requires_grad_(requires_grad=False)
-        self._targets = [
-            (target.n_outputs, target.classes is not None, target.scale, target.mean)
-            for target in est.targets_
-        ]
-        self.columns = tuple(
-            name
-            for target in est.targets_
-            for name in (
-                [target.name]
-                if target.classes is None
-                else [f"{target.name}={label}" for label in target.classes]
-            )
-        )
+        self._targets = est.targets_
+        self.columns = tuple(name for target in est.targets_ for name in target.output_names)
 
     def forward(self, *batch: Tensor) -> Tensor:
         """Predict for a batch of crystals.
@@ -88,16 +79,10 @@ class PredictingNetwork(nn.Module):
             }
         )
         outputs = torch.stack([network(numbers) for network in self.networks])
-        columns, first = [], 0
-        for n_outputs, is_class, scale, mean in self._targets:
-            own = outputs[:, :, first : first + n_outputs]
-            first += n_outputs
-            # A second output of a number is its variance. Numbers far from zero need more digits
-            # than the network has.
-            found = own.softmax(dim=2) if is_class else own[:, :, :1].double() * scale + mean
-            found = found.double()
-            columns.append(found.mean(dim=0))
-        return torch.cat(columns, dim=1)
+        # Numbers far from zero need more digits than the network has.
+        own = zip(self._targets, output_slices(self._targets), strict=True)
+        found = [target.in_units(outputs[:, :, columns].double()) for target, columns in own]
+        return torch.cat([each.mean(dim=0) for each in found], dim=1)
 
     def example(self) -> tuple[Tensor, ...]:
         """Return a small made-up batch, to trace the network with.

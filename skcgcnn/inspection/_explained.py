@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from skcgcnn.estimators import BaseCGCNN, output_slices
+from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.graphs import CrystalGraphs
-from skcgcnn.modelfiles import Target
+from skcgcnn.tasks import Task, output_slices
 
 Values = npt.NDArray[np.float64]
 
@@ -25,33 +24,19 @@ class Explained:
 
     Parameters
     ----------
-    target : Target
+    target : Task
     columns : slice
         Its outputs.
     label : object or None
         The class whose odds are explained; None is the last, or for numbers.
     """
 
-    def __init__(self, target: Target, columns: slice, label: Any) -> None:
+    def __init__(self, target: Task, columns: slice, label: Any) -> None:
         self.target, self.columns = target, columns
-        self.place = -1
-        if target.classes is None and label is not None:
-            raise ValueError(f"label={label!r}, but {target.name} is a number, not a class")
-        if target.classes is not None and label is not None:
-            places = np.flatnonzero(target.classes == label)
-            if not len(places):
-                raise ValueError(
-                    f"label={label!r} is none of the classes {', '.join(map(str, target.classes))}"
-                )
-            self.place = int(places[0])
+        self._of_outputs = target.explanation(label)
 
     def __call__(self, outputs: Tensor) -> Tensor:
-        part = outputs[:, self.columns]
-        if self.target.classes is None:
-            return part[:, 0] * self.target.scale + self.target.mean
-        logs = torch.log_softmax(part, dim=1)
-        others = [i for i in range(part.shape[1]) if i != self.place % part.shape[1]]
-        return logs[:, self.place] - torch.logsumexp(logs[:, others], dim=1)
+        return self._of_outputs(outputs[:, self.columns])
 
 
 def explained(est: Any, target: int | str, label: Any) -> Explained:
@@ -127,7 +112,7 @@ def mean_of_networks(
     return contributions, baselines, predictions
 
 
-def _index(targets: Sequence[Target], target: int | str) -> int:
+def _index(targets: Sequence[Task], target: int | str) -> int:
     names = [each.name for each in targets]
     if isinstance(target, str) and target in names:
         return names.index(target)

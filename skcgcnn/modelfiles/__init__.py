@@ -17,7 +17,6 @@ from skcgcnn.modelfiles._safetensors import write_safetensors
 from skcgcnn.modelfiles._state import (
     ModelState,
     Provenance,
-    Target,
     TrainingState,
     rename_targets,
 )
@@ -32,7 +31,6 @@ __all__ = [
     "ModelState",
     "PretrainedModel",
     "Provenance",
-    "Target",
     "TrainingState",
     "check_version",
     "describe_model",

@@ -9,9 +9,10 @@ import numpy as np
 
 from skcgcnn.graphs import GraphOptions, load_element_features
 from skcgcnn.modelfiles._json import to_plain
-from skcgcnn.modelfiles._state import ModelState, Provenance, Target
+from skcgcnn.modelfiles._state import ModelState, Provenance
 from skcgcnn.modelfiles._torch_file import save_content
 from skcgcnn.nn import GAUSSIAN_STEP
+from skcgcnn.tasks import Classes, Number, Task
 
 OFFICIAL = "CGCNN weights"
 # What the original code reads crystals with, whatever stands in a weight file.
@@ -123,12 +124,12 @@ def read_cgcnn(content: Mapping[str, Any], name: str) -> ModelState:
     if args["task"] == "classification":
         estimator, measure = "CGCNNClassifier", "validation ROC AUC"
         classes = args.get("classes", range(network["n_outputs"]))
-        target = Target(name, "classification", np.array(classes))
+        target: Task = Classes(name, classes=np.array(classes))
     else:
         estimator, measure = "CGCNNRegressor", "validation MAE"
         normalizer = content["normalizer"]
         mean, scale = float(normalizer["mean"]), float(normalizer["std"])
-        target = Target(name, "regression", mean=mean, scale=scale)
+        target = Number(name, mean=mean, scale=scale)
     best = float(content.get("best_mae_error", np.nan))
     return ModelState(
         estimator=estimator,

@@ -81,12 +81,7 @@ def _targets(state: ModelState, path: Path) -> dict[str, str]:
         unit = f" ({known.unit})" if known.unit else ""
         return facts | {"target": f"{official}{unit}: {known.meaning}", "official": "yes, SHA-256"}
     for index, target in enumerate(state.targets, 1):
-        what = f"{target.name} ({target.unit})" if target.unit else target.name
-        if target.classes is not None:
-            what += f", classes {', '.join(map(str, target.classes))}"
-        elif not target.unit:
-            what += ", unit not recorded"
-        facts["target" if len(state.targets) == 1 else f"target {index}"] = what
+        facts["target" if len(state.targets) == 1 else f"target {index}"] = target.describe()
     return facts
 
 

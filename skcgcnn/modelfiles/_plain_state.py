@@ -18,7 +18,8 @@ from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import GraphOptions, load_element_features
 from skcgcnn.modelfiles._json import from_plain, to_plain
 from skcgcnn.modelfiles._pretrained import PRETRAINED, SHIPPED
-from skcgcnn.modelfiles._state import ModelState, Provenance, Target, TrainingState
+from skcgcnn.modelfiles._state import ModelState, Provenance, TrainingState
+from skcgcnn.tasks import TASKS, Task
 
 
 def state_to_plain(state: ModelState) -> dict[str, Any]:
@@ -235,32 +236,12 @@ def _embedded(atom_features: Any) -> Any:
     return atom_features
 
 
-def _target_to_plain(target: Target) -> dict[str, Any]:
-    return {
-        "name": target.name,
-        "kind": target.kind,
-        "classes": to_plain(target.classes),
-        "unit": target.unit,
-        "mean": target.mean,
-        "scale": target.scale,
-        "has_variance": target.has_variance,
-        "std_factor": target.std_factor,
-    }
+def _target_to_plain(target: Task) -> dict[str, Any]:
+    return {name: to_plain(value) for name, value in target.to_plain().items()}
 
 
-def _target_from_plain(plain: Mapping[str, Any]) -> Target:
-    kind, classes = plain["kind"], from_plain(plain["classes"])
-    if kind not in {"regression", "classification"}:
-        raise ValueError(f"{kind!r} is no kind of target")
-    if (kind == "classification") != isinstance(classes, np.ndarray):
-        raise ValueError(f"a target of {kind} with classes={classes!r}")
-    return Target(
-        str(plain["name"]),
-        kind,
-        classes,
-        str(plain["unit"]),
-        float(plain["mean"]),
-        float(plain["scale"]),
-        bool(plain.get("has_variance", False)),
-        float(plain.get("std_factor", 1.0)),
-    )
+def _target_from_plain(plain: Mapping[str, Any]) -> Task:
+    kind = plain["kind"]
+    if kind not in TASKS:
+        raise ValueError(f"unknown kind of target {kind!r}")
+    return TASKS[kind].from_plain({name: from_plain(value) for name, value in plain.items()})

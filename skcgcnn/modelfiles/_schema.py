@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,8 +12,9 @@ from skcgcnn._parameters import MAX_MERGE_TOL, OF_ESTIMATORS
 from skcgcnn._recipes import is_auto
 from skcgcnn.crystals import MAX_LENGTH
 from skcgcnn.modelfiles._pretrained import PRETRAINED, SHIPPED
-from skcgcnn.modelfiles._state import ModelState, Target
+from skcgcnn.modelfiles._state import ModelState
 from skcgcnn.nn import CrystalGraphConvNet
+from skcgcnn.tasks import Task
 
 _MOST_FEATURES = 100_000
 _MOST_TARGETS = 10_000
@@ -128,18 +128,10 @@ def _check_targets(state: ModelState) -> None:
         _check_target(target)
 
 
-def _check_target(target: Target) -> None:
+def _check_target(target: Task) -> None:
+    target.check()
     if max(len(target.name), len(target.unit)) > _LONGEST_NAME:
         raise ValueError("a target has too long a name or unit")
-    if not (math.isfinite(target.mean) and math.isfinite(target.scale) and target.scale > 0):
-        raise ValueError(f"mean {target.mean} and scale {target.scale} of a target")
-    if not (math.isfinite(target.std_factor) and target.std_factor > 0):
-        raise ValueError(f"std_factor {target.std_factor} of a target")
-    classes = target.classes
-    if classes is not None and (
-        classes.ndim != 1 or not len(classes) or len(np.unique(classes.astype(str))) < len(classes)
-    ):
-        raise ValueError("the classes of a target are no list of different values")
 
 
 def _check_integer(name: str, value: Any, most: int | None) -> None:

@@ -4,54 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy.typing as npt
-
 from skcgcnn.graphs import GraphOptions
-from skcgcnn.nn import Task
-
-
-@dataclass(frozen=True, eq=False)
-class Target:
-    """One target of a model: a column of y.
-
-    Attributes
-    ----------
-    name : str
-        Its name.
-    kind : {"regression", "classification"}
-        What is predicted.
-    classes : ndarray of shape (n_classes,) or None
-        The classes, sorted; None for a regression.
-    unit : str
-        Unit of the values; empty where there is none or it is not known.
-    mean, scale : float
-        Mean and standard deviation of the training values, with which the network's outputs are
-        scaled; 0 and 1 for a classification.
-    has_variance : bool
-        Whether the network has an output for the logarithm of the variance of the scaled value.
-    std_factor : float
-        What the standard deviations of predictions are multiplied by, so that they are right on
-        crystals that were held back.
-    """
-
-    name: str
-    kind: str
-    classes: npt.NDArray[Any] | None = None
-    unit: str = ""
-    mean: float = 0.0
-    scale: float = 1.0
-    has_variance: bool = False
-    std_factor: float = 1.0
-
-    @property
-    def n_outputs(self) -> int:
-        """Number of the network's outputs that belong to it: one or two, or one per class."""
-        return 1 + self.has_variance if self.classes is None else len(self.classes)
-
-    @property
-    def task(self) -> Task:
-        """What the network and its loss have to know."""
-        return Task(self.kind, self.n_outputs)
+from skcgcnn.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -122,7 +76,7 @@ class ModelState:
         Name of its class.
     params : dict
         Constructor parameters.
-    targets : tuple of Target
+    targets : tuple of Task
         The columns of y, in order.
     y_ndim : int
         1 where y was a vector, so that predictions are one; 2 where it was a table.
@@ -144,7 +98,7 @@ class ModelState:
 
     estimator: str
     params: dict[str, Any]
-    targets: tuple[Target, ...]
+    targets: tuple[Task, ...]
     y_ndim: int
     graph_options: GraphOptions
     network: dict[str, Any]
@@ -161,20 +115,20 @@ class ModelState:
 
 
 def rename_targets(
-    targets: Sequence[Target], names: Sequence[str] | None, units: Sequence[str] | None = None
-) -> tuple[Target, ...]:
+    targets: Sequence[Task], names: Sequence[str] | None, units: Sequence[str] | None = None
+) -> tuple[Task, ...]:
     """Return targets with other names and units.
 
     Parameters
     ----------
-    targets : sequence of Target
+    targets : sequence of Task
         The targets.
     names, units : str or sequence of str, optional
         One for every target; None leaves them as they are.
 
     Returns
     -------
-    tuple of Target
+    tuple of Task
 
     Raises
     ------
@@ -183,7 +137,8 @@ def rename_targets(
 
     Examples
     --------
-    >>> [target.unit for target in rename_targets([Target("gap", "regression")], None, ["eV"])]
+    >>> from skcgcnn.tasks import Number
+    >>> [target.unit for target in rename_targets([Number("gap")], None, ["eV"])]
     ['eV']
     """
     names = [names] if isinstance(names, str) else names

@@ -17,7 +17,7 @@ from skcgcnn.nn._embedding import ElementEmbedding
 from skcgcnn.nn._gated import ConvLayer
 from skcgcnn.nn._gaussians import GAUSSIAN_STEP, GaussianDistance
 from skcgcnn.nn._globals import GlobalFeatures
-from skcgcnn.nn._loss import Task, TaskLoss
+from skcgcnn.nn._loss import TaskLoss
 from skcgcnn.nn._network import CrystalGraphConvNet
 from skcgcnn.nn._pooling import Pooling, weighted_sum
 from skcgcnn.nn._registries import CONVOLUTIONS, POOLINGS
@@ -49,7 +49,6 @@ __all__ = [
     "GraphDataset",
     "GraphNet",
     "Pooling",
-    "Task",
     "TaskLoss",
     "WindowedBatches",
     "at_most",

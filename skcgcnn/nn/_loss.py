@@ -1,51 +1,31 @@
 """The loss of several tasks learned together."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-# Logarithms of variances and of learned weights stay within these bounds.
-_LEAST_LOG, _MOST_LOG = -10.0, 10.0
-
-
-def _gaussian_nll(output: Tensor, value: Tensor) -> Tensor:
-    """Return the negative log likelihood of a normal distribution, weighted by its deviation.
-
-    The weight keeps crystals with large errors from being given up (the beta-NLL of M. Seitzer et
-    al., ICLR 2022, with beta = 0.5).
-    """
-    log_variance = output[:, 1].clamp(_LEAST_LOG, _MOST_LOG)
-    squares = (output[:, 0] - value).square()
-    likelihood = (log_variance + squares * torch.exp(-log_variance)) / 2
-    return likelihood * torch.exp(log_variance.detach() / 2)
+# Logarithms of learned weights stay within these bounds.
+_LEAST_LOG, _MOST_LOG = -5.0, 5.0
 
 
-_ERRORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "mse": lambda output, value: (output - value).square(),
-    "mae": lambda output, value: (output - value).abs(),
-    "huber": partial(functional.huber_loss, reduction="none"),
-    "gaussian_nll": _gaussian_nll,
-}
+class LearnedTask(Protocol):
+    """What the loss has to know of a target, see `skcgcnn.tasks.Task`."""
 
+    @property
+    def n_outputs(self) -> int:
+        """Number of the network's outputs that belong to it."""
 
-class Task(NamedTuple):
-    """One target: its kind, and how many outputs of the network belong to it.
+    @property
+    def is_number(self) -> bool:
+        """Whether it is weighted as the numbers are, or as the classes."""
 
-    Attributes
-    ----------
-    kind : {"regression", "classification"}
-        What is predicted.
-    n_outputs : int
-        1 for a regression, 2 with the logarithm of a variance; for a classification the number
-        of classes.
-    """
+    def errors(self, outputs: Tensor, target: Tensor, loss: str) -> Tensor:
+        """Return the loss of each crystal."""
 
-    kind: str
-    n_outputs: int
+    def log_share(self, loss: str) -> float:
+        """Return how much of the logarithm of a learned scale is added."""
 
 
 class TaskLoss(nn.Module):
@@ -56,27 +36,27 @@ class TaskLoss(nn.Module):
 
     Parameters
     ----------
-    tasks : sequence of Task
+    tasks : sequence of skcgcnn.tasks.Task
         The target columns, in order.
     cls_weight : float or "auto", default=1.0
         Weight of the classification loss. "auto" learns a weight for either kind of task (A.
         Kendall, Y. Gal and R. Cipolla, CVPR 2018, equation 10).
-    loss : {"mse", "mae", "huber", "gaussian_nll"}, default="mse"
-        Error of a scaled number: squared, absolute, or that of Huber (1964), which is half the
-        square below 1 and linear above; or the negative log likelihood of a normal distribution
-        whose logarithm of the variance is a second output.
+    loss : str, default="mse"
+        Error of a scaled number, a key of `skcgcnn.tasks.LOSSES`.
 
     Examples
     --------
     >>> import torch
-    >>> loss = TaskLoss([Task("regression", 1), Task("classification", 2)], cls_weight=0.5)
+    >>> from skcgcnn.tasks import Classes, Number
+    >>> label = Classes("metal", classes=torch.tensor([0, 1]).numpy())
+    >>> loss = TaskLoss([Number("gap"), label], cls_weight=0.5)
     >>> targets = torch.tensor([[1.0, 0.0], [3.0, float("nan")]])
     >>> loss(torch.zeros(2, 3), targets).item()  # (1 + 9) / 2 + 0.5 * log(2)
     5.3465...
     """
 
     def __init__(
-        self, tasks: Sequence[Task], cls_weight: float | str = 1.0, loss: str = "mse"
+        self, tasks: Sequence[LearnedTask], cls_weight: float | str = 1.0, loss: str = "mse"
     ) -> None:
         super().__init__()
         if cls_weight == "auto":
@@ -101,34 +81,32 @@ class TaskLoss(nn.Module):
         -------
         Tensor of shape ()
         """
-        losses: dict[str, list[Tensor]] = {"regression": [], "classification": []}
+        losses: dict[bool, list[Tensor]] = {True: [], False: []}
         columns = torch.split(outputs, [task.n_outputs for task in self.tasks], dim=1)
         for task, output, target in zip(self.tasks, columns, targets.unbind(1), strict=True):
             known = ~target.isnan()
-            value = target.nan_to_num()
-            if task.kind == "regression":
-                numbers = output if self.loss == "gaussian_nll" else output[:, 0]
-                errors = _ERRORS[self.loss](numbers, value)
-            else:
-                errors = functional.cross_entropy(output, value.long(), reduction="none")
+            errors = task.errors(output, target.nan_to_num(), self.loss)
             shares = known if weights is None else known * weights
-            losses[task.kind].append((errors * shares).sum() / known.sum().clamp(min=1))
-        means = {kind: torch.stack(found).mean() for kind, found in losses.items() if found}
+            losses[task.is_number].append((errors * shares).sum() / known.sum().clamp(min=1))
+        means = {numbers: torch.stack(found).mean() for numbers, found in losses.items() if found}
         if self.cls_weight == "auto":
             return self._balanced(means)
-        factors = {"regression": 1.0, "classification": float(self.cls_weight)}
-        return torch.stack([factors[kind] * mean for kind, mean in means.items()]).sum()
+        factors = {True: 1.0, False: float(self.cls_weight)}
+        return torch.stack([factors[numbers] * mean for numbers, mean in means.items()]).sum()
 
-    def _balanced(self, means: dict[str, Tensor]) -> Tensor:
+    def _balanced(self, means: dict[bool, Tensor]) -> Tensor:
         """Return the sum of the losses, each over its learned scale, and of the scales' logarithms.
 
         A likelihood with scale s adds log s to an absolute error over s, and half of the logarithm
         of a variance to a square over it.
         """
-        scales = self.log_scales.clamp(_LEAST_LOG / 2, _MOST_LOG / 2)
         terms = []
-        for kind, log_scale in zip(("regression", "classification"), scales, strict=True):
-            if kind in means:
-                share = 1.0 if kind == "regression" and self.loss in {"mae", "huber"} else 0.5
-                terms.append(torch.exp(-log_scale) * means[kind] + share * log_scale)
+        scales = self.log_scales.clamp(_LEAST_LOG, _MOST_LOG)
+        for numbers, log_scale in zip((True, False), scales, strict=True):
+            if numbers in means:
+                own = [
+                    task.log_share(self.loss) for task in self.tasks if task.is_number is numbers
+                ]
+                share = sum(own) / len(own)
+                terms.append(torch.exp(-log_scale) * means[numbers] + share * log_scale)
         return torch.stack(terms).sum()

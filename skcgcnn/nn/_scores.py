@@ -39,7 +39,7 @@ class EpochScores(Callback):
     ) -> None:
         """Keep the outputs of a batch where they are asked for."""
         wanted = not training or net.verbose == 1 or _LOGGER.isEnabledFor(logging.INFO)
-        if net.answers is not None and wanted:
+        if net.decoder is not None and wanted:
             self._parts[training].append((kwargs["y_pred"].detach(), batch[1]))
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
@@ -49,9 +49,9 @@ class EpochScores(Callback):
             if parts := self._parts[training]:
                 outputs = torch.cat([out for out, _ in parts]).double().cpu().numpy()
                 y = np.concatenate([true for _, true in parts])
-                facts.append(f"{name} {net.answers.describe_errors(outputs, y)}")
+                facts.append(f"{name} {net.decoder.describe_errors(outputs, y)}")
                 if not training:
-                    net.history.record("valid_score", net.answers.score(outputs, y))
+                    net.history.record("valid_score", net.decoder.score(outputs, y))
         text = ", ".join(facts)
         _LOGGER.info("epoch %d of %d: %s", len(net.history), self._progress.total, text)
         self._progress.update(1, text)

@@ -34,7 +34,7 @@ _FIRST_LR = 0.04
 _LAST_LR = 1e-4
 
 
-class Answers(Protocol):
+class TargetDecoder(Protocol):
     """Turns outputs of a network into what an estimator predicts."""
 
     @property
@@ -73,7 +73,7 @@ class GraphNet(NeuralNet):
         Gradients with a larger norm are scaled down to it.
     decay_biases : bool, default=True
         Whether weight decay includes biases and the scales of normalizations.
-    answers : Answers, optional
+    decoder : TargetDecoder, optional
         What outputs mean, for callbacks that score predictions.
     """
 
@@ -86,13 +86,13 @@ class GraphNet(NeuralNet):
         schedule: str = "constant",
         max_grad_norm: float | None = None,
         decay_biases: bool = True,
-        answers: Answers | None = None,
+        decoder: TargetDecoder | None = None,
         **kwargs: Any,
     ) -> None:
         self.schedule = schedule
         self.max_grad_norm = max_grad_norm
         self.decay_biases = decay_biases
-        self.answers = answers
+        self.decoder = decoder
         self.seed = seed
         self.precision = precision
         self.max_batch_sites = max_batch_sites
@@ -270,30 +270,30 @@ class GraphNet(NeuralNet):
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """Predict as the estimator does: scorers of callbacks call it."""
-        return self._answers().values(self.outputs(X))
+        return self._decoder().values(self.outputs(X))
 
     def predict_proba(self, X: Any) -> npt.NDArray[Any]:
         """Predict probabilities as the estimator does."""
-        return self._answers().proba(self.outputs(X))
+        return self._decoder().proba(self.outputs(X))
 
     @property
     def classes_(self) -> npt.NDArray[Any]:
         """The classes, if a single target is predicted, which is a class."""
-        classes = self._answers().classes
+        classes = self._decoder().classes
         if classes is None:
             raise AttributeError("this net does not predict classes alone")
         return classes
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        if self.answers is not None and self.answers.classes is not None:
+        if self.decoder is not None and self.decoder.classes is not None:
             tags.estimator_type = "classifier"  # for scikit-learn's scorers
         return tags
 
-    def _answers(self) -> Answers:
-        if self.answers is None:
+    def _decoder(self) -> TargetDecoder:
+        if self.decoder is None:
             raise AttributeError("this net does not know what its outputs mean")
-        return self.answers
+        return self.decoder
 
     def get_loss(
         self,

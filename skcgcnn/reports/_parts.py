@@ -4,12 +4,11 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from skcgcnn.estimators import is_missing
 from skcgcnn.plotting import crystal, elements
 from skcgcnn.reports._html import Figure, Table, new_figure
+from skcgcnn.tasks import is_missing
 
 
 def element_table(names_of: Iterable[Iterable[str]]) -> Figure:
@@ -76,19 +75,3 @@ def _picture(source: Any) -> Any:
     except ImportError:
         return None
     return figure
-
-
-def label_text(value: Any) -> str:
-    """Return the text of a class: whole numbers among floats are 1, not 1.0.
-
-    Parameters
-    ----------
-    value : object
-        A label.
-
-    Returns
-    -------
-    str
-    """
-    whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
-    return str(int(value)) if whole else str(value)

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from skcgcnn._version import __version__
-from skcgcnn.estimators import BaseCGCNN, Prediction
+from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.inspection import MIXED, element_names, nearest_training_crystals
 from skcgcnn.plotting import BLUE, ORANGE, crystal_sizes
 from skcgcnn.reports._html import Figure, Section, Table, new_figure, page
-from skcgcnn.reports._parts import element_table, known, label_text, with_pictures
+from skcgcnn.reports._parts import element_table, known, with_pictures
+from skcgcnn.tasks import Prediction
 
 _MOST = 10
 _UNLIKE = 20
@@ -80,18 +80,7 @@ def _summary(run: PredictionResult) -> Section:
         text += f" {n_failed} more could not be read, and {have} no prediction."
     rows: list[list[Any]] = []
     for prediction in run.predictions:
-        target, values = prediction.target, known(prediction.values)
-        unit = f" ({target.unit})" if target.unit else ""
-        if target.classes is None:
-            numbers = values.astype(float)
-            if len(numbers):
-                facts = {"mean": numbers.mean(), "lowest": numbers.min(), "highest": numbers.max()}
-                rows += [[f"{target.name}{unit}", fact, float(v)] for fact, v in facts.items()]
-        else:
-            rows += [
-                [target.name, f"crystals of {label_text(label)}", int((values == label).sum())]
-                for label in target.classes
-            ]
+        rows += prediction.target.summary(known(prediction.values))
     return Section("Predictions", [text], [Table(["target", "", "value"], rows)])
 
 
@@ -155,47 +144,37 @@ def _with_new_elements(run: PredictionResult, trained: Sequence[int]) -> dict[in
 
 def _target(run: PredictionResult, prediction: Prediction) -> Section:
     target = prediction.target
-    unit = f" ({target.unit})" if target.unit else ""
     values = known(prediction.values)
-    spread = _spread(prediction)
+    uncertainty = target.uncertainty(prediction)
+    spread = None if uncertainty is None else uncertainty[1]
     figure, axes = new_figure(1 if spread is None else 2, (9.5 if spread is not None else 5, 3.2))
     if target.classes is None:
         axes[0].hist(values.astype(float), 30, color=BLUE)
-        axes[0].set(xlabel=f"predicted {target.name}{unit}", ylabel="crystals")
     else:
         counts = [int((values == label).sum()) for label in target.classes]
-        axes[0].bar([label_text(label) for label in target.classes], counts, 0.6, color=BLUE)
-        axes[0].set(xlabel=f"predicted {target.name}", ylabel="crystals")
+        axes[0].bar([target.cell(label) for label in target.classes], counts, 0.6, color=BLUE)
+    axes[0].set(xlabel=f"predicted {target.title}", ylabel="crystals")
     caption = "How the predictions are distributed"
-    if spread is None:
+    if uncertainty is None:
         text = (
             "A single network does not know how sure it is of numbers: train with "
             'n_estimators=5 or loss="gaussian_nll" in Python.'
         )
         return Section(f"Target: {target.name}", [text], [Figure(figure, f"{caption}.")])
-    what = f"standard deviation{unit}" if target.classes is None else "1 - highest probability"
+    what, spread = uncertainty
     axes[1].hist(spread[np.isfinite(spread)], 30, color=ORANGE)
     axes[1].set(xlabel=what, ylabel="crystals")
     order = np.argsort(-np.nan_to_num(spread, nan=-1.0), kind="stable")[:_MOST]
     least = [row for row in order if np.isfinite(spread[row])]
-    rows: list[list[Any]] = []
-    for row in least:
-        value = prediction.values[row]
-        shown = float(value) if target.classes is None else label_text(value)
-        rows.append([run.ids[row], shown, float(spread[row])])
-    head = ["least certain", f"predicted{unit}", what]
+    rows: list[list[Any]] = [
+        [run.ids[row], target.cell(prediction.values[row]), float(spread[row])] for row in least
+    ]
+    head = ["least certain", f"predicted {target.title}", what]
     parts: list[Table | Figure] = [
         Figure(figure, f"{caption}, and how sure they are."),
         with_pictures(head, rows, [run.paths[row] for row in least if len(run.paths)]),
     ]
     return Section(f"Target: {target.name}", parts=parts)
-
-
-def _spread(prediction: Prediction) -> npt.NDArray[np.float64] | None:
-    """Return how uncertain the predictions are; None where that is not known."""
-    if prediction.proba is not None:
-        return np.asarray(1 - prediction.proba.max(axis=1))
-    return prediction.std
 
 
 def _data(run: PredictionResult) -> Section:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._version import __version__
-from skcgcnn.estimators import BaseCGCNN, Prediction
+from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.inspection import element_names, nearest_training_crystals
 from skcgcnn.plotting import (
@@ -22,7 +22,8 @@ from skcgcnn.plotting import (
 )
 from skcgcnn.reports._advice import Facts, advice
 from skcgcnn.reports._html import Figure, Section, Table, new_figure, page
-from skcgcnn.reports._parts import element_table, known, label_text, with_pictures
+from skcgcnn.reports._parts import element_table, known, with_pictures
+from skcgcnn.tasks import Prediction
 
 _WORST = 10
 # A confusion matrix of more classes cannot be read, and a calibration curve of fewer crystals is
@@ -167,14 +168,13 @@ def _data(run: RunResult) -> Section:
     for index, (ax, prediction) in enumerate(zip(axes[1:], run.predictions, strict=True)):
         target = prediction.target
         values = {part: known(run.y[part][:, index]) for part in _PARTS}
-        unit = f" ({target.unit})" if target.unit else ""
         if target.classes is None:
             everything = np.concatenate([v.astype(float) for v in values.values()])
             bins = np.histogram_bin_edges(everything, 25)
             for (part, found), color in zip(values.items(), (BLUE, ORANGE, "0.3"), strict=True):
                 ax.hist(found.astype(float), bins, histtype="step", color=color, label=_PARTS[part])
         else:
-            names = list(map(label_text, target.classes))
+            names = list(map(target.cell, target.classes))
             width = 0.27
             for step, ((part, found), color) in enumerate(
                 zip(values.items(), (BLUE, ORANGE, "0.3"), strict=True)
@@ -183,7 +183,7 @@ def _data(run: RunResult) -> Section:
                 places = np.arange(len(names)) + (step - 1) * width
                 ax.bar(places, counts, width, color=color, label=_PARTS[part])
             ax.set_xticks(np.arange(len(names)), names)
-        ax.set(xlabel=f"{target.name}{unit}", ylabel="crystals")
+        ax.set(xlabel=target.title, ylabel="crystals")
         ax.set_ylim(top=1.35 * ax.get_ylim()[1])  # room for the legend
         ax.legend(frameon=False, fontsize="small", ncols=3, columnspacing=0.8, handlelength=1)
     names_of = [each for graphs in run.graphs.values() for each in element_names(run.est, graphs)]
@@ -214,9 +214,7 @@ def _target(run: RunResult, index: int) -> Section:
     order = np.argsort(-np.nan_to_num(errors, nan=-np.inf), kind="stable")[:_WORST]
     worst = [row for row in order if np.isfinite(errors[row]) and errors[row] > 0]
     rows = [_worst_row(run, row, truth[row], prediction, errors[row]) for row in worst]
-    head = ["crystal", "true", "predicted", "absolute error"]
-    if prediction.target.classes is not None:
-        head[-1] = "1 - probability of the true class"
+    head = ["crystal", "true", "predicted", prediction.target.error_name]
     parts.append(with_pictures(head, rows, [run.paths[row] for row in worst if len(run.paths)]))
     return Section(f"Target: {prediction.target.name}", parts=parts)
 
@@ -256,7 +254,7 @@ def _classes(
     errors[usable] = 1 - proba[usable, places]
     if not usable.any():
         return [], errors
-    names = list(map(label_text, classes))
+    names = list(map(prediction.target.cell, classes))
     if len(names) > _MOST_CLASSES:
         return [], errors
     binary = len(classes) == 2 and len(set(places)) == 2
@@ -296,9 +294,5 @@ def _classes(
 def _worst_row(
     run: RunResult, row: int, truth: Any, prediction: Prediction, error: float
 ) -> list[Any]:
-    value = prediction.values[row]
-    return [
-        run.ids[row],
-        *(float(v) if prediction.target.classes is None else label_text(v) for v in (truth, value)),
-        float(error),
-    ]
+    cell, value = prediction.target.cell, prediction.values[row]
+    return [run.ids[row], cell(truth), cell(value), float(error)]

@@ -21,10 +21,10 @@ from skcgcnn.datasets import (
     read_groups,
     read_table,
 )
-from skcgcnn.estimators import is_missing
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs, load_element_features
 from skcgcnn.stores import is_store, open_store
+from skcgcnn.tasks import is_missing
 from skcgcnn.training._settings import Settings
 
 _SAMPLE = {"target": "formation_energy", "label": "is_metal"}

@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._files import atomic_write
-from skcgcnn.estimators import BaseCGCNN, Prediction, is_missing
+from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.reports import PredictionResult, prediction_report
+from skcgcnn.tasks import Prediction, is_missing
 
 _PARQUET, _GZIP = ".parquet", ".gz"
 # What other programs would take for files of another kind.
@@ -191,13 +192,9 @@ def _columns(
 ) -> Columns:
     columns: Columns = [("cif_id", cif_ids)]
     for index, prediction in enumerate(predictions):
-        name = prediction.target.name
         if truth is not None:
-            columns.append((name, truth[:, index]))
-        columns.append((f"{name}_pred", _answers(prediction)))
-        if prediction.std is not None:
-            columns.append((f"{name}_std", prediction.std))
-        columns += _proba_columns(prediction).items()
+            columns.append((prediction.target.name, truth[:, index]))
+        columns += prediction.target.columns(prediction)
     return columns
 
 
@@ -252,20 +249,3 @@ def _cell(value: Any) -> Any:
             return ""
         return int(value) if float(value).is_integer() else f"{value:.8g}"
     return value
-
-
-def _answers(prediction: Prediction) -> Any:
-    """Return predictions; whole numbers that are classes stay so beside missing ones."""
-    classes, values = prediction.target.classes, prediction.values
-    if classes is None or np.asarray(classes).dtype.kind not in "iu":
-        return values
-    return [None if value != value else int(value) for value in values]  # noqa: PLR0124 - NaN
-
-
-def _proba_columns(prediction: Prediction) -> dict[str, Any]:
-    name, classes, proba = prediction.target.name, prediction.target.classes, prediction.proba
-    if proba is None or classes is None:
-        return {}
-    if len(classes) == 2:
-        return {f"{name}_proba": proba[:, 1]}
-    return {f"{name}_proba_{label}": proba[:, i] for i, label in enumerate(classes)}

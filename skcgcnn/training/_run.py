@@ -19,7 +19,6 @@ from skcgcnn.estimators import (
     CGCNNClassifier,
     CGCNNMultiTask,
     CGCNNRegressor,
-    Prediction,
     architecture,
     from_model_state,
     predict_targets,
@@ -31,6 +30,7 @@ from skcgcnn.metrics import target_metrics
 from skcgcnn.modelfiles import ModelState, read_model_file
 from skcgcnn.nn import BestEpoch, choose_device
 from skcgcnn.reports import RunResult, training_report
+from skcgcnn.tasks import Prediction
 from skcgcnn.training._checkpoint import (
     BEST,
     CHECKPOINT,

@@ -214,7 +214,7 @@ def saved(est, tmp_path):
         (lambda c: c.update(targets=2 * c["targets"], y_ndim=2), "size mismatch: n_outputs=2"),
         (lambda c: c["graph_options"].update(n_features=10**12), "n_features=1000000000000"),
         (lambda c: c["targets"][0].update(classes={"call": "os.system"}), "unknown value"),
-        (lambda c: c["targets"][0].update(kind="ranking"), "'ranking' is no kind of target"),
+        (lambda c: c["targets"][0].update(kind="ranking"), "unknown kind of target 'ranking'"),
         (lambda c: c["targets"][0].pop("mean"), "mean"),
     ],
 )

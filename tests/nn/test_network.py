@@ -8,7 +8,8 @@ import torch
 from batches import batch_of, bonds_of, cscl
 from torch.nn import functional
 
-from skcgcnn.nn import AveragedNet, ConvLayer, CrystalGraphConvNet, GaussianDistance, Task, TaskLoss
+from skcgcnn.nn import AveragedNet, ConvLayer, CrystalGraphConvNet, GaussianDistance, TaskLoss
+from skcgcnn.tasks import Classes, Number
 
 
 def test_gaussians():
@@ -129,7 +130,7 @@ def test_pooling_is_the_mean_over_the_sites_of_a_crystal(graphs):
     torch.testing.assert_close(both, net(batch_of(*rows, torch.tensor([1.0, 1.0, 3.0]))))
 
 
-BOTH = [Task("regression", 1), Task("classification", 2)]
+BOTH = [Number("a"), Classes("b", classes=np.array([0, 1]))]
 
 
 def test_loss_is_regression_plus_weighted_classification():
@@ -153,12 +154,12 @@ def test_missing_targets_are_left_out():
 
 def test_weights():
     outputs, targets = torch.tensor([[0.0], [0.0]]), torch.tensor([[1.0], [3.0]])
-    loss = TaskLoss([Task("regression", 1)])(outputs, targets, torch.tensor([2.0, 0.0]))
+    loss = TaskLoss([Number("a")])(outputs, targets, torch.tensor([2.0, 0.0]))
     assert loss.item() == pytest.approx(1.0)
 
 
 def test_mean_over_tasks_of_one_kind():
-    tasks = [Task("regression", 1), Task("regression", 1)]
+    tasks = [Number("a"), Number("a")]
     loss = TaskLoss(tasks)(torch.zeros(1, 2), torch.tensor([[1.0, 3.0]]))
     assert loss.item() == pytest.approx((1 + 9) / 2)
 

@@ -1,0 +1,229 @@
+"""Classes."""
+
+from dataclasses import dataclass, replace
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.special import log_softmax, logsumexp, softmax
+from sklearn.metrics import accuracy_score
+from torch import Tensor
+from torch.nn import functional
+
+from skcgcnn._warnings import warn_caller
+from skcgcnn.tasks._columns import FloatArray, is_missing, mark_missing
+from skcgcnn.tasks._metrics import classification_metrics
+from skcgcnn.tasks._task import TASKS, Metrics, Prediction, Task
+
+
+@TASKS.register("classification")
+@dataclass(frozen=True, eq=False)
+class Classes(Task):
+    """One of several classes.
+
+    Attributes
+    ----------
+    name : str
+        Name of the column.
+    unit : str
+        Empty.
+    classes : ndarray of shape (n_classes,) or None
+        The classes, sorted; None before a fit.
+    """
+
+    classes: npt.NDArray[Any] | None = None
+
+    is_number: ClassVar[bool] = False
+    scorers: ClassVar[tuple[str, ...]] = ("accuracy", "f1", "roc_auc")
+    error_name: ClassVar[str] = "1 - probability of the true class"
+
+    @property
+    def labels(self) -> npt.NDArray[Any]:
+        """The classes; empty before a fit."""
+        return np.empty(0) if self.classes is None else self.classes
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of the classes."""
+        return len(self.labels)
+
+    def learn(self, column: npt.NDArray[Any], labels: Any = None) -> Task:
+        """Return the task with the classes: those that are given, or those of a column."""
+        known = _typed(column[~is_missing(column)])
+        _check_labels(known, self.name)
+        try:
+            found = np.unique(known if labels is None else labels)
+        except TypeError as error:
+            raise _not_comparable(error) from error
+        if len(found) == 1:
+            warn_caller(
+                f"column {self.name!r} of y holds one class, {found.tolist()[0]!r}; all "
+                "predictions are it"
+            )
+        return replace(self, classes=found)
+
+    def encode(self, column: npt.NDArray[Any]) -> FloatArray:
+        """Return the index of every label among the classes; NaN is missing."""
+        known = ~is_missing(column)
+        labels = _typed(column[known])
+        try:
+            unknown = sorted(set(labels.tolist()) - set(self.labels.tolist()))
+        except TypeError as error:
+            raise _not_comparable(error) from error
+        if unknown:
+            raise ValueError(
+                f"y holds labels that are not among the classes of the first fit, "
+                f"{self.labels.tolist()}: {unknown}"
+            )
+        encoded = np.full(len(column), np.nan)
+        encoded[known] = np.searchsorted(self.labels, labels)
+        return encoded
+
+    def original(self, encoded: FloatArray) -> npt.NDArray[Any]:
+        """Return the labels that were encoded."""
+        missing = np.isnan(encoded)
+        return mark_missing(self.labels[np.where(missing, 0, encoded).astype(int)], missing)
+
+    def stratify_labels(self, encoded: FloatArray) -> FloatArray | None:
+        """Return the indices of the labels; those that are missing are one more class."""
+        return np.nan_to_num(encoded, nan=-1)
+
+    def scaled_by_site(
+        self, encoded: FloatArray, n_sites: npt.NDArray[np.int64]
+    ) -> tuple[Task, float]:
+        """Refuse: the odds of a class are no sum over sites."""
+        raise ValueError('pooling="sum" is for numbers, but there are classes to learn')
+
+    def errors(self, outputs: Tensor, target: Tensor, loss: str) -> Tensor:
+        """Return the cross-entropy of each crystal."""
+        return functional.cross_entropy(outputs, target.long(), reduction="none")
+
+    def in_units(self, outputs: Tensor) -> Tensor:
+        """Return the probabilities of the classes."""
+        return outputs.softmax(dim=-1)
+
+    @property
+    def output_names(self) -> list[str]:
+        """Name and label of each class."""
+        return [f"{self.name}={label}" for label in self.labels]
+
+    def combine(self, outputs: FloatArray) -> FloatArray:
+        """Return the outputs of an ensemble: logarithms of the mean probabilities."""
+        logarithms = np.asarray(log_softmax(outputs, axis=2))
+        return np.asarray(logsumexp(logarithms, axis=0) - np.log(len(outputs)))
+
+    def decode(self, outputs: FloatArray) -> Prediction:
+        """Return labels and probabilities."""
+        missing = np.isnan(outputs[:, 0])
+        best = np.nan_to_num(outputs).argmax(axis=1)
+        labels = mark_missing(self.labels[best], missing)
+        return Prediction(self, labels, np.asarray(softmax(outputs, axis=1)))
+
+    def deviations(self, outputs: FloatArray) -> tuple[FloatArray, FloatArray] | None:
+        """Return None: probabilities tell it."""
+        return None
+
+    def explanation(self, label: Any = None) -> Any:
+        """Return the function of outputs that is the logarithm of the odds of a class."""
+        place = len(self.labels) - 1
+        if label is not None:
+            places = np.flatnonzero(self.labels == label)
+            if not len(places):
+                raise ValueError(
+                    f"label={label!r} is none of the classes {', '.join(map(str, self.labels))}"
+                )
+            place = int(places[0])
+        others = [i for i in range(len(self.labels)) if i != place]
+
+        def log_odds(outputs: Tensor) -> Tensor:
+            logs = torch.log_softmax(outputs, dim=1)
+            return logs[:, place] - torch.logsumexp(logs[:, others], dim=1)
+
+        return log_odds
+
+    def score(
+        self, true: npt.NDArray[Any], values: npt.NDArray[Any], weights: Any = None
+    ) -> float | None:
+        """Return the accuracy."""
+        return float(accuracy_score(true.tolist(), values.tolist(), sample_weight=weights))
+
+    def metrics(self, true: npt.NDArray[Any], prediction: Prediction) -> Metrics:
+        """Return accuracy, F1 and ROC AUC."""
+        known = ~is_missing(true) & ~is_missing(prediction.values)
+        proba = np.empty((0, 0)) if prediction.proba is None else prediction.proba[known]
+        return classification_metrics(true[known], prediction.values[known], proba, self.labels)
+
+    def describe_error(self, true: npt.NDArray[Any], values: npt.NDArray[Any]) -> str:
+        """Return the accuracy as a text."""
+        return f"accuracy {np.mean(true == values):.3f}"
+
+    def columns(self, prediction: Prediction) -> list[tuple[str, Any]]:
+        """Return the columns of a file: labels, and the probability of the second or of each."""
+        values: Any = prediction.values
+        if self.labels.dtype.kind in "iu":
+            # Integers stay so beside missing ones.
+            values = [None if value != value else int(value) for value in values]  # noqa: PLR0124
+        found: list[tuple[str, Any]] = [(f"{self.name}_pred", values)]
+        if prediction.proba is None:
+            return found
+        if len(self.labels) == 2:
+            return [*found, (f"{self.name}_proba", prediction.proba[:, 1])]
+        named = zip(self.labels, prediction.proba.T, strict=True)
+        return [*found, *((f"{self.name}_proba_{label}", column) for label, column in named)]
+
+    def summary(self, values: npt.NDArray[Any]) -> list[list[Any]]:
+        """Return how many crystals are of each class."""
+        return [
+            [self.name, f"crystals of {self.cell(label)}", int((values == label).sum())]
+            for label in self.labels
+        ]
+
+    def cell(self, value: Any) -> Any:
+        """Return the text of a class: integers among floats are 1, not 1.0."""
+        whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
+        return str(int(value)) if whole else str(value)
+
+    def uncertainty(self, prediction: Prediction) -> tuple[str, FloatArray] | None:
+        """Return how far the highest probability is from 1."""
+        if prediction.proba is None:
+            return None
+        return "1 - highest probability", np.asarray(1 - prediction.proba.max(axis=1))
+
+    def describe(self) -> str:
+        """Return its name and classes as a text."""
+        return f"{self.title}, classes {', '.join(map(str, self.labels))}"
+
+    def check(self) -> None:
+        """Refuse fields that no classes have."""
+        super().check()
+        classes = self.classes
+        if not isinstance(classes, np.ndarray):
+            raise TypeError(f"a target of {self.kind} with classes={classes!r}")
+        if classes.ndim != 1 or not 0 < len(classes) == len(np.unique(classes.astype(str))):
+            raise ValueError("the classes of a target are no list of different values")
+
+
+def _typed(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return numbers as such that are among objects: from a list of rows, or beside missing."""
+    if labels.dtype == object and all(isinstance(label, (Real, np.bool_)) for label in labels):
+        return np.array(labels.tolist())
+    return labels
+
+
+def _check_labels(labels: npt.NDArray[Any], name: str) -> None:
+    """Refuse continuous numbers as labels."""
+    try:
+        numbers = labels.astype(np.float64)
+    except (TypeError, ValueError):
+        return  # texts
+    if not np.array_equal(numbers, np.round(numbers)):
+        raise ValueError(
+            f"column {name!r} of y is a classification target, but holds continuous numbers such "
+            f"as {numbers[numbers != np.round(numbers)][0]:g}; check the order of tasks"
+        )
+
+
+def _not_comparable(error: TypeError) -> ValueError:
+    return ValueError(f"the labels are of types that cannot be compared ({error})")

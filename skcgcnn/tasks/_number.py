@@ -1,0 +1,190 @@
+"""A number, and a number with its variance."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import logsumexp
+from scipy.stats import norm
+from torch import Tensor
+
+from skcgcnn.tasks._columns import FloatArray
+from skcgcnn.tasks._losses import LOSSES
+from skcgcnn.tasks._task import TASKS, Prediction, Task
+
+# Share of the errors that is to be within the interval, by which deviations are calibrated.
+_COVERAGE = 0.95
+# So many errors are needed to tell it.
+_FEWEST_ERRORS = 20
+
+
+@TASKS.register("regression")
+@dataclass(frozen=True, eq=False)
+class Number(Task):
+    """A number, scaled for the network.
+
+    Attributes
+    ----------
+    name : str
+        Name of the column.
+    unit : str
+        Unit of the values; empty where there is none or it is not known.
+    mean, scale : float
+        Mean and standard deviation of the training values, with which the network's outputs are
+        scaled.
+    std_factor : float
+        What the standard deviations of predictions are multiplied by, so that they are right on
+        crystals that were held back.
+    """
+
+    mean: float = 0.0
+    scale: float = 1.0
+    std_factor: float = 1.0
+
+    is_linear: ClassVar[bool] = True
+
+    def for_loss(self, loss: str) -> Task:
+        """Return a number with its variance, where the loss learns it."""
+        return _with_variance(self) if LOSSES[loss].has_variance else self
+
+    def scaled(self, encoded: FloatArray, weights: FloatArray) -> Task:
+        """Return the task with the mean and scale of training values."""
+        known = ~np.isnan(encoded)
+        mean, scale = _mean_and_scale(encoded[known], weights[known])
+        return replace(self, mean=mean, scale=scale)
+
+    def scaled_by_site(
+        self, encoded: FloatArray, n_sites: npt.NDArray[np.int64]
+    ) -> tuple[Task, float]:
+        """Return the task for sums over sites, and where the output of a site should begin.
+
+        A sum over sites has no mean of its own, so that the mean by site is where outputs begin,
+        and the scale is that of what is left.
+        """
+        known = ~np.isnan(encoded)
+        by_site = float(encoded[known].sum() / n_sites[known].sum())
+        left = encoded[known] - by_site * n_sites[known]
+        _, scale = _mean_and_scale(left, np.ones(known.sum()))
+        return replace(self, scale=scale), by_site / scale
+
+    def errors(self, outputs: Tensor, target: Tensor, loss: str) -> Tensor:
+        """Return the loss of each crystal."""
+        return LOSSES[loss].errors(outputs[:, 0], target)
+
+    def log_share(self, loss: str) -> float:
+        """Return that of the loss."""
+        return LOSSES[loss].log_share
+
+    def in_units(self, outputs: Tensor) -> Tensor:
+        """Return the numbers in their unit."""
+        return outputs[..., :1] * self.scale + self.mean
+
+    def deviations(self, outputs: FloatArray) -> tuple[FloatArray, FloatArray] | None:
+        """Return standard deviations in its unit: from the data, and from the model."""
+        if len(outputs) == 1 and not self.has_variance:
+            return None
+        missing = 0 * outputs[:, :, 0].sum(axis=0)  # NaN where there is no prediction
+        unit = self.scale * self.std_factor
+        aleatoric = np.sqrt(self._variance(outputs)) * unit + missing
+        return np.asarray(aleatoric), np.asarray(outputs[:, :, 0].std(axis=0) * unit)
+
+    def _variance(self, outputs: FloatArray) -> FloatArray:
+        """Return the mean variance of scaled values that the networks learned."""
+        return np.zeros(outputs.shape[1])
+
+    def calibrated(
+        self, prediction: Prediction, encoded: FloatArray, deviations: FloatArray
+    ) -> Task:
+        """Return the task with deviations that hold for crystals that were held back."""
+        errors = prediction.values - encoded
+        known = np.isfinite(errors)
+        if known.sum() < _FEWEST_ERRORS:
+            raise ValueError(
+                f"{known.sum()} crystals have a target {self.name!r} and a prediction; "
+                f"{_FEWEST_ERRORS} are needed to calibrate"
+            )
+        factor = _std_factor(errors[known], deviations[known])
+        if not 0 < factor < np.inf:
+            raise ValueError(
+                f"errors or deviations of {self.name!r} are 0, so that no factor fits; "
+                "calibrate on crystals that were not in the fit"
+            )
+        return replace(self, std_factor=self.std_factor * factor)
+
+    def uncalibrated(self) -> Task:
+        """Return the task with deviations as the network has them."""
+        return replace(self, std_factor=1.0)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return its kind and fields, and whether it has a variance."""
+        return {**super().to_plain(), "has_variance": self.has_variance}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
+        """Return the task of what `to_plain` returned."""
+        task = super().from_plain(plain)
+        found: Self = _with_variance(task) if plain["has_variance"] else task  # type: ignore[assignment]
+        return found
+
+    def check(self) -> None:
+        """Refuse fields that no number has."""
+        super().check()
+        if not (math.isfinite(self.std_factor) and self.std_factor > 0):
+            raise ValueError(f"std_factor {self.std_factor} of a target")
+
+
+@dataclass(frozen=True, eq=False)
+class NumberWithVariance(Number):
+    """A number whose second output is the logarithm of the variance of the scaled value."""
+
+    has_variance: ClassVar[bool] = True
+
+    @property
+    def n_outputs(self) -> int:
+        """Two: the value, and the logarithm of its variance."""
+        return 2
+
+    def errors(self, outputs: Tensor, target: Tensor, loss: str) -> Tensor:
+        """Return the loss of each crystal."""
+        return LOSSES[loss].errors(outputs, target)
+
+    def combine(self, outputs: FloatArray) -> FloatArray:
+        """Return the outputs of an ensemble: means of values and of variances."""
+        combined = super().combine(outputs)
+        combined[:, 1] = _log_mean(outputs[:, :, 1])
+        return combined
+
+    def _variance(self, outputs: FloatArray) -> FloatArray:
+        return np.asarray(np.exp(_log_mean(outputs[:, :, 1])))
+
+
+def _with_variance(task: Number) -> NumberWithVariance:
+    return NumberWithVariance(**{f.name: getattr(task, f.name) for f in fields(task)})
+
+
+def _mean_and_scale(values: FloatArray, weights: FloatArray) -> tuple[float, float]:
+    mean = np.average(values, weights=weights)
+    std = np.sqrt(np.average((values - mean) ** 2, weights=weights))
+    # A constant target has a standard deviation of 0, or of rounding noise.
+    constant = std <= 10 * np.finfo(np.float64).eps * abs(mean)
+    return float(mean), 1.0 if constant else float(std)
+
+
+def _log_mean(logarithms: FloatArray) -> FloatArray:
+    """Return the logarithm of the mean over the members."""
+    mean: FloatArray = logsumexp(logarithms, axis=0) - np.log(len(logarithms))
+    return mean
+
+
+def _std_factor(errors: FloatArray, deviations: FloatArray) -> float:
+    """Return what standard deviations must be multiplied by, so that 95 % intervals hold.
+
+    It is the quantile of split conformal prediction (V. Vovk, A. Gammerman and G. Shafer, 2005),
+    over that of the normal distribution.
+    """
+    ratios = np.sort(np.abs(errors) / deviations)
+    place = int(np.ceil((len(ratios) + 1) * _COVERAGE)) - 1
+    return float(ratios[min(place, len(ratios) - 1)] / norm.ppf((1 + _COVERAGE) / 2))

@@ -1,0 +1,458 @@
+"""What every kind of target can do; and the kinds by name."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.metrics import r2_score
+from torch import Tensor
+
+from skcgcnn.tasks._columns import FloatArray, is_missing, to_floats
+from skcgcnn.tasks._metrics import regression_metrics
+
+Metrics = dict[str, float | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a model says about one target.
+
+    Attributes
+    ----------
+    target : Task
+        The target.
+    values : ndarray of shape (n_crystals,)
+        Numbers in its unit, or labels; NaN for crystals that could not be read.
+    proba : ndarray of shape (n_crystals, n_classes) or None
+        Probabilities of its classes; None for numbers.
+    std : ndarray of shape (n_crystals,) or None
+        Standard deviations of numbers, in their unit; None where the model does not know them.
+    """
+
+    target: "Task"
+    values: npt.NDArray[Any]
+    proba: FloatArray | None = None
+    std: FloatArray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One target of a model: a column of y, and all that depends on what kind it is.
+
+    What is not said otherwise here is for a number that is one output of the network. A new kind
+    says how it is learned (`errors`) and what outputs mean (`in_units`), and is registered in
+    `TASKS`.
+
+    Attributes
+    ----------
+    name : str
+        Name of the column.
+    unit : str
+        Unit of the values; empty where there is none or it is not known.
+    """
+
+    name: str
+    unit: str = ""
+
+    # Its name in TASKS, set there.
+    kind: ClassVar[str] = ""
+    is_number: ClassVar[bool] = True
+    # Whether the network's output is a scaled value: sums over sites, and ridge regressions on the
+    # composition, are possible then.
+    is_linear: ClassVar[bool] = False
+    has_variance: ClassVar[bool] = False
+    scorers: ClassVar[tuple[str, ...]] = ("neg_mae", "neg_rmse", "r2")
+    # What the errors are called that the report of a training lists.
+    error_name: ClassVar[str] = "absolute error"
+
+    @property
+    def classes(self) -> npt.NDArray[Any] | None:
+        """The classes, sorted; None for numbers."""
+        return None
+
+    @property
+    def mean(self) -> float:
+        """What is taken from encoded values before the network learns them."""
+        return 0.0
+
+    @property
+    def scale(self) -> float:
+        """By what they are divided then."""
+        return 1.0
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of the network's outputs that belong to it."""
+        return 1
+
+    @property
+    def title(self) -> str:
+        """Its name and unit, for axes and tables."""
+        return f"{self.name} ({self.unit})" if self.unit else self.name
+
+    # y as numbers
+
+    def learn(self, column: npt.NDArray[Any], labels: Any = None) -> "Task":
+        """Return the task with what it learns from y of a first fit.
+
+        Parameters
+        ----------
+        column : ndarray of shape (n_crystals,)
+            Its column of y; None or NaN is missing.
+        labels : array-like, optional
+            All labels that may come.
+
+        Returns
+        -------
+        Task
+        """
+        return self
+
+    def for_loss(self, loss: str) -> "Task":
+        """Return the task as it is learned with a loss of numbers, a key of `LOSSES`."""
+        return self
+
+    def encode(self, column: npt.NDArray[Any]) -> FloatArray:
+        """Return a column of y as numbers; NaN is missing."""
+        known = ~is_missing(column)
+        encoded = np.full(len(column), np.nan)
+        encoded[known] = to_floats(column[known], self.name)
+        return encoded
+
+    def original(self, encoded: FloatArray) -> npt.NDArray[Any]:
+        """Return the column of y that was encoded."""
+        return encoded
+
+    def stratify_labels(self, encoded: FloatArray) -> FloatArray | None:
+        """Return labels that the parts of a split should hold alike; None where there are none."""
+        return None
+
+    def scaled(self, encoded: FloatArray, weights: FloatArray) -> "Task":
+        """Return the task with the mean and scale of training values.
+
+        Parameters
+        ----------
+        encoded : ndarray of shape (n_crystals,)
+            Encoded values; NaN is missing.
+        weights : ndarray of shape (n_crystals,)
+            Weights of the crystals.
+
+        Returns
+        -------
+        Task
+        """
+        return self
+
+    def scaled_by_site(
+        self, encoded: FloatArray, n_sites: npt.NDArray[np.int64]
+    ) -> tuple["Task", float]:
+        """Return the task for sums over sites, and where the output of a site should begin.
+
+        Parameters
+        ----------
+        encoded : ndarray of shape (n_crystals,)
+            Encoded values; NaN is missing.
+        n_sites : ndarray of shape (n_crystals,)
+            Number of sites of each crystal.
+
+        Returns
+        -------
+        task : Task
+        start : float
+
+        Raises
+        ------
+        ValueError
+            If its outputs are not sums over sites.
+        """
+        raise ValueError(f'pooling="sum" is not for {self.name!r}, a target of {self.kind}')
+
+    # Learning
+
+    def errors(self, outputs: Tensor, target: Tensor, loss: str) -> Tensor:
+        """Return the loss of each crystal.
+
+        Parameters
+        ----------
+        outputs : Tensor of shape (n_crystals, n_outputs)
+            Of the network.
+        target : Tensor of shape (n_crystals,)
+            Scaled encoded values, none missing.
+        loss : str
+            The loss of numbers, a key of `LOSSES`, for a task that has no loss of its own.
+
+        Returns
+        -------
+        Tensor of shape (n_crystals,)
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say how it is learned")
+
+    def log_share(self, loss: str) -> float:
+        """Return how much of the logarithm of a learned scale is added to its loss."""
+        return 0.5
+
+    def same_outputs(self, other: "Task") -> bool:
+        """Tell whether outputs for another task mean the same."""
+        return (self.kind, self.n_outputs) == (other.kind, other.n_outputs)
+
+    # Predictions
+
+    def in_units(self, outputs: Tensor) -> Tensor:
+        """Return what outputs mean: numbers in its unit, or probabilities.
+
+        Parameters
+        ----------
+        outputs : Tensor of shape (..., n_outputs)
+            Of the network.
+
+        Returns
+        -------
+        Tensor of shape (..., 1) or (..., n_classes)
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say what its outputs mean")
+
+    @property
+    def output_names(self) -> list[str]:
+        """What the columns of `in_units` are called."""
+        return [self.name]
+
+    def combine(self, outputs: FloatArray) -> FloatArray:
+        """Return the outputs of an ensemble.
+
+        Parameters
+        ----------
+        outputs : ndarray of shape (n_members, n_crystals, n_outputs)
+            Of each network.
+
+        Returns
+        -------
+        ndarray of shape (n_crystals, n_outputs)
+        """
+        return np.asarray(outputs.mean(axis=0))
+
+    def decode(self, outputs: FloatArray) -> Prediction:
+        """Return what outputs predict.
+
+        Parameters
+        ----------
+        outputs : ndarray of shape (n_crystals, n_outputs)
+            Of a network or, combined, of several; NaN for crystals that could not be read.
+
+        Returns
+        -------
+        Prediction
+        """
+        return Prediction(self, self._numbers(outputs))
+
+    def deviations(self, outputs: FloatArray) -> tuple[FloatArray, FloatArray] | None:
+        """Return standard deviations in its unit: from the data, and from the model.
+
+        Parameters
+        ----------
+        outputs : ndarray of shape (n_members, n_crystals, n_outputs)
+            Of each network.
+
+        Returns
+        -------
+        aleatoric, epistemic : ndarray of shape (n_crystals,)
+            Or None in their place, where they are not known.
+        """
+        if len(outputs) == 1:
+            return None
+        numbers = self._numbers(outputs)
+        return 0 * numbers.sum(axis=0), np.asarray(numbers.std(axis=0))
+
+    def calibrated(
+        self, prediction: Prediction, encoded: FloatArray, deviations: FloatArray
+    ) -> "Task":
+        """Return the task with deviations that hold for crystals that were held back.
+
+        Parameters
+        ----------
+        prediction : Prediction
+            For these crystals.
+        encoded : ndarray of shape (n_crystals,)
+            Their true values, encoded.
+        deviations : ndarray of shape (n_crystals,)
+            Their standard deviations.
+
+        Returns
+        -------
+        Task
+
+        Raises
+        ------
+        ValueError
+            If there are too few crystals, or no factor fits.
+        """
+        return self
+
+    def uncalibrated(self) -> "Task":
+        """Return the task with deviations as the network has them."""
+        return self
+
+    def _numbers(self, outputs: FloatArray) -> FloatArray:
+        return np.asarray(self.in_units(torch.from_numpy(outputs))[..., 0].numpy())
+
+    def explanation(self, label: Any = None) -> Callable[[Tensor], Tensor]:
+        """Return what of outputs is explained, as a function of them.
+
+        Parameters
+        ----------
+        label : object, optional
+            The class whose odds are explained.
+
+        Returns
+        -------
+        callable
+            From a Tensor of shape (n, n_outputs) to one of shape (n,).
+
+        Raises
+        ------
+        ValueError
+            If there is no such class.
+        """
+        if label is not None:
+            raise ValueError(f"label={label!r}, but {self.name} is a number, not a class")
+        return lambda outputs: self.in_units(outputs)[:, 0]
+
+    # How good they are
+
+    def score(
+        self, true: npt.NDArray[Any], values: npt.NDArray[Any], weights: Any = None
+    ) -> float | None:
+        """Return R² or accuracy; None where it is undefined.
+
+        Parameters
+        ----------
+        true, values : ndarray of shape (n_crystals,)
+            True and predicted values, none missing.
+        weights : array-like of shape (n_crystals,), optional
+            Weights of the crystals.
+
+        Returns
+        -------
+        float or None
+        """
+        if len(true) < 2:
+            return None
+        numbers, guess = true.astype(np.float64), values.astype(np.float64)
+        return float(r2_score(numbers, guess, sample_weight=weights))
+
+    def metrics(self, true: npt.NDArray[Any], prediction: Prediction) -> Metrics:
+        """Return its metrics for crystals that have a true value and a prediction.
+
+        Parameters
+        ----------
+        true : ndarray of shape (n_crystals,)
+            True values or labels; NaN or None is missing.
+        prediction : Prediction
+            NaN for crystals that could not be read.
+
+        Returns
+        -------
+        dict
+            None where a metric is undefined.
+        """
+        known = ~is_missing(true) & ~is_missing(prediction.values)
+        return regression_metrics(true[known], prediction.values[known])
+
+    def describe_error(self, true: npt.NDArray[Any], values: npt.NDArray[Any]) -> str:
+        """Return how wrong predictions are, with the unit, as a text; none are missing."""
+        error = np.abs(true.astype(np.float64) - values).mean()
+        return f"MAE {error:.3g}" + (f" {self.unit}" if self.unit else "")
+
+    # In files, tables and reports
+
+    def columns(self, prediction: Prediction) -> list[tuple[str, Any]]:
+        """Return the columns of a file of predictions: names and values."""
+        found: list[tuple[str, Any]] = [(f"{self.name}_pred", prediction.values)]
+        if prediction.std is not None:
+            found.append((f"{self.name}_std", prediction.std))
+        return found
+
+    def summary(self, values: npt.NDArray[Any]) -> list[list[Any]]:
+        """Return rows of a table that sums up predictions, none of them missing."""
+        numbers = values.astype(float)
+        if not len(numbers):
+            return []
+        facts = {"mean": numbers.mean(), "lowest": numbers.min(), "highest": numbers.max()}
+        return [[self.title, fact, float(value)] for fact, value in facts.items()]
+
+    def cell(self, value: Any) -> Any:
+        """Return a value as a table of a report shows it."""
+        return float(value)
+
+    def uncertainty(self, prediction: Prediction) -> tuple[str, FloatArray] | None:
+        """Return what tells how sure predictions are, and its name; None if that is not known."""
+        if prediction.std is None:
+            return None
+        name = f"standard deviation ({self.unit})" if self.unit else "standard deviation"
+        return name, prediction.std
+
+    def describe(self) -> str:
+        """Return its name, and what is known of its values, as a text."""
+        return self.title if self.unit else f"{self.name}, unit not recorded"
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return its kind and fields: numbers, texts and arrays, as model files keep them."""
+        return {"kind": self.kind, **{f.name: getattr(self, f.name) for f in fields(self)}}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
+        """Return the task of what `to_plain` returned; more keys are left out.
+
+        Parameters
+        ----------
+        plain : mapping
+            The fields by name.
+
+        Returns
+        -------
+        Task
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If they are not what `to_plain` returns.
+        """
+        task = cls(**{field.name: plain[field.name] for field in fields(cls)})
+        task.check()
+        return task
+
+    def check(self) -> None:
+        """Refuse fields that no task has.
+
+        Raises
+        ------
+        TypeError, ValueError
+            It names them.
+        """
+        if not (isinstance(self.name, str) and isinstance(self.unit, str)):
+            raise TypeError("the name and unit of a target must be strings")
+        for number in (self.mean, self.scale):
+            if isinstance(number, bool) or not isinstance(number, (int, float)):
+                raise TypeError("mean and scale of a target must be numbers")
+        if not (math.isfinite(self.mean) and math.isfinite(self.scale) and self.scale > 0):
+            raise ValueError(f"mean {self.mean} and scale {self.scale} of a target")
+
+
+class Tasks(dict[str, type[Task]]):
+    """Kinds of task by name."""
+
+    def register(self, kind: str) -> Callable[[type[Any]], type[Any]]:
+        """Return a decorator that adds a subclass of `Task` under a name."""
+
+        def add(task: type[Any]) -> type[Any]:
+            task.kind = kind
+            self[kind] = task
+            return task
+
+        return add
+
+
+TASKS = Tasks()
