@@ -55,7 +55,11 @@ def first_losses(
         recipe="paper", lr=LR, batch_size=batch_size, max_epochs=1, random_state=0, device="cpu"
     ).fit(graphs[:2], y[:2])
     module = est.net_.module_.trained
-    weights = {k: v for k, v in run.net.state_dict().items() if "expansion" not in k}
+    weights = {
+        f"head.{name}" if name.startswith(("conv_to_fc", "fcs", "fc_out")) else name: tensor
+        for name, tensor in run.net.state_dict().items()
+        if "expansion" not in name
+    }
     module.load_state_dict(weights)
     optimizer = torch.optim.SGD(module.parameters(), LR, momentum=0.9)
     run.optimizer = torch.optim.SGD(run.net.parameters(), LR, momentum=0.9)
@@ -69,7 +73,7 @@ def first_losses(
         inputs, targets, _ = run.reference.collate([run.data[int(i)] for i in rows])
         theirs.append(run.train_batch(inputs, targets))
         ((weighted, _),) = net.get_iterator(_dataset(graphs[rows]))
-        loss = (module(*weighted.batch) - (targets - run.mean) / run.std).square().mean()
+        loss = (module(weighted.batch) - (targets - run.mean) / run.std).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -111,12 +111,12 @@ def _explain(
     with torch.enable_grad():
         for position, weight in path_points():
             counts = (position * batch.bond_counts).requires_grad_()
-            total = function(module(*batch._replace(bond_counts=counts))).sum()
+            total = function(module(batch._replace(bond_counts=counts))).sum()
             if not total.requires_grad:  # a network without convolutions
                 break
             gradients += weight * torch.autograd.grad(total, counts)[0]
     without = batch._replace(bond_counts=torch.zeros_like(batch.bond_counts))
-    baselines, predictions = function(module(*without)), function(module(*batch))
+    baselines, predictions = function(module(without)), function(module(batch))
     # A row stands for several equal sites, each of which has the bonds.
     sites = batch.site_counts.index_select(0, batch.centers)
     return to_numpy(gradients / sites), to_numpy(baselines), to_numpy(predictions)

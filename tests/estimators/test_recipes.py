@@ -39,7 +39,7 @@ def test_what_is_set_by_hand_stays(graphs, energies):
     est = CGCNNRegressor(recipe="paper", **SMALL, lr=0.5, batch_size=7).fit(graphs, energies)
     fitted = est.fitted_params_
     assert (fitted["lr"], fitted["batch_size"], fitted["optimizer"]) == (0.5, 7, "sgd")
-    assert (est.module_.conv, est.module_.baseline) == ("gated", None)
+    assert (est.module_.architecture["conv"], est.module_.baseline) == ("gated", None)
     assert est.optimizer == "auto"
     assert clone(est).get_params() == est.get_params()
 
@@ -103,7 +103,7 @@ LEARNED = {**SMALL, "element_embedding": True}
 
 def test_elements_learn_features_of_their_own(graphs, energies, tmp_path):
     est = CGCNNRegressor(**LEARNED).fit(graphs, energies)
-    elements = est.module_.elements
+    elements = est.module_.embedding.elements
     kinds = {row.tobytes() for row in graphs.used_features()}
     assert {row.tobytes() for row in elements.kinds.numpy()} == kinds
     assert (elements.weight != 0).any(dim=1).all()
@@ -111,14 +111,14 @@ def test_elements_learn_features_of_their_own(graphs, energies, tmp_path):
     same = skcgcnn.load(tmp_path / "model")
     np.testing.assert_array_equal(same.predict(graphs), est.predict(graphs))
     bare = CGCNNRegressor(**SMALL, element_embedding=False).fit(graphs, energies)
-    assert bare.module_.elements is None
+    assert bare.module_.embedding.elements is None
 
 
 def test_elements_that_were_not_there_have_the_features_of_the_table_alone(cifs, energies, nacl):
     est = CGCNNRegressor(**LEARNED).fit(cifs, energies)
     nacl.replace_species({"Na": "Pu"})
     kinds = est.get_transformer().transform([nacl]).used_features()
-    learned = est.module_.elements(torch.from_numpy(kinds))
+    learned = est.module_.embedding.elements(torch.from_numpy(kinds))
     assert sorted((learned != 0).any(dim=1).tolist()) == [False, True]
     with pytest.warns(UserWarning, match="was trained on no crystal with Pu;"):
         assert np.isfinite(est.predict([nacl])).all()
@@ -128,13 +128,13 @@ def test_learned_features_are_taken_over(graphs, energies):
     first, more = graphs[:10], graphs
     source = CGCNNRegressor(**LEARNED).fit(first, energies[:10])
     est = CGCNNRegressor(**{**LEARNED, "lr": 1e-9}, init_from=source).fit(more, energies)
-    old, new = source.module_.elements, est.module_.elements
+    old, new = source.module_.embedding.elements, est.module_.embedding.elements
     assert len(new.kinds) > len(old.kinds)
     torch.testing.assert_close(new.kinds[: len(old.kinds)], old.kinds)
     torch.testing.assert_close(new.weight[: len(old.kinds)], old.weight)
     assert new.weight[len(old.kinds) :].abs().max() < 1e-6
     bare = CGCNNRegressor(**SMALL, element_embedding=False).fit(first, energies[:10])
-    assert CGCNNRegressor(**LEARNED, init_from=bare).fit(more, energies).module_.elements is None
+    assert CGCNNRegressor(**LEARNED, init_from=bare).fit(more, energies).module_.embedding.elements is None
 
 
 def test_mixed_sites_without_number(nacl):
@@ -145,7 +145,7 @@ def test_mixed_sites_without_number(nacl):
         crystal.replace_species({"Na": {"Na": share, "K": 1 - share}})
         crystals.append(crystal)
     est = CGCNNRegressor(**{**LEARNED, "max_epochs": 1}).fit(crystals, np.arange(230.0))
-    assert len(est.module_.elements.kinds) == 200
+    assert len(est.module_.embedding.elements.kinds) == 200
 
 
 # Pooling

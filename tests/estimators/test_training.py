@@ -76,7 +76,7 @@ class See(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         self.seen.append(
-            (net.module_.trained.dropout.p, net.module_.ema_decay, net.criterion_.loss)
+            (net.module_.trained.head.dropout.p, net.module_.ema_decay, net.criterion_.loss)
         )
 
 
@@ -88,7 +88,7 @@ def test_a_warm_start_obeys_what_can_change(regressor, graphs, energies):
     assert See.seen == 2 * [(0.3, 0.5, "mae")]
     assert regressor.net_.optimizer_.param_groups[0]["weight_decay"] == 0.2
     # And they are what a copy is made with.
-    assert pickle.loads(pickle.dumps(regressor)).net_.module_.trained.dropout.p == 0.3
+    assert pickle.loads(pickle.dumps(regressor)).net_.module_.trained.head.dropout.p == 0.3
 
 
 def test_weight_decay_cannot_become_the_default_again(regressor, graphs, energies):

@@ -116,7 +116,7 @@ def test_targets_are_scaled_anew(source, params, graphs, energies):
     ("change", "match"),
     [
         ({"atom_fea_len": 9}, "atom_fea_len is 8 there and 9 here"),
-        ({"n_conv": 3}, "n_conv is 2 there and 3 here"),
+        ({"n_conv": 4}, "n_conv is 2 there and 4 here"),
         ({"n_conv": 0}, "n_conv is 2 there and 0 here"),
         ({"radius": 6.0}, r"radius is 8\.0 there and 6\.0 here"),
         ({"atom_features": {z: [float(z)] for z in range(1, 101)}}, "number of atom_features is"),
