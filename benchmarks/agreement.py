@@ -19,8 +19,8 @@ import numpy as np
 from measure import keep, read_table, table, write_cifs
 from pymatgen.core import Structure
 
+import skcgcnn
 from skcgcnn import CGCNNClassifier, CrystalGraphs, CrystalGraphTransformer
-from skcgcnn.estimators import load_cgcnn
 from skcgcnn.exceptions import StructureError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -47,7 +47,7 @@ def compare(paths: list[Path], weights: list[Path]) -> list[list[Any]]:
         difference, others = largest_difference(fast, slow)
         predictions = 0.0
         for file in weights:
-            est = load_cgcnn(file)
+            est = skcgcnn.load(file)
             predict = est.predict_proba if isinstance(est, CGCNNClassifier) else est.predict
             predictions = max(predictions, float(np.abs(predict(fast) - predict(slow)).max()))
         rows.append([len(paths), ties, others, f"{difference:.1e}", f"{predictions:.1e}"])

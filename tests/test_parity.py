@@ -7,8 +7,8 @@ import io
 import numpy as np
 import pytest
 
+import skcgcnn
 from skcgcnn import CGCNNClassifier, CrystalGraphTransformer
-from skcgcnn.estimators import load_cgcnn
 
 MODELS = [
     "band-gap",
@@ -46,7 +46,7 @@ def sets(shared, tmp_path_factory):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_official_predictions(shared, sets, model):
-    est = load_cgcnn(shared / "reference" / "pre-trained" / f"{model}.pth.tar")
+    est = skcgcnn.load(shared / "reference" / "pre-trained" / f"{model}.pth.tar")
     assert [len(graphs) for graphs, _ in sets] == [10, 300]
     for graphs, official in sets:
         if isinstance(est, CGCNNClassifier):

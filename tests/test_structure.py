@@ -33,7 +33,7 @@ LAYERS = [
     {"crystals", "datasets", "vacancies"},
     {"graphs"},
     {"stores"},
-    {"nn"},
+    {"nn", "tasks"},
     {"modelfiles"},
     {"estimators"},
     {"export", "inspection", "metrics", "model_selection", "plotting"},

@@ -51,7 +51,7 @@ def predict(
     can run code when it is loaded: trust only those whose origin you know.
     """
     with plain_errors():
-        from skcgcnn.estimators import load_model, predict_target_chunks, predict_targets
+        from skcgcnn.estimators import load, predict_target_chunks, predict_targets
         from skcgcnn.graphs import CrystalGraphs
         from skcgcnn.training import (
             check_ending,
@@ -72,7 +72,7 @@ def predict(
         for file in (output, report):
             if file is not None:
                 refuse_inputs(file, inputs)
-        est = load_model(model, device, data_home, trust=trust)
+        est = load(model, device, data_home=data_home, trust_pickle=trust)
         est.set_params(n_jobs=n_jobs, on_error=on_error)
         if report is None and output is not None:
             # The crystals are read while the network runs.

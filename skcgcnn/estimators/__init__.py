@@ -5,15 +5,7 @@ from skcgcnn.estimators._classifier import CGCNNClassifier
 from skcgcnn.estimators._columns import split_columns, stack_columns
 from skcgcnn.estimators._ensemble import Uncertainty
 from skcgcnn.estimators._features import expand_to_sites, run_batches, to_numpy
-from skcgcnn.estimators._load import (
-    from_model_state,
-    load,
-    load_cgcnn,
-    load_checkpoint,
-    load_model,
-    save_cgcnn,
-    save_checkpoint,
-)
+from skcgcnn.estimators._load import from_model_state, load
 from skcgcnn.estimators._multitask import CGCNNMultiTask
 from skcgcnn.estimators._pooled import Pooled, pooled_crystals
 from skcgcnn.estimators._regressor import CGCNNRegressor
@@ -35,17 +27,12 @@ __all__ = [
     "expand_to_sites",
     "from_model_state",
     "load",
-    "load_cgcnn",
-    "load_checkpoint",
-    "load_model",
     "pooled_crystals",
     "predict_target_chunks",
     "predict_targets",
     "read_source",
     "readable",
     "run_batches",
-    "save_cgcnn",
-    "save_checkpoint",
     "split_columns",
     "stack_columns",
     "to_numpy",

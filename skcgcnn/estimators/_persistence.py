@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ from skcgcnn.modelfiles import (
     find_model,
     read_model_file,
     rename_targets,
+    write_cgcnn,
     write_safetensors,
 )
 from skcgcnn.nn import CrystalGraphConvNet
@@ -94,6 +95,7 @@ class Persistent(Documented, BaseEstimator):
         targets: str | list[str] | None = None,
         units: str | list[str] | None = None,
         metrics: Mapping[str, float] | None = None,
+        layout: Literal["skcgcnn", "cgcnn"] = "skcgcnn",
     ) -> None:
         """Write the fitted estimator as a file that is safe to open, see `skcgcnn.load`.
 
@@ -111,14 +113,20 @@ class Persistent(Documented, BaseEstimator):
             Unit of every target, for the readers of the file; empty where it has none.
         metrics : mapping of str to float, optional
             Measures of the model's quality, for the readers of the file.
+        layout : {"skcgcnn", "cgcnn"}, default="skcgcnn"
+            "cgcnn" writes a weight file that the original CGCNN code predicts with, in float32,
+            without names, units and metrics. That code reads the crystals itself, with
+            ``neighbor_ties="official"``: its graphs are those of a fit with "invariant" but where
+            a shell of equally distant neighbors is cut. With `atom_features` of your own, give it
+            the same ``atom_init.json``. It calls two classes 0 and 1.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If `targets` or `units` are not as many as the targets, or the ending is that of a
-            pickle.
+            If `targets` or `units` are not as many as the targets, the ending is that of a
+            pickle, or the original code cannot have such a model; it names the parameter.
 
         Warns
         -----
@@ -142,6 +150,9 @@ class Persistent(Documented, BaseEstimator):
                 f"{Path(path).with_suffix('.safetensors').name}, or use joblib.dump(est, path)"
             )
         state = self._get_model_state()
+        if layout == "cgcnn":
+            write_cgcnn(state, path)
+            return
         write_safetensors(
             replace(
                 state,

@@ -173,7 +173,7 @@ def transfer_weights(
     """
     _check_fit(net, source, _name(init_from, "="))
     own = net.state_dict()
-    parts = ["embedding.", "bond_embedding.", "convs.", "pooling."]
+    parts = ["embedding.weight", "embedding.bias", "bond_embedding.", "convs.", "pooling."]
     same_tasks = net.architecture["heads"] is None or (
         len(targets) == len(source.targets) and all(map(Task.same_outputs, targets, source.targets))
     )

@@ -47,7 +47,7 @@ def write_cgcnn(state: ModelState, path: str | PathLike[str]) -> None:
     """
     if state.estimator not in {"CGCNNRegressor", "CGCNNClassifier"}:
         raise ValueError(
-            f"the original CGCNN has no network like a {state.estimator}'s; use est.save"
+            f"the original CGCNN has no network like a {state.estimator}'s; leave layout out"
         )
     network = {**state.network, "element_embedding": bool(state.network["n_kinds"])}
     network["global_features"] = state.graph_options.global_features
@@ -55,10 +55,10 @@ def write_cgcnn(state: ModelState, path: str | PathLike[str]) -> None:
         if network[name] != value:
             raise ValueError(
                 f"{name}={network[name]!r}, but the original CGCNN has {name}={value!r} alone; fit "
-                'with it (recipe="paper"), or use est.save'
+                'with it (recipe="paper"), or leave layout out'
             )
     if state.more_weights:
-        raise ValueError("the original CGCNN has one network, not an ensemble; use est.save")
+        raise ValueError("the original CGCNN has one network, not an ensemble; leave layout out")
     for name, value in _GRAPH.items():
         own = state.graph_value(name) if name == "max_num_nbr" else state.params[name]
         if own != value:
@@ -68,7 +68,7 @@ def write_cgcnn(state: ModelState, path: str | PathLike[str]) -> None:
     if n_outputs != _N_OUTPUTS[target.kind]:
         raise ValueError(
             f"the original CGCNN has 1 target or 2 classes, but the model has {n_outputs}; "
-            "use est.save"
+            "leave layout out"
         )
     args = {"task": target.kind, "neighbor_ties": state.graph_value("neighbor_ties")}
     args |= {name: state.params[name] for name in _SIZES}

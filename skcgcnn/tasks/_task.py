@@ -132,37 +132,13 @@ class Task:
         return None
 
     def scaled(self, encoded: FloatArray, weights: FloatArray) -> "Task":
-        """Return the task with the mean and scale of training values.
-
-        Parameters
-        ----------
-        encoded : ndarray of shape (n_crystals,)
-            Encoded values; NaN is missing.
-        weights : ndarray of shape (n_crystals,)
-            Weights of the crystals.
-
-        Returns
-        -------
-        Task
-        """
+        """Return the task with the mean and scale of encoded values, where NaN is missing."""
         return self
 
     def scaled_by_site(
         self, encoded: FloatArray, n_sites: npt.NDArray[np.int64]
     ) -> tuple["Task", float]:
         """Return the task for sums over sites, and where the output of a site should begin.
-
-        Parameters
-        ----------
-        encoded : ndarray of shape (n_crystals,)
-            Encoded values; NaN is missing.
-        n_sites : ndarray of shape (n_crystals,)
-            Number of sites of each crystal.
-
-        Returns
-        -------
-        task : Task
-        start : float
 
         Raises
         ------

@@ -2,12 +2,14 @@
 
 import math
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from skorch.callbacks import Callback
 
-from skcgcnn.estimators import BaseCGCNN, save_cgcnn, save_checkpoint
+from skcgcnn.estimators import BaseCGCNN
+from skcgcnn.modelfiles import write_checkpoint
 from skcgcnn.nn import BestEpoch
 
 # The last epoch, with all that training needs to go on; and the best, to predict with.
@@ -41,7 +43,9 @@ class RunCheckpoint(Callback):
         loss = net.history[-1].get("valid_loss")
         if loss is None or self.best.best_epoch_ == est.n_iter_:
             write_model(est, self.output, {"validation loss": loss})
-        save_checkpoint(est, self.output / CHECKPOINT, self.run)
+        state = est._get_model_state(training=True)
+        training = replace(state.training, run=self.run)  # type: ignore[type-var]
+        write_checkpoint(replace(state, training=training), self.output / CHECKPOINT)
 
 
 def write_model(est: BaseCGCNN, output: Path, metrics: dict[str, float | None]) -> None:
@@ -70,4 +74,4 @@ def write_original(est: BaseCGCNN, output: Path) -> None:
     """
     (output / ORIGINAL).unlink(missing_ok=True)  # that of an earlier run
     with suppress(ValueError):  # names what the original does not have
-        save_cgcnn(est, output / ORIGINAL)
+        est.save(output / ORIGINAL, layout="cgcnn")

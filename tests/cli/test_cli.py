@@ -17,13 +17,14 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from checkpoints import load_checkpoint
 from typer.testing import CliRunner
 
 import skcgcnn
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.cli import app
 from skcgcnn.datasets import load_id_prop
-from skcgcnn.estimators import load_checkpoint, predict_targets
+from skcgcnn.estimators import predict_targets
 from skcgcnn.nn import GraphNet
 from skcgcnn.training import Settings, split_rows, train
 

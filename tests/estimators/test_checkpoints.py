@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from checkpoints import load_checkpoint, save_checkpoint
 
+import skcgcnn
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
-from skcgcnn.estimators import load_cgcnn, load_checkpoint, load_model, save_checkpoint
 from skcgcnn.exceptions import DataError
 
 
@@ -60,7 +61,7 @@ class Malicious:
         return os.mkdir, (os.environ["SKCGCNN_TEST_MARK"],)
 
 
-@pytest.mark.parametrize("load", [load_checkpoint, load_cgcnn, load_model])
+@pytest.mark.parametrize("load", [skcgcnn.load, CGCNNRegressor.from_pretrained])
 def test_files_that_are_no_models(load, tmp_path, monkeypatch):
     monkeypatch.setenv("SKCGCNN_TEST_MARK", str(tmp_path / "executed"))
     (tmp_path / "junk.pth.tar").write_bytes(b"junk")
@@ -90,37 +91,35 @@ def test_weights_of_another_architecture(tiny, graphs, energies, tmp_path):
 
 
 def test_official_file_is_told_from_ours(shared, tiny, graphs, energies, tmp_path):
-    est = load_model(shared / "reference" / "pre-trained" / "band-gap.pth.tar")
+    est = skcgcnn.load(shared / "reference" / "pre-trained" / "band-gap.pth.tar")
     assert isinstance(est, CGCNNRegressor)
     assert est.target_names_ == ["band-gap"]
     assert (est.n_conv, est.h_fea_len, est.radius) == (4, 32, 8.0)
     named = pd.Series(energies, name="e")
     save_checkpoint(CGCNNRegressor(**tiny).fit(graphs, named), tmp_path / "m")
-    assert load_model(tmp_path / "m").target_names_ == ["e"]
+    assert skcgcnn.load(tmp_path / "m").target_names_ == ["e"]
 
 
-def test_a_model_without_training_state_is_no_checkpoint(tiny, graphs, energies, tmp_path):
+def test_a_model_without_training_state(tiny, graphs, energies, tmp_path):
     est = CGCNNRegressor(**tiny).fit(graphs, energies)
-    save_checkpoint(est, tmp_path / "model", metrics={"mae": 0.5}, training=False)
+    save_checkpoint(est, tmp_path / "model", training=False)
     np.testing.assert_array_equal(
-        load_model(tmp_path / "model").predict(graphs), est.predict(graphs)
+        skcgcnn.load(tmp_path / "model").predict(graphs), est.predict(graphs)
     )
     content = torch.load(tmp_path / "model", weights_only=True)
     assert set(content) == {"skcgcnn", "epoch", "state_dict"}
-    with pytest.raises(DataError, match="not a checkpoint from which training can go on"):
-        load_checkpoint(tmp_path / "model")
 
 
 def test_joblib_files(tiny, graphs, Y, energies, tmp_path):
     joblib.dump(CGCNNMultiTask(**tiny).fit(graphs, Y), tmp_path / "multi.joblib")
-    assert load_model(tmp_path / "multi.joblib", trust=True).target_names_ == ["y0", "y1"]
+    assert skcgcnn.load(tmp_path / "multi.joblib", trust_pickle=True).target_names_ == ["y0", "y1"]
     joblib.dump(CGCNNRegressor(**tiny).fit(graphs, energies), tmp_path / "one.pkl")
-    assert load_model(tmp_path / "one.pkl", trust=True).target_names_ == ["target"]
+    assert skcgcnn.load(tmp_path / "one.pkl", trust_pickle=True).target_names_ == ["target"]
     joblib.dump(CGCNNRegressor(), tmp_path / "unfitted.joblib")
     with pytest.raises(DataError, match="not a fitted estimator"):
-        load_model(tmp_path / "unfitted.joblib", trust=True)
+        skcgcnn.load(tmp_path / "unfitted.joblib", trust_pickle=True)
     (tmp_path / "junk.joblib").write_bytes(b"junk")
     with pytest.raises(DataError, match="cannot be loaded by joblib"):
-        load_model(tmp_path / "junk.joblib", trust=True)
+        skcgcnn.load(tmp_path / "junk.joblib", trust_pickle=True)
     with pytest.raises(DataError, match="a pickle can run code"):
-        load_model(tmp_path / "one.pkl")
+        skcgcnn.load(tmp_path / "one.pkl")

@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 
 import skcgcnn
 from skcgcnn import CGCNNRegressor, CrystalGraphs, CrystalGraphTransformer
-from skcgcnn.estimators import architecture, load_cgcnn, save_cgcnn
+from skcgcnn.estimators import architecture
 from skcgcnn.graphs import concatenate, load_element_features
 from skcgcnn.modelfiles import describe_model
 
@@ -84,7 +84,7 @@ def test_an_estimator_refuses_other_graphs(tiny, graphs, official, table, cifs, 
 
 def test_official_weights_refuse_other_graphs(shared, graphs):
     file = shared / "reference" / "pre-trained" / "formation-energy-per-atom.pth.tar"
-    est = load_cgcnn(file)
+    est = skcgcnn.load(file)
     with pytest.raises(ValueError, match="neighbor_ties"):
         est.predict(graphs)
     assert est.predict(est.get_transformer().transform([])).shape == (0,)
@@ -136,7 +136,7 @@ def test_the_graphs_of_the_fit_count_and_not_the_parameters(cifs, energies, tiny
     graphs = CrystalGraphTransformer(max_num_nbr=6).transform(cifs)
     est = CGCNNRegressor(**tiny).fit(graphs, energies)
     with pytest.raises(ValueError, match="max_num_nbr=6, but the original code"):
-        save_cgcnn(est, tmp_path / "model")
+        est.save(tmp_path / "model", layout="cgcnn")
     assert architecture(est)["max_num_nbr"] == 6
     est.save(tmp_path / "model")
     assert "max_num_nbr=6" in describe_model(tmp_path / "model")["network"]

@@ -14,7 +14,6 @@ from sklearn.pipeline import make_pipeline
 
 import skcgcnn
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
-from skcgcnn.estimators import load_model
 from skcgcnn.exceptions import DataError
 from skcgcnn.modelfiles import describe_model
 from skcgcnn.modelfiles._json import from_plain, to_plain
@@ -108,7 +107,7 @@ def test_save_and_load(fitted, graphs, tmp_path):
     np.testing.assert_array_equal(est.predict(graphs), fitted.predict(graphs))
     if hasattr(fitted, "classes_"):
         np.testing.assert_array_equal(est.predict_proba(graphs), fitted.predict_proba(graphs))
-    assert load_model(path).target_names_ == names
+    assert skcgcnn.load(path).target_names_ == names
     again = type(fitted).from_pretrained(path, device="cpu")
     np.testing.assert_array_equal(again.predict(graphs), fitted.predict(graphs))
     facts = describe_model(path)

@@ -11,7 +11,6 @@ from sklearn.base import clone
 import skcgcnn
 from skcgcnn import RECIPES, CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
 from skcgcnn._recipes import resolve
-from skcgcnn.estimators import save_cgcnn
 from skcgcnn.nn import one_cycle
 
 SMALL = {"atom_fea_len": 8, "n_conv": 2, "h_fea_len": 8, "max_epochs": 3, "random_state": 0}
@@ -134,7 +133,10 @@ def test_learned_features_are_taken_over(graphs, energies):
     torch.testing.assert_close(new.weight[: len(old.kinds)], old.weight)
     assert new.weight[len(old.kinds) :].abs().max() < 1e-6
     bare = CGCNNRegressor(**SMALL, element_embedding=False).fit(first, energies[:10])
-    assert CGCNNRegressor(**LEARNED, init_from=bare).fit(more, energies).module_.embedding.elements is None
+    assert (
+        CGCNNRegressor(**LEARNED, init_from=bare).fit(more, energies).module_.embedding.elements
+        is None
+    )
 
 
 def test_mixed_sites_without_number(nacl):
@@ -249,7 +251,7 @@ def test_what_ensembles_cannot_do(ensemble, graphs, energies, tmp_path):
     with pytest.raises(ValueError, match="several networks are fitted anew each time"):
         CGCNNRegressor(**SMALL, n_estimators=2, warm_start=True).fit(graphs, energies)
     with pytest.raises(ValueError, match="the original CGCNN has"):
-        save_cgcnn(single, tmp_path / "model")
+        single.save(tmp_path / "model", layout="cgcnn")
 
 
 # Balanced tasks

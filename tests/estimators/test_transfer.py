@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from checkpoints import load_checkpoint, save_checkpoint
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
@@ -14,7 +15,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 
 import skcgcnn
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
-from skcgcnn.estimators import architecture, load_checkpoint, save_cgcnn, save_checkpoint
+from skcgcnn.estimators import architecture
 from skcgcnn.exceptions import DataError
 from skcgcnn.modelfiles import _pretrained as pretrained
 
@@ -66,7 +67,7 @@ def test_weights_are_taken_over(
         model = tmp_path / "pre-trained" / "band-gap.pth.tar"
         model.parent.mkdir()
         write = {"saved": source.save, "checkpoint": lambda file: save_checkpoint(source, file)}
-        write.get(way, lambda file: save_cgcnn(source, file))(model)
+        write.get(way, lambda file: source.save(file, layout="cgcnn"))(model)
     if way == "name":
         digest = hashlib.sha256(model.read_bytes()).hexdigest()
         entry = pretrained.PRETRAINED["band-gap"]._replace(sha256=digest)

@@ -14,8 +14,8 @@ from pymatgen.core import Lattice, Structure
 from pymatgen.core.operations import SymmOp
 from sklearn.base import clone
 
+import skcgcnn
 from skcgcnn import CGCNNRegressor, CrystalGraphTransformer
-from skcgcnn.estimators import load_cgcnn
 
 WAYS = ["permuted", "rotated", "translated", "supercell", "primitive", "conventional"]
 
@@ -128,7 +128,7 @@ def test_real_crystals(shared, real, fitted, model):
     est = fitted
     if model == "official":
         weights = "formation-energy-per-atom.pth.tar"
-        est = load_cgcnn(shared / "reference" / "pre-trained" / weights)
+        est = skcgcnn.load(shared / "reference" / "pre-trained" / weights)
     transform = CrystalGraphTransformer().transform
 
     def predict(structures):

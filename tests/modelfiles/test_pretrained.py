@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
+import skcgcnn
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
-from skcgcnn.estimators import load_cgcnn, load_model, save_cgcnn
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import load_element_features
 from skcgcnn.modelfiles import _pretrained as pretrained
@@ -85,7 +85,7 @@ def published(monkeypatch, tmp_path, server, fitted_regressor):
     folder = tmp_path / "remote" / "pre-trained"
     folder.mkdir(parents=True)
     file = folder / "band-gap.pth.tar"
-    save_cgcnn(est, file)
+    est.save(file, layout="cgcnn")
     server(tmp_path / "remote")
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     entry = pretrained.PRETRAINED["band-gap"]._replace(sha256=digest)
@@ -102,7 +102,7 @@ def test_a_model_is_fetched_once_and_kept(published, graphs, tmp_path, monkeypat
     assert kept.read_bytes() == file.read_bytes()
     file.unlink()
     monkeypatch.setenv("SKCGCNN_DATA", str(home))
-    again = load_model("band-gap", device="cpu")
+    again = skcgcnn.load("band-gap", device="cpu")
     np.testing.assert_array_equal(again.predict(graphs), est.predict(graphs))
     assert again.target_names_ == ["band-gap"]
     assert describe_model("band-gap")["official"].startswith("yes")
@@ -147,7 +147,7 @@ def test_names(tmp_path, monkeypatch, graphs, energies, tiny):
     # What stands in the folder comes first.
     monkeypatch.chdir(tmp_path)
     est = CGCNNRegressor(**tiny).fit(graphs, energies)
-    save_cgcnn(est, "band-gap")
+    est.save("band-gap", layout="cgcnn")
     found = CGCNNRegressor.from_pretrained("band-gap", device="cpu")
     np.testing.assert_array_equal(found.predict(graphs), est.predict(graphs))
 
@@ -169,7 +169,7 @@ def test_official_predictions_and_round_trip(reference, official_sets, server, t
         kind = CGCNNClassifier if name == "semi-metal-classification" else CGCNNRegressor
         file = reference / "pre-trained" / f"{name}.pth.tar"
         if source == "path":
-            est = load_cgcnn(file)
+            est = skcgcnn.load(file)
         else:
             est = kind.from_pretrained(name, data_home=home, device="cpu")
         assert type(est) is kind
@@ -177,7 +177,7 @@ def test_official_predictions_and_round_trip(reference, official_sets, server, t
         predicted = predict(est, graphs)
         expected = np.array([float(row[name]) for row in rows])
         assert np.abs(predicted - expected).max() < 1e-4
-        save_cgcnn(est, copy)
+        est.save(copy, layout="cgcnn")
         old, new = read_model_file(file), read_model_file(copy)
         assert list(old.weights) == list(new.weights)
         for key, tensor in old.weights.items():
@@ -185,7 +185,7 @@ def test_official_predictions_and_round_trip(reference, official_sets, server, t
         assert new.provenance.n_epochs == old.provenance.n_epochs
         (before,), (after,) = old.targets, new.targets
         assert (after.mean, after.scale) == (before.mean, before.scale)
-        np.testing.assert_array_equal(predict(load_cgcnn(copy), graphs), predicted)
+        np.testing.assert_array_equal(predict(skcgcnn.load(copy), graphs), predicted)
 
 
 def test_a_model_of_another_kind(reference):
@@ -221,7 +221,7 @@ def test_cgcnn2_predicts_our_numbers(kind, tiny, cifs, energies, labels, tmp_pat
     for path in map(Path, cifs):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     est = official_layout(kind, tiny, cifs, energies, labels)
-    save_cgcnn(est, tmp_path / "model.pth.tar")
+    est.save(tmp_path / "model.pth.tar", layout="cgcnn")
 
     saved = torch.load(tmp_path / "model.pth.tar", weights_only=True)
     crystals = data.CIFData_NoTarget(str(tmp_path))
@@ -246,8 +246,8 @@ def test_cgcnn2_predicts_our_numbers(kind, tiny, cifs, energies, labels, tmp_pat
 def test_saved_as_official_and_back(kind, tiny, graphs, energies, labels, tmp_path):
     names = np.array(["gap", "metal"])[labels]
     est = official_layout(kind, tiny, graphs, energies, names)
-    save_cgcnn(est, tmp_path / "model.pth.tar")
-    again = load_cgcnn(tmp_path / "model.pth.tar")
+    est.save(tmp_path / "model.pth.tar", layout="cgcnn")
+    again = skcgcnn.load(tmp_path / "model.pth.tar")
     np.testing.assert_array_equal(again.predict(graphs), est.predict(graphs))
     assert (again.n_iter_, again.n_samples_fit_) == (2, 24)
     assert again.neighbor_ties == again.graph_options_.neighbor_ties == "invariant"
@@ -255,16 +255,16 @@ def test_saved_as_official_and_back(kind, tiny, graphs, energies, labels, tmp_pa
 
 def test_batch_counts_of_newer_original_code_are_kept(tiny, graphs, energies, tmp_path):
     path = tmp_path / "model.pth.tar"
-    save_cgcnn(CGCNNRegressor(**tiny).fit(graphs, energies), path)
+    CGCNNRegressor(**tiny).fit(graphs, energies).save(path, layout="cgcnn")
     content = torch.load(path, weights_only=True)
     assert not any("num_batches" in name for name in content["state_dict"])
     for number in (1, 2):
         content["state_dict"][f"convs.0.bn{number}.num_batches_tracked"] = torch.tensor(7)
     content["normalizer"] = {"mean": torch.tensor(1.5), "std": torch.tensor(2.5)}
     torch.save(content, path)
-    est = load_cgcnn(path)
+    est = skcgcnn.load(path)
     assert (est.target_mean_, est.target_scale_) == ([1.5], [2.5])
-    save_cgcnn(est, path)
+    est.save(path, layout="cgcnn")
     weights = torch.load(path, weights_only=True)["state_dict"]
     assert weights["convs.0.bn2.num_batches_tracked"] == 7
 
@@ -279,15 +279,15 @@ def test_batch_counts_of_newer_original_code_are_kept(tiny, graphs, energies, tm
 def test_what_the_original_cannot_have(params, match, tiny, cifs, energies, tmp_path):
     est = CGCNNRegressor(**tiny, **params).fit(cifs, energies)
     with pytest.raises(ValueError, match=match):
-        save_cgcnn(est, tmp_path / "model.pth.tar")
+        est.save(tmp_path / "model.pth.tar", layout="cgcnn")
     assert not list(tmp_path.iterdir())
 
 
 def test_targets_that_the_original_cannot_have(tiny, graphs, energies, Y, tmp_path):
     path = tmp_path / "model.pth.tar"
     with pytest.raises(ValueError, match="CGCNNMultiTask"):
-        save_cgcnn(CGCNNMultiTask(**tiny).fit(graphs, Y), path)
-    with pytest.raises(ValueError, match=r"has 2; use est\.save"):
-        save_cgcnn(CGCNNRegressor(**tiny).fit(graphs, Y), path)
-    with pytest.raises(ValueError, match=r"has 3; use est\.save"):
-        save_cgcnn(CGCNNClassifier(**tiny).fit(graphs, np.arange(24) % 3), path)
+        CGCNNMultiTask(**tiny).fit(graphs, Y).save(path, layout="cgcnn")
+    with pytest.raises(ValueError, match=r"has 2; leave layout out"):
+        CGCNNRegressor(**tiny).fit(graphs, Y).save(path, layout="cgcnn")
+    with pytest.raises(ValueError, match=r"has 3; leave layout out"):
+        CGCNNClassifier(**tiny).fit(graphs, np.arange(24) % 3).save(path, layout="cgcnn")

@@ -8,13 +8,13 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from checkpoints import save_checkpoint
 from hostile import run_bounded
 from models import MARK, Malicious, expanded, pickled, rezip, safetensors_header
 from safetensors.torch import save_file
 
 import skcgcnn
 from skcgcnn import CGCNNRegressor
-from skcgcnn.estimators import load_cgcnn, load_model, save_cgcnn, save_checkpoint
 from skcgcnn.exceptions import DataError
 from skcgcnn.modelfiles import describe_model
 
@@ -36,7 +36,7 @@ def est(graphs, energies):
 def official(est, tmp_path):
     """Return a weight file in the official layout, and its content."""
     path = tmp_path / "model.pth.tar"
-    save_cgcnn(est, path)
+    est.save(path, layout="cgcnn")
     return path, torch.load(path, weights_only=True)
 
 
@@ -45,7 +45,7 @@ def refuse(monkeypatch, tmp_path, graphs, energies):
     monkeypatch.setenv(MARK, str(tmp_path / "executed"))
 
     def check(path, *, match):
-        for opened in (skcgcnn.load, load_model, describe_model, CGCNNRegressor.from_pretrained):
+        for opened in (skcgcnn.load, describe_model, CGCNNRegressor.from_pretrained):
             with pytest.raises(DataError, match=match) as caught:
                 opened(path)
             assert str(path) in str(caught.value)
@@ -82,7 +82,7 @@ def test_malicious_pickles_would_run(official, tmp_path, monkeypatch):
 def test_truncated(est, refuse, tmp_path, kind, share):
     path = tmp_path / "model"
     {
-        "official": lambda: save_cgcnn(est, path),
+        "official": lambda: est.save(path, layout="cgcnn"),
         "checkpoint": lambda: save_checkpoint(est, path),
         "saved": lambda: est.save(path),
     }[kind]()
@@ -245,7 +245,7 @@ def test_safetensors_of_others(tmp_path, refuse):
 def test_official_numpy_scalars_are_the_only_exception(official, refuse):
     path, content = official
     torch.save({**content, "best_mae_error": np.float64(0.5)}, path)
-    assert load_cgcnn(path).n_iter_ == 1
+    assert skcgcnn.load(path).n_iter_ == 1
     torch.save({**content, "best_mae_error": np.arange(3)}, path)
     refuse(path, match="holds numpy")
 
