@@ -61,7 +61,7 @@ def works(graphs: CrystalGraphs, batch_size: int) -> dict[str, Callable[[], Any]
     for recipe in RECIPES:
         est = CGCNNRegressor(
             recipe=recipe,
-            schedule="constant",
+            net_params={"schedule": "constant"},
             batch_size=batch_size,
             max_epochs=1,
             random_state=0,

@@ -36,7 +36,9 @@ BLOCKS = {
 
 cifs, energies = load_sample_regression(return_X_y=True)
 # Vectors that are learned for elements would not take part in a path between features.
-est = CGCNNRegressor(element_embedding=False, max_epochs=60, random_state=0).fit(cifs, energies)
+est = CGCNNRegressor(net_params={"element_embedding": False}, max_epochs=60, random_state=0).fit(
+    cifs, energies
+)
 network = PredictingNetwork(est)
 
 (crystal,) = [path for path in cifs if path.endswith("NaCl_rocksalt.cif")]

@@ -82,21 +82,28 @@ def declared(parameters: Any) -> dict[str, Parameter]:
     return {each.name: each.metadata["parameter"] for each in fields(parameters)}
 
 
-def made_with(parameters: Any) -> set[str]:
-    """Return the names of the parameters that a fitted estimator keeps."""
-    return {name for name, each in declared(parameters).items() if each.change is not None}
+def with_parameters(cls: type, nested: Any, name: str) -> type:
+    """Put the parameters into the docstring of an estimator, in the place of ``<parameters>``.
 
-
-def documented(cls: type) -> type:
-    """Put the parameters into the docstring of an estimator, in the place of ``<parameters>``."""
-    lines = "\n".join(_entries(cls)).lstrip()
+    `nested` are those that the parameter of this name holds.
+    """
+    lines = "\n".join(_entries(cls, nested, name)).lstrip()
     cls.__doc__ = (cls.__doc__ or "").replace("<parameters>", lines)
     return cls
 
 
-def _entries(cls: Any) -> Iterator[str]:
+def _entries(cls: Any, nested: Any, name: str) -> Iterator[str]:
     for each in fields(cls):
         parameter = each.metadata["parameter"]
-        default = repr(each.default).replace("'", '"')
-        yield f"    {each.name} : {parameter.kind}, default={default}"
+        yield f"    {each.name} : {parameter.kind}, default={_default(each)}"
         yield from (f"        {line.strip()}" for line in parameter.doc.splitlines())
+        if each.name == name:
+            for inner in fields(nested):
+                parameter = inner.metadata["parameter"]
+                yield ""
+                yield f"        - ``{inner.name}`` : {parameter.kind}, default={_default(inner)}."
+                yield from (f"          {line.strip()}" for line in parameter.doc.splitlines())
+
+
+def _default(each: Any) -> str:
+    return repr(each.default).replace("'", '"')

@@ -6,10 +6,18 @@ so that the command line can show the defaults at once.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from skcgcnn._declared import Choice, Number, Registered, param
+from skcgcnn._declared import (
+    Choice,
+    Number,
+    Parameter,
+    Registered,
+    declared,
+    param,
+    with_parameters,
+)
 from skcgcnn._recipes import AUTO, RECIPES
 
 OnError = Literal["raise", "nan"]
@@ -18,6 +26,76 @@ MAX_MERGE_TOL = 0.1
 
 
 _AUTO = Choice(AUTO)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class NetParameters:
+    """What `net_params` may hold, beside options that skorch names."""
+
+    schedule: str = param(
+        AUTO,
+        (_AUTO, Choice("one_cycle", "constant")),
+        '{"auto", "one_cycle", "constant"}',
+        """Course of the learning rate over a fit. "one_cycle" rises, then falls to nearly zero;
+        `partial_fit`, which does not know its end, keeps it constant. Choose "constant" for
+        callbacks that change it.""",
+        change="free",
+    )
+    max_grad_norm: float | str | None = param(
+        AUTO,
+        (Number(float, 0, closed="neither"), _AUTO, None),
+        'float, "auto" or None',
+        """Gradients with a larger norm are scaled down to it; None leaves them as they are.""",
+        change="free",
+    )
+    ema_decay: float | str = param(
+        AUTO,
+        (Number(float, 0, 1), _AUTO),
+        'float or "auto"',
+        """Decay per step of the exponential moving average of the weights used for prediction; 0
+        predicts with the last weights.""",
+        change="free",
+    )
+    max_batch_sites: int | None = param(
+        None,
+        (Number(int, 1), None),
+        "int or None",
+        """Maximum number of sites per batch in training, for crystals of very different sizes.
+        Larger batches are split; a crystal above the limit forms its own batch.""",
+        change="free",
+    )
+    conv_lr_factor: float = param(
+        1.0,
+        (Number(float, 0, closed="neither"),),
+        "float",
+        """Learning rate of embedding and convolutions as a multiple of `lr`. Below 1 they stay
+        closer to `init_from`. Decided when the network is made.""",
+        change="never",
+    )
+    element_embedding: bool | str = param(
+        AUTO,
+        (bool, _AUTO),
+        'bool or "auto"',
+        """Whether the elements of the training crystals get learned features beside those of
+        `atom_features` (200 kinds of site at most); "auto" is from 500 crystals on, and never with
+        ``recipe="paper"``. With `init_from` it is as in that model, whatever is set.""",
+        change="never",
+    )
+    heads: Literal["shared", "separate"] = param(
+        "shared",
+        (Choice("shared", "separate"),),
+        '{"shared", "separate"}',
+        """Whether several targets share the hidden layers after pooling, or each has its own.""",
+        change="never",
+    )
+    compile: bool = param(
+        False,
+        (bool,),
+        "bool",
+        """Whether torch compiles the network, for GPUs; on a CPU it gained nothing.""",
+        change="never",
+        in_file=False,
+    )
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -47,23 +125,6 @@ class Parameters:
         """How a crystal's features come from its sites', a name in `skcgcnn.nn.POOLINGS`: "mean";
         for extensive targets "sum", of outputs by site; "attention", a mean with learned
         weights.""",
-        change="never",
-    )
-    composition_baseline: bool | str = param(
-        AUTO,
-        (bool, _AUTO),
-        'bool or "auto"',
-        """Whether numbers are first fitted by a ridge regression on the composition, so that the
-        network learns what is left. With `init_from` it is as in that model.""",
-        change="never",
-    )
-    element_embedding: bool | str = param(
-        AUTO,
-        (bool, _AUTO),
-        'bool or "auto"',
-        """Whether the elements of the training crystals get learned features beside those of
-        `atom_features` (200 kinds of site at most); "auto" is from 500 crystals on, and never with
-        ``recipe="paper"``. With `init_from` it is as in that model, whatever is set.""",
         change="never",
     )
     atom_fea_len: int = param(
@@ -97,13 +158,6 @@ class Parameters:
         """Number of hidden layers after pooling.""",
         change="never",
         most=100_000,
-    )
-    heads: Literal["shared", "separate"] = param(
-        "shared",
-        (Choice("shared", "separate"),),
-        '{"shared", "separate"}',
-        """Whether several targets share the hidden layers after pooling, or each has its own.""",
-        change="never",
     )
     dropout: float | str = param(
         AUTO,
@@ -159,15 +213,6 @@ class Parameters:
         convolutions that are trained on.""",
         change="free",
     )
-    schedule: str = param(
-        AUTO,
-        (_AUTO, Choice("one_cycle", "constant")),
-        '{"auto", "one_cycle", "constant"}',
-        """Course of the learning rate over a fit. "one_cycle" rises, then falls to nearly zero;
-        `partial_fit`, which does not know its end, keeps it constant. Choose "constant" for
-        callbacks that change it.""",
-        change="free",
-    )
     max_epochs: int | str = param(
         AUTO,
         (Number(int, 1), _AUTO),
@@ -181,14 +226,6 @@ class Parameters:
         (Number(int, 1), _AUTO),
         'int or "auto"',
         """Maximum number of crystals per batch in training; "auto" depends on their number.""",
-        change="free",
-    )
-    max_batch_sites: int | None = param(
-        None,
-        (Number(int, 1), None),
-        "int or None",
-        """Maximum number of sites per batch in training, for crystals of very different sizes.
-        Larger batches are split; a crystal above the limit forms its own batch.""",
         change="free",
     )
     optimizer: Any = param(
@@ -205,31 +242,6 @@ class Parameters:
         'float, "auto" or None',
         """Weight decay of the optimizer; None is the default of the optimizer (0.01 for "adamw", 0
         for "adam" and "sgd"). Biases do not decay.""",
-        change="free",
-    )
-    max_grad_norm: float | str | None = param(
-        AUTO,
-        (Number(float, 0, closed="neither"), _AUTO, None),
-        'float, "auto" or None',
-        """Gradients with a larger norm are scaled down to it; None leaves them as they are.""",
-        change="free",
-    )
-    loss: str = param(
-        AUTO,
-        (_AUTO, Registered("losses")),
-        '"auto" or str',
-        """Error of a scaled number in the loss, a name in `skcgcnn.tasks.LOSSES`: "mse", the
-        square; "mae", the absolute error; "huber", which is less sensitive to outliers; or
-        "gaussian_nll", the negative log likelihood of a normal distribution, whose variance is
-        learned too.""",
-        change="free",
-    )
-    ema_decay: float | str = param(
-        AUTO,
-        (Number(float, 0, 1), _AUTO),
-        'float or "auto"',
-        """Decay per step of the exponential moving average of the weights used for prediction; 0
-        predicts with the last weights.""",
         change="free",
     )
     callbacks: list[Any] | None = param(
@@ -263,19 +275,13 @@ class Parameters:
         in any case.""",
         change="never",
     )
-    compile: bool = param(
-        False,
-        (bool,),
-        "bool",
-        """Whether torch compiles the network, for GPUs; on a CPU it gained nothing.""",
-        change="never",
-    )
     net_params: dict[str, Any] | None = param(
         None,
         (dict, None),
         "dict or None",
-        """Further options of the optimizer, callbacks and torch.compile, as skorch names them:
-        ``optimizer__...``, ``callbacks__...``, ``compile__...``.""",
+        """Details of the network and its training, by name; and options of the optimizer,
+        callbacks and torch.compile as skorch names them (``optimizer__...``, ``callbacks__...``,
+        ``compile__...``). The names are:""",
         change="never",
     )
     n_estimators: int = param(
@@ -300,14 +306,6 @@ class Parameters:
         '{"none", "convs"} or int',
         """Layers of `init_from` that training leaves as they are, to the bit: none, the embedding
         and all convolutions, or that many layers from the input (1 is the embedding alone).""",
-    )
-    conv_lr_factor: float = param(
-        1.0,
-        (Number(float, 0, closed="neither"),),
-        "float",
-        """Learning rate of embedding and convolutions as a multiple of `lr`. Below 1 they stay
-        closer to `init_from`. Decided when the network is made.""",
-        change="never",
     )
     warm_start: bool = param(
         False,
@@ -369,6 +367,30 @@ class Parameters:
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
+class NumberParameters(Parameters):
+    """Constructor parameters of the estimators that predict numbers."""
+
+    loss: str = param(
+        AUTO,
+        (_AUTO, Registered("losses")),
+        '"auto" or str',
+        """Error of a scaled number in the loss, a name in `skcgcnn.tasks.LOSSES`: "mse", the
+        square; "mae", the absolute error; "huber", which is less sensitive to outliers; or
+        "gaussian_nll", the negative log likelihood of a normal distribution, whose variance is
+        learned too.""",
+        change="free",
+    )
+    composition_baseline: bool | str = param(
+        AUTO,
+        (bool, _AUTO),
+        'bool or "auto"',
+        """Whether numbers are first fitted by a ridge regression on the composition, so that the
+        network learns what is left. With `init_from` it is as in that model.""",
+        change="never",
+    )
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
 class ClassifierParameters(Parameters):
     """Constructor parameters of `CGCNNClassifier`."""
 
@@ -381,7 +403,7 @@ class ClassifierParameters(Parameters):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class MultiTaskParameters(Parameters):
+class MultiTaskParameters(NumberParameters):
     """Constructor parameters of `CGCNNMultiTask`."""
 
     cls_weight: float | str = param(
@@ -404,7 +426,45 @@ class MultiTaskParameters(Parameters):
 
 # The parameters by the name of their estimator.
 OF_ESTIMATORS: Mapping[str, type[Parameters]] = {
-    "CGCNNRegressor": Parameters,
+    "CGCNNRegressor": NumberParameters,
     "CGCNNClassifier": ClassifierParameters,
     "CGCNNMultiTask": MultiTaskParameters,
 }
+
+
+def with_net_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters with those in `net_params` beside the others; in it stays what is skorch's.
+
+    Parameters
+    ----------
+    params : mapping
+        Parameters of an estimator.
+
+    Returns
+    -------
+    dict
+    """
+    given = dict(params.get("net_params") or {})
+    own = {each.name: given.pop(each.name, each.default) for each in fields(NetParameters)}
+    return {**params, **own, "net_params": given or None}
+
+
+def all_declared(parameters: Any) -> dict[str, Parameter]:
+    """Return what is declared of the parameters of an estimator, those of `net_params` included."""
+    return declared(parameters) | declared(NetParameters)
+
+
+def made_with(parameters: Any) -> set[str]:
+    """Return the names of the parameters that a fitted estimator keeps."""
+    return {name for name, each in all_declared(parameters).items() if each.change is not None}
+
+
+def documented(cls: type) -> type:
+    """Put the parameters into the docstring of an estimator."""
+    return with_parameters(cls, NetParameters, "net_params")
+
+
+def may_be_in_file(name: str) -> bool:
+    """Tell whether a model file may hold an entry of `net_params`."""
+    own = declared(NetParameters)
+    return own[name].in_file if name in own else name.startswith("optimizer__")

@@ -5,7 +5,12 @@ from typing import Any
 
 from sklearn.base import _clone_parametrized as clone_parametrized
 from sklearn.utils import _safe_indexing as safe_indexing
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    validate_parameter_constraints,
+)
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 __all__ = [
@@ -17,6 +22,7 @@ __all__ = [
     "check_sample_weight",
     "clone_parametrized",
     "safe_indexing",
+    "validate_parameter_constraints",
 ]
 
 # What the parameter `n_jobs` may be.

@@ -24,9 +24,7 @@ settings.load_profile("quick")
 
 TINY = {
     "conv": "gated",
-    "composition_baseline": False,
-    "element_embedding": False,
-    "schedule": "constant",
+    "net_params": {"schedule": "constant", "element_embedding": False},
     "atom_fea_len": 8,
     "n_conv": 1,
     "h_fea_len": 8,

@@ -8,8 +8,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils import check_consistent_length, check_random_state
 
-from skcgcnn._declared import made_with
-from skcgcnn._parameters import Parameters
+from skcgcnn._parameters import Parameters, made_with, with_net_params
 from skcgcnn._recipes import is_auto, resolve
 from skcgcnn._sklearn import check_sample_weight
 from skcgcnn._warnings import warn_caller
@@ -172,6 +171,10 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         self._train(data, None, 1, None)
         return self
 
+    def _validate_params(self) -> None:
+        super()._validate_params()
+        check_net_params(self.get_params(deep=False), type(self).__name__)
+
     def _resolve(self, n_crystals: int, *, reset: bool = True) -> dict[str, Any]:
         """Return the parameters, with values for "auto": those of the fit while it goes on."""
         own = self._params(reset=reset)
@@ -185,9 +188,9 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         return found
 
     def _params(self, *, reset: bool) -> dict[str, Any]:
-        """Return the parameters; sizes that are not set are those of `init_from`."""
+        """Return the parameters, flat; sizes that are not set are those of `init_from`."""
         fitted = None if reset else self.fitted_params_
-        return with_architecture(self.get_params(deep=False), fitted)
+        return with_architecture(with_net_params(self.get_params(deep=False)), fitted)
 
     def _seed(self) -> int:
         seed = int(check_random_state(self.random_state).randint(MAX_SEED))
@@ -329,12 +332,11 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         self.net_.module_.freeze(n_frozen)
 
     def _initialize(self, data: TrainingData, seed: int, params: dict[str, Any]) -> None:
-        check_net_params(params)
         options = data.graphs.options
         targets, starts = scale(data, params)
         sizes = {
             "orig_atom_fea_len": options.n_features,
-            **{name: params[name] for name in SIZES},
+            **{name: params[name] for name in SIZES if name in params},
         }
         source = None if self.init_from is None else read_source(self.init_from)
         if source is not None:
@@ -352,7 +354,7 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
             set_kinds(trained, kinds)
         if trained.head.globals is not None:
             trained.head.globals.set_scaling(data.graphs.global_features)
-        if sizes["composition_baseline"]:
+        if sizes.get("composition_baseline"):
             fit_baseline(trained, targets, data, extensive=starts is not None)
         elif starts is not None:
             start_outputs(trained, targets, starts)

@@ -11,8 +11,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 
-from skcgcnn._declared import documented
-from skcgcnn._parameters import ClassifierParameters
+from skcgcnn._parameters import ClassifierParameters, documented
 from skcgcnn.estimators._base import BaseCGCNN
 from skcgcnn.estimators._columns import column_names, split_columns
 from skcgcnn.estimators._constraints import constraints
@@ -65,7 +64,7 @@ class CGCNNClassifier(ClassifierMixin, ClassifierParameters, BaseCGCNN):
         Atomic numbers of the elements that the training crystals may hold; None if that is not
         known. A prediction for other elements gives a warning that names them.
     fitted_params_ : dict
-        Parameters with which the network was made.
+        Parameters with which the network was made, those of `net_params` beside the others.
     graph_options_ : GraphOptions
         How the graphs were made that it was fitted on. `predict` makes graphs in the same way,
         whatever the parameters are since, and refuses others.

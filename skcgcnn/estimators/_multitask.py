@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.metaestimators import available_if
 
-from skcgcnn._declared import documented
-from skcgcnn._parameters import MultiTaskParameters
+from skcgcnn._parameters import MultiTaskParameters, documented
 from skcgcnn.estimators._columns import check_order, column_names, split_columns
 from skcgcnn.estimators._constraints import constraints
 from skcgcnn.estimators._numbers import NumberEstimator
@@ -76,7 +75,7 @@ class CGCNNMultiTask(MultiTaskParameters, NumberEstimator):
         Atomic numbers of the elements that the training crystals may hold; None if that is not
         known. A prediction for other elements gives a warning that names them.
     fitted_params_ : dict
-        Parameters with which the network was made.
+        Parameters with which the network was made, those of `net_params` beside the others.
     graph_options_ : GraphOptions
         How the graphs were made that it was fitted on. `predict` makes graphs in the same way,
         whatever the parameters are since, and refuses others.

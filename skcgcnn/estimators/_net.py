@@ -2,16 +2,20 @@
 
 import inspect
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy, deepcopy
 from typing import Any
 
 import torch
 from skorch.callbacks import Callback, EarlyStopping
 
-from skcgcnn._declared import declared
+from skcgcnn._parameters import NetParameters, all_declared
+from skcgcnn._recipes import is_auto
+from skcgcnn._sklearn import validate_parameter_constraints
+from skcgcnn.estimators._constraints import constraints
 from skcgcnn.estimators._targets import TargetDecoder
 from skcgcnn.nn import AcceleratedNet, AveragedNet, GraphNet, TaskLoss, choose_device
+from skcgcnn.tasks import LOSSES
 
 _LOGGER = logging.getLogger("skcgcnn")
 
@@ -28,8 +32,12 @@ SIZES = (
 OF_GRAPHS = ("max_num_nbr", "neighbor_ties", "merge_tol")
 _CALLBACKS = ("callbacks", "early_stopping", "n_iter_no_change")
 
-# These values are learned with numbers of their own, which a network has or has not.
-_LEARNED = {"loss": "gaussian_nll", "cls_weight": "auto"}
+# Whether values are learned with numbers of their own, which a network has or has not.
+_LEARNS: dict[str, Callable[[Any], bool]] = {
+    "loss": lambda loss: LOSSES[loss].has_variance,
+    "cls_weight": is_auto,
+}
+_NET_CONSTRAINTS = constraints(NetParameters)
 
 # What `net_params` may hold; the rest has a parameter of the estimator, or would have no effect.
 _NET_OPTIONS = ("optimizer__", "callbacks__", "compile__")
@@ -38,7 +46,6 @@ _HAVE_PARAMETERS = {
     "optimizer__weight_decay": "weight_decay",
     "criterion__loss": "loss",
     "criterion__cls_weight": "cls_weight",
-    "optimizer__param_groups": "conv_lr_factor",
     "callbacks__early_stopping__patience": "n_iter_no_change",
 }
 
@@ -101,7 +108,7 @@ def make_net(
         "criterion": TaskLoss,
         "criterion__tasks": list(decoder.targets),
         "criterion__cls_weight": params.get("cls_weight", 1.0),
-        "criterion__loss": params["loss"],
+        "criterion__loss": params.get("loss", "mse"),
         "optimizer": optimizer,
         "lr": params["lr"],
         "max_epochs": params["max_epochs"],
@@ -134,27 +141,33 @@ def takes_weight_decay(optimizer: Any) -> bool:
     return any(p.name == "weight_decay" or p.kind is p.VAR_KEYWORD for p in options)
 
 
-def check_net_params(params: Mapping[str, Any]) -> None:
+def check_net_params(params: Mapping[str, Any], estimator: str) -> None:
     """Refuse what `net_params` is not for.
 
     Parameters
     ----------
     params : mapping
         Parameters of an estimator.
+    estimator : str
+        Its name.
 
     Raises
     ------
     ValueError
-        If it holds something else than options of the optimizer, callbacks and torch.compile.
+        If it holds something else than `NetParameters` and options that skorch names.
     """
-    for name in map(str, params["net_params"] or {}):
+    given = {str(name): value for name, value in (params["net_params"] or {}).items()}
+    known = {name: given.pop(name) for name in _NET_CONSTRAINTS if name in given}
+    validate_parameter_constraints(_NET_CONSTRAINTS, known, f"{estimator}'s net_params")
+    for name in given:
         own = name if name in params else _HAVE_PARAMETERS.get(name)
+        own = own if own in params else None
         if own is not None or not name.startswith(_NET_OPTIONS):
             advice = f"set {own}= of the estimator" if own else "see the estimator's parameters"
             raise ValueError(
-                f"net_params holds {name!r}; it is for options of the optimizer, of callbacks and "
-                f"of torch.compile ({', '.join(prefix + '...' for prefix in _NET_OPTIONS)}). "
-                f"Instead, {advice}"
+                f"net_params holds {name!r}; it is for {', '.join(_NET_CONSTRAINTS)}, and options "
+                f"of skorch ({', '.join(prefix + '...' for prefix in _NET_OPTIONS)}). Instead, "
+                f"{advice}"
             )
 
 
@@ -189,13 +202,13 @@ def update_net(est: Any, params: Mapping[str, Any]) -> None:
     ValueError
         If another parameter has changed since the network was made.
     """
-    made_with, parameters = est.fitted_params_, declared(est)
+    made_with, parameters = est.fitted_params_, all_declared(est)
     for name in sorted(made_with):
         values = _plain(params[name]), _plain(made_with[name])
         if name in OF_GRAPHS and params[name] == _of_graphs(est, name):
             continue  # it now says what the graphs had been made with
         fixed = parameters[name].change == "never" or (
-            name in _LEARNED and _LEARNED[name] in values
+            name in _LEARNS and _LEARNS[name](values[0]) != _LEARNS[name](values[1])
         )
         if fixed and values[0] != values[1]:
             raise ValueError(
@@ -220,7 +233,7 @@ def update_net(est: Any, params: Mapping[str, Any]) -> None:
             group["weight_decay"] = params["weight_decay"]
     module.ema_decay = params["ema_decay"]
     module.trained.set_dropout(params["dropout"])
-    net.criterion_.loss = params["loss"]
+    net.criterion_.loss = params.get("loss", "mse")
     net.criterion_.cls_weight = params.get("cls_weight", 1.0)
     if any(params[name] != made_with[name] for name in _CALLBACKS):
         net.callbacks = _callbacks(est)

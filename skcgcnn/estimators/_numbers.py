@@ -1,18 +1,22 @@
 """What the estimators that predict numbers share: how sure they are."""
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.utils import check_consistent_length
 
+from skcgcnn._parameters import NumberParameters
 from skcgcnn.estimators._base import BaseCGCNN
+from skcgcnn.estimators._constraints import constraints
 from skcgcnn.estimators._ensemble import Uncertainty
 from skcgcnn.tasks import deviations
 
 
-class NumberEstimator(BaseCGCNN):
+class NumberEstimator(NumberParameters, BaseCGCNN):
     """Base of the estimators that predict numbers."""
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = constraints(NumberParameters)
 
     def predict_uncertainty(self, X: Any) -> Uncertainty:
         """Return standard deviations of the predictions, and what they consist of.

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from skorch.history import History
 
-from skcgcnn._declared import made_with
+from skcgcnn._parameters import NetParameters, made_with, with_net_params
 from skcgcnn._recipes import is_auto, resolve
 from skcgcnn._sklearn import Documented, clone_parametrized
 from skcgcnn._version import __version__
@@ -190,11 +190,17 @@ class Persistent(Documented, BaseEstimator):
         # What was fitted, even if the parameters were changed since.
         # The processes that it was fitted on end some time.
         params, auto = self.get_params(deep=False) | {"accelerator": None}, {}
+        given, flat = dict(params["net_params"] or {}), with_net_params(params)
         for name, value in self.fitted_params_.items():
-            if is_auto(params[name]):
+            if is_auto(flat[name]):
                 auto[name] = value
-            else:
+            elif name == "net_params":
+                given |= value or {}
+            elif not hasattr(NetParameters, name):
                 params[name] = value
+            elif value != flat[name]:
+                given[name] = value
+        params["net_params"] = given or None
         return ModelState(
             estimator=type(self).__name__,
             params=params,
@@ -234,7 +240,7 @@ class Persistent(Documented, BaseEstimator):
         if provenance.n_samples is not None:
             self.n_samples_fit_ = provenance.n_samples
         weights = _tensors(state.weights)
-        params = resolve(state.params, provenance.n_samples or 1) | state.auto
+        params = resolve(with_net_params(state.params), provenance.n_samples or 1) | state.auto
         self.fitted_params_ = {name: params[name] for name in made_with(self) & params.keys()}
         nets = []
         for member in (weights, *map(_tensors, state.more_weights)):

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils import check_array
 
-from skcgcnn._declared import documented
+from skcgcnn._parameters import documented
 from skcgcnn.estimators._columns import check_order, column_names, split_columns
 from skcgcnn.estimators._numbers import NumberEstimator
 from skcgcnn.estimators._targets import FloatArray, encode
@@ -60,7 +60,7 @@ class CGCNNRegressor(RegressorMixin, NumberEstimator):
         Atomic numbers of the elements that the training crystals may hold; None if that is not
         known. A prediction for other elements gives a warning that names them.
     fitted_params_ : dict
-        Parameters with which the network was made.
+        Parameters with which the network was made, those of `net_params` beside the others.
     graph_options_ : GraphOptions
         How the graphs were made that it was fitted on. `predict` makes graphs in the same way,
         whatever the parameters are since, and refuses others.
@@ -146,7 +146,7 @@ class CGCNNRegressor(RegressorMixin, NumberEstimator):
             a warning.
         """
         predicted = self.predict(X)
-        if y is not None:
+        if y is not None and len(predicted):
             self._encode(y, self.targets_)  # refuses another number of targets
         return self._score(predicted, split_columns(y), sample_weight)
 

@@ -39,7 +39,7 @@ def scale(
                 f"column {target.name!r} of y holds no target among the {len(data)} crystals to "
                 "train on"
             )
-    targets = [target.for_loss(params["loss"]) for target in data.targets]
+    targets = [target.for_loss(params.get("loss", "mse")) for target in data.targets]
     pairs = list(zip(targets, data.values.T, strict=True))
     if params["pooling"] == "sum":
         found = [target.scaled_by_site(column, data.graphs.n_sites) for target, column in pairs]

@@ -1,6 +1,7 @@
 """Start from the weights of another model, and keep some of them as they are."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from os import PathLike
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 from sklearn.exceptions import NotFittedError
 from torch import Tensor
 
-from skcgcnn._parameters import Parameters
+from skcgcnn._parameters import NetParameters, Parameters
 from skcgcnn.estimators._persistence import Persistent
 from skcgcnn.modelfiles import (
     PRETRAINED,
@@ -22,6 +23,7 @@ from skcgcnn.tasks import Task, output_slices
 
 _SIZES = ("conv", "pooling", "atom_fea_len", "n_conv", "h_fea_len", "n_h", "heads")
 _GRAPH = ("radius", "max_num_nbr", "atom_features")
+_DEFAULTS = {each.name: each.default for each in (*fields(Parameters), *fields(NetParameters))}
 # What must be the same for the convolutions to be copied, as messages call it.
 _MUST_FIT = {
     "conv": "conv",
@@ -102,6 +104,13 @@ def architecture(init_from: Any) -> dict[str, Any]:
     1
     """
     state = read_source(init_from)
+    sizes = _sizes(state)
+    if sizes.pop("heads") == "separate":
+        return {**sizes, "net_params": {"heads": "separate"}}
+    return sizes
+
+
+def _sizes(state: ModelState) -> dict[str, Any]:
     sizes = dict(state.network)
     sizes["heads"] = "shared" if sizes["heads"] is None else "separate"
     # A file need not name what has its default value.
@@ -126,11 +135,11 @@ def with_architecture(params: dict[str, Any], fitted: Mapping[str, Any] | None) 
     """
     if params["init_from"] is None:
         return params
-    found = architecture(params["init_from"]) if fitted is None else fitted
+    found = _sizes(read_source(params["init_from"])) if fitted is None else fitted
     taken = {
         name: found[name]
         for name in (*_SIZES, *_GRAPH)
-        if name in found and _is_default(params[name], getattr(Parameters, name))
+        if name in found and _is_default(params[name], _DEFAULTS[name])
     }
     return params | taken
 

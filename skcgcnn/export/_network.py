@@ -35,7 +35,6 @@ class PredictingNetwork(nn.Module):
     >>> from skcgcnn import CGCNNRegressor
     >>> from skcgcnn.datasets import load_sample_regression
     >>> from skcgcnn.nn import GraphBatch
-    from skcgcnn.tasks import output_slices
     >>> cifs, energies = load_sample_regression(return_X_y=True)
     >>> est = CGCNNRegressor(max_epochs=2, random_state=0).fit(cifs, energies)
     >>> batch = GraphBatch.from_graphs(est.get_transformer().transform(cifs[:3]))

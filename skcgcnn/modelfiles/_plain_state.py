@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from skcgcnn._declared import declared
-from skcgcnn._parameters import OF_ESTIMATORS
+from skcgcnn._parameters import OF_ESTIMATORS, may_be_in_file
 from skcgcnn._version import __version__
 from skcgcnn._warnings import warn_caller
 from skcgcnn.exceptions import DataError
@@ -211,7 +211,7 @@ def _plain_params(params: Mapping[str, Any], estimator: str) -> dict[str, Any]:
             kept = _embedded(value)
         elif name == "net_params" and value:
             # A file may set no more of a net: see the schema.
-            kept = {key: v for key, v in value.items() if key.startswith("optimizer__")}
+            kept = {key: v for key, v in value.items() if may_be_in_file(key)}
             left_out += [f"net_params[{key!r}]" for key in value if key not in kept]
         try:
             plain[name] = to_plain(kept)

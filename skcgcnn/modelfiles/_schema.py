@@ -8,7 +8,13 @@ import torch
 from torch import Tensor
 
 from skcgcnn._declared import Choice, Parameter, declared
-from skcgcnn._parameters import MAX_MERGE_TOL, OF_ESTIMATORS
+from skcgcnn._parameters import (
+    MAX_MERGE_TOL,
+    OF_ESTIMATORS,
+    NetParameters,
+    all_declared,
+    may_be_in_file,
+)
 from skcgcnn._recipes import is_auto
 from skcgcnn.crystals import MAX_LENGTH
 from skcgcnn.modelfiles._pretrained import PRETRAINED, SHIPPED
@@ -36,9 +42,12 @@ def check_state(state: ModelState) -> None:
     """
     if state.estimator not in OF_ESTIMATORS:
         raise ValueError(f"holds a {state.estimator!r}, which this version does not know")
-    known = declared(OF_ESTIMATORS[state.estimator])
+    parameters = OF_ESTIMATORS[state.estimator]
+    known = declared(parameters)
     _check_params(state.params, known)
-    _check_params(state.auto, known)
+    _check_features(state.params.get("atom_features"))
+    _check_training(state.params)
+    _check_params(state.auto, all_declared(parameters))
     if any(map(is_auto, state.auto.values())):
         raise ValueError('a value of a fit is "auto"')
     _check_targets(state)
@@ -73,8 +82,6 @@ def _check_params(params: Mapping[str, Any], known: Mapping[str, Parameter]) -> 
                 raise ValueError(f"{name}={value!r}")
     if "radius" in params:
         _check_radius(params["radius"])
-    _check_features(params.get("atom_features"))
-    _check_training(params)
 
 
 def _check_architecture(network: Mapping[str, Any]) -> None:
@@ -94,11 +101,12 @@ def _check_architecture(network: Mapping[str, Any]) -> None:
 
 
 def _check_training(params: Mapping[str, Any]) -> None:
-    for name in params.get("net_params") or {}:
-        if not name.startswith("optimizer__"):
-            raise ValueError(
-                f"net_params of a file may hold options of the optimizer, not {name!r}"
-            )
+    given = params.get("net_params") or {}
+    for name in given:
+        if not may_be_in_file(name):
+            raise ValueError(f"net_params of a file may not hold {name!r}")
+    own = declared(NetParameters)
+    _check_params({name: value for name, value in given.items() if name in own}, own)
     if params.get("callbacks"):
         raise ValueError("a file has no callbacks")
     init_from = params.get("init_from")

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from skcgcnn._parameters import OnError, Parameters
+from skcgcnn._parameters import NetParameters, OnError, Parameters
 from skcgcnn._recipes import AUTO
 
 Task = Literal["regression", "classification", "multi"]
@@ -36,7 +36,7 @@ class Settings:
     epochs: int | str = Parameters.max_epochs
     batch_size: int | str = Parameters.batch_size
     lr: float | str = Parameters.lr
-    schedule: Schedule = Parameters.schedule  # type: ignore[assignment]
+    schedule: Schedule = NetParameters.schedule  # type: ignore[assignment]
     optim: Optimizer = Parameters.optimizer
     train_ratio: float = 0.8
     val_ratio: float = 0.1
@@ -53,7 +53,7 @@ class Settings:
     on_error: OnError = Parameters.on_error
     init_from: str | None = Parameters.init_from
     freeze: str = str(Parameters.freeze)
-    conv_lr_factor: float = Parameters.conv_lr_factor
+    conv_lr_factor: float = NetParameters.conv_lr_factor
 
     def with_ratios(self, given: Collection[str] | None) -> "Settings":
         """Return settings whose ratios sum to 1: those that were not given share what is left.
@@ -108,6 +108,9 @@ class Settings:
             _PARAMETERS.get(name, name): value
             for name, value in vars(self).items()
             if name not in _OF_THE_RUN
+        }
+        params["net_params"] = {
+            name: params.pop(name) for name in tuple(params) if hasattr(NetParameters, name)
         }
         if self.freeze.isdecimal():
             params["freeze"] = int(self.freeze)

@@ -134,7 +134,7 @@ def test_what_is_unknown_of_a_part_is_unknown_of_all(graphs, official):
 
 def test_the_graphs_of_the_fit_count_and_not_the_parameters(cifs, energies, tiny, tmp_path):
     graphs = CrystalGraphTransformer(max_num_nbr=6).transform(cifs)
-    est = CGCNNRegressor(**tiny).fit(graphs, energies)
+    est = CGCNNRegressor(**tiny, recipe="paper").fit(graphs, energies)
     with pytest.raises(ValueError, match="max_num_nbr=6, but the original code"):
         est.save(tmp_path / "model", layout="cgcnn")
     assert architecture(est)["max_num_nbr"] == 6

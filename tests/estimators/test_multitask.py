@@ -156,7 +156,13 @@ def test_heads_of_their_own(graphs, energies, labels, tiny, tmp_path, n_h):
     """What one task learns after pooling does not touch another's hidden layers."""
     Y = np.column_stack([energies, labels, -energies])
     tasks = ("regression", "classification", "regression")
-    params = {**tiny, "n_h": n_h, "tasks": tasks, "heads": "separate", "freeze": "none"}
+    params = {
+        **tiny,
+        "n_h": n_h,
+        "tasks": tasks,
+        "net_params": {"heads": "separate"},
+        "freeze": "none",
+    }
     est = CGCNNMultiTask(**params).fit(graphs, Y)
     assert len(est.module_.head.conv_to_fc.weight) == 3 * est.h_fea_len
     # Without labels, the middle head stays as it was, since no loss depends on it.
@@ -171,7 +177,7 @@ def test_heads_of_their_own(graphs, energies, labels, tiny, tmp_path, n_h):
     est.save(tmp_path / "model")
     same = skcgcnn.load(tmp_path / "model")
     np.testing.assert_array_equal(same.predict(graphs), est.predict(graphs))
-    assert architecture(same)["heads"] == "separate"
+    assert architecture(same)["net_params"] == {"heads": "separate"}
     near = CGCNNMultiTask(**{**params, "lr": 1e-12}, init_from=same).fit(graphs, Y)
     np.testing.assert_allclose(
         near.predict(graphs).astype(float), est.predict(graphs).astype(float), rtol=1e-3, atol=1e-3

@@ -207,7 +207,7 @@ def test_features_of_any_container_come_back(tiny, cifs, energies, tmp_path, mak
 
 def test_net_params_that_a_file_may_not_set_are_left_out(tiny, graphs, energies, tmp_path):
     params = {"optimizer__amsgrad": True, "callbacks__print_log": None}
-    est = CGCNNRegressor(**tiny, net_params=params).fit(graphs, energies)
+    est = CGCNNRegressor(**{**tiny, "net_params": params}).fit(graphs, energies)
     with pytest.warns(UserWarning, match=r"left out of the file.*net_params\['callbacks__print"):
         est.save(tmp_path / "model")
     loaded = skcgcnn.load(tmp_path / "model")

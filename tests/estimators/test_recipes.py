@@ -10,6 +10,7 @@ from sklearn.base import clone
 
 import skcgcnn
 from skcgcnn import RECIPES, CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
+from skcgcnn._parameters import with_net_params
 from skcgcnn._recipes import resolve
 from skcgcnn.nn import one_cycle
 
@@ -17,7 +18,7 @@ SMALL = {"atom_fea_len": 8, "n_conv": 2, "h_fea_len": 8, "max_epochs": 3, "rando
 
 
 def test_every_auto_parameter_is_in_both_recipes():
-    params = CGCNNRegressor().get_params()
+    params = with_net_params(CGCNNRegressor().get_params())
     auto = {name for name, value in params.items() if value == "auto"} - {"device"}
     assert auto - {"batch_size", "max_epochs", "element_embedding"} <= set(RECIPES["default"])
     assert auto <= set(RECIPES["paper"])
@@ -27,7 +28,7 @@ def test_every_auto_parameter_is_in_both_recipes():
 
 @pytest.mark.parametrize("n_crystals", [1, 10, 60, 300, 3000, 100_000])
 def test_few_crystals_get_enough_steps(n_crystals):
-    found = resolve(CGCNNRegressor().get_params(), n_crystals)
+    found = resolve(with_net_params(CGCNNRegressor().get_params()), n_crystals)
     steps = found["max_epochs"] * -(-n_crystals // found["batch_size"])
     assert steps >= min(4800, 300 * -(-n_crystals // 32))
     assert found["element_embedding"] == (n_crystals >= 500)
@@ -97,7 +98,7 @@ def test_the_reference_is_not_trained(graphs, energies):
 
 # Learned features of elements
 
-LEARNED = {**SMALL, "element_embedding": True}
+LEARNED = {**SMALL, "net_params": {"element_embedding": True}}
 
 
 def test_elements_learn_features_of_their_own(graphs, energies, tmp_path):
@@ -109,7 +110,7 @@ def test_elements_learn_features_of_their_own(graphs, energies, tmp_path):
     est.save(tmp_path / "model")
     same = skcgcnn.load(tmp_path / "model")
     np.testing.assert_array_equal(same.predict(graphs), est.predict(graphs))
-    bare = CGCNNRegressor(**SMALL, element_embedding=False).fit(graphs, energies)
+    bare = CGCNNRegressor(**SMALL, net_params={"element_embedding": False}).fit(graphs, energies)
     assert bare.module_.embedding.elements is None
 
 
@@ -132,7 +133,9 @@ def test_learned_features_are_taken_over(graphs, energies):
     torch.testing.assert_close(new.kinds[: len(old.kinds)], old.kinds)
     torch.testing.assert_close(new.weight[: len(old.kinds)], old.weight)
     assert new.weight[len(old.kinds) :].abs().max() < 1e-6
-    bare = CGCNNRegressor(**SMALL, element_embedding=False).fit(first, energies[:10])
+    bare = CGCNNRegressor(**SMALL, net_params={"element_embedding": False}).fit(
+        first, energies[:10]
+    )
     assert (
         CGCNNRegressor(**LEARNED, init_from=bare).fit(more, energies).module_.embedding.elements
         is None

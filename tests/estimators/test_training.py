@@ -31,7 +31,7 @@ CHANGES = [
     {"n_h": 3},
     {"radius": 4.0},
     {"precision": "float64"},
-    {"dropout": 0.5, "ema_decay": 0.0, "optimizer": "sgd"},
+    {"dropout": 0.5, "net_params": {"ema_decay": 0.0}, "optimizer": "sgd"},
 ]
 
 
@@ -58,7 +58,7 @@ def test_parameters_that_change_after_the_fit(regressor, graphs, energies, chang
         {"optimizer": "sgd"},
         {"precision": "float64"},
         {"n_conv": 2},
-        {"net_params": {}},
+        {"net_params": {"optimizer__amsgrad": True}},
         {"loss": "gaussian_nll"},
     ],
     ids=str,
@@ -83,7 +83,11 @@ class See(Callback):
 def test_a_warm_start_obeys_what_can_change(regressor, graphs, energies):
     regressor.set_params(warm_start=True).fit(graphs, energies)
     regressor.set_params(
-        dropout=0.3, ema_decay=0.5, loss="mae", weight_decay=0.2, callbacks=[See()]
+        dropout=0.3,
+        net_params={"ema_decay": 0.5},
+        loss="mae",
+        weight_decay=0.2,
+        callbacks=[See()],
     ).fit(graphs, energies)
     assert See.seen == 2 * [(0.3, 0.5, "mae")]
     assert regressor.net_.optimizer_.param_groups[0]["weight_decay"] == 0.2

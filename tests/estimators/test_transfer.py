@@ -31,7 +31,8 @@ def params(tiny):
 
 @pytest.fixture
 def source(params, graphs, energies):
-    return CGCNNRegressor(**{**params, "random_state": 7}).fit(graphs, energies)
+    alone = {"random_state": 7, "composition_baseline": False}
+    return CGCNNRegressor(**{**params, **alone}).fit(graphs, energies)
 
 
 def weights(est, *parts):
@@ -51,7 +52,9 @@ def assert_equal(first, second):
 
 def untrained(est, X, y):
     """Fit in steps too small to tell."""
-    return est.set_params(lr=1e-30, ema_decay=0.0, max_epochs=1).fit(X, y)
+    return est.set_params(
+        lr=1e-30, net_params={**est.net_params, "ema_decay": 0.0}, max_epochs=1
+    ).fit(X, y)
 
 
 CONVS = ("embedding.", "convs.")
@@ -237,7 +240,7 @@ def test_frozen_after_a_checkpoint(source, params, graphs, Y, tmp_path):
 
 def test_smaller_learning_rate_of_the_convolutions(source, params, graphs, energies):
     def change(**more):
-        est = CGCNNRegressor(**params, init_from=source, optimizer="sgd", **more)
+        est = CGCNNRegressor(**{**params, **more}, init_from=source, optimizer="sgd")
         est.fit(graphs, energies)
         old, new = weights(source, ""), weights(est, "")
         return {
@@ -245,14 +248,16 @@ def test_smaller_learning_rate_of_the_convolutions(source, params, graphs, energ
             for part in ("embedding.weight", "convs.1.fc_full.weight", "head.fc_out.weight")
         }
 
-    full, less = change(), change(conv_lr_factor=0.01)
+    full, less = change(), change(net_params={"conv_lr_factor": 0.01})
     for part in ("embedding.weight", "convs.1.fc_full.weight"):
         assert less[part] < 0.1 * full[part]
     assert less["head.fc_out.weight"] > 0.3 * full["head.fc_out.weight"]
 
 
 def test_learning_rates_of_warm_starts_and_pickles(params, graphs, energies):
-    est = CGCNNRegressor(**params, conv_lr_factor=0.1, warm_start=True).fit(graphs, energies)
+    est = CGCNNRegressor(
+        **{**params, "net_params": {"schedule": "constant", "conv_lr_factor": 0.1}}, warm_start=True
+    ).fit(graphs, energies)
     for model in (est, pickle.loads(pickle.dumps(est)), copy.deepcopy(est)):
         model.set_params(lr=0.02).fit(graphs, energies)
         groups = [group for group in model.net_.optimizer_.param_groups if group["params"]]

@@ -17,7 +17,7 @@ CASES = {
     "sum": (CGCNNRegressor, {"pooling": "sum"}),
     "attention": (CGCNNClassifier, {"pooling": "attention", "n_h": 2}),
     "several": (CGCNNRegressor, {"loss": "gaussian_nll", "n_estimators": 2}),
-    "multi": (CGCNNMultiTask, {"heads": "separate", "element_embedding": True}),
+    "multi": (CGCNNMultiTask, {"net_params": {"heads": "separate", "element_embedding": True}}),
 }
 
 

@@ -57,7 +57,7 @@ def test_several_tasks(sample):
     temperatures = np.linspace(100, 500, len(X))
     frame = pd.DataFrame({"crystal": X, "T": temperatures})
     Y = np.column_stack([y, y > np.median(y)])
-    est = CGCNNMultiTask(**SMALL, heads="separate").fit(frame, Y)
+    est = CGCNNMultiTask(**SMALL, net_params={"heads": "separate"}).fit(frame, Y)
     for target, spread in ((0, y.std()), ("y1", 1.0), (1, 1.0)):
         found = site_contributions(est, frame, target=target)
         sums = np.array([values.sum() for values in found.sites])

@@ -79,9 +79,9 @@ def offline(monkeypatch, server, tmp_path):
 
 
 @pytest.fixture
-def published(monkeypatch, tmp_path, server, fitted_regressor):
+def published(monkeypatch, tmp_path, server, tiny, graphs, energies):
     """Return a model that is published under an official name on the loopback server."""
-    est = fitted_regressor
+    est = CGCNNRegressor(**tiny, recipe="paper").fit(graphs, energies)
     folder = tmp_path / "remote" / "pre-trained"
     folder.mkdir(parents=True)
     file = folder / "band-gap.pth.tar"
@@ -146,7 +146,7 @@ def test_names(tmp_path, monkeypatch, graphs, energies, tiny):
         CGCNNRegressor.from_pretrained(tmp_path)
     # What stands in the folder comes first.
     monkeypatch.chdir(tmp_path)
-    est = CGCNNRegressor(**tiny).fit(graphs, energies)
+    est = CGCNNRegressor(**tiny, recipe="paper").fit(graphs, energies)
     est.save("band-gap", layout="cgcnn")
     found = CGCNNRegressor.from_pretrained("band-gap", device="cpu")
     np.testing.assert_array_equal(found.predict(graphs), est.predict(graphs))
@@ -208,7 +208,7 @@ def test_pinned_hashes_are_those_of_the_files(reference, monkeypatch):
 
 def official_layout(kind, tiny, graphs, energies, labels):
     """Return an estimator with the graphs of the original code, fitted."""
-    est = kind(**{**tiny, "n_conv": 2, "n_h": 2}, neighbor_ties="official")
+    est = kind(**{**tiny, "recipe": "paper", "n_conv": 2, "n_h": 2}, neighbor_ties="official")
     return est.fit(graphs, energies if kind is CGCNNRegressor else labels)
 
 
@@ -255,7 +255,7 @@ def test_saved_as_official_and_back(kind, tiny, graphs, energies, labels, tmp_pa
 
 def test_batch_counts_of_newer_original_code_are_kept(tiny, graphs, energies, tmp_path):
     path = tmp_path / "model.pth.tar"
-    CGCNNRegressor(**tiny).fit(graphs, energies).save(path, layout="cgcnn")
+    CGCNNRegressor(**tiny, recipe="paper").fit(graphs, energies).save(path, layout="cgcnn")
     content = torch.load(path, weights_only=True)
     assert not any("num_batches" in name for name in content["state_dict"])
     for number in (1, 2):
@@ -277,7 +277,7 @@ def test_batch_counts_of_newer_original_code_are_kept(tiny, graphs, energies, tm
     ],
 )
 def test_what_the_original_cannot_have(params, match, tiny, cifs, energies, tmp_path):
-    est = CGCNNRegressor(**tiny, **params).fit(cifs, energies)
+    est = CGCNNRegressor(**tiny, recipe="paper", **params).fit(cifs, energies)
     with pytest.raises(ValueError, match=match):
         est.save(tmp_path / "model.pth.tar", layout="cgcnn")
     assert not list(tmp_path.iterdir())
@@ -288,6 +288,6 @@ def test_targets_that_the_original_cannot_have(tiny, graphs, energies, Y, tmp_pa
     with pytest.raises(ValueError, match="CGCNNMultiTask"):
         CGCNNMultiTask(**tiny).fit(graphs, Y).save(path, layout="cgcnn")
     with pytest.raises(ValueError, match=r"has 2; leave layout out"):
-        CGCNNRegressor(**tiny).fit(graphs, Y).save(path, layout="cgcnn")
+        CGCNNRegressor(**tiny, recipe="paper").fit(graphs, Y).save(path, layout="cgcnn")
     with pytest.raises(ValueError, match=r"has 3; leave layout out"):
         CGCNNClassifier(**tiny).fit(graphs, np.arange(24) % 3).save(path, layout="cgcnn")

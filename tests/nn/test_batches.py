@@ -77,7 +77,9 @@ def test_a_crystal_larger_than_the_budget_is_a_batch_of_its_own(nacl, tiny):
     graphs = CrystalGraphTransformer().transform(cells)
     batches = GraphBatches(dataset(graphs), batch_size=4, device="cpu", max_sites=20)
     assert [b.batch.n_sites.tolist() for b, _ in batches] == [[8], [216], [8, 8]]
-    est = CGCNNRegressor(**tiny, max_batch_sites=20).fit(graphs, [0.0, 1.0, 2.0, 3.0])
+    est = CGCNNRegressor(**{**tiny, "net_params": {"max_batch_sites": 20}}).fit(
+        graphs, [0.0, 1.0, 2.0, 3.0]
+    )
     assert np.isfinite(est.predict(graphs)).all()
 
 

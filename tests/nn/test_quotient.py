@@ -38,7 +38,8 @@ def fitted(request):
     params = {"max_epochs": 10, "batch_size": 64, "lr": 0.001, "random_state": 0, "device": "cpu"}
     # Dropout leaves out bonds at random, which differs where equal bonds are one.
     params |= {"conv": request.param, "dropout": 0.0, "composition_baseline": False}
-    params |= {"schedule": "constant", "loss": "mse", "weight_decay": None, "ema_decay": 0.99}
+    params |= {"loss": "mse", "weight_decay": None}
+    params["net_params"] = {"schedule": "constant", "ema_decay": 0.99}
     return CGCNNRegressor(**params).fit(sample.data, sample.target)
 
 
@@ -97,7 +98,7 @@ def test_equal_distances_in_double_precision(fitted, graphs, fused):
     [
         {"dropout": 0.0},
         {"dropout": 0.0, "precision": "bfloat16"},
-        {"dropout": 0.0, "max_batch_sites": 40},
+        {"dropout": 0.0, "net_params": {"max_batch_sites": 40}},
         {"dropout": 0.0, "conv": "edge", "pooling": "attention", "composition_baseline": True},
         {"dropout": 0.0, "conv": "edge", "precision": "bfloat16"},
         {"loss": "huber", "dropout": 0.1},
