@@ -1,6 +1,6 @@
 """The files of the crystals that a table names."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from skcgcnn.exceptions import DataError
@@ -66,6 +66,19 @@ class CrystalFolder:
             raise DataError(f"{cif_id!r} could be any of {names}; rename the others")
         return found[0] if found else None
 
+    def has(self, cif_id: str) -> bool:
+        """Tell whether there is a file of this name, or several that could be meant."""
+        try:
+            return self.find(cif_id, []) is not None
+        except DataError:
+            return True
+
+    def others(self, paths: Iterable[Path]) -> list[str]:
+        """Return the names of the files in the folder that are none of these."""
+        listed = set(paths)
+        files = [path for found in self._by_name.values() for path in found]
+        return sorted(path.name for path in files if path not in listed)
+
 
 def crystal_name(cif_id: str) -> str:
     """Return an id without the suffix of its file: ``18517.cif`` is ``18517``."""
@@ -73,11 +86,6 @@ def crystal_name(cif_id: str) -> str:
         if cif_id.lower().endswith(suffix):
             return cif_id[: -len(suffix)]
     return cif_id
-
-
-def expected_files(folder: Path, cif_ids: Sequence[str]) -> list[Path]:
-    """Return where the files of some crystals should be."""
-    return [folder / f"{crystal_name(cif_id)}.cif" for cif_id in cif_ids]
 
 
 def _add(remarks: list[str], remark: str, *, when: bool) -> None:

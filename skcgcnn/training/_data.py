@@ -11,12 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._files import user_path
-from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets import (
     LI_VACANCY_FOLDER,
     SAMPLE_FOLDER,
     Table,
-    choose_columns,
     join_columns,
     read_groups,
     read_table,
@@ -59,6 +57,8 @@ class RunData:
         Crystals of a group stay in one part of the split.
     labels : ndarray of shape (n_crystals,), or None
         The column of classes, if there is one.
+    beside : Table
+        The columns of numbers beside the crystals.
     """
 
     cif_ids: Sequence[str]
@@ -69,12 +69,24 @@ class RunData:
     atom_features: Any
     groups: npt.NDArray[np.str_] | None
     labels: npt.NDArray[Any] | None
+    beside: Table
+
+    def crystals(self) -> Any:
+        """Return what an estimator takes as X, without the numbers beside the crystals."""
+        return self.paths if self.graphs is None else self.graphs
+
+    def with_numbers(self, graphs: CrystalGraphs) -> CrystalGraphs:
+        """Return the graphs of all crystals with the numbers beside them."""
+        names = self.beside.names
+        return graphs.with_global_features(self.beside.numbers(), names) if names else graphs
 
     def fingerprint(self) -> str:
         """Return what tells these crystals and targets from others."""
         content: list[Any] = [list(map(str, self.cif_ids)), self.y.tolist(), self.names]
         if self.groups is not None:
             content.append(self.groups.tolist())
+        if self.beside.names:
+            content += [self.beside.names, self.beside.numbers().tolist()]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def graph_parameters(self) -> dict[str, Any]:
@@ -126,9 +138,9 @@ def load_run_data(settings: Settings) -> RunData:
             f"{settings.data}: neither a folder, nor a store, nor a bundled dataset "
             f"({', '.join(BUNDLED)})"
         )
-    file = folder / "id_prop.csv"
-    table = read_table(folder, on_missing="raise" if settings.on_error == "raise" else "keep")
-    return _run_data(settings, folder, file, table, columns, None)
+    on_missing = "raise" if settings.on_error == "raise" else "keep"
+    table = read_table(folder, on_missing=on_missing, count_others=not columns)
+    return _run_data(settings, folder, table, columns, None)
 
 
 def _load_store(settings: Settings, folder: Path) -> RunData:
@@ -138,10 +150,7 @@ def _load_store(settings: Settings, folder: Path) -> RunData:
             f"{folder}: the store has no properties to learn; make it from a source that has some, "
             "or with --properties"
         )
-    columns = list(store.properties.values())
-    ids: Any = store.graphs.ids  # as an array: a list of many names takes much memory
-    table = Table(ids, [], list(store.properties), columns)
-    return _run_data(settings, folder, folder, table, {}, store.graphs)
+    return _run_data(settings, folder, store.table(), {}, store.graphs)
 
 
 def _of_store(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -154,18 +163,21 @@ def _of_store(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _run_data(
     settings: Settings,
     folder: Path,
-    file: Path,
     table: Table,
     bundled: dict[str, str],
     graphs: CrystalGraphs | None,
 ) -> RunData:
-    """Choose the targets of a run; messages name `file`."""
-    chosen = _Choice(table, settings, bundled, file)
+    """Choose the columns of a run."""
+    beside = table.choose(settings.global_feature)
+    chosen = _Choice(table.without(settings.global_feature), settings, bundled)
     numbers, label = chosen.numbers(), chosen.label()
-    table = choose_columns(table, [*numbers, *label], file)
+    table, file = table.choose([*numbers, *label]), table.file
     if graphs is not None:
         table = replace(table, columns=[_of_store(column) for column in table.columns])
-        table, graphs = _with_targets(table, graphs, file)
+    table, rows = table.with_targets()
+    beside = beside.take(rows)
+    if graphs is not None and len(rows) < len(graphs):
+        graphs = graphs[rows]
     for name, column in zip(table.names, table.columns, strict=True):
         if settings.task != "multi" and (missing := is_missing(column)).any():
             raise DataError(
@@ -187,24 +199,8 @@ def _run_data(
         _read_features(features) if features.is_file() else None,
         read_groups(folder, table.cif_ids),
         table.columns[-1] if label else None,
+        beside,
     )
-
-
-def _with_targets(table: Table, graphs: CrystalGraphs, file: Path) -> tuple[Table, CrystalGraphs]:
-    """Leave out crystals of a store that have no target at all; it cannot be edited."""
-    missing = np.all([is_missing(column) for column in table.columns], axis=0)
-    if not missing.any():
-        return table, graphs
-    rows = np.flatnonzero(~missing)
-    if not len(rows):
-        raise DataError(f"{file}: no crystal has {' or '.join(table.names)}")
-    targets = " and no ".join(table.names)
-    warn_caller(
-        f"{file}: {missing.sum()} of {len(missing)} crystals have no {targets} and are left out"
-    )
-    graphs = graphs[rows]
-    ids: Any = graphs.ids
-    return replace(table, cif_ids=ids, columns=[c[rows] for c in table.columns]), graphs
 
 
 class _Choice:
@@ -214,10 +210,8 @@ class _Choice:
     must be named where several could be meant.
     """
 
-    def __init__(
-        self, table: Table, settings: Settings, bundled: dict[str, str], file: Path
-    ) -> None:
-        self.task, self.file = settings.task, file
+    def __init__(self, table: Table, settings: Settings, bundled: dict[str, str]) -> None:
+        self.task, self.file = settings.task, table.file
         self.given_numbers = list(settings.target)
         self.given_label = settings.label
         if bundled and not self.given_numbers and self.given_label is None:

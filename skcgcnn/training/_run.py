@@ -1,6 +1,5 @@
 """One training run from a data folder to test results: what ``skcgcnn train`` does."""
 
-import csv
 import json
 import math
 import shutil
@@ -14,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from skcgcnn._files import atomic_write
+from skcgcnn.datasets import write_rows
 from skcgcnn.estimators import (
     BaseCGCNN,
     CGCNNClassifier,
@@ -160,8 +160,8 @@ def train(
         verbose=int(progress),
     )
     verbose = 2 if remarks and is_main else int(progress)
-    crystals = data.paths if data.graphs is None else data.graphs
-    graphs = est.get_transformer().set_params(verbose=verbose).transform(crystals)
+    transformer = est.get_transformer().set_params(verbose=verbose)
+    graphs = data.with_numbers(transformer.transform(data.crystals()))
     parts = _split(settings, data, graphs)
     classes = data.classes(graphs.n_sites > 0)
     if resume is not None and est.n_iter_ >= est._resolve(len(parts["train"].rows))["max_epochs"]:
@@ -367,6 +367,5 @@ def _write_history(path: Path, est: BaseCGCNN, losses: dict[str, list[float]]) -
         [row["dur"] for row in est.history_],
     ]
     with atomic_write(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["epoch", "training_loss", "validation_loss", "seconds"])
-        writer.writerows(zip(*columns, strict=True))
+        write_rows(file, [["epoch", "training_loss", "validation_loss", "seconds"]])
+        write_rows(file, zip(*columns, strict=True))
