@@ -57,9 +57,9 @@ def find_ids(frame: Any, files: CrystalFolder, remarks: list[str]) -> Any:
         if named and frame.iloc[1:, 0].tolist() == index and _exists(frame.iat[1, 1], files):
             remarks.append("an index column")
             frame = frame.iloc[:, 1:]
-    # Different ones: that a label has the name of a file says nothing.
+    # Different ones, more than one: that a value has the name of a file says nothing.
     n_found = [sum(_exists(cell, files) for cell in set(frame[name])) for name in frame]
-    if not n_found or n_found[0] or max(n_found) < max(2, (len(frame) - 1) / 2):
+    if not n_found or n_found[0] > 1 or max(n_found) < max(2, (len(frame) - 1) / 2):
         return frame
     place = int(np.argmax(n_found))
     name = frame.iat[0, place]

@@ -11,7 +11,7 @@ import math
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import IO, Any, TextIO
 
@@ -140,7 +140,7 @@ class Sheet:
         try:
             with pd.ExcelFile(self.file, engine="openpyxl") as book:
                 first, *others = book.sheet_names
-                frame: Any = book.parse(first, header=None, dtype={}, na_filter=False)
+                frame = pd.read_excel(book, header=None, na_filter=False)
                 if others:
                     self.remarks.append(f"its first sheet, {first!r}, alone")
         except ImportError as error:
@@ -224,7 +224,8 @@ class Sheet:
         import pandas as pd
 
         rows = list(self)
-        frame = pd.DataFrame([c for _, c in rows], [line for line, _ in rows], dtype=object)
+        columns = dict(enumerate(zip_longest(*(cells for _, cells in rows))))
+        frame = pd.DataFrame(columns, [line for line, _ in rows], dtype=object)
         if self.separator not in (",", ""):
             name = _SEPARATORS.get(self.separator, repr(self.separator))
             self.remarks.insert(0, f"{name} between the columns")

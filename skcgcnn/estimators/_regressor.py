@@ -10,7 +10,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils import check_array
 
 from skcgcnn._declared import documented
-from skcgcnn.estimators._columns import check_order, column_names
+from skcgcnn.estimators._columns import check_order, column_names, without_mask
 from skcgcnn.estimators._numbers import NumberEstimator
 from skcgcnn.estimators._targets import FloatArray, readable
 from skcgcnn.modelfiles import Target
@@ -149,7 +149,7 @@ class CGCNNRegressor(RegressorMixin, NumberEstimator):
         predicted = self.predict(X)
         check_order(y, self.targets_)
         known, weights = readable(predicted, y, sample_weight)
-        true = np.asarray(y)[known]
+        true = np.asarray(without_mask(y))[known]
         return float(r2_score(true, predicted[known], sample_weight=weights))
 
     @property
@@ -163,6 +163,7 @@ class CGCNNRegressor(RegressorMixin, NumberEstimator):
         fitted: Sequence[Target] | None,
         classes: Any = None,
     ) -> tuple[FloatArray, tuple[Target, ...]]:
+        y = without_mask(y)
         try:
             values: FloatArray = check_array(
                 y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self
