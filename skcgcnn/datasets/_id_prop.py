@@ -114,8 +114,10 @@ def load_id_prop(
     Each line holds ``cif_id,value``, ``cif_id,value,label`` or further targets; ``<cif_id>.cif``
     or ``<cif_id>.cif.gz`` lies beside it. The first line is a header if there is no such file and
     not all of its values are numbers. Semicolons or tabs between the columns, decimal commas beside
-    them, UTF-16, comments (``#``), a row of units, and the index column of pandas are understood;
-    one warning lists what is unusual. An ``atom_init.json`` in the folder is named in the result.
+    them, UTF-16, comments (``#``), a row of units, the index column of pandas, and ids in another
+    column than the first are understood, and ``id_prop.xlsx`` is read (extra ``excel``); one
+    warning lists what is unusual. Crystals without any target are left out, with a warning. An
+    ``atom_init.json`` in the folder is named in the result.
 
     Parameters
     ----------

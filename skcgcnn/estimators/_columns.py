@@ -16,7 +16,7 @@ def without_mask(y: Any) -> Any:
     if not np.ma.is_masked(y):
         return y.data
     kind = y.dtype if np.issubdtype(y.dtype, np.floating) else object
-    return y.astype(kind).filled(np.nan)
+    return np.ma.filled(y.astype(kind), np.nan)
 
 
 def split_columns(y: Any) -> list[npt.NDArray[Any]]:

@@ -93,10 +93,10 @@ def featurize(
     ----------
     source : path
         A folder with ``id_prop.csv`` and CIFs; a folder or a glob pattern of files of crystals; a
-        table (``.csv``, ``.tsv``, also ``.gz``) with a column of paths, CIF texts or Structures as
-        JSON; a ``.tar`` (also packed) or ``.zip`` of CIFs; an ASE database (``.db``); or lines of
-        JSON (``.jsonl``, also ``.gz``), each a Structure or an object that holds one beside its
-        properties.
+        table (``.csv``, ``.tsv``, also ``.gz``; ``.xlsx``) with a column of paths, CIF texts or
+        Structures as JSON; a ``.tar`` (also packed) or ``.zip`` of CIFs; an ASE database (``.db``);
+        or lines of JSON (``.jsonl``, also ``.gz``), each a Structure or an object that holds one
+        beside its properties.
     store : path
         Folder for the store; made if need be.
     transformer : CrystalGraphTransformer, optional

@@ -1,4 +1,8 @@
-"""The crystals and targets of a training run."""
+"""The crystals and targets of a training run.
+
+A new kind of column, such as a weight, is an option of the command, a field of `Settings`, and what
+becomes of it here: part of the graphs (as the numbers beside crystals), or an argument of the fit.
+"""
 
 import hashlib
 import json
@@ -9,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from skcgcnn._files import user_path
 from skcgcnn.datasets import (
@@ -33,6 +38,33 @@ BUNDLED: dict[str, tuple[Path, dict[str, str]]] = {
     "sample-classification": (SAMPLE_FOLDER, _SAMPLE),
     "li_vacancy": (LI_VACANCY_FOLDER, {"target": "formation_energy", "label": "defect_label"}),
 }
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the split.
+
+    Attributes
+    ----------
+    rows : ndarray of int
+        Places in the data.
+    graphs : CrystalGraphs
+    y : ndarray
+        The targets.
+    names : list of str
+        Names of the targets.
+    """
+
+    rows: npt.NDArray[np.int64]
+    graphs: CrystalGraphs
+    y: npt.NDArray[Any]
+    names: list[str]
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of a fit."""
+        if self.y.ndim == 1:
+            return {"X": self.graphs, "y": pd.Series(self.y, name=self.names[0])}
+        return {"X": self.graphs, "y": pd.DataFrame(self.y, columns=self.names)}
 
 
 @dataclass(frozen=True)
@@ -79,6 +111,10 @@ class RunData:
         """Return the graphs of all crystals with the numbers beside them."""
         names = self.beside.names
         return graphs.with_global_features(self.beside.numbers(), names) if names else graphs
+
+    def part(self, rows: npt.NDArray[np.int64], graphs: CrystalGraphs) -> Part:
+        """Return some of the crystals, by the graphs of all."""
+        return Part(rows, graphs[rows], self.y[rows], self.names)
 
     def fingerprint(self) -> str:
         """Return what tells these crystals and targets from others."""
