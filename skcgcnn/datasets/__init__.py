@@ -15,6 +15,8 @@ from skcgcnn.datasets._sample import (
     load_sample_regression,
 )
 from skcgcnn.datasets._tables import (
+    CRYSTAL_NAMES,
+    ID_NAMES,
     TABLES,
     UNREADABLE,
     Sheet,
@@ -25,6 +27,8 @@ from skcgcnn.datasets._tables import (
 )
 
 __all__ = [
+    "CRYSTAL_NAMES",
+    "ID_NAMES",
     "LI_VACANCY_FOLDER",
     "SAMPLE_FOLDER",
     "TABLES",

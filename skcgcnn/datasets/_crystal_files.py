@@ -1,6 +1,7 @@
 """The files of the crystals that a table names."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from skcgcnn.exceptions import DataError
@@ -54,8 +55,7 @@ class CrystalFolder:
         if exact in found:
             return exact
         if not found and "/" in stem:
-            paths = [self.folder / f"{stem}{suffix}" for suffix in _SUFFIXES]
-            found = [path for path in paths if path.is_file()]
+            found = self._below(stem)
         elif not found and stem.isdecimal():
             found = self._by_number.get(stem.lstrip("0"), [])
             _add(remarks, "ids without their leading zeros", when=bool(found))
@@ -68,10 +68,19 @@ class CrystalFolder:
 
     def has(self, cif_id: str) -> bool:
         """Tell whether there is a file of this name, or several that could be meant."""
-        try:
-            return self.find(cif_id, []) is not None
-        except DataError:
-            return True
+        stem = crystal_name(cif_id)
+        return (
+            stem.lower() in self._by_name
+            or (stem.isdecimal() and stem.lstrip("0") in self._by_number)
+            or ("/" in stem and bool(self._below(stem)))
+        )
+
+    def _below(self, stem: str) -> list[Path]:
+        """Return the files of a crystal in a folder below."""
+        with suppress(OSError):  # a text that is no name of a file
+            paths = [self.folder / f"{stem}{suffix}" for suffix in _SUFFIXES]
+            return [path for path in paths if path.is_file()]
+        return []
 
     def others(self, paths: Iterable[Path]) -> list[str]:
         """Return the names of the files in the folder that are none of these."""

@@ -8,20 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn.datasets._crystal_files import CrystalFolder
-from skcgcnn.datasets._tables import Sheet, has_decimal_comma, is_missing_cell, number
+from skcgcnn.datasets._tables import (
+    CRYSTAL_NAMES,
+    Sheet,
+    has_decimal_comma,
+    is_missing_cell,
+    number,
+)
 from skcgcnn.exceptions import DataError
 
-_NAMES_OF_IDS = {
-    "id",
-    "cif_id",
-    "cif",
-    "name",
-    "file",
-    "filename",
-    "material_id",
-    "mp_id",
-    "crystal",
-}
 # What begins like a number with a sign or decimals, or is followed by a unit. Not "2D".
 _SIGN = "[+\u2212\u2013-]"
 _LIKE_A_NUMBER = re.compile(
@@ -58,8 +53,10 @@ def find_ids(frame: Any, files: CrystalFolder, remarks: list[str]) -> Any:
             remarks.append("an index column")
             frame = frame.iloc[:, 1:]
     # Different ones, more than one: that a value has the name of a file says nothing.
-    n_found = [sum(_exists(cell, files) for cell in set(frame[name])) for name in frame]
-    if not n_found or n_found[0] > 1 or max(n_found) < max(2, (len(frame) - 1) / 2):
+    if not len(frame) or len({cell for cell in frame.iloc[:, 0] if _exists(cell, files)}) > 1:
+        return frame
+    n_found = [len({cell for cell in frame[name] if _exists(cell, files)}) for name in frame]
+    if max(n_found) < max(2, (len(frame) - 1) / 2):
         return frame
     place = int(np.argmax(n_found))
     name = frame.iat[0, place]
@@ -91,7 +88,7 @@ def _is_header(frame: Any, files: CrystalFolder) -> bool:
     if _exists(cif_id, files) or (values and not texts):
         return False
     if not values:  # ids alone: a missing file does not make the first one a name
-        return cif_id.lower() in _NAMES_OF_IDS
+        return cif_id.lower() in CRYSTAL_NAMES
     # Neither a crystal nor numbers: names of columns, unless its texts come again as labels.
     return not (texts and set(texts) <= set(frame.iloc[1:, 1:].to_numpy().ravel()))
 

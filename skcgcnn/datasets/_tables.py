@@ -9,6 +9,7 @@ import csv
 import gzip
 import math
 import re
+import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice, zip_longest
@@ -20,6 +21,9 @@ from skcgcnn.exceptions import DataError
 
 # Endings of tables.
 TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".xlsx")
+# Names of columns that hold the names of crystals, and of those that hold crystals, if need be.
+ID_NAMES = ("id", "cif_id", "material_id", "mp_id", "jid", "uid", "name")
+CRYSTAL_NAMES = ("cif", "structure", "path", "file", "filename", "crystal", *ID_NAMES)
 # Errors of files that cannot be unpacked or are no text.
 UNREADABLE = (UnicodeError, OSError, EOFError, zlib.error)
 
@@ -32,6 +36,8 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 # Bytes that are no UTF-8, as Python keeps them, and what no text holds.
 _NO_TEXT = re.compile("[\0\udc80-\udcff]")
 _WORKBOOK = b"PK\x03\x04"
+# In bytes, unpacked: a workbook is read as a whole.
+_MOST_BYTES = 200_000_000
 # So many lines tell what stands between the cells.
 _FIRST = 100
 
@@ -138,6 +144,9 @@ class Sheet:
 
         self.separator = ""
         try:
+            with zipfile.ZipFile(self.file) as archive:
+                if sum(one.file_size for one in archive.infolist()) > _MOST_BYTES:
+                    raise DataError(f"{self.file}: is too large a workbook; save it as 'CSV UTF-8'")
             with pd.ExcelFile(self.file, engine="openpyxl") as book:
                 first, *others = book.sheet_names
                 frame = pd.read_excel(book, header=None, na_filter=False)
@@ -148,6 +157,8 @@ class Sheet:
                 f"{self.file}: workbooks need openpyxl: pip install 'skcgcnn[excel]'; or save the "
                 "table as 'CSV UTF-8'"
             ) from error
+        except DataError:
+            raise
         except Exception as error:  # whatever the content provokes
             raise DataError(f"{self.file}: is no workbook of Excel ({error!r})") from error
         yield from enumerate(([str(cell) for cell in row] for row in frame.to_numpy()), 1)

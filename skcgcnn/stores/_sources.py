@@ -15,6 +15,8 @@ from skcgcnn._files import user_path
 from skcgcnn._warnings import warn_caller
 from skcgcnn.crystals import MAX_BYTES, READABLE, is_cif_text, source_id
 from skcgcnn.datasets import (
+    CRYSTAL_NAMES,
+    ID_NAMES,
     TABLES,
     UNREADABLE,
     Sheet,
@@ -27,7 +29,6 @@ from skcgcnn.datasets import (
 )
 from skcgcnn.exceptions import DataError
 from skcgcnn.stores._items import (
-    ID_NAMES,
     DatabaseRow,
     Item,
     JsonLine,
@@ -38,7 +39,6 @@ from skcgcnn.stores._items import (
 
 _LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-_CRYSTAL_NAMES = ("cif", "structure", "path", "file", "filename", "crystal", *ID_NAMES)
 _TOO_LARGE = Refused(f"is larger than {MAX_BYTES / 1e6:g} MB")
 # Endings of files that hold many crystals.
 MANY = (*TABLES, *_LINES, *_TARS, ".zip", ".db")
@@ -234,7 +234,7 @@ def _crystal_column(path: Path, row: Mapping[str, str]) -> str:
     files = [name for name, cell in row.items() if cell and _is_file(path.parent / cell)]
     if len(files) == 1:
         return files[0]
-    found = [name for name in row if name and name.lower() in _CRYSTAL_NAMES]
+    found = [name for name in row if name and name.lower() in CRYSTAL_NAMES]
     if found and not files:
         return found[0]
     raise DataError(

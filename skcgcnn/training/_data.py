@@ -270,53 +270,51 @@ class _Choice:
                     "classification; name the column of classes with --label"
                 )
             return []
-        if self.given_numbers:
-            self._refuse(self.given_numbers, self.numeric, "--target", "numbers")
-            return self.given_numbers
-        if self.by_position:
-            return self.names[:1]
         free = [name for name in self.numeric if name != self.given_label]
-        return [self._only(free, self.numeric, "--target", "numbers")]
+        places = self.names[:1]
+        return self._pick(self.given_numbers, places, free, self.numeric, "--target", "numbers")
 
     def label(self) -> list[str]:
         """Return the name of the classification target, if there is one."""
         if self.task == "regression":
             return []
-        if self.given_label is not None:
-            self._refuse([self.given_label], self.classes, "--label", "classes")
-            return [self.given_label]
-        if self.by_position:
-            return self.names[1:]
+        given = [] if self.given_label is None else [self.given_label]
         free = [name for name in self.classes if name not in self.given_numbers]
         # In CGCNN's layout the label is the last column: an integer value before it is none.
-        if len(self.names) <= 2 and self.names[-1] not in self.classes:
+        if len(self.names) <= 2 and not set(self.names[-1:]) <= set(self.classes):
             free = []
-        return [self._only(free, self.classes, "--label", "classes")]
+        return self._pick(given, self.names[1:], free, self.classes, "--label", "classes")
 
-    def _only(self, names: list[str], possible: list[str], option: str, what: str) -> str:
-        if len(names) == 1 and not (self.task == "multi" and len(self.names) == 1):
-            return names[0]
-        have = ", ".join(self.names)
-        if len(names) > 1:
-            raise DataError(
-                f"{self.file}: several columns could be the {option.strip('-')}: "
-                f"{', '.join(names)}; choose with {option} NAME"
-            )
-        needs = (
-            "a column of numbers and one of classes"
-            if self.task == "multi"
-            else f"a column of {what}"
-        )
-        raise DataError(
-            f"{self.file}: --task {self.task} needs {needs}, but the columns are {have}; of {what} "
-            f"are {', '.join(possible) or 'none'}. Choose with {option} NAME, or another --task"
-        )
-
-    def _refuse(self, names: list[str], possible: list[str], option: str, what: str) -> None:
-        for name in names:
+    def _pick(
+        self,
+        given: list[str],
+        places: list[str],
+        free: list[str],
+        possible: list[str],
+        option: str,
+        what: str,
+    ) -> list[str]:
+        """Return what was asked for, else what CGCNN has there, else what alone is possible."""
+        for name in given:
             if name in self.names and name not in possible:
                 kind = "texts" if what == "numbers" else "numbers that are no classes"
                 raise DataError(f"{self.file}: {option} {name}: the column holds {kind}")
+        if given or self.by_position:
+            return given or places
+        if len(free) > 1:
+            raise DataError(
+                f"{self.file}: several columns could be the {option.strip('-')}: "
+                f"{', '.join(free)}; choose with {option} NAME"
+            )
+        if free and not (self.task == "multi" and len(self.names) == 1):
+            return free
+        both = "a column of numbers and one of classes"
+        needs = both if self.task == "multi" else f"a column of {what}"
+        raise DataError(
+            f"{self.file}: --task {self.task} needs {needs}, but the columns are "
+            f"{', '.join(self.names) or 'none'}; of {what} are {', '.join(possible) or 'none'}. Choose with "
+            f"{option} NAME, or another --task"
+        )
 
 
 def _kind(column: npt.NDArray[Any]) -> str:

@@ -1,6 +1,9 @@
 """Tables as spreadsheets write them: read where it is certain, else refused with a hint."""
 
+import io
+import sys
 import warnings
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -241,7 +244,16 @@ def test_a_workbook(name, tmp_path):
         load_id_prop(tmp_path)
 
 
-def test_a_workbook_without_openpyxl(load, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "openpyxl", None)
+def test_what_is_no_workbook_to_read(load, monkeypatch):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+    for content in (b"PK\x03\x04", packed.getvalue()[:-9]):
+        with pytest.raises(DataError, match=r"id_prop\.csv: is no workbook of Excel"):
+            load(content, "a")
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
     with pytest.raises(ImportError, match=r"id_prop\.csv: workbooks need openpyxl: pip install"):
-        load(b"PK\x03\x04", "a")
+        load(packed.getvalue(), "a")
+    monkeypatch.setattr("skcgcnn.datasets._tables._MOST_BYTES", 10)
+    with pytest.raises(DataError, match="is too large a workbook"):
+        load(packed.getvalue(), "a")
