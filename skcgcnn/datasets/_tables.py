@@ -136,20 +136,21 @@ class Sheet:
             with self.file.open("rb") as binary:
                 is_workbook = binary.read(len(_WORKBOOK)) == _WORKBOOK
             yield from self._of_workbook() if is_workbook else self._of_text()
-        except (csv.Error, TypeError, *UNREADABLE) as error:
+        except (csv.Error, zipfile.BadZipFile, TypeError, *UNREADABLE) as error:
             raise DataError(f"{self.file}: cannot be read ({error})") from error
 
     def _of_workbook(self) -> Iterator[tuple[int, list[str]]]:
         import pandas as pd
 
         self.separator = ""
+        with zipfile.ZipFile(self.file) as archive:
+            n_bytes = sum(one.file_size for one in archive.infolist())
+        if n_bytes > _MOST_BYTES:
+            raise DataError(f"{self.file}: is too large a workbook; save it as 'CSV UTF-8'")
         try:
-            with zipfile.ZipFile(self.file) as archive:
-                if sum(one.file_size for one in archive.infolist()) > _MOST_BYTES:
-                    raise DataError(f"{self.file}: is too large a workbook; save it as 'CSV UTF-8'")
             with pd.ExcelFile(self.file, engine="openpyxl") as book:
                 first, *others = book.sheet_names
-                frame = pd.read_excel(book, header=None, na_filter=False)
+                frame = pd.read_excel(book, header=None, dtype=object, na_filter=False)
                 if others:
                     self.remarks.append(f"its first sheet, {first!r}, alone")
         except ImportError as error:
@@ -157,8 +158,6 @@ class Sheet:
                 f"{self.file}: workbooks need openpyxl: pip install 'skcgcnn[excel]'; or save the "
                 "table as 'CSV UTF-8'"
             ) from error
-        except DataError:
-            raise
         except Exception as error:  # whatever the content provokes
             raise DataError(f"{self.file}: is no workbook of Excel ({error!r})") from error
         yield from enumerate(([str(cell) for cell in row] for row in frame.to_numpy()), 1)

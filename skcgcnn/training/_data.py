@@ -312,8 +312,8 @@ class _Choice:
         needs = both if self.task == "multi" else f"a column of {what}"
         raise DataError(
             f"{self.file}: --task {self.task} needs {needs}, but the columns are "
-            f"{', '.join(self.names) or 'none'}; of {what} are {', '.join(possible) or 'none'}. Choose with "
-            f"{option} NAME, or another --task"
+            f"{', '.join(self.names) or 'none'}; of {what} are {', '.join(possible) or 'none'}. "
+            f"Choose with {option} NAME, or another --task"
         )
 
 

@@ -244,13 +244,23 @@ def test_a_workbook(name, tmp_path):
         load_id_prop(tmp_path)
 
 
+def test_a_workbook_of_numbers(tmp_path):
+    pytest.importorskip("openpyxl")
+    for cif_id in ("1000041", "1000050"):
+        (tmp_path / f"{cif_id}.cif").touch()
+    table = pd.DataFrame([[1000041, 1.5, 0], [1000050, -2, None]])
+    table.to_excel(tmp_path / "id_prop.xlsx", index=False, header=False)
+    data = load_id_prop(tmp_path)
+    assert data.cif_ids == ["1000041", "1000050"]
+    np.testing.assert_array_equal(data.target, [[1.5, 0], [-2, np.nan]])
+
+
 def test_what_is_no_workbook_to_read(load, monkeypatch):
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("xl/workbook.xml", "<workbook/>")
-    for content in (b"PK\x03\x04", packed.getvalue()[:-9]):
-        with pytest.raises(DataError, match=r"id_prop\.csv: is no workbook of Excel"):
-            load(content, "a")
+    with pytest.raises(DataError, match=r"id_prop\.csv: cannot be read \(File is not a zip file"):
+        load(packed.getvalue()[:-30], "a")
     monkeypatch.setitem(sys.modules, "openpyxl", None)
     with pytest.raises(ImportError, match=r"id_prop\.csv: workbooks need openpyxl: pip install"):
         load(packed.getvalue(), "a")
