@@ -18,8 +18,8 @@ def featurize(
     source: Annotated[
         str,
         typer.Argument(
-            help="A folder, a glob pattern, a table (.csv, .tsv), an archive of CIFs (.tar, .zip), "
-            "an ASE database (.db), or lines of JSON (.jsonl)."
+            help="A folder, a glob pattern, a table (.csv, .tsv, .xlsx), an archive of CIFs (.tar, "
+            ".zip), an ASE database (.db), or lines of JSON (.jsonl)."
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the store.")],

@@ -16,7 +16,8 @@ def predict(
     data: Annotated[
         list[Path],
         typer.Argument(
-            help="Folders (with or without id_prop.csv), files of crystals, or a store."
+            help="Folders (with or without id_prop.csv), files of crystals, tables of paths, or a "
+            "store."
         ),
     ],
     output: Annotated[
@@ -52,7 +53,6 @@ def predict(
     """
     with plain_errors():
         from skcgcnn.estimators import load, predict_target_chunks, predict_targets
-        from skcgcnn.graphs import CrystalGraphs
         from skcgcnn.training import (
             check_ending,
             find_crystals,
@@ -62,34 +62,32 @@ def predict(
         )
 
         check_ending(output)
-        cif_ids, crystals = find_crystals(data)
         _check_report(report, training_data, output)
-        training = None if training_data is None else find_crystals([training_data])
-        paths = [] if isinstance(crystals, CrystalGraphs) else crystals
-        inputs: list[str | Path] = [model, *data, *paths]
+        est = load(model, device, data_home=data_home, trust_pickle=trust)
+        est.set_params(n_jobs=n_jobs, on_error=on_error)
+        beside = est.graph_options_.global_features
+        found = find_crystals(data, beside)
+        training = None if training_data is None else find_crystals([training_data], beside)
+        inputs: list[str | Path] = [model, *data, *found.paths]
         if training_data is not None and training is not None:
-            inputs += [training_data, *(training[1] if isinstance(training[1], list) else ())]
+            inputs += [training_data, *training.paths]
         for file in (output, report):
             if file is not None:
                 refuse_inputs(file, inputs)
-        est = load(model, device, data_home=data_home, trust_pickle=trust)
-        est.set_params(n_jobs=n_jobs, on_error=on_error)
         if report is None and output is not None:
             # The crystals are read while the network runs.
-            n = write_prediction_chunks(output, cif_ids, predict_target_chunks(est, crystals))
+            n = write_prediction_chunks(output, found.ids, predict_target_chunks(est, found.X))
         else:
             # A report needs all graphs.
-            graphs = est.get_transformer().transform(crystals)
+            graphs = est.get_transformer().transform(found.X)
             predictions = predict_targets(est, graphs)
-            n = write_predictions(output or sys.stdout, cif_ids, predictions)
+            n = write_predictions(output or sys.stdout, found.ids, predictions)
         if report is not None:
             from skcgcnn.training import write_prediction_report
 
-            write_prediction_report(
-                report, model, est, graphs, cif_ids, paths, predictions, training
-            )
+            write_prediction_report(report, model, est, graphs, found, predictions, training)
         if output is not None:
-            failed = len(cif_ids) - n
+            failed = len(found.ids) - n
             empty = f"; empty cells for {failed} that could not be read" if failed else ""
             typer.echo(f"{n} predictions in {output}{empty}")
         if report is not None:

@@ -38,6 +38,14 @@ def train(
         str | None,
         typer.Option(help="Column of classes to learn.", show_default="the only one"),
     ] = Settings.label,
+    global_feature: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column of numbers beside the crystals, such as a temperature, from which to "
+            "learn; may be repeated.",
+            show_default="none",
+        ),
+    ] = None,
     cls_weight: Annotated[
         float, typer.Option(min=0.0, help="Weight of the classification loss (--task multi).")
     ] = Settings.cls_weight,
@@ -152,7 +160,8 @@ def train(
                 option = f"--{name.replace('_', '-')}"
                 raise ValueError(f"{option} needs --task {wanted}, but the task is {task}")
         options = {field.name: ctx.params[field.name] for field in fields(Settings)}
-        options["target"] = tuple(target or ())
+        for name in ("target", "global_feature"):
+            options[name] = tuple(options[name] or ())
         for name in ("epochs", "batch_size", "lr"):
             options[name] = AUTO if options[name] is None else options[name]
         accelerator = _accelerator(device)

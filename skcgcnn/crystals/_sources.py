@@ -87,7 +87,8 @@ def split_numbers(X: Any) -> tuple[Any, npt.NDArray[np.float64], tuple[str, ...]
     if n_columns is None or n_columns < 2:
         return X, np.empty((0, 0)), ()
     names = _column_names(X)
-    if twice := sorted({str(name) for name in names if names.count(name) > 1}):
+    texts = list(map(str, names))  # 0 and "0" are one name
+    if twice := sorted({name for name in texts if texts.count(name) > 1}):
         raise ValueError(f"X has several columns with the name {', '.join(twice)}")
     columns = {str(name): _column(X, name) for name in names}
     numbers = {name: _numbers(name, values) for name, values in columns.items()}

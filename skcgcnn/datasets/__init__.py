@@ -1,9 +1,8 @@
 """Loaders of data: a folder of CIFs with its ``id_prop.csv``, and the bundled datasets."""
 
-from skcgcnn.datasets._columns import is_missing_cell, number, with_point
 from skcgcnn.datasets._id_prop import (
     Table,
-    choose_columns,
+    find_table,
     join_columns,
     load_id_prop,
     read_groups,
@@ -15,12 +14,28 @@ from skcgcnn.datasets._sample import (
     load_sample_classification,
     load_sample_regression,
 )
+from skcgcnn.datasets._tables import (
+    CRYSTAL_NAMES,
+    ID_NAMES,
+    TABLES,
+    UNREADABLE,
+    Sheet,
+    is_missing_cell,
+    number,
+    open_text,
+    write_rows,
+)
 
 __all__ = [
+    "CRYSTAL_NAMES",
+    "ID_NAMES",
     "LI_VACANCY_FOLDER",
     "SAMPLE_FOLDER",
+    "TABLES",
+    "UNREADABLE",
+    "Sheet",
     "Table",
-    "choose_columns",
+    "find_table",
     "is_missing_cell",
     "join_columns",
     "load_id_prop",
@@ -28,7 +43,8 @@ __all__ = [
     "load_sample_classification",
     "load_sample_regression",
     "number",
+    "open_text",
     "read_groups",
     "read_table",
-    "with_point",
+    "write_rows",
 ]

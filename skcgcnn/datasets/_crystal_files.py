@@ -1,6 +1,7 @@
 """The files of the crystals that a table names."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from skcgcnn.exceptions import DataError
@@ -54,8 +55,7 @@ class CrystalFolder:
         if exact in found:
             return exact
         if not found and "/" in stem:
-            paths = [self.folder / f"{stem}{suffix}" for suffix in _SUFFIXES]
-            found = [path for path in paths if path.is_file()]
+            found = self._below(stem)
         elif not found and stem.isdecimal():
             found = self._by_number.get(stem.lstrip("0"), [])
             _add(remarks, "ids without their leading zeros", when=bool(found))
@@ -66,6 +66,28 @@ class CrystalFolder:
             raise DataError(f"{cif_id!r} could be any of {names}; rename the others")
         return found[0] if found else None
 
+    def has(self, cif_id: str) -> bool:
+        """Tell whether there is a file of this name, or several that could be meant."""
+        stem = crystal_name(cif_id)
+        return (
+            stem.lower() in self._by_name
+            or (stem.isdecimal() and stem.lstrip("0") in self._by_number)
+            or ("/" in stem and bool(self._below(stem)))
+        )
+
+    def _below(self, stem: str) -> list[Path]:
+        """Return the files of a crystal in a folder below."""
+        with suppress(OSError):  # a text that is no name of a file
+            paths = [self.folder / f"{stem}{suffix}" for suffix in _SUFFIXES]
+            return [path for path in paths if path.is_file()]
+        return []
+
+    def others(self, paths: Iterable[Path]) -> list[str]:
+        """Return the names of the files in the folder that are none of these."""
+        listed = set(paths)
+        files = [path for found in self._by_name.values() for path in found]
+        return sorted(path.name for path in files if path not in listed)
+
 
 def crystal_name(cif_id: str) -> str:
     """Return an id without the suffix of its file: ``18517.cif`` is ``18517``."""
@@ -73,11 +95,6 @@ def crystal_name(cif_id: str) -> str:
         if cif_id.lower().endswith(suffix):
             return cif_id[: -len(suffix)]
     return cif_id
-
-
-def expected_files(folder: Path, cif_ids: Sequence[str]) -> list[Path]:
-    """Return where the files of some crystals should be."""
-    return [folder / f"{crystal_name(cif_id)}.cif" for cif_id in cif_ids]
 
 
 def _add(remarks: list[str], remark: str, *, when: bool) -> None:

@@ -12,28 +12,12 @@ from sklearn.utils import Bunch
 
 from skcgcnn._files import user_path
 from skcgcnn._warnings import warn_caller
-from skcgcnn.datasets._columns import (
-    is_missing_cell,
-    looks_like_decimal_commas,
-    number,
-    read_column,
-)
-from skcgcnn.datasets._crystal_files import CrystalFolder, crystal_name, expected_files
-from skcgcnn.datasets._spreadsheet import Row, Sheet, read_sheet
+from skcgcnn.datasets._crystal_files import CrystalFolder, crystal_name
+from skcgcnn.datasets._layout import check_shape, find_ids, read_column, refuse, take_header
+from skcgcnn.datasets._tables import Sheet
 from skcgcnn.exceptions import DataError
 
-_MOST_PROBLEMS = 20
-_NAMES_OF_IDS = {
-    "id",
-    "cif_id",
-    "cif",
-    "name",
-    "file",
-    "filename",
-    "material_id",
-    "mp_id",
-    "crystal",
-}
+_MOST_NAMES = 3
 
 
 @dataclass(frozen=True)
@@ -42,8 +26,10 @@ class Table:
 
     Attributes
     ----------
+    file : Path
+        Where it comes from.
     cif_ids : list of str
-        First column, without ``.cif``.
+        The crystals, without ``.cif``.
     paths : list of str
         The files.
     names : list of str
@@ -52,10 +38,66 @@ class Table:
         The targets: floats, or objects where the column is text.
     """
 
-    cif_ids: list[str]
+    file: Path
+    cif_ids: Sequence[str]
     paths: list[str]
     names: list[str]
     columns: list[npt.NDArray[Any]]
+
+    def choose(self, names: Sequence[str]) -> "Table":
+        """Return the table with some of its columns; refuse names that are none of one."""
+        for name in names:
+            if self.names.count(name) != 1:
+                how = "has no" if name not in self.names else "has several"
+                have = ", ".join(self.names) or "none"
+                raise DataError(f"{self.file}: {how} column {name!r}; it has {have}")
+        return self._some([self.names.index(name) for name in names])
+
+    def without(self, names: Sequence[str]) -> "Table":
+        """Return the table without some of its columns."""
+        return self._some([i for i, name in enumerate(self.names) if name not in names])
+
+    def _some(self, places: list[int]) -> "Table":
+        names, columns = [self.names[i] for i in places], [self.columns[i] for i in places]
+        return replace(self, names=names, columns=columns)
+
+    def with_targets(self) -> tuple["Table", npt.NDArray[np.int64]]:
+        """Return the table without crystals that have no target at all, and the rows that stay.
+
+        A warning counts them.
+        """
+        import pandas as pd
+
+        missing = np.all([pd.isna(column) for column in self.columns], axis=0)
+        rows = np.flatnonzero(~missing)
+        if not len(rows):
+            raise DataError(f"{self.file}: no crystal has {' or '.join(self.names)}")
+        if not missing.any():
+            return self, rows
+        warn_caller(
+            f"{self.file}: {missing.sum()} of {len(missing)} crystals have no "
+            f"{' and no '.join(self.names)} and are left out, the first is "
+            f"{str(self.cif_ids[int(missing.argmax())])!r}"
+        )
+        return self.take(rows), rows
+
+    def take(self, rows: npt.NDArray[np.int64]) -> "Table":
+        """Return the table with some of its crystals."""
+        ids: Any = self.cif_ids  # many are an array, which takes less memory
+        ids = ids[rows] if isinstance(ids, np.ndarray) else [ids[row] for row in rows]
+        paths = [self.paths[row] for row in rows] if self.paths else []
+        columns = [column[rows] for column in self.columns]
+        return replace(self, cif_ids=ids, paths=paths, columns=columns)
+
+    def numbers(self) -> npt.NDArray[np.float64]:
+        """Return the columns side by side; refuse texts and what is missing."""
+        for name, column in zip(self.names, self.columns, strict=True):
+            if column.dtype.kind in "OU":
+                raise DataError(f"{self.file}: column {name!r} holds texts; it should hold numbers")
+            if not (finite := np.isfinite(column)).all():
+                cif_id = str(self.cif_ids[int(finite.argmin())])
+                raise DataError(f"{self.file}: {cif_id!r} has no {name}; fill the cell")
+        return np.column_stack([np.empty((len(self.cif_ids), 0)), *self.columns])
 
 
 def load_id_prop(
@@ -72,8 +114,10 @@ def load_id_prop(
     Each line holds ``cif_id,value``, ``cif_id,value,label`` or further targets; ``<cif_id>.cif``
     or ``<cif_id>.cif.gz`` lies beside it. The first line is a header if there is no such file and
     not all of its values are numbers. Semicolons or tabs between the columns, decimal commas beside
-    them, UTF-16, comments (``#``), a row of units, and the index column of pandas are understood;
-    one warning lists what is unusual. An ``atom_init.json`` in the folder is named in the result.
+    them, UTF-16, comments (``#``), a row of units, the index column of pandas, and ids in another
+    column than the first are understood, and ``id_prop.xlsx`` is read (extra ``excel``); one
+    warning lists what is unusual. Crystals without any target are left out, with a warning. An
+    ``atom_init.json`` in the folder is named in the result.
 
     Parameters
     ----------
@@ -129,11 +173,10 @@ def load_id_prop(
     """
     folder = user_path(folder)
     table = read_table(folder, on_missing=on_missing)
-    file = folder / "id_prop.csv"
     if target is not None or label is not None:
         wanted = [target] if isinstance(target, str) else list(target or [])
-        table = choose_columns(table, [*wanted, *([] if label is None else [label])], file)
-    _check_values(table, file)
+        table = table.choose([*wanted, *([] if label is None else [label])])
+    table, _ = table.with_targets()
     atom_features = folder / "atom_init.json"
     bunch = make_bunch(
         table.paths,
@@ -142,7 +185,7 @@ def load_id_prop(
         as_frame=as_frame,
         cif_ids=table.cif_ids,
         groups=read_groups(folder, table.cif_ids),
-        filename=str(file),
+        filename=str(table.file),
         DESCR=f"{len(table.paths)} crystals with {', '.join(table.names)}, read from {folder}.",
         atom_features=str(atom_features) if atom_features.is_file() else None,
     )
@@ -163,8 +206,18 @@ def make_bunch(
     return Bunch(data=paths, target=target, target_names=names, frame=frame, **other)
 
 
+def find_table(folder: Path) -> Path | None:
+    """Return the table of a folder: ``id_prop.csv``, or a workbook ``id_prop.xlsx``."""
+    files = [folder / f"id_prop{ending}" for ending in (".csv", ".xlsx")]
+    return next((file for file in files if file.is_file()), None)
+
+
 def read_table(
-    folder: str | PathLike[str], *, on_missing: str = "raise", targets: bool = True
+    folder: str | PathLike[str],
+    *,
+    on_missing: str = "raise",
+    columns: Sequence[str] | None = None,
+    count_others: bool = True,
 ) -> Table:
     """Read ``id_prop.csv``.
 
@@ -174,8 +227,10 @@ def read_table(
         The folder.
     on_missing : {"raise", "keep"}, default="raise"
         What to do with crystals whose file does not exist, see `load_id_prop`.
-    targets : bool, default=True
-        Whether targets are needed; without, ids alone are enough.
+    columns : sequence of str, optional
+        Names of the columns to read besides the ids, if they are there; by default all.
+    count_others : bool, default=True
+        Whether to tell of files in the folder that the table does not list.
 
     Returns
     -------
@@ -192,66 +247,84 @@ def read_table(
         One line with what is unusual about the file.
     """
     folder = user_path(folder)
+    file = _table_in(folder)
+    files = CrystalFolder(folder)
+    sheet = Sheet(file, files.has)
+    rows = find_ids(sheet.frame(), files, sheet.remarks)
+    header, rows = take_header(rows, files, sheet.remarks)
+    if not len(rows):
+        raise DataError(f"{sheet.file}: holds no crystal")
+    check_shape(sheet, header, rows, values=columns is None)
+    if (again := rows.duplicated()).any():
+        sheet.remarks.append(f"{again.sum()} rows that repeat another one, which are left out")
+        rows = rows[~again]
+    problems: list[str] = []
+    cif_ids, paths = _find_files(sheet, rows.iloc[:, 0], files, problems, on_missing)
+    if count_others and (others := files.others(paths)):
+        shown = ", ".join(others[:_MOST_NAMES]) + (", ..." if len(others) > _MOST_NAMES else "")
+        sheet.remarks.append(f"{len(others)} files left out that it does not list: {shown}")
+    n_columns = rows.shape[1] - 1
+    defaults = ["value", "label", *(f"target_{i}" for i in range(3, n_columns + 1))]
+    names = header[1:] if header else defaults[:n_columns]
+    cells = [rows.iloc[:, i] for i in range(1, n_columns + 1)]
+    table = Table(sheet.file, cif_ids, [str(path) for path in paths], names, cells)
+    if columns is not None:
+        table = table.choose([name for name in columns if name in names])
+    values = [read_column(sheet, column, problems) for column in table.columns]
+    refuse(sheet, problems)
+    sheet.warn()
+    return replace(table, columns=values)
+
+
+def _table_in(folder: Path) -> Path:
     if folder.is_file():
         raise DataError(f"{folder}: is a file; name its folder, {folder.parent}")
-    file = folder / "id_prop.csv"
-    sheet = read_sheet(file)
-    files = CrystalFolder(folder)
-    _drop_index(sheet, files)
-    header = _take_header(sheet, files)
-    if not sheet.rows:
-        raise DataError(f"{file}: holds no crystal")
-    _check_shape(sheet, header, targets=targets)
-    problems: list[str] = []
-    cif_ids, paths = _find_files(sheet, files, problems, on_missing)
-    columns = []
-    if targets:
-        columns = [read_column(sheet, i, problems) for i in range(1, len(sheet.rows[0][1]))]
-    _raise(file, problems)
-    if sheet.remarks:
-        warn_caller(f"{file}: read with {', '.join(sheet.remarks)}")
-    defaults = ["value", "label", *(f"target_{i}" for i in range(3, len(columns) + 1))]
-    names = header[1:] if header else defaults[: len(columns)]
-    return Table(cif_ids, paths, names, columns)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder")
+    file = find_table(folder)
+    if file is None:
+        others = sorted(folder.glob("*.csv"))
+        hint = (
+            f"; if it is {others[0].name}, rename that to id_prop.csv" if len(others) == 1 else ""
+        )
+        raise DataError(
+            f"{folder / 'id_prop.csv'}: no such file; expected lines of 'cif_id,value[,label]' in "
+            f"it{hint}"
+        )
+    return file
 
 
-def choose_columns(table: Table, names: Sequence[str], file: Path) -> Table:
-    """Return a table with some of its targets.
-
-    Parameters
-    ----------
-    table : Table
-        The table.
-    names : sequence of str
-        Names of the targets.
-    file : Path
-        For messages.
-
-    Returns
-    -------
-    Table
-
-    Raises
-    ------
-    DataError
-        If there is no such target.
-    """
-    for name in names:
-        if table.names.count(name) != 1:
-            how = "has no" if name not in table.names else "has several"
-            raise DataError(f"{file}: {how} column {name!r}; it has {', '.join(table.names)}")
-    chosen = [table.names.index(name) for name in names]
-    return replace(table, names=list(names), columns=[table.columns[i] for i in chosen])
+def _find_files(
+    sheet: Sheet, ids: Any, files: CrystalFolder, problems: list[str], on_missing: str
+) -> tuple[list[str], list[Path]]:
+    """Return names and paths of the crystals."""
+    paths: list[Path] = []
+    first: dict[str, int] = {}
+    for line, cif_id in ids.map(crystal_name).items():
+        if cif_id in first:
+            problems.append(f"line {line}: id {cif_id!r} stands in line {first[cif_id]} already")
+        first.setdefault(cif_id, line)
+        path = files.folder / f"{cif_id}.cif"
+        try:
+            found = files.find(cif_id, sheet.remarks)
+        except DataError as error:
+            problems.append(f"line {line}: {error}")
+        else:
+            if found is None and on_missing == "raise" and first[cif_id] == line:
+                problems.append(f"line {line}: {path} does not exist")
+            path = found or path
+        paths.append(path)
+    return ids.map(crystal_name).tolist(), paths
 
 
-def read_groups(folder: str | PathLike[str], cif_ids: list[str]) -> npt.NDArray[np.str_] | None:
+def read_groups(folder: str | PathLike[str], cif_ids: Sequence[str]) -> npt.NDArray[np.str_] | None:
     """Read ``groups.csv``.
 
     Parameters
     ----------
     folder : path
         The folder.
-    cif_ids : list of str
+    cif_ids : sequence of str
         The crystals.
 
     Returns
@@ -264,12 +337,12 @@ def read_groups(folder: str | PathLike[str], cif_ids: list[str]) -> npt.NDArray[
     DataError
         If a line is not ``cif_id,group``, an id comes twice, or a crystal has no group.
     """
-    file = user_path(folder) / "groups.csv"
-    if not file.is_file():
+    sheet = Sheet(user_path(folder) / "groups.csv", set(cif_ids).__contains__)
+    if not sheet.file.is_file():
         return None
     groups: dict[str, str] = {}
     problems = []
-    for line, cells in read_sheet(file).rows[1:]:
+    for line, cells in list(sheet)[1:]:
         if len(cells) != 2 or not all(cells):
             problems.append(f"line {line}: expected 'cif_id,group'")
         elif crystal_name(cells[0]) in groups:
@@ -277,130 +350,8 @@ def read_groups(folder: str | PathLike[str], cif_ids: list[str]) -> npt.NDArray[
         else:
             groups[crystal_name(cells[0])] = cells[1]
     problems += [f"{str(cif_id)!r} has no group" for cif_id in cif_ids if cif_id not in groups]
-    _raise(file, problems)
+    refuse(sheet, problems)
     return np.array([groups[str(cif_id)] for cif_id in cif_ids])
-
-
-def _drop_index(sheet: Sheet, files: CrystalFolder) -> None:
-    """Drop the index column that pandas writes: 0, 1, 2, ... before the ids."""
-    rows = sheet.rows
-    if len(rows) < 2 or min(len(cells) for _, cells in rows) < 2:
-        return
-    first = [cells[0] for _, cells in rows[1:]]
-    named = rows[0][1][0] in {"", "Unnamed: 0"}
-    if named and first == [str(i) for i in range(len(first))] and _exists(rows[1][1][1], files):
-        sheet.rows = [(line, cells[1:]) for line, cells in rows]
-        sheet.remarks.append("an index column")
-
-
-def _take_header(sheet: Sheet, files: CrystalFolder) -> list[str] | None:
-    """Take the names of the columns, and a row of units under them, from the rows."""
-    if not sheet.rows or not _is_header(sheet.rows, files):
-        return None
-    header = sheet.rows.pop(0)[1]
-    if len(sheet.rows) > 1 and _is_unit_row(sheet.rows, files):
-        sheet.remarks.append("a row of units")
-        sheet.rows.pop(0)
-    return header
-
-
-def _is_header(rows: list[Row], files: CrystalFolder) -> bool:
-    cif_id, *values = rows[0][1]
-    texts = [value for value in values if number(value) is None and not is_missing_cell(value)]
-    if _exists(cif_id, files) or (values and not texts):
-        return False
-    if not values:  # ids alone: a missing file does not make the first one a name
-        return cif_id.lower() in _NAMES_OF_IDS
-    # Neither a crystal nor numbers: names of columns, unless its texts come again as labels.
-    later = [set(column) for column in zip(*(cells[1:] for _, cells in rows[1:]), strict=False)]
-    seen = [value in set().union(*later) for value in texts]
-    return not (seen and all(seen))
-
-
-def _is_unit_row(rows: list[Row], files: CrystalFolder) -> bool:
-    """Tell whether a row without a crystal has texts where the next ones have numbers."""
-    (_, cells), (_, following) = rows[:2]
-    return (
-        not _exists(cells[0], files)
-        and all(number(cell) is None for cell in cells[1:])
-        and any(number(cell) is not None for cell in following[1:])
-        and _exists(following[0], files)
-    )
-
-
-def _exists(cif_id: str, files: CrystalFolder) -> bool:
-    try:
-        return files.find(cif_id, []) is not None
-    except DataError:
-        return True
-
-
-def _check_shape(sheet: Sheet, header: list[str] | None, *, targets: bool) -> None:
-    file, n_columns = sheet.file, len(sheet.rows[0][1])
-    if header is not None and len(header) != n_columns:
-        line, cells = sheet.rows[0]
-        hint = _COMMA_HINT if n_columns > len(header) and sheet.separator == "," else ""
-        raise DataError(
-            f"{file}: the header has {len(header)} columns ({', '.join(header)}), but line {line} "
-            f"has {n_columns} ({', '.join(cells)}){hint}"
-        )
-    _raise(
-        file,
-        [
-            f"line {line}: has {len(cells)} columns, but the first crystal has {n_columns}"
-            for line, cells in sheet.rows
-            if len(cells) != n_columns
-        ],
-    )
-    if not targets:
-        return
-    if n_columns < 2:
-        raise DataError(
-            f"{file}:\n  line {sheet.rows[0][0]}: expected 'cif_id,value' or 'cif_id,value,label'"
-        )
-    if header is None and looks_like_decimal_commas(sheet):
-        line, cells = sheet.rows[0]
-        raise DataError(f"{file}: line {line} is {','.join(cells)!r}{_COMMA_HINT}")
-
-
-_COMMA_HINT = (
-    ". If these are decimal commas, write decimal points, or put semicolons between the columns"
-)
-
-
-def _find_files(
-    sheet: Sheet, files: CrystalFolder, problems: list[str], on_missing: str
-) -> tuple[list[str], list[str]]:
-    cif_ids = [crystal_name(cells[0]) for _, cells in sheet.rows]
-    paths = expected_files(files.folder, cif_ids)
-    first: dict[str, int] = {}
-    for i, ((line, _), cif_id) in enumerate(zip(sheet.rows, cif_ids, strict=True)):
-        if cif_id in first:
-            problems.append(f"line {line}: id {cif_id!r} stands in line {first[cif_id]} already")
-        first.setdefault(cif_id, line)
-        try:
-            found = files.find(cif_id, sheet.remarks)
-        except DataError as error:
-            problems.append(f"line {line}: {error}")
-            continue
-        if found is not None:
-            paths[i] = found
-        elif on_missing == "raise" and first[cif_id] == line:
-            problems.append(f"line {line}: {paths[i]} does not exist")
-    return cif_ids, [str(path) for path in paths]
-
-
-def _check_values(table: Table, file: Path) -> None:
-    """Refuse a single target that is missing: there would be nothing to learn."""
-    if len(table.columns) != 1:
-        return
-    missing = [value != value for value in table.columns[0]]  # noqa: PLR0124 - NaN
-    problems = [
-        f"{cif_id!r} has no value of {table.names[0]}"
-        for cif_id, absent in zip(table.cif_ids, missing, strict=True)
-        if absent
-    ]
-    _raise(file, problems)
 
 
 def join_columns(columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
@@ -409,12 +360,3 @@ def join_columns(columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
         return columns[0]
     kind = object if any(column.dtype == object for column in columns) else np.float64
     return np.stack([column.astype(kind) for column in columns], axis=1)
-
-
-def _raise(file: Path, problems: list[str]) -> None:
-    if not problems:
-        return
-    shown = problems[:_MOST_PROBLEMS]
-    if len(problems) > len(shown):
-        shown.append(f"and {len(problems) - len(shown)} more")
-    raise DataError("\n  ".join([f"{file}:", *shown]))

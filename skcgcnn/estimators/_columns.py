@@ -9,12 +9,23 @@ import numpy.typing as npt
 from skcgcnn.tasks import Task
 
 
+def without_mask(y: Any) -> Any:
+    """Return y with NaN where a masked array hides a value: it is missing, whatever lies there."""
+    if not np.ma.isMaskedArray(y):
+        return y
+    if not np.ma.is_masked(y):
+        return y.data
+    kind = y.dtype if np.issubdtype(y.dtype, np.floating) else object
+    return np.ma.filled(y.astype(kind), np.nan)
+
+
 def split_columns(y: Any) -> list[npt.NDArray[Any]]:
     """Return the columns of an array, a DataFrame or a list of rows, each with its own type."""
     if hasattr(y, "iloc"):
         return (
             [y.iloc[:, i].to_numpy() for i in range(y.shape[1])] if y.ndim > 1 else [y.to_numpy()]
         )
+    y = without_mask(y)
     # From a list of rows NumPy would make one type for all, and so texts of the numbers.
     values = y if isinstance(y, np.ndarray) else np.array(y, dtype=object)
     if values.ndim not in (1, 2):

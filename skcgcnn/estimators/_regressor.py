@@ -9,7 +9,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import check_array
 
 from skcgcnn._parameters import documented
-from skcgcnn.estimators._columns import check_order, column_names, split_columns
+from skcgcnn.estimators._columns import check_order, column_names, split_columns, without_mask
 from skcgcnn.estimators._numbers import NumberEstimator
 from skcgcnn.estimators._targets import FloatArray, encode
 from skcgcnn.tasks import Number, Task
@@ -148,6 +148,7 @@ class CGCNNRegressor(RegressorMixin, NumberEstimator):
         predicted = self.predict(X)
         if y is not None and len(predicted):
             self._encode(y, self.targets_)  # refuses another number of targets
+            check_order(y, self.targets_)
         return self._score(predicted, split_columns(y), sample_weight)
 
     @property
@@ -161,6 +162,7 @@ class CGCNNRegressor(RegressorMixin, NumberEstimator):
         fitted: Sequence[Task] | None,
         classes: Any = None,
     ) -> tuple[FloatArray, tuple[Task, ...]]:
+        y = without_mask(y)
         try:
             values: FloatArray = check_array(
                 y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self

@@ -291,13 +291,15 @@ class CrystalGraphs:
         >>> graphs.with_global_features([[300], [600]], ["temperature"]).options.global_features
         ('temperature',)
         """
-        numbers = np.asarray(values, dtype=np.float32)
+        names = list(map(str, names))
+        # What a masked array hides is missing.
+        numbers = np.ma.asarray(values, dtype=np.float32).filled(np.nan)
         if numbers.shape != (len(self), len(names)):
             raise ValueError(
                 f"values has shape {numbers.shape}; expected {(len(self), len(names))}: a row for "
                 "every crystal and a column for every name"
             )
-        if twice := [name for name in names if list(names).count(name) > 1]:
+        if twice := [name for name in names if names.count(name) > 1]:
             raise ValueError(f"names holds {twice[0]!r} more than once")
         for name, column in zip(names, numbers.T, strict=True):
             if not (finite := np.isfinite(column)).all():
@@ -305,7 +307,7 @@ class CrystalGraphs:
                 raise ValueError(
                     f"column {name!r}, row {row}: {column[row]} is not a finite number"
                 )
-        options = replace(self.options, global_features=tuple(map(str, names)))
+        options = replace(self.options, global_features=tuple(names))
         return replace(self, global_features=numbers, options=options)
 
     def used_features(self) -> npt.NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """Stores: graphs and properties of more crystals than fit into memory, in a folder."""
 
 from skcgcnn.stores._featurize import Featurized, featurize
-from skcgcnn.stores._sources import MANY, crystal_files
+from skcgcnn.stores._sources import MANY, crystal_files, read_paths
 from skcgcnn.stores._store import Store, is_store, open_store
 
 __all__ = [
@@ -12,4 +12,5 @@ __all__ = [
     "featurize",
     "is_store",
     "open_store",
+    "read_paths",
 ]

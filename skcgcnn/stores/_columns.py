@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,101 +52,96 @@ def write_columns(path: Path, shards: Sequence[ShardFiles], read: ReadColumns) -
     UserWarning
         Names columns that are left out since they hold long texts.
     """
-    dtypes, sizes = _look_through(shards, read)
-    columns = _Columns(shards, read, dtypes, sizes)
+    sizes = [len(shard.ids()) for shard in shards]
+    dtypes = _look_through(shards, read)
+    loaded: dict[str, npt.NDArray[Any]] = {}
+
+    def pieces(name: str) -> Iterator[npt.NDArray[Any]]:
+        """Yield a column; they are asked for in their order, and loaded as memory allows."""
+        if name not in loaded:
+            loaded.clear()
+            loaded.update(_load(name, dtypes, shards, read, sizes))
+        yield loaded[name]
+
     whole = np.array(json.dumps(list(dtypes)))
     streams = {"names": Stream(whole.dtype, (), [whole])}
     for index, (name, dtype) in enumerate(dtypes.items()):
         # Numbered: a name of a column may be none of a file.
-        streams[f"column_{index}"] = Stream(dtype, (sum(sizes),), columns.pieces(name))
+        streams[f"column_{index}"] = Stream(dtype, (sum(sizes),), pieces(name))
     stream_arrays(path, streams)
     return list(dtypes)
 
 
-def _look_through(
-    shards: Sequence[ShardFiles], read: ReadColumns
-) -> tuple[dict[str, np.dtype], list[int]]:
-    """Return the types of the columns, and the number of crystals in each shard."""
-    is_numeric: dict[str, bool] = {}
-    numbers, texts = dict[str, Any](), dict[str, Any]()  # the first ones of each column
-    widths: dict[str, int] = {}
-    sizes = []
+@dataclass
+class _Seen:
+    """What a column holds: the first number, the first text, and the letters of the longest."""
+
+    number: float | str | None = None
+    text: str | None = None
+    width: int = 1
+
+    def add(self, cell: float | str | None) -> None:
+        if _is_missing(cell):
+            return
+        self.width = max(self.width, len(_text(cell)))
+        if _number(cell) is not None:
+            self.number = cell if self.number is None else self.number
+        elif self.text is None:
+            self.text = str(cell)
+
+
+def _look_through(shards: Sequence[ShardFiles], read: ReadColumns) -> dict[str, np.dtype]:
+    """Return the types of the columns; those of long texts are left out."""
+    seen: dict[str, _Seen] = {}
     for shard in shards:
-        sizes.append(len(shard.ids()))
         for name, cells in read(shard).items():
-            present = [cell for cell in cells if not _is_missing(cell)]
-            first_text = next((cell for cell in present if _number(cell) is None), None)
-            first_number = next((cell for cell in present if _number(cell) is not None), None)
-            _keep_first(texts, name, first_text)
-            _keep_first(numbers, name, first_number)
-            is_numeric[name] = is_numeric.get(name, True) and first_text is None
-            widths[name] = max([widths.get(name, 1), *(len(_text(cell)) for cell in present)])
-    dtypes, left_out = dict[str, np.dtype](), []
-    for name, numeric in is_numeric.items():
-        if numeric:
+            column = seen.setdefault(name, _Seen())
+            for cell in cells:
+                column.add(cell)
+    dtypes: dict[str, np.dtype] = {}
+    for name, column in seen.items():
+        if column.text is None:
             dtypes[name] = np.dtype(np.float64)
-        elif widths[name] <= _MOST_LETTERS:
-            dtypes[name] = np.dtype(f"U{widths[name]}")
-        else:
-            left_out.append(name)
-    for name in [name for name in texts if name in numbers and name not in left_out]:
-        warn_caller(
-            f"column {name!r} holds numbers and texts, such as {numbers[name]!r} and "
-            f"{texts[name]!r}: all of it is kept as texts, which are no --target"
-        )
-    if left_out:
+        elif column.width <= _MOST_LETTERS:
+            dtypes[name] = np.dtype(f"U{column.width}")
+            if column.number is not None:
+                warn_caller(
+                    f"column {name!r} holds numbers and texts, such as {column.number!r} and "
+                    f"{column.text!r}: all of it is kept as texts, which are no --target"
+                )
+    if left_out := [name for name in seen if name not in dtypes]:
         warn_caller(
             f"texts of more than {_MOST_LETTERS:,} letters are left out: column "
             f"{', '.join(map(repr, left_out))}"
         )
-    return dtypes, sizes
+    return dtypes
 
 
-def _keep_first(found: dict[str, Any], name: str, cell: Any) -> None:
-    if cell is not None:
-        found.setdefault(name, cell)
+def _load(
+    first: str,
+    dtypes: Mapping[str, np.dtype],
+    shards: Sequence[ShardFiles],
+    read: ReadColumns,
+    sizes: Sequence[int],
+) -> dict[str, npt.NDArray[Any]]:
+    """Return a column and the next ones, as many as memory is for."""
+    names = list(dtypes)[list(dtypes).index(first) :]
+    n_bytes = np.cumsum([sum(sizes) * dtypes[name].itemsize for name in names])
+    n_columns = max(1, int(np.searchsorted(n_bytes, _AT_ONCE, side="right")))
+    columns = {name: np.empty(sum(sizes), dtypes[name]) for name in names[:n_columns]}
+    start = 0
+    for shard, size in zip(shards, sizes, strict=True):
+        found = read(shard)
+        for name, column in columns.items():
+            cells = found.get(name) or [None] * size
+            cast = _text if column.dtype.kind == "U" else _float
+            column[start : start + size] = [cast(cell) for cell in cells]
+        start += size
+    return columns
 
 
-class _Columns:
-    """Whole columns, as many of them at a time as memory is for."""
-
-    def __init__(
-        self,
-        shards: Sequence[ShardFiles],
-        read: ReadColumns,
-        dtypes: Mapping[str, np.dtype],
-        sizes: Sequence[int],
-    ) -> None:
-        self.shards, self.read, self.dtypes, self.sizes = shards, read, dtypes, sizes
-        self.loaded: dict[str, npt.NDArray[Any]] = {}
-
-    def pieces(self, name: str) -> Iterator[npt.NDArray[Any]]:
-        """Yield a column; columns are asked for in their order."""
-        if name not in self.loaded:
-            self._load(name)
-        yield self.loaded[name]
-
-    def _load(self, first: str) -> None:
-        n, names, n_bytes = sum(self.sizes), list(self.dtypes), 0
-        self.loaded = {}
-        for name in names[names.index(first) :]:
-            n_bytes += n * self.dtypes[name].itemsize
-            if self.loaded and n_bytes > _AT_ONCE:
-                break
-            self.loaded[name] = np.empty(n, self.dtypes[name])
-        start = 0
-        for shard, size in zip(self.shards, self.sizes, strict=True):
-            found = self.read(shard)
-            for name, column in self.loaded.items():
-                cells = found.get(name) or [None] * size
-                column[start : start + size] = _values(cells, column.dtype)
-            start += size
-
-
-def _values(cells: Cells, dtype: np.dtype) -> list[Any]:
-    if dtype.kind == "U":
-        return [_text(cell) for cell in cells]
-    return [math.nan if _is_missing(cell) else _number(cell) for cell in cells]
+def _float(cell: float | str | None) -> Any:
+    return math.nan if _is_missing(cell) else _number(cell)
 
 
 def read_columns(path: Path) -> dict[str, npt.NDArray[Any]]:

@@ -1,6 +1,5 @@
 """From a source of crystals to a store, by several workers, and on after an interruption."""
 
-import csv
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from skcgcnn._files import atomic_write, user_path
 from skcgcnn._parallel import streaming_parallel
 from skcgcnn._progress import Progress
 from skcgcnn._warnings import warn_caller
+from skcgcnn.datasets import write_rows
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import (
     CrystalGraphs,
@@ -93,10 +93,10 @@ def featurize(
     ----------
     source : path
         A folder with ``id_prop.csv`` and CIFs; a folder or a glob pattern of files of crystals; a
-        table (``.csv``, ``.tsv``, also ``.gz``) with a column of paths, CIF texts or Structures as
-        JSON; a ``.tar`` (also packed) or ``.zip`` of CIFs; an ASE database (``.db``); or lines of
-        JSON (``.jsonl``, also ``.gz``), each a Structure or an object that holds one beside its
-        properties.
+        table (``.csv``, ``.tsv``, also ``.gz``; ``.xlsx``) with a column of paths, CIF texts or
+        Structures as JSON; a ``.tar`` (also packed) or ``.zip`` of CIFs; an ASE database (``.db``);
+        or lines of JSON (``.jsonl``, also ``.gz``), each a Structure or an object that holds one
+        beside its properties.
     store : path
         Folder for the store; made if need be.
     transformer : CrystalGraphTransformer, optional
@@ -347,10 +347,9 @@ def _write_table(
     path: Path, header: Sequence[str], shards: Sequence[ShardFiles], what: str
 ) -> None:
     with atomic_write(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
+        write_rows(file, [header])
         for shard in shards:
-            writer.writerows(shard.read()[what])
+            write_rows(file, shard.read()[what])
 
 
 def _copy(source: Source, transformer: CrystalGraphTransformer, name: str, target: Path) -> None:

@@ -9,10 +9,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from skcgcnn.crystals import Crystal, is_cif_text, is_crystal, try_to_read
+from skcgcnn.datasets import ID_NAMES
 from skcgcnn.exceptions import StructureError
-
-# Names under which tables and dictionaries hold the name of a crystal.
-ID_NAMES = ("id", "cif_id", "material_id", "mp_id", "jid", "uid", "name")
 
 # What is known of a crystal besides its structure.
 Values = dict[str, float | str | None]

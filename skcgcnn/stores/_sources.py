@@ -1,26 +1,34 @@
 """What a store is made from: a folder, a table, an archive, a database, or lines of JSON."""
 
-import codecs
-import csv
 import glob
-import gzip
 import os
 import tarfile
 import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any
+
+import numpy as np
 
 from skcgcnn._files import user_path
 from skcgcnn._warnings import warn_caller
 from skcgcnn.crystals import MAX_BYTES, READABLE, is_cif_text, source_id
-from skcgcnn.datasets import is_missing_cell, number, read_table, with_point
+from skcgcnn.datasets import (
+    CRYSTAL_NAMES,
+    ID_NAMES,
+    TABLES,
+    UNREADABLE,
+    Sheet,
+    Table,
+    find_table,
+    is_missing_cell,
+    number,
+    open_text,
+    read_table,
+)
 from skcgcnn.exceptions import DataError
 from skcgcnn.stores._items import (
-    ID_NAMES,
     DatabaseRow,
     Item,
     JsonLine,
@@ -30,16 +38,13 @@ from skcgcnn.stores._items import (
 )
 
 _LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
-_TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-_CRYSTAL_NAMES = ("cif", "structure", "path", "file", "filename", "crystal", *ID_NAMES)
-_UNREADABLE = (UnicodeError, OSError, EOFError, zlib.error)
 _TOO_LARGE = Refused(f"is larger than {MAX_BYTES / 1e6:g} MB")
 # Endings of files that hold many crystals.
-MANY = (*_TABLES, *_LINES, *_TARS, ".zip", ".db")
+MANY = (*TABLES, *_LINES, *_TARS, ".zip", ".db")
 _KINDS = (
-    "a folder of crystals, a glob pattern, a table (.csv, .tsv), an archive of CIFs (.tar, .zip), "
-    "an ASE database (.db), or lines of JSON (.jsonl)"
+    "a folder of crystals, a glob pattern, a table (.csv, .tsv, .xlsx), an archive of CIFs (.tar, "
+    ".zip), an ASE database (.db), or lines of JSON (.jsonl)"
 )
 
 
@@ -86,7 +91,7 @@ def find_source(source: str | os.PathLike[str], crystal_column: str | None = Non
     """
     name = os.fspath(source)
     path, lower = user_path(name), name.lower()
-    if crystal_column is not None and not lower.endswith(_TABLES):
+    if crystal_column is not None and not lower.endswith(TABLES):
         raise DataError(f"{name}: is no table, so that it has no column {crystal_column!r}")
     if path.is_dir():
         return _from_folder(name, path)
@@ -97,7 +102,7 @@ def find_source(source: str | os.PathLike[str], crystal_column: str | None = Non
     if not path.is_file():
         raise DataError(f"{name}: no such file or folder; expected {_KINDS}")
     readers: list[tuple[tuple[str, ...], Callable[[], Source]]] = [
-        (_TABLES, lambda: Source(name, _from_table(path, crystal_column))),
+        (TABLES, lambda: Source(name, _from_table(path, crystal_column))),
         (_LINES, lambda: Source(name, _from_lines(path))),
         (_TARS, lambda: Source(name, _from_tar(path))),
         ((".zip",), lambda: _from_zip(name, path)),
@@ -110,7 +115,7 @@ def find_source(source: str | os.PathLike[str], crystal_column: str | None = Non
 
 
 def _from_folder(name: str, folder: Path) -> Source:
-    if (folder / "id_prop.csv").is_file():
+    if find_table(folder):
         table = read_table(folder, on_missing="keep")
         columns = [column.tolist() for column in table.columns]
         items = (
@@ -158,59 +163,60 @@ def _id_below(path: str, root: Path) -> str:
 
 def _from_table(path: Path, crystal_column: str | None) -> Iterator[Item]:
     """Yield the rows of a table, one of whose columns holds paths, CIFs or lines of JSON."""
-    crystal, id_name, names = "", None, list[str]()
-    commas = _Commas(path)
-    for place, (line, cells, separator) in enumerate(_rows(path)):
-        if place == 0:
-            if any(is_cif_text(c) or _is_crystal_file(path.parent / c) for c in cells):
-                raise DataError(
-                    f"{path}: begins with a crystal; expected a header with names of columns"
-                )
-            names = _header(path, cells)
-            continue
-        if len(cells) != len(names):
+
+    def check(names: list[str]) -> None:
+        if any(is_cif_text(name) or _is_crystal_file(path.parent / name) for name in names):
             raise DataError(
-                f"{path}: the row that ends in line {line} has {len(cells)} cells, the header "
-                f"{len(names)}"
+                f"{path}: begins with a crystal; expected a header with names of columns"
             )
-        row = dict(zip(names, cells, strict=True))
+
+    crystal, id_name, sheet = "", None, Sheet(path)
+    for place, (_, row) in enumerate(sheet.records(check), 1):
         if place == 1:
             crystal = crystal_column or _crystal_column(path, row)
-            if crystal not in names:
-                raise DataError(f"{path}: has no column {crystal!r}; it has {', '.join(names)}")
-            id_name = next((n for n in ID_NAMES if n in names and n != crystal), None)
+            if crystal not in row:
+                raise DataError(f"{path}: has no column {crystal!r}; it has {', '.join(row)}")
+            id_name = next((n for n in ID_NAMES if n in row and n != crystal), None)
         values: Values = {
-            name: commas.mended(cell, separator)
+            name: sheet.mended(cell)
             for name, cell in row.items()
             if name and name not in (crystal, id_name)
         }
-        own_id = None if id_name is None else row[id_name].strip() or f"row {place}"
+        own_id = None if id_name is None else row[id_name] or f"row {place}"
         yield _row(path, place, row[crystal], own_id, values)
+    sheet.warn()
 
 
-class _Commas:
-    """Decimal commas of a table, which separators other than commas allow.
+def read_paths(path: Path, columns: Sequence[str] = ()) -> Table:
+    """Read a table whose crystals are files.
 
     Parameters
     ----------
     path : Path
-        The table, for the warning that names the first of them.
+        A file with a header.
+    columns : sequence of str
+        Names of the columns of numbers to read, if they are there.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    DataError
+        If it holds something else than paths.
     """
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.warned = path, False
-
-    def mended(self, cell: str, separator: str) -> str:
-        """Return a cell with a decimal point, if it is a number with a comma."""
-        mended = cell if separator == "," else with_point(cell)
-        if mended != cell and not self.warned:
-            self.warned = True
-            warn_caller(f"{self.path}: read with decimal commas: {cell} is {mended}")
-        return mended
-
-
-def _is_number(cell: str) -> bool:
-    return number(cell) is not None
+    items = list(_from_table(path, None))
+    for item in items:
+        if item.source != item.name:  # the content of a crystal, or nothing
+            raise DataError(
+                f"{item.name}: holds no path of a crystal. A table with their content becomes a "
+                f"store first, with skcgcnn featurize {path} --output STORE"
+            )
+    names = [name for name in columns if items and name in items[0].values]
+    cells = [[number(str(item.values[name])) for item in items] for name in names]
+    values = [np.array(column, dtype=np.float64) for column in cells]
+    return Table(path, [item.id for item in items], [item.source for item in items], names, values)
 
 
 def _without_ending(name: str) -> str:
@@ -220,43 +226,19 @@ def _without_ending(name: str) -> str:
     return PurePosixPath(name).with_name(source_id(name, 0)).as_posix()
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list[str], str]]:
-    """Yield the lines in which the rows of a table end, their cells, and what separates these."""
-    csv.field_size_limit(2**31 - 1)  # a CIF is a long cell
-    try:
-        with _open_text(path) as file:
-            first = file.readline()
-            separator = "\t" if "\t" in first else ";" if ";" in first and "," not in first else ","
-            reader = csv.reader(chain([first], file), delimiter=separator)
-            yield from ((reader.line_num, cells, separator) for cells in reader if cells)
-    except (csv.Error, *_UNREADABLE) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
-
-
-def _header(path: Path, cells: list[str]) -> list[str]:
-    """Return the names of columns; the first may have none, as pandas writes its index."""
-    names = [cell.strip() for cell in cells]
-    for name in names:
-        if names.count(name) > 1 or not any(names):
-            raise DataError(f"{path}: has several columns with the name {name!r}")
-    if "" in names[1:]:
-        raise DataError(f"{path}: column {names.index('', 1) + 1} has no name")
-    return names
-
-
-def _crystal_column(path: Path, row: Mapping[str, Any]) -> str:
+def _crystal_column(path: Path, row: Mapping[str, str]) -> str:
     """Return the name of the column that holds the crystals, as its first cell tells."""
     for name, cell in row.items():
-        if is_cif_text(cell) or str(cell).lstrip().startswith("{"):
+        if is_cif_text(cell) or cell.startswith("{"):
             return name
-    files = [name for name, cell in row.items() if cell and _is_file(path.parent / str(cell))]
+    files = [name for name, cell in row.items() if cell and _is_file(path.parent / cell)]
     if len(files) == 1:
         return files[0]
-    found = [name for name in row if name and name.lower() in _CRYSTAL_NAMES]
+    found = [name for name in row if name and name.lower() in CRYSTAL_NAMES]
     if found and not files:
         return found[0]
     raise DataError(
-        f"{path}: it is not clear which column holds the crystals, of {', '.join(map(str, row))}; "
+        f"{path}: it is not clear which column holds the crystals, of {', '.join(row)}; "
         "name it (--crystal-column)"
     )
 
@@ -277,35 +259,26 @@ def _row(path: Path, place: int, cell: str, own_id: str | None, values: Values) 
     own_id = own_id or str(place - 1)
     if is_cif_text(cell):
         return Item(cell, own_id, name, values)
-    if cell.lstrip().startswith("{"):
+    if cell.startswith("{"):
         return Item(JsonLine(cell), own_id, name, values)
-    if not cell.strip():
+    if not cell:
         return Item(Refused("names no crystal"), own_id, name, values)
-    file = path.parent / cell.strip()
+    file = path.parent / cell
     for suffix in ("", ".cif", ".cif.gz"):
         if _is_file(path.parent / f"{cell}{suffix}"):
             file = path.parent / f"{cell}{suffix}"
             break
-    return Item(str(file), stem or _without_ending(cell.strip()), str(file), values)
+    return Item(str(file), stem or _without_ending(cell), str(file), values)
 
 
 def _from_lines(path: Path) -> Iterator[Item]:
     try:
-        with _open_text(path) as file:
+        with open_text(path) as file:
             for place, line in enumerate(file, 1):
                 if line.strip():
                     yield Item(JsonLine(line), "", f"{path}: line {place}", {})
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
-
-
-def _open_text(path: Path) -> IO[str]:
-    opener: Any = gzip.open if path.name.lower().endswith(".gz") else open
-    with opener(path, "rb") as file:
-        begins = file.read(2)
-    encoding = "utf-16" if begins in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
-    text: IO[str] = opener(path, "rt", encoding=encoding, newline="")
-    return text
 
 
 def _from_tar(path: Path) -> Iterator[Item]:
@@ -323,7 +296,7 @@ def _from_tar(path: Path) -> Iterator[Item]:
                 else:
                     file = archive.extractfile(member)
                     yield _member(path, member.name, b"" if file is None else file.read())
-    except (tarfile.TarError, *_UNREADABLE) as error:
+    except (tarfile.TarError, *UNREADABLE) as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
 
 
@@ -345,7 +318,7 @@ def _from_zip(name: str, path: Path) -> Source:
                     continue
                 try:
                     content: bytes | Refused = archive.read(member)
-                except (zipfile.BadZipFile, RuntimeError, *_UNREADABLE) as error:
+                except (zipfile.BadZipFile, RuntimeError, *UNREADABLE) as error:
                     content = Refused(f"cannot be unpacked ({error})")
                 yield _member(path, member.filename, content)
 
@@ -407,29 +380,25 @@ def read_properties(path: Path) -> tuple[list[str], dict[str, Values]]:
     DataError
         If it is no such table, or names a crystal twice.
     """
+
+    def check(names: list[str]) -> None:
+        if len(names) < 2:
+            raise DataError(
+                f"{path}: has one column, {names[0]!r}; expected names of crystals, then "
+                "properties, with commas between them"
+            )
+        if names[0].lower() not in ("", *ID_NAMES) and None not in map(number, names[1:]):
+            raise DataError(f"{path}: begins with numbers; expected a header, such as 'id,energy'")
+
     by_id: dict[str, Values] = {}
-    header: list[str] = []
-    commas = _Commas(path)
-    for line, row, separator in _rows(path):
-        if not header:
-            header = _header(path, row)
-            if len(header) < 2:
-                raise DataError(
-                    f"{path}: has one column, {header[0]!r}; expected names of crystals, then "
-                    "properties, with commas between them"
-                )
-            if header[0].lower() not in ("", *ID_NAMES) and all(map(_is_number, header[1:])):
-                raise DataError(
-                    f"{path}: begins with numbers; expected a header, such as 'id,energy'"
-                )
-            continue
-        if len(row) != len(header):
-            raise DataError(f"{path}: line {line} has {len(row)} cells, the header {len(header)}")
-        cif_id = _without_ending(row[0].strip())
+    sheet = Sheet(path)
+    for line, row in sheet.records(check):
+        cif_id = _without_ending(row.pop(sheet.names[0]))
         if cif_id in by_id:
             raise DataError(f"{path}: line {line}: {cif_id!r} comes twice")
         by_id[cif_id] = {
-            name: None if is_missing_cell(cell) else commas.mended(cell, separator)
-            for name, cell in zip(header[1:], row[1:], strict=True)
+            name: None if is_missing_cell(cell) else sheet.mended(cell)
+            for name, cell in row.items()
         }
-    return header[1:], by_id
+    sheet.warn()
+    return sheet.names[1:], by_id

@@ -9,6 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from skcgcnn._files import user_path
+from skcgcnn.datasets import Table
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import INDEX, CrystalGraphs, check_content, graphs_in, read_data
 from skcgcnn.stores._columns import read_columns
@@ -44,6 +45,11 @@ class Store:
     folder: Path
     graphs: CrystalGraphs
     properties: Mapping[str, npt.NDArray[Any]]
+
+    def table(self) -> Table:
+        """Return the properties as those of a folder of crystals."""
+        ids: Any = self.graphs.ids  # as an array: a list of many names takes much memory
+        return Table(self.folder, ids, [], list(self.properties), list(self.properties.values()))
 
     def __len__(self) -> int:
         return len(self.graphs)

@@ -1,4 +1,8 @@
-"""The crystals and targets of a training run."""
+"""The crystals and targets of a training run.
+
+A new kind of column, such as a weight, is an option of the command, a field of `Settings`, and what
+becomes of it here: part of the graphs (as the numbers beside crystals), or an argument of the fit.
+"""
 
 import hashlib
 import json
@@ -9,14 +13,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from skcgcnn._files import user_path
-from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets import (
     LI_VACANCY_FOLDER,
     SAMPLE_FOLDER,
     Table,
-    choose_columns,
     join_columns,
     read_groups,
     read_table,
@@ -35,6 +38,33 @@ BUNDLED: dict[str, tuple[Path, dict[str, str]]] = {
     "sample-classification": (SAMPLE_FOLDER, _SAMPLE),
     "li_vacancy": (LI_VACANCY_FOLDER, {"target": "formation_energy", "label": "defect_label"}),
 }
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the split.
+
+    Attributes
+    ----------
+    rows : ndarray of int
+        Places in the data.
+    graphs : CrystalGraphs
+    y : ndarray
+        The targets.
+    names : list of str
+        Names of the targets.
+    """
+
+    rows: npt.NDArray[np.int64]
+    graphs: CrystalGraphs
+    y: npt.NDArray[Any]
+    names: list[str]
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of a fit."""
+        if self.y.ndim == 1:
+            return {"X": self.graphs, "y": pd.Series(self.y, name=self.names[0])}
+        return {"X": self.graphs, "y": pd.DataFrame(self.y, columns=self.names)}
 
 
 @dataclass(frozen=True)
@@ -59,6 +89,8 @@ class RunData:
         Crystals of a group stay in one part of the split.
     labels : ndarray of shape (n_crystals,), or None
         The column of classes, if there is one.
+    beside : Table
+        The columns of numbers beside the crystals.
     """
 
     cif_ids: Sequence[str]
@@ -69,12 +101,28 @@ class RunData:
     atom_features: Any
     groups: npt.NDArray[np.str_] | None
     labels: npt.NDArray[Any] | None
+    beside: Table
+
+    def crystals(self) -> Any:
+        """Return what an estimator takes as X, without the numbers beside the crystals."""
+        return self.paths if self.graphs is None else self.graphs
+
+    def with_numbers(self, graphs: CrystalGraphs) -> CrystalGraphs:
+        """Return the graphs of all crystals with the numbers beside them."""
+        names = self.beside.names
+        return graphs.with_global_features(self.beside.numbers(), names) if names else graphs
+
+    def part(self, rows: npt.NDArray[np.int64], graphs: CrystalGraphs) -> Part:
+        """Return some of the crystals, by the graphs of all."""
+        return Part(rows, graphs[rows], self.y[rows], self.names)
 
     def fingerprint(self) -> str:
         """Return what tells these crystals and targets from others."""
         content: list[Any] = [list(map(str, self.cif_ids)), self.y.tolist(), self.names]
         if self.groups is not None:
             content.append(self.groups.tolist())
+        if self.beside.names:
+            content += [self.beside.names, self.beside.numbers().tolist()]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def graph_parameters(self) -> dict[str, Any]:
@@ -126,9 +174,9 @@ def load_run_data(settings: Settings) -> RunData:
             f"{settings.data}: neither a folder, nor a store, nor a bundled dataset "
             f"({', '.join(BUNDLED)})"
         )
-    file = folder / "id_prop.csv"
-    table = read_table(folder, on_missing="raise" if settings.on_error == "raise" else "keep")
-    return _run_data(settings, folder, file, table, columns, None)
+    on_missing = "raise" if settings.on_error == "raise" else "keep"
+    table = read_table(folder, on_missing=on_missing, count_others=not columns)
+    return _run_data(settings, folder, table, columns, None)
 
 
 def _load_store(settings: Settings, folder: Path) -> RunData:
@@ -138,10 +186,7 @@ def _load_store(settings: Settings, folder: Path) -> RunData:
             f"{folder}: the store has no properties to learn; make it from a source that has some, "
             "or with --properties"
         )
-    columns = list(store.properties.values())
-    ids: Any = store.graphs.ids  # as an array: a list of many names takes much memory
-    table = Table(ids, [], list(store.properties), columns)
-    return _run_data(settings, folder, folder, table, {}, store.graphs)
+    return _run_data(settings, folder, store.table(), {}, store.graphs)
 
 
 def _of_store(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -154,18 +199,21 @@ def _of_store(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _run_data(
     settings: Settings,
     folder: Path,
-    file: Path,
     table: Table,
     bundled: dict[str, str],
     graphs: CrystalGraphs | None,
 ) -> RunData:
-    """Choose the targets of a run; messages name `file`."""
-    chosen = _Choice(table, settings, bundled, file)
+    """Choose the columns of a run."""
+    beside = table.choose(settings.global_feature)
+    chosen = _Choice(table.without(settings.global_feature), settings, bundled)
     numbers, label = chosen.numbers(), chosen.label()
-    table = choose_columns(table, [*numbers, *label], file)
+    table, file = table.choose([*numbers, *label]), table.file
     if graphs is not None:
         table = replace(table, columns=[_of_store(column) for column in table.columns])
-        table, graphs = _with_targets(table, graphs, file)
+    table, rows = table.with_targets()
+    beside = beside.take(rows)
+    if graphs is not None and len(rows) < len(graphs):
+        graphs = graphs[rows]
     for name, column in zip(table.names, table.columns, strict=True):
         if settings.task != "multi" and (missing := is_missing(column)).any():
             raise DataError(
@@ -187,24 +235,8 @@ def _run_data(
         _read_features(features) if features.is_file() else None,
         read_groups(folder, table.cif_ids),
         table.columns[-1] if label else None,
+        beside,
     )
-
-
-def _with_targets(table: Table, graphs: CrystalGraphs, file: Path) -> tuple[Table, CrystalGraphs]:
-    """Leave out crystals of a store that have no target at all; it cannot be edited."""
-    missing = np.all([is_missing(column) for column in table.columns], axis=0)
-    if not missing.any():
-        return table, graphs
-    rows = np.flatnonzero(~missing)
-    if not len(rows):
-        raise DataError(f"{file}: no crystal has {' or '.join(table.names)}")
-    targets = " and no ".join(table.names)
-    warn_caller(
-        f"{file}: {missing.sum()} of {len(missing)} crystals have no {targets} and are left out"
-    )
-    graphs = graphs[rows]
-    ids: Any = graphs.ids
-    return replace(table, cif_ids=ids, columns=[c[rows] for c in table.columns]), graphs
 
 
 class _Choice:
@@ -214,10 +246,8 @@ class _Choice:
     must be named where several could be meant.
     """
 
-    def __init__(
-        self, table: Table, settings: Settings, bundled: dict[str, str], file: Path
-    ) -> None:
-        self.task, self.file = settings.task, file
+    def __init__(self, table: Table, settings: Settings, bundled: dict[str, str]) -> None:
+        self.task, self.file = settings.task, table.file
         self.given_numbers = list(settings.target)
         self.given_label = settings.label
         if bundled and not self.given_numbers and self.given_label is None:
@@ -240,53 +270,51 @@ class _Choice:
                     "classification; name the column of classes with --label"
                 )
             return []
-        if self.given_numbers:
-            self._refuse(self.given_numbers, self.numeric, "--target", "numbers")
-            return self.given_numbers
-        if self.by_position:
-            return self.names[:1]
         free = [name for name in self.numeric if name != self.given_label]
-        return [self._only(free, self.numeric, "--target", "numbers")]
+        places = self.names[:1]
+        return self._pick(self.given_numbers, places, free, self.numeric, "--target", "numbers")
 
     def label(self) -> list[str]:
         """Return the name of the classification target, if there is one."""
         if self.task == "regression":
             return []
-        if self.given_label is not None:
-            self._refuse([self.given_label], self.classes, "--label", "classes")
-            return [self.given_label]
-        if self.by_position:
-            return self.names[1:]
+        given = [] if self.given_label is None else [self.given_label]
         free = [name for name in self.classes if name not in self.given_numbers]
         # In CGCNN's layout the label is the last column: an integer value before it is none.
-        if len(self.names) <= 2 and self.names[-1] not in self.classes:
+        if len(self.names) <= 2 and not set(self.names[-1:]) <= set(self.classes):
             free = []
-        return [self._only(free, self.classes, "--label", "classes")]
+        return self._pick(given, self.names[1:], free, self.classes, "--label", "classes")
 
-    def _only(self, names: list[str], possible: list[str], option: str, what: str) -> str:
-        if len(names) == 1 and not (self.task == "multi" and len(self.names) == 1):
-            return names[0]
-        have = ", ".join(self.names)
-        if len(names) > 1:
-            raise DataError(
-                f"{self.file}: several columns could be the {option.strip('-')}: "
-                f"{', '.join(names)}; choose with {option} NAME"
-            )
-        needs = (
-            "a column of numbers and one of classes"
-            if self.task == "multi"
-            else f"a column of {what}"
-        )
-        raise DataError(
-            f"{self.file}: --task {self.task} needs {needs}, but the columns are {have}; of {what} "
-            f"are {', '.join(possible) or 'none'}. Choose with {option} NAME, or another --task"
-        )
-
-    def _refuse(self, names: list[str], possible: list[str], option: str, what: str) -> None:
-        for name in names:
+    def _pick(
+        self,
+        given: list[str],
+        places: list[str],
+        free: list[str],
+        possible: list[str],
+        option: str,
+        what: str,
+    ) -> list[str]:
+        """Return what was asked for, else what CGCNN has there, else what alone is possible."""
+        for name in given:
             if name in self.names and name not in possible:
                 kind = "texts" if what == "numbers" else "numbers that are no classes"
                 raise DataError(f"{self.file}: {option} {name}: the column holds {kind}")
+        if given or self.by_position:
+            return given or places
+        if len(free) > 1:
+            raise DataError(
+                f"{self.file}: several columns could be the {option.strip('-')}: "
+                f"{', '.join(free)}; choose with {option} NAME"
+            )
+        if free and not (self.task == "multi" and len(self.names) == 1):
+            return free
+        both = "a column of numbers and one of classes"
+        needs = both if self.task == "multi" else f"a column of {what}"
+        raise DataError(
+            f"{self.file}: --task {self.task} needs {needs}, but the columns are "
+            f"{', '.join(self.names) or 'none'}; of {what} are {', '.join(possible) or 'none'}. "
+            f"Choose with {option} NAME, or another --task"
+        )
 
 
 def _kind(column: npt.NDArray[Any]) -> str:

@@ -1,6 +1,5 @@
 """Predictions of every target of a model, as a CSV or Parquet file and as a report."""
 
-import csv
 import gzip
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -13,11 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._files import atomic_write
+from skcgcnn.datasets import write_rows
 from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.reports import PredictionResult, prediction_report
 from skcgcnn.tasks import Prediction, is_missing
+from skcgcnn.training._sources import Found
 
 _PARQUET, _GZIP = ".parquet", ".gz"
 # What other programs would take for files of another kind.
@@ -148,14 +149,14 @@ def prediction_file(target: Any) -> Iterator[Callable[[Columns], None]]:
 
 
 def _csv_writer(file: Any) -> Callable[[Columns], None]:
-    writer, begun = csv.writer(file, lineterminator="\n"), list[bool]()
+    begun = list[bool]()
 
     def write(columns: Columns) -> None:
         if not begun:
             begun.append(True)
-            writer.writerow([name for name, _ in columns])
-        for row in zip(*(values for _, values in columns), strict=True):
-            writer.writerow([_cell(value) for value in row])
+            write_rows(file, [[name for name, _ in columns]])
+        rows = zip(*(values for _, values in columns), strict=True)
+        write_rows(file, ([_cell(value) for value in row] for row in rows))
 
     return write
 
@@ -203,10 +204,9 @@ def write_prediction_report(
     model: str,
     est: BaseCGCNN,
     graphs: CrystalGraphs,
-    cif_ids: Sequence[str],
-    paths: list[Any],
+    found: Found,
     predictions: list[Prediction],
-    training: tuple[Sequence[str], Any] | None = None,
+    training: Found | None = None,
 ) -> None:
     """Write an HTML file with figures of predictions.
 
@@ -220,23 +220,21 @@ def write_prediction_report(
         The model.
     graphs : CrystalGraphs
         Of the crystals.
-    cif_ids : sequence of str
-        Their names.
-    paths : list
-        Where they come from; empty where it is not known.
+    found : Found
+        Their names and where they come from.
     predictions : list of Prediction
-    training : tuple of ids and crystals, optional
+    training : Found, optional
         Those that the model was trained on: crystals unlike all of them are named.
     """
     result = PredictionResult(
         name=model,
         est=est,
         graphs=graphs,
-        ids=cif_ids,
-        paths=paths,
+        ids=found.ids,
+        paths=found.paths,
         predictions=predictions,
-        training=None if training is None else est.get_transformer().transform(training[1]),
-        training_ids=[] if training is None else training[0],
+        training=None if training is None else est.get_transformer().transform(training.X),
+        training_ids=[] if training is None else training.ids,
     )
     with atomic_write(target) as file:
         file.write(prediction_report(result))

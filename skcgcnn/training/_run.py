@@ -1,19 +1,18 @@
 """One training run from a data folder to test results: what ``skcgcnn train`` does."""
 
-import csv
 import json
 import math
 import shutil
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from skcgcnn._files import atomic_write
+from skcgcnn.datasets import write_rows
 from skcgcnn.estimators import (
     BaseCGCNN,
     CGCNNClassifier,
@@ -39,7 +38,7 @@ from skcgcnn.training._checkpoint import (
     write_model,
     write_original,
 )
-from skcgcnn.training._data import RunData, load_run_data
+from skcgcnn.training._data import Part, RunData, load_run_data
 from skcgcnn.training._predictions import write_predictions
 from skcgcnn.training._settings import Settings
 from skcgcnn.training._split import split_rows
@@ -56,15 +55,6 @@ _ESTIMATORS: dict[str, type[BaseCGCNN]] = {
 _OF_GRAPHS = ("radius", "max_num_nbr")
 # What may change when a run is resumed.
 _FREE = {"data", "epochs", "on_error"}
-
-
-@dataclass(frozen=True)
-class _Part:
-    """The crystals of one part of the split; `rows` are their places in the data."""
-
-    rows: npt.NDArray[np.int64]
-    graphs: CrystalGraphs
-    y: npt.NDArray[Any]
 
 
 def train(
@@ -160,8 +150,8 @@ def train(
         verbose=int(progress),
     )
     verbose = 2 if remarks and is_main else int(progress)
-    crystals = data.paths if data.graphs is None else data.graphs
-    graphs = est.get_transformer().set_params(verbose=verbose).transform(crystals)
+    transformer = est.get_transformer().set_params(verbose=verbose)
+    graphs = data.with_numbers(transformer.transform(data.crystals()))
     parts = _split(settings, data, graphs)
     classes = data.classes(graphs.n_sites > 0)
     if resume is not None and est.n_iter_ >= est._resolve(len(parts["train"].rows))["max_epochs"]:
@@ -173,7 +163,7 @@ def train(
         output.mkdir(parents=True, exist_ok=True)
         if resume is not None and elsewhere:
             shutil.copyfile(resume.with_name(BEST), output / BEST)
-    best = _fit(est, run, parts, classes, data.names, output if is_main else None, resume)
+    best = _fit(est, run, parts, classes, output if is_main else None, resume)
     if not is_main:
         return {}
     validated = [row["valid_loss"] for row in est.history_ if "valid_loss" in row]
@@ -254,24 +244,23 @@ def _new_run(settings: Settings, data: RunData) -> dict[str, Any]:
 def _fit(
     est: BaseCGCNN,
     run: dict[str, Any],
-    parts: dict[str, _Part],
+    parts: dict[str, Part],
     classes: npt.NDArray[Any] | None,
-    names: list[str],
     output: Path | None,
     resume: Path | None,
 ) -> BestEpoch:
     """Fit as `est.fit` does with validation data; write every epoch where there is a folder."""
-    train, val = ((part.graphs, _named(part.y, names)) for part in (parts["train"], parts["val"]))
+    val = parts["val"].arguments()
     best = BestEpoch()
-    if resume is not None and len(val[0]):
+    if resume is not None and len(parts["val"].rows):
         losses = [row["valid_loss"] for row in est.history_]
         best = BestEpoch.among(losses, read_model_file(resume.with_name(BEST)).weights)
-    callbacks: list[tuple[str, Any]] = [("best_epoch", best)] if len(val[0]) else []
+    callbacks: list[tuple[str, Any]] = [("best_epoch", best)] if len(parts["val"].rows) else []
     if output is not None:
         callbacks.append(("checkpoint", RunCheckpoint(est, run, output, best)))
     est._fit(
-        *train,
-        validation_data=val if len(val[0]) else None,
+        **parts["train"].arguments(),
+        validation_data=(val["X"], val["y"]) if len(parts["val"].rows) else None,
         classes=classes,
         callbacks=callbacks,
         resume=resume is not None,
@@ -279,13 +268,6 @@ def _fit(
     if not est.history_:
         raise DataError("training diverged in the first epoch; use a smaller --lr")
     return best
-
-
-def _named(y: npt.NDArray[Any], names: list[str]) -> Any:
-    """Return targets with their names."""
-    if y.ndim == 1:
-        return pd.Series(y, name=names[0])
-    return pd.DataFrame(y, columns=names)
 
 
 def _resumed(
@@ -305,7 +287,7 @@ def _resumed(
     return from_model_state(state, str(file), device, accelerator), run
 
 
-def _split(settings: Settings, data: RunData, graphs: CrystalGraphs) -> dict[str, _Part]:
+def _split(settings: Settings, data: RunData, graphs: CrystalGraphs) -> dict[str, Part]:
     rows = split_rows(
         np.flatnonzero(graphs.n_sites > 0),
         settings.ratios(),
@@ -315,14 +297,14 @@ def _split(settings: Settings, data: RunData, graphs: CrystalGraphs) -> dict[str
     )
     # Test rows in the data's order, whatever the split's.
     chosen = {"train": rows["train"], "val": rows["val"], "test": np.sort(rows["test"])}
-    return {name: _Part(part, graphs[part], data.y[part]) for name, part in chosen.items()}
+    return {name: data.part(part, graphs) for name, part in chosen.items()}
 
 
 def _evaluate(
     est: BaseCGCNN,
     best_epoch: int,
     loss: float | None,
-    parts: dict[str, _Part],
+    parts: dict[str, Part],
     data: RunData,
     output: Path,
 ) -> tuple[dict[str, Any], list[Prediction]]:
@@ -367,6 +349,5 @@ def _write_history(path: Path, est: BaseCGCNN, losses: dict[str, list[float]]) -
         [row["dur"] for row in est.history_],
     ]
     with atomic_write(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["epoch", "training_loss", "validation_loss", "seconds"])
-        writer.writerows(zip(*columns, strict=True))
+        write_rows(file, [["epoch", "training_loss", "validation_loss", "seconds"]])
+        write_rows(file, zip(*columns, strict=True))

@@ -20,7 +20,16 @@ Pooling = Literal["mean", "sum", "attention"]
 # Options under another name than the estimators' parameter.
 _PARAMETERS = {"epochs": "max_epochs", "optim": "optimizer", "seed": "random_state"}
 # Options that are no parameter of the estimators.
-_OF_THE_RUN = {"data", "task", "target", "label", "train_ratio", "val_ratio", "test_ratio"}
+_OF_THE_RUN = {
+    "data",
+    "task",
+    "target",
+    "label",
+    "global_feature",
+    "train_ratio",
+    "val_ratio",
+    "test_ratio",
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,7 @@ class Settings:
     task: Task = "regression"
     target: tuple[str, ...] = ()
     label: str | None = None
+    global_feature: tuple[str, ...] = ()
     cls_weight: float = 0.1
     recipe: Recipe = Parameters.recipe
     epochs: int | str = Parameters.max_epochs

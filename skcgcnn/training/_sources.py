@@ -3,68 +3,113 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
 
 from skcgcnn.crystals import READABLE, source_id
-from skcgcnn.datasets import read_table
+from skcgcnn.datasets import TABLES, Table, find_table, read_table
 from skcgcnn.exceptions import DataError
-from skcgcnn.stores import MANY, crystal_files, is_store, open_store
+from skcgcnn.stores import MANY, crystal_files, is_store, open_store, read_paths
 
 
-def find_crystals(sources: Sequence[Path]) -> tuple[Sequence[str], Any]:
-    """Return ids and paths of the crystals in folders, and of files; or the graphs of a store.
+class Found(NamedTuple):
+    """Crystals that a prediction is asked for.
+
+    Attributes
+    ----------
+    ids : sequence of str
+        Where several crystals would have one name, their paths.
+    paths : list of str
+        Their files; none for those of a store.
+    X : list of str, DataFrame or CrystalGraphs
+        What an estimator takes: paths, with the numbers beside them if there are some; or graphs.
+    """
+
+    ids: Sequence[str]
+    paths: list[str]
+    X: Any
+
+
+def find_crystals(sources: Sequence[Path], beside: Sequence[str] = ()) -> Found:
+    """Return the crystals in folders and tables, and of files; or the graphs of a store.
 
     Parameters
     ----------
     sources : sequence of Path
         A folder gives the crystals of its ``id_prop.csv``, whose targets are not needed, else all
-        files in it and below that can hold a crystal; a file gives itself. Or one store alone.
+        files in it and below that can hold a crystal; a table those of the paths in it; a file
+        gives itself. Or one store alone.
+    beside : sequence of str
+        Columns of numbers that the model needs beside each crystal.
 
     Returns
     -------
-    ids : sequence of str
-        Where several crystals would have one name, their paths.
-    crystals : list of str, or CrystalGraphs
+    Found
 
     Raises
     ------
     DataError
-        If a folder holds no crystals, or there is a store among others.
+        If a folder holds no crystals, there is a store among others, or a column is not there.
     """
     stores = [source for source in sources if is_store(source)]
     if stores:
         if len(sources) > 1:
             raise DataError(f"{stores[0]}: is a store; name it alone")
-        graphs = open_store(stores[0]).graphs
-        names: Any = graphs.ids
-        return names, graphs
-    ids: list[str] = []
-    paths: list[str] = []
-    for source in sources:
-        lower = source.name.lower()
-        # A file of a crystal may be missing like any other; what else there is not was misspelled.
-        if not source.exists() and not lower.endswith(READABLE):
-            raise DataError(f"{source}: no such file or folder")
-        if source.is_file() and lower.endswith(MANY):
-            raise DataError(
-                f"{source}: can hold many crystals; make a store of it first, with skcgcnn "
-                f"featurize {source} --output STORE, and predict for that"
-            )
-        if not source.is_dir():
-            found = [(source_id(source, 0), str(source))]
-        elif (source / "id_prop.csv").is_file():
-            table = read_table(source, on_missing="keep", targets=False)
-            found = list(zip(table.cif_ids, table.paths, strict=True))
-        else:
-            found = crystal_files(source)
-            if not found:
-                raise DataError(f"{source}: holds neither id_prop.csv nor files of crystals")
-        ids += [cif_id for cif_id, _ in found]
-        paths += [path for _, path in found]
+        store = open_store(stores[0])
+        graphs, names = store.graphs, tuple(beside)
+        if names != graphs.options.global_features:
+            graphs = graphs.with_global_features(_numbers(store.table(), beside), names)
+        ids: Any = graphs.ids
+        return Found(ids, [], graphs)
+    tables = [_read(source, beside) for source in sources]
+    ids = [cif_id for table in tables for cif_id in table.cif_ids]
+    paths = [path for table in tables for path in table.paths]
+    X: Any = paths
+    if beside:
+        X = pd.DataFrame(
+            np.concatenate([_numbers(t, beside) for t in tables]), columns=list(beside)
+        )
+        X.insert(0, "crystal", paths, allow_duplicates=True)
     # A file may be named twice; other files of that name are told apart.
     times = Counter(cif_id for cif_id, _ in set(zip(ids, paths, strict=True)))
     ids = [i if times[i] == 1 else path for i, path in zip(ids, paths, strict=True)]
-    return ids, paths
+    return Found(ids, paths, X)
+
+
+def _read(source: Path, beside: Sequence[str]) -> Table:
+    """Return the crystals of a folder, a table or a file."""
+    lower = source.name.lower()
+    # A file of a crystal may be missing like any other; what else there is not was misspelled.
+    if not source.exists() and not lower.endswith(READABLE):
+        raise DataError(f"{source}: no such file or folder")
+    if source.is_file() and lower.endswith(TABLES):
+        return read_paths(source, beside)
+    if source.is_file() and lower.endswith(MANY):
+        raise DataError(
+            f"{source}: can hold many crystals; make a store of it first, with skcgcnn featurize "
+            f"{source} --output STORE, and predict for that"
+        )
+    if not source.is_dir():
+        return Table(source, [source_id(source, 0)], [str(source)], [], [])
+    if find_table(source):
+        return read_table(source, on_missing="keep", columns=beside)
+    found = crystal_files(source)
+    if not found:
+        raise DataError(f"{source}: holds neither id_prop.csv nor files of crystals")
+    return Table(source, [cif_id for cif_id, _ in found], [path for _, path in found], [], [])
+
+
+def _numbers(table: Table, names: Sequence[str]) -> Any:
+    """Return numbers beside crystals."""
+    if absent := [name for name in names if name not in table.names]:
+        raise DataError(
+            f"{table.file}: has no column {absent[0]!r}; the model was trained with "
+            f"{', '.join(names)} beside each crystal: give a folder whose id_prop.csv has these "
+            "columns, or a table or a store that has them"
+        )
+    return table.choose(names).numbers()
 
 
 def refuse_inputs(output: Path, inputs: Sequence[str | Path]) -> None:
@@ -89,7 +134,7 @@ def refuse_inputs(output: Path, inputs: Sequence[str | Path]) -> None:
     if not output.exists():
         return
     for path in map(Path, inputs):
-        beside = (path / "id_prop.csv", path.parent / "id_prop.csv")
+        beside = filter(None, (find_table(folder) for folder in (path, path.parent)))
         inside = path.iterdir() if is_store(path) else ()
         for file in (path, *beside, *inside):
             if file.is_file() and file.samefile(output):

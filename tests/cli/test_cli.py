@@ -414,9 +414,12 @@ def test_missing_targets(data, tmp_path):
         lines[i] = lines[i].rsplit(",", 1)[0] + ","
     (data / "id_prop.csv").write_text("\n".join(lines))
     run("train", data, "--task", "multi", "--epochs", 1, "-o", tmp_path / "out", *TINY)
-    assert "6 of 24 crystals have no metal, the first is 'crystal0'" in run(
-        "train", data, "--task", "classification", "-o", tmp_path / "other", *TINY, code=2
+    # Those of one target are left out and counted.
+    text = run(
+        *("train", data, "--task", "classification", "--epochs", 1, "-o", tmp_path / "other"), *TINY
     )
+    assert "6 of 24 crystals have no metal and are left out, the first is 'crystal0'" in text
+    assert "14 crystals trained, 2 validated, 2 tested" in " ".join(text.split())
 
 
 def test_mistakes_are_told_with_what_to_do(data, tmp_path):
@@ -781,3 +784,103 @@ def test_refused_runs_leave_nothing(data, tmp_path, monkeypatch):
     assert "file: is a file; name a folder" in run("train", data, *TINY, "-o", "file", code=2)
     options = ["--task", "classification", "--target", "energy"]
     assert "name the column of classes with --label" in run("train", data, *options, code=2)
+
+
+def add_column(data, name, cells):
+    lines = (data / "id_prop.csv").read_text().splitlines()
+    lines = [f"{line},{cell}" for line, cell in zip(lines, [name, *cells], strict=True)]
+    (data / "id_prop.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_numbers_beside_the_crystals(data, tmp_path):
+    add_column(data, "T", [300 + 10 * i for i in range(24)])
+    options = ["--target", "energy", "--global-feature", "T", "--epochs", 2]
+    run("train", data, *options, "-o", "out", *WITH_REPORT)
+    model = tmp_path / "out" / "model.safetensors"
+    assert skcgcnn.load(model).graph_options_.global_features == ("T",)
+    run("predict", model, data, "-o", "p.csv", "--report", "p.html", "--training-data", data)
+    found = {row["cif_id"]: row for row in rows(tmp_path / "p.csv")}
+    assert len(found) == 24
+    for row in rows(tmp_path / "out" / "test_results.csv"):
+        again = float(found[row["cif_id"]]["energy_pred"])
+        assert again == pytest.approx(float(row["energy_pred"]), rel=1e-5)
+    # They make a difference, are those of the run, and are asked for.
+    text = (data / "id_prop.csv").read_text()
+    (data / "id_prop.csv").write_text(re.sub(r",(\d{3})$", r",9\1", text, flags=re.MULTILINE))
+    run("predict", model, data, "-o", "hot.csv")
+    hot = {row["cif_id"]: row["energy_pred"] for row in rows(tmp_path / "hot.csv")}
+    assert all(hot[name] != row["energy_pred"] for name, row in found.items())
+    resume = ["--resume", "out/checkpoint.pth.tar", "--epochs", 3]
+    assert "other crystals or targets" in run("train", data, *resume, code=2)
+    (data / "id_prop.csv").write_text(text)
+    run("train", data, *resume)
+    message = "has no column 'T'; the model was trained with T beside each crystal"
+    assert message in " ".join(run("predict", model, data / "crystal1.cif", code=2).split())
+    (data / "id_prop.csv").write_text(text.replace(",T\n", ",t\n"))
+    assert message in " ".join(run("predict", model, data, code=2).split())
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "message"),
+    [
+        ("T", ["", *range(23)], "'crystal0' has no T; fill the cell"),
+        ("T", ["hot"] * 24, "column 'T' holds texts; it should hold numbers"),
+        ("pressure", range(24), "has no column 'T'; it has energy, metal, pressure"),
+    ],
+)
+def test_numbers_beside_the_crystals_that_are_none(data, name, cells, message):
+    add_column(data, name, cells)
+    assert message in run("train", data, "--global-feature", "T", *TINY, code=2)
+
+
+def test_numbers_beside_the_crystals_of_a_store(data, tmp_path):
+    add_column(data, "T", range(24))
+    run("featurize", data, "-o", "store", "-q")
+    run("train", "store", "--global-feature", "T", "--epochs", 1, "-o", "out", *TINY)
+    run("train", data, "--global-feature", "T", "--epochs", 1, "-o", "folder", *TINY)
+    results = [(tmp_path / name / "test_results.csv").read_text() for name in ("out", "folder")]
+    assert results[0] == results[1]
+    run("predict", "out/model.safetensors", "store", "-o", "a.csv")
+    run("predict", "out/model.safetensors", data, "-o", "b.csv")
+    for ours, theirs in zip(rows(tmp_path / "a.csv"), rows(tmp_path / "b.csv"), strict=True):
+        assert ours["cif_id"] == theirs["cif_id"]
+        assert float(ours["energy_pred"]) == pytest.approx(float(theirs["energy_pred"]), abs=1e-5)
+
+
+def test_predict_for_a_table_of_paths(data, model, tmp_path):
+    (tmp_path / "t.csv").write_text("id;path;T\nx;data/crystal1.cif;1\ny;data/crystal2;2\n")
+    printed = run("predict", model, "t.csv", data / "crystal1.cif")
+    lines = [line.split(",") for line in printed.split()]
+    assert [line[0] for line in lines] == ["cif_id", "x", "y", "crystal1"]
+    assert lines[1][1] == lines[3][1] != lines[2][1]
+    run("train", data, "--target", "metal", "--global-feature", "energy", "-o", "out", *TINY,
+        "--epochs", 1)  # fmt: skip
+    assert "t.csv: has no column 'energy'" in run(
+        "predict", "out/model.safetensors", "t.csv", code=2
+    )
+    (tmp_path / "t.csv").write_text("path,energy\ndata/crystal1.cif,1\n")
+    assert "data/crystal1," in run("predict", "out/model.safetensors", "t.csv")
+    content = (data / "crystal1.cif").read_text().replace('"', "'")
+    (tmp_path / "t.csv").write_text(f'id,cif\nx,"{content}"\n')
+    assert "skcgcnn featurize t.csv --output STORE" in " ".join(
+        run("predict", model, "t.csv", code=2).split()
+    )
+
+
+def test_names_that_spreadsheets_would_run(data, tmp_path):
+    text = (data / "id_prop.csv").read_text()
+    for i in range(24):
+        (data / f"crystal{i}.cif").rename(data / f"=c({i}).cif")
+    text = re.sub(r"crystal(\d+)", r"=c(\1)", text)
+    text = re.sub(",([01])$", r",@\1", text, flags=re.MULTILINE)
+    (data / "id_prop.csv").write_text(text)
+    run("train", data, "--task", "classification", "--epochs", 1, "-o", "out", *TINY)
+    for row in rows(tmp_path / "out" / "test_results.csv"):
+        assert row["cif_id"].startswith("'=c(")
+        assert row["metal_pred"] in {"'@0", "'@1"}
+    run("predict", "out/model.safetensors", data, "-o", data / "p.csv")
+    # The written names are read back.
+    (data / "p.csv").rename(data / "id_prop.csv")
+    assert load_id_prop(data, label="metal_pred").cif_ids[0].startswith("=c(")
+    run("featurize", data, "-o", "store", "-q")
+    assert "\n'=c(1)," in run("predict", "out/model.safetensors", "store")

@@ -66,8 +66,11 @@ def test_texts_quotes_blank_lines_and_byte_order_mark(folder):
 def test_missing_targets(folder):
     data = load_id_prop(folder("a,1.5,\nb,,1\nc,NaN,0\n"))
     np.testing.assert_array_equal(data.target, [[1.5, np.nan], [np.nan, 1], [np.nan, 0]])
-    with pytest.raises(DataError, match="'b' has no value of value"):
-        load_id_prop(folder("a,1.5\nb,\n"))
+    with pytest.warns(UserWarning, match="1 of 2 crystals have no value and .* first is 'b'"):
+        data = load_id_prop(folder("a,1.5\nb,\n"))
+    assert (data.cif_ids, data.target.tolist(), len(data.data)) == (["a"], [1.5], 1)
+    with pytest.raises(DataError, match="no crystal has value"):
+        load_id_prop(folder("a,\nb,n/a\n"))
 
 
 @pytest.mark.parametrize(

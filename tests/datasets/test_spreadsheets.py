@@ -1,9 +1,15 @@
 """Tables as spreadsheets write them: read where it is certain, else refused with a hint."""
 
+import io
+import sys
+import warnings
+import zipfile
+
 import numpy as np
+import pandas as pd
 import pytest
 
-from skcgcnn.datasets import load_id_prop
+from skcgcnn.datasets import Sheet, load_id_prop, write_rows
 from skcgcnn.exceptions import DataError
 
 
@@ -133,3 +139,131 @@ def test_targets_by_name(folder):
 def test_missing_files_can_be_kept(folder):
     data = load_id_prop(folder("a,1\nnowhere,2\n"), on_missing="keep")
     assert data.data[1].endswith("nowhere.cif")
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Return what loads a table beside files of some names, with the warnings."""
+
+    def read(text, names, **options):
+        for name in names:
+            (tmp_path / f"{name}.cif").touch()
+        (tmp_path / "id_prop.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            data = load_id_prop(tmp_path, **options)
+        return data, " ".join(str(one.message) for one in caught)
+
+    return read
+
+
+def test_underscores_are_no_part_of_numbers(load):
+    data, _ = load("a,1_0\nb,2_0\n", "ab")
+    assert data.target.tolist() == ["1_0", "2_0"]
+    with pytest.raises(DataError, match="line 1: '1_0' is not a number"):
+        load("a,1_0\nb,10\n", "ab")
+
+
+def test_ids_that_begin_like_comments(load):
+    ids = ["#a", "b", "#c"]
+    data, said = load("# made, by a program\n#a,1\nb,2\n#c,3\n# half-way\n", ids)
+    assert data.cif_ids == ids
+    assert "1 rows that begin with # as comments" in said
+    # Later ones are rows, whatever files there are.
+    with pytest.raises(DataError, match=r"line 3: .*#d\.cif does not exist"):
+        load("#a,1\nb,2\n#d,3\n", ids)
+
+
+def test_texts_that_spreadsheets_run_are_written_and_read_back(tmp_path):
+    cells = ["=1+1", "+cmd|' /C calc'!A0", "-x", "@sum", "'=x", "''-y", "'a", "-1.5", "+2", "a=b"]
+    with (tmp_path / "t.csv").open("w", newline="") as file:
+        write_rows(file, [["id", "value"], *([cell, -1.5] for cell in cells)])
+    text = (tmp_path / "t.csv").read_text()
+    assert all(line[0] not in "=+@" for line in text.splitlines() if not line.startswith("+2,"))
+    assert "'=1+1,-1.5\n" in text
+    assert "\n-1.5,-1.5\n" in text
+    assert [row[0] for _, row in Sheet(tmp_path / "t.csv")][1:] == cells
+
+
+def test_an_id_that_spreadsheets_run_names_its_file(load):
+    data, _ = load("id,energy\n'=a,1\n'-b,2\n", ["=a", "-b"])
+    assert data.cif_ids == ["=a", "-b"]
+
+
+def test_an_id_column_that_is_not_the_first_is_found(load):
+    data, said = load("n,energy,ID\n1,1.5,a\n1,-2,b.cif\n", ["a", "b", "1"])
+    assert data.cif_ids == ["a", "b"]
+    assert data.target_names == ["n", "energy"]
+    assert "column 'ID' as that of the ids, for it matches the file names" in said
+    data, said = load("1.5,a\n-2,b\n", "ab")
+    assert data.target.tolist() == [1.5, -2]
+    assert "column 2 as that of the ids" in said
+    # Values that happen to be names of files are none.
+    with pytest.raises(DataError, match=r"x\.cif does not exist"):
+        load("id,label\nx,1\ny,1\nz,1\n", "1")
+
+
+def test_rows_that_repeat_others_and_files_that_are_not_listed(load):
+    data, said = load("id,e\na,1\nb,2\na,1\na,1\n", "abcdefg")
+    assert data.cif_ids == ["a", "b"]
+    assert "2 rows that repeat another one, which are left out" in said
+    assert "5 files left out that it does not list: c.cif, d.cif, e.cif, ..." in said
+    with pytest.raises(DataError, match="line 4: id 'a' stands in line 2 already"):
+        load("id,e\na,1\nb,2\na,3\n", "ab")
+
+
+def test_lines_are_those_of_the_file(load):
+    with pytest.raises(DataError, match="line 6: 'x' is not a number"):
+        load('id,note,e\r\n"a","of\r\ntwo lines",1\r\n\r\nb,,2\r\nc,,x\r\n', "abc")
+
+
+@pytest.mark.parametrize("content", [b"a,1\nb,\x002\n", "a,1\nb,2\n".encode("utf-16-le")])
+def test_bytes_of_no_text(load, content):
+    with pytest.raises(DataError, match=r"not a CSV file in UTF-8: line [12] holds the byte 0x00"):
+        load(content, "ab")
+
+
+@pytest.mark.parametrize("name", ["id_prop.xlsx", "id_prop.csv"])
+def test_a_workbook(name, tmp_path):
+    pytest.importorskip("openpyxl")
+    for cif_id in ("a", "18517"):
+        (tmp_path / f"{cif_id}.cif").touch()
+    table = pd.DataFrame({"id": ["a", 18517], "energy": [1.5, None], "kind": ["gap", "metal"]})
+    with pd.ExcelWriter(tmp_path / "book.xlsx") as book:
+        table.to_excel(book, index=False)
+        pd.DataFrame({"note": [1]}).to_excel(book, sheet_name="notes")
+    (tmp_path / "book.xlsx").rename(tmp_path / name)
+    with pytest.warns(UserWarning, match="read with its first sheet, 'Sheet1', alone"):
+        data = load_id_prop(tmp_path)
+    assert data.cif_ids == ["a", "18517"]
+    assert data.filename == str(tmp_path / name)
+    assert data.target.tolist()[0] == [1.5, "gap"]
+    table.assign(energy=["much", 1]).to_excel(tmp_path / name.replace("csv", "xlsx"), index=False)
+    (tmp_path / name.replace("csv", "xlsx")).rename(tmp_path / name)
+    with pytest.raises(DataError, match="line 2: 'much' is not a number"):
+        load_id_prop(tmp_path)
+
+
+def test_a_workbook_of_numbers(tmp_path):
+    pytest.importorskip("openpyxl")
+    for cif_id in ("1000041", "1000050"):
+        (tmp_path / f"{cif_id}.cif").touch()
+    table = pd.DataFrame([[1000041, 1.5, 0], [1000050, -2, None]])
+    table.to_excel(tmp_path / "id_prop.xlsx", index=False, header=False)
+    data = load_id_prop(tmp_path)
+    assert data.cif_ids == ["1000041", "1000050"]
+    np.testing.assert_array_equal(data.target, [[1.5, 0], [-2, np.nan]])
+
+
+def test_what_is_no_workbook_to_read(load, monkeypatch):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+    with pytest.raises(DataError, match=r"id_prop\.csv: cannot be read \(File is not a zip file"):
+        load(packed.getvalue()[:-30], "a")
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    with pytest.raises(ImportError, match=r"id_prop\.csv: workbooks need openpyxl: pip install"):
+        load(packed.getvalue(), "a")
+    monkeypatch.setattr("skcgcnn.datasets._tables._MOST_BYTES", 10)
+    with pytest.raises(DataError, match="is too large a workbook"):
+        load(packed.getvalue(), "a")

@@ -183,3 +183,32 @@ def test_large_weights_of_both_kinds(tiny, graphs, labels):
     expected = est.fit(graphs, labels).predict_proba(graphs)
     found = est.fit(graphs, labels, sample_weight=np.full(len(labels), 1e308))
     np.testing.assert_array_equal(found.predict_proba(graphs), expected)
+
+
+def test_the_mask_of_an_array_means_missing(tiny, graphs, energies, labels, Y):
+    mask = np.arange(len(Y)) % 4 == 1
+    hidden = np.ma.array(Y, mask=np.column_stack([mask, ~mask & (mask == 2)]))
+    hidden.data[mask, 0] = 1e20
+    expected = np.where(hidden.mask, np.nan, Y)
+    found = CGCNNMultiTask(**tiny).fit(graphs, hidden).predict(graphs)
+    np.testing.assert_array_equal(
+        found, CGCNNMultiTask(**tiny).fit(graphs, expected).predict(graphs)
+    )
+    for cls, column in ((CGCNNRegressor, energies), (CGCNNClassifier, labels)):
+        masked = np.ma.array(column, mask=mask)
+        with pytest.raises(ValueError, match=r"Input y contains NaN.* first in row 1"):
+            cls(**tiny).fit(graphs, masked)
+        # Nothing is hidden.
+        cls(**tiny).fit(graphs, np.ma.array(column, mask=False))
+    with pytest.raises(ValueError, match="column 'T', row 1: nan is not a finite number"):
+        graphs.with_global_features(np.ma.array(energies, mask=mask)[:, np.newaxis], ["T"])
+
+
+def test_0_and_its_text_are_one_name(tiny, cifs, graphs, Y):
+    with pytest.raises(ValueError, match="y has several columns with the name '0'"):
+        CGCNNRegressor(**tiny).fit(graphs, pd.DataFrame(Y, columns=[0, "0"]))
+    with pytest.raises(ValueError, match="names holds '0' more than once"):
+        graphs.with_global_features(Y, [0, "0"])
+    frame = pd.DataFrame(Y, columns=[0, "0"]).assign(crystal=cifs)
+    with pytest.raises(ValueError, match="X has several columns with the name 0"):
+        CGCNNRegressor(**tiny).fit(frame, Y[:, 0])

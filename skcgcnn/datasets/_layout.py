@@ -1,0 +1,212 @@
+"""What stands where in a table of crystals: ids, names of columns, units, numbers and texts."""
+
+import math
+import re
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from skcgcnn.datasets._crystal_files import CrystalFolder
+from skcgcnn.datasets._tables import (
+    CRYSTAL_NAMES,
+    Sheet,
+    has_decimal_comma,
+    is_missing_cell,
+    number,
+)
+from skcgcnn.exceptions import DataError
+
+# What begins like a number with a sign or decimals, or is followed by a unit. Not "2D".
+_SIGN = "[+\u2212\u2013-]"
+_LIKE_A_NUMBER = re.compile(
+    rf"{_SIGN}\d+([.,]\d+)?(\s|\(|$)|{_SIGN}?\d+[.,]\d|\d+ +[^\W\d]",
+)
+# From this many on, whole numbers in two columns next to each other are rather decimals.
+_DIGITS_OF_DECIMALS = 3
+_COMMA_HINT = (
+    ". If these are decimal commas, write decimal points, or put semicolons between the columns"
+)
+_MOST_PROBLEMS = 20
+
+
+def find_ids(frame: Any, files: CrystalFolder, remarks: list[str]) -> Any:
+    """Return a table whose first column is that of the ids, without an index of pandas.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The rows, the header among them.
+    files : CrystalFolder
+        The files that ids name.
+    remarks : list of str
+        What is done is appended.
+
+    Returns
+    -------
+    DataFrame
+    """
+    if len(frame) > 1 and frame.shape[1] > 1:
+        index = [str(i) for i in range(len(frame) - 1)]
+        named = frame.iat[0, 0] in {"", "Unnamed: 0"}
+        if named and frame.iloc[1:, 0].tolist() == index and _exists(frame.iat[1, 1], files):
+            remarks.append("an index column")
+            frame = frame.iloc[:, 1:]
+    # Different ones, more than one: that a value has the name of a file says nothing.
+    if not len(frame) or len({cell for cell in frame.iloc[:, 0] if _exists(cell, files)}) > 1:
+        return frame
+    n_found = [len({cell for cell in frame[name] if _exists(cell, files)}) for name in frame]
+    if max(n_found) < max(2, (len(frame) - 1) / 2):
+        return frame
+    place = int(np.argmax(n_found))
+    name = frame.iat[0, place]
+    name = place + 1 if _exists(name, files) else repr(name)
+    remarks.append(f"column {name} as that of the ids, for it matches the file names")
+    return frame.iloc[:, [place, *(i for i in range(frame.shape[1]) if i != place)]]
+
+
+def take_header(
+    frame: Any, files: CrystalFolder, remarks: list[str]
+) -> tuple[list[str] | None, Any]:
+    """Return the names of the columns, if there are some, and the rows without these and units."""
+    if not len(frame) or not _is_header(frame, files):
+        return None, frame
+    header, frame = _cells(frame, 0), frame.iloc[1:]
+    if len(frame) > 1 and _is_unit_row(_cells(frame, 0), _cells(frame, 1), files):
+        remarks.append("a row of units")
+        frame = frame.iloc[1:]
+    return header, frame
+
+
+def _cells(frame: Any, row: int) -> list[str]:
+    return [cell for cell in frame.iloc[row] if cell is not None]
+
+
+def _is_header(frame: Any, files: CrystalFolder) -> bool:
+    cif_id, *values = _cells(frame, 0)
+    texts = [value for value in values if number(value) is None and not is_missing_cell(value)]
+    if _exists(cif_id, files) or (values and not texts):
+        return False
+    if not values:  # ids alone: a missing file does not make the first one a name
+        return cif_id.lower() in CRYSTAL_NAMES
+    # Neither a crystal nor numbers: names of columns, unless its texts come again as labels.
+    return not (texts and set(texts) <= set(frame.iloc[1:, 1:].to_numpy().ravel()))
+
+
+def _is_unit_row(cells: list[str], following: list[str], files: CrystalFolder) -> bool:
+    """Tell whether a row without a crystal has texts where the next one has numbers."""
+    return (
+        not _exists(cells[0], files)
+        and all(number(cell) is None for cell in cells[1:])
+        and any(number(cell) is not None for cell in following[1:])
+        and _exists(following[0], files)
+    )
+
+
+def _exists(cell: str | None, files: CrystalFolder) -> bool:
+    return cell is not None and files.has(cell)
+
+
+def check_shape(sheet: Sheet, header: list[str] | None, frame: Any, *, values: bool) -> None:
+    """Refuse rows of different lengths, and values that were split at their decimal commas.
+
+    Parameters
+    ----------
+    sheet : Sheet
+        Where they come from.
+    header : list of str or None
+        Names of the columns.
+    frame : DataFrame
+        The rows.
+    values : bool
+        Whether there should be more than ids.
+
+    Raises
+    ------
+    DataError
+        If they are such.
+    """
+    line, first = frame.index[0], _cells(frame, 0)
+    lengths, file = frame.notna().sum(axis=1), sheet.file
+    if header is not None and len(header) != len(first):
+        hint = _COMMA_HINT if len(first) > len(header) and sheet.separator == "," else ""
+        raise DataError(
+            f"{file}: the header has {len(header)} columns ({', '.join(header)}), but line {line} "
+            f"has {len(first)} ({', '.join(first)}){hint}"
+        )
+    refuse(
+        sheet,
+        [
+            f"line {other}: has {n} columns, but the first crystal has {len(first)}"
+            for other, n in lengths.items()
+            if n != len(first)
+        ],
+    )
+    if values and len(first) < 2:
+        raise DataError(f"{file}:\n  line {line}: expected 'cif_id,value' or 'cif_id,value,label'")
+    if values and header is None and sheet.separator == "," and _looks_split(frame):
+        raise DataError(f"{file}: line {line} is {','.join(first)!r}{_COMMA_HINT}")
+
+
+def _looks_split(frame: Any) -> bool:
+    """Tell whether values were split at decimal commas: ``18517,2,7092`` for 2.7092.
+
+    It is so where both columns hold nothing but digits, and the second more than labels do.
+    """
+    if frame.shape[1] != 3:
+        return False
+    whole, decimals = (frame.iloc[:, i].tolist() for i in (1, 2))
+    return (
+        all(re.fullmatch(rf"{_SIGN}?\d+", cell) for cell in whole)
+        and all(map(str.isdecimal, decimals))
+        and any(
+            len(cell) >= _DIGITS_OF_DECIMALS or (len(cell) > 1 and cell.startswith("0"))
+            for cell in decimals
+        )
+    )
+
+
+def read_column(sheet: Sheet, cells: Any, problems: list[str]) -> npt.NDArray[Any]:
+    """Return a column: floats, or objects where it holds text; NaN is missing.
+
+    Parameters
+    ----------
+    sheet : Sheet
+        Where it comes from.
+    cells : Series of str
+        The column, by lines.
+    problems : list of str
+        What is wrong with it is appended.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,)
+    """
+    mended = [sheet.mended(cell) for cell in cells]
+    numbers = [number(cell) for cell in mended]
+    texts = [
+        (line, cell)
+        for line, cell, value in zip(cells.index, cells, numbers, strict=True)
+        if value is None and not is_missing_cell(cell)
+    ]
+    is_text = texts and not any(value is not None for value in numbers)
+    if is_text and not any(_LIKE_A_NUMBER.match(cell) for _, cell in texts):
+        return np.array([math.nan if is_missing_cell(c) else c for c in mended], dtype=object)
+    problems += [f"line {line}: {cell!r} is not a number{_remedy(cell)}" for line, cell in texts]
+    return np.array([math.nan if value is None else value for value in numbers], dtype=np.float64)
+
+
+def _remedy(cell: str) -> str:
+    if has_decimal_comma(cell):
+        return "; write a decimal point instead of the comma"
+    return "; write the number alone" if _LIKE_A_NUMBER.match(cell) else ""
+
+
+def refuse(sheet: Sheet, problems: list[str]) -> None:
+    """Raise an error that lists problems, if there are some."""
+    if not problems:
+        return
+    shown = problems[:_MOST_PROBLEMS]
+    if len(problems) > len(shown):
+        shown.append(f"and {len(problems) - len(shown)} more")
+    raise DataError("\n  ".join([f"{sheet.file}:", *shown]))

@@ -1,0 +1,269 @@
+"""Tables as programs and people write them: the one place that knows how they are laid out.
+
+Text is taken apart by `csv`, as by the Python engine of pandas: it tells the line of a row, and a
+row that is too short from one whose last cells are empty, which `pandas.read_csv` does not.
+"""
+
+import codecs
+import csv
+import gzip
+import math
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice, zip_longest
+from pathlib import Path
+from typing import IO, Any, TextIO
+
+from skcgcnn._warnings import warn_caller
+from skcgcnn.exceptions import DataError
+
+# Endings of tables.
+TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".xlsx")
+# Names of columns that hold the names of crystals, and of those that hold crystals, if need be.
+ID_NAMES = ("id", "cif_id", "material_id", "mp_id", "jid", "uid", "name")
+CRYSTAL_NAMES = ("cif", "structure", "path", "file", "filename", "crystal", *ID_NAMES)
+# Errors of files that cannot be unpacked or are no text.
+UNREADABLE = (UnicodeError, OSError, EOFError, zlib.error)
+
+_SEPARATORS = {";": "semicolons", "\t": "tabs"}
+_MISSING = {"", "nan", "na", "n/a", "none", "null"}
+_MINUS = str.maketrans("\u2212\u2013", "--")  # the minus sign and the dash of word processors
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
+# What spreadsheets run. An apostrophe before it makes it a text to them: ours is the first one.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+# Bytes that are no UTF-8, as Python keeps them, and what no text holds.
+_NO_TEXT = re.compile("[\0\udc80-\udcff]")
+_WORKBOOK = b"PK\x03\x04"
+# In bytes, unpacked: a workbook is read as a whole.
+_MOST_BYTES = 200_000_000
+# So many lines tell what stands between the cells.
+_FIRST = 100
+
+
+def is_missing_cell(cell: str) -> bool:
+    """Tell whether a cell says that there is no value."""
+    return cell.lower() in _MISSING
+
+
+def number(cell: str) -> float | None:
+    """Return the finite number that a cell holds, if any."""
+    value = _to_float(cell)
+    return None if value is None or not math.isfinite(value) else value
+
+
+def _to_float(cell: str) -> float | None:
+    try:
+        # Python reads 1_0 as 10; in a table it is a name.
+        return float(cell.translate(_MINUS).replace("_", "x"))
+    except ValueError:
+        return None
+
+
+def has_decimal_comma(cell: str) -> bool:
+    """Tell whether a cell is a number with a comma instead of the point."""
+    return _DECIMAL_COMMA.fullmatch(cell.translate(_MINUS)) is not None
+
+
+def open_text(path: Path, errors: str = "strict") -> TextIO:
+    """Open a text in UTF-8 or UTF-16, also packed by gzip."""
+    opener: Any = gzip.open if path.name.lower().endswith(".gz") else open
+    with opener(path, "rb") as file:
+        begins = file.read(2)
+    encoding = "utf-16" if begins in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+    text: TextIO = opener(path, "rt", encoding=encoding, errors=errors, newline="")
+    return text
+
+
+def write_rows(file: IO[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Write rows of a CSV file whose texts spreadsheets do not run, and `Sheet` reads back."""
+    csv.writer(file, lineterminator="\n").writerows([_as_text(c) for c in row] for row in rows)
+
+
+def _as_text(cell: Any) -> Any:
+    runs = isinstance(cell, str) and _FORMULA.match(cell) and _to_float(cell) is None
+    return f"'{cell}" if runs else cell
+
+
+class Sheet:
+    """A table; its rows are read from the disk as they are asked for.
+
+    Parameters
+    ----------
+    file : Path
+        Text with commas, semicolons or tabs between the cells, in UTF-8 or UTF-16, also packed by
+        gzip; or an Excel workbook, whatever its name, of which the first sheet counts. Lines before
+        the first row that begin with ``#`` are comments, and so are later rows of such a cell
+        alone.
+    is_id : callable, optional
+        Tells whether a cell that begins with ``#`` is the name of a crystal, and no comment.
+
+    Attributes
+    ----------
+    separator, encoding : str
+        What stands between the cells (nothing in a workbook), and how letters are written. Known
+        with the first row.
+    names : list of str
+        Those of the columns, once `records` has read them.
+    remarks : list of str
+        What is unusual about the rows so far.
+    """
+
+    def __init__(self, file: Path, is_id: Callable[[str], bool] = lambda _: False) -> None:
+        self.file, self.is_id = file, is_id
+        self.separator, self.encoding = ",", "utf-8-sig"
+        self.names, self.remarks = list[str](), list[str]()
+
+    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield the line in which a row ends, and its cells."""
+        n_comments = 0
+        for line, row in self._raw_rows():
+            cells = [cell.strip() for cell in row]
+            if self._is_comment(cells[0] if cells else "") and not any(cells[1:]):
+                n_comments += 1
+            elif any(cells):
+                yield line, [c[1:] if c[:1] == "'" and _FORMULA.match(c) else c for c in cells]
+        if n_comments:
+            self.remarks.append(f"{n_comments} rows that begin with # as comments")
+
+    def _is_comment(self, cell: str) -> bool:
+        return cell.startswith("#") and not self.is_id(cell)
+
+    def _raw_rows(self) -> Iterator[tuple[int, list[str]]]:
+        csv.field_size_limit(2**31 - 1)  # a CIF is a long cell
+        try:
+            with self.file.open("rb") as binary:
+                is_workbook = binary.read(len(_WORKBOOK)) == _WORKBOOK
+            yield from self._of_workbook() if is_workbook else self._of_text()
+        except (csv.Error, zipfile.BadZipFile, TypeError, *UNREADABLE) as error:
+            raise DataError(f"{self.file}: cannot be read ({error})") from error
+
+    def _of_workbook(self) -> Iterator[tuple[int, list[str]]]:
+        import pandas as pd
+
+        self.separator = ""
+        with zipfile.ZipFile(self.file) as archive:
+            n_bytes = sum(one.file_size for one in archive.infolist())
+        if n_bytes > _MOST_BYTES:
+            raise DataError(f"{self.file}: is too large a workbook; save it as 'CSV UTF-8'")
+        try:
+            with pd.ExcelFile(self.file, engine="openpyxl") as book:
+                first, *others = book.sheet_names
+                frame = pd.read_excel(book, header=None, dtype=object, na_filter=False)
+                if others:
+                    self.remarks.append(f"its first sheet, {first!r}, alone")
+        except ImportError as error:
+            raise ImportError(
+                f"{self.file}: workbooks need openpyxl: pip install 'skcgcnn[excel]'; or save the "
+                "table as 'CSV UTF-8'"
+            ) from error
+        except Exception as error:  # whatever the content provokes
+            raise DataError(f"{self.file}: is no workbook of Excel ({error!r})") from error
+        yield from enumerate(([str(cell) for cell in row] for row in frame.to_numpy()), 1)
+
+    def _of_text(self) -> Iterator[tuple[int, list[str]]]:
+        with open_text(self.file, "surrogateescape") as file:
+            lines, before = self._checked(file), 0
+            for line in lines:
+                name = re.split("[,;\t]", line.strip(), maxsplit=1)[0].strip('" ')
+                if line.strip(" ,;\t\r\n") and not self._is_comment(name):
+                    break
+                before += 1
+            else:
+                return
+            self.encoding = file.encoding
+            head = [line, *islice(lines, _FIRST - 1)]
+            if line.strip().lower().startswith("sep="):
+                self.separator = head.pop(0).strip()[4:].strip('"') or "\t"
+                before += 1
+            else:
+                self.separator = _find_separator(head)
+            reader = csv.reader(chain(head, lines), delimiter=self.separator, skipinitialspace=True)
+            for cells in reader:
+                yield before + reader.line_num, cells
+
+    def _checked(self, lines: Iterable[str]) -> Iterator[str]:
+        """Yield lines; refuse what is no text in UTF-8."""
+        for place, line in enumerate(lines, 1):
+            if found := _NO_TEXT.search(line):
+                byte = ord(found[0]) & 0xFF
+                cause = ", as in GBK or Latin-1" if byte else ", as in files that are no text"
+                raise DataError(
+                    f"{self.file}: cannot be read, for it is not a CSV file in UTF-8: line {place} "
+                    f"holds the byte 0x{byte:02X}{cause}. Save it as 'CSV UTF-8', or use ASCII "
+                    "letters"
+                )
+            yield line
+
+    def records(self, check: Callable[[list[str]], None]) -> Iterator[tuple[int, dict[str, str]]]:
+        """Yield the line in which a row ends, and its cells by the names in the first row.
+
+        Parameters
+        ----------
+        check : callable
+            Refuses names that are none.
+
+        Raises
+        ------
+        DataError
+            If names are missing or come twice, or a row is not as long as the first.
+        """
+        for line, cells in self:
+            if not self.names:
+                check(cells)
+                self.names = cells
+                if twice := [name for name in cells if cells.count(name) > 1 and name]:
+                    raise DataError(f"{self.file}: has several columns with the name {twice[0]!r}")
+                if "" in cells[1:]:  # the first is the index of pandas
+                    raise DataError(f"{self.file}: column {cells.index('', 1) + 1} has no name")
+            elif len(cells) != len(self.names):
+                raise DataError(
+                    f"{self.file}: the row that ends in line {line} has {len(cells)} cells, the "
+                    f"header {len(self.names)}"
+                )
+            else:
+                yield line, dict(zip(self.names, cells, strict=True))
+
+    def frame(self) -> Any:
+        """Return all rows as a DataFrame, by their lines; None where a row is too short.
+
+        Columns at the end that are empty in every row are left out. An unusual separator or
+        encoding becomes a remark.
+        """
+        import pandas as pd
+
+        rows = list(self)
+        columns = dict(enumerate(zip_longest(*(cells for _, cells in rows))))
+        frame = pd.DataFrame(columns, [line for line, _ in rows], dtype=object)
+        if self.separator not in (",", ""):
+            name = _SEPARATORS.get(self.separator, repr(self.separator))
+            self.remarks.insert(0, f"{name} between the columns")
+        if self.encoding == "utf-16":
+            self.remarks.insert(0, "UTF-16")
+        width = max((i for _, cells in rows for i, c in enumerate(cells, 1) if c), default=0)
+        return frame.iloc[:, :width]
+
+    def mended(self, cell: str) -> str:
+        """Return a cell with a decimal point, if it is a number with a comma, which may be one."""
+        if self.separator == "," or not has_decimal_comma(cell):
+            return cell
+        mended = cell.replace(",", ".")
+        if not any(remark.startswith("decimal commas") for remark in self.remarks):
+            self.remarks.append(f"decimal commas: {cell} is {mended}")
+        return mended
+
+    def warn(self) -> None:
+        """Warn once of what is unusual."""
+        if self.remarks:
+            warn_caller(f"{self.file}: read with {', '.join(self.remarks)}")
+
+
+def _find_separator(lines: list[str]) -> str:
+    """Return what parts the cells of every row, a semicolon or tab before a comma."""
+    for separator in (";", "\t"):
+        rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+        texts = [cells for cells in rows if "".join(cells).strip(" ,;\t")]
+        if all(len(cells) > 1 or cells[0].lstrip().startswith("#") for cells in texts):
+            return separator
+    return ","
