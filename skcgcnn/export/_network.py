@@ -43,16 +43,18 @@ class PredictingNetwork(nn.Module):
     torch.Size([3, 1])
     """
 
+    scaling: Tensor
+
     def __init__(self, est: BaseCGCNN) -> None:
         super().__init__()
         check_is_fitted(est, "net_")
         nets = [est.net_, *est.more_nets_]
         copies = [copy.deepcopy(net.module_.average).cpu().eval() for net in nets]
         self.networks = nn.ModuleList(copies).requires_grad_(requires_grad=False)
-        self._targets = [
-            (target.n_outputs, target.classes is not None, target.scale, target.mean)
-            for target in est.targets_
-        ]
+        self._targets = [(target.n_outputs, target.classes is not None) for target in est.targets_]
+        # Tensors, since the numbers of Python become float32 in an ONNX file.
+        scaling = [(target.scale, target.mean) for target in est.targets_]
+        self.register_buffer("scaling", torch.tensor(scaling, dtype=torch.float64))
         self.columns = tuple(
             name
             for target in est.targets_
@@ -87,7 +89,7 @@ class PredictingNetwork(nn.Module):
         }
         outputs = torch.stack([network(**named) for network in self.networks])
         columns, first = [], 0
-        for n_outputs, is_class, scale, mean in self._targets:
+        for (n_outputs, is_class), (scale, mean) in zip(self._targets, self.scaling, strict=True):
             own = outputs[:, :, first : first + n_outputs]
             first += n_outputs
             # A second output of a number is its variance. Numbers far from zero need more digits
