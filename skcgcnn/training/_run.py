@@ -26,7 +26,7 @@ from skcgcnn.estimators import (
     read_source,
 )
 from skcgcnn.exceptions import DataError
-from skcgcnn.graphs import CrystalGraphs
+from skcgcnn.graphs import CrystalGraphs, digest_crystals
 from skcgcnn.metrics import target_metrics
 from skcgcnn.modelfiles import ModelState, read_model_file
 from skcgcnn.nn import BestEpoch, choose_device
@@ -162,6 +162,12 @@ def train(
     verbose = 2 if remarks and is_main else int(progress)
     crystals = data.paths if data.graphs is None else data.graphs
     graphs = est.get_transformer().set_params(verbose=verbose).transform(crystals)
+    crystals_are = digest_crystals(graphs)
+    if run.setdefault("crystals", crystals_are) != crystals_are:
+        raise DataError(
+            f"{resume}: was trained on other crystals than those in {settings.data} now, under the "
+            "same names; restore them, or begin a new run without --resume"
+        )
     parts = _split(settings, data, graphs)
     classes = data.classes(graphs.n_sites > 0)
     if resume is not None and est.n_iter_ >= est._resolve(len(parts["train"].rows))["max_epochs"]:
