@@ -162,12 +162,7 @@ def train(
     verbose = 2 if remarks and is_main else int(progress)
     crystals = data.paths if data.graphs is None else data.graphs
     graphs = est.get_transformer().set_params(verbose=verbose).transform(crystals)
-    crystals_are = digest_crystals(graphs)
-    if run.setdefault("crystals", crystals_are) != crystals_are:
-        raise DataError(
-            f"{resume}: was trained on other crystals than those in {settings.data} now, under the "
-            "same names; restore them, or begin a new run without --resume"
-        )
+    _check_same(run, graphs, settings, resume)
     parts = _split(settings, data, graphs)
     classes = data.classes(graphs.n_sites > 0)
     if resume is not None and est.n_iter_ >= est._resolve(len(parts["train"].rows))["max_epochs"]:
@@ -309,6 +304,18 @@ def _resumed(
     if run["fingerprint"] != data.fingerprint():
         raise DataError(f"{file}: was trained on other crystals or targets than {settings.data}")
     return from_model_state(state, str(file), device, accelerator), run
+
+
+def _check_same(
+    run: dict[str, Any], graphs: CrystalGraphs, settings: Settings, file: Path | None
+) -> None:
+    """Refuse to go on with other crystals; keep with a new run what its crystals are."""
+    digest = digest_crystals(graphs)
+    if run.setdefault("crystals", digest) != digest:
+        raise DataError(
+            f"{file}: was trained on other crystals than those in {settings.data} now, under the "
+            "same names; restore them, or begin a new run without --resume"
+        )
 
 
 def _split(settings: Settings, data: RunData, graphs: CrystalGraphs) -> dict[str, _Part]:
