@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ from skcgcnn.graphs import (
     stream_arrays,
 )
 from skcgcnn.stores._columns import JoinedProperties, ReadColumns, own_columns, write_columns
-from skcgcnn.stores._items import Item
+from skcgcnn.stores._items import Item, bytes_in_memory
 from skcgcnn.stores._shards import SHARD, ShardFiles, Written, digest_items, write_shard
 from skcgcnn.stores._sources import Source, find_source, read_properties
 from skcgcnn.stores._store import (
@@ -49,6 +48,8 @@ except ImportError:  # on Windows
 
 # Small sources are divided too, so that several workers have something to do.
 _LEAST, _SHARE, _UNKNOWN = 50, 64, 1_000
+# In bytes, of what archives and tables hold: several shards are in memory at a time.
+_AT_ONCE = 16_000_000
 
 
 @dataclass(frozen=True)
@@ -334,7 +335,14 @@ def _write_shards(
 def _batches(source: Source) -> Iterator[list[Item]]:
     n = source.n_crystals
     size = _UNKNOWN if n is None else min(max(n // _SHARE, _LEAST), SHARD)
-    while items := list(islice(source.items, size)):
+    items, n_bytes = list[Item](), 0
+    for item in source.items:
+        items.append(item)
+        n_bytes += bytes_in_memory(item)
+        if len(items) == size or n_bytes > _AT_ONCE:
+            yield items
+            items, n_bytes = [], 0
+    if items:
         yield items
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from skcgcnn.crystals import Crystal, is_cif_text, is_crystal, try_to_read
+from skcgcnn.crystals import MAX_BYTES, Crystal, is_cif_text, is_crystal, try_to_read
 from skcgcnn.exceptions import StructureError
 
 # Names under which tables and dictionaries hold the name of a crystal.
@@ -44,6 +44,9 @@ class Refused(NamedTuple):
     reason: str
 
 
+TOO_LARGE = Refused(f"is larger than {MAX_BYTES / 1e6:g} MB")
+
+
 class Item(NamedTuple):
     """A crystal that is to be read.
 
@@ -63,6 +66,14 @@ class Item(NamedTuple):
     id: str
     name: str
     values: Values
+
+
+def bytes_in_memory(item: Item) -> int:
+    """Return about how much memory an item takes until it is read."""
+    source: Any = item.source
+    if isinstance(source, (JsonLine, PackedCif)):
+        return len(source[0])
+    return len(source) if isinstance(source, str) else 0
 
 
 class Opened(NamedTuple):

@@ -503,7 +503,7 @@ def test_archives_that_are_odd(some, tmp_path, monkeypatch):
     with pytest.warns(UserWarning, match="1 of 2 crystals"):
         store = made(tmp_path, archive)
     assert failures(store)[1] == [f"{archive}: b.cif", "is a link or a device, not a file"]
-    monkeypatch.setattr("skcgcnn.stores._sources.MAX_BYTES", 10)
+    monkeypatch.setattr("skcgcnn.stores._archives.MAX_BYTES", 10)
     with pytest.raises(DataError, match="is larger than"):
         featurize(archive, tmp_path / "two")
 
