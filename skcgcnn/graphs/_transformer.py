@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_memory
 
 from skcgcnn._parallel import streaming_parallel
-from skcgcnn._parameters import MAX_MERGE_TOL
+from skcgcnn._parameters import MAX_MERGE_TOL, MAX_NEIGHBORS, MAX_RADIUS
 from skcgcnn._progress import Progress
 from skcgcnn._sklearn import N_JOBS, Documented, HasMethods, Interval, StrOptions
 from skcgcnn._warnings import warn_caller
@@ -109,8 +109,8 @@ class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "radius": [Interval(Real, 0, None, closed="neither")],
-        "max_num_nbr": [Interval(Integral, 1, None, closed="left")],
+        "radius": [Interval(Real, 0, MAX_RADIUS, closed="right")],
+        "max_num_nbr": [Interval(Integral, 1, MAX_NEIGHBORS, closed="both")],
         "atom_features": "no_validation",  # load_element_features tells what is wrong with it
         "neighbor_ties": [StrOptions({"invariant", "official"})],
         "merge_tol": [Interval(Real, 0, MAX_MERGE_TOL, closed="right"), None],

@@ -309,7 +309,10 @@ def test_a_stream_has_the_settings_of_the_thread_that_asks(cifs, graphs, energie
 
 
 def test_parameters_are_checked(cifs):
-    for params in ({"radius": 0}, {"max_num_nbr": 0}, {"on_error": "ignore"}):
+    for params in (
+        *({"radius": 0}, {"radius": 1e5}, {"max_num_nbr": 0}, {"max_num_nbr": 1001}),
+        {"on_error": "ignore"},
+    ):
         with pytest.raises(ValueError, match=next(iter(params))):
             CrystalGraphTransformer(**params).fit(cifs)
 
