@@ -25,6 +25,7 @@ from skcgcnn.estimators import is_missing
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs, load_element_features
 from skcgcnn.stores import is_store, open_store
+from skcgcnn.training._predictions import check_names
 from skcgcnn.training._settings import Settings
 
 _SAMPLE = {"target": "formation_energy", "label": "is_metal"}
@@ -163,6 +164,7 @@ def _run_data(
     chosen = _Choice(table, settings, bundled, file)
     numbers, label = chosen.numbers(), chosen.label()
     table = choose_columns(table, [*numbers, *label], file)
+    check_names(table.names, file)
     if graphs is not None:
         table = replace(table, columns=[_of_store(column) for column in table.columns])
         table, graphs = _with_targets(table, graphs, file)
