@@ -10,11 +10,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-from joblib import delayed, effective_n_jobs
+from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_memory
 
-from skcgcnn._parallel import streaming_parallel
+from skcgcnn._parallel import streaming_parallel, task
 from skcgcnn._parameters import MAX_MERGE_TOL, MAX_NEIGHBORS, MAX_RADIUS
 from skcgcnn._progress import Progress
 from skcgcnn._sklearn import N_JOBS, Documented, HasMethods, Interval, StrOptions
@@ -255,7 +255,7 @@ class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
                 plans.append(plan)
                 positions = [start + place for place in plan.unknown]
                 unknown = [some[place] for place in plan.unknown]
-                yield delayed(build_chunk)(unknown, positions, maker, self.max_bytes, memory)
+                yield task(build_chunk)(unknown, positions, maker, self.max_bytes, memory)
 
         with Progress(len(sources), "crystal", enabled=bool(self.verbose)) as progress:
             # The progress bar moves as chunks arrive.

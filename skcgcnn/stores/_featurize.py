@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import delayed
 
 from skcgcnn._files import atomic_write, user_path
-from skcgcnn._parallel import streaming_parallel
+from skcgcnn._parallel import streaming_parallel, task
 from skcgcnn._progress import Progress
 from skcgcnn._warnings import warn_caller
 from skcgcnn.exceptions import DataError
@@ -313,7 +312,7 @@ def _write_shards(
                     kept.append(len(items))
                     progress.update(len(items))
                     continue
-                yield delayed(write_shard)(items, digest, maker, max_bytes, shard)
+                yield task(write_shard)(items, digest, maker, max_bytes, shard)
         except Exception as error:  # noqa: BLE001 - joblib would wait for ever
             errors.append(error)
 
