@@ -263,6 +263,21 @@ def interrupt(monkeypatch, source, store):
             featurize(source, store)
 
 
+def test_what_a_run_left_that_was_killed_at_its_end_is_removed(some, tmp_path, monkeypatch):
+    table = write_table(tmp_path / "ok.csv", ["path"], *([path] for path in some[:3]))
+    with monkeypatch.context() as patched:
+        patched.setattr("skcgcnn.stores._featurize.shutil.rmtree", lambda *_, **__: None)
+        folder = made(tmp_path, table).folder
+    (folder / f".data-{'0' * 32}.tmp").mkdir()
+    left = [path.name for path in folder.glob(".*.tmp")]
+    assert len(left) == 2
+    assert any("shards" in name for name in left)
+    with pytest.raises(DataError, match="is a complete store"):
+        featurize(table, folder)
+    assert not list(folder.glob(".*.tmp"))
+    assert len(open_store(folder)) == 3
+
+
 def test_workers_and_changes(bundled, tmp_path, monkeypatch):
     folder = tmp_path / "cifs"
     folder.mkdir()
