@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache, cached_property
+from functools import cache
 from hashlib import blake2b
 from importlib.resources import files
 from os import PathLike
@@ -42,6 +42,11 @@ class ElementFeatures:
     source : str, default="the element table"
         Where the rows come from; error messages name it.
 
+    Attributes
+    ----------
+    fingerprint : str
+        What distinguishes this table from others: 16 hexadecimal digits.
+
     Raises
     ------
     DataError
@@ -74,10 +79,10 @@ class ElementFeatures:
             raise DataError(f"{source}: a feature is not a finite number")
         self.source = source
         self.n_features: int = next(iter(shapes))[0]
+        # Not on first use: caches know a table by all that it holds.
+        self.fingerprint = self._fingerprint()
 
-    @cached_property
-    def fingerprint(self) -> str:
-        """What distinguishes this table from others: 16 hexadecimal digits."""
+    def _fingerprint(self) -> str:
         digest = blake2b(digest_size=8)
         for z in sorted(self._rows):
             digest.update(z.to_bytes(2, "little") + self._rows[z].tobytes())

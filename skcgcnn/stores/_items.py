@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from skcgcnn.crystals import MAX_BYTES, Crystal, is_cif_text, is_crystal, try_to_read
-from skcgcnn.exceptions import StructureError
+from skcgcnn.crystals import MAX_BYTES, NO_MEMORY, Crystal, is_cif_text, is_crystal, try_to_read
+from skcgcnn.exceptions import StructureError, TransientReadError
 
 # Names under which tables and dictionaries hold the name of a crystal.
 ID_NAMES = ("id", "cif_id", "material_id", "mp_id", "jid", "uid", "name")
@@ -110,6 +110,8 @@ def open_item(item: Item, max_bytes: int) -> Opened:
         crystal = StructureError(source.reason) if refused else try_to_read(source, max_bytes)
     except StructureError as error:
         crystal = error
+    except MemoryError:
+        crystal = TransientReadError(NO_MEMORY)
     except Exception as error:  # noqa: BLE001 - one bad item must not end the run
         crystal = StructureError(f"cannot be read ({error!r})")
     return Opened(crystal, item.id or own_id, {**values, **item.values})
@@ -161,6 +163,8 @@ def _from_database(source: DatabaseRow) -> tuple[Any, str, Values]:
         for name in ("energy", "magmom"):  # of a calculator
             if name in row and name not in values:
                 values[name] = float(row[name])
+    except MemoryError:
+        raise
     except Exception as error:  # whatever the database provokes
         raise StructureError(f"cannot be read from the database ({error!r})") from error
     return row, str(source.row), values

@@ -17,7 +17,7 @@ from sklearn.base import clone
 
 from skcgcnn import CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.exceptions import DataError, StructureError
-from skcgcnn.graphs import _chunks
+from skcgcnn.graphs import ElementFeatures, _chunks
 from skcgcnn.nn import CrystalGraphConvNet
 
 
@@ -134,6 +134,14 @@ def test_memory_is_keyed_on_content(cifs, graphs, tmp_path, monkeypatch):
             transform(copies)
     found = transform(copies)
     np.testing.assert_array_equal(found[0].distances, found[1].distances)
+
+
+def test_all_calls_of_a_process_share_their_entries(cifs, tmp_path):
+    table = ElementFeatures({z: [float(z), 1.0] for z in range(1, 100)})
+    transformer = CrystalGraphTransformer(memory=tmp_path / "cache", atom_features=table)
+    for _ in range(3):
+        transformer.transform(cifs)
+    assert len(list((tmp_path / "cache").rglob("output.pkl"))) == 1
 
 
 def test_memory_remembers_structures_and_failures(nacl, tmp_path, bad):
