@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._text import for_figures
 from skcgcnn._version import __version__
 from skcgcnn.estimators import BaseCGCNN, Prediction
 from skcgcnn.graphs import CrystalGraphs
@@ -161,11 +162,12 @@ def _target(run: PredictionResult, prediction: Prediction) -> Section:
     figure, axes = new_figure(1 if spread is None else 2, (9.5 if spread is not None else 5, 3.2))
     if target.classes is None:
         axes[0].hist(values.astype(float), 30, color=BLUE)
-        axes[0].set(xlabel=f"predicted {target.name}{unit}", ylabel="crystals")
+        axes[0].set(xlabel=for_figures(f"predicted {target.name}{unit}"), ylabel="crystals")
     else:
         counts = [int((values == label).sum()) for label in target.classes]
-        axes[0].bar([label_text(label) for label in target.classes], counts, 0.6, color=BLUE)
-        axes[0].set(xlabel=f"predicted {target.name}", ylabel="crystals")
+        names = [for_figures(label_text(label)) for label in target.classes]
+        axes[0].bar(names, counts, 0.6, color=BLUE)
+        axes[0].set(xlabel=for_figures(f"predicted {target.name}"), ylabel="crystals")
     caption = "How the predictions are distributed"
     if spread is None:
         text = (
@@ -175,7 +177,7 @@ def _target(run: PredictionResult, prediction: Prediction) -> Section:
         return Section(f"Target: {target.name}", [text], [Figure(figure, f"{caption}.")])
     what = f"standard deviation{unit}" if target.classes is None else "1 - highest probability"
     axes[1].hist(spread[np.isfinite(spread)], 30, color=ORANGE)
-    axes[1].set(xlabel=what, ylabel="crystals")
+    axes[1].set(xlabel=for_figures(what), ylabel="crystals")
     order = np.argsort(-np.nan_to_num(spread, nan=-1.0), kind="stable")[:_MOST]
     least = [row for row in order if np.isfinite(spread[row])]
     rows: list[list[Any]] = []
