@@ -21,13 +21,13 @@ HELPERS = {
     "_progress",
     "_recipes",
     "_sklearn",
-    "_text",
     "_threads",
     "_version",
     "_warnings",
 }
 # A file may import from the folders and files that stand before its own.
 LAYERS = [
+    {"_text"},
     HELPERS,
     {"_declared"},
     {"_parameters"},

@@ -74,8 +74,8 @@ class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
         ``joblib.parallel_config`` says otherwise, -1 is all cores.
     on_error : {"raise", "nan"}, default="raise"
         What to do with crystals that cannot be read or cannot exist. "raise" reads all, then
-        raises one `StructureError` that lists every failure. "nan" warns once with the same
-        list and returns a graph without sites for each of them, so that order and length stay
+        raises one `StructureError` with all failures. "nan" warns once, names the first ten,
+        and returns a graph without sites for each of them, so that order and length stay
         the same; estimators predict NaN for it and leave it out of a fit.
     verbose : int, default=0
         1 shows progress: crystals read a second, and the time left; 2 also lists all remarks about
@@ -187,20 +187,24 @@ class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
         ------
         StructureError
             If crystals cannot be read or cannot exist and ``on_error="raise"``. All failures
-            of the call are in the message.
+            of the call are in its attribute `failures`.
         """
         self._validate_params()
         if isinstance(X, CrystalGraphs):
             return self._check_graphs(X)
         return concatenate(list(self.stream(X)))
 
-    def stream(self, X: Any) -> Iterator[CrystalGraphs]:
+    def stream(
+        self, X: Any, *, failures: list[tuple[str, str]] | None = None
+    ) -> Iterator[CrystalGraphs]:
         """Turn crystals into graphs, a chunk at a time, for more than fit into memory.
 
         Parameters
         ----------
         X : sequence of paths, pymatgen Structures or ASE Atoms
             As for `transform`.
+        failures : list, optional
+            Filled with all crystals that failed (a path or a position in X), and why.
 
         Yields
         ------
@@ -223,7 +227,7 @@ class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
         # With "nan", what can be no crystal is reported like what cannot be read.
         X, numbers, names = split_numbers(X)
         sources, done = list_sources(X, check=self.on_error == "raise"), 0
-        failures: list[tuple[str, str]] = []
+        failures = [] if failures is None else failures
         notes: list[tuple[str, str]] = []
         for chunk in self._chunks(sources):
             failures.extend(chunk.failures)
