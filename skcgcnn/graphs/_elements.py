@@ -29,6 +29,9 @@ BLOCKS = {
     "atomic_volume": 10,
 }
 
+# Squares of larger ones are infinite in a network.
+MAX_FEATURE = 1e15
+
 FloatArray = npt.NDArray[np.float32]
 
 
@@ -75,8 +78,8 @@ class ElementFeatures:
                 f"{source}: every element needs a list of numbers of the same length; "
                 f"found shapes {sorted(shapes)}"
             )
-        if not all(np.isfinite(row).all() for row in self._rows.values()):
-            raise DataError(f"{source}: a feature is not a finite number")
+        if not all((np.abs(row) <= MAX_FEATURE).all() for row in self._rows.values()):
+            raise DataError(f"{source}: a feature is not a finite number of at most {MAX_FEATURE:g}")
         self.source = source
         self.n_features: int = next(iter(shapes))[0]
         # Not on first use: caches know a table by all that it holds.

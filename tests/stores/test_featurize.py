@@ -278,6 +278,26 @@ def test_what_a_run_left_that_was_killed_at_its_end_is_removed(some, tmp_path, m
     assert len(open_store(folder)) == 3
 
 
+@pytest.mark.parametrize("damage", ["truncated", "of others", "too deep", "no facts"])
+def test_a_damaged_shard_is_made_again(damage, bundled, tmp_path, monkeypatch):
+    table = write_table(tmp_path / "t.csv", ["path"], *([path] for path in bundled.data[:120]))
+    monkeypatch.setattr("skcgcnn.stores._featurize._UNKNOWN", 50)
+    featurize(table, tmp_path / "whole")
+    interrupt(monkeypatch, table, tmp_path / "store")
+    first, second, _ = sorted((tmp_path / "store" / ".skcgcnn-shards").glob("*.npz"))
+    facts = first.with_suffix(".json")
+    if damage == "truncated":
+        first.write_bytes(first.read_bytes()[:-100])
+    elif damage == "of others":
+        shutil.copy(second, first)
+    elif damage == "too deep":
+        facts.write_text("[" * 100_000)
+    else:
+        facts.write_text("[]")
+    assert featurize(table, tmp_path / "store").n_kept == 70
+    assert contents(tmp_path / "store") == contents(tmp_path / "whole")
+
+
 def test_workers_and_changes(bundled, tmp_path, monkeypatch):
     folder = tmp_path / "cifs"
     folder.mkdir()
