@@ -79,7 +79,9 @@ class ElementFeatures:
                 f"found shapes {sorted(shapes)}"
             )
         if not all((np.abs(row) <= MAX_FEATURE).all() for row in self._rows.values()):
-            raise DataError(f"{source}: a feature is not a finite number of at most {MAX_FEATURE:g}")
+            raise DataError(
+                f"{source}: a feature is not a finite number of at most {MAX_FEATURE:g}"
+            )
         self.source = source
         self.n_features: int = next(iter(shapes))[0]
         # Not on first use: caches know a table by all that it holds.
