@@ -48,8 +48,6 @@ class Parameter:
     change : {"never", "free"} or None
         Whether it may change while a training goes on. A fitted estimator keeps the values of
         these; None is for what does not belong to the network.
-    most : int or None
-        The largest number that a model file may hold.
     in_file : bool
         Whether a model file holds it; who loads a model decides on the others.
     """
@@ -58,8 +56,13 @@ class Parameter:
     kind: str
     doc: str
     change: Literal["never", "free"] | None = None
-    most: int | None = None
     in_file: bool = True
+
+    @property
+    def most(self) -> int | None:
+        """The largest whole number that it may be, where there is one."""
+        bounds = (n.high for n in self.allowed if isinstance(n, Number) and n.kind is int)
+        return next((int(high) for high in bounds if high is not None), None)
 
 
 def param(default: Any, allowed: tuple[Any, ...], kind: str, doc: str, **more: Any) -> Any:

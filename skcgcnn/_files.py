@@ -7,7 +7,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
+
 __all__ = ["atomic_write", "user_path"]
+
+# How temporary files are called: nobody else's are.
+_TEMPORARY, _ENDING = ".skcgcnn-", ".tmp"
+
+# Folders that this process has looked for leftovers in.
+_tidy = set[Path]()
 
 
 def user_path(path: str | os.PathLike[str]) -> Path:
@@ -20,7 +31,8 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
     """Open a temporary file beside `path` and move it there once it is complete.
 
     The temporary file has a name of its own, so that several writers do not disturb each other,
-    and it is removed if writing fails. What is no regular file, such as ``/dev/null`` or a pipe, is
+    and it is removed if writing fails; what a killed process left is removed at the first write to
+    the folder. What is no regular file, such as ``/dev/null`` or a pipe, is
     written directly; a link stays a link.
 
     Parameters
@@ -42,15 +54,19 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
             yield file
         return
     path = Path(os.path.realpath(given))
+    if path.parent not in _tidy:
+        _tidy.add(path.parent)
+        _remove_leftovers(path.parent)
     # Opened with O_EXCL: nothing that is there already, such as a planted link, is followed.
     try:
         number, name = tempfile.mkstemp(
-            prefix=f".{path.name[:80]}.", suffix=".tmp", dir=path.parent
+            prefix=f".{path.name[:80]}{_TEMPORARY}", suffix=_ENDING, dir=path.parent
         )
     except OSError as error:  # it names the temporary file
         raise OSError(error.errno, error.strerror, str(given)) from error
     try:
         with open(number, mode, **text) as file:  # noqa: PTH123 - of a file that is open
+            _lock(number)
             if hasattr(os, "fchmod"):  # not on Windows
                 os.fchmod(number, _mode(path))
             yield file
@@ -61,6 +77,28 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
         with suppress(OSError):
             os.unlink(name)  # noqa: PTH108 - likewise
         raise
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of writers that are no more."""
+    with suppress(OSError):  # a folder that cannot be listed
+        found = list(folder.glob(f".*{_TEMPORARY}*{_ENDING}"))
+        for path in (path for path in found if path.is_file() and not path.is_symlink()):
+            with suppress(OSError), path.open("rb") as file:
+                # A live writer holds the lock; one that has just begun has written nothing.
+                if _lock(file.fileno()) and path.stat().st_size:
+                    path.unlink()
+
+
+def _lock(number: int) -> bool:
+    """Lock a file, if nobody has; the system unlocks it when the process ends."""
+    if fcntl is None:
+        return True  # type: ignore[unreachable] # Windows removes no file that is open
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # of another process, or a file system without locks
+        return False
+    return True
 
 
 def _mode(path: Path) -> int:

@@ -1,6 +1,19 @@
-"""Workers of joblib whose results come as they are done."""
+"""Workers of joblib whose results come as they are done, and which end with their parent."""
 
-from joblib import Parallel
+import os
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from multiprocessing import current_process
+from typing import Any
+
+from joblib import Parallel, delayed
+
+# In seconds: how long workers may outlive their parent.
+_PATIENCE = 1.0
+
+_watched = set[int]()
 
 
 def streaming_parallel(n_jobs: int | None, *, ordered: bool = True) -> Parallel:
@@ -21,3 +34,40 @@ def streaming_parallel(n_jobs: int | None, *, ordered: bool = True) -> Parallel:
         return Parallel(n_jobs=n_jobs, return_as="generator" if ordered else "generator_unordered")
     except ValueError:  # a backend without generators, such as Ray's
         return Parallel(n_jobs=n_jobs)
+
+
+def task(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `delayed` of joblib, for workers that end with this process.
+
+    Workers of joblib wait for ever for a parent that was killed.
+
+    Parameters
+    ----------
+    function : callable
+
+    Returns
+    -------
+    callable
+    """
+    made: Callable[..., Any] = delayed(partial(_run, os.getpid(), function))
+    return made
+
+
+def _run(parent: int, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    # Of joblib's own processes; not a thread, nor a worker of a cluster.
+    if os.getppid() == parent or "loky" in type(current_process()).__module__:
+        _end_with(parent)
+    return function(*args, **kwargs)
+
+
+def _end_with(parent: int) -> None:
+    """End this process soon after its parent, which may have ended already."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_PATIENCE)
+        os._exit(1)
+
+    if parent not in _watched and hasattr(os, "fork"):  # Windows does not tell who was adopted
+        _watched.add(parent)
+        threading.Thread(target=watch, daemon=True).start()

@@ -23,7 +23,9 @@ from skcgcnn._recipes import AUTO, RECIPES
 OnError = Literal["raise", "nan"]
 # In Å. With a larger tolerance it would be another crystal.
 MAX_MERGE_TOL = 0.1
-
+# In Å, of the longest cell: a search goes no further.
+MAX_RADIUS = 10_000
+MAX_NEIGHBORS = 1_000
 
 _AUTO = Choice(AUTO)
 
@@ -129,35 +131,31 @@ class Parameters:
     )
     atom_fea_len: int = param(
         64,
-        (Number(int, 1),),
+        (Number(int, 1, 100_000, "both"),),
         "int",
         """Hidden features per site.""",
         change="never",
-        most=100_000,
     )
     n_conv: int = param(
         3,
-        (Number(int, 0),),
+        (Number(int, 0, 100_000, "both"),),
         "int",
         """Number of convolutions.""",
         change="never",
-        most=100_000,
     )
     h_fea_len: int = param(
         128,
-        (Number(int, 1),),
+        (Number(int, 1, 100_000, "both"),),
         "int",
         """Hidden features per crystal, after pooling.""",
         change="never",
-        most=100_000,
     )
     n_h: int = param(
         1,
-        (Number(int, 1),),
+        (Number(int, 1, 100_000, "both"),),
         "int",
         """Number of hidden layers after pooling.""",
         change="never",
-        most=100_000,
     )
     dropout: float | str = param(
         AUTO,
@@ -169,7 +167,7 @@ class Parameters:
     )
     radius: float = param(
         8.0,
-        (Number(float, 0, closed="neither"),),
+        (Number(float, 0, MAX_RADIUS, "right"),),
         "float",
         """Initial cutoff of the neighbor search, and last center of the Gaussian expansion of
         distances, in Å. Sites with too few neighbors within it are searched further out.""",
@@ -177,11 +175,10 @@ class Parameters:
     )
     max_num_nbr: int = param(
         12,
-        (Number(int, 1),),
+        (Number(int, 1, MAX_NEIGHBORS, "both"),),
         "int",
         """Neighbors per site.""",
         change="never",
-        most=1_000,
     )
     atom_features: Any = param(
         None,

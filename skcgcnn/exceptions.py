@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from skcgcnn._text import for_terminals
+
 __all__ = ["DataError", "ProcessError", "StructureError", "TransientReadError"]
 
 
@@ -17,7 +19,15 @@ class StructureError(ValueError):
 
     The message names the file (or the position in X), the site and species where they are
     known, and what to do about it.
+
+    Attributes
+    ----------
+    failures : list of (str, str)
+        Of a call with several crystals: all that failed (a path or a position), and why. The
+        message names the first ten.
     """
+
+    failures: Sequence[tuple[str, str]] = ()
 
     @classmethod
     def from_failures(cls, failures: Sequence[tuple[str, str]], n_total: int) -> "StructureError":
@@ -33,9 +43,11 @@ class StructureError(ValueError):
         Returns
         -------
         StructureError
-            One error that lists them all.
+            One error that holds them all.
         """
-        return cls(f"{describe_failures(failures, n_total)}\n{_ADVICE}")
+        error = cls(f"{describe_failures(failures, n_total)}\n{_ADVICE}")
+        error.failures = list(failures)
+        return error
 
 
 class ProcessError(RuntimeError):
@@ -49,13 +61,17 @@ class TransientReadError(StructureError):
     """
 
 
+# More lines say no more, and there may be a hundred thousand.
+_NAMED = 10
 _ADVICE = "Repair or remove them, or pass on_error='nan' to continue without them."
 
 
 def describe_failures(failures: Sequence[tuple[str, str]], n_total: int) -> str:
-    """Return a text with one line for every crystal that failed."""
+    """Return a text with one line for each of the first crystals that failed."""
     head = f"{len(failures)} of {n_total} crystals cannot be turned into graphs:"
-    return "\n".join([head, *(f"  {what}: {why}" for what, why in failures)])
+    more = len(failures) - _NAMED
+    lines = [f"  {what}: {why}" for what, why in failures[:_NAMED]]
+    return for_terminals("\n".join([head, *lines, *([f"  and {more} more"] if more > 0 else [])]))
 
 
 def describe_notes(
@@ -65,7 +81,8 @@ def describe_notes(
     crystals = dict.fromkeys(what for what, _ in notes)
     if complete:
         head = f"{len(crystals)} of {n_total} crystals were read with remarks:"
-        return "\n".join([head, *(f"  {what}: {why}" for what, why in notes)])
+        return for_terminals("\n".join([head, *(f"  {what}: {why}" for what, why in notes)]))
     what, why = notes[0]
     more = f" and {len(notes) - 1} more remarks" if len(notes) > 1 else ""
-    return f"{len(crystals)} of {n_total} crystals were read with remarks: {what}: {why}{more}"
+    head = f"{len(crystals)} of {n_total} crystals were read with remarks"
+    return for_terminals(f"{head}: {what}: {why}{more}")

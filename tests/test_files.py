@@ -4,6 +4,8 @@
 
 import os
 import stat
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -113,3 +115,28 @@ def test_the_home_of_nobody_is_a_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write("~nobody-of-this-name", "text")
     assert (tmp_path / "~nobody-of-this-name").read_text() == "text"
+
+
+KILLED = """
+import os, signal, sys
+from skcgcnn._files import atomic_write
+with atomic_write(sys.argv[1]) as file:
+    file.write("half")
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr("skcgcnn._files._tidy", set())
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "big")], check=False)
+    (left,) = os.listdir(tmp_path)
+    for foreign in (".big.tmp", ".x.skcgcnn.tmp", f"{left}x"):
+        (tmp_path / foreign).write_text("of others")
+    kept = {*os.listdir(tmp_path)} - {left}
+    with atomic_write(tmp_path / "other") as file:  # the first write to this folder
+        file.write("half")
+        file.flush()
+        monkeypatch.setattr("skcgcnn._files._tidy", set())
+        write(tmp_path / "file", "whole")  # leaves what is being written
+    assert {*os.listdir(tmp_path)} == kept | {"other", "file"}

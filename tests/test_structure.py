@@ -27,6 +27,7 @@ HELPERS = {
 }
 # A file may import from the folders and files that stand before its own.
 LAYERS = [
+    {"_text"},
     HELPERS,
     {"_declared"},
     {"_parameters"},

@@ -13,6 +13,7 @@ import typer
 
 # Nothing heavy is imported here: `skcgcnn --help` should not wait for torch.
 from skcgcnn._parameters import OnError
+from skcgcnn._text import for_terminals
 from skcgcnn._version import __version__
 from skcgcnn.exceptions import ProcessError
 
@@ -68,14 +69,15 @@ def plain_errors(interrupted: Callable[[], str] = str) -> Iterator[None]:
             if error.errno == errno.ENOSPC:
                 typer.echo("Error: no space left on the disk; old files stay as they are", err=True)
                 raise typer.Exit(2) from error
-            typer.echo(f"Error: {error}", err=True)
+            typer.echo(for_terminals(f"Error: {error}"), err=True)
             raise typer.Exit(2) from error
         except ProcessError as error:
             typer.echo(f"{_process()}Error: {error}.{interrupted()}", err=True)
             raise typer.Exit(2) from error
         except (ValueError, MemoryError, ImportError) as error:
             # DataError and StructureError are ValueErrors, as are scikit-learn's.
-            typer.echo(f"{_process()}Error: {_in_options(str(error) or repr(error))}", err=True)
+            message = for_terminals(_in_options(str(error) or repr(error)))
+            typer.echo(f"{_process()}Error: {message}", err=True)
             raise typer.Exit(2) from error
 
 
@@ -84,7 +86,7 @@ def _show_warning(
 ) -> None:
     if issubclass(category, DeprecationWarning) or _process():
         return  # of libraries, to their developers; or said by the first process
-    typer.echo(f"Warning: {_in_options(str(message))}", err=True)
+    typer.echo(for_terminals(f"Warning: {_in_options(str(message))}"), err=True)
 
 
 def n_processes() -> int:

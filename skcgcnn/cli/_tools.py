@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from skcgcnn._text import for_terminals
 from skcgcnn.cli._app import DataHome, app, plain_errors
 
 
@@ -20,7 +21,7 @@ def info(
         facts = describe_model(model, data_home)
         width = max(map(len, facts))
         for name, value in facts.items():
-            typer.echo(f"{name:<{width}}  {value}")
+            typer.echo(for_terminals(f"{name:<{width}}  {value}"))
 
 
 @app.command()

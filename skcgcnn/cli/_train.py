@@ -10,6 +10,7 @@ import typer
 
 from skcgcnn._parameters import Parameters
 from skcgcnn._recipes import AUTO
+from skcgcnn._text import for_terminals
 from skcgcnn.cli._app import BadCrystals, Device, Jobs, app, is_typed, n_processes, plain_errors
 from skcgcnn.exceptions import ProcessError
 from skcgcnn.training import Conv, Optimizer, Pooling, Recipe, Schedule, Settings, Task
@@ -219,14 +220,16 @@ def _free_folder(name: str) -> Path:
 def _show(report: dict[str, Any], folder: Path) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    console = Console()
+    console = Console(markup=False)
     table = Table(title="Test results")
     for heading in ("target", "metric", "value"):
         table.add_column(heading, justify="right" if heading == "value" else "left")
     for name, metrics in report["test"].items():
         for metric, value in metrics.items():
-            table.add_row(name, metric, "undefined" if value is None else f"{value:.4f}")
+            shown = "undefined" if value is None else f"{value:.4f}"
+            table.add_row(Text(for_terminals(name)), metric, shown)
     if report["n_test"]:
         console.print(table)
     sizes = "{n_train} crystals trained, {n_val} validated, {n_test} tested".format(**report)
@@ -239,4 +242,4 @@ def _show(report: dict[str, Any], folder: Path) -> None:
         lines.append(f"{groups}; none is in two parts (groups.csv)")
     lines.append(f"Model, predictions and metrics are in {folder}")
     for line in lines:
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(for_terminals(line), highlight=False, soft_wrap=True)

@@ -3,7 +3,14 @@
 from skcgcnn.crystals._carriers import is_crystal
 from skcgcnn.crystals._cif import parse_cif, syntax_error
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
-from skcgcnn.crystals._read import MAX_BYTES, MAX_LENGTH, READABLE, read_crystal, try_to_read
+from skcgcnn.crystals._read import (
+    MAX_BYTES,
+    MAX_LENGTH,
+    NO_MEMORY,
+    READABLE,
+    read_crystal,
+    try_to_read,
+)
 from skcgcnn.crystals._sources import (
     describe_source,
     is_cif_text,
@@ -15,6 +22,7 @@ from skcgcnn.crystals._sources import (
 __all__ = [
     "MAX_BYTES",
     "MAX_LENGTH",
+    "NO_MEMORY",
     "READABLE",
     "Crystal",
     "Species",

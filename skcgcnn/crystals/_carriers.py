@@ -71,7 +71,7 @@ def to_structure(source: Any) -> tuple[Any, list[str]]:
     if isinstance(source, Mapping) and (kind := _format(source)) is not None:
         try:
             return _FROM_MAPPING[kind](source), []
-        except StructureError:
+        except (StructureError, MemoryError):
             raise
         except Exception as error:  # whatever the content provokes
             raise StructureError(f"no crystal in this dictionary of {kind} ({error!r})") from error
@@ -96,6 +96,8 @@ def _from_atoms(atoms: Any) -> tuple[Any, list[str]]:
         raise StructureError("these Atoms have no cell; set it, with pbc=True")
     try:
         structure = AseAtomsAdaptor.get_structure(atoms)
+    except MemoryError:
+        raise
     except Exception as error:
         raise StructureError(f"no crystal in these Atoms ({error})") from error
     if (species := _shared_sites(atoms)) is not None:

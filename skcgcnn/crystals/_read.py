@@ -60,6 +60,7 @@ _PASSING = {
 _SITES_TAG = "_atom_site_fract_x"
 _NO_CRYSTAL = "No structure parsed"
 _SEVERAL = "holds several crystals; the first is taken"
+NO_MEMORY = "there is not enough memory to read it"
 _IS_FOLDER = "is a folder, not a file; pass its files, path by path"
 
 
@@ -110,7 +111,7 @@ def try_to_read(source: Any, max_bytes: int = MAX_BYTES) -> Crystal | StructureE
     except StructureError as error:
         return error
     except MemoryError:
-        return TransientReadError("there is not enough memory to read it")
+        return TransientReadError(NO_MEMORY)
 
 
 def _read_file(path: str, max_bytes: int) -> Crystal:
@@ -196,9 +197,12 @@ def _too_large(max_bytes: int) -> StructureError:
 
 def _cannot_be_read(error: Exception) -> StructureError:
     message = f"cannot be read ({_first_line(error)})"
-    # Gone tomorrow: too many open files, no memory, a network that is down.
-    passing = isinstance(error, OSError) and error.errno in _PASSING
-    return TransientReadError(message) if passing else StructureError(message)
+    return TransientReadError(message) if _is_passing(error) else StructureError(message)
+
+
+def _is_passing(error: Exception) -> bool:
+    """Tell what is gone tomorrow: too many open files, no memory, a network that is down."""
+    return isinstance(error, OSError) and error.errno in _PASSING
 
 
 def _read_json(text: str) -> Crystal:
@@ -219,7 +223,11 @@ def _read_with_ase(path: str) -> Crystal:
         ) from error
     try:
         frames = read(path, index=":")
+    except MemoryError:  # it says nothing of the file
+        raise
     except Exception as error:  # ASE's parsers raise whatever the text provokes
+        if _is_passing(error):
+            raise _cannot_be_read(error) from error
         raise StructureError(f"ASE cannot read it ({_first_line(error)})") from error
     if not frames:
         raise StructureError("holds no crystal")
@@ -239,8 +247,10 @@ def _read_with_pymatgen(path: str | None, text: str | None = None) -> Crystal:
                 if path is None
                 else Structure.from_file(path)
             )
+    except MemoryError:  # it says nothing of the file
+        raise
     except Exception as error:  # pymatgen's parsers raise whatever the text provokes
-        if isinstance(error, OSError) and error.errno in _PASSING:
+        if _is_passing(error):
             raise _cannot_be_read(error) from error
         # Why a block holds no crystal, pymatgen says in a warning.
         reasons = [str(w.message).splitlines()[-1] for w in caught if _NO_CRYSTAL in str(w.message)]

@@ -2,12 +2,12 @@
 
 import json
 import warnings
-from os import PathLike, fspath
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
 import torch
 
+from skcgcnn._files import atomic_write
 from skcgcnn._version import __version__
 from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.export._network import PredictingNetwork
@@ -102,4 +102,5 @@ def export_onnx(est: BaseCGCNN, path: str | PathLike[str]) -> None:
         "skcgcnn": __version__,
     }
     onnx.helper.set_model_props(model, facts)
-    onnx.save(model, Path(fspath(path)))
+    with atomic_write(path, "wb") as file:
+        file.write(model.SerializeToString())

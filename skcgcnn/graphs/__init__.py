@@ -7,6 +7,7 @@ from skcgcnn.graphs._archive import Stream, map_arrays, read_arrays, stream_arra
 from skcgcnn.graphs._build import GraphMaker
 from skcgcnn.graphs._chunks import build_graphs
 from skcgcnn.graphs._concatenate import concatenate
+from skcgcnn.graphs._digest import digest_crystals
 from skcgcnn.graphs._elements import ElementFeatures, load_element_features
 from skcgcnn.graphs._folder import INDEX, read_data, remove_leftovers, replace_data
 from skcgcnn.graphs._graph import CrystalGraph, ExpandedGraphs
@@ -40,6 +41,7 @@ __all__ = [
     "check_content",
     "concatenate",
     "crystals_in_memory",
+    "digest_crystals",
     "find_neighbors",
     "forget_files",
     "graphs_in",

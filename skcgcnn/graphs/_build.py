@@ -1,6 +1,5 @@
 """From crystals to the arrays of their graphs, with what went wrong."""
 
-import math
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -9,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn._parameters import MAX_MERGE_TOL
+from skcgcnn._parameters import MAX_MERGE_TOL, MAX_NEIGHBORS, MAX_RADIUS
 from skcgcnn.crystals import (
     MAX_BYTES,
     Crystal,
@@ -72,13 +71,15 @@ class GraphMaker:
     def __post_init__(self) -> None:
         values: dict[str, Any] = vars(self)
         number = values["max_num_nbr"]
-        if not isinstance(number, Integral) or int(number) < 1:
-            raise ValueError(f"max_num_nbr={number!r}; expected an integer above 0")
+        if not isinstance(number, Integral) or not 0 < int(number) <= MAX_NEIGHBORS:
+            raise ValueError(
+                f"max_num_nbr={number!r}; expected an integer from 1 to {MAX_NEIGHBORS}"
+            )
         if self.neighbor_ties not in {"invariant", "official"}:
             raise ValueError(
                 f"neighbor_ties={self.neighbor_ties!r}; expected 'invariant' or 'official'"
             )
-        for name, most in (("radius", math.inf), ("merge_tol", MAX_MERGE_TOL)):
+        for name, most in (("radius", MAX_RADIUS), ("merge_tol", MAX_MERGE_TOL)):
             value = values[name]
             if name == "merge_tol" and value is None:
                 continue

@@ -6,12 +6,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._parameters import MAX_RADIUS
+from skcgcnn.graphs._elements import MAX_FEATURE
 from skcgcnn.graphs._mapped import release_pages
 from skcgcnn.graphs._packing import offsets_from_counts, sum_members
 from skcgcnn.graphs._schema import SCHEMA, check_lengths, check_types
 
 # Numbers that are looked at together: arrays may be larger than memory.
 _ROWS = 1_000_000
+# In Å. Far beyond the longest cell there is no neighbor, and squares of it are infinite.
+_MOST_DISTANCE = 10 * MAX_RADIUS
 
 
 def check_arrays(arrays: dict[str, npt.NDArray[Any]]) -> None:
@@ -32,8 +36,10 @@ def check_arrays(arrays: dict[str, npt.NDArray[Any]]) -> None:
         if one.ends is not None:
             _check_offsets(one.name, arrays[one.name])
     check_lengths(arrays)
-    if not all(np.isfinite(arrays[n]).all() for n in ("kind_features", "global_features")):
-        raise ValueError("features must be finite numbers")
+    if not np.isfinite(arrays["global_features"]).all():
+        raise ValueError("global_features must be finite numbers")
+    if not (np.abs(arrays["kind_features"]) <= MAX_FEATURE).all():
+        raise ValueError(f"kind_features must be numbers of at most {MAX_FEATURE:g}")
     _check_content(arrays)
 
 
@@ -105,8 +111,8 @@ def _check_block(block: dict[str, npt.NDArray[Any]], n_kinds: int) -> int:
     if len(neighbors):
         if neighbors.min() < 0 or (neighbors >= np.repeat(n_classes, degrees)).any():
             raise ValueError("neighbors must be classes of their crystal")
-        if not (np.isfinite(distances).all() and distances.min() > 0):
-            raise ValueError("distances must be finite numbers above 0")
+        if not (distances.min() > 0 and distances.max() <= _MOST_DISTANCE):
+            raise ValueError(f"distances must be above 0 and at most {_MOST_DISTANCE:g} Å")
     classes, n_sites = block["site_classes"], np.diff(block["site_offsets"])
     if classes.min() < 0 or (classes >= np.repeat(n_classes, n_sites)).any():
         raise ValueError("site_classes must be classes of their crystal")

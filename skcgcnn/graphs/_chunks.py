@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from os import PathLike
+from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import joblib
 import numpy as np
@@ -12,7 +14,7 @@ import numpy as np
 from skcgcnn._files import user_path
 from skcgcnn._version import __version__
 from skcgcnn.crystals import MAX_BYTES, Crystal, is_cif_text, try_to_read
-from skcgcnn.exceptions import StructureError
+from skcgcnn.exceptions import StructureError, TransientReadError
 from skcgcnn.graphs._build import (
     GraphMaker,
     Messages,
@@ -150,17 +152,24 @@ def _content_key(source: Any, max_bytes: int) -> Any:
     """Return what the graph of a source depends on, as a key for the cache."""
     if is_cif_text(source):
         return ".cif", blake2b(source.encode(), digest_size=20).hexdigest()
-    if not isinstance(source, (str, PathLike)):
-        crystal = try_to_read(source)
-        if isinstance(crystal, StructureError):
-            return str(crystal)
-        return crystal.lattice, crystal.coords, crystal.species
-    path = user_path(source)
+    if isinstance(source, (str, PathLike)):
+        return _file_key(user_path(source), max_bytes)
+    crystal = try_to_read(source)
+    if isinstance(crystal, TransientReadError):
+        return uuid4().hex  # nothing is known of what it holds
+    if isinstance(crystal, StructureError):
+        return str(crystal)
+    return crystal.lattice, crystal.coords, crystal.species
+
+
+def _file_key(path: Path, max_bytes: int) -> Any:
     # The format follows from the name; all CIFs are of one format.
     kind = ".cif" if path.name.lower().endswith(".cif") else path.name
     try:
         if path.is_file() and path.stat().st_size <= max_bytes:
             return kind, blake2b(path.read_bytes(), digest_size=20).hexdigest()
         return kind, "no file, or too large", str(path)
-    except (OSError, ValueError) as error:
+    except OSError:
+        return uuid4().hex  # likewise
+    except ValueError as error:
         return kind, str(error)

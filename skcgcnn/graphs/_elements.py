@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache, cached_property
+from functools import cache
 from hashlib import blake2b
 from importlib.resources import files
 from os import PathLike
@@ -29,6 +29,9 @@ BLOCKS = {
     "atomic_volume": 10,
 }
 
+# Squares of larger ones are infinite in a network.
+MAX_FEATURE = 1e15
+
 FloatArray = npt.NDArray[np.float32]
 
 
@@ -41,6 +44,11 @@ class ElementFeatures:
         Features by atomic number.
     source : str, default="the element table"
         Where the rows come from; error messages name it.
+
+    Attributes
+    ----------
+    fingerprint : str
+        What distinguishes this table from others: 16 hexadecimal digits.
 
     Raises
     ------
@@ -70,14 +78,16 @@ class ElementFeatures:
                 f"{source}: every element needs a list of numbers of the same length; "
                 f"found shapes {sorted(shapes)}"
             )
-        if not all(np.isfinite(row).all() for row in self._rows.values()):
-            raise DataError(f"{source}: a feature is not a finite number")
+        if not all((np.abs(row) <= MAX_FEATURE).all() for row in self._rows.values()):
+            raise DataError(
+                f"{source}: a feature is not a finite number of at most {MAX_FEATURE:g}"
+            )
         self.source = source
         self.n_features: int = next(iter(shapes))[0]
+        # Not on first use: caches know a table by all that it holds.
+        self.fingerprint = self._fingerprint()
 
-    @cached_property
-    def fingerprint(self) -> str:
-        """What distinguishes this table from others: 16 hexadecimal digits."""
+    def _fingerprint(self) -> str:
         digest = blake2b(digest_size=8)
         for z in sorted(self._rows):
             digest.update(z.to_bytes(2, "little") + self._rows[z].tobytes())

@@ -187,15 +187,20 @@ def _blocks(
 ) -> list[IntArray]:
     """Divide centers so that no block has too many pairs; refuse too many altogether."""
     if len(coords) < LARGE:
+        _check_pairs(len(centers) * per_site, radius)
         block = max(1, int(_PAIRS_AT_ONCE / per_site))
         return [centers[i : i + block] for i in range(0, len(centers), block)]
     totals = np.cumsum(count_pairs(lattice, coords, centers, radius))
-    if totals[-1] > _MOST_PAIRS:
-        raise StructureError(
-            f"has {totals[-1]:.3g} pairs of sites within {radius:g} Å, which are too many for "
-            "neighbor_ties='official'; use 'invariant'"
-        )
+    _check_pairs(totals[-1], radius)
     return np.split(centers, np.flatnonzero(np.diff(totals // _PAIRS_AT_ONCE)) + 1)
+
+
+def _check_pairs(number: float, radius: float) -> None:
+    if number > _MOST_PAIRS:
+        raise StructureError(
+            f"has {number:.3g} pairs of sites within {radius:g} Å, which are too many for "
+            "neighbor_ties='official'; use 'invariant', or a smaller radius"
+        )
 
 
 def fit_for_search(lattice: FloatArray, n_sites: int, radius: float) -> tuple[FloatArray, float]:

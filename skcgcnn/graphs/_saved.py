@@ -10,6 +10,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from skcgcnn._files import user_path
+from skcgcnn._parameters import MAX_MERGE_TOL, MAX_NEIGHBORS, MAX_RADIUS
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs._archive import Stream, map_arrays, read_arrays, stream_arrays, write_arrays
 from skcgcnn.graphs._check import check_arrays
@@ -81,7 +82,7 @@ def check_content(content: dict[str, Any]) -> dict[str, Any]:
 
 def graphs_in(data: Path, facts: dict[str, Any]) -> dict[str, Any]:
     """Return the memory-mapped arrays and the options in a folder of data: see `read_data`."""
-    return map_arrays(data, NAMES) | {"options": GraphOptions(**facts["options"])}
+    return map_arrays(data, NAMES) | {"options": _options(facts["options"])}
 
 
 def _read_folder(folder: Path) -> dict[str, Any]:
@@ -93,5 +94,19 @@ def _read_file(path: Path) -> dict[str, Any] | None:
     arrays: dict[str, Any] = read_arrays(path)
     if int(arrays.pop("format")) != FILE_FORMAT:
         return None
-    options = GraphOptions(**json.loads(str(arrays.pop("options"))))
-    return arrays | {"options": options}
+    return arrays | {"options": _options(json.loads(str(arrays.pop("options"))))}
+
+
+def _options(plain: Any) -> GraphOptions:
+    """Return the options that a file holds, of the types that they have."""
+    options = GraphOptions(**plain)
+    numbers = (options.radius, MAX_RADIUS), (options.merge_tol, MAX_MERGE_TOL)
+    texts = (options.neighbor_ties or "", options.atom_features or "", *options.global_features)
+    if not (
+        type(options.max_num_nbr) is type(options.n_features) is int
+        and 0 <= options.max_num_nbr <= MAX_NEIGHBORS
+        and all(v is None or (type(v) in {int, float} and 0 <= v <= most) for v, most in numbers)
+        and all(isinstance(text, str) for text in texts)
+    ):
+        raise ValueError("the options of the graphs cannot be right")
+    return options

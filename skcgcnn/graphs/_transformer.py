@@ -10,12 +10,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-from joblib import delayed, effective_n_jobs
+from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_memory
 
-from skcgcnn._parallel import streaming_parallel
-from skcgcnn._parameters import MAX_MERGE_TOL
+from skcgcnn._parallel import streaming_parallel, task
+from skcgcnn._parameters import MAX_MERGE_TOL, MAX_NEIGHBORS, MAX_RADIUS
 from skcgcnn._progress import Progress
 from skcgcnn._sklearn import N_JOBS, Documented, HasMethods, Interval, StrOptions
 from skcgcnn._warnings import warn_caller
@@ -74,8 +74,8 @@ class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
         ``joblib.parallel_config`` says otherwise, -1 is all cores.
     on_error : {"raise", "nan"}, default="raise"
         What to do with crystals that cannot be read or cannot exist. "raise" reads all, then
-        raises one `StructureError` that lists every failure. "nan" warns once with the same
-        list and returns a graph without sites for each of them, so that order and length stay
+        raises one `StructureError` with all failures. "nan" warns once, names the first ten,
+        and returns a graph without sites for each of them, so that order and length stay
         the same; estimators predict NaN for it and leave it out of a fit.
     verbose : int, default=0
         1 shows progress: crystals read a second, and the time left; 2 also lists all remarks about
@@ -109,8 +109,8 @@ class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "radius": [Interval(Real, 0, None, closed="neither")],
-        "max_num_nbr": [Interval(Integral, 1, None, closed="left")],
+        "radius": [Interval(Real, 0, MAX_RADIUS, closed="right")],
+        "max_num_nbr": [Interval(Integral, 1, MAX_NEIGHBORS, closed="both")],
         "atom_features": "no_validation",  # load_element_features tells what is wrong with it
         "neighbor_ties": [StrOptions({"invariant", "official"})],
         "merge_tol": [Interval(Real, 0, MAX_MERGE_TOL, closed="right"), None],
@@ -187,20 +187,24 @@ class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
         ------
         StructureError
             If crystals cannot be read or cannot exist and ``on_error="raise"``. All failures
-            of the call are in the message.
+            of the call are in its attribute `failures`.
         """
         self._validate_params()
         if isinstance(X, CrystalGraphs):
             return self._check_graphs(X)
         return concatenate(list(self.stream(X)))
 
-    def stream(self, X: Any) -> Iterator[CrystalGraphs]:
+    def stream(
+        self, X: Any, *, failures: list[tuple[str, str]] | None = None
+    ) -> Iterator[CrystalGraphs]:
         """Turn crystals into graphs, a chunk at a time, for more than fit into memory.
 
         Parameters
         ----------
         X : sequence of paths, pymatgen Structures or ASE Atoms
             As for `transform`.
+        failures : list, optional
+            Filled with all crystals that failed (a path or a position in X), and why.
 
         Yields
         ------
@@ -223,7 +227,7 @@ class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
         # With "nan", what can be no crystal is reported like what cannot be read.
         X, numbers, names = split_numbers(X)
         sources, done = list_sources(X, check=self.on_error == "raise"), 0
-        failures: list[tuple[str, str]] = []
+        failures = [] if failures is None else failures
         notes: list[tuple[str, str]] = []
         for chunk in self._chunks(sources):
             failures.extend(chunk.failures)
@@ -255,7 +259,7 @@ class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
                 plans.append(plan)
                 positions = [start + place for place in plan.unknown]
                 unknown = [some[place] for place in plan.unknown]
-                yield delayed(build_chunk)(unknown, positions, maker, self.max_bytes, memory)
+                yield task(build_chunk)(unknown, positions, maker, self.max_bytes, memory)
 
         with Progress(len(sources), "crystal", enabled=bool(self.verbose)) as progress:
             # The progress bar moves as chunks arrive.

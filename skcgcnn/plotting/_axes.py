@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from skcgcnn._text import for_figures
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -35,4 +37,4 @@ def get_axes(ax: Any, size: tuple[float, float] = (4.2, 3.8)) -> "Axes":
 
 def with_unit(text: str, unit: str) -> str:
     """Return the label of an axis."""
-    return f"{text} ({unit})" if unit else text
+    return for_figures(f"{text} ({unit})" if unit else text)

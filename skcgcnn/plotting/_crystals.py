@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._text import for_figures
 from skcgcnn.crystals import read_crystal
 from skcgcnn.plotting._axes import get_axes
 
@@ -56,7 +57,7 @@ def elements(
     for (row, column), symbol in symbols.items():
         color = _text_color(shown, table[row, column])
         ax.text(column, row, symbol, ha="center", va="center", fontsize="x-small", color=color)
-    ax.figure.colorbar(shown, ax=ax, shrink=0.7, label=label)
+    ax.figure.colorbar(shown, ax=ax, shrink=0.7, label=for_figures(label))
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
     return ax
@@ -143,7 +144,7 @@ def crystal(
         reach = float(np.abs(numbers).max()) or 1.0
         scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(-reach, reach), "RdBu_r")
         colors = scale.to_rgba(numbers)[:, :3]
-        ax.figure.colorbar(scale, ax=ax, shrink=0.7, label=label)
+        ax.figure.colorbar(scale, ax=ax, shrink=0.7, label=for_figures(label))
     plot_atoms(atoms, ax, rotation=rotation, colors=colors, show_unit_cell=2)
     ax.set_axis_off()
     return ax

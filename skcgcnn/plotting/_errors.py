@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._text import for_figures
 from skcgcnn.plotting._axes import BLUE, GRAY, ORANGE, get_axes, with_unit
 
 _LEVELS = np.arange(0.05, 1, 0.05)
@@ -70,7 +71,7 @@ def parity(
     ax.set(
         xlabel=with_unit(f"{name}, true" if name else "true", unit),
         ylabel=with_unit(f"{name}, predicted" if name else "predicted", unit),
-        title=f"mean absolute error {mae:.3g} {unit}".rstrip(),
+        title=for_figures(f"mean absolute error {mae:.3g} {unit}".rstrip()),
     )
     corner = ax.inset_axes(_emptier_corner(true, predicted))
     corner.hist(errors, bins=_bins(errors), color=ORANGE)
@@ -135,7 +136,7 @@ def interval_reliability(
     shares = [(ratios <= norm.ppf((1 + level) / 2)).mean() for level in _LEVELS]
     ax = get_axes(ax)
     ax.plot([0, 1], [0, 1], color=GRAY, linewidth=1)
-    ax.plot(_LEVELS, shares, color=BLUE, marker="o", markersize=3, label=label or None)
+    ax.plot(_LEVELS, shares, color=BLUE, marker="o", markersize=3, label=for_figures(label) or None)
     ax.set(xlabel="confidence level of the interval", ylabel="share of errors within it")
     ax.set_aspect("equal")
     if label:
@@ -184,7 +185,9 @@ def loss_curves(
             raise ValueError(f"losses of {name!r}: expected one number for each epoch")
         curve = np.asarray(values, dtype=float)
         marker = "o" if len(curve) == 1 else None  # a line of one point cannot be seen
-        ax.plot(np.arange(1, len(curve) + 1), curve, color=color, marker=marker, label=name)
+        ax.plot(
+            np.arange(1, len(curve) + 1), curve, color=color, marker=marker, label=for_figures(name)
+        )
         lowest = min(lowest, np.nanmin(curve, initial=np.inf))
     if lowest > 0:
         ax.set_yscale("log")

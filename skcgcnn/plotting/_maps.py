@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._text import for_figures
 from skcgcnn.plotting._axes import BLUE, get_axes, with_unit
 
 
@@ -77,7 +78,9 @@ def embedding_map(
     else:
         own = np.asarray(values).astype(str)[known]
         for place, label in enumerate(np.unique(own)):
-            ax.scatter(*points[own == label].T, color=f"C{place % 10}", label=label, **style)
+            ax.scatter(
+                *points[own == label].T, color=f"C{place % 10}", label=for_figures(label), **style
+            )
         ax.legend(title=with_unit(name, unit), frameon=False)
     ax.set(xlabel=labels[0], ylabel=labels[1])
     return ax

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from skcgcnn._text import for_figures
 from skcgcnn._version import __version__
 from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.graphs import CrystalGraphs
@@ -152,8 +153,9 @@ def _target(run: PredictionResult, prediction: Prediction) -> Section:
         axes[0].hist(values.astype(float), 30, color=BLUE)
     else:
         counts = [int((values == label).sum()) for label in target.classes]
-        axes[0].bar([target.cell(label) for label in target.classes], counts, 0.6, color=BLUE)
-    axes[0].set(xlabel=f"predicted {target.title}", ylabel="crystals")
+        names = [for_figures(target.cell(label)) for label in target.classes]
+        axes[0].bar(names, counts, 0.6, color=BLUE)
+    axes[0].set(xlabel=for_figures(f"predicted {target.title}"), ylabel="crystals")
     caption = "How the predictions are distributed"
     if uncertainty is None:
         text = (
@@ -163,7 +165,7 @@ def _target(run: PredictionResult, prediction: Prediction) -> Section:
         return Section(f"Target: {target.name}", [text], [Figure(figure, f"{caption}.")])
     what, spread = uncertainty
     axes[1].hist(spread[np.isfinite(spread)], 30, color=ORANGE)
-    axes[1].set(xlabel=what, ylabel="crystals")
+    axes[1].set(xlabel=for_figures(what), ylabel="crystals")
     order = np.argsort(-np.nan_to_num(spread, nan=-1.0), kind="stable")[:_MOST]
     least = [row for row in order if np.isfinite(spread[row])]
     rows: list[list[Any]] = [

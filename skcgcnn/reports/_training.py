@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._text import for_figures
 from skcgcnn._version import __version__
 from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.graphs import CrystalGraphs
@@ -174,7 +175,7 @@ def _data(run: RunResult) -> Section:
             for (part, found), color in zip(values.items(), (BLUE, ORANGE, "0.3"), strict=True):
                 ax.hist(found.astype(float), bins, histtype="step", color=color, label=_PARTS[part])
         else:
-            names = list(map(target.cell, target.classes))
+            names = [for_figures(target.cell(label)) for label in target.classes]
             width = 0.27
             for step, ((part, found), color) in enumerate(
                 zip(values.items(), (BLUE, ORANGE, "0.3"), strict=True)
@@ -183,7 +184,7 @@ def _data(run: RunResult) -> Section:
                 places = np.arange(len(names)) + (step - 1) * width
                 ax.bar(places, counts, width, color=color, label=_PARTS[part])
             ax.set_xticks(np.arange(len(names)), names)
-        ax.set(xlabel=target.title, ylabel="crystals")
+        ax.set(xlabel=for_figures(target.title), ylabel="crystals")
         ax.set_ylim(top=1.35 * ax.get_ylim()[1])  # room for the legend
         ax.legend(frameon=False, fontsize="small", ncols=3, columnspacing=0.8, handlelength=1)
     names_of = [each for graphs in run.graphs.values() for each in element_names(run.est, graphs)]
@@ -254,7 +255,7 @@ def _classes(
     errors[usable] = 1 - proba[usable, places]
     if not usable.any():
         return [], errors
-    names = list(map(prediction.target.cell, classes))
+    names = [for_figures(prediction.target.cell(label)) for label in classes]
     if len(names) > _MOST_CLASSES:
         return [], errors
     binary = len(classes) == 2 and len(set(places)) == 2

@@ -155,10 +155,23 @@ def read_columns(path: Path) -> dict[str, npt.NDArray[Any]]:
     Returns
     -------
     dict of str to ndarray
+
+    Raises
+    ------
+    OSError, ValueError, LookupError, RecursionError
+        If a column is missing, or is none of numbers or texts.
     """
     arrays = map_arrays(path)
     names = json.loads(str(arrays["names"]))
-    return {name: arrays[f"column_{index}"] for index, name in enumerate(names)}
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError("the names of its properties are no list of texts")
+    if len(set(names)) < len(names):
+        raise ValueError("two properties have one name")
+    columns = {name: arrays[f"column_{index}"] for index, name in enumerate(names)}
+    for name, column in columns.items():
+        if column.ndim != 1 or not (column.dtype == np.float64 or column.dtype.kind == "U"):
+            raise ValueError(f"property {name!r} is no column of numbers or texts")
+    return columns
 
 
 class JoinedProperties:

@@ -6,31 +6,30 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import delayed
+import numpy.typing as npt
 
 from skcgcnn._files import atomic_write, user_path
-from skcgcnn._parallel import streaming_parallel
+from skcgcnn._parallel import streaming_parallel, task
 from skcgcnn._progress import Progress
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets import write_rows
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import (
-    CrystalGraphs,
     CrystalGraphTransformer,
     join_headers,
     joined_streams,
+    map_arrays,
     remove_leftovers,
     replace_data,
     stream_arrays,
 )
 from skcgcnn.stores._columns import JoinedProperties, ReadColumns, own_columns, write_columns
-from skcgcnn.stores._items import Item
+from skcgcnn.stores._items import Item, bytes_in_memory
 from skcgcnn.stores._shards import SHARD, ShardFiles, Written, digest_items, write_shard
 from skcgcnn.stores._sources import Source, find_source, read_properties
 from skcgcnn.stores._store import (
@@ -49,6 +48,8 @@ except ImportError:  # on Windows
 
 # Small sources are divided too, so that several workers have something to do.
 _LEAST, _SHARE, _UNKNOWN = 50, 64, 1_000
+# In bytes, of what archives and tables hold: several shards are in memory at a time.
+_AT_ONCE = 16_000_000
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ def featurize(
         transformer.set_params(atom_features=str(features))
     _prepare(folder, overwrite=overwrite)
     with _alone(folder):
+        remove_leftovers(folder)
         _clean(folder)
         return _featurize(found, folder, transformer, read)
 
@@ -173,6 +175,7 @@ def _featurize(
             read.check_used()
         joint = join_headers(parts)
         stream_arrays(new.path, joined_streams(joint, parts))
+        _warn_of_same_names(map_arrays(new.path, ["ids"])["ids"])
         _write_table(folder / FAILURES, ("path", "cause"), shards, "failures")
         _write_table(folder / REMARKS, ("path", "remark"), shards, "remarks")
         for name in COPIED:
@@ -184,17 +187,15 @@ def _featurize(
             "n_crystals": joint.n_crystals,
             "n_failures": n_failures,
         }
-    graphs = CrystalGraphs.load(folder, mmap=True)
-    _warn_of_same_names(graphs)
     # Renamed first: another process may be about to use the name.
     done = (folder / SHARDS).rename(folder / f"{SHARDS}-{os.getpid()}.tmp")
     shutil.rmtree(done, ignore_errors=True)
     if n_failures:
         warn_caller(
-            f"{n_failures} of {n_failures + len(graphs)} crystals could not become graphs and are "
-            f"left out; {folder / FAILURES} lists them"
+            f"{n_failures} of {n_failures + joint.n_crystals} crystals could not become graphs and "
+            f"are left out; {folder / FAILURES} lists them"
         )
-    return Featurized(len(graphs), n_failures, kept, columns)
+    return Featurized(joint.n_crystals, n_failures, kept, columns)
 
 
 def _check_arguments(
@@ -251,26 +252,23 @@ def _lock(number: int) -> None:
 
 
 def _clean(folder: Path) -> None:
-    """Remove temporary files of a run that was killed."""
-    remove_leftovers(folder)
-    for path in folder.glob(f"{SHARDS}-*.tmp"):
-        shutil.rmtree(path, ignore_errors=True)
+    """Remove temporary files of a run that was killed, which nobody else can need."""
     for place in (folder, folder / SHARDS):
         for path in place.glob(".*.tmp"):
             if path.is_file():
                 path.unlink()
 
 
-def _warn_of_same_names(graphs: CrystalGraphs) -> None:
+def _warn_of_same_names(ids: npt.NDArray[np.str_]) -> None:
     """Warn of names that several crystals share."""
     # Hashes, for the names of many crystals take much memory.
-    hashes = np.fromiter(map(hash, map(str, graphs.ids)), dtype=np.int64, count=len(graphs))
+    hashes = np.fromiter(map(hash, map(str, ids)), dtype=np.int64, count=len(ids))
     values, counts = np.unique(hashes, return_counts=True)
-    if len(values) < len(graphs):
+    if len(values) < len(ids):
         row = int(np.flatnonzero(np.isin(hashes, values[counts > 1]))[0])
         warn_caller(
-            f"{len(graphs) - len(values)} crystals have the name of another one, the first is "
-            f"{str(graphs.ids[row])!r}: properties and predictions do not tell them apart"
+            f"{len(ids) - len(values)} crystals have the name of another one, the first is "
+            f"{str(ids[row])!r}: properties and predictions do not tell them apart"
         )
 
 
@@ -279,6 +277,10 @@ def _prepare(folder: Path, *, overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder}: is a file; name a folder for the store")
     if is_store(folder):
+        # What a killed run did not come to remove is as large as the store.
+        remove_leftovers(folder)
+        for path in folder.glob(f"{SHARDS}-*.tmp"):
+            shutil.rmtree(path, ignore_errors=True)
         if not overwrite:
             raise DataError(
                 f"{folder}: is a complete store; choose another folder, or replace it with "
@@ -312,7 +314,7 @@ def _write_shards(
                     kept.append(len(items))
                     progress.update(len(items))
                     continue
-                yield delayed(write_shard)(items, digest, maker, max_bytes, shard)
+                yield task(write_shard)(items, digest, maker, max_bytes, shard)
         except Exception as error:  # noqa: BLE001 - joblib would wait for ever
             errors.append(error)
 
@@ -334,7 +336,14 @@ def _write_shards(
 def _batches(source: Source) -> Iterator[list[Item]]:
     n = source.n_crystals
     size = _UNKNOWN if n is None else min(max(n // _SHARE, _LEAST), SHARD)
-    while items := list(islice(source.items, size)):
+    items, n_bytes = list[Item](), 0
+    for item in source.items:
+        items.append(item)
+        n_bytes += bytes_in_memory(item)
+        if len(items) == size or n_bytes > _AT_ONCE:
+            yield items
+            items, n_bytes = [], 0
+    if items:
         yield items
 
 

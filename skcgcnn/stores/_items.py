@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from skcgcnn.crystals import Crystal, is_cif_text, is_crystal, try_to_read
+from skcgcnn.crystals import MAX_BYTES, NO_MEMORY, Crystal, is_cif_text, is_crystal, try_to_read
 from skcgcnn.datasets import ID_NAMES
-from skcgcnn.exceptions import StructureError
+from skcgcnn.exceptions import StructureError, TransientReadError
 
 # What is known of a crystal besides its structure.
 Values = dict[str, float | str | None]
@@ -42,6 +42,9 @@ class Refused(NamedTuple):
     reason: str
 
 
+TOO_LARGE = Refused(f"is larger than {MAX_BYTES / 1e6:g} MB")
+
+
 class Item(NamedTuple):
     """A crystal that is to be read.
 
@@ -61,6 +64,14 @@ class Item(NamedTuple):
     id: str
     name: str
     values: Values
+
+
+def bytes_in_memory(item: Item) -> int:
+    """Return about how much memory an item takes until it is read."""
+    source: Any = item.source
+    if isinstance(source, (JsonLine, PackedCif)):
+        return len(source[0])
+    return len(source) if isinstance(source, str) else 0
 
 
 class Opened(NamedTuple):
@@ -97,6 +108,8 @@ def open_item(item: Item, max_bytes: int) -> Opened:
         crystal = StructureError(source.reason) if refused else try_to_read(source, max_bytes)
     except StructureError as error:
         crystal = error
+    except MemoryError:
+        crystal = TransientReadError(NO_MEMORY)
     except Exception as error:  # noqa: BLE001 - one bad item must not end the run
         crystal = StructureError(f"cannot be read ({error!r})")
     return Opened(crystal, item.id or own_id, {**values, **item.values})
@@ -148,6 +161,8 @@ def _from_database(source: DatabaseRow) -> tuple[Any, str, Values]:
         for name in ("energy", "magmom"):  # of a calculator
             if name in row and name not in values:
                 values[name] = float(row[name])
+    except MemoryError:
+        raise
     except Exception as error:  # whatever the database provokes
         raise StructureError(f"cannot be read from the database ({error!r})") from error
     return row, str(source.row), values

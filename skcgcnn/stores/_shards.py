@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from skcgcnn._files import atomic_write
 from skcgcnn.crystals import Crystal
+from skcgcnn.exceptions import TransientReadError
 from skcgcnn.graphs import GraphMaker, build_graphs, read_arrays
 from skcgcnn.stores._items import DatabaseRow, Item, Values, open_item
 
@@ -28,9 +29,9 @@ class ShardFiles:
     Attributes
     ----------
     graphs : Path
-        The graphs of the crystals that could be read; it is written last.
+        The graphs of the crystals that could be read.
     facts : Path
-        JSON: failures, remarks and values.
+        JSON: failures, remarks and values, and a digest of the graphs; it is written last.
     """
 
     graphs: Path
@@ -52,11 +53,16 @@ class ShardFiles:
         return names
 
     def made_from(self, digest: str) -> bool:
-        """Tell whether the shard is there, made from crystals with this digest."""
+        """Tell whether the shard is there, whole, and made from crystals with this digest."""
         try:
-            return self.graphs.is_file() and bool(self.read()["digest"] == digest)
-        except (OSError, ValueError, KeyError):
+            facts = self.read()
+            return bool(facts["digest"] == digest and facts["graphs"] == self.digest())
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
             return False
+
+    def digest(self) -> str:
+        """Return what tells its graphs from others."""
+        return blake2b(self.graphs.read_bytes(), digest_size=16).hexdigest()
 
 
 class Written(NamedTuple):
@@ -126,8 +132,12 @@ def write_shard(
         for one, item in zip(opened, items, strict=True)
     ]
     kept = np.flatnonzero(graphs.n_sites > 0)
+    passing = any(isinstance(one.crystal, TransientReadError) for one in opened)
+    replace(graphs, ids=np.array(ids, dtype=np.str_))[kept].save(files.graphs)
     facts = {
-        "digest": digest,
+        "graphs": files.digest(),
+        # A call that is repeated reads it anew where a failure may be gone.
+        "digest": "" if passing else digest,
         "failures": [[printable(items[i].name), printable(why)] for i, why in failures],
         "remarks": [
             [printable(item.name), note]
@@ -137,10 +147,8 @@ def write_shard(
         ],
         "values": _columns([opened[i].values for i in kept]),
     }
-    files.graphs.unlink(missing_ok=True)
     with atomic_write(files.facts) as file:
         json.dump(facts, file)
-    replace(graphs, ids=np.array(ids, dtype=np.str_))[kept].save(files.graphs)
     return Written(len(items), len(failures))
 
 

@@ -2,17 +2,14 @@
 
 import glob
 import os
-import tarfile
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO
 
 import numpy as np
 
 from skcgcnn._files import user_path
-from skcgcnn._warnings import warn_caller
 from skcgcnn.crystals import MAX_BYTES, READABLE, is_cif_text, source_id
 from skcgcnn.datasets import (
     CRYSTAL_NAMES,
@@ -28,18 +25,18 @@ from skcgcnn.datasets import (
     read_table,
 )
 from skcgcnn.exceptions import DataError
+from skcgcnn.stores._archives import tar_items, zip_items
 from skcgcnn.stores._items import (
+    TOO_LARGE,
     DatabaseRow,
     Item,
     JsonLine,
-    PackedCif,
     Refused,
     Values,
 )
 
 _LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-_TOO_LARGE = Refused(f"is larger than {MAX_BYTES / 1e6:g} MB")
 # Endings of files that hold many crystals.
 MANY = (*TABLES, *_LINES, *_TARS, ".zip", ".db")
 _KINDS = (
@@ -104,8 +101,8 @@ def find_source(source: str | os.PathLike[str], crystal_column: str | None = Non
     readers: list[tuple[tuple[str, ...], Callable[[], Source]]] = [
         (TABLES, lambda: Source(name, _from_table(path, crystal_column))),
         (_LINES, lambda: Source(name, _from_lines(path))),
-        (_TARS, lambda: Source(name, _from_tar(path))),
-        ((".zip",), lambda: _from_zip(name, path)),
+        (_TARS, lambda: Source(name, tar_items(path))),
+        ((".zip",), lambda: Source(name, *zip_items(path))),
         ((".db",), lambda: _from_database(name, path)),
     ]
     for suffixes, read in readers:
@@ -274,77 +271,23 @@ def _row(path: Path, place: int, cell: str, own_id: str | None, values: Values) 
 def _from_lines(path: Path) -> Iterator[Item]:
     try:
         with open_text(path) as file:
-            for place, line in enumerate(file, 1):
-                if line.strip():
-                    yield Item(JsonLine(line), "", f"{path}: line {place}", {})
+            for place, line in enumerate(_bounded_lines(file), 1):
+                if isinstance(line, Refused) or line.strip():
+                    source = line if isinstance(line, Refused) else JsonLine(line)
+                    yield Item(source, "", f"{path}: line {place}", {})
     except UNREADABLE as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
 
 
-def _from_tar(path: Path) -> Iterator[Item]:
-    try:
-        with tarfile.open(path, "r|*") as archive:
-            while (member := archive.next()) is not None:
-                archive.members = []  # type: ignore[attr-defined] # or all would be kept
-                if member.isdir() or not _is_cif(member.name):
-                    _warn_of_table(path, member.name)
-                    continue
-                if not member.isfile():
-                    yield _member(path, member.name, Refused("is a link or a device, not a file"))
-                elif member.size > MAX_BYTES:
-                    yield _member(path, member.name, _TOO_LARGE)
-                else:
-                    file = archive.extractfile(member)
-                    yield _member(path, member.name, b"" if file is None else file.read())
-    except (tarfile.TarError, *UNREADABLE) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
-
-
-def _from_zip(name: str, path: Path) -> Source:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            everything = archive.infolist()
-    except (zipfile.BadZipFile, OSError) as error:
-        raise DataError(f"{name}: cannot be read ({error})") from error
-    members = [one for one in everything if _is_cif(one.filename)]
-    for one in everything:
-        _warn_of_table(path, one.filename)
-
-    def items() -> Iterator[Item]:
-        with zipfile.ZipFile(path) as archive:
-            for member in members:
-                if member.file_size > MAX_BYTES:
-                    yield _member(path, member.filename, _TOO_LARGE)
-                    continue
-                try:
-                    content: bytes | Refused = archive.read(member)
-                except (zipfile.BadZipFile, RuntimeError, *UNREADABLE) as error:
-                    content = Refused(f"cannot be unpacked ({error})")
-                yield _member(path, member.filename, content)
-
-    return Source(name, items(), len(members))
-
-
-def _warn_of_table(path: Path, name: str) -> None:
-    if PurePosixPath(name).name == "id_prop.csv":
-        warn_caller(
-            f"{path}: {name} in the archive is not read; unpack the archive, and make the store of "
-            "its folder"
-        )
-
-
-def _is_cif(name: str) -> bool:
-    # Not the files with which macOS accompanies others.
-    hidden = PurePosixPath(name).name.startswith(".")
-    return name.lower().endswith((".cif", ".cif.gz")) and not hidden
-
-
-def _member(path: Path, name: str, content: bytes | Refused) -> Item:
-    stem = str(PurePosixPath(name).with_name(source_id(name, 0)))
-    source: Any = content
-    if isinstance(content, bytes):
-        source = PackedCif(content, name.lower().endswith(".gz"))
-    return Item(source, stem, f"{path}: {name}", {})
+def _bounded_lines(file: IO[str]) -> Iterator[str | Refused]:
+    """Yield the lines of a file; those that are too long are not kept in memory."""
+    while line := file.readline(MAX_BYTES):
+        if len(line) < MAX_BYTES or line.endswith("\n"):
+            yield line
+            continue
+        while (more := file.readline(MAX_BYTES)) and not more.endswith("\n"):
+            pass
+        yield TOO_LARGE
 
 
 def _from_database(name: str, path: Path) -> Source:

@@ -18,6 +18,10 @@ COLUMNS = "properties"
 FAILURES, REMARKS, SHARDS = "failures.csv", "remarks.csv", ".skcgcnn-shards"
 # What a folder of crystals can have beside them.
 COPIED = ("atom_init.json", "groups.csv")
+_READ_ERRORS = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
+    *(RecursionError, MemoryError),
+)
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ def open_store(folder: str | PathLike[str]) -> Store:
     try:
         content, columns, n_crystals = read_data(folder, _read)
         graphs = CrystalGraphs(**check_content(content))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except _READ_ERRORS as error:
         raise DataError(f"{folder}: is a damaged store ({error})") from error
     lengths = {len(graphs), n_crystals, *(len(c) for c in columns.values())}
     if len(lengths) > 1:
@@ -103,5 +107,9 @@ def _read(
     """Return graphs and properties that belong together."""
     content = graphs_in(data, facts)
     # Graphs that `CrystalGraphs.save` wrote are a store without properties.
-    columns = read_columns(data / COLUMNS) if "properties" in facts else {}
-    return content, columns, facts.get("n_crystals", len(content["ids"]))
+    if "properties" not in facts:
+        return content, {}, len(content["ids"])
+    columns = read_columns(data / COLUMNS)
+    if facts["properties"] != list(columns):
+        raise ValueError(f"{INDEX} and the columns name other properties")
+    return content, columns, int(facts["n_crystals"])

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy.special import logsumexp
 from scipy.stats import norm
 from torch import Tensor
@@ -80,7 +81,12 @@ class Number(Task):
 
     def in_units(self, outputs: Tensor) -> Tensor:
         """Return the numbers in their unit."""
-        return outputs[..., :1] * self.scale + self.mean
+        # Tensors, since the numbers of Python become float32 in an ONNX file.
+        scale, mean = (
+            torch.tensor(number, dtype=outputs.dtype, device=outputs.device)
+            for number in (self.scale, self.mean)
+        )
+        return outputs[..., :1] * scale + mean
 
     def deviations(self, outputs: FloatArray) -> tuple[FloatArray, FloatArray] | None:
         """Return standard deviations in its unit: from the data, and from the model."""

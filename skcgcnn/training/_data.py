@@ -28,6 +28,7 @@ from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs, load_element_features
 from skcgcnn.stores import is_store, open_store
 from skcgcnn.tasks import is_missing
+from skcgcnn.training._predictions import check_names
 from skcgcnn.training._settings import Settings
 
 _SAMPLE = {"target": "formation_energy", "label": "is_metal"}
@@ -208,6 +209,7 @@ def _run_data(
     chosen = _Choice(table.without(settings.global_feature), settings, bundled)
     numbers, label = chosen.numbers(), chosen.label()
     table, file = table.choose([*numbers, *label]), table.file
+    check_names(table.names, file)
     if graphs is not None:
         table = replace(table, columns=[_of_store(column) for column in table.columns])
     table, rows = table.with_targets()

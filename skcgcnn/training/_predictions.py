@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,25 @@ _PARQUET, _GZIP = ".parquet", ".gz"
 # What other programs would take for files of another kind.
 _OTHER_KINDS = (".tsv", ".xlsx", ".xls", ".json", ".zip", ".bz2", ".xz", ".zst", ".tar.gz", ".tgz")
 
-Columns = list[tuple[str, Any]]
+
+class Column(NamedTuple):
+    """A column of a file of predictions.
+
+    Attributes
+    ----------
+    name : str
+    values : array-like
+        Those of some crystals.
+    classes : ndarray or None, default=None
+        All values that a column of classes can hold: those of some crystals may all be missing.
+    """
+
+    name: str
+    values: Any
+    classes: Any = None
+
+
+Columns = list[Column]
 
 
 def write_predictions(
@@ -154,8 +172,8 @@ def _csv_writer(file: Any) -> Callable[[Columns], None]:
     def write(columns: Columns) -> None:
         if not begun:
             begun.append(True)
-            write_rows(file, [[name for name, _ in columns]])
-        rows = zip(*(values for _, values in columns), strict=True)
+            write_rows(file, [[column.name for column in columns]])
+        rows = zip(*(column.values for column in columns), strict=True)
         write_rows(file, ([_cell(value) for value in row] for row in rows))
 
     return write
@@ -173,11 +191,15 @@ def _parquet_writer(target: Path, stack: ExitStack) -> Callable[[Columns], None]
     writers: list[Any] = []
 
     def write(columns: Columns) -> None:
-        # NaN is what is missing: classes stay whole numbers, or texts.
-        table = pa.table({n: pa.array(_arrow(v), from_pandas=True) for n, v in columns})
+        arrays = {}
+        for name, values, classes in columns:
+            kind = None if classes is None else pa.array(_arrow(classes)).type
+            # NaN is what is missing: classes stay whole numbers, or texts.
+            arrays[name] = pa.array(_arrow(values), kind, from_pandas=True)
+        table = pa.table(arrays)
         if not writers:
             writers.append(stack.enter_context(parquet.ParquetWriter(file, table.schema)))
-        writers[0].write_table(table.cast(writers[0].schema))
+        writers[0].write_table(table)
 
     return write
 
@@ -191,12 +213,40 @@ def _arrow(values: Any) -> Any:
 def _columns(
     cif_ids: Sequence[str], predictions: list[Prediction], truth: npt.NDArray[Any] | None = None
 ) -> Columns:
-    columns: Columns = [("cif_id", cif_ids)]
+    columns = [Column("cif_id", cif_ids)]
     for index, prediction in enumerate(predictions):
         if truth is not None:
-            columns.append((prediction.target.name, truth[:, index]))
-        columns += prediction.target.columns(prediction)
+            columns.append(Column(prediction.target.name, truth[:, index]))
+        first, *more = prediction.target.columns(prediction)
+        columns += [Column(*first, prediction.target.classes), *(Column(*one) for one in more)]
+    _refuse_same([column.name for column in columns], "")
     return columns
+
+
+def check_names(names: Sequence[str], file: Path) -> None:
+    """Refuse targets whose results would have columns of one name.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the targets.
+    file : Path
+        Where they come from.
+
+    Raises
+    ------
+    DataError
+        If a target has the name that a column of another one would have.
+    """
+    endings = ("", "_pred", "_std", "_proba")
+    _refuse_same(["cif_id", *(f"{name}{end}" for name in names for end in endings)], f"{file}: ")
+
+
+def _refuse_same(names: list[str], place: str) -> None:
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise DataError(
+            f"{place}two columns of the results would have the name {twice[0]!r}; rename the target"
+        )
 
 
 def write_prediction_report(

@@ -3,7 +3,7 @@
 import json
 import math
 import shutil
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._files import atomic_write
+from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets import write_rows
 from skcgcnn.estimators import (
     BaseCGCNN,
@@ -24,7 +25,7 @@ from skcgcnn.estimators import (
     read_source,
 )
 from skcgcnn.exceptions import DataError
-from skcgcnn.graphs import CrystalGraphs
+from skcgcnn.graphs import CrystalGraphs, CrystalGraphTransformer, concatenate, digest_crystals
 from skcgcnn.metrics import target_metrics
 from skcgcnn.modelfiles import ModelState, read_model_file
 from skcgcnn.nn import BestEpoch, choose_device
@@ -45,6 +46,8 @@ from skcgcnn.training._split import split_rows
 
 # The epochs, a line each; and everything at a glance.
 HISTORY, REPORT = "history.csv", "report.html"
+# Crystals that could not be read, where a run goes on without them.
+FAILURES = "failures.csv"
 
 _ESTIMATORS: dict[str, type[BaseCGCNN]] = {
     "regression": CGCNNRegressor,
@@ -79,7 +82,8 @@ def train(
     ``model.safetensors`` (the epoch with the lowest loss on the validation crystals, as
     ``est.save`` writes it), ``model_best.pth.tar`` (the same for the original code, where it has
     such a network), ``history.csv`` (losses epoch by epoch), ``test_results.csv``,
-    ``metrics.json`` and ``report.html``, which shows them all. The training is that of
+    ``metrics.json`` and ``report.html``, which shows them all; and ``failures.csv``, if crystals
+    failed and the run goes on without them. The training is that of
     ``est.fit`` with `validation_data`.
 
     Parameters
@@ -151,7 +155,8 @@ def train(
     )
     verbose = 2 if remarks and is_main else int(progress)
     transformer = est.get_transformer().set_params(verbose=verbose)
-    graphs = data.with_numbers(transformer.transform(data.crystals()))
+    graphs = data.with_numbers(_read(transformer, data, output if is_main else None))
+    _check_same(run, graphs, settings, resume)
     parts = _split(settings, data, graphs)
     classes = data.classes(graphs.n_sites > 0)
     if resume is not None and est.n_iter_ >= est._resolve(len(parts["train"].rows))["max_epochs"]:
@@ -287,6 +292,35 @@ def _resumed(
     return from_model_state(state, str(file), device, accelerator), run
 
 
+def _read(
+    transformer: CrystalGraphTransformer, data: RunData, output: Path | None
+) -> CrystalGraphs:
+    """Return the graphs of a run; write a table of crystals that failed, if there is a folder."""
+    if data.graphs is not None:
+        return transformer.transform(data.graphs)
+    failures: list[tuple[str, str]] = []
+    graphs = concatenate(list(transformer.stream(data.paths, failures=failures)))
+    if output is not None:
+        (output / FAILURES).unlink(missing_ok=True)  # that of an earlier run
+        if failures:
+            output.mkdir(parents=True, exist_ok=True)
+            _write_table(output / FAILURES, ("path", "cause"), failures)
+            warn_caller(f"{output / FAILURES} lists the {len(failures)} crystals that failed")
+    return graphs
+
+
+def _check_same(
+    run: dict[str, Any], graphs: CrystalGraphs, settings: Settings, file: Path | None
+) -> None:
+    """Refuse to go on with other crystals; keep with a new run what its crystals are."""
+    digest = digest_crystals(graphs)
+    if run.setdefault("crystals", digest) != digest:
+        raise DataError(
+            f"{file}: was trained on other crystals than those in {settings.data} now, under the "
+            "same names; restore them, or begin a new run without --resume"
+        )
+
+
 def _split(settings: Settings, data: RunData, graphs: CrystalGraphs) -> dict[str, Part]:
     rows = split_rows(
         np.flatnonzero(graphs.n_sites > 0),
@@ -348,6 +382,11 @@ def _write_history(path: Path, est: BaseCGCNN, losses: dict[str, list[float]]) -
         losses["validation"] or [""] * len(losses["training"]),
         [row["dur"] for row in est.history_],
     ]
+    header = ["epoch", "training_loss", "validation_loss", "seconds"]
+    _write_table(path, header, zip(*columns, strict=True))
+
+
+def _write_table(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
     with atomic_write(path) as file:
-        write_rows(file, [["epoch", "training_loss", "validation_loss", "seconds"]])
-        write_rows(file, zip(*columns, strict=True))
+        write_rows(file, [header])
+        write_rows(file, rows)

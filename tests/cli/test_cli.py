@@ -197,6 +197,19 @@ def test_resume_refuses_another_run(data, tmp_path):
     assert "other crystals or targets" in run("train", data, "--resume", file, code=2)
 
 
+def test_resume_refuses_other_crystals_under_the_same_names(data, tmp_path):
+    out = tmp_path / "out"
+    run("train", data, "--epochs", 1, "-o", out, *TINY)
+    # Other paths and times of change, and another order of lines, are no other crystals.
+    copy = shutil.copytree(data, tmp_path / "copy")
+    run("train", copy, "--epochs", 2, "--resume", out / "checkpoint.pth.tar", *TINY[-1:])
+    cif = data / "crystal7.cif"
+    cif.write_bytes((data / "crystal8.cif").read_bytes())
+    message = run("train", data, "--epochs", 3, "--resume", out / "checkpoint.pth.tar", code=2)
+    assert "other crystals than those in" in message
+    assert not (out / "report.html").exists()
+
+
 def test_seed_and_data_decide_the_result(data, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         run("train", data, "--epochs", 1, "--seed", seed, "-o", tmp_path / name, *TINY)

@@ -79,6 +79,35 @@ def test_what_does_not_fit_into_memory_is_not_cached(cifs, tmp_path, monkeypatch
     assert transformer.transform(cifs[:2]).n_sites.all()
 
 
+@pytest.mark.parametrize(
+    ("source", "place"),
+    [
+        ("POSCAR", "pymatgen.core.Structure.from_file"),
+        ("a.traj", "ase.io.read"),
+        ("atoms", "pymatgen.io.ase.AseAtomsAdaptor.get_structure"),
+        ("dictionary", "pymatgen.core.Structure.from_dict"),
+    ],
+)
+def test_no_memory_in_other_libraries_says_nothing_of_the_crystal(
+    source, place, nacl, tmp_path, monkeypatch
+):
+    atoms = nacl.to_ase_atoms()
+    nacl.to(str(tmp_path / "POSCAR"), fmt="poscar")
+    atoms.write(tmp_path / "a.traj")
+    objects = {"atoms": atoms, "dictionary": nacl.as_dict()}
+    crystal = objects.get(source, tmp_path / source)
+    transformer = CrystalGraphTransformer(memory=tmp_path / "cache", on_error="nan")
+
+    def fail(*args, **kwargs):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place, fail)
+        with pytest.warns(UserWarning, match="not enough memory to read it"):
+            assert not transformer.transform([crystal]).n_sites.any()
+    assert transformer.transform([crystal]).n_sites.all()
+
+
 def test_a_damaged_entry_of_the_cache_is_made_again(cifs, tmp_path):
     transformer = CrystalGraphTransformer(memory=tmp_path)
     expected = transformer.transform(cifs[:3])

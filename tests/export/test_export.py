@@ -72,6 +72,18 @@ def test_onnx_runtime_predicts_the_same(fitted, graphs, tmp_path):
         np.testing.assert_allclose(found, expected(fitted, some), rtol=1e-5, atol=1e-5)
 
 
+def test_onnx_keeps_the_digits_of_numbers_far_from_zero(graphs, energies, tmp_path):
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    est = CGCNNRegressor(n_conv=1, max_epochs=1, random_state=0).fit(graphs, energies + 1e9)
+    export_onnx(est, tmp_path / "model.onnx")
+    session = runtime.InferenceSession(tmp_path / "model.onnx")
+    batch = GraphBatch.from_graphs(graphs)._asdict()
+    feed = {one.name: batch[one.name].numpy() for one in session.get_inputs()}
+    (found,) = session.run(["prediction"], feed)
+    np.testing.assert_allclose(found[:, 0], est.predict(graphs), rtol=0, atol=1e-5)
+
+
 def test_numbers_beside_crystals_go_with_the_batch(graphs, Y):
     hot = graphs.with_global_features(np.linspace(0, 1, len(graphs))[:, None], ["T"])
     est = CGCNNRegressor(max_epochs=1, random_state=0).fit(hot, Y[:, 0])

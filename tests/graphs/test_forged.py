@@ -45,6 +45,8 @@ FORGED = {
     "negative neighbor": lambda m: {"neighbors": changed(m["neighbors"].astype(np.int32), 0, -1)},
     "distance 0": lambda m: {"distances": changed(m["distances"], 2, 0)},
     "distance NaN": lambda m: {"distances": changed(m["distances"], 2, np.nan)},
+    "distance without end": lambda m: {"distances": changed(m["distances"], 2, 1e30)},
+    "huge feature": lambda m: {"kind_features": changed(m["kind_features"], (0, 0), 3e38)},
     "infinite feature": lambda m: {"kind_features": changed(m["kind_features"], (0, 0), np.inf)},
     "no such kind": lambda m: {"site_kinds": changed(m["site_kinds"], 0, 99)},
     "no bond of a kind": lambda m: {"bond_counts": changed(m["bond_counts"], 0, 0)},

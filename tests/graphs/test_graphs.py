@@ -216,7 +216,11 @@ def test_counts_of_another_type_are_those_of_files(graphs, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "params", [{"max_num_nbr": 0}, {"radius": -1.0}, {"radius": "8"}, {"neighbor_ties": "none"}]
+    "params",
+    [
+        *({"max_num_nbr": 0}, {"max_num_nbr": 10**9}),
+        *({"radius": -1.0}, {"radius": "8"}, {"radius": 1e6}, {"neighbor_ties": "none"}),
+    ],
 )
 def test_parameters_of_from_structures(params, nacl):
     with pytest.raises(ValueError, match=f"{next(iter(params))}=.*; expected"):

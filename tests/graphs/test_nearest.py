@@ -176,8 +176,9 @@ def test_crowded_and_large_cells_take_bounded_memory_and_time():
     assert [line.split(" 15625 ")[1] for line in printed] == ["[]"] * 3
 
 
-def test_too_many_pairs_for_the_official_order(monkeypatch):
-    monkeypatch.setattr("skcgcnn.graphs._neighbor_list.LARGE", 0)
+@pytest.mark.parametrize("large", [0, 5_000])
+def test_too_many_pairs_for_the_official_order(large, monkeypatch):
+    monkeypatch.setattr("skcgcnn.graphs._neighbor_list.LARGE", large)
     monkeypatch.setattr("skcgcnn.graphs._neighbor_list._MOST_PAIRS", 10)
     with pytest.raises(StructureError, match="too many for neighbor_ties='official'"):
         find_neighbors(3 * np.eye(3), np.zeros((1, 3)), 12, 8.0)

@@ -17,7 +17,7 @@ from sklearn.base import clone
 
 from skcgcnn import CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.exceptions import DataError, StructureError
-from skcgcnn.graphs import _chunks
+from skcgcnn.graphs import ElementFeatures, _chunks
 from skcgcnn.nn import CrystalGraphConvNet
 
 
@@ -134,6 +134,14 @@ def test_memory_is_keyed_on_content(cifs, graphs, tmp_path, monkeypatch):
             transform(copies)
     found = transform(copies)
     np.testing.assert_array_equal(found[0].distances, found[1].distances)
+
+
+def test_all_calls_of_a_process_share_their_entries(cifs, tmp_path):
+    table = ElementFeatures({z: [float(z), 1.0] for z in range(1, 100)})
+    transformer = CrystalGraphTransformer(memory=tmp_path / "cache", atom_features=table)
+    for _ in range(3):
+        transformer.transform(cifs)
+    assert len(list((tmp_path / "cache").rglob("output.pkl"))) == 1
 
 
 def test_memory_remembers_structures_and_failures(nacl, tmp_path, bad):
@@ -309,7 +317,10 @@ def test_a_stream_has_the_settings_of_the_thread_that_asks(cifs, graphs, energie
 
 
 def test_parameters_are_checked(cifs):
-    for params in ({"radius": 0}, {"max_num_nbr": 0}, {"on_error": "ignore"}):
+    for params in (
+        *({"radius": 0}, {"radius": 1e5}, {"max_num_nbr": 0}, {"max_num_nbr": 1001}),
+        {"on_error": "ignore"},
+    ):
         with pytest.raises(ValueError, match=next(iter(params))):
             CrystalGraphTransformer(**params).fit(cifs)
 

@@ -33,6 +33,31 @@ def calls(nacl):
     }
 
 
+@pytest.mark.parametrize(
+    "name",
+    [r"$\frac{a}$", "$" + 2_000 * "{" + "x$", "$x$ and $", r"\$", "$a_1$"],
+    ids=["broken", "nested", "two", "escaped", "math"],
+)
+def test_names_are_text_and_never_mathtext(name, nacl):
+    rng = np.random.default_rng(0)
+    y, rows = rng.normal(size=40), rng.normal(size=(40, 5))
+    axes = [
+        plotting.parity(y, y + 0.1, name=name, unit=name),
+        plotting.interval_reliability(y, np.ones(40), label=name),
+        plotting.loss_curves({name: [3, 2, 1]}),
+        plotting.embedding_map(rows, y, name=name, unit=name),
+        plotting.embedding_map(rows, np.where(y > 0, name, "other"), name=name),
+        plotting.elements({"Na": 1.0}, label=name),
+        plotting.crystal(nacl, np.arange(8.0), label=name),
+    ]
+    for ax in axes:
+        ax.figure.canvas.draw()
+        shown = [text.get_text() for text in ax.figure.findobj(mpl.text.Text)]
+        named = [text for text in shown if name in text.replace(r"\$", "$") or name in text]
+        assert named
+        assert not any(mpl.cbook.is_math_text(text) for text in named)
+
+
 def test_all_of_them_are_here(nacl):
     assert sorted(calls(nacl)) == NAMES
 

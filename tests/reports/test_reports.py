@@ -64,6 +64,24 @@ def test_it_holds_everything_itself(runs, task):
     assert text.count('alt="crystal"') >= 5
 
 
+def test_names_that_look_like_mathtext(runs, tmp_path):
+    shutil.copytree(runs / "data", tmp_path / "data")
+    table = tmp_path / "data" / "id_prop.csv"
+    with table.open(newline="") as file:
+        (_, *names), *lines = csv.reader(file)
+    broken = {name: rf"$\frac{{{name}}}$" for name in names}
+    lines = [[cif_id, energy, rf"$\frac{{{metal}}}$"] for cif_id, energy, metal in lines]
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows([["cif_id", *broken.values()], *lines])
+    small = {"epochs": 1, "batch_size": 64, "atom_fea_len": 8, "h_fea_len": 8, "n_conv": 1}
+    train(Settings(str(tmp_path / "data"), "multi", **small), tmp_path / "run", progress=False)
+    assert broken["energy"] in (tmp_path / "run" / "report.html").read_text()
+    model, report = tmp_path / "run" / "model.safetensors", tmp_path / "p.html"
+    args = ["predict", str(model), str(tmp_path / "data"), "--report", str(report)]
+    assert CliRunner().invoke(app, args).exit_code == 0
+    assert broken["metal"] in report.read_text()
+
+
 def test_history(runs):
     with (runs / "multi" / "history.csv").open() as file:
         rows = list(csv.DictReader(file))

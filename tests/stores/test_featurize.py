@@ -263,6 +263,41 @@ def interrupt(monkeypatch, source, store):
             featurize(source, store)
 
 
+def test_what_a_run_left_that_was_killed_at_its_end_is_removed(some, tmp_path, monkeypatch):
+    table = write_table(tmp_path / "ok.csv", ["path"], *([path] for path in some[:3]))
+    with monkeypatch.context() as patched:
+        patched.setattr("skcgcnn.stores._featurize.shutil.rmtree", lambda *_, **__: None)
+        folder = made(tmp_path, table).folder
+    (folder / f".data-{'0' * 32}.tmp").mkdir()
+    left = [path.name for path in folder.glob(".*.tmp")]
+    assert len(left) == 2
+    assert any("shards" in name for name in left)
+    with pytest.raises(DataError, match="is a complete store"):
+        featurize(table, folder)
+    assert not list(folder.glob(".*.tmp"))
+    assert len(open_store(folder)) == 3
+
+
+@pytest.mark.parametrize("damage", ["truncated", "of others", "too deep", "no facts"])
+def test_a_damaged_shard_is_made_again(damage, bundled, tmp_path, monkeypatch):
+    table = write_table(tmp_path / "t.csv", ["path"], *([path] for path in bundled.data[:120]))
+    monkeypatch.setattr("skcgcnn.stores._featurize._UNKNOWN", 50)
+    featurize(table, tmp_path / "whole")
+    interrupt(monkeypatch, table, tmp_path / "store")
+    first, second, _ = sorted((tmp_path / "store" / ".skcgcnn-shards").glob("*.npz"))
+    facts = first.with_suffix(".json")
+    if damage == "truncated":
+        first.write_bytes(first.read_bytes()[:-100])
+    elif damage == "of others":
+        shutil.copy(second, first)
+    elif damage == "too deep":
+        facts.write_text("[" * 100_000)
+    else:
+        facts.write_text("[]")
+    assert featurize(table, tmp_path / "store").n_kept == 70
+    assert contents(tmp_path / "store") == contents(tmp_path / "whole")
+
+
 def test_workers_and_changes(bundled, tmp_path, monkeypatch):
     folder = tmp_path / "cifs"
     folder.mkdir()
@@ -503,7 +538,7 @@ def test_archives_that_are_odd(some, tmp_path, monkeypatch):
     with pytest.warns(UserWarning, match="1 of 2 crystals"):
         store = made(tmp_path, archive)
     assert failures(store)[1] == [f"{archive}: b.cif", "is a link or a device, not a file"]
-    monkeypatch.setattr("skcgcnn.stores._sources.MAX_BYTES", 10)
+    monkeypatch.setattr("skcgcnn.stores._archives.MAX_BYTES", 10)
     with pytest.raises(DataError, match="is larger than"):
         featurize(archive, tmp_path / "two")
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import warnings
 
 import numpy as np
@@ -177,3 +178,38 @@ def test_parquet_with_a_crystal_that_fails(model, tmp_path):
     done("predict", model, folder, *args)
     table = parquet.read_table(tmp_path / "p.parquet").to_pydict()
     assert table["is_metal_pred"].count(None) == table["formation_energy_pred"].count(None) == 1
+
+
+@pytest.mark.parametrize("classes", [["gap", "metal"], [3, 5], [1.0, 2.0], [False, True]], ids=str)
+def test_parquet_where_the_first_crystals_fail(classes, cifs, labels, tiny, tmp_path, monkeypatch):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    y = np.array(classes)[labels]
+    skcgcnn.CGCNNClassifier(**tiny).fit(cifs, y).save(tmp_path / "model.safetensors")
+    for name in ("a", "b", "c", "d"):
+        (tmp_path / f"{name}.cif").write_text("broken")
+    for place in ("graphs._transformer", "estimators._predictor"):
+        monkeypatch.setattr(f"skcgcnn.{place}.CHUNK", 2)
+    broken = sorted(tmp_path.glob("*.cif"))
+    args = ("-o", tmp_path / "p.parquet", "--on-error", "nan")
+    done("predict", tmp_path / "model.safetensors", *broken, *cifs[:4], *args)
+    table = parquet.read_table(tmp_path / "p.parquet")
+    name = table.column_names[1]
+    found = table.to_pydict()[name]
+    assert found[:4] == [None] * 4
+    assert set(found[4:]) <= set(classes)
+    assert type(found[4]) is type(classes[0])
+
+
+@pytest.mark.parametrize("names", [("e", "e_pred"), ("cif_id", "e"), ("e", "e_std")], ids=str)
+def test_targets_whose_results_would_have_one_name(names, tmp_path):
+    with (SAMPLE_FOLDER / "id_prop.csv").open(newline="") as file:
+        lines = list(csv.reader(file))[1:21]
+    cells = [["id", *names], *([cif_id, value, value] for cif_id, value, _ in lines)]
+    shutil.copytree(SAMPLE_FOLDER, tmp_path / "data")
+    with (tmp_path / "data" / "id_prop.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(cells)
+    targets = [part for name in names for part in ("--target", name)]
+    result = run("train", tmp_path / "data", *targets, *QUICK, "-o", tmp_path / "run")
+    assert result.exit_code == 2
+    assert "two columns of the results would have the name" in result.output
+    assert not (tmp_path / "run").exists()

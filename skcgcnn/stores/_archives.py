@@ -1,0 +1,157 @@
+"""CIFs in archives, whose sizes and headers are claims until they are read."""
+
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from lzma import LZMAError
+from pathlib import Path, PurePosixPath
+from typing import Any, Self
+
+from skcgcnn._warnings import warn_caller
+from skcgcnn.crystals import MAX_BYTES, source_id
+from skcgcnn.exceptions import DataError
+from skcgcnn.stores._items import TOO_LARGE, Item, PackedCif, Refused
+
+_UNREADABLE = (ValueError, OSError, EOFError, zlib.error, LZMAError)
+
+# In bytes, of a header that holds a long name: it is read as a whole.
+_MOST_HEADER = 1_000_000
+_LONG_HEADERS = (
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.SOLARIS_XHDTYPE),
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE),
+)
+_SPARSE = "holds sparse files; pack it without --sparse"
+
+
+def tar_items(path: Path) -> Iterator[Item]:
+    """Yield the CIFs in an archive of tar, also packed.
+
+    Parameters
+    ----------
+    path : Path
+        The archive.
+
+    Yields
+    ------
+    Item
+
+    Raises
+    ------
+    DataError
+        If it is damaged; other than tarfile, which takes a damaged header for the end.
+    """
+    try:
+        with tarfile.open(path, tarinfo=_Header) as archive:
+            while (member := archive.next()) is not None:
+                archive.members = []  # type: ignore[attr-defined] # or all would be kept
+                if member.isdir() or not _is_cif(member.name):
+                    _warn_of_table(path, member.name)
+                    continue
+                if not member.isfile():
+                    yield _item(path, member.name, Refused("is a link or a device, not a file"))
+                elif member.size > MAX_BYTES:
+                    yield _item(path, member.name, TOO_LARGE)
+                else:
+                    file = archive.extractfile(member)
+                    yield _item(path, member.name, b"" if file is None else file.read())
+    except (tarfile.TarError, *_UNREADABLE) as error:
+        why = " ".join(str(error).split())  # it may have a line for every kind of packing
+        raise DataError(f"{path}: cannot be read ({why})") from error
+
+
+class _Header(tarfile.TarInfo):
+    """A header of a member, which claims no more than can be."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        """Return the next header; tarfile calls this."""
+        begun = archive.offset > 0
+        try:
+            member = super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            raise
+        except tarfile.EmptyHeaderError:  # type: ignore[attr-defined]
+            if begun:
+                warn_caller(f"{archive.name!s}: has no mark at its end; perhaps it is truncated")
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(f"a header is damaged: {error}") from error
+        if member.size < 0:
+            raise tarfile.ReadError("a member has a size below 0")
+        return member
+
+    def _proc_member(self, archive: tarfile.TarFile) -> Any:
+        """Read what belongs to a header; of TarInfo, for subclasses."""
+        if self.size < 0 or (self.size > _MOST_HEADER and self.type in _LONG_HEADERS):
+            raise tarfile.ReadError(f"a header has a size of {self.size:,} bytes")
+        if self.type == tarfile.GNUTYPE_SPARSE:
+            raise tarfile.ReadError(_SPARSE)
+        return super()._proc_member(archive)  # type: ignore[misc]
+
+    def _proc_gnusparse_10(self, *_: Any) -> None:
+        raise tarfile.ReadError(_SPARSE)
+
+
+def zip_items(path: Path) -> tuple[Iterator[Item], int]:
+    """Return the CIFs in a zip archive, and how many they are.
+
+    Parameters
+    ----------
+    path : Path
+        The archive.
+
+    Returns
+    -------
+    items : iterator of Item
+    n_crystals : int
+
+    Raises
+    ------
+    DataError
+        If it is no such archive.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            everything = archive.infolist()
+    except (zipfile.BadZipFile, *_UNREADABLE) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from error
+    members = [one for one in everything if _is_cif(one.filename)]
+    for one in everything:
+        _warn_of_table(path, one.filename)
+    return _zip_members(path, members), len(members)
+
+
+def _zip_members(path: Path, members: list[zipfile.ZipInfo]) -> Iterator[Item]:
+    with zipfile.ZipFile(path) as archive:
+        for member in members:
+            if member.file_size > MAX_BYTES:
+                yield _item(path, member.filename, TOO_LARGE)
+                continue
+            try:
+                content: bytes | Refused = archive.read(member)
+            except (zipfile.BadZipFile, RuntimeError, *_UNREADABLE) as error:
+                content = Refused(f"cannot be unpacked ({error})")
+            yield _item(path, member.filename, content)
+
+
+def _warn_of_table(path: Path, name: str) -> None:
+    if PurePosixPath(name).name == "id_prop.csv":
+        warn_caller(
+            f"{path}: {name} in the archive is not read; unpack the archive, and make the store of "
+            "its folder"
+        )
+
+
+def _is_cif(name: str) -> bool:
+    # Not the files with which macOS accompanies others.
+    hidden = PurePosixPath(name).name.startswith(".")
+    return name.lower().endswith((".cif", ".cif.gz")) and not hidden
+
+
+def _item(path: Path, name: str, content: bytes | Refused) -> Item:
+    stem = str(PurePosixPath(name).with_name(source_id(name, 0)))
+    source: Any = content
+    if isinstance(content, bytes):
+        source = PackedCif(content, name.lower().endswith(".gz"))
+    return Item(source, stem, f"{path}: {name}", {})

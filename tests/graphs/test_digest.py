@@ -1,0 +1,35 @@
+"""A digest tells crystals from others, and nothing else."""
+
+import numpy as np
+import pytest
+from pymatgen.core import Structure
+
+from skcgcnn import CrystalGraphs, CrystalGraphTransformer
+from skcgcnn.graphs import _mapped, digest_crystals
+
+
+def test_where_crystals_come_from_does_not_count(cifs, graphs, tmp_path, monkeypatch):
+    expected = digest_crystals(graphs)
+    structures = [Structure.from_file(path) for path in cifs]
+    assert digest_crystals(CrystalGraphTransformer().transform(structures)) == expected
+    graphs.save(tmp_path / "graphs")
+    monkeypatch.setattr(_mapped, "WINDOW_BYTES", 5_000)
+    assert digest_crystals(CrystalGraphs.load(tmp_path / "graphs", mmap=True)) == expected
+    # Their kinds of site are numbered by all of them.
+    some = digest_crystals(CrystalGraphTransformer().transform(cifs[5:]))
+    assert digest_crystals(graphs[5:]) == some != expected
+
+
+@pytest.mark.parametrize("change", ["order", "element", "cell", "numbers"])
+def test_other_crystals_have_another_digest(graphs, cifs, change):
+    structures = [Structure.from_file(path) for path in cifs[:3]]
+    if change == "order":
+        structures.reverse()
+    elif change == "element":
+        structures[1].replace(0, "Xe")
+    elif change == "cell":
+        structures[1].scale_lattice(1.001 * structures[1].volume)
+    other = CrystalGraphTransformer().transform(structures)
+    if change == "numbers":
+        other = other.with_global_features(np.ones((3, 1)), ["T"])
+    assert digest_crystals(other) != digest_crystals(graphs[:3])

@@ -1,0 +1,128 @@
+"""Archives that claim what is not so, or are damaged: an error at once, and nothing is lost."""
+
+import gzip
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+from hostile import run_bounded
+
+from skcgcnn.exceptions import DataError
+from skcgcnn.stores import _featurize, featurize, open_store
+
+READ = """
+from skcgcnn.stores import featurize
+for path in sys.argv[1:]:
+    try:
+        featurize(path, path + ".store")
+    except DataError as error:
+        print(error)
+    else:
+        print(f"{path} was read")
+"""
+
+
+def header(name, size, kind=tarfile.REGTYPE):
+    info = tarfile.TarInfo(name)
+    info.size, info.type = size, kind
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+def padded(content):
+    return content + b"\0" * (-len(content) % 512)
+
+
+def pax(*records):
+    # A record begins with its own length, here of two digits.
+    content = "".join(f"{len(record) + 4} {record}\n" for record in records).encode()
+    return header("pax", len(content), tarfile.XHDTYPE) + padded(content) + header("a.cif", 10)
+
+
+# A megabyte of zeros takes a kilobyte, and a header of a gigabyte a megabyte.
+GIGABYTE = 1_000 * gzip.compress(b"\0" * 10**6)
+CLAIMS = {
+    "a crystal of 1 TiB": (header("a.cif", 2**40), "unexpected end of data"),
+    "a file of 1 TiB": (header("readme", 2**40), "unexpected end of data"),
+    "below 0": (header("a.cif", -(2**40)), "a header has a size of -1,099"),
+    "itself": (header("a.cif", 0) + pax("size=-2048"), "a size below 0"),
+    "a long name": (
+        gzip.compress(header("x", 10**9, tarfile.GNUTYPE_LONGNAME)) + GIGABYTE,
+        "a header has a size of 1,000,000,000 bytes",
+    ),
+    "sparse": (header("a.cif", 0, tarfile.GNUTYPE_SPARSE) + b"\1" * 2000, "sparse files"),
+    "sparse, new": (pax("GNU.sparse.major=1", "GNU.sparse.minor=0"), "sparse files"),
+    "noise": (b"\1" * 5_000, "cannot be read"),
+}
+
+
+def test_claims_of_archives_take_no_time_and_no_memory(tmp_path):
+    paths = [tmp_path / f"{number}.tar" for number in range(len(CLAIMS))]
+    for path, (content, _) in zip(paths, CLAIMS.values(), strict=True):
+        path.write_bytes(content)
+    lines = run_bounded(READ, *paths, megabytes=400).splitlines()
+    for path, line, (_, message) in zip(paths, lines, CLAIMS.values(), strict=True):
+        assert line.startswith(f"{path}: cannot be read (")
+        assert message in line
+
+
+@pytest.fixture
+def archive(cifs, tmp_path):
+    path = tmp_path / "cifs.tar"
+    with tarfile.open(path, "w") as file:
+        for number, cif in enumerate(cifs[:6]):
+            file.add(cif, f"{number}.cif")
+    return path
+
+
+def starts(archive):
+    with tarfile.open(archive) as file:
+        return [member.offset for member in file]
+
+
+def test_a_damaged_header_is_not_the_end(archive, tmp_path):
+    content, place = bytearray(archive.read_bytes()), starts(archive)[3]
+    content[place + 5] ^= 1
+    archive.write_bytes(content)
+    with pytest.raises(DataError, match="a header is damaged: bad checksum"):
+        featurize(archive, tmp_path / "store")
+    archive.write_bytes(content[: place + 100])
+    with pytest.raises(DataError, match="a header is damaged: truncated"):
+        featurize(archive, tmp_path / "other")
+
+
+def test_an_archive_that_ends_between_two_crystals(archive, tmp_path):
+    archive.write_bytes(archive.read_bytes()[: starts(archive)[3]])
+    with pytest.warns(UserWarning, match=r"cifs\.tar: has no mark at its end; perhaps it is trunc"):
+        assert featurize(archive, tmp_path / "store").n_crystals == 3
+
+
+def test_few_bytes_are_in_memory_at_a_time(archive, tmp_path, monkeypatch):
+    featurize(archive, tmp_path / "one")
+    sizes = []
+    write = _featurize.write_shard
+
+    def counting(items, *args):
+        sizes.append(len(items))
+        return write(items, *args)
+
+    monkeypatch.setattr(_featurize, "write_shard", counting)
+    monkeypatch.setattr(_featurize, "_AT_ONCE", Path(archive).stat().st_size // 3)
+    featurize(archive, tmp_path / "many")
+    assert len(sizes) > 1
+    assert sum(sizes) == 6
+    names = [open_store(tmp_path / name).graphs.ids.tolist() for name in ("one", "many")]
+    assert names[0] == names[1]
+
+
+def test_lines_without_an_end(tmp_path, nacl, monkeypatch):
+    monkeypatch.setattr("skcgcnn.stores._sources.MAX_BYTES", 10_000)
+    line = json.dumps(nacl.as_dict())
+    text = io.StringIO("\n".join([line, "x" * 35_000, line, "y" * 9_999, "z" * 20_000]))
+    (tmp_path / "lines.jsonl").write_text(text.getvalue())
+    with pytest.warns(UserWarning, match="3 of 5 crystals"):
+        assert featurize(tmp_path / "lines.jsonl", tmp_path / "store").n_crystals == 2
+    failures = (tmp_path / "store" / "failures.csv").read_text()
+    assert failures.count("is larger than 100 MB") == 2
+    assert "line 4" in failures

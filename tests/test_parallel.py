@@ -1,0 +1,56 @@
+"""Workers end with their parent, however that ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+WORK = """
+import sys, time
+from pathlib import Path
+from skcgcnn._parallel import streaming_parallel, task
+from joblib import parallel_config
+from workers import note
+with parallel_config(backend=sys.argv[2]):
+    list(streaming_parallel(2)(task(note)(sys.argv[1]) for _ in range(4)))
+"""
+WORKERS = """
+import os, time
+from pathlib import Path
+def note(folder):
+    Path(folder, str(os.getpid())).touch()
+    time.sleep(60)
+"""
+
+
+def ended(pid):
+    try:
+        # A process that nobody waited for is a zombie, which does nothing any more.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
+@pytest.mark.parametrize("backend", ["loky", "multiprocessing"])
+def test_workers_of_a_killed_process_end(backend, tmp_path):
+    (tmp_path / "workers.py").write_text(WORKERS)
+    (tmp_path / "pids").mkdir()
+    paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    command = [sys.executable, "-c", WORK, str(tmp_path / "pids"), backend]
+    with subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while len(list((tmp_path / "pids").iterdir())) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+    workers = [int(path.name) for path in (tmp_path / "pids").iterdir()]
+    assert len(workers) == 2
+    deadline = time.monotonic() + 20
+    while not all(map(ended, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert all(map(ended, workers))

@@ -1,0 +1,76 @@
+"""What others write into names reaches no terminal as anything but text, and not without end."""
+
+import csv
+import shutil
+
+import pytest
+from typer.testing import CliRunner
+
+from skcgcnn import CrystalGraphTransformer
+from skcgcnn.cli import app
+from skcgcnn.exceptions import StructureError
+
+RED = "\x1b[31m\x07"
+TINY = ["--epochs", "1", "--atom-fea-len", "8", "--n-conv", "1", "--h-fea-len", "8", "-q"]
+
+
+def run(*args):
+    return CliRunner().invoke(app, [str(arg) for arg in args])
+
+
+@pytest.fixture
+def folder(cifs, energies, tmp_path):
+    """Return crystals of which 15 are broken, and columns of hostile names."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    rows = [("id", f"energy{RED}[/bold]", "other")]
+    for number, (path, energy) in enumerate(zip(cifs, energies, strict=True)):
+        shutil.copy(path, folder / f"{number}.cif")
+        rows.append((number, energy, 1.5))
+    for number in range(24, 39):
+        (folder / f"{number}.cif").write_text(f"data_x\nloop_\n_{RED}\n")
+        rows.append((number, 0.5, 1.5))
+    with (folder / "id_prop.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return folder
+
+
+def test_ten_failures_are_named_and_all_are_kept(folder):
+    paths = sorted(folder.glob("*.cif"))
+    with pytest.raises(StructureError, match="15 of 39 crystals") as caught:
+        CrystalGraphTransformer().transform(paths)
+    message = str(caught.value)
+    assert message.count(".cif: ") == 10
+    assert "and 5 more" in message
+    assert len(caught.value.failures) == 15
+    assert "\x1b" not in message
+    transformer, failures = CrystalGraphTransformer(on_error="nan"), []
+    with pytest.warns(UserWarning, match="and 5 more"):
+        assert sum(map(len, transformer.stream(paths, failures=failures))) == 39
+    assert failures == caught.value.failures
+
+
+def test_no_command_sends_escape_sequences_to_the_terminal(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    target = f"energy{RED}[/bold]"
+    choice = ["--target", target, "--on-error", "nan", "--no-report"]
+    commands = [
+        ["featurize", folder, "-o", "store", "-q"],
+        ["train", folder, *choice, *TINY, "-o", "run"],
+        ["info", "run/model.safetensors"],
+        ["train", folder, *choice[2:], *TINY],
+        ["train", folder, *choice[:2], *TINY],
+        ["train", "store", "--target", f"none{RED}", *TINY],
+        ["predict", f"none{RED}", folder],
+    ]
+    printed = []
+    for command, code in zip(commands, [0, 0, 0, 2, 2, 2, 2], strict=True):
+        result = run(*command)
+        assert result.exit_code == code, result.output
+        assert not {*RED} & {*result.output} - {*"[31m"}
+        printed.append(result.output)
+    assert sum("\\x1b[31m" in output for output in printed) == 6
+    with (tmp_path / "run" / "failures.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["path", "cause"]
+    assert len(rows) == 16
