@@ -5,7 +5,6 @@ import pytest
 import torch
 from scipy.special import softmax
 from sklearn.linear_model import Ridge
-from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from skorch.callbacks import Callback
 from torch.nn import functional
 
@@ -86,10 +85,12 @@ def chosen_ridge(features, y, weights):
     """Return the ridge regression of the grid that predicts best what it has not seen."""
     errors = {}
     for alpha in np.logspace(-4, 3, 15):
-        options = {"params": {"sample_weight": weights}, "cv": LeaveOneOut()}
-        held_out = cross_val_predict(Ridge(alpha), features, y, **options)
-        # scikit-learn's search weighs the squares by their mean weight.
-        errors[alpha] = np.average((held_out - y) ** 2, weights=weights)
+        squares = []
+        for i in range(len(y)):
+            others = np.arange(len(y)) != i
+            ridge = Ridge(alpha).fit(features[others], y[others], sample_weight=weights[others])
+            squares.append((ridge.predict(features[i : i + 1])[0] - y[i]) ** 2)
+        errors[alpha] = np.average(squares, weights=weights)
     return Ridge(min(errors, key=errors.get)).fit(features, y, sample_weight=weights), errors
 
 
@@ -119,7 +120,7 @@ def test_the_baseline_is_scikit_learn_s_ridge_on_mean_features(graphs, energies,
 def test_the_baseline_of_sums_is_a_share_of_every_site(graphs, energies):
     """Totals are fitted by totals: sites count, and errors of totals are what is small."""
     # With noise and repeated, since what can be fitted exactly is fitted whatever the weights.
-    rows = np.tile(np.arange(len(graphs)), 3)
+    rows = np.tile(np.arange(len(graphs)), 2)
     energies = energies[rows] + np.random.default_rng(0).normal(size=len(rows))
     graphs, n_sites = graphs[rows], graphs.n_sites[rows]
     est = CGCNNRegressor(**SMALL, reference=True, pooling="sum").fit(graphs, energies * n_sites)
