@@ -7,13 +7,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._text import wrapped
 from skcgcnn._version import __version__
 from skcgcnn.estimators import BaseCGCNN, Prediction
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.inspection import MIXED, element_names, nearest_training_crystals
 from skcgcnn.plotting import BLUE, ORANGE, crystal_sizes
 from skcgcnn.reports._html import Figure, Section, Table, new_figure, page
-from skcgcnn.reports._parts import element_table, known, label_text, with_pictures
+from skcgcnn.reports._parts import (
+    element_table,
+    few_ticks,
+    formulas,
+    known,
+    label_text,
+    name_classes,
+    with_pictures,
+)
 
 _MOST = 10
 _UNLIKE = 20
@@ -161,11 +170,13 @@ def _target(run: PredictionResult, prediction: Prediction) -> Section:
     figure, axes = new_figure(1 if spread is None else 2, (9.5 if spread is not None else 5, 3.2))
     if target.classes is None:
         axes[0].hist(values.astype(float), 30, color=BLUE)
-        axes[0].set(xlabel=f"predicted {target.name}{unit}", ylabel="crystals")
+        axes[0].set(xlabel=wrapped(f"predicted {target.name}{unit}", 40), ylabel="crystals")
+        few_ticks(axes[0])
     else:
         counts = [int((values == label).sum()) for label in target.classes]
-        axes[0].bar([label_text(label) for label in target.classes], counts, 0.6, color=BLUE)
-        axes[0].set(xlabel=f"predicted {target.name}", ylabel="crystals")
+        axes[0].bar(range(len(counts)), counts, 0.6, color=BLUE)
+        name_classes(axes[0], [label_text(label) for label in target.classes])
+        axes[0].set(xlabel=wrapped(f"predicted {target.name}", 40), ylabel="crystals")
     caption = "How the predictions are distributed"
     if spread is None:
         text = (
@@ -173,20 +184,27 @@ def _target(run: PredictionResult, prediction: Prediction) -> Section:
             'n_estimators=5 or loss="gaussian_nll" in Python.'
         )
         return Section(f"Target: {target.name}", [text], [Figure(figure, f"{caption}.")])
-    what = f"standard deviation{unit}" if target.classes is None else "1 - highest probability"
+    what = (
+        f"standard deviation{unit}"
+        if target.classes is None
+        else "uncertainty (1 - highest probability)"
+    )
     axes[1].hist(spread[np.isfinite(spread)], 30, color=ORANGE)
     axes[1].set(xlabel=what, ylabel="crystals")
     order = np.argsort(-np.nan_to_num(spread, nan=-1.0), kind="stable")[:_MOST]
     least = [row for row in order if np.isfinite(spread[row])]
+    names = formulas(run.est, run.graphs[np.array(least, dtype=int)])
     rows: list[list[Any]] = []
-    for row in least:
+    for row, name in zip(least, names, strict=True):
         value = prediction.values[row]
         shown = float(value) if target.classes is None else label_text(value)
-        rows.append([run.ids[row], shown, float(spread[row])])
-    head = ["least certain", f"predicted{unit}", what]
+        rows.append([run.ids[row], name, shown, float(spread[row])])
+    head = ["crystal", "formula", f"predicted{unit}", what]
     parts: list[Table | Figure] = [
         Figure(figure, f"{caption}, and how sure they are."),
-        with_pictures(head, rows, [run.paths[row] for row in least if len(run.paths)]),
+        with_pictures(
+            "Least certain", head, rows, [run.paths[row] for row in least if len(run.paths)]
+        ),
     ]
     return Section(f"Target: {target.name}", parts=parts)
 
