@@ -1,10 +1,10 @@
-"""Texts for figures and messages."""
+"""Texts for figures."""
 
-import textwrap
+import re
 
 
 def wrapped(text: str, width: int = 36) -> str:
-    """Return a text in lines of at most so many characters, broken after _ too.
+    """Return a text in lines of about so many characters, broken at spaces and after _.
 
     Parameters
     ----------
@@ -14,6 +14,7 @@ def wrapped(text: str, width: int = 36) -> str:
     Returns
     -------
     str
+        A word that is longer is not broken.
 
     Examples
     --------
@@ -21,6 +22,9 @@ def wrapped(text: str, width: int = 36) -> str:
     formation_energy_
     per_atom (eV)
     """
-    # A mark that is no letter lets the lines end after an underscore.
-    lines = textwrap.wrap(text.replace("_", "_\u200b "), width)
-    return "\n".join(lines).replace("\u200b ", "").replace("\u200b", "")
+    lines = [""]
+    for piece in re.split(r"(?<=_)|(?<=\s)", text):
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(map(str.rstrip, lines))
