@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import sys
 from pathlib import Path
 
 from skcgcnn import __version__
@@ -11,26 +12,32 @@ author = "The skcgcnn developers"
 copyright = "2026, The skcgcnn developers"
 release = __version__
 
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_extensions"))
+
 extensions = [
+    "mathml",
+    "reference",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.intersphinx",
-    "sphinx.ext.mathjax",
     "myst_nb",
     "numpydoc",
     "sphinx_copybutton",
     "sphinx_design",
 ]
 autosummary_generate = True
+templates_path = ["_templates"]
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
+toc_object_entries_show_parents = "hide"
+html_math_renderer = "mathml"
 exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
 # Docstrings that are inherited from scikit-learn refer to pages of its own.
 suppress_warnings = ["ref.ref"]
 
 # The notebooks are kept with their outputs; CI runs them before.
 nb_execution_mode = "off"
-HERE = Path(__file__).parent
 for notebook in sorted((HERE.parent / "notebooks").glob("*.ipynb")):
     shutil.copyfile(notebook, HERE / "notebooks" / notebook.name)
 
@@ -63,9 +70,11 @@ html_theme_options = {
     "header_links_before_dropdown": 5,
     "show_toc_level": 2,
     "navigation_with_keys": False,
-    "show_prev_next": False,
+    "show_prev_next": True,
     "secondary_sidebar_items": ["page-toc"],
 }
-html_sidebars = {"getting_started": [], "coming_from_cgcnn": [], "theory": [], "benchmarks": []}
+# Pages without others below them: their navigation would be empty.
+ALONE = ["getting_started", "command_line", "coming_from_cgcnn", "theory", "benchmarks", "citing"]
+html_sidebars = {page: [] for page in ALONE}
 html_static_path = ["_static"]
 html_css_files = ["skcgcnn.css"]

@@ -1,5 +1,7 @@
 """Names that come from files of others, as they can be shown: they hold whatever they hold."""
 
+import re
+
 
 def for_figures(name: object) -> str:
     r"""Return a name as a label of matplotlib, which takes what is between dollars for mathtext.
@@ -37,3 +39,30 @@ def for_terminals(text: str) -> str:
     'a\\x1b[31mb'
     """
     return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+
+
+def wrapped(text: str, width: int = 36) -> str:
+    """Return a name as a label of matplotlib, in lines, broken at spaces and after _.
+
+    Parameters
+    ----------
+    text : str
+    width : int, default=36
+
+    Returns
+    -------
+    str
+        A word that is longer is not broken.
+
+    Examples
+    --------
+    >>> print(wrapped("formation_energy_per_atom (eV)", 18))
+    formation_energy_
+    per_atom (eV)
+    """
+    lines = [""]
+    for piece in re.split(r"(?<=_)|(?<=\s)", text):
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece
+    return for_figures("\n".join(map(str.rstrip, lines)))

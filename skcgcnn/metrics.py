@@ -5,17 +5,29 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from skcgcnn.estimators import predict_targets, readable, split_columns
-from skcgcnn.tasks import TASKS, Prediction, classification_metrics, regression_metrics
+from skcgcnn.tasks import (
+    TASKS,
+    Prediction,
+    classification_metrics,
+    is_missing,
+    regression_metrics,
+)
 
 __all__ = [
+    "HeldOutError",
     "TaskScorer",
     "classification_metrics",
+    "held_out_error",
     "regression_metrics",
     "target_metrics",
     "task_scorers",
 ]
+
+# Of the bootstrap: ends of intervals are then right to a few percent of their length.
+_DRAWS = 1000
 
 
 def target_metrics(true: Any, prediction: Prediction) -> dict[str, float | None]:
@@ -36,6 +48,119 @@ def target_metrics(true: Any, prediction: Prediction) -> dict[str, float | None]
         Of `regression_metrics` or `classification_metrics`.
     """
     return prediction.target.metrics(np.asarray(true), prediction)
+
+
+@dataclass(frozen=True)
+class HeldOutError:
+    """The error on crystals that were held out, with what is needed to judge it.
+
+    ``str()`` of it is a sentence.
+
+    Attributes
+    ----------
+    metric : {"mae", "accuracy"}
+        Mean absolute error of a number, or share of the labels that are right.
+    value : float
+        On the crystals that were held out.
+    low, high : float or None
+        Ends of its 95 % interval by the bootstrap; None for a single crystal or group.
+    n_crystals : int
+        How many crystals it is from.
+    simple : float
+        The same of the simplest prediction: the mean of the training crystals, or their most
+        frequent label.
+    unit : str
+        Of the number.
+    """
+
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    n_crystals: int
+    simple: float
+    unit: str = ""
+
+    def __str__(self) -> str:
+        what, simplest, unit = "mean absolute error", "the training mean", f" {self.unit}"
+        if self.metric == "accuracy":
+            what, simplest, unit = "accuracy", "the most frequent training label", ""
+        interval = "no interval"
+        if self.low is not None and self.high is not None:
+            interval = f"95 % interval {self.low:.3g} to {self.high:.3g}"
+        crystals = "1 test crystal" if self.n_crystals == 1 else f"{self.n_crystals} test crystals"
+        return (
+            f"{what} {self.value:.3g}{unit.rstrip()} ({interval}, {crystals}); predicting "
+            f"{simplest} gives {self.simple:.3g}{unit.rstrip()}"
+        )
+
+
+def held_out_error(
+    true: Any, prediction: Prediction, trained: Any, *, groups: Any = None
+) -> HeldOutError | None:
+    """Return the error of a target on held-out crystals, its interval, and the simplest error.
+
+    Parameters
+    ----------
+    true : ndarray of shape (n_crystals,)
+        True values or labels; NaN or None is missing.
+    prediction : Prediction
+        What a model says about the target; NaN for crystals that could not be read.
+    trained : ndarray of shape (n_trained,)
+        Values or labels of the training crystals.
+    groups : ndarray of shape (n_crystals,), optional
+        Groups of similar crystals, which the bootstrap draws as a whole.
+
+    Returns
+    -------
+    HeldOutError or None
+        None where nothing can be compared.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcgcnn.tasks import Number
+    >>> said = Prediction(Number("gap", unit="eV"), np.array([1.0, 2.0, 3.5]))
+    >>> print(held_out_error(np.array([1.1, 1.8, 3.0]), said, np.array([0.0, 2.0])))
+    mean absolute error 0.267 eV (95 % interval 0.1 to 0.5, 3 test crystals); predicting the ...
+    """
+    known = ~is_missing(true) & ~is_missing(prediction.values)
+    true, values, trained = true[known], prediction.values[known], trained[~is_missing(trained)]
+    if not len(true) or not len(trained):
+        return None
+    if prediction.target.is_number:
+        metric, true = "mae", true.astype(float)
+        errors = np.abs(values.astype(float) - true)
+        simple = np.abs(trained.astype(float).mean() - true)
+    else:
+        labels, counts = np.unique(trained, return_counts=True)
+        metric, errors = "accuracy", (values == true).astype(float)
+        simple = (true == labels[counts.argmax()]).astype(float)
+    low, high = _interval(errors, np.arange(len(true)) if groups is None else groups[known])
+    return HeldOutError(
+        metric=metric,
+        value=float(errors.mean()),
+        low=low,
+        high=high,
+        n_crystals=len(true),
+        simple=float(simple.mean()),
+        unit=prediction.target.unit,
+    )
+
+
+def _interval(
+    errors: npt.NDArray[np.float64], groups: npt.NDArray[Any]
+) -> tuple[float, float] | tuple[None, None]:
+    """Return the ends of the 95 % interval of a mean, by drawing groups with replacement."""
+    _, places = np.unique(groups, return_inverse=True)
+    sums, counts = np.bincount(places, errors), np.bincount(places)
+    if len(sums) < 2:
+        return None, None
+    rng = np.random.default_rng(0)
+    drawn = [rng.integers(len(sums), size=len(sums)) for _ in range(_DRAWS)]
+    means = [sums[chosen].sum() / counts[chosen].sum() for chosen in drawn]
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
 
 
 @dataclass(frozen=True)

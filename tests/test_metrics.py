@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from skcgcnn.metrics import classification_metrics, regression_metrics
+from skcgcnn.estimators import Prediction
+from skcgcnn.metrics import classification_metrics, held_out_error, regression_metrics
+from skcgcnn.tasks import Classes, Number
 
 
 def test_regression():
@@ -42,3 +44,55 @@ def test_a_label_that_training_never_saw():
     found = classification_metrics([0, 1, 5], [0, 1, 1], [[1, 0], [0, 1], [0, 1]], [0, 1])
     assert found["accuracy"] == pytest.approx(2 / 3)
     assert found["roc_auc"] is None
+
+
+def said(values, classes=None):
+    target = Number("gap", unit="eV")
+    if classes is not None:
+        target = Classes("metal", classes=np.array(classes))
+    return Prediction(target, np.asarray(values))
+
+
+def test_the_interval_of_an_error_is_that_of_means():
+    """For many crystals the bootstrap's interval is that of the central limit theorem."""
+    rng = np.random.default_rng(0)
+    true, predicted, trained = rng.normal(size=400), rng.normal(size=400), rng.normal(2, 1, 50)
+    errors = np.abs(predicted - true)
+    found = held_out_error(true, said(predicted), trained)
+    assert (found.metric, found.unit, found.n_crystals) == ("mae", "eV", 400)
+    assert found.value == pytest.approx(errors.mean())
+    half = 1.96 * errors.std() / 20
+    assert (found.low, found.high) == pytest.approx(
+        (errors.mean() - half, errors.mean() + half), abs=0.2 * half
+    )
+    assert found.simple == pytest.approx(np.abs(true - trained.mean()).mean())
+    assert "400 test crystals); predicting the training mean gives" in str(found)
+
+
+def test_groups_are_drawn_as_a_whole():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(20), 20)
+    true = np.zeros(400)
+    predicted = np.repeat(rng.uniform(0, 2, 20), 20)
+    alone = held_out_error(true, said(predicted), true)
+    together = held_out_error(true, said(predicted), true, groups=groups)
+    assert together.value == alone.value
+    assert together.high - together.low > 3 * (alone.high - alone.low)
+
+
+def test_accuracy_beside_the_most_frequent_label():
+    true = np.array([1.0, 0, 0, np.nan])
+    found = held_out_error(true, said([1.0, 0, 1, 1], [0, 1]), np.array([1.0, 1, 0, np.nan]))
+    assert (found.metric, found.n_crystals) == ("accuracy", 3)
+    assert found.value == pytest.approx(2 / 3)
+    assert found.simple == pytest.approx(1 / 3)
+
+
+def test_an_error_of_one_crystal_has_no_interval():
+    found = held_out_error(np.array([1.0]), said([1.5]), np.array([0.0]))
+    assert (found.low, found.high) == (None, None)
+    assert str(found) == (
+        "mean absolute error 0.5 eV (no interval, 1 test crystal); predicting the training mean "
+        "gives 1 eV"
+    )
+    assert held_out_error(np.array([np.nan]), said([1.5]), np.array([0.0])) is None

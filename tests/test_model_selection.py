@@ -4,7 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
-from sklearn.model_selection import KFold, ShuffleSplit
+from sklearn.model_selection import (
+    KFold,
+    ShuffleSplit,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+)
 from sklearn.pipeline import make_pipeline
 
 from skcgcnn import CGCNNMultiTask, CrystalGraphTransformer
@@ -67,6 +72,31 @@ def test_folds_hold_the_labels_alike():
     for train, test in TaskStratifiedKFold(4, shuffle=True, random_state=0).split(y, y):
         assert np.nansum(y[test, 1]) in {2, 3}
         assert not set(train) & set(test)
+
+
+def test_by_default_they_are_scikit_learn_s_five_folds_of_the_last_column():
+    labels = np.random.default_rng(0).integers(0, 3, 50)
+    y = np.column_stack([np.arange(50) % 2, labels])
+    ours = [test.tolist() for _, test in TaskStratifiedKFold().split(y, y)]
+    assert ours == [test.tolist() for _, test in StratifiedKFold(5).split(y, labels)]
+    groups = np.arange(50) // 3
+    ours = [test.tolist() for _, test in TaskStratifiedKFold().split(y, y, groups)]
+    theirs = StratifiedGroupKFold(5).split(y, labels, groups)
+    assert ours == [test.tolist() for _, test in theirs]
+
+
+def test_the_seed_shuffles_folds():
+    y = np.column_stack([np.arange(40.0), np.arange(40) % 4 == 0])
+    for groups in (None, np.arange(40) // 2):
+        folds = [
+            [test.tolist() for _, test in splitter.split(y, y, groups)]
+            for splitter in (
+                *(TaskStratifiedKFold(4, shuffle=True, random_state=seed) for seed in (0, 0, 1)),
+                TaskStratifiedKFold(4),
+            )
+        ]
+        assert folds[0] == folds[1] != folds[2]
+        assert folds[3] not in folds[:3]
 
 
 def test_groups_stay_together():

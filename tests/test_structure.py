@@ -21,6 +21,7 @@ HELPERS = {
     "_progress",
     "_recipes",
     "_sklearn",
+    "_text",
     "_threads",
     "_version",
     "_warnings",

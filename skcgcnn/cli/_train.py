@@ -222,6 +222,8 @@ def _show(report: dict[str, Any], folder: Path) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from skcgcnn.metrics import HeldOutError
+
     console = Console(markup=False)
     table = Table(title="Test results")
     for heading in ("target", "metric", "value"):
@@ -232,9 +234,10 @@ def _show(report: dict[str, Any], folder: Path) -> None:
             table.add_row(Text(for_terminals(name)), metric, shown)
     if report["n_test"]:
         console.print(table)
+    lines = [f"{name}: {HeldOutError(**error)}" for name, error in report["errors"].items()]
     sizes = "{n_train} crystals trained, {n_val} validated, {n_test} tested".format(**report)
     decided = f"by the loss of {report['n_val']} validation crystals" if report["n_val"] else "last"
-    lines = [f"{sizes}; best epoch {report['best_epoch']} ({decided})"]
+    lines.append(f"{sizes}; best epoch {report['best_epoch']} ({decided})")
     if report["n_groups"] is not None:
         groups = "{train} groups trained, {val} validated, {test} tested".format(
             **report["n_groups"]

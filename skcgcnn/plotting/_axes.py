@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from skcgcnn._text import for_figures
+from skcgcnn._text import wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,5 +36,5 @@ def get_axes(ax: Any, size: tuple[float, float] = (4.2, 3.8)) -> "Axes":
 
 
 def with_unit(text: str, unit: str) -> str:
-    """Return the label of an axis."""
-    return for_figures(f"{text} ({unit})" if unit else text)
+    """Return the label of an axis, in lines that are not longer than the axis."""
+    return wrapped(f"{text} ({unit})" if unit else text)

@@ -12,7 +12,12 @@ from skcgcnn.plotting._axes import get_axes
 
 
 def elements(
-    values: Mapping[str, float], *, label: str = "", center: float | None = None, ax: Any = None
+    values: Mapping[str, float],
+    *,
+    label: str = "",
+    center: float | None = None,
+    log: bool = False,
+    ax: Any = None,
 ) -> Any:
     """Draw a number for each element on the periodic table.
 
@@ -24,6 +29,8 @@ def elements(
         What the numbers are.
     center : float, optional
         Where colors change from blue to red; by default they go from low to high.
+    log : bool, default=False
+        Whether colors go by the logarithm of the numbers, such as counts; not with `center`.
     ax : matplotlib Axes, optional
         Where to draw.
 
@@ -31,24 +38,37 @@ def elements(
     -------
     matplotlib Axes
 
+    Raises
+    ------
+    ValueError
+        If both `log` and `center` are given.
+
     Examples
     --------
     >>> ax = elements({"Na": 4, "Cl": 4}, label="sites")
     >>> len(ax.texts)
     118
     """
-    from matplotlib.colors import Normalize, TwoSlopeNorm
+    from matplotlib.colors import LogNorm, Normalize, TwoSlopeNorm
+    from matplotlib.ticker import NullFormatter
     from pymatgen.core import Element
 
+    if log and center is not None:
+        raise ValueError("elements takes log=True or center, not both")
     ax = get_axes(ax, (8.0, 4.4))
     table, symbols = np.full((9, 18), np.nan), {}
     for number in range(1, 119):
         element = Element.from_Z(number)
         place = _place(number, element)
         table[place], symbols[place] = values.get(element.symbol, np.nan), element.symbol
+    if log:
+        table[table <= 0] = np.nan
     known = table[np.isfinite(table)]
     low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
-    if center is None:
+    norm: Normalize
+    if log and len(known):
+        norm, colors = LogNorm(low, high if high > low else 10 * low), "YlOrBr"
+    elif center is None:
         norm, colors = Normalize(low, high if high > low else low + 1), "YlOrBr"
     else:
         reach = max(high - center, center - low, 1e-12)
@@ -57,7 +77,10 @@ def elements(
     for (row, column), symbol in symbols.items():
         color = _text_color(shown, table[row, column])
         ax.text(column, row, symbol, ha="center", va="center", fontsize="x-small", color=color)
-    ax.figure.colorbar(shown, ax=ax, shrink=0.7, label=for_figures(label))
+    bar = ax.figure.colorbar(shown, ax=ax, shrink=0.7, label=for_figures(label))
+    if log:
+        bar.ax.yaxis.set_major_formatter("{x:g}")
+        bar.ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
     return ax

@@ -58,6 +58,8 @@ def parity(
     known = np.isfinite(true) & np.isfinite(predicted)
     if not known.any():
         raise ValueError("no crystal has both a true and a predicted number")
+    from matplotlib.ticker import MaxNLocator
+
     true, predicted = true[known], predicted[known]
     ax = get_axes(ax)
     if y_std is not None:
@@ -73,6 +75,9 @@ def parity(
         ylabel=with_unit(f"{name}, predicted" if name else "predicted", unit),
         title=for_figures(f"mean absolute error {mae:.3g} {unit}".rstrip()),
     )
+    # More or longer numbers would run into each other.
+    ax.xaxis.set_major_locator(MaxNLocator(4))
+    ax.ticklabel_format(scilimits=(-2, 4))
     corner = ax.inset_axes(_emptier_corner(true, predicted))
     corner.hist(errors, bins=_bins(errors), color=ORANGE)
     corner.axvline(0, color=GRAY, linewidth=1)

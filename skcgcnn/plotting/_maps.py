@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn._text import for_figures
+from skcgcnn._text import wrapped
 from skcgcnn.plotting._axes import BLUE, get_axes, with_unit
 
 
@@ -79,9 +79,10 @@ def embedding_map(
         own = np.asarray(values).astype(str)[known]
         for place, label in enumerate(np.unique(own)):
             ax.scatter(
-                *points[own == label].T, color=f"C{place % 10}", label=for_figures(label), **style
+                *points[own == label].T, color=f"C{place % 10}", label=wrapped(label, 24), **style
             )
-        ax.legend(title=with_unit(name, unit), frameon=False)
+        place_beside = {"loc": "center left", "bbox_to_anchor": (1, 0.5)}  # it would cover points
+        ax.legend(title=with_unit(name, unit), frameon=False, fontsize="small", **place_beside)
     ax.set(xlabel=labels[0], ylabel=labels[1])
     return ax
 

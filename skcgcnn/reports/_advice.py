@@ -1,10 +1,13 @@
 """What to try next, where something about a training run looks wrong."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 _FEW_VALIDATION = 30
 _OVERFIT = 5.0
+# The validation loss is flat where it is so near to its lowest, for so long a share of the epochs,
+# while the training loss goes on to fall to less than this share.
+_FLAT, _LONG, _FALLEN = 0.03, 0.3, 0.7
 _POOR_R2 = 0.5
 _RARE = 0.05
 _OUTSIDE = 0.05
@@ -20,6 +23,8 @@ class Facts:
         Crystals in each part.
     train_loss, val_loss : float or None
         At the best epoch.
+    flat_from : int or None
+        The epoch from which on only the training loss fell, see `flat_from`.
     r2 : dict of str to float
         Of the numbers, on the test crystals.
     accuracy, most_frequent : dict of str to float
@@ -35,11 +40,40 @@ class Facts:
     n_test: int
     train_loss: float | None
     val_loss: float | None
+    flat_from: int | None
     r2: dict[str, float]
     accuracy: dict[str, float]
     most_frequent: dict[str, float]
     rarest: dict[str, float]
     outside: float | None
+
+
+def flat_from(training: Sequence[float], validation: Sequence[float]) -> int | None:
+    """Return the epoch from which on the validation loss stayed flat while training went on.
+
+    Parameters
+    ----------
+    training, validation : sequence of float
+        Losses, epoch by epoch.
+
+    Returns
+    -------
+    int or None
+        None where both fell, or there is no validation.
+
+    Examples
+    --------
+    >>> flat_from([9, 6, 5, 4, 3, 2, 1], [9, 8, 8, 8, 8, 8, 8])
+    2
+    >>> flat_from([9, 6, 5, 4, 3, 2, 1], [9, 8, 7, 6, 5, 4, 3])
+    """
+    if len(validation) != len(training) or not len(training):
+        return None
+    nearly = (1 + _FLAT) * min(validation)
+    first = next((i for i, loss in enumerate(validation) if loss <= nearly), None)
+    if first is None or len(training) - 1 - first < _LONG * len(training):
+        return None
+    return first + 1 if training[-1] < _FALLEN * training[first] else None
 
 
 def advice(facts: Facts) -> list[str]:
@@ -72,6 +106,12 @@ def _of_sizes(facts: Facts) -> Iterator[str]:
 
 def _of_losses(facts: Facts) -> Iterator[str]:
     train, val = facts.train_loss, facts.val_loss
+    if facts.flat_from is not None:
+        yield (
+            f"From epoch {facts.flat_from} on, the validation loss stayed where it was while the "
+            "training loss went on falling: the network overfits. More epochs do not help; more "
+            "crystals do, and in Python a larger dropout or weight_decay may."
+        )
     if train is not None and val is not None and val > _OVERFIT * train > 0:
         yield (
             f"The validation loss ({val:.3g}) is {val / train:.0f} times the training loss "

@@ -36,10 +36,13 @@ class Table:
         Names of the columns.
     rows : sequence of sequence
         Strings, numbers, and matplotlib Figures.
+    title : str, optional
+        A heading above it.
     """
 
     head: Sequence[str]
     rows: Sequence[Sequence[Any]]
+    title: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,21 @@
 """Parts that several reports have."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy.typing as npt
 
+from skcgcnn._text import wrapped
+from skcgcnn.estimators import BaseCGCNN
+from skcgcnn.graphs import CrystalGraphs
+from skcgcnn.inspection import MIXED, element_names
 from skcgcnn.plotting import crystal, elements
 from skcgcnn.reports._html import Figure, Table, new_figure
 from skcgcnn.tasks import is_missing
+
+# Letters below a figure that can stand side by side.
+_ROOM = 24
 
 
 def element_table(names_of: Iterable[Iterable[str]]) -> Figure:
@@ -27,8 +34,46 @@ def element_table(names_of: Iterable[Iterable[str]]) -> Figure:
     for names in names_of:
         counts.update(set(names))
     figure, (ax,) = new_figure(1, (8.0, 4.0))
-    elements(dict(counts), label="crystals with the element", ax=ax)
+    # A logarithm: where most crystals are oxides, the others would look alike.
+    elements(dict(counts), label="crystals with the element", log=True, ax=ax)
     return Figure(figure, "How many crystals have each element.")
+
+
+def crystals(count: int) -> str:
+    """Return a number of crystals as words.
+
+    Parameters
+    ----------
+    count : int
+
+    Returns
+    -------
+    str
+    """
+    return "1 crystal" if count == 1 else f"{count} crystals"
+
+
+def formulas(est: BaseCGCNN, graphs: CrystalGraphs) -> list[str]:
+    """Return the reduced formula of every crystal.
+
+    Parameters
+    ----------
+    est : BaseCGCNN
+        Tells which kind of site is which element.
+    graphs : CrystalGraphs
+
+    Returns
+    -------
+    list of str
+        Empty where sites are mixed, or their elements unknown.
+    """
+    from pymatgen.core import Composition
+
+    found = []
+    for names in element_names(est, graphs):
+        pure = names and MIXED not in names
+        found.append(Composition(Counter(names)).reduced_formula if pure else "")
+    return found
 
 
 def known(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -45,11 +90,15 @@ def known(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return values[~is_missing(values)]
 
 
-def with_pictures(head: list[str], rows: list[list[Any]], sources: Iterable[Any]) -> Table:
+def with_pictures(
+    title: str, head: list[str], rows: list[list[Any]], sources: Iterable[Any]
+) -> Table:
     """Return a table with a drawing of the crystal of each row, where ASE is there.
 
     Parameters
     ----------
+    title : str
+        Heading of the table.
     head : list of str
     rows : list of list
     sources : iterable
@@ -61,10 +110,9 @@ def with_pictures(head: list[str], rows: list[list[Any]], sources: Iterable[Any]
     """
     drawn = [_picture(source) for source in sources]
     if not rows or not drawn or any(figure is None for figure in drawn):
-        return Table(head, rows)
-    return Table(
-        [*head, "picture"], [[*row, figure] for row, figure in zip(rows, drawn, strict=True)]
-    )
+        return Table(head, rows, title)
+    pictured = [[*row, figure] for row, figure in zip(rows, drawn, strict=True)]
+    return Table([*head, "picture"], pictured, title)
 
 
 def _picture(source: Any) -> Any:
@@ -75,3 +123,30 @@ def _picture(source: Any) -> Any:
     except ImportError:
         return None
     return figure
+
+
+def name_classes(ax: Any, names: Sequence[str]) -> None:
+    """Write the names of classes below a figure, so that they do not run into each other.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+        With a class at each of 0, 1, 2, ...
+    names : sequence of str
+    """
+    upright = len(names) * max(map(len, names), default=0) > _ROOM
+    lines = [wrapped(name, 16) for name in names]
+    style = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"} if upright else {}
+    ax.set_xticks(range(len(names)), lines, fontsize="small", **style)
+
+
+def few_ticks(ax: Any) -> None:
+    """Let a narrow figure have so few numbers below it that they do not run into each other.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(4))

@@ -6,14 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from skcgcnn._text import for_figures
+from skcgcnn._text import for_figures, wrapped
 from skcgcnn._version import __version__
 from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.inspection import MIXED, element_names, nearest_training_crystals
 from skcgcnn.plotting import BLUE, ORANGE, crystal_sizes
 from skcgcnn.reports._html import Figure, Section, Table, new_figure, page
-from skcgcnn.reports._parts import element_table, known, with_pictures
+from skcgcnn.reports._parts import (
+    element_table,
+    few_ticks,
+    formulas,
+    known,
+    name_classes,
+    with_pictures,
+)
 from skcgcnn.tasks import Prediction
 
 _MOST = 10
@@ -151,11 +158,12 @@ def _target(run: PredictionResult, prediction: Prediction) -> Section:
     figure, axes = new_figure(1 if spread is None else 2, (9.5 if spread is not None else 5, 3.2))
     if target.classes is None:
         axes[0].hist(values.astype(float), 30, color=BLUE)
+        few_ticks(axes[0])
     else:
         counts = [int((values == label).sum()) for label in target.classes]
-        names = [for_figures(target.cell(label)) for label in target.classes]
-        axes[0].bar(names, counts, 0.6, color=BLUE)
-    axes[0].set(xlabel=for_figures(f"predicted {target.title}"), ylabel="crystals")
+        axes[0].bar(range(len(counts)), counts, 0.6, color=BLUE)
+        name_classes(axes[0], [target.cell(label) for label in target.classes])
+    axes[0].set(xlabel=wrapped(f"predicted {target.title}", 40), ylabel="crystals")
     caption = "How the predictions are distributed"
     if uncertainty is None:
         text = (
@@ -168,13 +176,17 @@ def _target(run: PredictionResult, prediction: Prediction) -> Section:
     axes[1].set(xlabel=for_figures(what), ylabel="crystals")
     order = np.argsort(-np.nan_to_num(spread, nan=-1.0), kind="stable")[:_MOST]
     least = [row for row in order if np.isfinite(spread[row])]
+    names = formulas(run.est, run.graphs[np.array(least, dtype=int)])
     rows: list[list[Any]] = [
-        [run.ids[row], target.cell(prediction.values[row]), float(spread[row])] for row in least
+        [run.ids[row], name, target.cell(prediction.values[row]), float(spread[row])]
+        for row, name in zip(least, names, strict=True)
     ]
-    head = ["least certain", f"predicted {target.title}", what]
+    head = ["crystal", "formula", f"predicted {target.title}", what]
     parts: list[Table | Figure] = [
         Figure(figure, f"{caption}, and how sure they are."),
-        with_pictures(head, rows, [run.paths[row] for row in least if len(run.paths)]),
+        with_pictures(
+            "Least certain", head, rows, [run.paths[row] for row in least if len(run.paths)]
+        ),
     ]
     return Section(f"Target: {target.name}", parts=parts)
 

@@ -1,18 +1,19 @@
 """The report of a training run."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn._text import for_figures
+from skcgcnn._text import for_figures, wrapped
 from skcgcnn._version import __version__
 from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.inspection import element_names, nearest_training_crystals
+from skcgcnn.metrics import HeldOutError
 from skcgcnn.plotting import (
     BLUE,
     ORANGE,
@@ -21,10 +22,18 @@ from skcgcnn.plotting import (
     loss_curves,
     parity,
 )
-from skcgcnn.reports._advice import Facts, advice
+from skcgcnn.reports._advice import Facts, advice, flat_from
 from skcgcnn.reports._html import Figure, Section, Table, new_figure, page
-from skcgcnn.reports._parts import element_table, known, with_pictures
-from skcgcnn.tasks import Prediction
+from skcgcnn.reports._parts import (
+    crystals,
+    element_table,
+    few_ticks,
+    formulas,
+    known,
+    name_classes,
+    with_pictures,
+)
+from skcgcnn.tasks import Prediction, is_missing
 
 _WORST = 10
 # A confusion matrix of more classes cannot be read, and a calibration curve of fewer crystals is
@@ -57,6 +66,10 @@ class RunResult:
         For the test crystals, target by target.
     metrics : mapping of str to mapping
         Their measures, target by target.
+    errors : mapping of str to HeldOutError
+        Their errors, target by target.
+    n_unreadable : int
+        Crystals that could not be read.
     losses : mapping of str to sequence of float
         Epoch by epoch: "training" and "validation".
     best_epoch : int
@@ -71,6 +84,8 @@ class RunResult:
     paths: Sequence[Any]
     predictions: Sequence[Prediction]
     metrics: Mapping[str, Mapping[str, float | None]]
+    errors: Mapping[str, HeldOutError]
+    n_unreadable: int
     losses: Mapping[str, Sequence[float]]
     best_epoch: int
 
@@ -112,7 +127,18 @@ def _results(run: RunResult) -> Section:
     text = (
         f"Crystals: {sizes}. The best epoch was {run.best_epoch} of {len(run.losses['training'])}."
     )
-    return Section("Test results", [text], [Table(["target", "metric", "value"], rows)])
+    lines = [text, *(f"{name}: {error}." for name, error in run.errors.items()), *_left_out(run)]
+    return Section("Test results", lines, [Table(["target", "metric", "value"], rows)])
+
+
+def _left_out(run: RunResult) -> Iterator[str]:
+    """Tell of what could not be read, and of targets that are missing."""
+    if run.n_unreadable:
+        yield f"Left out: {crystals(run.n_unreadable)} that could not be read."
+    y = np.concatenate([run.y[part] for part in _PARTS])
+    for index, prediction in enumerate(run.predictions):
+        if blank := int(is_missing(y[:, index]).sum()):
+            yield f"{prediction.target.name}: no value for {crystals(blank)}."
 
 
 _PARTS = {"train": "trained on", "val": "validated", "test": "tested"}
@@ -145,6 +171,7 @@ def _facts(run: RunResult) -> Facts:
         **{f"n_{part}": len(run.graphs[part]) for part in _PARTS},
         train_loss=losses.get("training"),
         val_loss=losses.get("validation"),
+        flat_from=flat_from(run.losses["training"], run.losses["validation"]),
         r2=r2,
         accuracy=accuracy,
         most_frequent=frequent,
@@ -174,8 +201,9 @@ def _data(run: RunResult) -> Section:
             bins = np.histogram_bin_edges(everything, 25)
             for (part, found), color in zip(values.items(), (BLUE, ORANGE, "0.3"), strict=True):
                 ax.hist(found.astype(float), bins, histtype="step", color=color, label=_PARTS[part])
+            few_ticks(ax)
         else:
-            names = [for_figures(target.cell(label)) for label in target.classes]
+            names = [target.cell(label) for label in target.classes]
             width = 0.27
             for step, ((part, found), color) in enumerate(
                 zip(values.items(), (BLUE, ORANGE, "0.3"), strict=True)
@@ -183,8 +211,8 @@ def _data(run: RunResult) -> Section:
                 counts = [int((found == label).sum()) for label in target.classes]
                 places = np.arange(len(names)) + (step - 1) * width
                 ax.bar(places, counts, width, color=color, label=_PARTS[part])
-            ax.set_xticks(np.arange(len(names)), names)
-        ax.set(xlabel=for_figures(target.title), ylabel="crystals")
+            name_classes(ax, names)
+        ax.set(xlabel=wrapped(target.title, 34), ylabel="crystals")
         ax.set_ylim(top=1.35 * ax.get_ylim()[1])  # room for the legend
         ax.legend(frameon=False, fontsize="small", ncols=3, columnspacing=0.8, handlelength=1)
     names_of = [each for graphs in run.graphs.values() for each in element_names(run.est, graphs)]
@@ -212,11 +240,22 @@ def _target(run: RunResult, index: int) -> Section:
         parts, errors = _numbers(prediction, truth.astype(float))
     else:
         parts, errors = _classes(prediction, truth)
-    order = np.argsort(-np.nan_to_num(errors, nan=-np.inf), kind="stable")[:_WORST]
-    worst = [row for row in order if np.isfinite(errors[row]) and errors[row] > 0]
-    rows = [_worst_row(run, row, truth[row], prediction, errors[row]) for row in worst]
-    head = ["crystal", "true", "predicted", prediction.target.error_name]
-    parts.append(with_pictures(head, rows, [run.paths[row] for row in worst if len(run.paths)]))
+    wrong = np.isfinite(errors) & (errors > 0)
+    if not prediction.target.is_number:
+        wrong &= prediction.values != truth  # right ones are not worst, however unsure
+    order = np.argsort(-np.nan_to_num(errors, nan=-np.inf), kind="stable")
+    worst = [int(row) for row in order if wrong[row]][:_WORST]
+    if not worst:
+        right = [f"All of {crystals(int(np.isfinite(errors).sum()))} are right."]
+        return Section(f"Target: {prediction.target.name}", right if len(truth) else [], parts)
+    names = formulas(run.est, run.graphs["test"][np.array(worst)])
+    rows = [
+        [run.ids[row], name, *_worst_values(prediction, row, truth[row], errors[row])]
+        for row, name in zip(worst, names, strict=True)
+    ]
+    head = ["crystal", "formula", "true", "predicted", prediction.target.error_name]
+    paths = [run.paths[row] for row in worst if len(run.paths)]
+    parts.append(with_pictures("Largest errors", head, rows, paths))
     return Section(f"Target: {prediction.target.name}", parts=parts)
 
 
@@ -271,6 +310,7 @@ def _classes(
         colorbar=False,
         ax=axes[0],
     )
+    name_classes(axes[0], names)
     caption = "Confusion matrix of the test crystals."
     if binary:
         RocCurveDisplay.from_predictions(
@@ -283,7 +323,10 @@ def _classes(
         CalibrationDisplay.from_predictions(
             places, proba[usable, 1], n_bins=5, ax=axes[2], color=BLUE
         )
-        axes[2].set(xlabel=f"predicted probability of {names[1]}", ylabel=f"share of {names[1]}")
+        axes[2].set(
+            xlabel=wrapped(f"predicted probability of {names[1]}", 34),
+            ylabel=wrapped(f"share of {names[1]}", 34),
+        )
         axes[2].get_legend().remove()
         caption = (
             "The test crystals: confusion matrix; ROC curve; and how often the second class is "
@@ -292,8 +335,7 @@ def _classes(
     return [Figure(figure, caption)], errors
 
 
-def _worst_row(
-    run: RunResult, row: int, truth: Any, prediction: Prediction, error: float
-) -> list[Any]:
-    cell, value = prediction.target.cell, prediction.values[row]
-    return [run.ids[row], cell(truth), cell(value), float(error)]
+def _worst_values(prediction: Prediction, row: int, truth: Any, error: float) -> list[Any]:
+    target = prediction.target
+    shown = error if target.is_number else 1 - error
+    return [target.cell(truth), target.cell(prediction.values[row]), float(shown)]

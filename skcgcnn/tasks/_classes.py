@@ -37,7 +37,7 @@ class Classes(Task):
 
     is_number: ClassVar[bool] = False
     scorers: ClassVar[tuple[str, ...]] = ("accuracy", "f1", "roc_auc")
-    error_name: ClassVar[str] = "1 - probability of the true class"
+    error_name: ClassVar[str] = "probability of the true class"
 
     @property
     def labels(self) -> npt.NDArray[Any]:
@@ -189,7 +189,7 @@ class Classes(Task):
         """Return how far the highest probability is from 1."""
         if prediction.proba is None:
             return None
-        return "1 - highest probability", np.asarray(1 - prediction.proba.max(axis=1))
+        return "uncertainty (1 - highest probability)", np.asarray(1 - prediction.proba.max(axis=1))
 
     def describe(self) -> str:
         """Return its name and classes as a text."""

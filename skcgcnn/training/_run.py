@@ -26,7 +26,7 @@ from skcgcnn.estimators import (
 )
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs, CrystalGraphTransformer, concatenate, digest_crystals
-from skcgcnn.metrics import target_metrics
+from skcgcnn.metrics import HeldOutError, held_out_error, target_metrics
 from skcgcnn.modelfiles import ModelState, read_model_file
 from skcgcnn.nn import BestEpoch, choose_device
 from skcgcnn.reports import RunResult, training_report
@@ -188,6 +188,8 @@ def train(
             paths=[data.paths[row] for row in parts["test"].rows if data.paths],
             predictions=predictions,
             metrics=found["test"],
+            errors={name: HeldOutError(**each) for name, each in found["errors"].items()},
+            n_unreadable=int((graphs.n_sites == 0).sum()),
             losses=losses,
             best_epoch=best_epoch,
         )
@@ -360,6 +362,8 @@ def _evaluate(
             for i, prediction in enumerate(predictions)
         },
     }
+    errors = _errors(parts, data, predictions)
+    report["errors"] = {name: asdict(error) for name, error in errors.items()}
     # The model file itself tells how good it is: see `skcgcnn info`.
     metrics = {
         f"test {metric} of {name}": value
@@ -372,6 +376,20 @@ def _evaluate(
         json.dump(report, file, indent=2)
         file.write("\n")
     return report, predictions
+
+
+def _errors(
+    parts: dict[str, Part], data: RunData, predictions: list[Prediction]
+) -> dict[str, HeldOutError]:
+    """Return the test error of every target, with its interval."""
+    train, test = parts["train"], parts["test"]
+    groups = None if data.groups is None else data.groups[test.rows]
+    columns = [part.y.reshape(len(part.y), len(data.names)).T for part in (test, train)]
+    found = {}
+    for prediction, true, trained in zip(predictions, *columns, strict=True):
+        if error := held_out_error(true, prediction, trained, groups=groups):
+            found[prediction.target.name] = error
+    return found
 
 
 def _write_history(path: Path, est: BaseCGCNN, losses: dict[str, list[float]]) -> None:

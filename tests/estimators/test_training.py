@@ -307,22 +307,7 @@ def test_other_devices_that_are_not_there(regressor, graphs, energies, device):
         regressor.set_params(device=device).fit(graphs, energies)
 
 
-# Loss and weight decay
-
-
-@pytest.mark.parametrize("loss", ["mse", "mae", "huber"])
-def test_losses(regressor, graphs, energies, loss):
-    regressor.set_params(loss=loss, max_epochs=1, batch_size=24, lr=1e-12).fit(graphs, energies)
-    scaled = (energies - energies.mean()) / energies.std()
-    # One step from an untrained network: its outputs are near 0.
-    outputs = (regressor.predict(graphs) - energies.mean()) / energies.std()
-    errors = np.abs(outputs - scaled)
-    expected = {
-        "mse": errors**2,
-        "mae": errors,
-        "huber": np.where(errors < 1, errors**2 / 2, errors - 0.5),
-    }[loss].mean()
-    assert regressor.history_[0, "train_loss"] == pytest.approx(expected, rel=0.5)
+# Weight decay and scores
 
 
 def test_weight_decay(regressor, graphs, energies):

@@ -1,5 +1,7 @@
 """Figures: what they show, and where they are drawn."""
 
+import itertools
+
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -152,3 +154,42 @@ def test_a_crystal_of_a_file(cifs, nacl):
 def test_what_cannot_be_drawn(draw, message):
     with pytest.raises(ValueError, match=message):
         draw()
+
+
+def test_long_names_wrap():
+    name = "formation_energy_per_atom_of_the_relaxed_crystal_at_zero_pressure"
+    ax = plotting.parity([0.0, 1.0], [0.0, 1.0], name=name, unit="eV/atom")
+    for label in (ax.get_xlabel(), ax.get_ylabel()):
+        assert max(map(len, label.splitlines())) <= 40
+        assert label.replace("\n", "").startswith(name)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_numbers_on_axes_do_not_overlap(scale):
+    y = -1234.5 * scale + scale * np.linspace(0, 1, 9)
+    ax = plotting.parity(y, y, name="energy")
+    ax.figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in ax.get_xticklabels() if label.get_text()]
+    low, high = ax.get_window_extent().x0, ax.get_window_extent().x1
+    shown = sorted((b for b in boxes if low <= (b.x0 + b.x1) / 2 <= high), key=lambda b: b.x0)
+    assert len(shown) > 2
+    assert all(one.x1 < other.x0 for one, other in itertools.pairwise(shown))
+
+
+def test_a_legend_of_labels_is_beside_the_points():
+    rng = np.random.default_rng(0)
+    labels = rng.choice(["a rather long name of a class", "b", "c"], 200)
+    ax = plotting.embedding_map(rng.normal(size=(200, 5)), labels)
+    ax.figure.canvas.draw()
+    assert ax.get_legend().get_window_extent().x0 >= ax.get_window_extent().x1
+
+
+def test_counts_of_elements_go_by_their_logarithm():
+    ax = plotting.elements({"O": 1000, "H": 10, "He": 1, "Li": 0}, log=True)
+    (image,) = ax.images
+    shades = image.norm(np.array([1.0, 10.0, 1000.0]))
+    np.testing.assert_allclose(shades, [0, 1 / 3, 1], atol=1e-12)
+    assert np.isfinite(image.get_array().compressed()).sum() == 3
+    ax.figure.canvas.draw()
+    with pytest.raises(ValueError, match="log=True or center"):
+        plotting.elements({"O": 1.0}, log=True, center=0)

@@ -1,6 +1,7 @@
 """The report of a training run, also in a browser."""
 
 import csv
+import json
 import re
 import shutil
 import subprocess
@@ -9,19 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pymatgen.core import Structure
 from typer.testing import CliRunner
 
 from skcgcnn import CGCNNMultiTask
 from skcgcnn.cli import app
 from skcgcnn.datasets import load_sample_classification, load_sample_regression
 from skcgcnn.reports import Facts, Section, Table, advice, page
+from skcgcnn.reports._advice import flat_from
 from skcgcnn.training import train
 from skcgcnn.training._settings import Settings
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 GOOD = {
     "n_train": 800, "n_val": 100, "n_test": 100, "train_loss": 0.1, "val_loss": 0.2,
-    "r2": {"energy": 0.9}, "accuracy": {"metal": 0.9},
+    "flat_from": None, "r2": {"energy": 0.9}, "accuracy": {"metal": 0.9},
     "most_frequent": {"metal": 0.6}, "rarest": {"metal": 0.4}, "outside": 0.01,
 }  # fmt: skip
 
@@ -80,6 +83,47 @@ def test_names_that_look_like_mathtext(runs, tmp_path):
     args = ["predict", str(model), str(tmp_path / "data"), "--report", str(report)]
     assert CliRunner().invoke(app, args).exit_code == 0
     assert broken["metal"] in report.read_text()
+
+
+def test_errors_have_an_interval_and_something_to_compare_with(runs):
+    text = (runs / "multi" / "report.html").read_text()
+    number = r"[\d.e-]+"
+    interval = rf"\(95 % interval {number} to {number}, 25 test crystals\); predicting"
+    assert re.search(rf"energy: mean absolute error {number} {interval} the training mean", text)
+    assert re.search(rf"metal: accuracy {number} {interval} the most frequent training", text)
+    found = json.loads((runs / "multi" / "metrics.json").read_text())
+    for name, metric in (("energy", "mae"), ("metal", "accuracy")):
+        error = found["errors"][name]
+        assert error["value"] == pytest.approx(found["test"][name][metric])
+        assert error["low"] < error["value"] < error["high"]
+
+
+def test_the_worst_crystals_have_a_heading_formulas_and_are_wrong(runs):
+    text = (runs / "classification" / "report.html").read_text()
+    assert text.count("<h3>Largest errors</h3>") == 1
+    table = text[text.index("<h3>Largest errors") :].split("</table>")[0]
+    rows = re.findall(r"<tr><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td>", table)
+    assert rows
+    for name, formula, true, predicted in rows:
+        assert true != predicted
+        structure = Structure.from_file(runs / "data" / f"{name}.cif")
+        assert formula == structure.composition.reduced_formula
+
+
+def test_files_and_values_that_are_left_out_are_counted(runs, tmp_path):
+    shutil.copytree(runs / "data", tmp_path / "data")
+    lines = (tmp_path / "data" / "id_prop.csv").read_text().splitlines()
+    first = lines[1].split(",")[0]
+    (tmp_path / "data" / f"{first}.cif").write_text("no crystal")
+    for i in (2, 3):
+        lines[i] = ",".join([lines[i].split(",")[0], "", lines[i].split(",")[2]])
+    (tmp_path / "data" / "id_prop.csv").write_text("\n".join(lines))
+    settings = Settings(str(tmp_path / "data"), task="multi", epochs=1, n_conv=0, on_error="nan")
+    train(settings, tmp_path / "run", progress=False)
+    text = (tmp_path / "run" / "report.html").read_text()
+    assert "Left out: 1 crystal that could not be read." in text
+    assert "energy: no value for 2 crystals." in text
+    assert "metal: no value" not in text
 
 
 def test_history(runs):
@@ -171,6 +215,7 @@ def test_names_cannot_break_the_page():
         ({"n_val": 5}, "5 validation crystals decide"),
         ({"n_test": 5}, "5 test crystals say little"),
         ({"val_loss": 1.0}, "10 times the training loss"),
+        ({"flat_from": 12}, "From epoch 12 on, the validation loss stayed where it was"),
         ({"n_val": 0}, "Without validation crystals the last epoch is kept"),
         ({"r2": {"energy": 0.2}}, "R² of energy is 0.20"),
         ({"accuracy": {"metal": 0.5}}, "most frequent one would give 60%"),
@@ -183,6 +228,15 @@ def test_advice(change, message):
     assert message in found
 
 
+def test_a_validation_loss_that_stays_flat():
+    falling = np.geomspace(1, 0.01, 50)
+    flat = np.maximum(falling, 0.4)
+    assert flat_from(falling, flat) == 1 + int(np.argmax(flat <= 1.03 * 0.4))
+    assert flat_from(falling, falling) is None
+    assert flat_from(flat, flat) is None
+    assert flat_from(falling, flat[:30]) is flat_from(falling, []) is None
+
+
 def test_no_advice_where_nothing_is_wrong():
     assert advice(Facts(**GOOD)) == []
     assert advice(Facts(**{**GOOD, "train_loss": None, "val_loss": None, "outside": None})) == []
@@ -193,7 +247,7 @@ SCRIPT = """<script>
     const images = [...document.images];
     const drawn = images.filter(i => i.complete && i.naturalWidth > 0 && i.clientWidth > 20);
     const cut = [...document.querySelectorAll("h1, h2, p, li, figure, img, .wide")]
-      .filter(e => !e.closest("td") && e.getBoundingClientRect().right > innerWidth + 1);
+      .filter(e => !e.closest("td, .wide *") && e.getBoundingClientRect().right > innerWidth + 1);
     document.title = `${images.length} ${drawn.length} ${cut.length}`;
   });
 </script>"""

@@ -165,6 +165,24 @@ def test_an_ase_database(structures, tmp_path):
     assert set(store.properties["phase"]) == {"cubic"}
 
 
+def test_energies_of_calculators_in_an_ase_database(structures, tmp_path):
+    connect = pytest.importorskip("ase.db").connect
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    path = tmp_path / "crystals.db"
+    with connect(path) as database:
+        for i, structure in enumerate(structures):
+            atoms = structure.to_ase_atoms()
+            results = {"energy": -1.5 * i, "magmom": 0.25 * i} if i != 2 else {}
+            atoms.calc = SinglePointCalculator(atoms, **results)
+            database.write(atoms)
+    store = made(tmp_path, path)
+    expected = [np.nan if i == 2 else -1.5 * i for i in range(8)]
+    np.testing.assert_array_equal(store.properties["energy"], expected)
+    expected = [np.nan if i == 2 else 0.25 * i for i in range(8)]
+    np.testing.assert_array_equal(store.properties["magmom"], expected)
+
+
 @pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz"])
 def test_lines_of_json(suffix, some, structures, tmp_path):
     lines = [json.dumps(structure.as_dict()) for structure in structures[:3]]

@@ -60,6 +60,49 @@ def test_the_seed_decides():
     assert tests[0] == tests[1] != tests[2]
 
 
+def test_without_groups_the_seed_decides_too():
+    rows = np.arange(10, 60)
+    parts = [split_rows(rows, RATIOS, seed=seed) for seed in (0, 0, 1)]
+    for split in parts:
+        assert {part: len(chosen) for part, chosen in split.items()} == {
+            "test": 5,
+            "val": 5,
+            "train": 40,
+        }
+        np.testing.assert_array_equal(np.sort(np.concatenate(list(split.values()))), rows)
+    for part in RATIOS:
+        first, same, other = (sorted(split[part]) for split in parts)
+        assert first == same != other
+    # They are drawn, not taken from an end.
+    assert 15 < np.mean(parts[0]["test"]) < 55
+
+
+@pytest.mark.parametrize("ratios", [(0.8, 0.1, 0.1), (0.6, 0.2, 0.2), (0.5, 0.1, 0.2)])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_every_part_has_its_share_of_crystals_and_of_labels(ratios, seed):
+    shares = dict(zip(("train", "val", "test"), ratios, strict=True))
+    labels = np.array(["a"] * 140 + ["b"] * 40 + ["c"] * 20)
+    parts = split_rows(np.arange(200), shares, labels=labels, seed=seed)
+    for part, rows in parts.items():
+        assert len(rows) == round(200 * shares[part])
+        for label in "abc":
+            expected = shares[part] * (labels == label).sum()
+            assert abs((labels[rows] == label).sum() - expected) <= 1
+
+
+def test_labels_that_are_too_rare_are_split_at_random():
+    labels = np.array(["a"] * 19 + ["b"])
+    parts = split_rows(np.arange(20), RATIOS, labels=labels, seed=0)
+    assert [len(parts[part]) for part in ("train", "val", "test")] == [16, 2, 2]
+
+
+def test_a_part_that_is_asked_for_is_never_empty():
+    parts = split_rows(np.arange(3), {"train": 0.98, "val": 0.01, "test": 0.01})
+    assert [len(parts[part]) for part in ("train", "val", "test")] == [1, 1, 1]
+    parts = split_rows(np.arange(3), {"train": 1.0, "val": 0.0, "test": 0.0})
+    assert [len(parts[part]) for part in ("train", "val", "test")] == [3, 0, 0]
+
+
 def test_too_few_groups():
     with pytest.raises(DataError, match=r"groups\.csv puts the crystals into 2 group"):
         split_rows(np.arange(6), RATIOS, groups=np.array(list("aaabbb")))
