@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from skcgcnn.estimators import Prediction
 from skcgcnn.metrics import classification_metrics, held_out_error, regression_metrics
-from skcgcnn.tasks import Classes, Number
+from skcgcnn.tasks import Classes, Number, Prediction
 
 
 def test_regression():

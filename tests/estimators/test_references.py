@@ -18,7 +18,7 @@ def test_recipes_are_those_that_were_measured():
     assert RECIPES == {
         "default": {
             "conv": "edge",
-            "reference": True,
+            "composition_baseline": True,
             "dropout": 0.1,
             "lr": 0.004,
             "schedule": "one_cycle",
@@ -30,7 +30,7 @@ def test_recipes_are_those_that_were_measured():
         },
         "paper": {
             "conv": "gated",
-            "reference": False,
+            "composition_baseline": False,
             "element_embedding": False,
             "dropout": 0.0,
             "lr": 0.01,
@@ -103,13 +103,15 @@ def site_features(graphs):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_baseline_is_scikit_learn_s_ridge_on_mean_features(graphs, energies, weighted):
     weights = np.random.default_rng(0).uniform(0.2, 3, len(graphs)) if weighted else None
-    est = CGCNNRegressor(**SMALL, reference=True).fit(graphs, energies, sample_weight=weights)
+    est = CGCNNRegressor(**SMALL, composition_baseline=True).fit(
+        graphs, energies, sample_weight=weights
+    )
     mean = np.average(energies, weights=weights)
     std = np.sqrt(np.average((energies - mean) ** 2, weights=weights))
     features = np.array([rows.astype(float).mean(axis=0) for rows in site_features(graphs)])
     weights = np.ones(len(graphs)) if weights is None else weights / weights.mean()
     ridge, errors = chosen_ridge(features, (energies - mean) / std, weights)
-    baseline = est.module_.reference
+    baseline = est.module_.baseline
     with torch.no_grad():
         found = baseline(torch.from_numpy(features).float())[:, 0]
     np.testing.assert_allclose(found, ridge.predict(features), atol=2e-4)
@@ -123,12 +125,14 @@ def test_the_baseline_of_sums_is_a_share_of_every_site(graphs, energies):
     rows = np.tile(np.arange(len(graphs)), 2)
     energies = energies[rows] + np.random.default_rng(0).normal(size=len(rows))
     graphs, n_sites = graphs[rows], graphs.n_sites[rows]
-    est = CGCNNRegressor(**SMALL, reference=True, pooling="sum").fit(graphs, energies * n_sites)
+    est = CGCNNRegressor(**SMALL, composition_baseline=True, pooling="sum").fit(
+        graphs, energies * n_sites
+    )
     features = np.array([rows.astype(float).mean(axis=0) for rows in site_features(graphs)])
     by_site = energies / est.target_scale_
     ridge, _ = chosen_ridge(features, by_site, n_sites.astype(float) ** 2)
     with torch.no_grad():
-        found = est.module_.reference(torch.from_numpy(features).float())[:, 0]
+        found = est.module_.baseline(torch.from_numpy(features).float())[:, 0]
     np.testing.assert_allclose(found, ridge.predict(features), atol=2e-4)
 
 

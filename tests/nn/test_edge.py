@@ -48,7 +48,7 @@ def network(dropout):
 def run(net, given):
     """Return the outputs, with the same bonds dropped every time."""
     torch.manual_seed(5)
-    return net(*given.tensors())
+    return net(given)
 
 
 def operations(out):
@@ -101,7 +101,7 @@ def test_every_gradient_is_that_of_finite_differences(dropout):
         torch.manual_seed(5)
         # Running statistics are changed by every pass.
         state = {**parameters, **{name: b.clone() for name, b in buffers.items()}}
-        return (functional_call(net, state, given.tensors()) * FACTORS).sum()
+        return (functional_call(net, state, (given,)) * FACTORS).sum()
 
     weights = {name: p.detach().clone().requires_grad_() for name, p in net.named_parameters()}
     gradients = torch.autograd.grad(total(weights), list(weights.values()))
@@ -128,7 +128,7 @@ def inputs():
 
 
 def layer(**options):
-    conv = EdgeConv(3, torch.Generator().manual_seed(0), **options).double()
+    conv = EdgeConv(3, 41, torch.Generator().manual_seed(0), **options).double()
     for norm in (conv.bond_norm, conv.site_norm):
         torch.nn.init.normal_(norm.weight, generator=torch.Generator().manual_seed(6))
         torch.nn.init.normal_(norm.bias, generator=torch.Generator().manual_seed(7))
