@@ -32,6 +32,24 @@ class Registered(NamedTuple):
     registry: Literal["convolutions", "poolings", "losses"]
 
 
+class Option(NamedTuple):
+    """How the command has a parameter: as an option of its name, with dashes.
+
+    Attributes
+    ----------
+    group : str
+        Under which heading of the help.
+    help : str
+        What the help says.
+    aliases : tuple of str
+        Other names of the option.
+    """
+
+    group: str
+    help: str
+    aliases: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Parameter:
     """What is declared of a parameter, beside its default.
@@ -50,6 +68,8 @@ class Parameter:
         these; None is for what does not belong to the network.
     in_file : bool
         Whether a model file holds it; who loads a model decides on the others.
+    option : Option or None
+        How ``skcgcnn train`` has it; None where it has not.
     """
 
     allowed: tuple[Any, ...]
@@ -57,6 +77,7 @@ class Parameter:
     doc: str
     change: Literal["never", "free"] | None = None
     in_file: bool = True
+    option: Option | None = None
 
     @property
     def most(self) -> int | None:

@@ -54,7 +54,9 @@ def task(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _run(parent: int, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    # Of joblib's own processes; not a thread, nor a worker of a cluster.
+    if os.getpid() == parent:
+        return function(*args, **kwargs)  # in a thread, or nowhere else
+    # Of joblib's own processes; not a worker of a cluster.
     if os.getppid() == parent or "loky" in type(current_process()).__module__:
         _end_with(parent)
     return function(*args, **kwargs)

@@ -5,18 +5,15 @@ may hold, and what may change while a training goes on. It imports neither torch
 so that the command line can show the defaults at once.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from skcgcnn._declared import (
     Choice,
     Number,
-    Parameter,
+    Option,
     Registered,
-    declared,
     param,
-    with_parameters,
 )
 from skcgcnn._recipes import AUTO, RECIPES
 
@@ -42,6 +39,7 @@ class NetParameters:
         `partial_fit`, which does not know its end, keeps it constant. Choose "constant" for
         callbacks that change it.""",
         change="free",
+        option=Option("Training", "Course of the learning rate over the epochs."),
     )
     max_grad_norm: float | str | None = param(
         AUTO,
@@ -73,6 +71,7 @@ class NetParameters:
         """Learning rate of embedding and convolutions as a multiple of `lr`. Below 1 they stay
         closer to `init_from`. Decided when the network is made.""",
         change="never",
+        option=Option("Start", "Learning rate of the convolutions as a multiple of --lr."),
     )
     element_embedding: bool | str = param(
         AUTO,
@@ -111,6 +110,7 @@ class Parameters:
         """What parameters with the value "auto" stand for: the choices of this library, or those of
         Xie & Grossman (2018) and their code; `skcgcnn.RECIPES` lists both.""",
         change="never",
+        option=Option("Training", "What auto stands for; paper is the original's."),
     )
     conv: str = param(
         AUTO,
@@ -119,6 +119,7 @@ class Parameters:
         """Convolution, a name in `skcgcnn.nn.CONVOLUTIONS`: "gated" is that of the paper, which
         official weights need; "edge" updates the features of bonds too.""",
         change="never",
+        option=Option("Network", "Convolution: edge, or gated, which is that of CGCNN."),
     )
     pooling: str = param(
         "mean",
@@ -128,6 +129,7 @@ class Parameters:
         for extensive targets "sum", of outputs by site; "attention", a mean with learned
         weights.""",
         change="never",
+        option=Option("Network", "From sites to crystals: mean, sum or attention."),
     )
     atom_fea_len: int = param(
         64,
@@ -135,6 +137,7 @@ class Parameters:
         "int",
         """Hidden features per site.""",
         change="never",
+        option=Option("Network", "Hidden features per site."),
     )
     n_conv: int = param(
         3,
@@ -142,6 +145,7 @@ class Parameters:
         "int",
         """Number of convolutions.""",
         change="never",
+        option=Option("Network", "Number of convolutions."),
     )
     h_fea_len: int = param(
         128,
@@ -149,6 +153,7 @@ class Parameters:
         "int",
         """Hidden features per crystal, after pooling.""",
         change="never",
+        option=Option("Network", "Hidden features per crystal."),
     )
     n_h: int = param(
         1,
@@ -156,6 +161,7 @@ class Parameters:
         "int",
         """Number of hidden layers after pooling.""",
         change="never",
+        option=Option("Network", "Number of hidden layers after pooling."),
     )
     dropout: float | str = param(
         AUTO,
@@ -164,6 +170,7 @@ class Parameters:
         """Dropout probability: of bond updates with ``conv="edge"``, of pooled features with
         "gated".""",
         change="free",
+        option=Option("Network", "Dropout probability."),
     )
     radius: float = param(
         8.0,
@@ -172,6 +179,7 @@ class Parameters:
         """Initial cutoff of the neighbor search, and last center of the Gaussian expansion of
         distances, in Å. Sites with too few neighbors within it are searched further out.""",
         change="never",
+        option=Option("Crystals", "Initial cutoff of the neighbor search, in Å."),
     )
     max_num_nbr: int = param(
         12,
@@ -179,6 +187,7 @@ class Parameters:
         "int",
         """Neighbors per site.""",
         change="never",
+        option=Option("Crystals", "Neighbors per site."),
     )
     atom_features: Any = param(
         None,
@@ -209,6 +218,7 @@ class Parameters:
         """Peak learning rate. The default recipe has 0.004, or 0.001 where `init_from` brings
         convolutions that are trained on.""",
         change="free",
+        option=Option("Training", "Peak learning rate."),
     )
     max_epochs: int | str = param(
         AUTO,
@@ -217,6 +227,7 @@ class Parameters:
         """Number of passes over the training crystals; "auto" guarantees enough steps to few
         crystals.""",
         change="free",
+        option=Option("Training", "Passes over the training crystals.", ("--epochs",)),
     )
     batch_size: int | str = param(
         AUTO,
@@ -224,6 +235,7 @@ class Parameters:
         'int or "auto"',
         """Maximum number of crystals per batch in training; "auto" depends on their number.""",
         change="free",
+        option=Option("Training", "Maximum number of crystals per batch.", ("-b",)),
     )
     optimizer: Any = param(
         AUTO,
@@ -232,6 +244,7 @@ class Parameters:
         """"sgd" has a momentum of 0.9. More options go through `net_params`, for example
         ``{"optimizer__amsgrad": True}``.""",
         change="never",
+        option=Option("Training", "Optimizer: adamw, adam or sgd.", ("--optim",)),
     )
     weight_decay: float | str | None = param(
         AUTO,
@@ -240,6 +253,7 @@ class Parameters:
         """Weight decay of the optimizer; None is the default of the optimizer (0.01 for "adamw", 0
         for "adam" and "sgd"). Biases do not decay.""",
         change="free",
+        option=Option("Training", "Weight decay of the optimizer."),
     )
     callbacks: list[Any] | None = param(
         None,
@@ -254,6 +268,7 @@ class Parameters:
         "str or torch.device",
         """"auto" is the GPU where torch sees one, else the CPU.""",
         in_file=False,
+        option=Option("Machine", "auto, cpu, cuda, ..."),
     )
     accelerator: Any = param(
         None,
@@ -296,6 +311,10 @@ class Parameters:
         official model (see `skcgcnn.modelfiles.PRETRAINED`). Its embedding and convolutions are
         copied, and the parts of its head that fit; targets are scaled anew. Sizes of the network
         that are not set are those of the model. With `warm_start`, for the first fit only.""",
+        option=Option(
+            "Start",
+            "Model to start from: a file, or a pretrained model's name.",
+        ),
     )
     freeze: str | int = param(
         "none",
@@ -303,6 +322,7 @@ class Parameters:
         '{"none", "convs"} or int',
         """Layers of `init_from` that training leaves as they are, to the bit: none, the embedding
         and all convolutions, or that many layers from the input (1 is the embedding alone).""",
+        option=Option("Start", "Layers of --init-from that stay: none, convs or a number."),
     )
     warm_start: bool = param(
         False,
@@ -337,6 +357,7 @@ class Parameters:
         "int, RandomState instance or None",
         """Decides the initial weights, batches, dropout and validation split. An int makes a fit
         repeatable to the bit on the CPU; torch's own random state stays as it was.""",
+        option=Option("Training", "Seed of the split, initial weights and batches.", ("--seed",)),
     )
     n_jobs: int | None = param(
         None,
@@ -344,6 +365,7 @@ class Parameters:
         "int or None",
         """Number of workers that read crystals.""",
         in_file=False,
+        option=Option("Machine", "Workers that read crystals.", ("-j",)),
     )
     on_error: OnError = param(
         "raise",
@@ -351,6 +373,7 @@ class Parameters:
         '{"raise", "nan"}',
         """What to do with crystals that cannot be read, see `CrystalGraphTransformer`. With "nan"
         they are left out of a fit and their prediction is NaN.""",
+        option=Option("Crystals", "Stop at unreadable crystals, or continue without them."),
     )
     verbose: int = param(
         0,
@@ -376,6 +399,10 @@ class NumberParameters(Parameters):
         "gaussian_nll", the negative log likelihood of a normal distribution, whose variance is
         learned too.""",
         change="free",
+        option=Option(
+            "Training",
+            "Loss of numbers: mse, mae, huber or gaussian_nll.",
+        ),
     )
     composition_baseline: bool | str = param(
         AUTO,
@@ -410,6 +437,7 @@ class MultiTaskParameters(NumberParameters):
         """Weight of the classification loss; "auto" learns the balance of the two kinds of task.
         With the default, neither hurts the other on the data of ``benchmarks/multitask.py``.""",
         change="free",
+        option=Option("Training", "Weight of the classification loss (--task multi)."),
     )
     tasks: tuple[str, ...] = param(
         ("regression", "classification"),
@@ -419,49 +447,3 @@ class MultiTaskParameters(NumberParameters):
         "classification". Of several tasks of one kind, the mean loss is taken.""",
         change="never",
     )
-
-
-# The parameters by the name of their estimator.
-OF_ESTIMATORS: Mapping[str, type[Parameters]] = {
-    "CGCNNRegressor": NumberParameters,
-    "CGCNNClassifier": ClassifierParameters,
-    "CGCNNMultiTask": MultiTaskParameters,
-}
-
-
-def with_net_params(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return parameters with those in `net_params` beside the others; in it stays what is skorch's.
-
-    Parameters
-    ----------
-    params : mapping
-        Parameters of an estimator.
-
-    Returns
-    -------
-    dict
-    """
-    given = dict(params.get("net_params") or {})
-    own = {each.name: given.pop(each.name, each.default) for each in fields(NetParameters)}
-    return {**params, **own, "net_params": given or None}
-
-
-def all_declared(parameters: Any) -> dict[str, Parameter]:
-    """Return what is declared of the parameters of an estimator, those of `net_params` included."""
-    return declared(parameters) | declared(NetParameters)
-
-
-def made_with(parameters: Any) -> set[str]:
-    """Return the names of the parameters that a fitted estimator keeps."""
-    return {name for name, each in all_declared(parameters).items() if each.change is not None}
-
-
-def documented(cls: type) -> type:
-    """Put the parameters into the docstring of an estimator."""
-    return with_parameters(cls, NetParameters, "net_params")
-
-
-def may_be_in_file(name: str) -> bool:
-    """Tell whether a model file may hold an entry of `net_params`."""
-    own = declared(NetParameters)
-    return own[name].in_file if name in own else name.startswith("optimizer__")

@@ -85,7 +85,8 @@ def draw_reports(folder: Path) -> None:
     for task, options in tasks.items():
         # Named as it is, so that the report's settings hold no path of a machine.
         with chdir(folder):
-            train(Settings("data", task=task, epochs=80, **options), Path(task), progress=False)
+            settings = Settings("data", task=task, params={"max_epochs": 80}, **options)
+            train(settings, Path(task), progress=False)
         name = "report" if task == "multi" else f"report_{task}"
         take_picture(folder / task / "report.html", IMAGES / f"{name}.png")
 

@@ -103,10 +103,9 @@ def _process() -> str:
 
 def _in_options(message: str) -> str:
     """Name options of the command instead of parameters of Python."""
-    names = {"max_epochs": "epochs", "optimizer": "optim", "random_state": "seed"}
     message = re.sub(
-        r"'(\w+)' parameter of \w+",
-        lambda found: "option --" + names.get(found[1], found[1]).replace("_", "-"),
+        r"'(\w+)' parameter of \w+(?:'s net_params)?",
+        lambda found: "option --" + found[1].replace("_", "-"),
         message,
     )
     message = message.replace("on_error='nan'", "--on-error nan").replace(

@@ -8,17 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
-from skcgcnn._parameters import Parameters
-from skcgcnn._recipes import AUTO
 from skcgcnn._text import for_terminals
-from skcgcnn.cli._app import BadCrystals, Device, Jobs, app, is_typed, n_processes, plain_errors
+from skcgcnn.cli._app import app, is_typed, n_processes, plain_errors
+from skcgcnn.cli._options import with_estimator_options
 from skcgcnn.exceptions import ProcessError
-from skcgcnn.training import Conv, Optimizer, Pooling, Recipe, Schedule, Settings, Task
+from skcgcnn.training import Settings, Task, option_of
 
 Ratio = Annotated[float, typer.Option(min=0.0, max=1.0)]
 
 
 @app.command()
+@with_estimator_options
 def train(
     ctx: typer.Context,
     data: Annotated[
@@ -47,77 +47,9 @@ def train(
             show_default="none",
         ),
     ] = None,
-    cls_weight: Annotated[
-        float, typer.Option(min=0.0, help="Weight of the classification loss (--task multi).")
-    ] = Settings.cls_weight,
-    recipe: Annotated[
-        Recipe,
-        typer.Option(help="What options with the default auto stand for; paper is the original's."),
-    ] = Settings.recipe,
-    epochs: Annotated[
-        int | None,
-        typer.Option(min=1, help="Passes over the training crystals.", show_default="auto"),
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            *("--batch-size", "-b"),
-            min=1,
-            help="Maximum number of crystals per batch.",
-            show_default="auto",
-        ),
-    ] = None,
-    lr: Annotated[
-        float | None,
-        typer.Option("--lr", min=0.0, help="Learning rate.", show_default="auto"),
-    ] = None,
-    schedule: Annotated[
-        Schedule, typer.Option(help="Course of the learning rate over the epochs.")
-    ] = Settings.schedule,
-    optim: Annotated[Optimizer, typer.Option(help="Optimizer.")] = Settings.optim,
     train_ratio: Ratio = Settings.train_ratio,
     val_ratio: Ratio = Settings.val_ratio,
     test_ratio: Ratio = Settings.test_ratio,
-    seed: Annotated[
-        int, typer.Option(min=0, help="Decides split, initial weights and batches.")
-    ] = Settings.seed,
-    conv: Annotated[
-        Conv, typer.Option(help="Convolution; gated is that of CGCNN.")
-    ] = Settings.conv,
-    pooling: Annotated[Pooling, typer.Option(help="From sites to crystals.")] = Settings.pooling,
-    atom_fea_len: Annotated[
-        int, typer.Option(min=1, help="Hidden features per site.")
-    ] = Settings.atom_fea_len,
-    n_conv: Annotated[int, typer.Option(min=0, help="Number of convolutions.")] = Settings.n_conv,
-    h_fea_len: Annotated[
-        int, typer.Option(min=1, help="Hidden features per crystal.")
-    ] = Settings.h_fea_len,
-    n_h: Annotated[
-        int, typer.Option(min=1, help="Number of hidden layers after pooling.")
-    ] = Settings.n_h,
-    radius: Annotated[
-        float, typer.Option(min=0.2, help="Initial cutoff of the neighbor search, in Å.")
-    ] = Settings.radius,
-    max_num_nbr: Annotated[
-        int, typer.Option(min=1, help="Neighbors per site.")
-    ] = Settings.max_num_nbr,
-    init_from: Annotated[
-        str | None,
-        typer.Option(
-            help="Model to start from: a file or the name of a pretrained model. Its sizes become "
-            "the defaults."
-        ),
-    ] = Settings.init_from,
-    freeze: Annotated[
-        str,
-        typer.Option(help="Layers of --init-from that stay as they are: none, convs or a number."),
-    ] = Settings.freeze,
-    conv_lr_factor: Annotated[
-        float, typer.Option(help="Learning rate of the convolutions as a multiple of --lr.")
-    ] = Settings.conv_lr_factor,
-    device: Device = Parameters.device,
-    n_jobs: Jobs = Parameters.n_jobs,
-    on_error: BadCrystals = Settings.on_error,
     resume: Annotated[
         Path | None, typer.Option(help="Continue from this checkpoint.pth.tar.")
     ] = None,
@@ -138,6 +70,7 @@ def train(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html.")] = True,
+    **params: Any,
 ) -> None:
     """Train on DATA, keep the best epoch by validation loss, and test it.
 
@@ -154,20 +87,19 @@ def train(
     with plain_errors(lambda: f" Continue with: {resuming}" if checkpoint.exists() else ""):
         from skcgcnn.training import train as run
 
-        for name in ("label", "cls_weight"):
+        given = {name: value for name, value in params.items() if value is not None}
+        device, n_jobs = given.pop("device", "auto"), given.pop("n_jobs", None)
+        for name, is_given in (("label", label is not None), ("cls_weight", "cls_weight" in given)):
             wanted = "multi or classification" if name == "label" else "multi"
             # A run that is resumed has the task of its checkpoint.
-            if is_typed(ctx, name) and task not in wanted and resume is None:
-                option = f"--{name.replace('_', '-')}"
-                raise ValueError(f"{option} needs --task {wanted}, but the task is {task}")
-        options = {field.name: ctx.params[field.name] for field in fields(Settings)}
+            if is_given and task not in wanted and resume is None:
+                raise ValueError(f"{option_of(name)} needs --task {wanted}, but the task is {task}")
+        options = {f.name: ctx.params[f.name] for f in fields(Settings) if f.name != "params"}
         for name in ("target", "global_feature"):
             options[name] = tuple(options[name] or ())
-        for name in ("epochs", "batch_size", "lr"):
-            options[name] = AUTO if options[name] is None else options[name]
         accelerator = _accelerator(device)
         results = run(
-            Settings(**options),
+            Settings(**options, params=given),
             folder,
             resume=resume,
             given={"data", *(name for name in options if is_typed(ctx, name))},

@@ -8,7 +8,8 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils import check_consistent_length, check_random_state
 
-from skcgcnn._parameters import Parameters, made_with, with_net_params
+from skcgcnn._parameter_lists import made_with, with_net_params
+from skcgcnn._parameters import Parameters
 from skcgcnn._recipes import is_auto, resolve
 from skcgcnn._sklearn import check_sample_weight
 from skcgcnn._warnings import warn_caller

@@ -11,7 +11,8 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 
-from skcgcnn._parameters import ClassifierParameters, documented
+from skcgcnn._parameter_lists import documented
+from skcgcnn._parameters import ClassifierParameters
 from skcgcnn.estimators._base import BaseCGCNN
 from skcgcnn.estimators._columns import column_names, split_columns
 from skcgcnn.estimators._constraints import constraints

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.metaestimators import available_if
 
-from skcgcnn._parameters import MultiTaskParameters, documented
+from skcgcnn._parameter_lists import documented
+from skcgcnn._parameters import MultiTaskParameters
 from skcgcnn.estimators._columns import check_order, column_names, split_columns
 from skcgcnn.estimators._constraints import constraints
 from skcgcnn.estimators._numbers import NumberEstimator

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from skorch.callbacks import Callback, EarlyStopping
 
-from skcgcnn._parameters import NetParameters, all_declared
+from skcgcnn._parameter_lists import all_declared
+from skcgcnn._parameters import NetParameters
 from skcgcnn._recipes import is_auto
 from skcgcnn._sklearn import validate_parameter_constraints
 from skcgcnn.estimators._constraints import constraints

@@ -13,7 +13,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from skorch.history import History
 
-from skcgcnn._parameters import NetParameters, made_with, with_net_params
+from skcgcnn._parameter_lists import made_with, with_net_params
+from skcgcnn._parameters import NetParameters
 from skcgcnn._recipes import is_auto, resolve
 from skcgcnn._sklearn import Documented, clone_parametrized
 from skcgcnn._version import __version__

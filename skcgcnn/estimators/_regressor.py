@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils import check_array
 
-from skcgcnn._parameters import documented
+from skcgcnn._parameter_lists import documented
 from skcgcnn.estimators._columns import check_order, column_names, split_columns, without_mask
 from skcgcnn.estimators._numbers import NumberEstimator
 from skcgcnn.estimators._targets import FloatArray, encode

@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from skcgcnn._declared import declared
-from skcgcnn._parameters import OF_ESTIMATORS, may_be_in_file
+from skcgcnn._parameter_lists import OF_ESTIMATORS, may_be_in_file
 from skcgcnn._version import __version__
 from skcgcnn._warnings import warn_caller
 from skcgcnn.exceptions import DataError

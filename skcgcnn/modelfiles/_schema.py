@@ -8,13 +8,8 @@ import torch
 from torch import Tensor
 
 from skcgcnn._declared import Choice, Parameter, declared
-from skcgcnn._parameters import (
-    MAX_MERGE_TOL,
-    OF_ESTIMATORS,
-    NetParameters,
-    all_declared,
-    may_be_in_file,
-)
+from skcgcnn._parameter_lists import OF_ESTIMATORS, all_declared, may_be_in_file
+from skcgcnn._parameters import MAX_MERGE_TOL, NetParameters
 from skcgcnn._recipes import is_auto
 from skcgcnn.crystals import MAX_LENGTH
 from skcgcnn.modelfiles._pretrained import PRETRAINED, SHIPPED

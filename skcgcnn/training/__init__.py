@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from skcgcnn._lazy import lazy_names
-from skcgcnn.training._settings import Conv, Optimizer, Pooling, Recipe, Schedule, Settings, Task
+from skcgcnn.training._settings import Settings, Task, default_of, option_of, run_parameters
 
 if TYPE_CHECKING:
     from skcgcnn.training._predictions import (
@@ -17,16 +17,14 @@ if TYPE_CHECKING:
     from skcgcnn.training._split import split_rows
 
 __all__ = [
-    "Conv",
-    "Optimizer",
-    "Pooling",
-    "Recipe",
-    "Schedule",
     "Settings",
     "Task",
     "check_ending",
+    "default_of",
     "find_crystals",
+    "option_of",
     "refuse_inputs",
+    "run_parameters",
     "split_rows",
     "train",
     "write_prediction_chunks",

@@ -4,7 +4,7 @@ import json
 import math
 import shutil
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from skcgcnn.estimators import (
     CGCNNClassifier,
     CGCNNMultiTask,
     CGCNNRegressor,
-    architecture,
     from_model_state,
     predict_targets,
     read_source,
@@ -41,7 +40,7 @@ from skcgcnn.training._checkpoint import (
 )
 from skcgcnn.training._data import Part, RunData, load_run_data
 from skcgcnn.training._predictions import write_predictions
-from skcgcnn.training._settings import Settings
+from skcgcnn.training._settings import Settings, default_of, option_of
 from skcgcnn.training._split import split_rows
 
 # The epochs, a line each; and everything at a glance.
@@ -54,10 +53,8 @@ _ESTIMATORS: dict[str, type[BaseCGCNN]] = {
     "classification": CGCNNClassifier,
     "multi": CGCNNMultiTask,
 }
-# Settings that graphs are made with, and so those of a store unless they are asked for.
-_OF_GRAPHS = ("radius", "max_num_nbr")
 # What may change when a run is resumed.
-_FREE = {"data", "epochs", "on_error"}
+_FREE = {"data", "max_epochs", "on_error"}
 
 
 def train(
@@ -89,14 +86,14 @@ def train(
     Parameters
     ----------
     settings : Settings
-        The run. `epochs` may be more than those of a run that is resumed.
+        The run. `max_epochs` may be more than that of a run that is resumed.
     output : Path
         Folder for the files; made if need be.
     resume : Path, optional
         A ``checkpoint.pth.tar`` to go on from.
     given : collection of str, optional
-        Names of the settings that were asked for; the others come from `resume`, and the sizes of
-        the network from the model in ``settings.init_from``. By default all were asked for.
+        Names of the settings that were asked for; the others come from `resume`. By default all
+        were asked for. Of the parameters it is those in ``settings.params``.
     overwrite : bool, default=False
         Whether results of an earlier run in `output` may be replaced.
     device : str, default="auto"
@@ -136,10 +133,8 @@ def train(
     state, settings = _read_start(settings, resume, given)
     if resume is None:
         settings = settings.with_ratios(given)
+        _check_params(settings)
     data = load_run_data(settings)
-    asked = _OF_GRAPHS if given is None else given
-    own = {n: v for n, v in data.graph_parameters().items() if n in _OF_GRAPHS and n not in asked}
-    settings = replace(settings, **own)
     if resume is None:
         est, run = _new_estimator(settings, data, state), _new_run(settings, data)
     else:
@@ -150,7 +145,7 @@ def train(
         accelerator=accelerator,
         n_jobs=n_jobs,
         on_error=settings.on_error,
-        max_epochs=settings.epochs,
+        max_epochs=settings.params.get("max_epochs", est.max_epochs),
         verbose=int(progress),
     )
     verbose = 2 if remarks and is_main else int(progress)
@@ -161,8 +156,8 @@ def train(
     classes = data.classes(graphs.n_sites > 0)
     if resume is not None and est.n_iter_ >= est._resolve(len(parts["train"].rows))["max_epochs"]:
         raise DataError(
-            f"{resume}: has {est.n_iter_} epochs already; ask for more than that with --epochs to "
-            "continue"
+            f"{resume}: has {est.n_iter_} epochs already; ask for more than that with --max-epochs "
+            "to continue"
         )
     if is_main:
         output.mkdir(parents=True, exist_ok=True)
@@ -212,19 +207,27 @@ def _read_start(
     settings: Settings, resume: Path | None, given: Collection[str] | None
 ) -> tuple[ModelState | None, Settings]:
     """Read the model to go on or to start from, and complete the settings by it."""
-    known = asdict(settings).keys()
-    taken = known - set(known if given is None else given)
+    own = {each.name for each in fields(settings)} - {"params"}
     if resume is not None:
         state = read_model_file(resume)
         if state.training is None or "settings" not in state.training.run:
             raise DataError(f"{resume}: is a model, but not a checkpoint of a training run")
         then = state.training.run["settings"]
-    elif settings.init_from is not None:
-        state = read_source(settings.init_from)
-        then = architecture(state)
-    else:
-        return None, settings
-    return state, replace(settings, **{name: then[name] for name in taken & then.keys()})
+        taken = {name: then[name] for name in own - set(own if given is None else given)}
+        params = {**then["params"], **settings.params}
+        return state, replace(settings, **taken, params=params)
+    if (source := settings.params.get("init_from")) is not None:
+        return read_source(source), settings
+    return None, settings
+
+
+def _check_params(settings: Settings) -> None:
+    """Refuse parameters, before anything is read."""
+    cls = _ESTIMATORS[settings.task]
+    params = settings.parameters()
+    if unknown := sorted(params.keys() - {each.name for each in fields(cls)}):
+        raise ValueError(f"{option_of(unknown[0])} is not for --task {settings.task}")
+    cls(**params)._validate_params()
 
 
 def _new_estimator(settings: Settings, data: RunData, start: ModelState | None) -> BaseCGCNN:
@@ -234,8 +237,6 @@ def _new_estimator(settings: Settings, data: RunData, start: ModelState | None) 
         "init_from": start,
         "atom_features": data.atom_features,
     }
-    if start is not None and data.atom_features is None:
-        params["atom_features"] = start.params.get("atom_features")
     if settings.task == "multi":
         params["tasks"] = ("regression",) * (len(data.names) - 1) + ("classification",)
     return _ESTIMATORS[settings.task](**params)
@@ -281,13 +282,15 @@ def _resumed(
     state: Any, settings: Settings, data: RunData, file: Path, device: str, accelerator: Any
 ) -> tuple[BaseCGCNN, dict[str, Any]]:
     run = state.training.run
-    for name, value in asdict(settings).items():
-        was = run["settings"].get(name, getattr(Settings("data"), name))
-        if name not in _FREE and value != (tuple(was) if isinstance(was, list) else was):
-            option = "--" + name.replace("_", "-")
+    then, now = dict(run["settings"]), asdict(settings)
+    before, asked = then.pop("params"), now.pop("params")
+    then |= {name: before.get(name, default_of(name)) for name in asked}
+    for name, value in (now | asked).items():
+        was = tuple(then[name]) if isinstance(then[name], list) else then[name]
+        if name not in _FREE and value != was:
             raise DataError(
-                f"{file}: was trained with {option} {was}, not {value}; leave the option as it "
-                "was, or begin a new run without --resume"
+                f"{file}: was trained with {option_of(name)} {was}, not {value}; leave the option "
+                "as it was, or begin a new run without --resume"
             )
     if run["fingerprint"] != data.fingerprint():
         raise DataError(f"{file}: was trained on other crystals or targets than {settings.data}")
@@ -386,7 +389,8 @@ def _errors(
     groups = None if data.groups is None else data.groups[test.rows]
     columns = [part.y.reshape(len(part.y), len(data.names)).T for part in (test, train)]
     found = {}
-    for prediction, true, trained in zip(predictions, *columns, strict=True):
+    # Without test crystals there are no predictions.
+    for prediction, true, trained in zip(predictions, *columns, strict=False):
         if error := held_out_error(true, prediction, trained, groups=groups):
             found[prediction.target.name] = error
     return found

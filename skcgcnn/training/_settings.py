@@ -4,66 +4,85 @@ It imports neither torch nor scikit-learn: ``--help`` should not wait for them.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
-from skcgcnn._parameters import NetParameters, OnError, Parameters
-from skcgcnn._recipes import AUTO
+from skcgcnn._declared import Parameter
+from skcgcnn._parameter_lists import all_declared
+from skcgcnn._parameters import MultiTaskParameters, NetParameters, OnError
+from skcgcnn._recipes import is_auto
 
 Task = Literal["regression", "classification", "multi"]
-Optimizer = Literal["auto", "adamw", "adam", "sgd"]
-Recipe = Literal["default", "paper"]
-Schedule = Literal["auto", "one_cycle", "constant"]
-Conv = Literal["auto", "edge", "gated"]
-Pooling = Literal["mean", "sum", "attention"]
 
-# Options under another name than the estimators' parameter.
-_PARAMETERS = {"epochs": "max_epochs", "optim": "optimizer", "seed": "random_state"}
-# Options that are no parameter of the estimators.
-_OF_THE_RUN = {
-    "data",
-    "task",
-    "target",
-    "label",
-    "global_feature",
-    "train_ratio",
-    "val_ratio",
-    "test_ratio",
-}
+# Those of all tasks. A run is repeatable without being asked to.
+_DEFAULTS = {
+    each.name: each.default for each in (*fields(MultiTaskParameters), *fields(NetParameters))
+} | {"random_state": 0}
+
+
+def run_parameters() -> dict[str, Parameter]:
+    """Return the parameters of the estimators that are options of a run, by their names."""
+    return {name: each for name, each in all_declared(MultiTaskParameters).items() if each.option}
+
+
+def default_of(name: str) -> Any:
+    """Return what a parameter is in a run where it is not given."""
+    return _DEFAULTS[name]
+
+
+def option_of(name: str) -> str:
+    """Return how a setting or parameter is typed."""
+    return f"--{name.replace('_', '-')}"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides the result of a run; the names are those of the command's options."""
+    """What decides the result of a run.
+
+    Parameters
+    ----------
+    data : str
+        A folder with ``id_prop.csv`` and CIFs, a store, or the name of a bundled dataset.
+    task : {"regression", "classification", "multi"}, default="regression"
+        What to learn.
+    target : tuple of str, default=()
+        Columns of numbers to learn; by default the only one.
+    label : str, optional
+        Column of classes to learn; by default the only one.
+    global_feature : tuple of str, default=()
+        Columns of numbers beside the crystals from which to learn.
+    train_ratio, val_ratio, test_ratio : float, default=0.8, 0.1, 0.1
+        Shares of the parts of the split.
+    params : mapping, default={}
+        Parameters of the estimator, by name; those in `net_params` may stand beside the others.
+        By default ``random_state`` is 0.
+
+    Examples
+    --------
+    >>> Settings("sample-regression", params={"max_epochs": 3}).seed
+    0
+    """
 
     data: str
     task: Task = "regression"
     target: tuple[str, ...] = ()
     label: str | None = None
     global_feature: tuple[str, ...] = ()
-    cls_weight: float = 0.1
-    recipe: Recipe = Parameters.recipe
-    epochs: int | str = Parameters.max_epochs
-    batch_size: int | str = Parameters.batch_size
-    lr: float | str = Parameters.lr
-    schedule: Schedule = NetParameters.schedule  # type: ignore[assignment]
-    optim: Optimizer = Parameters.optimizer
     train_ratio: float = 0.8
     val_ratio: float = 0.1
     test_ratio: float = 0.1
-    seed: int = 0
-    conv: Conv = Parameters.conv  # type: ignore[assignment]
-    pooling: Pooling = Parameters.pooling  # type: ignore[assignment]
-    atom_fea_len: int = Parameters.atom_fea_len
-    n_conv: int = Parameters.n_conv
-    h_fea_len: int = Parameters.h_fea_len
-    n_h: int = Parameters.n_h
-    radius: float = Parameters.radius
-    max_num_nbr: int = Parameters.max_num_nbr
-    on_error: OnError = Parameters.on_error
-    init_from: str | None = Parameters.init_from
-    freeze: str = str(Parameters.freeze)
-    conv_lr_factor: float = NetParameters.conv_lr_factor
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def seed(self) -> int:
+        """Decides split, initial weights and batches."""
+        return int(self.params.get("random_state", 0))
+
+    @property
+    def on_error(self) -> OnError:
+        """What to do with crystals that cannot be read."""
+        found: OnError = self.params.get("on_error", default_of("on_error"))
+        return found
 
     def with_ratios(self, given: Collection[str] | None) -> "Settings":
         """Return settings whose ratios sum to 1: those that were not given share what is left.
@@ -104,26 +123,22 @@ class Settings:
         """
         found = {}
         for name, value in vars(self).items():
-            option = name if name == "data" else f"--{name.replace('_', '-')}"
-            parameter = _PARAMETERS.get(name, name)
-            shown = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            if value is None or value == ():
-                shown = "not given"
-            found[option] = f"auto ({fitted[parameter]})" if value == AUTO else shown
+            if name != "params":
+                shown = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+                key = name if name == "data" else option_of(name)
+                found[key] = "not given" if value is None or value == () else shown
+        for name in run_parameters():
+            value = self.params.get(name, default_of(name))
+            if is_auto(value) and name in fitted:
+                found[option_of(name)] = f"auto ({fitted[name]})"
+            elif name in fitted or name in self.params:
+                found[option_of(name)] = str(fitted.get(name, value))
         return found
 
     def parameters(self) -> dict[str, Any]:
-        """Return the parameters of the estimator."""
-        params = {
-            _PARAMETERS.get(name, name): value
-            for name, value in vars(self).items()
-            if name not in _OF_THE_RUN
-        }
-        params["net_params"] = {
-            name: params.pop(name) for name in tuple(params) if hasattr(NetParameters, name)
-        }
-        if self.freeze.isdecimal():
-            params["freeze"] = int(self.freeze)
-        if self.task != "multi":
-            del params["cls_weight"]
+        """Return the parameters of the estimator that are given, as its constructor takes them."""
+        params = {"random_state": 0, **self.params}
+        inner = {name: params.pop(name) for name in tuple(params) if hasattr(NetParameters, name)}
+        if inner:
+            params["net_params"] = {**(params.get("net_params") or {}), **inner}
         return params

@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 import skcgcnn
 from skcgcnn import RECIPES, CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
-from skcgcnn._parameters import with_net_params
+from skcgcnn._parameter_lists import with_net_params
 from skcgcnn._recipes import resolve
 from skcgcnn.nn import one_cycle
 

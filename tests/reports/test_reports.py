@@ -41,14 +41,14 @@ def runs(tmp_path_factory):
         rows.append((Path(path).stem, energy, metal))
     with (root / "data" / "id_prop.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("cif_id", "energy", "metal"), *rows])
-    small = {"epochs": 3, "batch_size": 64, "atom_fea_len": 16, "h_fea_len": 16, "n_conv": 1}
+    small = {"max_epochs": 3, "batch_size": 64, "atom_fea_len": 16, "h_fea_len": 16, "n_conv": 1}
     options = {
         "regression": {"target": ("energy",)},
         "classification": {"label": "metal"},
         "multi": {},
     }
     for task, chosen in options.items():
-        settings = Settings(str(root / "data"), task=task, **small, **chosen)
+        settings = Settings(str(root / "data"), task=task, params=small, **chosen)
         train(settings, root / task, progress=False)
     return root
 
@@ -76,8 +76,8 @@ def test_names_that_look_like_mathtext(runs, tmp_path):
     lines = [[cif_id, energy, rf"$\frac{{{metal}}}$"] for cif_id, energy, metal in lines]
     with table.open("w", newline="") as file:
         csv.writer(file).writerows([["cif_id", *broken.values()], *lines])
-    small = {"epochs": 1, "batch_size": 64, "atom_fea_len": 8, "h_fea_len": 8, "n_conv": 1}
-    train(Settings(str(tmp_path / "data"), "multi", **small), tmp_path / "run", progress=False)
+    small = {"max_epochs": 1, "batch_size": 64, "atom_fea_len": 8, "h_fea_len": 8, "n_conv": 1}
+    train(Settings(str(tmp_path / "data"), "multi", params=small), tmp_path / "run", progress=False)
     assert broken["energy"] in (tmp_path / "run" / "report.html").read_text()
     model, report = tmp_path / "run" / "model.safetensors", tmp_path / "p.html"
     args = ["predict", str(model), str(tmp_path / "data"), "--report", str(report)]
@@ -118,7 +118,11 @@ def test_files_and_values_that_are_left_out_are_counted(runs, tmp_path):
     for i in (2, 3):
         lines[i] = ",".join([lines[i].split(",")[0], "", lines[i].split(",")[2]])
     (tmp_path / "data" / "id_prop.csv").write_text("\n".join(lines))
-    settings = Settings(str(tmp_path / "data"), task="multi", epochs=1, n_conv=0, on_error="nan")
+    settings = Settings(
+        str(tmp_path / "data"),
+        task="multi",
+        params={"max_epochs": 1, "n_conv": 0, "on_error": "nan"},
+    )
     train(settings, tmp_path / "run", progress=False)
     text = (tmp_path / "run" / "report.html").read_text()
     assert "Left out: 1 crystal that could not be read." in text
@@ -137,8 +141,10 @@ def test_history(runs):
 @pytest.mark.slow
 def test_a_resumed_run_has_all_epochs(runs, tmp_path):
     shutil.copytree(runs / "regression", tmp_path / "run")
-    settings = Settings(str(runs / "data"), task="regression", target=("energy",), epochs=5)
-    given = {"data", "task", "target", "epochs"}
+    settings = Settings(
+        str(runs / "data"), task="regression", target=("energy",), params={"max_epochs": 5}
+    )
+    given = {"data", "task", "target"}
     checkpoint = tmp_path / "run" / "checkpoint.pth.tar"
     train(settings, tmp_path / "run", resume=checkpoint, given=given, progress=False)
     lines = (tmp_path / "run" / "history.csv").read_text().splitlines()
@@ -151,7 +157,10 @@ def test_a_resumed_run_has_all_epochs(runs, tmp_path):
 
 def test_without_a_report(runs, tmp_path):
     settings = Settings(
-        str(runs / "data"), task="regression", target=("energy",), epochs=1, n_conv=0
+        str(runs / "data"),
+        task="regression",
+        target=("energy",),
+        params={"max_epochs": 1, "n_conv": 0},
     )
     train(settings, tmp_path / "run", progress=False, report=False)
     assert not (tmp_path / "run" / "report.html").exists()

@@ -162,7 +162,7 @@ def test_missing_and_infinite_values(store, tmp_path):
     assert f"{cif_ids[1]!r} has an infinite e" in result.output
     (tmp_path / "c.jsonl").write_text("\n".join([lines[0], *lines[2:]]))
     done("featurize", tmp_path / "c.jsonl", "-o", tmp_path / "store", "-q", "--overwrite")
-    settings = skcgcnn.training.Settings(str(tmp_path / "store"), epochs=1)
+    settings = skcgcnn.training.Settings(str(tmp_path / "store"), params={"max_epochs": 1})
     with pytest.warns(UserWarning, match="1 of 39 crystals have no e and are left out"):
         skcgcnn.training.train(settings, tmp_path / "run", progress=False, given={"data", "epochs"})
 
