@@ -18,7 +18,7 @@ def test_an_error_inside_of_a_dependency_is_told(tmp_path, monkeypatch):
     )
     (package / "_module.py").write_text("import math\nmath.missing\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ImportError, match="Thing cannot be imported: .*no attribute 'missing'"):
+    with pytest.raises(ImportError, match=r"Thing cannot be imported: .*no attribute 'missing'"):
         exec("from lazy_package import Thing")  # noqa: S102
 
 

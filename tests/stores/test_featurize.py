@@ -399,8 +399,8 @@ def test_without_locks_as_on_windows(some, tmp_path, monkeypatch):
 
     def as_on_windows(path, target):
         links = Path("/proc/self/fd").iterdir()
-        opened = [os.readlink(link) for link in links if link.is_symlink() and link.exists()]
-        assert not [name for name in opened if Path(name).is_relative_to(path)]
+        opened = [link.readlink() for link in links if link.is_symlink() and link.exists()]
+        assert not [name for name in opened if name.is_relative_to(path)]
         return rename(path, target)
 
     table = write_table(tmp_path / "ok.csv", ["path"], *([path] for path in some[:3]))
