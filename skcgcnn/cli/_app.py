@@ -126,9 +126,12 @@ def _in_options(message: str) -> str:
         lambda found: "option --" + names.get(found[1], found[1]).replace("_", "-"),
         message,
     )
-    message = message.replace("on_error='nan'", "--on-error nan").replace(
-        "init_from", "--init-from"
-    )
+    for name, option in (
+        ("on_error='nan'", "--on-error nan"),
+        ("init_from", "--init-from"),
+        ("verbose=2", "--remarks"),
+    ):
+        message = message.replace(name, option)
     return message.replace("freeze=", "--freeze ")
 
 

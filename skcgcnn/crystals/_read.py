@@ -67,6 +67,7 @@ _PASSING = {
 }
 _SITES_TAG = "_atom_site_fract_x"
 _NO_CRYSTAL = "No structure parsed"
+_ROUNDED = "fractional coordinates rounded to ideal values"
 _SEVERAL = "holds several crystals; the first is taken"
 NO_MEMORY = "there is not enough memory to read it"
 _IS_FOLDER = "is a folder, not a file; pass its files, path by path"
@@ -273,6 +274,8 @@ def _read_with_pymatgen(
         cause = "; ".join(dict.fromkeys([_first_line(error), *reasons]))
         raise StructureError(f"pymatgen cannot read it ({cause})") from error
     notes = dict.fromkeys(_first_line(warning.message) for warning in caught)
+    # Of nearly every CIF that has thirds, and it changes nothing.
+    notes = {note: None for note in notes if _ROUNDED not in note}
     return replace(_from_structure(structure), notes=tuple(notes))
 
 
