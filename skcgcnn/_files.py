@@ -84,9 +84,11 @@ def _remove_leftovers(folder: Path) -> None:
     with suppress(OSError):  # a folder that cannot be listed
         found = list(folder.glob(f".*{_TEMPORARY}*{_ENDING}"))
         for path in (path for path in found if path.is_file() and not path.is_symlink()):
-            with suppress(OSError), path.open("rb") as file:
-                # A live writer holds the lock; one that has just begun has written nothing.
-                if _lock(file.fileno()) and path.stat().st_size:
+            with suppress(OSError):
+                with path.open("rb") as file:
+                    # A live writer holds the lock; one that has just begun has written nothing.
+                    is_left = _lock(file.fileno()) and path.stat().st_size
+                if is_left:  # closed, for Windows removes no open file
                     path.unlink()
 
 

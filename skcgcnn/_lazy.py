@@ -18,11 +18,16 @@ def lazy_names(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]
     Returns
     -------
     callable
+        Raises ImportError from what goes wrong inside of a dependency.
     """
 
     def getattribute(name: str) -> Any:
         if name not in modules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(f"{package}.{modules[name]}"), name)
+        try:
+            module = import_module(f"{package}.{modules[name]}")
+        except AttributeError as error:  # of which Python makes "cannot import name"
+            raise ImportError(f"{package}.{name} cannot be imported: {error}") from error
+        return getattr(module, name)
 
     return getattribute

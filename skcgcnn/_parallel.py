@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from multiprocessing import current_process
 from typing import Any
@@ -30,10 +31,14 @@ def streaming_parallel(n_jobs: int | None, *, ordered: bool = True) -> Parallel:
     -------
     joblib.Parallel
     """
-    try:
-        return Parallel(n_jobs=n_jobs, return_as="generator" if ordered else "generator_unordered")
-    except ValueError:  # a backend without generators, such as Ray's
-        return Parallel(n_jobs=n_jobs)
+    return_as = "generator" if ordered else "generator_unordered"
+    # A worker that has no task yet looks for its parent too.
+    early: dict[str, Any] = {"initializer": _look_for, "initargs": (os.getpid(),)}
+    for options in ({"return_as": return_as, **early}, {"return_as": return_as}):
+        # In order: joblib before 1.5; a backend without generators, such as Ray's.
+        with suppress(TypeError, ValueError):
+            return Parallel(n_jobs=n_jobs, **options)
+    return Parallel(n_jobs=n_jobs)
 
 
 def task(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -54,16 +59,17 @@ def task(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _run(parent: int, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    if os.getpid() == parent:
-        return function(*args, **kwargs)  # in a thread, or nowhere else
-    # Of joblib's own processes; not a worker of a cluster.
-    if os.getppid() == parent or "loky" in type(current_process()).__module__:
-        _end_with(parent)
+    _look_for(parent)
     return function(*args, **kwargs)
 
 
-def _end_with(parent: int) -> None:
+def _look_for(parent: int) -> None:
     """End this process soon after its parent, which may have ended already."""
+    # Joblib's own processes alone; not this one itself, and no worker of a cluster.
+    if os.getpid() == parent:
+        return
+    if os.getppid() != parent and "loky" not in type(current_process()).__module__:
+        return
 
     def watch() -> None:
         while os.getppid() == parent:

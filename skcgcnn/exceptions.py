@@ -1,5 +1,6 @@
 """The errors that skcgcnn raises itself."""
 
+import re
 from collections.abc import Sequence
 
 from skcgcnn._text import for_terminals
@@ -63,6 +64,7 @@ class TransientReadError(StructureError):
 
 # More lines say no more, and there may be a hundred thousand.
 _NAMED = 10
+_CAUSES = 3
 _ADVICE = "Repair or remove them, or pass on_error='nan' to continue without them."
 
 
@@ -77,12 +79,19 @@ def describe_failures(failures: Sequence[tuple[str, str]], n_total: int) -> str:
 def describe_notes(
     notes: Sequence[tuple[str, str]], n_total: int, *, complete: bool = False
 ) -> str:
-    """Return one line about crystals that were read with remarks; all remarks if complete."""
+    """Return one line about remarks on crystals, by their causes; all of them if complete."""
     crystals = dict.fromkeys(what for what, _ in notes)
+    head = f"{len(crystals)} of {n_total} crystals were read with remarks:"
     if complete:
-        head = f"{len(crystals)} of {n_total} crystals were read with remarks:"
         return for_terminals("\n".join([head, *(f"  {what}: {why}" for what, why in notes)]))
-    what, why = notes[0]
-    more = f" and {len(notes) - 1} more remarks" if len(notes) > 1 else ""
-    head = f"{len(crystals)} of {n_total} crystals were read with remarks"
-    return for_terminals(f"{head}: {what}: {why}{more}")
+    # Remarks that differ in numbers alone are of one cause.
+    causes: dict[str, list[tuple[str, str]]] = {}
+    for what, why in notes:
+        causes.setdefault(re.sub(r"\d+", "#", why), []).append((what, why))
+    parts = []
+    for (what, why), *others in list(causes.values())[:_CAUSES]:
+        parts.append(f"{what}: {why}" + (f" (and {len(others)} more such)" if others else ""))
+    if len(causes) > _CAUSES:
+        parts.append(f"and {len(causes) - _CAUSES} other causes")
+    hint = "; verbose=2 lists all" if len(notes) > 1 else ""
+    return for_terminals(f"{head} {'; '.join(parts)}{hint}")

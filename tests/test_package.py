@@ -9,6 +9,19 @@ import skcgcnn
 from skcgcnn import CGCNNRegressor
 
 
+def test_an_error_inside_of_a_dependency_is_told(tmp_path, monkeypatch):
+    package = tmp_path / "lazy_package"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "from skcgcnn._lazy import lazy_names\n"
+        "__getattr__ = lazy_names(__name__, {'Thing': '_module'})\n"
+    )
+    (package / "_module.py").write_text("import math\nmath.missing\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ImportError, match=r"Thing cannot be imported: .*no attribute 'missing'"):
+        exec("from lazy_package import Thing")  # noqa: S102
+
+
 def test_import_is_lazy():
     code = (
         "import sys, skcgcnn;"

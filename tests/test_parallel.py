@@ -16,7 +16,7 @@ from skcgcnn._parallel import streaming_parallel, task
 from joblib import parallel_config
 from workers import note
 with parallel_config(backend=sys.argv[2]):
-    list(streaming_parallel(2)(task(note)(sys.argv[1]) for _ in range(4)))
+    list(streaming_parallel(2)(task(note)(sys.argv[1]) for _ in range(int(sys.argv[3]))))
 """
 WORKERS = """
 import os, time
@@ -25,6 +25,11 @@ def note(folder):
     Path(folder, str(os.getpid())).touch()
     time.sleep(60)
 """
+
+
+def children(pid):
+    found = Path("/proc", str(pid), "task").glob("*/children")
+    return [int(word) for path in found for word in path.read_text().split()]
 
 
 def ended(pid):
@@ -36,20 +41,27 @@ def ended(pid):
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
-@pytest.mark.parametrize("backend", ["loky", "multiprocessing"])
-def test_workers_of_a_killed_process_end(backend, tmp_path):
+@pytest.mark.parametrize(
+    ("backend", "n_tasks"), [("loky", 4), ("multiprocessing", 4), ("loky", 1)], ids=str
+)
+def test_workers_of_a_killed_process_end(backend, n_tasks, tmp_path):
     (tmp_path / "workers.py").write_text(WORKERS)
     (tmp_path / "pids").mkdir()
     paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    command = [sys.executable, "-c", WORK, str(tmp_path / "pids"), backend]
+    command = [sys.executable, "-c", WORK, str(tmp_path / "pids"), backend, str(n_tasks)]
     with subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 60
-        while len(list((tmp_path / "pids").iterdir())) < 2 and time.monotonic() < deadline:
+        while (
+            len(list((tmp_path / "pids").iterdir())) < min(n_tasks, 2)
+            and time.monotonic() < deadline
+        ):
             time.sleep(0.05)
+        # Those that have nothing to do too.
+        workers = children(process.pid)
         process.send_signal(signal.SIGKILL)
-    workers = [int(path.name) for path in (tmp_path / "pids").iterdir()]
-    assert len(workers) == 2
+    assert {int(path.name) for path in (tmp_path / "pids").iterdir()} <= set(workers)
+    assert len(workers) >= 2
     deadline = time.monotonic() + 20
     while not all(map(ended, workers)) and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,11 +43,22 @@ def _show_version(asked: bool) -> None:
         raise typer.Exit
 
 
+# Holds True where errors are to be shown with where they come from.
+_debug = list[bool]()
+
+
+def _set_debug(asked: bool) -> None:
+    _debug[:] = [True] if asked else []
+
+
 @app.callback()
 def _skcgcnn(
     version: Annotated[
         bool,
         typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version."),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", callback=_set_debug, help="Show where errors come from.")
     ] = False,
 ) -> None:
     """Crystal graph convolutional networks on folders of CIF files."""
@@ -65,6 +77,9 @@ def plain_errors(interrupted: Callable[[], str] = str) -> Iterator[None]:
         except KeyboardInterrupt:
             typer.echo(f"Interrupted.{interrupted()}", err=True)
             raise typer.Exit(130) from None
+        except BrokenPipeError:  # whoever read the output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 typer.echo("Error: no space left on the disk; old files stay as they are", err=True)
@@ -75,7 +90,9 @@ def plain_errors(interrupted: Callable[[], str] = str) -> Iterator[None]:
             typer.echo(f"{_process()}Error: {error}.{interrupted()}", err=True)
             raise typer.Exit(2) from error
         except (ValueError, MemoryError, ImportError) as error:
-            # DataError and StructureError are ValueErrors, as are scikit-learn's.
+            # DataError and StructureError are ValueErrors, as are scikit-learn's; and perhaps ours.
+            if _debug:
+                raise
             message = for_terminals(_in_options(str(error) or repr(error)))
             typer.echo(f"{_process()}Error: {message}", err=True)
             raise typer.Exit(2) from error
@@ -108,9 +125,12 @@ def _in_options(message: str) -> str:
         lambda found: "option --" + found[1].replace("_", "-"),
         message,
     )
-    message = message.replace("on_error='nan'", "--on-error nan").replace(
-        "init_from", "--init-from"
-    )
+    for name, option in (
+        ("on_error='nan'", "--on-error nan"),
+        ("init_from", "--init-from"),
+        ("verbose=2", "--remarks"),
+    ):
+        message = message.replace(name, option)
     return message.replace("freeze=", "--freeze ")
 
 

@@ -1,11 +1,13 @@
 """``skcgcnn predict``."""
 
+import glob
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from skcgcnn._files import user_path
 from skcgcnn._parameters import Parameters
 from skcgcnn.cli._app import BadCrystals, DataHome, Device, Jobs, app, plain_errors
 
@@ -16,8 +18,8 @@ def predict(
     data: Annotated[
         list[Path],
         typer.Argument(
-            help="Folders (with or without id_prop.csv), files of crystals, tables of paths, or a "
-            "store."
+            help="Folders (with or without id_prop.csv), files of crystals, patterns, tables of "
+            "paths, or a store; - reads paths, a line each."
         ),
     ],
     output: Annotated[
@@ -26,7 +28,7 @@ def predict(
             "--output",
             "-o",
             help="CSV (.csv, .csv.gz) or Parquet file.",
-            show_default="CSV to the terminal",
+            show_default="CSV to the terminal, as is -",
         ),
     ] = None,
     device: Device = Parameters.device,
@@ -61,7 +63,11 @@ def predict(
             write_predictions,
         )
 
+        output = None if output is None or str(output) == "-" else user_path(output)
+        report = None if report is None else user_path(report)
+        training_data = None if training_data is None else user_path(training_data)
         check_ending(output)
+        data = _expanded(data)
         _check_report(report, training_data, output)
         est = load(model, device, data_home=data_home, trust_pickle=trust)
         est.set_params(n_jobs=n_jobs, on_error=on_error)
@@ -92,6 +98,25 @@ def predict(
             typer.echo(f"{n} predictions in {output}{empty}")
         if report is not None:
             typer.echo(f"Report in {report}")
+
+
+def _expanded(data: list[Path]) -> list[Path]:
+    """Return paths with those of the standard input for ``-``, and files for patterns."""
+    found: list[Path] = []
+    for path in data:
+        given = [path]
+        if str(path) == "-":
+            given = [Path(line.rstrip("\r\n")) for line in sys.stdin if line.strip()]
+            if not given:
+                raise ValueError("the standard input names no file")
+        for each in map(user_path, given):
+            is_pattern = not each.exists() and glob.has_magic(str(each))
+            # sorted: the order of a folder is not the same everywhere.
+            files = sorted(glob.glob(str(each), recursive=True)) if is_pattern else [str(each)]  # noqa: PTH207 - pathlib needs its root
+            if not files:
+                raise ValueError(f"{each}: no file has such a name")
+            found += map(Path, files)
+    return found
 
 
 def _check_report(report: Path | None, training_data: Path | None, output: Path | None) -> None:

@@ -1,5 +1,6 @@
 """``skcgcnn info`` and ``make-vacancies``."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -13,12 +14,16 @@ from skcgcnn.cli._app import DataHome, app, plain_errors
 def info(
     model: Annotated[str, typer.Argument(help="A model file, or the name of a pretrained model.")],
     data_home: DataHome = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As one object of JSON.")] = False,
 ) -> None:
     """Describe a MODEL file, without running anything in it."""
     with plain_errors():
         from skcgcnn.modelfiles import describe_model
 
         facts = describe_model(model, data_home)
+        if as_json:
+            typer.echo(json.dumps(facts, default=str, indent=2))
+            return
         width = max(map(len, facts))
         for name, value in facts.items():
             typer.echo(for_terminals(f"{name:<{width}}  {value}"))

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from skcgcnn._files import user_path
 from skcgcnn._text import for_terminals
 from skcgcnn.cli._app import app, is_typed, n_processes, plain_errors
 from skcgcnn.cli._options import with_estimator_options
@@ -80,7 +81,9 @@ def train(
     batches of a training that `accelerate launch -m skcgcnn train ...` starts, or
     `torchrun -m skcgcnn train ...` on CPUs.
     """
-    folder = output or (_free_folder("cgcnn_run") if resume is None else resume.parent)
+    resume = None if resume is None else user_path(resume)
+    folder = _free_folder("cgcnn_run") if resume is None else resume.parent
+    folder = folder if output is None else user_path(output)
     checkpoint = folder / "checkpoint.pth.tar"
     start = "skcgcnn" if n_processes() == 1 else "the launcher as before and -m skcgcnn"
     resuming = f"{start} train {data} --resume {checkpoint}"
@@ -176,5 +179,7 @@ def _show(report: dict[str, Any], folder: Path) -> None:
         )
         lines.append(f"{groups}; none is in two parts (groups.csv)")
     lines.append(f"Model, predictions and metrics are in {folder}")
+    if (folder / "report.html").exists():
+        lines.append(f"All at a glance: {folder / 'report.html'}")
     for line in lines:
         console.print(for_terminals(line), highlight=False, soft_wrap=True)

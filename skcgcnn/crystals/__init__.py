@@ -1,6 +1,6 @@
 """One crystal as plain arrays, and reading it, whatever it comes as."""
 
-from skcgcnn.crystals._carriers import is_crystal
+from skcgcnn.crystals._carriers import is_bare_crystal, is_crystal
 from skcgcnn.crystals._cif import parse_cif, syntax_error
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.crystals._read import (
@@ -14,6 +14,7 @@ from skcgcnn.crystals._read import (
 from skcgcnn.crystals._sources import (
     describe_source,
     is_cif_text,
+    is_text,
     list_sources,
     source_id,
     split_numbers,
@@ -28,8 +29,10 @@ __all__ = [
     "Species",
     "cell_volume",
     "describe_source",
+    "is_bare_crystal",
     "is_cif_text",
     "is_crystal",
+    "is_text",
     "list_sources",
     "parse_cif",
     "read_crystal",

@@ -13,6 +13,12 @@ _PERIODIC_IN_PART = "is periodic in {} of three directions; it is taken as perio
 
 def is_crystal(source: Any) -> bool:
     """Tell whether an object carries a crystal in a way that cannot be mistaken."""
+    holds_one = isinstance(source, Mapping) and len(_inner_crystals(source)) == 1
+    return is_bare_crystal(source) or holds_one
+
+
+def is_bare_crystal(source: Any) -> bool:
+    """Tell whether an object is a crystal, and no dictionary that holds one beside its values."""
     return (
         is_structure(source)
         or is_atoms(source)
@@ -20,8 +26,14 @@ def is_crystal(source: Any) -> bool:
         or _is_of(source, "ase", "AtomsRow")
         or _is_of(source, "jarvis", "Atoms")
         or _is_of(source, "phonopy", "PhonopyAtoms")
+        or _is_of(source, "pymatgen", "TransformedStructure")
         or (isinstance(source, Mapping) and _format(source) is not None)
     )
+
+
+def _inner_crystals(source: Mapping[Any, Any]) -> list[Any]:
+    """Return the crystals that an object of JSON holds beside its other values."""
+    return [value for value in source.values() if is_bare_crystal(value)]
 
 
 def is_structure(source: Any) -> bool:
@@ -48,8 +60,9 @@ def to_structure(source: Any) -> tuple[Any, list[str]]:
     Parameters
     ----------
     source : object
-        A Structure, Atoms, AtomsRow, an object with a `structure`, Atoms of JARVIS, PhonopyAtoms,
-        or a dictionary of pymatgen, OPTIMADE or JARVIS.
+        A Structure, Atoms, AtomsRow, an object with a `structure`, a TransformedStructure, Atoms of
+        JARVIS, PhonopyAtoms, a dictionary of pymatgen, OPTIMADE or JARVIS, or one that holds one of
+        these, such as an entry.
 
     Returns
     -------
@@ -84,6 +97,15 @@ def _unwrapped(source: Any) -> Any:
     """Return the crystal that an entry of a database holds."""
     if not is_structure(source) and is_structure(getattr(source, "structure", None)):
         return source.structure
+    if _is_of(source, "pymatgen", "TransformedStructure"):
+        return source.final_structure
+    if isinstance(source, Mapping) and _format(source) is None:
+        inner = _inner_crystals(source)
+        if len(inner) != 1:
+            raise StructureError(
+                f"is a dictionary that holds {len(inner) or 'no'} crystals; expected one"
+            )
+        return _unwrapped(inner[0])
     if _is_of(source, "ase", "AtomsRow"):
         return source.toatoms()
     return source.to_dict() if _is_of(source, "jarvis", "Atoms") else source
@@ -168,8 +190,11 @@ def check_modules(content: Any) -> None:
 def _from_pymatgen(source: Mapping[str, Any]) -> Any:
     from pymatgen.core import Structure
 
-    check_modules(source)
-    return Structure.from_dict(dict(source))
+    # Whoever wrote it, such as a TransformedStructure with its history.
+    names = ("lattice", "sites", "charge", "properties")
+    parts = {name: source[name] for name in names if name in source}
+    check_modules(parts)
+    return Structure.from_dict(parts)
 
 
 def _from_jarvis(source: Mapping[str, Any]) -> Any:

@@ -1,8 +1,10 @@
 """Read one crystal, whatever it comes as: lattice, sites, species with their occupancies."""
 
+import bz2
 import errno
 import gzip
 import json
+import lzma
 import math
 import os
 import stat
@@ -11,14 +13,14 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from os import PathLike, fspath
-from typing import Any
+from typing import IO, Any, Literal
 
 import numpy as np
 
 from skcgcnn.crystals._carriers import to_structure
 from skcgcnn.crystals._cif import parse_cif, syntax_error
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
-from skcgcnn.crystals._sources import is_cif_text
+from skcgcnn.crystals._sources import PACKED, is_cif_text, is_json_text, is_poscar_text
 from skcgcnn.exceptions import StructureError, TransientReadError
 
 # In Å³ per site (diamond: 5.7). A smaller cell is a mistake, and its neighbor search would not end
@@ -30,7 +32,7 @@ MAX_LENGTH = 10_000
 # Endings of files that can hold a crystal, for folders without a list.
 READABLE = (
     ".cif",
-    ".cif.gz",
+    *(f".cif{ending}" for ending in PACKED),
     ".poscar",
     ".vasp",
     ".xsf",
@@ -38,6 +40,9 @@ READABLE = (
     ".extxyz",
     ".traj",
     ".res",
+    ".gen",
+    ".pwi",
+    ".pwo",
 )
 
 # The largest file that is read, packed or not; the largest CIFs of databases have some 10 MB.
@@ -46,7 +51,10 @@ _PIECE = 1 << 20
 # Fractional coordinates beyond this are mistakes; far beyond, nothing is left after the point.
 MAX_FRACTION = 10_000
 
-_OF_ASE = (".traj", ".xyz", ".extxyz")
+_CIF, _JSON = ((end, *(f"{end}{packed}" for packed in PACKED)) for end in (".cif", ".json"))
+_OPENERS = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open}
+# With a cell; the others are those that pymatgen does not read.
+_OF_ASE = (".traj", ".xyz", ".extxyz", ".gen", ".pwi", ".pwo", "geometry.in")
 _PASSING = {
     errno.EMFILE,
     errno.ENFILE,
@@ -59,6 +67,7 @@ _PASSING = {
 }
 _SITES_TAG = "_atom_site_fract_x"
 _NO_CRYSTAL = "No structure parsed"
+_ROUNDED = "fractional coordinates rounded to ideal values"
 _SEVERAL = "holds several crystals; the first is taken"
 NO_MEMORY = "there is not enough memory to read it"
 _IS_FOLDER = "is a folder, not a file; pass its files, path by path"
@@ -69,10 +78,11 @@ def read_crystal(source: Any, max_bytes: int = MAX_BYTES) -> Crystal:
 
     Parameters
     ----------
-    source : path, text of a CIF, pymatgen Structure, ASE Atoms, or what else carries a crystal
+    source : path, text of a file, pymatgen Structure, ASE Atoms, or what else carries a crystal
         A path may name anything that ``pymatgen.core.Structure.from_file`` reads, and ``.traj``,
         ``.xyz`` and ``.extxyz`` files of ASE with a cell. A CIF is read by `parse_cif`, with the
-        same result and far faster, and by pymatgen where that is not sure. The crystal is taken
+        same result and far faster, and by pymatgen where that is not sure. A text is that of a
+        CIF, of JSON or of a POSCAR. The crystal is taken
         as periodic in all three directions.
     max_bytes : int, default=100_000_000
         Maximum size of a file, or of what it holds when it is unpacked.
@@ -95,6 +105,10 @@ def read_crystal(source: Any, max_bytes: int = MAX_BYTES) -> Crystal:
     """
     if is_cif_text(source):
         crystal = _read_cif(source)
+    elif is_json_text(source):
+        crystal = _read_json(source)
+    elif is_poscar_text(source):
+        crystal = _read_with_pymatgen(None, source, "poscar")
     elif isinstance(source, (str, PathLike)):
         crystal = _read_file(fspath(source), max_bytes)
     else:
@@ -118,16 +132,16 @@ def _read_file(path: str, max_bytes: int) -> Crystal:
     if path.startswith("~"):
         path = os.path.expanduser(path)  # noqa: PTH111 - pathlib takes longer than the reading
     lower = path.lower()
-    if lower.endswith((".cif", ".cif.gz")):
+    if lower.endswith(_CIF):
         return _read_cif(_text(path, max_bytes), path)
     _check_regular(path, max_bytes)
     if lower.endswith(_OF_ASE):
         return _read_with_ase(path)
-    if lower.endswith((".json", ".json.gz")):
+    if lower.endswith(_JSON):
         return _read_json(_text(path, max_bytes))
-    if lower.endswith(".gz"):
+    if lower.endswith(PACKED):
         _text(path, max_bytes)  # refuses what unpacks to too much
-    elif lower.endswith((".bz2", ".xz", ".z")):
+    elif lower.endswith((".z", ".zst", ".lzma")):
         raise StructureError("is packed in a way that is not read; unpack it, or use .gz")
     return _read_with_pymatgen(path)
 
@@ -168,19 +182,20 @@ def _check_regular(path: str, max_bytes: int) -> int:
 def _text(path: str, max_bytes: int) -> str:
     size = _check_regular(path, max_bytes)
     try:
-        if path.lower().endswith(".gz"):
-            with gzip.open(path) as packed:
+        if path.lower().endswith(PACKED):
+            opener: Any = _OPENERS[path.lower().rpartition(".")[2]]
+            with opener(path) as packed:
                 # Piece by piece: a small file may hold more than fits into memory.
                 content = b"".join(_pieces(packed, max_bytes))
         else:
             with open(path, "rb") as file:  # noqa: PTH123 - pathlib takes longer than the reading
                 content = file.read(size + 1)
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise _cannot_be_read(error) from error
     return content.decode("utf-8", errors="replace")
 
 
-def _pieces(file: gzip.GzipFile, max_bytes: int) -> Iterator[bytes]:
+def _pieces(file: IO[bytes], max_bytes: int) -> Iterator[bytes]:
     total = 0
     while piece := file.read(_PIECE):
         total += len(piece)
@@ -236,14 +251,16 @@ def _read_with_ase(path: str) -> Crystal:
     return replace(_from_structure(structure), notes=(*remarks, *several))
 
 
-def _read_with_pymatgen(path: str | None, text: str | None = None) -> Crystal:
+def _read_with_pymatgen(
+    path: str | None, text: str | None = None, fmt: Literal["cif", "poscar"] = "cif"
+) -> Crystal:
     from pymatgen.core import Structure
 
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             structure = (
-                Structure.from_str(text or "", fmt="cif")
+                Structure.from_str(text or "", fmt=fmt)
                 if path is None
                 else Structure.from_file(path)
             )
@@ -257,6 +274,8 @@ def _read_with_pymatgen(path: str | None, text: str | None = None) -> Crystal:
         cause = "; ".join(dict.fromkeys([_first_line(error), *reasons]))
         raise StructureError(f"pymatgen cannot read it ({cause})") from error
     notes = dict.fromkeys(_first_line(warning.message) for warning in caught)
+    # Of nearly every CIF that has thirds, and it changes nothing.
+    notes = {note: None for note in notes if _ROUNDED not in note}
     return replace(_from_structure(structure), notes=tuple(notes))
 
 

@@ -16,6 +16,8 @@ ACCEPTED = (
     "a list, tuple, generator, 1-D or (n, 1) object array, pandas, polars or Arrow column or "
     "one-column frame of paths, pymatgen Structures or ASE Atoms, or CrystalGraphs"
 )
+# Endings of packed files.
+PACKED = (".gz", ".bz2", ".xz")
 # Text of a CIF, and no path: it has lines, and one of these.
 _CIF_WORDS = ("_cell_length_a", "data_", "loop_")
 
@@ -83,6 +85,7 @@ def split_numbers(X: Any) -> tuple[Any, npt.NDArray[np.float64], tuple[str, ...]
     ValueError
         If a number is missing or not finite.
     """
+    X = _as_frame(X)
     n_columns = _n_columns(X)
     if n_columns is None or n_columns < 2:
         return X, np.empty((0, 0)), ()
@@ -106,6 +109,17 @@ def split_numbers(X: Any) -> tuple[Any, npt.NDArray[np.float64], tuple[str, ...]
     return columns[others[0]], np.column_stack(list(found.values())), tuple(found)
 
 
+def _as_frame(X: Any) -> Any:
+    """Return an array with a column of crystals and columns of numbers as a frame."""
+    if not isinstance(X, np.ndarray) or X.dtype != object or X.ndim != 2 or X.shape[1] < 2:
+        return X
+    if not any(isinstance(value, (Real, np.number)) for value in X[:1].flat):
+        return X  # for example structures that NumPy took apart
+    import pandas as pd
+
+    return pd.DataFrame(X, columns=[f"column {place}" for place in range(X.shape[1])])
+
+
 def _n_columns(X: Any) -> int | None:
     """Return the number of columns of a frame; None if it is none."""
     is_frame = hasattr(X, "columns") or hasattr(X, "column_names")
@@ -118,9 +132,11 @@ def _column_names(X: Any) -> list[Any]:
 
 
 def _column(X: Any, name: Any) -> list[Any]:
-    column = X.column(name) if hasattr(X, "column_names") else X[name]
-    method = "to_pylist" if hasattr(column, "to_pylist") else "to_list"
-    return list(getattr(column, method)())
+    column = X.column(name) if hasattr(X, "column") else X[name]
+    for method in ("to_pylist", "to_list"):
+        if hasattr(column, method):
+            return list(getattr(column, method)())
+    return list(column)  # of a dataset of Hugging Face
 
 
 def _numbers(name: str, values: list[Any]) -> npt.NDArray[np.float64] | None:
@@ -164,17 +180,44 @@ def is_cif_text(source: Any) -> bool:
     return isinstance(source, str) and "\n" in source and any(w in source for w in _CIF_WORDS)
 
 
+def is_text(source: Any) -> bool:
+    """Tell whether a string is the text of a CIF, of JSON or of a POSCAR, and not a path."""
+    return is_cif_text(source) or is_json_text(source) or is_poscar_text(source)
+
+
+def is_json_text(source: Any) -> bool:
+    """Tell whether a string is an object of JSON."""
+    if not isinstance(source, str):
+        return False
+    text = source.strip()
+    return text.startswith("{") and text.endswith("}") and '"' in text
+
+
+def is_poscar_text(source: Any) -> bool:
+    """Tell whether a string is the text of a POSCAR: a title, a scale, three vectors, and more."""
+    if not isinstance(source, str) or source.count("\n") < 6:
+        return False
+    _, *lines = [line.split() for line in source.splitlines()[:5]]
+    try:
+        return all(
+            len([float(word) for word in words]) in expected
+            for words, expected in zip(lines, ((1, 3), (3,), (3,), (3,)), strict=True)
+        )
+    except ValueError:
+        return False
+
+
 def source_id(source: Any, position: int) -> str:
     """Return the id of a crystal: the stem of its file, else its position in X."""
-    if not isinstance(source, (str, PathLike)) or is_cif_text(source):
+    if not isinstance(source, (str, PathLike)) or is_text(source):
         return str(position)
     path = Path(source)
-    return Path(path.stem).stem if path.suffix == ".gz" else path.stem
+    return Path(path.stem).stem if path.suffix.lower() in PACKED else path.stem
 
 
 def describe_source(source: Any, position: int) -> str:
     """Return how an error message names a crystal: its path, else its place in X."""
-    if not isinstance(source, (str, PathLike)) or is_cif_text(source):
+    if not isinstance(source, (str, PathLike)) or is_text(source):
         return f"X[{position}]"
     # One line, whatever the path holds.
     return repr(fspath(source))[1:-1] if not str(source).isprintable() else fspath(source)

@@ -13,7 +13,7 @@ import numpy as np
 
 from skcgcnn._files import user_path
 from skcgcnn._version import __version__
-from skcgcnn.crystals import MAX_BYTES, Crystal, is_cif_text, try_to_read
+from skcgcnn.crystals import MAX_BYTES, Crystal, is_text, try_to_read
 from skcgcnn.exceptions import StructureError, TransientReadError
 from skcgcnn.graphs._build import (
     GraphMaker,
@@ -150,8 +150,8 @@ def _digest(graphs: CrystalGraphs) -> str:
 
 def _content_key(source: Any, max_bytes: int) -> Any:
     """Return what the graph of a source depends on, as a key for the cache."""
-    if is_cif_text(source):
-        return ".cif", blake2b(source.encode(), digest_size=20).hexdigest()
+    if is_text(source):
+        return "text", blake2b(source.encode(), digest_size=20).hexdigest()
     if isinstance(source, (str, PathLike)):
         return _file_key(user_path(source), max_bytes)
     crystal = try_to_read(source)

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn.graphs._options import GraphOptions
+
 
 class ExpandedGraphs(NamedTuple):
     """Crystal graphs with every site and bond, as the network of Xie & Grossman (2018) has them.
@@ -53,6 +55,10 @@ class CrystalGraph:
         Class of each site of the crystal.
     id : str
         File stem, or position in X.
+    global_features : ndarray of shape (n_global_features,), float32
+        Numbers that belong to the crystal, such as a temperature.
+    options : GraphOptions
+        How the graph was made.
     """
 
     site_kinds: npt.NDArray[np.int32]
@@ -64,6 +70,8 @@ class CrystalGraph:
     bond_counts: npt.NDArray[np.integer]
     site_classes: npt.NDArray[np.int32]
     id: str
+    global_features: npt.NDArray[np.float32]
+    options: GraphOptions
 
     def __len__(self) -> int:
         return len(self.site_classes)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skcgcnn._files import user_path
-from skcgcnn.crystals import describe_source, is_cif_text
+from skcgcnn.crystals import describe_source, is_text
 from skcgcnn.graphs._build import GraphMaker
 from skcgcnn.graphs._chunks import Chunk
 from skcgcnn.graphs._concatenate import concatenate
@@ -75,7 +75,7 @@ class Plan:
         places = np.concatenate([np.array(rows, dtype=np.int64) for rows, _ in parts])
         graphs = concatenate([graphs for _, graphs in parts])[np.argsort(places)]
         notes = [*self.notes, *read.notes]
-        return Chunk(_in_order_of_kinds(graphs), read.failures, notes)
+        return Chunk(in_order_of_kinds(graphs), read.failures, notes)
 
 
 def all_unknown(sources: Sequence[Any]) -> Plan:
@@ -216,7 +216,7 @@ def forget_files() -> None:
 
 def _key(source: Any, options: GraphOptions, max_bytes: int) -> _Key | None:
     """Return what the graph of a file depends on; None for what is no readable file."""
-    if not isinstance(source, (str, PathLike)) or is_cif_text(source):
+    if not isinstance(source, (str, PathLike)) or is_text(source):
         return None
     try:
         path = user_path(source).absolute()
@@ -231,10 +231,18 @@ def _key(source: Any, options: GraphOptions, max_bytes: int) -> _Key | None:
     return str(path), *times, stat.st_size, stat.st_ino, max_bytes, options
 
 
-def _in_order_of_kinds(graphs: CrystalGraphs) -> CrystalGraphs:
+def in_order_of_kinds(graphs: CrystalGraphs) -> CrystalGraphs:
     """Return graphs with the kinds of their own sites alone, in order of their first appearance.
 
     So are those that are read, and fits are the same to the bit.
+
+    Parameters
+    ----------
+    graphs : CrystalGraphs
+
+    Returns
+    -------
+    CrystalGraphs
     """
     used, firsts, which = np.unique(graphs.site_kinds, return_index=True, return_inverse=True)
     order = np.argsort(firsts)

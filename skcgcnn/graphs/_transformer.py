@@ -25,9 +25,11 @@ from skcgcnn.graphs._build import GraphMaker
 from skcgcnn.graphs._chunks import Chunk, build_chunk
 from skcgcnn.graphs._concatenate import concatenate
 from skcgcnn.graphs._elements import load_element_features
+from skcgcnn.graphs._graph import CrystalGraph
 from skcgcnn.graphs._graphs import CrystalGraphs
+from skcgcnn.graphs._items import join_items
 from skcgcnn.graphs._options import GraphOptions
-from skcgcnn.graphs._recent import RECENT, Plan, all_unknown
+from skcgcnn.graphs._recent import RECENT, Plan, all_unknown, in_order_of_kinds
 
 # Crystals per chunk: large enough that sending it to a worker costs little, small enough that the
 # progress bar moves and the workers finish together.
@@ -176,7 +178,8 @@ class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
             A list, tuple, generator, 1-D or (n, 1) object array, or a pandas, polars or Arrow
             column or one-column frame. A frame may have columns of numbers besides, such as a
             temperature, which go with the crystals as `CrystalGraphs.global_features`.
-            `CrystalGraphs` pass through, if they were made with the same parameters.
+            `CrystalGraphs` pass through, if they were made with the same parameters, and so do
+            containers of their items.
 
         Returns
         -------
@@ -226,7 +229,13 @@ class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
         self._validate_params()
         # With "nan", what can be no crystal is reported like what cannot be read.
         X, numbers, names = split_numbers(X)
-        sources, done = list_sources(X, check=self.on_error == "raise"), 0
+        sources, done = list_sources(X, check=False), 0
+        if sources and all(isinstance(source, CrystalGraph) for source in sources):
+            graphs = self._check_graphs(in_order_of_kinds(join_items(sources)))
+            yield _with_numbers(graphs, numbers, names)
+            return
+        if self.on_error == "raise":
+            list_sources(sources)  # refuses what can be no crystal
         failures = [] if failures is None else failures
         notes: list[tuple[str, str]] = []
         for chunk in self._chunks(sources):

@@ -8,7 +8,14 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from skcgcnn.crystals import MAX_BYTES, NO_MEMORY, Crystal, is_cif_text, is_crystal, try_to_read
+from skcgcnn.crystals import (
+    MAX_BYTES,
+    NO_MEMORY,
+    Crystal,
+    is_bare_crystal,
+    is_cif_text,
+    try_to_read,
+)
 from skcgcnn.datasets import ID_NAMES
 from skcgcnn.exceptions import StructureError, TransientReadError
 
@@ -139,9 +146,9 @@ def _from_json(text: str) -> tuple[Any, str, Values]:
     if not isinstance(content, Mapping):
         raise StructureError("holds no object with a crystal")
     own_id = next((str(content[n]) for n in ID_NAMES if _is_plain(content.get(n))), "")
-    if is_crystal(content):
+    if is_bare_crystal(content):
         return content, own_id, {}
-    inner = [v for v in content.values() if is_crystal(v) or is_cif_text(v)]
+    inner = [v for v in content.values() if is_bare_crystal(v) or is_cif_text(v)]
     if len(inner) != 1:
         raise StructureError(
             f"holds {len(inner) or 'no'} crystals; expected one Structure, or one beside its values"

@@ -720,7 +720,8 @@ def test_remarks_can_be_listed(data, tmp_path):
         text = re.sub(r"_chemical_formula_sum.*", "_chemical_formula_sum 'Xe9 O1'", text)
         (data / f"{name}.cif").write_text(text)
     options = ["--epochs", 1, "--overwrite", "-o", "out", *TINY]
-    assert "and 1 more remarks" in run("train", data, *options)
+    printed = run("train", data, *options)
+    assert "(and 1 more such); --remarks lists all" in " ".join(printed.split())
     printed = run("train", data, *options, "--remarks")
     assert printed.count("do not have its formula") == 2
 

@@ -3,6 +3,7 @@
 import gzip
 import shutil
 import warnings
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -16,7 +17,8 @@ from pymatgen.core import Lattice, Structure
 from sklearn.base import clone
 
 from skcgcnn import CGCNNRegressor, CrystalGraphTransformer
-from skcgcnn.exceptions import DataError, StructureError
+from skcgcnn.crystals import read_crystal
+from skcgcnn.exceptions import DataError, StructureError, describe_notes
 from skcgcnn.graphs import ElementFeatures, _chunks
 from skcgcnn.nn import CrystalGraphConvNet
 
@@ -167,6 +169,26 @@ def test_remarks_make_one_line(nacl, tmp_path):
     assert "\n" not in message
     assert "0.cif: holds several crystals; the first is taken" in message
     assert graphs.n_sites.tolist() == [8, 8, 8]
+
+
+def test_remarks_by_cause():
+    notes = [(f"{row}.cif", f"has {row} sites too many") for row in range(200)]
+    notes += [(f"{row}.cif", f"is odd {'a' * row}") for row in range(1, 5)]
+    message = describe_notes(notes, 300)
+    assert message.startswith("200 of 300 crystals were read with remarks: 0.cif: has 0 sites")
+    assert "(and 199 more such); 1.cif: is odd a; 2.cif: is odd aa; and 2 other causes" in message
+    assert len(message) < 300
+    assert describe_notes(notes, 300, complete=True).count("\n") == 204
+
+
+def test_a_remark_that_nearly_every_file_has_is_none(tmp_path, cifs, monkeypatch):
+    def from_file(path):
+        warnings.warn("Issues: 4 fractional coordinates rounded to ideal values", stacklevel=2)
+        return Structure.from_str(Path(path).read_text(), fmt="cif")
+
+    monkeypatch.setattr("skcgcnn.crystals._read.parse_cif", lambda text: None)
+    monkeypatch.setattr("pymatgen.core.Structure.from_file", from_file)
+    assert read_crystal(cifs[0]).notes == ()
 
 
 def test_gzipped_files(nacl, tmp_path):

@@ -412,6 +412,23 @@ def test_nothing_of_others_is_lost(some, tmp_path):
         featurize(table, tmp_path / "other", transformer=maker)
 
 
+def test_without_locks_as_on_windows(some, tmp_path, monkeypatch):
+    rename = Path.rename
+
+    def as_on_windows(path, target):
+        links = Path("/proc/self/fd").iterdir()
+        opened = [link.readlink() for link in links if link.is_symlink() and link.exists()]
+        assert not [name for name in opened if name.is_relative_to(path)]
+        return rename(path, target)
+
+    table = write_table(tmp_path / "ok.csv", ["path"], *([path] for path in some[:3]))
+    for module in ("stores._featurize", "graphs._folder", "_files"):
+        monkeypatch.setattr(f"skcgcnn.{module}.fcntl", None)
+    monkeypatch.setattr(Path, "rename", as_on_windows)
+    assert len(made(tmp_path, table)) == 3
+    assert len(made(tmp_path, table, overwrite=True)) == 3
+
+
 def test_one_process_makes_a_store(some, tmp_path):
     fcntl = pytest.importorskip("fcntl")
     table = write_table(tmp_path / "ok.csv", ["path"], *([path] for path in some[:3]))

@@ -1,0 +1,72 @@
+"""Commands between others: standard input and output, closed pipes, patterns, JSON."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from skcgcnn.cli import app
+
+
+@pytest.fixture(scope="module")
+def model(fitted_regressor, tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    fitted_regressor.save(path)
+    return path
+
+
+def run(*args, code=0, **options):
+    result = CliRunner().invoke(app, [str(arg) for arg in args], **options)
+    assert result.exit_code == code, result.output
+    return result
+
+
+def test_paths_from_the_standard_input_and_predictions_to_the_output(model, cifs):
+    expected = run("predict", model, *cifs[:3]).stdout
+    assert expected.startswith("cif_id,")
+    assert run("predict", model, *cifs[:3], "-o", "-").stdout == expected
+    assert run("predict", model, "-", input="\n".join(cifs[:3]) + "\n").stdout == expected
+    assert "names no file" in run("predict", model, "-", input="\n", code=2).output
+    assert not Path("-").exists()
+
+
+def test_patterns(model, cifs, tmp_path):
+    for name, cif in zip("ba", cifs, strict=False):
+        (tmp_path / f"{name}.cif").write_bytes(Path(cif).read_bytes())
+    lines = run("predict", model, tmp_path / "*.cif").stdout.splitlines()
+    assert [line.split(",")[0] for line in lines] == ["cif_id", "a", "b"]
+    assert "no file has such a name" in run("predict", model, tmp_path / "*.x", code=2).output
+
+
+def test_info_as_json(model):
+    facts = json.loads(run("info", model, "--json").stdout)
+    plain = run("info", model).stdout
+    assert len(facts) == len(plain.splitlines())
+
+
+def test_a_closed_pipe_ends_quietly(model, cifs):
+    command = [sys.executable, "-m", "skcgcnn", "predict", str(model), *cifs]
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert done.returncode == 0
+    assert "Error" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_errors_with_where_they_come_from(model):
+    assert "Traceback" not in run("predict", model, "none", code=2).output
+    result = CliRunner().invoke(app, ["--debug", "predict", str(model), "none"])
+    assert isinstance(result.exception, ValueError)
+
+
+def test_the_home_folder(model, cifs, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    run("predict", model, cifs[0], "-o", "~/p.csv", "--report", "~/p.html")
+    assert (tmp_path / "p.csv").exists()
+    assert (tmp_path / "p.html").exists()
