@@ -144,3 +144,10 @@ def test_the_lowest_versions_are_those_that_are_run():
     for need in project["dependencies"] + project["optional-dependencies"]["test"]:
         name, bound = need.split(">=")
         assert lowest[name].split(".")[: len(bound.split("."))] == bound.split("."), name
+
+
+def test_the_guide_says_when_to_set_each_parameter():
+    page = (ROOT.parent / "docs" / "guide" / "parameters.rst").read_text(encoding="utf-8")
+    for cls in ESTIMATORS:
+        for name in inspect.signature(cls).parameters:
+            assert f"``{name}``" in page, name

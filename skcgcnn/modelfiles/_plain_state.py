@@ -102,7 +102,7 @@ def state_from_plain(
         targets=tuple(_target_from_plain(target) for target in plain["targets"]),
         y_ndim=int(plain["y_ndim"]),
         graph_options=_graph_options(plain["graph_options"]),
-        network=dict(plain["network"]),
+        network=_network(plain),
         weights=first,
         more_weights=tuple(more),
         provenance=Provenance(
@@ -162,6 +162,12 @@ def split_members(joined: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
     if sorted(members) != list(range(len(members))):
         raise ValueError(f"networks with the numbers {sorted(members)}")
     return [members[number] for number in range(len(members))]
+
+
+def _network(plain: Mapping[str, Any]) -> dict[str, Any]:
+    if "network" not in plain:
+        raise DataError("was written before files held the network; fit and save it again")
+    return dict(plain["network"])
 
 
 def _graph_options(plain: Mapping[str, Any]) -> GraphOptions:
