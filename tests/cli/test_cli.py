@@ -344,6 +344,7 @@ def model(data, tmp_path):
     return tmp_path / "model.safetensors"
 
 
+@pytest.mark.slow
 def test_train_from_a_model(data, tmp_path, model):
     out = tmp_path / "out"
     options = ["--task", "multi", "--init-from", model, "--freeze", "convs", "--device", "cpu"]
@@ -636,6 +637,7 @@ def test_a_missing_crystal_is_a_row_of_its_own(data, model, command, tmp_path):
     assert "no such file" in printed
 
 
+@pytest.mark.slow
 def test_targets_by_name_on_the_command_line(data, tmp_path):
     table = rows(data / "id_prop.csv")
     lines = ["id,nsites,energy,metal"]
@@ -702,6 +704,7 @@ def test_version_and_help():
     assert "--install-completion" in run("--help")
 
 
+@pytest.mark.slow
 def test_a_terminal_that_is_not_utf_8(data, model):
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "TERM": "dumb"}
     code = "import sys; from skcgcnn.cli import main; sys.argv[0] = 'skcgcnn'; main()"

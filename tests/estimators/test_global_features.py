@@ -30,6 +30,7 @@ def source(measured):
     return CGCNNRegressor(**SMALL).fit(*measured)
 
 
+@pytest.mark.slow
 def test_they_are_learned_from(measured, source):
     frame, y = measured
     assert source.score(frame, y) > 0.9

@@ -89,7 +89,7 @@ def test_pipeline_with_memory(regressor, cifs, energies, tmp_path):
         np.testing.assert_array_equal(pipeline.fit(cifs, energies).predict(cifs), expected)
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_grid_search(regressor, X, energies, n_jobs):
     search = GridSearchCV(regressor, {"n_conv": [1, 2]}, cv=CV, n_jobs=n_jobs).fit(X, energies)
     assert search.predict(X).shape == (24,)

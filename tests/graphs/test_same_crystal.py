@@ -122,6 +122,7 @@ def real(shared):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["official", "fitted"])
 def test_real_crystals(shared, real, fitted, model):
     assert len(real) == 410
