@@ -65,10 +65,9 @@ def _run(parent: int, function: Callable[..., Any], *args: Any, **kwargs: Any) -
 
 def _look_for(parent: int) -> None:
     """End this process soon after its parent, which may have ended already."""
-    # Joblib's own processes alone; not this one itself, and no worker of a cluster.
-    if os.getpid() == parent:
-        return
-    if os.getppid() != parent and "loky" not in type(current_process()).__module__:
+    # Joblib's own processes alone; not the parent, nor its threads, and no worker of a cluster.
+    of_joblib = os.getppid() == parent or "loky" in type(current_process()).__module__
+    if os.getpid() == parent or not of_joblib:
         return
 
     def watch() -> None:

@@ -44,9 +44,6 @@ def cases():
             if any(f'"{name}"' in code for name in PRETRAINED):
                 absent = not (SHARED / "reference" / "pre-trained").is_dir()
                 marks.append(pytest.mark.skipif(absent, reason="needs the weights in ../shared"))
-            if "init_from=" in code and "architecture(" not in code:
-                reason = "init_from does not set the network's sizes yet"
-                marks.append(pytest.mark.xfail(strict=False, reason=reason))
             # The quick tests have the page that everyone reads, without its search.
             if page.name != "README.md" or "GridSearchCV" in code:
                 marks.append(pytest.mark.slow)

@@ -8,6 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+from joblib import Parallel, delayed, parallel_config
+
+from skcgcnn._parallel import streaming_parallel, task
 
 WORK = """
 import sys, time
@@ -66,3 +69,16 @@ def test_workers_of_a_killed_process_end(backend, n_tasks, tmp_path):
     while not all(map(ended, workers)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert all(map(ended, workers))
+
+
+def inner(number):
+    return list(streaming_parallel(1)(task(abs)(-number) for _ in range(3)))
+
+
+@pytest.mark.parametrize("backend", ["loky", "multiprocessing", "threading", "sequential"])
+def test_tasks_in_workers_of_others(backend):
+    with parallel_config(backend=backend):
+        found = Parallel(2)(delayed(inner)(number) for number in range(4))
+        time.sleep(2)  # longer than a worker looks for its parent
+        assert Parallel(2)(delayed(inner)(number) for number in range(4)) == found
+    assert found == [[number] * 3 for number in range(4)]
