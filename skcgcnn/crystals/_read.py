@@ -156,7 +156,7 @@ def _read_cif(text: str, path: str | None = None) -> Crystal:
         broken = syntax_error(text)
         if broken is None:
             raise
-        raise StructureError(f"is no well-formed CIF: {broken}") from error
+        raise StructureError(f"is not a well-formed CIF: {broken}") from error
     if text.count(_SITES_TAG) > 1:
         crystal = replace(crystal, notes=(*crystal.notes, _SEVERAL))
     return crystal
@@ -224,7 +224,7 @@ def _read_json(text: str) -> Crystal:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise StructureError(f"is no well-formed JSON ({_first_line(error)})") from error
+        raise StructureError(f"is not well-formed JSON ({_first_line(error)})") from error
     structure, remarks = to_structure(content)
     return replace(_from_structure(structure), notes=tuple(remarks))
 
@@ -316,7 +316,7 @@ def _species(site: Any, index: int) -> Species:
     for specie, occupancy in site.species.items():
         # The atomic number of a dummy species is made up.
         if type(specie).__name__ == "DummySpecies":
-            raise StructureError(f"site {index} holds {specie}, which is no element")
+            raise StructureError(f"site {index} holds {specie}, which is not an element")
         occupancies[specie.Z] = occupancies.get(specie.Z, 0.0) + float(occupancy)
     total = sum(occupancies.values())
     if not 0 < total <= 1 + 1e-3:

@@ -159,7 +159,7 @@ class Sheet:
                 "table as 'CSV UTF-8'"
             ) from error
         except Exception as error:  # whatever the content provokes
-            raise DataError(f"{self.file}: is no workbook of Excel ({error!r})") from error
+            raise DataError(f"{self.file}: is not an Excel workbook ({error!r})") from error
         yield from enumerate(([str(cell) for cell in row] for row in frame.to_numpy()), 1)
 
     def _of_text(self) -> Iterator[tuple[int, list[str]]]:
@@ -188,7 +188,7 @@ class Sheet:
         for place, line in enumerate(lines, 1):
             if found := _NO_TEXT.search(line):
                 byte = ord(found[0]) & 0xFF
-                cause = ", as in GBK or Latin-1" if byte else ", as in files that are no text"
+                cause = ", as in GBK or Latin-1" if byte else ", as in binary files"
                 raise DataError(
                     f"{self.file}: cannot be read, for it is not a CSV file in UTF-8: line {place} "
                     f"holds the byte 0x{byte:02X}{cause}. Save it as 'CSV UTF-8', or use ASCII "

@@ -128,7 +128,7 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         return self
 
     def _fit_members(self, X: Any, y: Any, sample_weight: Any, validation_data: Any) -> Self:
-        """Fit several networks, and become the first with the others beside it."""
+        """Fit an ensemble and store its members."""
         if self.warm_start:
             raise ValueError(
                 f"n_estimators={self.n_estimators}: several networks are fitted anew each time; "

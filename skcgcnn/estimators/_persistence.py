@@ -132,7 +132,7 @@ class Persistent(Documented, BaseEstimator):
         Warns
         -----
         UserWarning
-            Names parameters that are left out since they are no plain values, such as callbacks.
+            Names parameters that are left out since they are not plain values, such as callbacks.
             They matter for training only.
 
         Examples
@@ -147,7 +147,7 @@ class Persistent(Documented, BaseEstimator):
         check_is_fitted(self, "net_")
         if Path(path).suffix.lower() in PICKLES:
             raise ValueError(
-                f"{path}: save writes a safetensors file, which is no pickle; name it "
+                f"{path}: save writes a safetensors file, not a pickle; name it "
                 f"{Path(path).with_suffix('.safetensors').name}, or use joblib.dump(est, path)"
             )
         state = self._get_model_state()

@@ -53,7 +53,7 @@ def to_plain(value: Any) -> Any:
         # JSON's keys are texts; those of class weights or elements may be numbers.
         plain = {"dict": [[to_plain(key), to_plain(item)] for key, item in value.items()]}
     else:
-        raise TypeError(f"a {type(value).__name__} is no plain value")
+        raise TypeError(f"a {type(value).__name__} is not a plain value")
     return plain
 
 

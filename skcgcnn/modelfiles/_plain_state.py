@@ -37,7 +37,7 @@ def state_to_plain(state: ModelState) -> dict[str, Any]:
     Warns
     -----
     UserWarning
-        Names parameters that are left out since they are no plain values, such as callbacks.
+        Names parameters that are left out since they are not plain values, such as callbacks.
     """
     provenance = state.provenance
     return {
@@ -224,7 +224,7 @@ def _plain_params(params: Mapping[str, Any], estimator: str) -> dict[str, Any]:
         except TypeError:
             left_out.append(name)
     if left_out:
-        warn_caller(f"left out of the file, since they are no plain values: {', '.join(left_out)}")
+        warn_caller(f"left out of the file, since they are not plain values: {', '.join(left_out)}")
     return plain
 
 

@@ -76,7 +76,7 @@ def model_card(name: str) -> str:
     # perov5-heat-gap
     """
     if name not in SHIPPED:
-        raise DataError(f"{name!r} is none of the models with a card: {', '.join(SHIPPED)}")
+        raise DataError(f"{name!r} is not a model with a card; there are {', '.join(SHIPPED)}")
     return SHIPPED[name].with_suffix(".md").read_text(encoding="utf-8")
 
 
@@ -109,7 +109,7 @@ def fetch_pretrained(name: str, data_home: str | PathLike[str] | None = None) ->
     import pooch
 
     if name not in PRETRAINED:
-        raise DataError(f"{name!r} is none of the pretrained models: {', '.join(PRETRAINED)}")
+        raise DataError(f"{name!r} is not a pretrained model; there are {', '.join(PRETRAINED)}")
     home = Path(data_home or os.environ.get(DATA_HOME_VARIABLE) or pooch.os_cache("skcgcnn"))
     file = f"{FOLDER}/{name}.pth.tar"
     url, target = BASE_URL + file, user_path(home) / file

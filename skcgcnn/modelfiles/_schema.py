@@ -55,7 +55,7 @@ def check_state(state: ModelState) -> None:
     if options.radius is not None:
         _check_radius(options.radius)
     if options.merge_tol is not None and not 0 <= options.merge_tol <= MAX_MERGE_TOL:
-        raise ValueError(f"merge_tol={options.merge_tol:g} Å is no tolerance")
+        raise ValueError(f"merge_tol={options.merge_tol:g} Å is out of range")
     for weights in (state.weights, *state.more_weights):
         check_tensors(weights)
     if state.training is not None:
@@ -146,7 +146,7 @@ def _check_radius(radius: Any) -> None:
     if isinstance(radius, bool) or not isinstance(radius, (int, float)):
         raise TypeError(f"radius={radius!r}")
     if not 0 < radius <= MAX_LENGTH:
-        raise ValueError(f"radius={radius:g} Å is none of a neighbor search")
+        raise ValueError(f"radius={radius:g} Å is out of range")
 
 
 def check_tensors(weights: Mapping[str, Any]) -> None:
@@ -163,7 +163,7 @@ def check_tensors(weights: Mapping[str, Any]) -> None:
     """
     for name, tensor in weights.items():
         if not isinstance(tensor, Tensor) or tensor.layout != torch.strided:
-            raise TypeError(f"{name} is no tensor of numbers")
+            raise TypeError(f"{name} is not a tensor of numbers")
         size = tensor.numel() * tensor.element_size()
         if not tensor.is_contiguous() or tensor.untyped_storage().nbytes() < size:
             raise ValueError(f"{name} is smaller in the file than its shape says")

@@ -1,4 +1,4 @@
-"""What the composition alone tells of a target."""
+"""The linear composition baseline."""
 
 import torch
 from torch import Tensor, nn

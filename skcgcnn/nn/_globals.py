@@ -1,4 +1,4 @@
-"""Numbers that belong to a crystal, such as a temperature, on their way to the head."""
+"""Crystal-level features, such as a temperature, for the head."""
 
 from typing import Any
 

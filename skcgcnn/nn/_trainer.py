@@ -433,7 +433,7 @@ def choose_device(device: Any, *, fall_back: bool = False) -> Any:
     try:
         kind = torch.device(device).type
     except RuntimeError as error:
-        raise ValueError(f"device={device!r} is no device of torch's") from error
+        raise ValueError(f"device={device!r} is an unknown torch device") from error
     available: dict[str, Callable[[], bool]] = {
         "cuda": torch.cuda.is_available,
         "mps": torch.backends.mps.is_available,

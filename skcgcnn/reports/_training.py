@@ -110,7 +110,7 @@ def training_report(run: RunResult) -> str:
         *(_target(run, index) for index in range(len(run.predictions))),
         Section(
             "Settings",
-            ["What options with the value auto stood for is in brackets."],
+            ["Values chosen for auto are in brackets."],
             [Table(["option", "value"], list(run.settings.items()))],
         ),
     ]

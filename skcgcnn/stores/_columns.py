@@ -107,7 +107,7 @@ def _look_through(shards: Sequence[ShardFiles], read: ReadColumns) -> dict[str, 
             if column.number is not None:
                 warn_caller(
                     f"column {name!r} holds numbers and texts, such as {column.number!r} and "
-                    f"{column.text!r}: all of it is kept as texts, which are no --target"
+                    f"{column.text!r}: stored as strings; cannot be used as --target"
                 )
     if left_out := [name for name in seen if name not in dtypes]:
         warn_caller(
@@ -164,13 +164,13 @@ def read_columns(path: Path) -> dict[str, npt.NDArray[Any]]:
     arrays = map_arrays(path)
     names = json.loads(str(arrays["names"]))
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError("the names of its properties are no list of texts")
+        raise ValueError("the names of its properties must be a list of strings")
     if len(set(names)) < len(names):
         raise ValueError("two properties have one name")
     columns = {name: arrays[f"column_{index}"] for index, name in enumerate(names)}
     for name, column in columns.items():
         if column.ndim != 1 or not (column.dtype == np.float64 or column.dtype.kind == "U"):
-            raise ValueError(f"property {name!r} is no column of numbers or texts")
+            raise ValueError(f"property {name!r} is not a column of numbers or text")
     return columns
 
 

@@ -134,7 +134,7 @@ def _text(source: PackedCif, max_bytes: int) -> str:
         raise StructureError(f"is larger than {max_bytes / 1e6:g} MB")
     text = content.decode("utf-8", errors="replace")
     if not is_cif_text(text):
-        raise StructureError("is no CIF")
+        raise StructureError("is not a CIF")
     return text
 
 
@@ -142,7 +142,7 @@ def _from_json(text: str) -> tuple[Any, str, Values]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise StructureError(f"is no line of JSON ({error})") from error
+        raise StructureError(f"is not a line of JSON ({error})") from error
     if not isinstance(content, Mapping):
         raise StructureError("holds no object with a crystal")
     own_id = next((str(content[n]) for n in ID_NAMES if _is_plain(content.get(n))), "")

@@ -89,7 +89,7 @@ def find_source(source: str | os.PathLike[str], crystal_column: str | None = Non
     name = os.fspath(source)
     path, lower = user_path(name), name.lower()
     if crystal_column is not None and not lower.endswith(TABLES):
-        raise DataError(f"{name}: is no table, so that it has no column {crystal_column!r}")
+        raise DataError(f"{name}: is not a table, so it has no column {crystal_column!r}")
     if path.is_dir():
         return _from_folder(name, path)
     if not path.exists() and glob.has_magic(name):
@@ -108,7 +108,7 @@ def find_source(source: str | os.PathLike[str], crystal_column: str | None = Non
     for suffixes, read in readers:
         if lower.endswith(suffixes):
             return read()
-    raise DataError(f"{name}: is none of what is read; expected {_KINDS}")
+    raise DataError(f"{name}: is an unsupported source; expected {_KINDS}")
 
 
 def _from_folder(name: str, folder: Path) -> Source:
@@ -298,7 +298,7 @@ def _from_database(name: str, path: Path) -> Source:
     try:
         rows = sorted(row.id for row in connect(path).select(columns=["id"]))
     except Exception as error:
-        raise DataError(f"{name}: is no ASE database ({error!r})") from error
+        raise DataError(f"{name}: is not an ASE database ({error!r})") from error
     items = (Item(DatabaseRow(str(path), row), str(row), f"{path}: row {row}", {}) for row in rows)
     return Source(name, items, len(rows))
 

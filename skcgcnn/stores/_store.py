@@ -82,14 +82,14 @@ def open_store(folder: str | PathLike[str]) -> Store:
     Raises
     ------
     DataError
-        If it is no store, one of a later version, or damaged.
+        If it is not a store, one of a later version, or damaged.
     """
     folder = user_path(folder)
     if not is_store(folder):
         hint = ""
         if (folder / SHARDS).is_dir():
             hint = ": it is not complete; repeat `skcgcnn featurize` with the same arguments"
-        raise DataError(f"{folder}: is no store{hint}")
+        raise DataError(f"{folder}: is not a store{hint}")
     try:
         content, columns, n_crystals = read_data(folder, _read)
         graphs = CrystalGraphs(**check_content(content))

@@ -132,7 +132,7 @@ class Classes(Task):
             places = np.flatnonzero(self.labels == label)
             if not len(places):
                 raise ValueError(
-                    f"label={label!r} is none of the classes {', '.join(map(str, self.labels))}"
+                    f"label={label!r} is not one of the classes {', '.join(map(str, self.labels))}"
                 )
             place = int(places[0])
         others = [i for i in range(len(self.labels)) if i != place]
@@ -176,7 +176,7 @@ class Classes(Task):
     def summary(self, values: npt.NDArray[Any]) -> list[list[Any]]:
         """Return how many crystals are of each class."""
         return [
-            [self.name, f"crystals of {self.cell(label)}", int((values == label).sum())]
+            [self.name, f"{self.cell(label)} (count)", int((values == label).sum())]
             for label in self.labels
         ]
 
@@ -189,7 +189,7 @@ class Classes(Task):
         """Return how far the highest probability is from 1."""
         if prediction.proba is None:
             return None
-        return "uncertainty (1 - highest probability)", np.asarray(1 - prediction.proba.max(axis=1))
+        return "uncertainty (1 - p_max)", np.asarray(1 - prediction.proba.max(axis=1))
 
     def describe(self) -> str:
         """Return its name and classes as a text."""
@@ -202,7 +202,7 @@ class Classes(Task):
         if not isinstance(classes, np.ndarray):
             raise TypeError(f"a target of {self.kind} with classes={classes!r}")
         if classes.ndim != 1 or not 0 < len(classes) == len(np.unique(classes.astype(str))):
-            raise ValueError("the classes of a target are no list of different values")
+            raise ValueError("classes of a target must be unique")
 
 
 def _typed(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -93,10 +93,7 @@ def deviations(outputs: FloatArray, targets: Sequence[Task]) -> tuple[FloatArray
     slices = output_slices(targets)
     found = [t.deviations(outputs[:, :, own]) for t, own in zip(targets, slices, strict=True)]
     if len(outputs) == 1 and not any(found):
-        raise ValueError(
-            "a single network with this loss does not know how sure it is; fit with "
-            'n_estimators=5, with loss="gaussian_nll", or both'
-        )
+        raise ValueError('return_std needs n_estimators > 1 or loss="gaussian_nll"')
     unknown = np.full(outputs.shape[1], np.nan)
     pairs = [(unknown, unknown) if each is None else each for each in found]
     aleatoric, epistemic = (np.stack(parts, axis=1) for parts in zip(*pairs, strict=True))

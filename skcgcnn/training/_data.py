@@ -299,7 +299,7 @@ class _Choice:
         """Return what was asked for, else what CGCNN has there, else what alone is possible."""
         for name in given:
             if name in self.names and name not in possible:
-                kind = "texts" if what == "numbers" else "numbers that are no classes"
+                kind = "texts" if what == "numbers" else "numbers that are not classes"
                 raise DataError(f"{self.file}: {option} {name}: the column holds {kind}")
         if given or self.by_position:
             return given or places

@@ -461,7 +461,7 @@ def test_mistakes_are_told_with_what_to_do(data, tmp_path):
 def test_unreadable_crystals(data, tmp_path):
     (data / "crystal3.cif").write_text("junk")
     message = run("train", data, "--epochs", 1, "-o", tmp_path / "out", *TINY, code=2)
-    assert "crystal3.cif: is no well-formed CIF" in message
+    assert "crystal3.cif: is not a well-formed CIF" in message
     assert not (tmp_path / "out").exists()
     text = run(
         "train", data, "--epochs", 1, "--on-error", "nan", "-o", tmp_path / "out", *TINY,

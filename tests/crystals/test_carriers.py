@@ -123,7 +123,7 @@ def test_json_imports_nothing(nacl, tmp_path):
         with pytest.raises(StructureError, match="names the module 'os', which is not imported"):
             read_crystal(source)
     (tmp_path / "deep.json").write_text("[" * 100_000)
-    with pytest.raises(StructureError, match="no well-formed JSON"):
+    with pytest.raises(StructureError, match="not well-formed JSON"):
         read_crystal(tmp_path / "deep.json")
 
 

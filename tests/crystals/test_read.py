@@ -44,7 +44,7 @@ def test_species_of_mixed_charged_and_heavy_sites():
     [
         ("", "pymatgen cannot read"),
         ("data_x\n_cell_length_a 4\n", "pymatgen cannot read"),
-        ("\x00\xff\x13 binary junk \x01" * 50, "no well-formed CIF: line 1"),
+        ("\x00\xff\x13 binary junk \x01" * 50, "not a well-formed CIF: line 1"),
     ],
 )
 def test_files_without_a_crystal(tmp_path, content, cause):
@@ -69,7 +69,7 @@ def test_crystals_that_cannot_exist():
         read_crystal(Structure(Lattice.cubic(0.1), ["Na"], [[0, 0, 0]]))
     with pytest.raises(StructureError, match="no sites"):
         read_crystal(Structure(Lattice.cubic(4), [], []))
-    with pytest.raises(StructureError, match="site 0 holds X0\\+, which is no element"):
+    with pytest.raises(StructureError, match="site 0 holds X0\\+, which is not an element"):
         read_crystal(Structure(Lattice.cubic(4), [DummySpecies("X")], [[0, 0, 0]]))
     with pytest.raises(StructureError, match="finite"):
         read_crystal(Structure(Lattice.cubic(4), ["Na"], [[np.nan, 0, 0]]))

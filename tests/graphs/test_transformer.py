@@ -66,7 +66,7 @@ def test_all_failures_are_reported_at_once(cifs, bad):
         CrystalGraphTransformer(n_jobs=2).transform([cifs[0], *bad, cifs[1]])
     message = str(error.value)
     assert "3 of 5 crystals" in message
-    assert "junk.cif: is no well-formed CIF: line 1: expected block header" in message
+    assert "junk.cif: is not a well-formed CIF: line 1: expected block header" in message
     assert "missing.cif: no such file" in message
     assert "X[3]: sites 0 and 1 are 0.004 Å apart" in message
     assert "on_error='nan'" in message

@@ -140,7 +140,7 @@ def test_missing_on_the_server(server, tmp_path):
 def test_names(tmp_path, monkeypatch, graphs, energies, tiny):
     with pytest.raises(DataError, match="bandgap: no such file, and none of the pretrained models"):
         CGCNNRegressor.from_pretrained("bandgap")
-    with pytest.raises(DataError, match="'bandgap' is none of"):
+    with pytest.raises(DataError, match="'bandgap' is not a pretrained model"):
         pretrained.fetch_pretrained("bandgap")
     with pytest.raises(DataError, match="is a folder"):
         CGCNNRegressor.from_pretrained(tmp_path)

@@ -136,7 +136,7 @@ def test_sizes_that_do_not_match(official, refuse):
     torch.save({**content, "state_dict": {**weights, "fc_out.bias": torch.zeros(2)}}, path)
     refuse(path, match="size mismatch: n_outputs=1, but the network has 2")
     torch.save({**content, "state_dict": {**weights, "fc_out.bias": [0.0]}}, path)
-    refuse(path, match=r"fc_out\.bias is no tensor")
+    refuse(path, match=r"fc_out\.bias is not a tensor")
 
 
 def test_record_that_is_smaller_than_its_tensor(tmp_path, refuse):

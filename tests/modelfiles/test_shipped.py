@@ -29,7 +29,7 @@ def test_small_files_with_cards():
         assert f"error {metrics['test MAE']:.3f} eV" in card
         assert f"{metrics['test accuracy']:.1%} right" in card
         assert describe_model(name)["test MAE"] == f"{metrics['test MAE']:.6g}"
-    with pytest.raises(DataError, match="none of the models with a card: li-vacancy, "):
+    with pytest.raises(DataError, match="not a model with a card; there are li-vacancy, "):
         model_card("band-gap")
 
 

@@ -146,7 +146,7 @@ def test_archives_with_properties_beside(suffix, some, tmp_path):
     np.testing.assert_array_equal(store.properties["energy"], [np.nan, *range(-1, -8, -1)])
     assert failures(store) == [
         ["path", "cause"],
-        [f"{archive}: set/bad.cif", "is no CIF"],
+        [f"{archive}: set/bad.cif", "is not a CIF"],
         [f"{archive}: set/bad.cif.gz", "cannot be unpacked (Not a gzipped file (b'no'))"],
     ]
 
@@ -225,7 +225,7 @@ def test_what_is_no_source(tmp_path, some):
         "no.zip": "cannot be read",
         "no.tar": "cannot be read",
         "no.jsonl.gz": "cannot be read",
-        "no.db": "no ASE database",
+        "no.db": "not an ASE database",
         "bad.jsonl": "no crystal can become a graph; the first is .*line 1: holds no crystals",
     }.items():
         with pytest.raises(DataError, match=message):
@@ -233,7 +233,7 @@ def test_what_is_no_source(tmp_path, some):
         assert not is_store(tmp_path / "store")
     with pytest.raises(DataError, match="has no column 'c'"):
         featurize(tmp_path / "texts.csv", tmp_path / "store", crystal_column="c")
-    with pytest.raises(DataError, match="is no table, so that it has no column 'c'"):
+    with pytest.raises(DataError, match="is not a table, so it has no column 'c'"):
         featurize(tmp_path / "bad.jsonl", tmp_path / "store", crystal_column="c")
 
 
@@ -248,7 +248,7 @@ def test_what_is_no_store(some, tmp_path):
     store = made(tmp_path, folder)
     with pytest.raises(DataError, match="complete store; choose another folder, or replace it"):
         featurize(folder, store.folder)
-    with pytest.raises(DataError, match="full: is no store"):
+    with pytest.raises(DataError, match="full: is not a store"):
         open_store(tmp_path / "full")
     description = store.folder / "store.json"
     text = description.read_text()

@@ -70,7 +70,7 @@ def test_chosen(load, table, task, options, expected):
         ("many", R, {}, "could be the target: nsites, energy; choose with --target"),
         ("many", C, {}, "could be the label: nsites, kind; choose with --label"),
         ("continuous", C, {}, "needs a column of classes, but the columns are energy"),
-        ("two numbers", C, {"label": "energy"}, "--label energy: .* numbers that are no classes"),
+        ("two numbers", C, {"label": "energy"}, "--label energy: .* numbers that are not classes"),
         ("texts", R, {"target": ["kind"]}, "--target kind: the column holds texts"),
         ("texts", R, {"target": ["gap"]}, "no column 'gap'; it has energy, kind"),
         ("value", M, {}, "needs a column of numbers and one of classes"),
