@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 # Types of arrays that are read: numbers, texts of some length, and mixtures of them.
-_DTYPE = re.compile(r"[<>|=]?(bool|object|(u?int|float)\d{1,2}|[iufb]\d|U\d{1,4})")
+_DTYPE = re.compile(r"[<>|=]?(bool|object|(u?int|float)\d{1,2}|[iufb]\d|U\d{0,4})")
 _DEEPEST = 20
+_MOST_CHARACTERS = 10_000_000
 
 
 def to_plain(value: Any) -> Any:
@@ -86,6 +87,12 @@ def _array(dtype: str, items: list[Any]) -> np.ndarray:
         raise ValueError(f"arrays of {dtype!r} are not read")
     if not all(item is None or isinstance(item, (bool, int, float, str)) for item in items):
         raise ValueError("an array holds more than numbers and texts")
+    if "U" in dtype:
+        texts = [item if isinstance(item, str) else str(item) for item in items]
+        # All take the memory of the longest, whatever length the file claims.
+        if len(texts) * max(map(len, texts), default=0) > _MOST_CHARACTERS:
+            raise ValueError("an array holds too long texts")
+        return np.array(texts, dtype=np.str_)
     return np.array(items, dtype=dtype)
 
 

@@ -14,6 +14,7 @@ from skcgcnn.modelfiles._state import ModelState
 
 SAVED = "skcgcnn model"
 _KEY = "skcgcnn"
+_MOST_TENSORS = 100_000
 
 
 def write_safetensors(state: ModelState, path: str | PathLike[str]) -> None:
@@ -53,9 +54,13 @@ def read_safetensors(path: Path) -> ModelState:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata, names = file.metadata() or {}, file.keys()
+            if len(names) > _MOST_TENSORS:
+                raise DataError(f"{path}: holds {len(names)} tensors, more than any model has")
+            weights = {name: file.get_tensor(name) for name in names}
         content = json.loads(metadata[_KEY])
+    except DataError:
+        raise
     except (SafetensorError, OSError) as error:
         raise DataError(
             f"{path}: cannot be loaded as a model file: it is damaged or of another kind ({error})"

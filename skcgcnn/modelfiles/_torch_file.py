@@ -13,6 +13,7 @@ import torch
 
 from skcgcnn._files import atomic_write
 from skcgcnn.exceptions import DataError
+from skcgcnn.modelfiles._pickle_size import check_tuples
 
 # What a file may hold besides tensors and plain containers: NumPy's scalars, in the official
 # classification weights. NumPy 1 knew their constructor by another name.
@@ -69,6 +70,10 @@ def load_content(path: Path) -> dict[str, Any]:
         if packed:  # torch never packs; what is packed may unpack to any size
             raise DataError(f"{refusal}it is a compressed archive")
     try:
+        _check_pickles(path)
+    except Exception as error:  # pickletools raises whatever the bytes provoke
+        raise DataError(f"{refusal}it is damaged or of another kind ({error})") from error
+    try:
         with torch.serialization.safe_globals(_SAFE_GLOBALS):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -84,6 +89,20 @@ def load_content(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise DataError(f"{path}: holds a {type(content).__name__}, not a model")
     return content
+
+
+def _check_pickles(path: Path) -> None:
+    """Look through the pickles of a file before they are loaded."""
+    if not starts_with(path, b"PK"):
+        with path.open("rb") as file:
+            # A magic number, the version, the system, the content; storages follow.
+            check_tuples(file, 4)
+        return
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.endswith("data.pkl"):
+                with io.BufferedReader(archive.open(name)) as file:  # type: ignore[type-var]
+                    check_tuples(file)
 
 
 def starts_with(path: Path, start: bytes, skip: int = 0) -> bool:

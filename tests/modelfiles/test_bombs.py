@@ -1,0 +1,62 @@
+"""Small model files that would take much time or memory."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save
+
+import skcgcnn
+from skcgcnn import CGCNNRegressor
+from skcgcnn.exceptions import DataError
+from skcgcnn.modelfiles._json import from_plain, to_plain
+
+
+def test_nested_tuples_as_a_key(tmp_path):
+    key = ()
+    for _ in range(60):
+        key = (key, key)
+    content = {"args": {}, "state_dict": {}, "x": [key]}
+    for new in (True, False):
+        path = tmp_path / "m.pth.tar"
+        torch.save(content, path, _use_new_zipfile_serialization=new)
+        start = time.monotonic()
+        with pytest.raises(DataError, match="tuples are nested too deeply"):
+            skcgcnn.load(path)
+        assert time.monotonic() - start < 20
+
+
+def test_texts_take_the_memory_of_their_letters():
+    array = from_plain({"dtype": "<U9999", "values": ["a", "bc"] * 1000})
+    assert array.nbytes < 20_000
+    assert array[1] == "bc"
+    with pytest.raises(ValueError, match="too long texts"):
+        from_plain({"dtype": "<U9", "values": ["a" * 10_000, *("b" * 10_000)]})
+    for texts in (np.array(["x", "yz"]), np.array(["a", 1], dtype=object)):
+        np.testing.assert_array_equal(from_plain(to_plain(texts)), texts)
+
+
+def test_a_million_tensors(tmp_path):
+    one = save({"a": torch.zeros(1)})
+    length = int.from_bytes(one[:8], "little")
+    header, data = json.loads(one[8 : 8 + length]), one[8 + length :]
+    empty = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    header = {f"t{i}": empty for i in range(150_000)} | header
+    text = json.dumps(header).encode()
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+    with pytest.raises(DataError, match="holds 150001 tensors"):
+        skcgcnn.load(path)
+
+
+def test_a_model_whose_predictions_are_infinite(tiny, graphs, energies, tmp_path):
+    est = CGCNNRegressor(**tiny).fit(graphs, energies)
+    est.targets_ = tuple(
+        type(t)(**{**vars(t), "scale": 1e308, "mean": 1e308}) for t in est.targets_
+    )
+    est.net_.module_.average.head.fc_out.bias.data.fill_(1e30)
+    est.save(tmp_path / "m.safetensors")
+    with pytest.raises(ValueError, match="prediction of 'target' for crystal 0 is infinite"):
+        skcgcnn.load(tmp_path / "m.safetensors").predict(graphs)
