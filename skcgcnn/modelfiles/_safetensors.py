@@ -55,18 +55,17 @@ def read_safetensors(path: Path) -> ModelState:
     try:
         with safe_open(path, framework="pt") as file:
             metadata, names = file.metadata() or {}, file.keys()
-            if len(names) > _MOST_TENSORS:
-                raise DataError(f"{path}: holds {len(names)} tensors, more than any model has")
-            weights = {name: file.get_tensor(name) for name in names}
+            few = len(names) <= _MOST_TENSORS
+            weights = {name: file.get_tensor(name) for name in names} if few else {}
         content = json.loads(metadata[_KEY])
-    except DataError:
-        raise
     except (SafetensorError, OSError) as error:
         raise DataError(
             f"{path}: cannot be loaded as a model file: it is damaged or of another kind ({error})"
         ) from error
     except (KeyError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: a safetensors file, but no model of skcgcnn") from error
+    if not few:
+        raise DataError(f"{path}: holds {len(names)} tensors, more than any model has")
     if not isinstance(content, dict):
         raise DataError(f"{path}: a safetensors file, but no model of skcgcnn")
     return state_from_plain(content, weights, SAVED)

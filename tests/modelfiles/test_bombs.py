@@ -44,6 +44,7 @@ def test_a_million_tensors(tmp_path):
     header, data = json.loads(one[8 : 8 + length]), one[8 + length :]
     empty = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
     header = {f"t{i}": empty for i in range(150_000)} | header
+    header["__metadata__"] = {"skcgcnn": "{}"}
     text = json.dumps(header).encode()
     path = tmp_path / "m.safetensors"
     path.write_bytes(len(text).to_bytes(8, "little") + text + data)
