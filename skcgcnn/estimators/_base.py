@@ -26,7 +26,7 @@ from skcgcnn.estimators._net import (
     update_net,
 )
 from skcgcnn.estimators._predictor import Predictor
-from skcgcnn.estimators._scaling import scale
+from skcgcnn.estimators._scaling import scale, scale_numbers
 from skcgcnn.estimators._targets import FloatArray, TargetDecoder
 from skcgcnn.estimators._training_data import TrainingData, split
 from skcgcnn.estimators._transfer import (
@@ -352,8 +352,7 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         trained = net.module_.trained
         if kinds is not None:
             set_kinds(trained, kinds)
-        if trained.head.globals is not None:
-            trained.head.globals.set_scaling(data.graphs.global_features)
+        scale_numbers(trained, data.graphs)
         if sizes.get("composition_baseline"):
             fit_baseline(trained, targets, data, extensive=starts is not None)
         elif starts is not None:
