@@ -189,11 +189,13 @@ class Persistent(Documented, BaseEstimator):
         net, module = self.net_, self.net_.network
         # What was fitted, even if the parameters were changed since.
         # The processes that it was fitted on end some time.
-        params, auto = self.get_params(deep=False) | {"accelerator": None}, {}
+        params = self.get_params(deep=False) | {"accelerator": None}
+        auto: dict[str, Any] = {}
         given, flat = dict(params["net_params"] or {}), with_net_params(params)
         for name, value in self.fitted_params_.items():
             if is_auto(flat[name]):
-                auto[name] = value
+                # For some it is a value that stands for itself.
+                auto |= {} if is_auto(value) else {name: value}
             elif name == "net_params":
                 given |= value or {}
             elif not hasattr(NetParameters, name):
@@ -349,7 +351,7 @@ def _arrays(value: Any) -> Any:
 def _tensors(value: Any) -> Any:
     """Return nested NumPy arrays as tensors."""
     if isinstance(value, np.ndarray):
-        return torch.tensor(value)
+        return torch.tensor(value, device="cpu")
     if isinstance(value, dict):
         return {key: _tensors(item) for key, item in value.items()}
     return value

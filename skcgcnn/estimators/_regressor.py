@@ -178,7 +178,9 @@ class CGCNNRegressor(RegressorMixin, NumberEstimator):
                     "CGCNNMultiTask, which takes missing targets"
                 ) from error
             row = int(np.isinf(rows).any(axis=1).argmax())
-            raise ValueError(f"{str(error).rstrip('.')}, first in row {row}. Leave it out") from error
+            raise ValueError(
+                f"{str(error).rstrip('.')}, first in row {row}. Leave it out"
+            ) from error
         n_columns = values.reshape(len(values), -1).shape[1]
         if fitted is None:
             names = [f"target_{i}" for i in range(n_columns)] if n_columns > 1 else ["target"]

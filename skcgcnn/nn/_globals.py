@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skcgcnn.nn._layers import Linear
+from skcgcnn.nn._layers import FLOAT, Linear
 
 
 class GlobalFeatures(nn.Module):
@@ -30,10 +30,10 @@ class GlobalFeatures(nn.Module):
     ) -> None:
         super().__init__()
         self.linear = Linear(n_globals, h_fea_len, generator, bias=False)
-        self.register_buffer("mean", torch.zeros(n_globals))
+        self.register_buffer("mean", torch.zeros(n_globals, dtype=FLOAT))
         # What float32 leaves of the mean: that of time stamps has more digits.
-        self.register_buffer("rest", torch.zeros(n_globals))
-        self.register_buffer("scale", torch.ones(n_globals))
+        self.register_buffer("rest", torch.zeros(n_globals, dtype=FLOAT))
+        self.register_buffer("scale", torch.ones(n_globals, dtype=FLOAT))
 
     def set_scaling(self, values: Any) -> None:
         """Take mean and standard deviation of training crystals, by which numbers are scaled.

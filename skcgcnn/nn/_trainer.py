@@ -115,9 +115,16 @@ class GraphNet(NeuralNet):
 
     def initialize_module(self) -> Any:
         """Make the network, in its number type."""
-        super().initialize_module()
+        # Its random numbers are those of the CPU, whatever torch's default device is.
+        with torch.device("cpu"):
+            super().initialize_module()
         self.module_.to(self.dtype)
         return self
+
+    def initialize_criterion(self) -> Any:
+        """Make the loss, on the CPU first as the network."""
+        with torch.device("cpu"):
+            return super().initialize_criterion()
 
     def initialize_optimizer(self) -> Any:
         """Prepare for an optimizer, which is made at its first use."""
