@@ -1,6 +1,7 @@
 """Estimators as plain data and back: pickles, files, and what other models start from."""
 
 from collections.abc import Mapping
+from copy import copy, deepcopy
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -322,15 +323,28 @@ class Persistent(Documented, BaseEstimator):
             self._set_model_state(model)
 
     def __sklearn_clone__(self) -> Self:
-        # A model to start from must stay fitted, callbacks are copied when they are used, and
-        # processes are there once; scikit-learn would clone them.
-        names = ("init_from", "callbacks", "accelerator")
-        shared = {name: getattr(self, name) for name in names}
+        # A model to start from must stay fitted, and processes are there once; scikit-learn would
+        # clone them. Callbacks have a state of their own, which fits must not share.
+        kept = {"init_from": self.init_from, "accelerator": self.accelerator}
+        kept["callbacks"] = _copied(self.callbacks)
         bare = object.__new__(type(self))
-        bare.__dict__.update(self.__dict__ | dict.fromkeys(shared))
+        bare.__dict__.update(self.__dict__ | dict.fromkeys(kept))
         clone: Self = clone_parametrized(bare)
-        clone.set_params(**shared)
+        clone.set_params(**kept)
         return clone
+
+
+def _copied(callbacks: Any) -> Any:
+    """Return copies of callbacks; those that belong together still do."""
+    if not isinstance(callbacks, list):
+        return callbacks
+    copies, memo = [], dict[int, Any]()
+    for callback in callbacks:
+        try:
+            copies.append(deepcopy(callback, memo))
+        except Exception:  # noqa: BLE001 - a writer of log files, say, cannot be copied
+            copies.append(copy(callback))
+    return copies
 
 
 def _loss_state(net: Any) -> dict[str, torch.Tensor]:
