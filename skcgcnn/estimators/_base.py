@@ -40,7 +40,7 @@ from skcgcnn.graphs import (
     CrystalGraphs,
     CrystalGraphTransformer,
 )
-from skcgcnn.nn import BestEpoch, GraphDataset, broadcast_int
+from skcgcnn.nn import BestEpoch, GraphDataset, broadcast_int, check_callbacks
 from skcgcnn.tasks import Task
 
 
@@ -109,6 +109,7 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         if self.early_stopping and valid is None:
             train, valid = split(train, self.validation_fraction, seed)
         params = self._resolve(len(train), reset=reset)
+        self._check_callbacks(params["schedule"], validates=valid is not None)
         self._prepare(train, seed, params, reset=reset)
         epochs, done = params["max_epochs"], len(self.net_.history)
         if valid is not None and "best_epoch" not in dict(callbacks):
@@ -167,6 +168,8 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         reset = not hasattr(self, "net_")
         data = self._check_fit_input(X, y, sample_weight, reset=reset, classes=classes)
         params = self._resolve(len(data), reset=reset)
+        # The end is not known, so that the learning rate is constant.
+        self._check_callbacks("constant", validates=False)
         self._prepare(data, self._seed(), params, reset=reset)
         self._train(data, None, 1, None)
         return self
@@ -174,6 +177,9 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
     def _validate_params(self) -> None:
         super()._validate_params()
         check_net_params(self.get_params(deep=False), type(self).__name__)
+
+    def _check_callbacks(self, schedule: str, *, validates: bool) -> None:
+        check_callbacks(self.callbacks or [], schedule=schedule, validates=validates)
 
     def _resolve(self, n_crystals: int, *, reset: bool = True) -> dict[str, Any]:
         """Return the parameters, with values for "auto": those of the fit while it goes on."""

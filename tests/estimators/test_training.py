@@ -316,6 +316,27 @@ def test_callbacks_are_those_that_were_given(regressor, graphs, energies):
     assert again.callbacks[0].losses == record.losses
 
 
+def test_optuna_prunes_trials(regressor, graphs, energies):
+    """The callback asks the trial, which is in the memory of the study."""
+    optuna = pytest.importorskip("optuna")
+    skorch = pytest.importorskip("optuna_integration.skorch")
+    quiet = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+    def objective(trial):
+        # The second trial is hopeless.
+        lr = (0.01, 1e-9)[trial.number]
+        prune = skorch.SkorchPruningCallback(trial, "train_loss")
+        est = clone(regressor).set_params(max_epochs=6, lr=lr, callbacks=[prune])
+        return est.fit(graphs, energies).loss_curve_[-1]
+
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=1, n_warmup_steps=2)
+    study = optuna.create_study(pruner=pruner)
+    study.optimize(objective, n_trials=2)
+    optuna.logging.set_verbosity(quiet)
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "PRUNED"]
+
+
 def test_searches_and_ensembles_copy_callbacks(regressor, graphs, energies):
     record = Record()
     regressor.set_params(callbacks=[record])
