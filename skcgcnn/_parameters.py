@@ -259,7 +259,8 @@ class Parameters:
         None,
         (list, None),
         "list of skorch callbacks or None",
-        """Copies of them are used.""",
+        """They are used themselves, as skorch does. `clone`, and so a search, copies them, and
+        each network of an ensemble gets copies.""",
         change="free",
     )
     device: Any = param(

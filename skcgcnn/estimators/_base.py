@@ -27,7 +27,7 @@ from skcgcnn.estimators._net import (
     update_net,
 )
 from skcgcnn.estimators._predictor import Predictor
-from skcgcnn.estimators._scaling import scale
+from skcgcnn.estimators._scaling import scale, scale_numbers
 from skcgcnn.estimators._targets import FloatArray, TargetDecoder
 from skcgcnn.estimators._training_data import TrainingData, split
 from skcgcnn.estimators._transfer import (
@@ -41,7 +41,7 @@ from skcgcnn.graphs import (
     CrystalGraphs,
     CrystalGraphTransformer,
 )
-from skcgcnn.nn import BestEpoch, GraphDataset, broadcast_int
+from skcgcnn.nn import BestEpoch, GraphDataset, broadcast_int, check_callbacks
 from skcgcnn.tasks import Task
 
 
@@ -110,6 +110,7 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         if self.early_stopping and valid is None:
             train, valid = split(train, self.validation_fraction, seed)
         params = self._resolve(len(train), reset=reset)
+        self._check_callbacks(params["schedule"], validates=valid is not None)
         self._prepare(train, seed, params, reset=reset)
         epochs, done = params["max_epochs"], len(self.net_.history)
         if valid is not None and "best_epoch" not in dict(callbacks):
@@ -168,6 +169,8 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         reset = not hasattr(self, "net_")
         data = self._check_fit_input(X, y, sample_weight, reset=reset, classes=classes)
         params = self._resolve(len(data), reset=reset)
+        # The end is not known, so that the learning rate is constant.
+        self._check_callbacks("constant", validates=False)
         self._prepare(data, self._seed(), params, reset=reset)
         self._train(data, None, 1, None)
         return self
@@ -175,6 +178,9 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
     def _validate_params(self) -> None:
         super()._validate_params()
         check_net_params(self.get_params(deep=False), type(self).__name__)
+
+    def _check_callbacks(self, schedule: str, *, validates: bool) -> None:
+        check_callbacks(self.callbacks or [], schedule=schedule, validates=validates)
 
     def _resolve(self, n_crystals: int, *, reset: bool = True) -> dict[str, Any]:
         """Return the parameters, with values for "auto": those of the fit while it goes on."""
@@ -353,8 +359,7 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         trained = net.module_.trained
         if kinds is not None:
             set_kinds(trained, kinds)
-        if trained.head.globals is not None:
-            trained.head.globals.set_scaling(data.graphs.global_features)
+        scale_numbers(trained, data.graphs)
         if sizes.get("composition_baseline"):
             fit_baseline(trained, targets, data, extensive=starts is not None)
         elif starts is not None:

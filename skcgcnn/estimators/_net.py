@@ -3,7 +3,6 @@
 import inspect
 import logging
 from collections.abc import Callable, Mapping
-from copy import copy, deepcopy
 from typing import Any
 
 import torch
@@ -181,7 +180,7 @@ def _callbacks(est: Any) -> list[Any]:
                 f"callbacks holds {callback!r}; expected callbacks of skorch, or pairs of a name "
                 "and a callback"
             )
-    callbacks = [_copied(callback) for callback in est.callbacks or []]
+    callbacks = list(est.callbacks or [])
     if est.early_stopping:
         patience = est.n_iter_no_change
         stopping = EarlyStopping(patience=patience, threshold=0, sink=_LOGGER.info)
@@ -256,11 +255,3 @@ def _conv_groups(lr: float, factor: float) -> list[tuple[str, dict[str, float]]]
     """Return skorch's parameter groups for a learning rate of the convolutions of their own."""
     parts = ("embedding", "bond_embedding", "convs")
     return [(f"{part}.*", {"lr": lr * factor, "lr_factor": factor}) for part in parts]
-
-
-def _copied(callback: Any) -> Any:
-    """Return a copy of a callback: they have state, and parameters must not change."""
-    try:
-        return deepcopy(callback)
-    except Exception:  # noqa: BLE001 - a writer of log files, say, cannot be copied
-        return copy(callback)

@@ -1,6 +1,7 @@
 """Estimators as plain data and back: pickles, files, and what other models start from."""
 
 from collections.abc import Mapping
+from copy import copy, deepcopy
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -190,11 +191,13 @@ class Persistent(Documented, BaseEstimator):
         net, module = self.net_, self.net_.network
         # What was fitted, even if the parameters were changed since.
         # The processes that it was fitted on end some time.
-        params, auto = self.get_params(deep=False) | {"accelerator": None}, {}
+        params = self.get_params(deep=False) | {"accelerator": None}
+        auto: dict[str, Any] = {}
         given, flat = dict(params["net_params"] or {}), with_net_params(params)
         for name, value in self.fitted_params_.items():
             if is_auto(flat[name]):
-                auto[name] = value
+                # For some it is a value that stands for itself.
+                auto |= {} if is_auto(value) else {name: value}
             elif name == "net_params":
                 given |= value or {}
             elif not hasattr(NetParameters, name):
@@ -321,15 +324,28 @@ class Persistent(Documented, BaseEstimator):
             self._set_model_state(model)
 
     def __sklearn_clone__(self) -> Self:
-        # A model to start from must stay fitted, callbacks are copied when they are used, and
-        # processes are there once; scikit-learn would clone them.
-        names = ("init_from", "callbacks", "accelerator")
-        shared = {name: getattr(self, name) for name in names}
+        # A model to start from must stay fitted, and processes are there once; scikit-learn would
+        # clone them. Callbacks have a state of their own, which fits must not share.
+        kept = {"init_from": self.init_from, "accelerator": self.accelerator}
+        kept["callbacks"] = _copied(self.callbacks)
         bare = object.__new__(type(self))
-        bare.__dict__.update(self.__dict__ | dict.fromkeys(shared))
+        bare.__dict__.update(self.__dict__ | dict.fromkeys(kept))
         clone: Self = clone_parametrized(bare)
-        clone.set_params(**shared)
+        clone.set_params(**kept)
         return clone
+
+
+def _copied(callbacks: Any) -> Any:
+    """Return copies of callbacks; those that belong together still do."""
+    if not isinstance(callbacks, list):
+        return callbacks
+    copies, memo = [], dict[int, Any]()
+    for callback in callbacks:
+        try:
+            copies.append(deepcopy(callback, memo))
+        except Exception:  # noqa: BLE001 - a writer of log files, say, cannot be copied
+            copies.append(copy(callback))
+    return copies
 
 
 def _loss_state(net: Any) -> dict[str, torch.Tensor]:
@@ -350,7 +366,7 @@ def _arrays(value: Any) -> Any:
 def _tensors(value: Any) -> Any:
     """Return nested NumPy arrays as tensors."""
     if isinstance(value, np.ndarray):
-        return torch.tensor(value)
+        return torch.tensor(value, device="cpu")
     if isinstance(value, dict):
         return {key: _tensors(item) for key, item in value.items()}
     return value

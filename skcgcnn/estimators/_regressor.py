@@ -168,13 +168,18 @@ class CGCNNRegressor(RegressorMixin, NumberEstimator):
                 y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self
             )
         except ValueError as error:
-            if "contains NaN" not in str(error):
+            if not str(error).startswith("Input y contains"):
                 raise
             rows = np.asarray(y, dtype=float).reshape(len(y), -1)
-            row = int(np.isnan(rows).any(axis=1).argmax())
+            if np.isnan(rows).any():
+                row = int(np.isnan(rows).any(axis=1).argmax())
+                raise ValueError(
+                    f"Input y contains NaN, first in row {row}. Leave such rows out, or use "
+                    "CGCNNMultiTask, which takes missing targets"
+                ) from error
+            row = int(np.isinf(rows).any(axis=1).argmax())
             raise ValueError(
-                f"Input y contains NaN, first in row {row}. Leave such rows out, or use "
-                "CGCNNMultiTask, which takes missing targets"
+                f"{str(error).rstrip('.')}, first in row {row}. Leave it out"
             ) from error
         n_columns = values.reshape(len(values), -1).shape[1]
         if fitted is None:

@@ -13,6 +13,8 @@ from skcgcnn.tasks import output_slices
 
 # The tensors of a batch that hold row numbers.
 _INDICES = ("site_kinds", "crystals", "centers", "neighbors")
+# Of tensors that have not the type of the network. ONNX counts rows in int64 alone.
+_TYPES = {**dict.fromkeys(_INDICES, torch.int64), "global_features": torch.float64}
 
 
 class PredictingNetwork(nn.Module):
@@ -69,15 +71,11 @@ class PredictingNetwork(nn.Module):
         Tensor of shape (n_crystals, n_columns), float64
             Numbers in units of y, and probabilities of classes; of an ensemble their means.
         """
-        # ONNX counts rows in int64 alone.
         named = dict(zip(GraphBatch._fields, batch, strict=False))
         first: Any = self.networks[0]
         dtype = first.embedding.weight.dtype
         numbers = GraphBatch(
-            **{
-                name: tensor.long() if name in _INDICES else tensor.to(dtype)
-                for name, tensor in named.items()
-            }
+            **{name: tensor.to(_TYPES.get(name, dtype)) for name, tensor in named.items()}
         )
         outputs = torch.stack([network(numbers) for network in self.networks])
         # Numbers far from zero need more digits than the network has.
@@ -112,4 +110,4 @@ class PredictingNetwork(nn.Module):
         if first.head.globals is None:
             return tensors
         n_globals = first.head.globals.linear.in_features
-        return (*tensors, torch.zeros(2, n_globals, dtype=dtype))
+        return (*tensors, torch.zeros(2, n_globals, dtype=torch.float64))

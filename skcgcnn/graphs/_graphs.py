@@ -20,6 +20,9 @@ from skcgcnn.graphs._saved import load_graphs, save_graphs
 from skcgcnn.graphs._schema import check_lengths
 from skcgcnn.graphs._select import chosen_rows, select_crystals
 
+# Of the numbers beside a crystal: the network scales them in float32.
+_MOST_NUMBER = 1e30
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CrystalGraphs:
@@ -55,7 +58,7 @@ class CrystalGraphs:
         Class of every site, counted within its own crystal, crystal after crystal.
     ids : ndarray of shape (n_crystals,), str
         File stem, or position in X.
-    global_features : ndarray of shape (n_crystals, n_global_features), float32
+    global_features : ndarray of shape (n_crystals, n_global_features), float64
         Numbers that belong to each crystal, such as a temperature; by default none. Their names
         are in `options`.
     options : GraphOptions
@@ -88,7 +91,7 @@ class CrystalGraphs:
     bond_counts: npt.NDArray[np.integer]
     site_classes: npt.NDArray[np.int32]
     ids: npt.NDArray[np.str_]
-    global_features: npt.NDArray[np.float32] = field(default=None)  # type: ignore[arg-type]
+    global_features: npt.NDArray[np.float64] = field(default=None)  # type: ignore[arg-type]
     options: GraphOptions = field(default=None)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
@@ -117,11 +120,14 @@ class CrystalGraphs:
     def _complete_global_features(self) -> int:
         if self.global_features is None or self.global_features.shape == (len(self.ids), 0):
             # Always with the same strides, so that equal graphs have equal hashes.
-            none = np.empty(0, dtype=np.float32).reshape(len(self.ids), 0)
+            none = np.empty(0, dtype=np.float64).reshape(len(self.ids), 0)
             object.__setattr__(self, "global_features", none)
         elif self.global_features.ndim != 2:
             raise ValueError("global_features must have two axes")
-        return int(self.global_features.shape[1])
+        # Files of earlier versions hold them as float32.
+        exact = self.global_features.astype(np.float64, copy=False)
+        object.__setattr__(self, "global_features", exact)
+        return int(exact.shape[1])
 
     def __getstate__(self) -> dict[str, Any]:
         return self.to_dict()  # without what is only kept at hand
@@ -282,7 +288,8 @@ class CrystalGraphs:
         Raises
         ------
         ValueError
-            If the shapes do not fit, a name is there twice, or a number is missing or infinite.
+            If the shapes do not fit, a name is there twice, or a number is missing, infinite or
+            above 1e30.
 
         Examples
         --------
@@ -293,7 +300,7 @@ class CrystalGraphs:
         """
         names = list(map(str, names))
         # What a masked array hides is missing.
-        numbers = np.ma.asarray(values, dtype=np.float32).filled(np.nan)
+        numbers = np.ma.asarray(values, dtype=np.float64).filled(np.nan)
         if numbers.shape != (len(self), len(names)):
             raise ValueError(
                 f"values has shape {numbers.shape}; expected {(len(self), len(names))}: a row for "
@@ -306,6 +313,12 @@ class CrystalGraphs:
                 row = int(np.argmin(finite))
                 raise ValueError(
                     f"column {name!r}, row {row}: {column[row]} is not a finite number"
+                )
+            if (large := np.abs(column) > _MOST_NUMBER).any():
+                row = int(np.argmax(large))
+                raise ValueError(
+                    f"column {name!r}, row {row}: {column[row]:g} is beyond {_MOST_NUMBER:g}; give "
+                    "the numbers in another unit"
                 )
         options = replace(self.options, global_features=tuple(names))
         return replace(self, global_features=numbers, options=options)

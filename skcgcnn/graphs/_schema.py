@@ -48,7 +48,7 @@ SCHEMA = (
     PackedArray("bond_counts", "bond", _COUNT),
     PackedArray("site_classes", "site", (np.int32,)),
     PackedArray("ids", "crystal", (np.str_,)),
-    PackedArray("global_features", "crystal", (np.float32,), ndim=2),
+    PackedArray("global_features", "crystal", (np.float32, np.float64), ndim=2),
 )
 NAMES = tuple(one.name for one in SCHEMA)
 

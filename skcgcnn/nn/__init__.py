@@ -10,6 +10,7 @@ from skcgcnn.nn._baseline import CompositionBaseline
 from skcgcnn.nn._batches import GraphBatch, GraphBatches, GraphDataset
 from skcgcnn.nn._best_epoch import BestEpoch
 from skcgcnn.nn._buffers import BufferPool
+from skcgcnn.nn._callbacks import check_callbacks
 from skcgcnn.nn._convolution import Convolution
 from skcgcnn.nn._distributed import AcceleratedNet, broadcast_int
 from skcgcnn.nn._edge import EdgeConv
@@ -53,6 +54,7 @@ __all__ = [
     "WindowedBatches",
     "at_most",
     "broadcast_int",
+    "check_callbacks",
     "choose_device",
     "one_cycle",
     "weighted_sum",

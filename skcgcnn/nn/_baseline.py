@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from skcgcnn.nn._layers import FLOAT
+
 
 class CompositionBaseline(nn.Module):
     """A linear function of the features of a site, which is not trained with the network.
@@ -24,10 +26,10 @@ class CompositionBaseline(nn.Module):
 
     def __init__(self, orig_atom_fea_len: int, n_outputs: int) -> None:
         super().__init__()
-        self.register_buffer("weight", torch.zeros(n_outputs, orig_atom_fea_len))
-        self.register_buffer("bias", torch.zeros(n_outputs))
+        self.register_buffer("weight", torch.zeros(n_outputs, orig_atom_fea_len, dtype=FLOAT))
+        self.register_buffer("bias", torch.zeros(n_outputs, dtype=FLOAT))
         # How large what is left is: the network's own outputs are multiplied by it.
-        self.register_buffer("scale", torch.ones(n_outputs))
+        self.register_buffer("scale", torch.ones(n_outputs, dtype=FLOAT))
 
     def forward(self, kind_features: Tensor) -> Tensor:
         """Return the share of every kind of site.

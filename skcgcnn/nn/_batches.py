@@ -41,7 +41,7 @@ class GraphBatch(NamedTuple):
     bond_counts : Tensor of shape (n_bonds,)
         How many of the bonds of a site are this one.
     global_features : Tensor of shape (n_crystals, n_globals), optional
-        Numbers that belong to each crystal.
+        Numbers that belong to each crystal; float64 where the device has it.
 
     Examples
     --------
@@ -224,7 +224,8 @@ class GraphBatches:
         self.distances = _tensor(graphs.distances, device, dtype)
         self.bond_counts = _tensor(graphs.bond_counts, device)
         n_globals = graphs.global_features.shape[1]
-        self.global_features = _tensor(graphs.global_features, device, dtype) if n_globals else None
+        wide = torch.float32 if torch.device(device).type == "mps" else torch.float64
+        self.global_features = _tensor(graphs.global_features, device, wide) if n_globals else None
         self.targets = _tensor(dataset.encoded, device, dtype)
         self.weights = None if dataset.weights is None else _tensor(dataset.weights, device, dtype)
 

@@ -54,7 +54,7 @@ class Bonds:
     @cached_property
     def own(self) -> "Groups":
         """The bonds of each row, with their counts."""
-        everything = torch.arange(len(self.centers), dtype=self.centers.dtype)
+        everything = _range(0, len(self.centers), self.centers)
         return Groups(everything, _starts(self.centers, len(self.site_counts)), self.counts)
 
     @cached_property
@@ -193,7 +193,7 @@ def _sum_bonds(bonds: Bonds) -> BondSums:
     ends = torch.cat([bonds.centers, neighbors.index_select(0, order) + n_rows])
     others = torch.cat([neighbors + n_rows, bonds.centers.index_select(0, order)])
     row_weights = weights.new_zeros(2 * n_rows).index_add_(0, ends, weights)
-    itself = torch.arange(2 * n_rows, dtype=rows.dtype)
+    itself = _range(0, 2 * n_rows, rows)
     return BondSums(
         total=total,
         mean=mean,
@@ -206,6 +206,11 @@ def _sum_bonds(bonds: Bonds) -> BondSums:
     )
 
 
+def _range(start: int, stop: int, like: Tensor) -> Tensor:
+    """Return consecutive numbers of the type, and on the device, of a tensor."""
+    return torch.arange(start, stop, dtype=like.dtype, device=like.device)
+
+
 def _starts(ends: Tensor, n_rows: int) -> Tensor:
     counts = torch.bincount(ends, minlength=n_rows)
     return (torch.cumsum(counts, 0) - counts).to(ends.dtype)
@@ -214,7 +219,7 @@ def _starts(ends: Tensor, n_rows: int) -> Tensor:
 def _inserted(groups: Groups, owners: Tensor, rows: Tensor, weights: Tensor) -> Groups:
     """Return the groups with one more row each, at their beginnings; `owners` are the groups."""
     starts = groups.starts + rows
-    places = torch.arange(1, len(owners) + 1) + owners
+    places = _range(1, len(owners) + 1, owners).long() + owners
     every, shares = (
         old.new_empty(len(owners) + len(rows))
         .index_copy_(0, places, old)

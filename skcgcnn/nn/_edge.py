@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from skcgcnn.nn._bonds import Bonds, Groups, product_over_rows, sum_rows
 from skcgcnn.nn._convolution import Convolution
-from skcgcnn.nn._layers import Dropout, Linear
+from skcgcnn.nn._layers import FLOAT, Dropout, Linear
 
 # A site has a dozen neighbors or so: with this factor, the sum of their messages is of the order
 # of one of them.
@@ -63,8 +63,8 @@ class EdgeConv(Convolution):
         self.bond = Linear(width, width, generator, bias=False)
         self.update = Linear(2 * width, width, generator)
         self.out = Linear(width, width, generator)
-        self.bond_norm = nn.LayerNorm(width)
-        self.site_norm = nn.LayerNorm(width)
+        self.bond_norm = nn.LayerNorm(width, dtype=FLOAT)
+        self.site_norm = nn.LayerNorm(width, dtype=FLOAT)
         self.dropout = Dropout(dropout)
 
     @staticmethod

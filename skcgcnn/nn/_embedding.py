@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from skcgcnn.nn._batches import GraphBatch
-from skcgcnn.nn._layers import Linear
+from skcgcnn.nn._layers import FLOAT, Linear
 
 
 class ElementEmbedding(nn.Module):
@@ -29,8 +29,8 @@ class ElementEmbedding(nn.Module):
 
     def __init__(self, n_kinds: int, orig_atom_fea_len: int, atom_fea_len: int) -> None:
         super().__init__()
-        self.register_buffer("kinds", torch.zeros(n_kinds, orig_atom_fea_len))
-        self.weight = nn.Parameter(torch.zeros(n_kinds, atom_fea_len))
+        self.register_buffer("kinds", torch.zeros(n_kinds, orig_atom_fea_len, dtype=FLOAT))
+        self.weight = nn.Parameter(torch.zeros(n_kinds, atom_fea_len, dtype=FLOAT))
         self._matched: tuple[Tensor, Tensor] | None = None
 
     def forward(self, kind_features: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skcgcnn.nn._layers import Linear
+from skcgcnn.nn._layers import FLOAT, Linear
 
 
 class GlobalFeatures(nn.Module):
@@ -22,6 +22,7 @@ class GlobalFeatures(nn.Module):
     """
 
     mean: Tensor
+    rest: Tensor
     scale: Tensor
 
     def __init__(
@@ -29,22 +30,24 @@ class GlobalFeatures(nn.Module):
     ) -> None:
         super().__init__()
         self.linear = Linear(n_globals, h_fea_len, generator, bias=False)
-        self.register_buffer("mean", torch.zeros(n_globals))
-        self.register_buffer("scale", torch.ones(n_globals))
+        self.register_buffer("mean", torch.zeros(n_globals, dtype=FLOAT))
+        # What float32 leaves of the mean: that of time stamps has more digits.
+        self.register_buffer("rest", torch.zeros(n_globals, dtype=FLOAT))
+        self.register_buffer("scale", torch.ones(n_globals, dtype=FLOAT))
 
     def set_scaling(self, values: Any) -> None:
         """Take mean and standard deviation of training crystals, by which numbers are scaled.
 
         Parameters
         ----------
-        values : ndarray of shape (n_crystals, n_globals)
+        values : ndarray of shape (n_crystals, n_globals), float64
             Their numbers.
         """
-        # Sums of many large numbers in float32 would be rough.
-        exact = values.astype("float64")
-        deviation, constant = exact.std(axis=0), exact.max(axis=0) == exact.min(axis=0)
+        deviation, constant = values.std(axis=0), values.max(axis=0) == values.min(axis=0)
         deviation[constant] = 1.0
-        self.mean.copy_(torch.from_numpy(exact.mean(axis=0)))
+        mean = torch.from_numpy(values.mean(axis=0))
+        self.mean.copy_(mean)
+        self.rest.copy_(mean - self.mean)
         self.scale.copy_(torch.from_numpy(deviation))
         # Nothing is learned from numbers that are all the same, so they must not have an effect.
         with torch.no_grad():
@@ -56,10 +59,12 @@ class GlobalFeatures(nn.Module):
         Parameters
         ----------
         values : Tensor of shape (n_crystals, n_globals)
+            Of float64, where the device has it: differences of large numbers are small.
 
         Returns
         -------
         Tensor of shape (n_crystals, h_fea_len)
         """
-        out: Tensor = self.linear((values - self.mean) / self.scale)
+        scaled = (values - self.mean - self.rest) / self.scale
+        out: Tensor = self.linear(scaled.to(self.linear.weight.dtype))
         return out

@@ -10,6 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+# Networks are made in this type, whatever torch's default is.
+FLOAT = torch.float32
+
 
 class Linear(nn.Linear):
     """A linear layer that draws its weights from a given generator of random numbers."""
@@ -17,7 +20,7 @@ class Linear(nn.Linear):
     def __init__(
         self, n_in: int, n_out: int, generator: torch.Generator | None, *, bias: bool = True
     ) -> None:
-        super().__init__(n_in, n_out, bias=bias)
+        super().__init__(n_in, n_out, bias=bias, dtype=FLOAT)
         # As `torch.nn.Linear` draws them.
         bound = 1 / math.sqrt(n_in)
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5), generator=generator)

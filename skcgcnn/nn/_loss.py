@@ -6,6 +6,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from skcgcnn.nn._layers import FLOAT
+
 # Logarithms of learned weights stay within these bounds.
 _LEAST_LOG, _MOST_LOG = -5.0, 5.0
 
@@ -60,7 +62,7 @@ class TaskLoss(nn.Module):
     ) -> None:
         super().__init__()
         if cls_weight == "auto":
-            self.log_scales = nn.Parameter(torch.zeros(2))
+            self.log_scales = nn.Parameter(torch.zeros(2, dtype=FLOAT))
         self.tasks = tuple(tasks)
         self.cls_weight = cls_weight
         self.loss = loss

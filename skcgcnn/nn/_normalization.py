@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from skcgcnn.nn._layers import FLOAT
+
 
 class BatchNorm(nn.BatchNorm1d):
     """Batch normalization with a weight for each row.
@@ -22,6 +24,9 @@ class BatchNorm(nn.BatchNorm1d):
 
     running_mean: Tensor
     running_var: Tensor
+
+    def __init__(self, width: int, momentum: float = 0.1) -> None:
+        super().__init__(width, momentum=momentum, dtype=FLOAT)
 
     def fixed(self) -> tuple[Tensor, Tensor]:
         """Return scale and shift of every column, by the running statistics."""

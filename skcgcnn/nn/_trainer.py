@@ -12,12 +12,14 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
 from skorch.callbacks import EpochTimer, PassthroughScoring
+from skorch.exceptions import SkorchException
 from torch import Tensor
 
 from skcgcnn._warnings import warn_caller
 from skcgcnn.graphs import is_mapped
 from skcgcnn.nn._averaging import AveragedNet
 from skcgcnn.nn._batches import GraphBatches, GraphDataset, TrainBatch
+from skcgcnn.nn._callbacks import no_validation, two_schedules
 from skcgcnn.nn._scores import EpochScores, Table
 from skcgcnn.nn._threads import at_most, threads_for
 from skcgcnn.nn._windows import WindowedBatches
@@ -40,6 +42,9 @@ class TargetDecoder(Protocol):
     @property
     def classes(self) -> npt.NDArray[Any] | None:
         """The classes, if a single target is predicted, which is a class."""
+
+    def decode(self, outputs: npt.NDArray[Any]) -> list[Any]:
+        """Return the predictions of each target."""
 
     def values(self, outputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return what `predict` returns."""
@@ -115,9 +120,16 @@ class GraphNet(NeuralNet):
 
     def initialize_module(self) -> Any:
         """Make the network, in its number type."""
-        super().initialize_module()
+        # Its random numbers are those of the CPU, whatever torch's default device is.
+        with torch.device("cpu"):
+            super().initialize_module()
         self.module_.to(self.dtype)
         return self
+
+    def initialize_criterion(self) -> Any:
+        """Make the loss, on the CPU first as the network."""
+        with torch.device("cpu"):
+            return super().initialize_criterion()
 
     def initialize_optimizer(self) -> Any:
         """Prepare for an optimizer, which is made at its first use."""
@@ -221,13 +233,20 @@ class GraphNet(NeuralNet):
         if self.schedule == "one_cycle" and self._cycle is not None:
             first, n_epochs = self._cycle
             done = len(self.history) - 1 - first + self._seen / len(self._datasets["train"])
-            factor = one_cycle(done / n_epochs)
-            for group in self.optimizer_.param_groups:
-                group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
+            self._set_rates(one_cycle(done / n_epochs))
         step = super().train_step(batch, **fit_params)
         self._seen += len(batch[0])
         self.network.update()
         return step
+
+    def _set_rates(self, factor: float) -> None:
+        """Set the learning rates to a share of the highest; refuse those that others set."""
+        groups = self.optimizer_.param_groups
+        if self._rates != [group["lr"] for group in groups]:
+            raise two_schedules("a callback changed the learning rate")
+        for group in groups:
+            group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
+        self._rates: list[float] = [group["lr"] for group in groups]
 
     def on_grad_computed(self, net: Any, named_parameters: Any, **kwargs: Any) -> None:
         """Scale down gradients that are too large."""
@@ -276,6 +295,10 @@ class GraphNet(NeuralNet):
         """Predict probabilities as the estimator does."""
         return self._decoder().proba(self.outputs(X))
 
+    def _predict_targets(self, X: Any) -> list[Any]:
+        """Predict every target as the estimator does: scorers of one task call it."""
+        return self._decoder().decode(self.outputs(X))
+
     @property
     def classes_(self) -> npt.NDArray[Any]:
         """The classes, if a single target is predicted, which is a class."""
@@ -321,6 +344,10 @@ class GraphNet(NeuralNet):
             super().notify(method_name, **kwargs)
         except KeyboardInterrupt as interrupt:
             raise _StopTrainingError from interrupt
+        except (LookupError, ValueError, SkorchException) as error:
+            if "valid_" in str(error) and not self._validates:
+                raise no_validation(error) from error
+            raise
 
     def finish(self, train: GraphDataset) -> None:
         """End a fit: take the batch statistics anew, with the weights that predict.
@@ -351,6 +378,8 @@ class GraphNet(NeuralNet):
         of the training that these are a part of, if that is known: the schedule depends on it.
         """
         self._cycle, self.n_epochs = cycle, epochs
+        self._validates = valid is not None
+        self._rates = [group["lr"] for group in self.optimizer_.param_groups]
         self._datasets = {"train": train, "valid": valid or train}
         self._keep()
         device = torch.device(self.device).type
@@ -366,7 +395,7 @@ class GraphNet(NeuralNet):
             raise
         finally:
             self.notify("on_train_end", X=train, y=None)
-            del self._datasets, self._kept, self._cycle
+            del self._datasets, self._kept, self._cycle, self._rates
 
     def _threads(self, train: GraphDataset) -> AbstractContextManager[None]:
         share = min(1.0, self.batch_size / len(train))

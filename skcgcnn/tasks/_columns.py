@@ -7,6 +7,9 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 
+# How large a number may be; its inverse is how small the largest of a column may be.
+MOST = 1e100
+
 
 def is_missing(column: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Return where a column holds None or NaN."""
@@ -33,8 +36,8 @@ def mark_missing(labels: npt.NDArray[Any], missing: npt.NDArray[np.bool_]) -> np
     return marked
 
 
-def to_floats(values: npt.NDArray[Any], name: str) -> FloatArray:
-    """Return values as finite numbers.
+def to_floats(values: npt.NDArray[Any], name: str, rows: npt.NDArray[np.int64]) -> FloatArray:
+    """Return values as finite numbers that can be squared.
 
     Parameters
     ----------
@@ -42,6 +45,8 @@ def to_floats(values: npt.NDArray[Any], name: str) -> FloatArray:
         Values of any type.
     name : str
         Of their column.
+    rows : ndarray of shape (n,)
+        Where they stand in it.
 
     Returns
     -------
@@ -56,6 +61,15 @@ def to_floats(values: npt.NDArray[Any], name: str) -> FloatArray:
         numbers = values.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"column {name!r} of y is a regression target: {error}") from error
+    sizes = np.abs(numbers)
     if not np.isfinite(numbers).all():
-        raise ValueError(f"column {name!r} of y holds infinity")
+        row = rows[np.argmin(np.isfinite(numbers))]
+        raise ValueError(f"column {name!r} of y holds infinity, first in row {row}")
+    largest = sizes.max(initial=0.0)
+    if largest > MOST or 0 < largest < 1 / MOST:
+        raise ValueError(
+            f"column {name!r} of y: its largest number, {numbers[sizes.argmax()]:g} in row "
+            f"{rows[sizes.argmax()]}, is outside of {1 / MOST:g} to {MOST:g}, whose squares are no "
+            "numbers any more; give y in another unit"
+        )
     return numbers

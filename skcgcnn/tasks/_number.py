@@ -54,7 +54,9 @@ class Number(Task):
     def scaled(self, encoded: FloatArray, weights: FloatArray) -> Task:
         """Return the task with the mean and scale of training values."""
         known = ~np.isnan(encoded)
-        mean, scale = _mean_and_scale(encoded[known], weights[known])
+        values = encoded[known]
+        mean = float(np.average(values, weights=weights[known]))
+        scale = _scale(values - mean, weights[known], size=abs(mean))
         return replace(self, mean=mean, scale=scale)
 
     def scaled_by_site(
@@ -68,7 +70,7 @@ class Number(Task):
         known = ~np.isnan(encoded)
         by_site = float(encoded[known].sum() / n_sites[known].sum())
         left = encoded[known] - by_site * n_sites[known]
-        _, scale = _mean_and_scale(left, np.ones(known.sum()))
+        scale = _scale(left - left.mean(), np.ones(len(left)), size=np.abs(encoded[known]).max())
         return replace(self, scale=scale), by_site / scale
 
     def errors(self, outputs: Tensor, target: Tensor, loss: str) -> Tensor:
@@ -171,12 +173,13 @@ def _with_variance(task: Number) -> NumberWithVariance:
     return NumberWithVariance(**{f.name: getattr(task, f.name) for f in fields(task)})
 
 
-def _mean_and_scale(values: FloatArray, weights: FloatArray) -> tuple[float, float]:
-    mean = np.average(values, weights=weights)
-    std = np.sqrt(np.average((values - mean) ** 2, weights=weights))
-    # A constant target has a standard deviation of 0, or of rounding noise.
-    constant = std <= 10 * np.finfo(np.float64).eps * abs(mean)
-    return float(mean), 1.0 if constant else float(std)
+def _scale(centered: FloatArray, weights: FloatArray, *, size: float) -> float:
+    """Return the standard deviation of differences from a mean of numbers of some size."""
+    std = float(np.sqrt(np.average(centered**2, weights=weights)))
+    if std > 10 * np.finfo(np.float64).eps * size:
+        return std
+    # A constant target: what is left is rounding noise.
+    return min(1.0, float(size)) or 1.0
 
 
 def _log_mean(logarithms: FloatArray) -> FloatArray:

@@ -118,9 +118,9 @@ class Task:
 
     def encode(self, column: npt.NDArray[Any]) -> FloatArray:
         """Return a column of y as numbers; NaN is missing."""
-        known = ~is_missing(column)
+        rows = np.flatnonzero(~is_missing(column))
         encoded = np.full(len(column), np.nan)
-        encoded[known] = to_floats(column[known], self.name)
+        encoded[rows] = to_floats(column[rows], self.name, rows)
         return encoded
 
     def original(self, encoded: FloatArray) -> npt.NDArray[Any]:

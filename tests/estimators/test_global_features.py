@@ -70,7 +70,7 @@ def test_they_stay_with_their_crystals(measured, tmp_path):
     assert len(parts) > 1
     np.testing.assert_array_equal(
         np.concatenate([part.global_features for part in parts])[:, 0],
-        np.tile(measured[0]["T"].to_numpy(dtype=np.float32), 8),
+        np.tile(measured[0]["T"].to_numpy(), 8),
     )
 
 
@@ -123,11 +123,31 @@ def test_numbers_that_are_all_the_same_have_no_effect(cifs, energies):
     assert (est.predict(frame.assign(p=0.5)) != est.predict(frame)).any()
 
 
+def test_numbers_far_from_zero_keep_their_differences(cifs, tmp_path):
+    """All of a time stamp is in its last digits."""
+    flags = np.arange(len(cifs)) % 2.0
+    frame = pd.DataFrame({"crystal": cifs, "t": flags})
+    late = frame.assign(t=1e9 + flags)
+    params = {**SMALL, "max_epochs": 5}
+    expected = CGCNNRegressor(**params).fit(frame, flags).predict(frame)
+    est = CGCNNRegressor(**params).fit(late, flags)
+    np.testing.assert_allclose(est.predict(late), expected, rtol=1e-5)
+    est.save(tmp_path / "model")
+    np.testing.assert_array_equal(skcgcnn.load(tmp_path / "model").predict(late), est.predict(late))
+
+
+def test_numbers_that_differ_by_too_little(cifs, energies):
+    frame = pd.DataFrame({"crystal": cifs, "t": np.linspace(0, 1e-40, len(cifs))})
+    with pytest.raises(ValueError, match="column 't' of X: its numbers differ by less than 1e-30"):
+        CGCNNRegressor(**SMALL).fit(frame, energies)
+
+
 @pytest.mark.parametrize(
     ("columns", "error", "message"),
     [
         ({"T": [1.0, np.nan]}, ValueError, "column 'T', row 1: nan is not a finite number"),
         ({"T": [np.inf, 1]}, ValueError, "column 'T', row 0: inf is not"),
+        ({"T": [0, 1e200]}, ValueError, r"column 'T', row 1: 1e\+200 is beyond 1e\+30"),
         ({"T": [None, 1]}, ValueError, "column 'T', row 0: "),
         ({"name": ["a", "b"]}, TypeError, "crystal, name are not numbers. Drop columns"),
     ],

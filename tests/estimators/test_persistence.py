@@ -226,3 +226,11 @@ def test_names_of_files(tiny, graphs, energies, tmp_path, monkeypatch):
         est.save(tmp_path / "model.joblib")
     with pytest.raises(ValueError, match="targets has 2 entries; the model has 1"):
         est.save(tmp_path / "model.safetensors", targets=["a", "b"])
+
+
+def test_a_balance_that_was_learned(tiny, graphs, Y, tmp_path):
+    est = CGCNNMultiTask(**tiny, cls_weight="auto").fit(graphs, Y)
+    est.save(tmp_path / "model")
+    again = skcgcnn.load(tmp_path / "model")
+    assert again.cls_weight == "auto"
+    np.testing.assert_array_equal(again.predict(graphs), est.predict(graphs))

@@ -56,3 +56,38 @@ def test_a_multi_task_model_of_regressions_alone(tiny, cifs, graphs, energies):
         np.testing.assert_array_equal(
             np.column_stack([first.values, second.values]), est.predict(graphs)
         )
+
+
+@pytest.mark.parametrize("pooling", ["mean", "sum"])
+@pytest.mark.parametrize("number", [1e200, 1e-170, 1e300])
+@pytest.mark.parametrize("constant", [True, False])
+def test_numbers_whose_squares_are_none_are_refused(
+    tiny, graphs, energies, number, constant, pooling
+):
+    y = np.full(len(graphs), number) if constant else energies * number
+    with pytest.raises(ValueError, match=r"column 'target' of y: .* outside of 1e-100 to 1e\+100"):
+        CGCNNRegressor(**tiny, pooling=pooling).fit(graphs, y)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "sum"])
+@pytest.mark.parametrize("factor", [1e-90, 1e90])
+def test_numbers_of_any_other_size_are_learned_alike(tiny, graphs, energies, factor, pooling):
+    est = CGCNNRegressor(**tiny, pooling=pooling)
+    expected = est.fit(graphs, energies).predict(graphs)
+    found = est.fit(graphs, energies * factor).predict(graphs) / factor
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_small_constant_is_predicted_in_its_size(tiny, graphs):
+    y = np.full(len(graphs), 1e-50)
+    found = CGCNNRegressor(**tiny).fit(graphs, y).predict(graphs)
+    np.testing.assert_allclose(found, y, rtol=0.5)
+
+
+def test_infinity_names_its_row(tiny, graphs, energies):
+    y = np.where(np.arange(len(graphs)) == 5, np.inf, energies)
+    with pytest.raises(ValueError, match=r"Input y contains infinity .*, first in row 5\."):
+        CGCNNRegressor(**tiny).fit(graphs, y)
+    y[2] = np.nan
+    with pytest.raises(ValueError, match="column 'y0' of y holds infinity, first in row 5"):
+        CGCNNMultiTask(**tiny, tasks=("regression",)).fit(graphs, y.reshape(-1, 1))

@@ -11,7 +11,14 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
-from skorch.callbacks import Callback, EpochScoring, Freezer
+from skorch.callbacks import (
+    Callback,
+    Checkpoint,
+    EpochScoring,
+    Freezer,
+    LoadInitState,
+    LRScheduler,
+)
 
 import skcgcnn
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
@@ -285,9 +292,75 @@ def test_callbacks_that_cannot_be_copied(regressor, graphs, energies):
     calls = []
     regressor.set_params(callbacks=[Writer(calls)]).fit(graphs, energies)
     assert calls == [1, 2]
-    assert clone(regressor).callbacks is regressor.callbacks
     GridSearchCV(regressor, {"lr": [0.01]}, cv=2).fit(graphs, energies)
     assert len(calls) == 8
+
+
+class Record(Callback):
+    """A callback that fills a list of its own."""
+
+    def __init__(self):
+        self.losses = []
+
+    def on_epoch_end(self, net, **kwargs):
+        self.losses.append(net.history[-1, "train_loss"])
+
+
+def test_callbacks_are_those_that_were_given(regressor, graphs, energies):
+    record, named = Record(), Record()
+    regressor.set_params(callbacks=[record, ("named", named)]).fit(graphs, energies)
+    assert record.losses == named.losses == regressor.loss_curve_
+    regressor.partial_fit(graphs, energies)
+    assert len(record.losses) == 3
+    again = pickle.loads(pickle.dumps(regressor))
+    assert again.callbacks[0].losses == record.losses
+
+
+def test_optuna_prunes_trials(regressor, graphs, energies):
+    """The callback asks the trial, which is in the memory of the study."""
+    optuna = pytest.importorskip("optuna")
+    skorch = pytest.importorskip("optuna_integration.skorch")
+    quiet = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+    def objective(trial):
+        # The second trial is hopeless.
+        lr = (0.01, 1e-9)[trial.number]
+        prune = skorch.SkorchPruningCallback(trial, "train_loss")
+        est = clone(regressor).set_params(max_epochs=6, lr=lr, callbacks=[prune])
+        return est.fit(graphs, energies).loss_curve_[-1]
+
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=1, n_warmup_steps=2)
+    study = optuna.create_study(pruner=pruner)
+    study.optimize(objective, n_trials=2)
+    optuna.logging.set_verbosity(quiet)
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "PRUNED"]
+
+
+def test_searches_and_ensembles_copy_callbacks(regressor, graphs, energies):
+    record = Record()
+    regressor.set_params(callbacks=[record])
+    search = GridSearchCV(regressor, {"lr": [0.01, 0.02]}, cv=2).fit(graphs, energies)
+    assert not record.losses
+    assert len(search.best_estimator_.callbacks[0].losses) == 2
+    regressor.set_params(n_estimators=2).fit(graphs, energies)
+    assert not record.losses
+
+
+def test_callbacks_that_belong_together(regressor, graphs, energies, tmp_path):
+    kept = Checkpoint(dirname=tmp_path, monitor=None)
+    regressor.set_params(callbacks=[kept, LoadInitState(kept)]).fit(graphs, energies)
+    assert regressor.fit(graphs, energies).n_iter_ == 4
+    checkpoint, load = clone(regressor).callbacks
+    assert load.checkpoint is checkpoint is not kept
+
+
+def test_a_schedule_goes_into_a_pickle(regressor, graphs, energies):
+    schedule = LRScheduler(torch.optim.lr_scheduler.ExponentialLR, gamma=0.1)
+    regressor.set_params(callbacks=[schedule], net_params={"schedule": "constant"})
+    regressor.fit(graphs, energies)
+    for same in (pickle.loads(pickle.dumps(regressor)), copy.deepcopy(regressor)):
+        np.testing.assert_array_equal(same.predict(graphs), regressor.predict(graphs))
 
 
 # Surroundings
