@@ -9,14 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import SHARED
 from pymatgen.core import Structure
 from sklearn.model_selection import GridSearchCV
 
 import skcgcnn
 from skcgcnn import _recipes
 from skcgcnn.datasets import load_sample_regression
-from skcgcnn.modelfiles import PRETRAINED
 
 ROOT = Path(__file__).parents[1]
 GUIDE = sorted((ROOT / "docs/guide").glob("*.rst"))
@@ -41,9 +39,6 @@ def cases():
     for page in PAGES:
         for number, code in enumerate(blocks(page)):
             marks = []
-            if any(f'"{name}"' in code for name in PRETRAINED):
-                absent = not (SHARED / "reference" / "pre-trained").is_dir()
-                marks.append(pytest.mark.skipif(absent, reason="needs the weights in ../shared"))
             if "init_from=" in code and "architecture(" not in code:
                 reason = "init_from does not set the network's sizes yet"
                 marks.append(pytest.mark.xfail(strict=False, reason=reason))
@@ -55,11 +50,11 @@ def cases():
 
 
 @pytest.fixture
-def quick(monkeypatch):
-    """Let "auto" be one epoch, and official weights come from the folder beside the repository."""
+def quick(monkeypatch, reference):
+    """Let "auto" be one epoch, and official weights come from a folder."""
     monkeypatch.setattr(_recipes, "_FEWEST_EPOCHS", 1)
     monkeypatch.setattr(_recipes, "_MOST_EPOCHS", 1)
-    monkeypatch.setenv("SKCGCNN_DATA", str(SHARED / "reference"))
+    monkeypatch.setenv("SKCGCNN_DATA", str(reference))
     monkeypatch.setenv("MPLBACKEND", "Agg")
 
 
