@@ -2,9 +2,12 @@
 
 import re
 import shutil
+import sys
 import textwrap
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -72,10 +75,26 @@ def names(cifs, energies, labels, Y, tmp_path, monkeypatch):
         shutil.copy(cifs[0], tmp_path / f"{name}.cif")
     new = load_sample_regression().data[1:9]
     structures = [Structure.from_file(path) for path in cifs]
+    materials_project(structures, energies, monkeypatch)
     found = {"np": np, "pd": pd, "GridSearchCV": GridSearchCV, "structures": structures}
     found |= {"cifs": cifs, "new_cifs": new, "Y": Y, "y": energies}
     found |= {"energies": energies, "labels": labels}
     return found | {name: getattr(skcgcnn, name) for name in skcgcnn.__all__}
+
+
+def materials_project(structures, energies, monkeypatch):
+    """Let `mp_api`, which needs a key and a network, be a module that finds our crystals."""
+    found = [
+        SimpleNamespace(structure=structure, formation_energy_per_atom=float(energy))
+        for structure, energy in zip(structures, energies, strict=True)
+    ]
+    summary = SimpleNamespace(search=lambda **_: found)
+    client = ModuleType("mp_api.client")
+    client.MPRester = lambda: nullcontext(
+        SimpleNamespace(materials=SimpleNamespace(summary=summary))
+    )
+    monkeypatch.setitem(sys.modules, "mp_api", ModuleType("mp_api"))
+    monkeypatch.setitem(sys.modules, "mp_api.client", client)
 
 
 @pytest.mark.parametrize(("page", "number"), cases())
