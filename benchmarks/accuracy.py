@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from measure import RESULTS, machine, read_table, table
+from measure import RESULTS, commit, commits, machine, read_table, table
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GroupKFold, KFold
@@ -207,7 +207,7 @@ def measure(arguments: argparse.Namespace) -> None:
             for recipe, facts in fit(name, graphs, y, train, test, seed).items():
                 row = dict(zip(KEYS, key, strict=True)) | {"recipe": recipe} | facts
                 row["threads"] = torch.get_num_threads()
-                row["processor"] = machine()["processor"]
+                row |= {"processor": machine()["processor"], "commit": commit()}
                 with LOG.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(row) + "\n")
                 print(row, flush=True)
@@ -224,7 +224,7 @@ def show() -> None:
         "fits of mean absolute errors, in eV a formula unit (perov5), eV a vacancy (vacancies) or "
         "eV/atom; spread is their standard deviation. Default parameters but for what the name of "
         f"a recipe says (`RECIPES` in the script). Fits on {threads} thread(s) of {processors}; "
-        "the times are rough, as other fits ran beside them.",
+        f"the times are rough, as other fits ran beside them. {commits(rows)}",
     ]
     titles = {
         "folds": "Cross-validation, {data}",

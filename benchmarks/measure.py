@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -74,14 +75,36 @@ def machine() -> dict[str, str]:
     }
 
 
+def commit() -> str:
+    """Return the commit whose code was measured, and whether it was changed since."""
+    git = ["git", "-C", str(RESULTS.parent)]
+    try:
+        head, changed = (
+            subprocess.run([*git, *words], capture_output=True, text=True, check=True).stdout
+            for words in (
+                ["rev-parse", "--short=7", "HEAD"],
+                ["status", "--porcelain", "../skcgcnn"],
+            )
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head.strip() + (" with changes" if changed else "")
+
+
+def commits(rows: Sequence[dict[str, Any]]) -> str:
+    """Return a sentence on the commits of the rows of a log."""
+    return f"Commits: {', '.join(dict.fromkeys(row['commit'] for row in rows))}."
+
+
 def keep(name: str, title: str, tables: Sequence[str], numbers: dict[str, Any]) -> None:
     """Print the tables, and write them to ``results/name.md`` and the numbers to ``.json``."""
     where = ", ".join(f"{key} {value}" for key, value in machine().items())
-    text = "\n\n".join([f"# {title}", *tables, f"Machine: {where}."])
+    code = commit()
+    text = "\n\n".join([f"# {title}", *tables, f"Machine: {where}. Commit: {code}."])
     print(text)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.md").write_text(text + "\n", encoding="utf-8")
-    content = {"machine": machine(), **numbers}
+    content = {"machine": machine(), "commit": code, **numbers}
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 

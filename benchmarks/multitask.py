@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from measure import RESULTS, read_table, table
+from measure import RESULTS, commit, commits, read_table, table
 from pymatgen.core import Structure
 from sklearn.metrics import accuracy_score, mean_absolute_error, r2_score, roc_auc_score
 from sklearn.model_selection import GroupKFold, StratifiedKFold
@@ -150,10 +150,14 @@ def show() -> None:
     sets: dict[tuple[Any, ...], dict[str, list[dict[str, Any]]]] = defaultdict(
         lambda: defaultdict(list)
     )
-    for row in read_log():
+    rows = read_log()
+    for row in rows:
         sets[row["data"], row["folds"], row["epochs"]][row["method"]].append(row)
     head = ["networks", "MAE", "R²", "accuracy", "ROC AUC", "seconds a fold", "folds"]
-    text = ["# One network for two tasks", "Made by `benchmarks/multitask.py`; see there."]
+    text = [
+        "# One network for two tasks",
+        f"Made by `benchmarks/multitask.py`; see there. {commits(rows)}",
+    ]
     for (data, n_folds, epochs), by_method in sets.items():
         text.append(f"## {TITLES[data]}")
         text.append(f"{'Default number of' if epochs is None else epochs} epochs.")
@@ -197,6 +201,7 @@ def measure(arguments: argparse.Namespace) -> None:
                 "scores": scores(Y[test], energy, proba),
                 "seconds": time.perf_counter() - start,
                 "threads": torch.get_num_threads(),
+                "commit": commit(),
             }
             with LOG.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from accuracy import read, splits
-from measure import RESULTS, machine, table
+from measure import RESULTS, commit, commits, machine, table
 from scipy.stats import norm, spearmanr
 
 from skcgcnn import CGCNNRegressor, CrystalGraphs
@@ -95,7 +95,7 @@ def show() -> None:
         "# How well networks know how far off they are",
         "",
         f"Made by `benchmarks/uncertainty.py`, {len(rows)} folds, {rows[0]['threads']} thread(s) "
-        f"({rows[0]['processor']}).",
+        f"({rows[0]['processor']}). {commits(rows)}",
         "",
         table([*head, "Spearman"], lines),
     ]
@@ -142,8 +142,9 @@ def main() -> None:
             continue
         methods = fold(graphs, y, train, test, seed)
         row = {"fold": seed, "methods": methods, "threads": torch.get_num_threads()}
+        row |= {"processor": machine()["processor"], "commit": commit()}
         with LOG.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row | {"processor": machine()["processor"]}) + "\n")
+            file.write(json.dumps(row) + "\n")
         print({name: {k: v for k, v in m.items() if k != "curve"} for name, m in methods.items()})
     show()
 

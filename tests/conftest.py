@@ -1,5 +1,9 @@
 """Fixtures that the tests share; what plain `pytest` leaves out, and how it says so."""
 
+import csv
+import hashlib
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +14,11 @@ from pymatgen.core import Lattice, Structure
 
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.datasets import load_sample_classification, load_sample_regression
-from skcgcnn.graphs import forget_files
+from skcgcnn.graphs import forget_files, load_element_features
+from skcgcnn.modelfiles import PRETRAINED
 
 SHARED = Path(__file__).parents[2] / "shared"
+DATA = Path(__file__).parent / "data"
 
 # The networks here are small: threads would only wait for each other.
 torch.set_num_threads(1)
@@ -74,6 +80,40 @@ def shared():
     if not SHARED.is_dir():
         pytest.skip("needs the reference data in ../shared")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory):
+    """Folder with the official weights, ten CIFs, and what the original code predicts for them.
+
+    Without ../shared, weights that the original code made in training stand in for the official
+    ones: see ``tests/data/README.md``.
+    """
+    if SHARED.is_dir():
+        yield SHARED / "reference"
+        return
+    folder = tmp_path_factory.mktemp("reference")
+    shutil.copytree(DATA / "sample-cifs", folder / "sample-cifs")
+    (folder / "pre-trained").mkdir()
+    table = load_element_features()
+    features = {z: table.mean([(z, 1.0)]).tolist() for z in range(1, len(table) + 1)}
+    (folder / "atom_init.json").write_text(json.dumps(features))
+    with (DATA / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, model in list(PRETRAINED.items()):
+            ours = "metal" if model.task == "classification" else "energy"
+            content = (DATA / "pre-trained" / f"{ours}.pth.tar").read_bytes()
+            (folder / "pre-trained" / f"{name}.pth.tar").write_bytes(content)
+            digest = hashlib.sha256(content).hexdigest()
+            patch.setitem(PRETRAINED, name, model._replace(sha256=digest))
+            for row in rows:
+                row[name] = row[ours]
+        with (folder / "official_predictions_sample.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, ["cif_id", *PRETRAINED], extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -153,7 +153,8 @@ def read_cgcnn(content: Mapping[str, Any], name: str) -> ModelState:
         provenance=Provenance(
             source=OFFICIAL,
             n_epochs=int(content["epoch"]),
-            n_samples=int(args["train_size"]) if "train_size" in args else None,
+            # The original's own files have None where a share of the crystals was asked for.
+            n_samples=None if args.get("train_size") is None else int(args["train_size"]),
             metrics={} if np.isnan(best) else {measure: best},
         ),
     )

@@ -304,8 +304,7 @@ def test_predictions_of_many_where_some_cannot_be_read(cifs, tiny, graphs, label
     assert np.isnan(many.proba[-1]).all()
 
 
-def test_predict_with_official_weights(shared, tmp_path):
-    reference = shared / "reference"
+def test_predict_with_official_weights(reference, tmp_path):
     run(
         "predict",
         reference / "pre-trained" / "formation-energy-per-atom.pth.tar",
@@ -380,8 +379,7 @@ def test_predict_with_a_saved_model(data, model):
     assert len(printed.split()) == 25
 
 
-def test_predict_by_name(shared, tmp_path):
-    reference = shared / "reference"
+def test_predict_by_name(reference, tmp_path):
     out = tmp_path / "out.csv"
     run(
         "predict", "semi-metal-classification", reference / "sample-cifs",
@@ -678,10 +676,9 @@ def test_bundled_datasets_by_name(name, tmp_path):
     assert list(found) == ["is_metal" if task == "classification" else "formation_energy"]
 
 
-def test_the_original_sample_of_ten_crystals(shared, tmp_path):
+def test_the_original_sample_of_ten_crystals(reference, tmp_path):
     folder = tmp_path / "sample-regression"
     folder.mkdir()
-    reference = shared / "reference"
     for path in (reference / "sample-cifs").glob("*.cif"):
         shutil.copy(path, folder)
     shutil.copy(reference / "atom_init.json", folder)

@@ -70,8 +70,8 @@ def test_bundled_crystals():
         assert_same(parse_cif(text), by_pymatgen(text))
 
 
-def test_cod_crystals(shared):
-    for path in (shared / "reference" / "sample-cifs").glob("*.cif"):
+def test_cod_crystals(reference):
+    for path in (reference / "sample-cifs").glob("*.cif"):
         assert_same(parse_cif(path.read_text()), by_pymatgen(path.read_text()))
 
 

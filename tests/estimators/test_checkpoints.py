@@ -90,8 +90,8 @@ def test_weights_of_another_architecture(tiny, graphs, energies, tmp_path):
         load_checkpoint(file)
 
 
-def test_official_file_is_told_from_ours(shared, tiny, graphs, energies, tmp_path):
-    est = skcgcnn.load(shared / "reference" / "pre-trained" / "band-gap.pth.tar")
+def test_official_file_is_told_from_ours(reference, tiny, graphs, energies, tmp_path):
+    est = skcgcnn.load(reference / "pre-trained" / "band-gap.pth.tar")
     assert isinstance(est, CGCNNRegressor)
     assert est.target_names_ == ["band-gap"]
     assert (est.n_conv, est.h_fea_len, est.radius) == (4, 32, 8.0)

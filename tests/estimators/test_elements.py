@@ -50,8 +50,8 @@ def test_tables_of_ones_own(tiny, fitted):
         est.predict([crystal("K", "Cl")])
 
 
-def test_official_models_do_not_know(shared):
-    file = shared / "reference" / "pre-trained" / "band-gap.pth.tar"
+def test_official_models_do_not_know(reference):
+    file = reference / "pre-trained" / "band-gap.pth.tar"
     est = skcgcnn.load(file)
     assert est.elements_ is None
     with warnings.catch_warnings():

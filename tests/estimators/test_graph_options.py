@@ -82,8 +82,8 @@ def test_an_estimator_refuses_other_graphs(tiny, graphs, official, table, cifs, 
     assert est.predict(unknown).shape == (24,)
 
 
-def test_official_weights_refuse_other_graphs(shared, graphs):
-    file = shared / "reference" / "pre-trained" / "formation-energy-per-atom.pth.tar"
+def test_official_weights_refuse_other_graphs(reference, graphs):
+    file = reference / "pre-trained" / "formation-energy-per-atom.pth.tar"
     est = skcgcnn.load(file)
     with pytest.raises(ValueError, match="neighbor_ties"):
         est.predict(graphs)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import spglib
+from conftest import SHARED
 from hypothesis import given
 from hypothesis import strategies as st
 from pymatgen.core import Lattice, Structure
@@ -103,19 +104,21 @@ def test_a_cut_shell_is_filled_with_the_same_elements():
     )
 
 
-def rows_of(shared, name):
-    text = gzip.decompress((shared / "data" / f"{name}.csv.gz").read_bytes()).decode()
+def rows_of(name):
+    text = gzip.decompress((SHARED / "data" / f"{name}.csv.gz").read_bytes()).decode()
     return list(csv.DictReader(io.StringIO(text)))
 
 
 @pytest.fixture(scope="module")
-def real(shared):
-    """300 perovskites, 100 carbons and the ten COD crystals."""
-    predictions = shared / "reference" / "official_predictions_perov5.csv"
-    perov5 = {row["cif_id"] for row in csv.DictReader(predictions.open())}
-    texts = [row["cif"] for row in rows_of(shared, "perov5_val") if row["material_id"] in perov5]
-    texts += [row["cif"] for row in rows_of(shared, "carbon24_val")[:100]]
-    cod = sorted((shared / "reference" / "sample-cifs").glob("*.cif"))
+def real(reference):
+    """Ten crystals; where they are, 300 perovskites and 100 carbons as well."""
+    texts = []
+    if SHARED.is_dir():
+        predictions = SHARED / "reference" / "official_predictions_perov5.csv"
+        perov5 = {row["cif_id"] for row in csv.DictReader(predictions.open())}
+        texts += [row["cif"] for row in rows_of("perov5_val") if row["material_id"] in perov5]
+        texts += [row["cif"] for row in rows_of("carbon24_val")[:100]]
+    cod = sorted((reference / "sample-cifs").glob("*.cif"))
     return [
         *(Structure.from_str(text, fmt="cif") for text in texts),
         *(Structure.from_file(path) for path in cod),
@@ -124,12 +127,12 @@ def real(shared):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["official", "fitted"])
-def test_real_crystals(shared, real, fitted, model):
-    assert len(real) == 410
+def test_real_crystals(reference, real, fitted, model):
+    assert len(real) == (410 if SHARED.is_dir() else 10)
     est = fitted
     if model == "official":
         weights = "formation-energy-per-atom.pth.tar"
-        est = skcgcnn.load(shared / "reference" / "pre-trained" / weights)
+        est = skcgcnn.load(reference / "pre-trained" / weights)
     transform = CrystalGraphTransformer().transform
 
     def predict(structures):

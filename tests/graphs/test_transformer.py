@@ -81,8 +81,8 @@ def test_nan_keeps_order_and_length(cifs, bad, graphs):
     assert_same_crystal(found[4], graphs[1])
 
 
-def test_files_that_are_fine_give_no_warnings(shared):
-    files = sorted((shared / "reference" / "sample-cifs").glob("*.cif"))
+def test_files_that_are_fine_give_no_warnings(reference):
+    files = sorted((reference / "sample-cifs").glob("*.cif"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         CrystalGraphTransformer().transform(files)

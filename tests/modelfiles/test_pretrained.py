@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import SHARED
 
 import skcgcnn
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
@@ -25,25 +26,21 @@ NAMES = sorted(pretrained.PRETRAINED)
 
 
 @pytest.fixture
-def reference(shared):
-    return shared / "reference"
-
-
-@pytest.fixture
-def official_sets(reference, shared, tmp_path):
-    """Return paths of the 310 reference crystals, and the official predictions for them."""
+def official_sets(reference, tmp_path):
+    """Return paths of the reference crystals, and the official predictions for them."""
     paths, rows = [], []
-    for table in ("sample", "perov5"):
+    for table in ("sample", "perov5") if SHARED.is_dir() else ("sample",):
         with (reference / f"official_predictions_{table}.csv").open() as file:
             found = list(csv.DictReader(file))
         rows += found
         folder = reference / "sample-cifs" if table == "sample" else tmp_path
         paths += [folder / f"{row['cif_id']}.cif" for row in found]
-    wanted = {path.stem for path in paths}
-    text = gzip.decompress((shared / "data" / "perov5_val.csv.gz").read_bytes()).decode()
-    for row in csv.DictReader(io.StringIO(text)):
-        if row["material_id"] in wanted:
-            (tmp_path / f"{row['material_id']}.cif").write_text(row["cif"])
+    if SHARED.is_dir():
+        wanted = {path.stem for path in paths}
+        text = gzip.decompress((SHARED / "data" / "perov5_val.csv.gz").read_bytes()).decode()
+        for row in csv.DictReader(io.StringIO(text)):
+            if row["material_id"] in wanted:
+                (tmp_path / f"{row['material_id']}.cif").write_text(row["cif"])
     return paths, rows
 
 
@@ -160,7 +157,7 @@ def predict(est, graphs):
 def test_official_predictions_and_round_trip(reference, official_sets, server, tmp_path, source):
     """All 8 models predict the official numbers, and their files survive loading and saving."""
     paths, rows = official_sets
-    assert len(paths) == 310
+    assert len(paths) == (310 if SHARED.is_dir() else 10)
     if source == "server":
         server(reference)
     home, copy = reference if source == "name" else tmp_path / "home", tmp_path / "copy.pth.tar"
@@ -195,7 +192,8 @@ def test_a_model_of_another_kind(reference):
         CGCNNMultiTask.from_pretrained("band-gap", data_home=reference)
 
 
-def test_pinned_hashes_are_those_of_the_files(reference, monkeypatch):
+def test_pinned_hashes_are_those_of_the_files(shared, monkeypatch):
+    reference = shared / "reference"
     monkeypatch.setattr(pretrained, "BASE_URL", "http://127.0.0.1:9/")
     for name in NAMES:
         # It is there already, so nothing is fetched, and nothing is written to a read-only folder.

@@ -26,9 +26,9 @@ def crystals(name, request):
         return load_sample_regression().data
     if name == "vacancies":
         return load_li_vacancy().data[::3]
-    shared = request.getfixturevalue("shared")
     if name == "cod":
-        return sorted((shared / "reference" / "sample-cifs").glob("*.cif"))
+        return sorted((request.getfixturevalue("reference") / "sample-cifs").glob("*.cif"))
+    shared = request.getfixturevalue("shared")
     return table(shared, *{"perovskites": ("perov5", 300), "carbons": ("carbon24", 100)}[name])
 
 
