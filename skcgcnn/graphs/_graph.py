@@ -55,7 +55,7 @@ class CrystalGraph:
         Class of each site of the crystal.
     id : str
         File stem, or position in X.
-    global_features : ndarray of shape (n_global_features,), float32
+    global_features : ndarray of shape (n_global_features,), float64
         Numbers that belong to the crystal, such as a temperature.
     options : GraphOptions
         How the graph was made.
@@ -70,7 +70,7 @@ class CrystalGraph:
     bond_counts: npt.NDArray[np.integer]
     site_classes: npt.NDArray[np.int32]
     id: str
-    global_features: npt.NDArray[np.float32]
+    global_features: npt.NDArray[np.float64]
     options: GraphOptions
 
     def __len__(self) -> int:
