@@ -53,6 +53,8 @@ class CrystalGraph:
         Class of each site of the crystal.
     id : str
         File stem, or position in X.
+    global_features : ndarray of shape (n_global_features,), float64
+        Numbers that belong to the crystal.
     """
 
     site_kinds: npt.NDArray[np.int32]
@@ -64,6 +66,7 @@ class CrystalGraph:
     bond_counts: npt.NDArray[np.integer]
     site_classes: npt.NDArray[np.int32]
     id: str
+    global_features: npt.NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.site_classes)

@@ -427,4 +427,5 @@ class CrystalGraphs:
             bond_counts=self.bond_counts[bonds],
             site_classes=self.site_classes[sites],
             id=str(self.ids[index]),
+            global_features=self.global_features[index],
         )
