@@ -345,11 +345,14 @@ class Parameters:
         "float",
         """Share of the crystals held out for early stopping.""",
     )
-    n_iter_no_change: int = param(
-        10,
-        (Number(int, 1),),
-        "int",
-        """Epochs without a lower validation loss before training stops.""",
+    n_iter_no_change: int | str = param(
+        AUTO,
+        (Number(int, 1), _AUTO),
+        'int or "auto"',
+        """Epochs without a lower validation loss before training stops; "auto" is a third of
+        `max_epochs`, and 10 at least: errors fall for the last time when the learning rate does.
+        Where `early_stopping` holds out fewer than 20 crystals, "auto" trains all epochs and keeps
+        the last, with a warning: the loss of so few does not tell which is best.""",
         change="free",
     )
     random_state: Any = param(

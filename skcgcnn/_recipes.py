@@ -49,6 +49,8 @@ _BATCH_SIZES = ((8, 100), (32, 1000), (64, math.inf))
 # Steps of a fit, and the epochs that they may take.
 _STEPS = 4800
 _FEWEST_EPOCHS, _MOST_EPOCHS = 60, 300
+# Epochs without a lower validation loss before training stops: a share, and no fewer than.
+_PATIENCE, _LEAST_PATIENCE = 1 / 3, 10
 # With fewer crystals, most elements are in too few of them to learn features of their own.
 _FEWEST_FOR_ELEMENTS = 500
 
@@ -95,6 +97,9 @@ def resolve(params: Mapping[str, Any], n_crystals: int) -> dict[str, Any]:
     if is_auto(found.get("max_epochs")):
         steps = math.ceil(n_crystals / found["batch_size"])
         found["max_epochs"] = min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, math.ceil(_STEPS / steps)))
+    if is_auto(found.get("n_iter_no_change")):
+        patience = math.ceil(found["max_epochs"] * _PATIENCE)
+        found["n_iter_no_change"] = max(_LEAST_PATIENCE, patience)
     if is_auto(found.get("element_embedding")):
         found["element_embedding"] = n_crystals >= _FEWEST_FOR_ELEMENTS
     return found

@@ -97,7 +97,8 @@ def test_large_rates_have_separators(capsys, monkeypatch):
 @pytest.mark.parametrize("cls", [CGCNNRegressor, CGCNNClassifier])
 def test_scores_of_a_fit_in_the_words_of_scikit_learn(cls, tiny, graphs, energies, labels):
     y = energies if cls is CGCNNRegressor else labels
-    est = cls(**tiny, early_stopping=True, validation_fraction=0.3).fit(graphs, y)
+    est = cls(**tiny, early_stopping=True, validation_fraction=0.3, n_iter_no_change=10)
+    est.fit(graphs, y)
     assert est.loss_curve_ == est.history_[:, "train_loss"]
     assert len(est.validation_scores_) == est.n_iter_ == 2
     best = int(np.argmin(est.history_[:, "valid_loss"]))

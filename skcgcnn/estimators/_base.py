@@ -29,7 +29,7 @@ from skcgcnn.estimators._net import (
 from skcgcnn.estimators._predictor import Predictor
 from skcgcnn.estimators._scaling import scale, scale_numbers
 from skcgcnn.estimators._targets import FloatArray, TargetDecoder
-from skcgcnn.estimators._training_data import TrainingData, split
+from skcgcnn.estimators._training_data import FEWEST_TO_CHOOSE, TrainingData, split
 from skcgcnn.estimators._transfer import (
     n_frozen_layers,
     read_source,
@@ -110,10 +110,14 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         if self.early_stopping and valid is None:
             train, valid = split(train, self.validation_fraction, seed)
         params = self._resolve(len(train), reset=reset)
+        chooses = valid is not None
+        if self.early_stopping and validation_data is None and is_auto(self.n_iter_no_change):
+            chooses = _are_enough(valid, train)
+            params["n_iter_no_change"] = params["n_iter_no_change" if chooses else "max_epochs"]
         self._check_callbacks(params["schedule"], validates=valid is not None)
         self._prepare(train, seed, params, reset=reset)
         epochs, done = params["max_epochs"], len(self.net_.history)
-        if valid is not None and "best_epoch" not in dict(callbacks):
+        if chooses and "best_epoch" not in dict(callbacks):
             callbacks = [("best_epoch", BestEpoch()), *callbacks]
         own = self.net_.callbacks
         self.net_.callbacks = [*own, *callbacks]
@@ -425,3 +429,16 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         tags.input_tags.two_d_array = False
         tags.target_tags.required = True
         return tags
+
+
+def _are_enough(valid: TrainingData | None, train: TrainingData) -> bool:
+    """Tell whether held-out crystals are enough to choose an epoch by; warn where they are not."""
+    n_valid = 0 if valid is None else len(valid)
+    if n_valid >= FEWEST_TO_CHOOSE:
+        return True
+    warn_caller(
+        f"early_stopping holds out {n_valid} of {n_valid + len(train)} crystals, too few to choose "
+        "an epoch by: all epochs are trained, and the last is kept. Fit without early_stopping, or "
+        "with n_iter_no_change= or a larger validation_fraction"
+    )
+    return False

@@ -113,7 +113,7 @@ def make_net(
         "lr": params["lr"],
         "max_epochs": params["max_epochs"],
         "batch_size": params["batch_size"],
-        "callbacks": _callbacks(est),
+        "callbacks": _callbacks(est, params),
         "train_split": None,
         "device": choose_device(est.device, fall_back=fall_back),
         "verbose": est.verbose,
@@ -171,7 +171,7 @@ def check_net_params(params: Mapping[str, Any], estimator: str) -> None:
             )
 
 
-def _callbacks(est: Any) -> list[Any]:
+def _callbacks(est: Any, params: Mapping[str, Any]) -> list[Any]:
     for callback in est.callbacks or []:
         bare = callback[1] if isinstance(callback, tuple) and len(callback) == 2 else callback
         kind = bare if isinstance(bare, type) else type(bare)
@@ -182,7 +182,7 @@ def _callbacks(est: Any) -> list[Any]:
             )
     callbacks = list(est.callbacks or [])
     if est.early_stopping:
-        patience = est.n_iter_no_change
+        patience = params["n_iter_no_change"]
         stopping = EarlyStopping(patience=patience, threshold=0, sink=_LOGGER.info)
         callbacks.append(("early_stopping", stopping))
     return callbacks
@@ -236,7 +236,7 @@ def update_net(est: Any, params: Mapping[str, Any]) -> None:
     net.criterion_.loss = params.get("loss", "mse")
     net.criterion_.cls_weight = params.get("cls_weight", 1.0)
     if any(params[name] != made_with[name] for name in _CALLBACKS):
-        net.callbacks = _callbacks(est)
+        net.callbacks = _callbacks(est, params)
         net.initialize_callbacks()
     est.fitted_params_ = {name: params[name] for name in made_with}
 

@@ -47,7 +47,8 @@ def scale(
     targets = [target.for_loss(params.get("loss", "mse")) for target in data.targets]
     pairs = list(zip(targets, data.values.T, strict=True))
     if params["pooling"] == "sum":
-        found = [target.scaled_by_site(column, data.graphs.n_sites) for target, column in pairs]
+        n_sites = data.graphs.n_sites
+        found = [target.scaled_by_site(column, data.weights, n_sites) for target, column in pairs]
         return tuple(target for target, _ in found), [start for _, start in found]
     return tuple(target.scaled(column, data.weights) for target, column in pairs), None
 

@@ -1,5 +1,6 @@
 """From crystals to the arrays of their graphs, with what went wrong."""
 
+import math
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -312,7 +313,11 @@ def _pack(
 
 def _number(species: Species) -> float:
     """Return a number that is different for every kind of site."""
-    return float(sum(occupancy * z**0.5 for z, occupancy in species))
+    # Mixed roots may be the root of another number: that of 64, halved, is that of 16. Cosines of
+    # whole numbers are independent of each other and of roots (Lindemann-Weierstrass).
+    roots = sum(occupancy * z**0.5 for z, occupancy in species)
+    cosines = sum(occupancy * math.cos(z) for z, occupancy in species)
+    return float(roots + cosines * (1 - sum(occupancy**2 for _, occupancy in species)))
 
 
 def _check_elements(crystal: Crystal, features: ElementFeatures, known: Container[Species]) -> None:

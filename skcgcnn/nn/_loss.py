@@ -100,7 +100,8 @@ class TaskLoss(nn.Module):
         """Return the sum of the losses, each over its learned scale, and of the scales' logarithms.
 
         A likelihood with scale s adds log s to an absolute error over s, and half of the logarithm
-        of a variance to a square over it.
+        of a variance to a square over it. What is a likelihood already stays as it is: over a
+        scale, it would fall without end.
         """
         terms = []
         scales = self.log_scales.clamp(_LEAST_LOG, _MOST_LOG)
@@ -110,5 +111,6 @@ class TaskLoss(nn.Module):
                     task.log_share(self.loss) for task in self.tasks if task.is_number is numbers
                 ]
                 share = sum(own) / len(own)
-                terms.append(torch.exp(-log_scale) * means[numbers] + share * log_scale)
+                balanced = torch.exp(-log_scale) * means[numbers] + share * log_scale
+                terms.append(balanced if share else means[numbers])
         return torch.stack(terms).sum()

@@ -91,7 +91,7 @@ class Classes(Task):
         return np.nan_to_num(encoded, nan=-1)
 
     def scaled_by_site(
-        self, encoded: FloatArray, n_sites: npt.NDArray[np.int64]
+        self, encoded: FloatArray, weights: FloatArray, n_sites: npt.NDArray[np.int64]
     ) -> tuple[Task, float]:
         """Refuse: the odds of a class are no sum over sites."""
         raise ValueError('pooling="sum" is for numbers, but there are classes to learn')

@@ -26,7 +26,7 @@ class Loss:
         Whether the network learns the logarithm of the variance as a second output.
     log_share : float
         How much of the logarithm of a learned scale is added to an error over that scale: 1 for
-        absolute errors, 0.5 for squares.
+        absolute errors, 0.5 for squares. 0 for a likelihood, which has a scale of its own.
     """
 
     errors: Errors
@@ -67,7 +67,7 @@ def _huber(output: Tensor, value: Tensor) -> Tensor:
     return functional.huber_loss(output, value, reduction="none")
 
 
-@LOSSES.register("gaussian_nll", has_variance=True)
+@LOSSES.register("gaussian_nll", has_variance=True, log_share=0.0)
 def _gaussian_nll(outputs: Tensor, value: Tensor) -> Tensor:
     """Return the negative log likelihood of a normal distribution, weighted by its deviation.
 

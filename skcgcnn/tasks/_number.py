@@ -60,7 +60,7 @@ class Number(Task):
         return replace(self, mean=mean, scale=scale)
 
     def scaled_by_site(
-        self, encoded: FloatArray, n_sites: npt.NDArray[np.int64]
+        self, encoded: FloatArray, weights: FloatArray, n_sites: npt.NDArray[np.int64]
     ) -> tuple[Task, float]:
         """Return the task for sums over sites, and where the output of a site should begin.
 
@@ -68,9 +68,11 @@ class Number(Task):
         and the scale is that of what is left.
         """
         known = ~np.isnan(encoded)
-        by_site = float(encoded[known].sum() / n_sites[known].sum())
-        left = encoded[known] - by_site * n_sites[known]
-        scale = _scale(left - left.mean(), np.ones(len(left)), size=np.abs(encoded[known]).max())
+        encoded, weights, n_sites = encoded[known], weights[known], n_sites[known]
+        by_site = float(np.average(encoded, weights=weights) / np.average(n_sites, weights=weights))
+        left = encoded - by_site * n_sites
+        left -= np.average(left, weights=weights)
+        scale = _scale(left, weights, size=np.abs(encoded).max())
         return replace(self, scale=scale), by_site / scale
 
     def errors(self, outputs: Tensor, target: Tensor, loss: str) -> Tensor:

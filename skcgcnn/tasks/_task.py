@@ -136,7 +136,7 @@ class Task:
         return self
 
     def scaled_by_site(
-        self, encoded: FloatArray, n_sites: npt.NDArray[np.int64]
+        self, encoded: FloatArray, weights: FloatArray, n_sites: npt.NDArray[np.int64]
     ) -> tuple["Task", float]:
         """Return the task for sums over sites, and where the output of a site should begin.
 
@@ -168,7 +168,7 @@ class Task:
         raise NotImplementedError(f"{type(self).__name__} does not say how it is learned")
 
     def log_share(self, loss: str) -> float:
-        """Return how much of the logarithm of a learned scale is added to its loss."""
+        """Return how much of the logarithm of a learned scale is added to its loss; 0 for none."""
         return 0.5
 
     def same_outputs(self, other: "Task") -> bool:

@@ -62,6 +62,7 @@ def test_they_stay_with_their_crystals(measured, tmp_path):
     graphs = CrystalGraphTransformer().transform(measured[0])
     chosen = graphs[[5, 1]]
     np.testing.assert_array_equal(chosen.global_features, graphs.global_features[[5, 1]])
+    np.testing.assert_array_equal(graphs[5].global_features, graphs.global_features[5])
     chosen.save(tmp_path / "graphs.npz")
     same = CrystalGraphs.load(tmp_path / "graphs.npz")
     np.testing.assert_array_equal(same.global_features, chosen.global_features)

@@ -167,6 +167,16 @@ def test_a_sum_is_extensive(cifs, graphs, energies):
         assert est.score(graphs, totals) > 0.2
 
 
+def test_the_scale_of_sums_obeys_weights(graphs, energies):
+    """A crystal of weight 2 is like two of weight 1."""
+    total, weights = energies * graphs.n_sites, 1.0 + np.arange(len(energies)) % 2
+    twice = np.repeat(np.arange(len(energies)), weights.astype(int))
+    params = {**SMALL, "pooling": "sum", "max_epochs": 1}
+    weighted = CGCNNRegressor(**params).fit(graphs, total, sample_weight=weights)
+    repeated = CGCNNRegressor(**params).fit(graphs[twice], total[twice])
+    np.testing.assert_allclose(weighted.target_scale_, repeated.target_scale_)
+
+
 def test_sums_are_not_for_classes(graphs, labels):
     with pytest.raises(ValueError, match='pooling="sum" is for numbers'):
         CGCNNClassifier(**SMALL, pooling="sum").fit(graphs, labels)

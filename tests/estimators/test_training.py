@@ -226,6 +226,37 @@ def test_predict_does_not_change_the_mode(regressor, graphs, energies):
     assert not module.average.training
 
 
+# Early stopping
+
+
+def test_few_crystals_do_not_choose_an_epoch(regressor, graphs, energies):
+    regressor.set_params(early_stopping=True, max_epochs=40, lr=0.1)
+    with pytest.warns(UserWarning, match="early_stopping holds out 2 of 24 crystals, too few"):
+        regressor.fit(graphs, energies)
+    assert regressor.n_iter_ == 40
+    assert "best_epoch" not in dict(regressor.net_.callbacks_)
+    regressor.set_params(n_iter_no_change=1).fit(graphs, energies)
+    assert regressor.n_iter_ < 40
+
+
+def test_patience_is_a_share_of_the_training(regressor, graphs, energies):
+    """Where the learning rate follows a cycle, errors fall once more at its end."""
+    regressor.set_params(early_stopping=True, max_epochs=60, lr=0.1)
+    rows = np.arange(40) % len(graphs)
+    regressor.set_params(validation_fraction=0.5, net_params={"schedule": "one_cycle"})
+    regressor.fit(graphs[rows], energies[rows])
+    assert regressor.fitted_params_["n_iter_no_change"] == 20
+    best = dict(regressor.net_.callbacks_)["best_epoch"].best_epoch_
+    assert regressor.n_iter_ == min(60, best + 20)
+
+
+def test_enough_crystals_to_choose_an_epoch_by(regressor, graphs, energies, recwarn):
+    twice = np.tile(np.arange(len(graphs)), 2)
+    regressor.set_params(early_stopping=True, validation_fraction=0.5, n_iter_no_change=1)
+    regressor.fit(graphs[twice], energies[twice])
+    assert not recwarn
+
+
 # Callbacks
 
 

@@ -1,5 +1,7 @@
 """The same crystal, described otherwise, has the same prediction."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from pymatgen.core import Lattice, Structure
 from pymatgen.core.operations import SymmOp
 
-from skcgcnn import CGCNNRegressor
+from skcgcnn import CGCNNRegressor, CrystalGraphs
 
 ELEMENTS = ["Li", "Ni", "Co", "Al", "O", "Na", "Cl"]
 
@@ -83,3 +85,26 @@ def test_predictions_do_not_depend_on_the_number_of_threads(graphs, energies):
         np.testing.assert_allclose(est.predict(graphs), alone, atol=1e-5)
     finally:
         torch.set_num_threads(1)
+
+
+MIXED = [
+    ({"Gd": 0.5}, {"S": 1}),
+    ({"Be": 0.5, "S": 0.5}, {"F": 1}),
+    ({"H": 0.5, "F": 0.5}, {"Be": 1}),
+]
+
+
+@pytest.mark.parametrize(("first", "second"), MIXED, ids=str)
+def test_the_order_of_mixed_sites(first, second):
+    """A shell of three pairs of neighbors, of which two are taken."""
+    species = [{"C": 1}, first, second, second]
+    places = [[0, 0, 0], [0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5]]
+    found = set()
+    for order in itertools.permutations(range(4)):
+        chosen = [species[i] for i in order], [places[i] for i in order]
+        graph = CrystalGraphs.from_structures(
+            [Structure(Lattice.cubic(4), *chosen)], max_num_nbr=2
+        ).expand()
+        center = order.index(0)
+        found.add(tuple(sorted(species[order[i]] == first for i in graph.neighbors[center])))
+    assert len(found) == 1
