@@ -93,7 +93,7 @@ class NetParameters:
         False,
         (bool,),
         "bool",
-        """Whether torch compiles the network, for GPUs; on a CPU it gained nothing.""",
+        """Whether torch compiles the network, for GPUs.""",
         change="never",
         in_file=False,
     )
@@ -167,8 +167,7 @@ class Parameters:
         AUTO,
         (Number(float, 0, 1), _AUTO),
         'float or "auto"',
-        """Dropout probability: of bond updates with ``conv="edge"``, of pooled features with
-        "gated".""",
+        """Dropout probability: of bond updates ("edge"), or pooled features ("gated").""",
         change="free",
         option=Option("Network", "Dropout probability."),
     )
@@ -301,8 +300,7 @@ class Parameters:
         1,
         (Number(int, 1),),
         "int",
-        """Number of networks, which differ in their initial weights and batches and predict
-        together. `n_jobs` of them are fitted at a time.""",
+        """Number of networks that predict together; `n_jobs` are fitted at a time.""",
     )
     init_from: Any = param(
         None,
@@ -383,9 +381,8 @@ class Parameters:
         0,
         ("verbose",),
         "int",
-        """1 shows one line of progress: crystals read per second; then the epoch, errors in units
-        of y, and the time left. Log files get plain lines. 2 lists all remarks about files, not
-        only the first, and prints skorch's table of the epochs.""",
+        """1 shows one line of progress, plain lines in log files; 2 lists all remarks about files,
+        not only the first, and prints skorch's table of the epochs.""",
         in_file=False,
     )
 

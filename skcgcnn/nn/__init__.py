@@ -12,6 +12,7 @@ from skcgcnn.nn._best_epoch import BestEpoch
 from skcgcnn.nn._buffers import BufferPool
 from skcgcnn.nn._callbacks import check_callbacks
 from skcgcnn.nn._convolution import Convolution
+from skcgcnn.nn._devices import choose_device
 from skcgcnn.nn._distributed import AcceleratedNet, broadcast_int
 from skcgcnn.nn._edge import EdgeConv
 from skcgcnn.nn._embedding import ElementEmbedding
@@ -23,7 +24,7 @@ from skcgcnn.nn._network import CrystalGraphConvNet
 from skcgcnn.nn._pooling import Pooling, weighted_sum
 from skcgcnn.nn._registries import CONVOLUTIONS, POOLINGS
 from skcgcnn.nn._threads import at_most
-from skcgcnn.nn._trainer import GraphNet, choose_device, one_cycle
+from skcgcnn.nn._trainer import GraphNet, one_cycle
 from skcgcnn.nn._windows import WindowedBatches
 
 # A forked process has none of torch's threads, and would wait for them for ever.

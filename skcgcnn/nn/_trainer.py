@@ -1,7 +1,6 @@
 """The private skorch net: batches to the network, losses out."""
 
 import math
-from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from typing import Any, Protocol
@@ -404,7 +403,7 @@ class GraphNet(NeuralNet):
 
 
 def one_cycle(done: float) -> float:
-    """Return the learning rate of a training, as a share of its highest.
+    """Return the learning rate of a training, as a share of its peak.
 
     It rises in the first tenth, and then falls along a half cosine to nearly nothing (L. N. Smith
     and N. Topin, arXiv:1708.07120).
@@ -413,10 +412,6 @@ def one_cycle(done: float) -> float:
     ----------
     done : float
         Share of the training that is done; above 1 where it goes on.
-
-    Returns
-    -------
-    float
 
     Examples
     --------
@@ -450,30 +445,3 @@ def _cloned(state: Any) -> Any:
 
 class _StopTrainingError(Exception):
     """A callback ends the training."""
-
-
-def choose_device(device: Any, *, fall_back: bool = False) -> Any:
-    """Return the torch device for a parameter, and check that it is there.
-
-    With `fall_back`, a model that was on a GPU goes to the CPU where there is none.
-    """
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        kind = torch.device(device).type
-    except RuntimeError as error:
-        raise ValueError(f"device={device!r} is an unknown torch device") from error
-    available: dict[str, Callable[[], bool]] = {
-        "cuda": torch.cuda.is_available,
-        "mps": torch.backends.mps.is_available,
-        "xpu": torch.xpu.is_available,
-        "meta": lambda: False,  # it holds no numbers
-    }
-    if kind not in available or available[kind]():
-        return device
-    if fall_back:
-        warn_caller(
-            f"the model was on {device!r}, but torch sees no such device: it goes to the CPU"
-        )
-        return "cpu"
-    raise ValueError(f"device={device!r}, but torch sees no such device; use 'auto' or 'cpu'")

@@ -1,0 +1,35 @@
+"""Where a network runs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from skcgcnn._warnings import warn_caller
+
+
+def choose_device(device: Any, *, fall_back: bool = False) -> Any:
+    """Return the torch device for a parameter, and check that it is there.
+
+    With `fall_back`, a model that was on a GPU goes to the CPU where there is none.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise ValueError(f"device={device!r} is an unknown torch device") from error
+    available: dict[str, Callable[[], bool]] = {
+        "cuda": torch.cuda.is_available,
+        "mps": torch.backends.mps.is_available,
+        "xpu": torch.xpu.is_available,
+        "meta": lambda: False,  # it holds no numbers
+    }
+    if kind not in available or available[kind]():
+        return device
+    if fall_back:
+        warn_caller(
+            f"the model was on {device!r}, but torch sees no such device: it goes to the CPU"
+        )
+        return "cpu"
+    raise ValueError(f"device={device!r}, but torch sees no such device; use 'auto' or 'cpu'")
