@@ -8,7 +8,13 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils import check_consistent_length, check_random_state
 
-from skcgcnn._parameters import Parameters, made_with, with_net_params
+from skcgcnn._parameters import (
+    OF_ESTIMATORS,
+    Parameters,
+    made_with,
+    unknown_parameter,
+    with_net_params,
+)
 from skcgcnn._recipes import is_auto, resolve
 from skcgcnn._sklearn import check_sample_weight
 from skcgcnn._warnings import warn_caller
@@ -53,8 +59,42 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = constraints(Parameters)
 
+    def __new__(cls, *args: Any, **params: Any) -> Self:  # noqa: ARG004 - of subclasses
+        """Refuse names that are no parameter's, and tell which one may be meant."""
+        known = cls._get_param_names()
+        for name in params:
+            # A subclass may take what it likes.
+            if name not in known and cls.__name__ in OF_ESTIMATORS:
+                raise TypeError(unknown_parameter(name, cls.__name__, known))
+        instance: Self = super().__new__(cls)
+        return instance
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters.
+
+        Parameters
+        ----------
+        **params
+            As for the constructor.
+
+        Returns
+        -------
+        self : estimator
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter.
+        """
+        known = self._get_param_names()
+        for name in params:
+            if "__" not in name and name not in known:
+                raise ValueError(unknown_parameter(name, type(self).__name__, known))
+        super().set_params(**params)
+        return self
+
     def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None
+        self, X: Any, y: Any = None, sample_weight: Any = None, *, validation_data: Any = None
     ) -> Self:
         """Fit the network.
 
@@ -295,6 +335,11 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
             raise ValueError(
                 "no crystal is left to fit: every one has a weight of 0, no label or no sites"
             )
+        if used.sum() == 1 and known is None:
+            warn_caller(
+                f"{type(self).__name__} is fitted on one crystal: there is nothing to compare it "
+                "with, and predictions for others mean nothing"
+            )
         data = replace(data, weights=weights / weights[used].mean())
         return data if used.all() else data.take(used)
 
@@ -437,7 +482,7 @@ def _are_enough(valid: TrainingData | None, train: TrainingData) -> bool:
         return True
     warn_caller(
         f"early_stopping holds out {n_valid} of {n_valid + len(train)} crystals, too few to choose "
-        "an epoch by: all epochs are trained, and the last is kept. Fit without early_stopping, or "
-        "with n_iter_no_change= or a larger validation_fraction"
+        "an epoch by: all epochs are trained, and the last is kept. With so few, errors are smaller "
+        "without early_stopping"
     )
     return False
