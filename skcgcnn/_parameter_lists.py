@@ -3,8 +3,9 @@
 It imports neither torch nor scikit-learn.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
+from difflib import get_close_matches
 from typing import Any
 
 from skcgcnn._declared import Parameter, declared, with_parameters
@@ -22,6 +23,47 @@ OF_ESTIMATORS: Mapping[str, type[Parameters]] = {
     "CGCNNClassifier": ClassifierParameters,
     "CGCNNMultiTask": MultiTaskParameters,
 }
+
+
+# What parameters are called elsewhere.
+_OTHER_NAMES = {
+    "alpha": "weight_decay",
+    "batch": "batch_size",
+    "epochs": "max_epochs",
+    "learning_rate": "lr",
+    "learning_rate_init": "lr",
+    "max_iter": "max_epochs",
+    "n_epochs": "max_epochs",
+    "num_epochs": "max_epochs",
+    "optim": "optimizer",
+    "patience": "n_iter_no_change",
+    "seed": "random_state",
+}
+
+
+def unknown_parameter(name: str, estimator: str, known: Collection[str]) -> str:
+    """Return what is wrong with a name that is no parameter's, and which one may be meant.
+
+    Parameters
+    ----------
+    name : str
+        The name.
+    estimator : str
+        Name of the estimator.
+    known : collection of str
+        Its parameters.
+
+    Returns
+    -------
+    str
+    """
+    what = f"Invalid parameter {name!r} for estimator {estimator}"
+    if hasattr(NetParameters, name):
+        return f"{what}; it goes into net_params={{{name!r}: ...}}"
+    candidates = [_OTHER_NAMES.get(name), *get_close_matches(name, known, 1)]
+    if meant := next(filter(None, candidates), None):
+        return f"{what}; {meant} is what you may mean"
+    return f"{what}. Valid parameters are: {', '.join(known)}"
 
 
 def with_net_params(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import json
 import lzma
 import math
 import os
+import re
 import stat
 import warnings
 import zlib
@@ -70,7 +71,13 @@ _NO_CRYSTAL = "No structure parsed"
 _ROUNDED = "fractional coordinates rounded to ideal values"
 _SEVERAL = "holds several crystals; the first is taken"
 NO_MEMORY = "there is not enough memory to read it"
+_FORMULA = "; a formula is no crystal: pass a file with its structure, such as a CIF"
 _IS_FOLDER = "is a folder, not a file; pass its files, path by path"
+
+
+def _is_formula(name: str) -> bool:
+    """Tell whether a name that is no file's looks like NaCl or Fe2O3."""
+    return re.fullmatch(r"([A-Z][a-z]?[\d.]*|[()]\d*)+", name) is not None
 
 
 def read_crystal(source: Any, max_bytes: int = MAX_BYTES) -> Crystal:
@@ -167,7 +174,8 @@ def _check_regular(path: str, max_bytes: int) -> int:
     try:
         status = os.stat(path)  # noqa: PTH116 - as above
     except FileNotFoundError as error:
-        raise StructureError("no such file") from error
+        what = f"no such file{_FORMULA if _is_formula(path) else ''}"
+        raise StructureError(what) from error
     except (OSError, ValueError) as error:  # a name that is too long, or with a NUL byte
         raise _cannot_be_read(error) from error
     if stat.S_ISDIR(status.st_mode):

@@ -56,6 +56,7 @@ def list_sources(X: Any, *, check: bool = True) -> list[Any]:
         if not (isinstance(source, (str, PathLike)) or is_crystal(source)):
             raise TypeError(
                 f"X[{position}] is of type {type(source).__name__}; expected {ACCEPTED}."
+                f"{_advice(source)}"
             )
     return sources
 
@@ -172,6 +173,15 @@ def _hint(X: np.ndarray) -> str:
     first = X.flat[0] if X.size else None
     if type(first).__name__ in {"PeriodicSite", "Site", "Atom"}:
         return " NumPy takes structures apart into their sites; pass the list itself."
+    return _advice(first)
+
+
+def _advice(source: Any) -> str:
+    """Return what to do about something that is no crystal."""
+    if isinstance(source, (Real, np.number)):
+        return " Numbers tell no structure: pass the crystals that they describe."
+    if type(source).__name__ in {"Molecule", "IMolecule"}:
+        return " A molecule has no lattice: put it into one with get_boxed_structure(a, b, c)."
     return ""
 
 

@@ -19,6 +19,7 @@ from skcgcnn.estimators._constraints import constraints
 from skcgcnn.estimators._elements import set_kinds, training_kinds
 from skcgcnn.estimators._ensemble import MAX_SEED, fit_members
 from skcgcnn.estimators._history import FitHistory
+from skcgcnn.estimators._names import KnownNames
 from skcgcnn.estimators._net import (
     SIZES,
     check_net_params,
@@ -45,7 +46,7 @@ from skcgcnn.nn import BestEpoch, GraphDataset, broadcast_int, check_callbacks
 from skcgcnn.tasks import Task
 
 
-class BaseCGCNN(Parameters, FitHistory, Predictor):
+class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
     """Base of the CGCNN estimators: owns a private skorch net.
 
     A subclass says how y becomes numbers and targets (`_encode`), and which predictions it
@@ -55,7 +56,7 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
     _parameter_constraints: ClassVar[dict[str, Any]] = constraints(Parameters)
 
     def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None
+        self, X: Any, y: Any = None, sample_weight: Any = None, *, validation_data: Any = None
     ) -> Self:
         """Fit the network.
 
@@ -296,6 +297,11 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
             raise ValueError(
                 "no crystal is left to fit: every one has a weight of 0, no label or no sites"
             )
+        if used.sum() == 1 and known is None:
+            warn_caller(
+                f"{type(self).__name__} is fitted on one crystal: there is nothing to compare it "
+                "with, and predictions for others mean nothing"
+            )
         data = replace(data, weights=weights / weights[used].mean())
         return data if used.all() else data.take(used)
 
@@ -438,7 +444,7 @@ def _are_enough(valid: TrainingData | None, train: TrainingData) -> bool:
         return True
     warn_caller(
         f"early_stopping holds out {n_valid} of {n_valid + len(train)} crystals, too few to choose "
-        "an epoch by: all epochs are trained, and the last is kept. Fit without early_stopping, or "
-        "with n_iter_no_change= or a larger validation_fraction"
+        "an epoch by: all epochs are trained, and the last is kept. With so few, errors are "
+        "smaller without early_stopping"
     )
     return False

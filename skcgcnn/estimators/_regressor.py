@@ -168,6 +168,11 @@ class CGCNNRegressor(RegressorMixin, NumberEstimator):
                 y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self
             )
         except ValueError as error:
+            if "could not convert" in str(error):
+                raise ValueError(
+                    f"y holds texts ({error}), but {type(self).__name__} learns numbers: "
+                    "CGCNNClassifier learns classes, CGCNNMultiTask both"
+                ) from error
             if not str(error).startswith("Input y contains"):
                 raise
             rows = np.asarray(y, dtype=float).reshape(len(y), -1)

@@ -17,8 +17,6 @@ _SIZES = (
     "h_fea_len",
     "n_h",
     "radius",
-    "max_num_nbr",
-    "neighbor_ties",
 )
 
 
@@ -61,7 +59,8 @@ def describe_model(
         facts["trained on"] = f"{provenance.n_samples} crystals"
     facts["epochs"] = str(provenance.n_epochs)
     facts.update({name: f"{value:.6g}" for name, value in provenance.metrics.items()})
-    shown = {name: state.params[name] for name in _SIZES if name in state.params}
+    # What was made, not the parameters: these may be "auto".
+    shown = {name: state.network[name] for name in _SIZES}
     shown |= {name: state.graph_value(name) for name in ("max_num_nbr", "neighbor_ties")}
     facts["network"] = ", ".join(f"{name}={value}" for name, value in shown.items())
     facts["weights"] = str(sum(tensor.numel() for tensor in state.weights.values()))

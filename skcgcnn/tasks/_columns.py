@@ -60,7 +60,10 @@ def to_floats(values: npt.NDArray[Any], name: str, rows: npt.NDArray[np.int64]) 
     try:
         numbers = values.astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"column {name!r} of y is a regression target: {error}") from error
+        raise ValueError(
+            f"column {name!r} of y is a regression target: {error}. Its kind is that of its place "
+            "in tasks"
+        ) from error
     sizes = np.abs(numbers)
     if not np.isfinite(numbers).all():
         row = rows[np.argmin(np.isfinite(numbers))]

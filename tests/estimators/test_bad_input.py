@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from pymatgen.core import Molecule
 
 from skcgcnn import (
     CGCNNClassifier,
@@ -11,6 +12,7 @@ from skcgcnn import (
     CGCNNRegressor,
     CrystalGraphTransformer,
 )
+from skcgcnn.exceptions import StructureError
 from skcgcnn.metrics import task_scorers
 from skcgcnn.model_selection import TaskStratifiedKFold
 
@@ -212,3 +214,73 @@ def test_0_and_its_text_are_one_name(tiny, cifs, graphs, Y):
     frame = pd.DataFrame(Y, columns=[0, "0"]).assign(crystal=cifs)
     with pytest.raises(ValueError, match="X has several columns with the name 0"):
         CGCNNRegressor(**tiny).fit(frame, Y[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("epochs", "max_epochs"),
+        ("learning_rate", "lr"),
+        ("max_epoch", "max_epochs"),
+        ("schedule", r"it goes into net_params=\{'schedule': ...\}"),
+        ("xyzzy", "Valid parameters are: accelerator, "),
+    ],
+)
+def test_names_that_are_no_parameter(cls, name, meant):
+    message = f"Invalid parameter '{name}' for estimator {cls.__name__}.*{meant}"
+    with pytest.raises(TypeError, match=message):
+        cls(**{name: 3})
+    with pytest.raises(ValueError, match=message):
+        cls().set_params(**{name: 3})
+
+
+def test_subclasses_take_what_they_like():
+    class Mine(CGCNNRegressor):
+        def __init__(self, own, **params):
+            self.own = own
+            super().__init__(**params)
+
+    assert Mine(3, lr=0.1).lr == Mine(own=3, lr=0.1).lr == 0.1
+
+
+def test_texts_are_no_numbers(tiny, graphs, labels):
+    names = np.array(["gap", "metal"])[labels]
+    with pytest.raises(ValueError, match=r"y holds texts .*'gap'.*CGCNNClassifier learns classes"):
+        CGCNNRegressor(**tiny).fit(graphs, names)
+    rows = np.column_stack([names.astype(object), labels])
+    with pytest.raises(ValueError, match=r"'y0' of y is a regression target: .*place in tasks"):
+        CGCNNMultiTask(**tiny).fit(graphs, rows)
+
+
+@pytest.mark.parametrize(
+    ("X", "error", "message"),
+    [
+        (["NaCl", "Fe2O3"], StructureError, "NaCl: no such file; a formula is no crystal"),
+        (
+            [Molecule("CO", [[0, 0, 0], [0, 0, 1]])] * 2,
+            TypeError,
+            r"no lattice: .* get_boxed_structure\(",
+        ),
+        ([1.5, 2], TypeError, "type float; .* Numbers tell no structure: pass the crystals"),
+        (np.ones((2, 3)), ValueError, r"shape \(2, 3\); .* Numbers tell no structure"),
+    ],
+    ids=["formulas", "molecules", "numbers", "table"],
+)
+def test_what_is_no_crystal(est, y, X, error, message):
+    with pytest.raises(error, match=message):
+        est.fit(X, y[:2])
+
+
+def test_one_column_for_several_tasks(tiny, graphs, energies):
+    with pytest.raises(ValueError, match=r"y has one dimension, but tasks=.*np\.column_stack"):
+        CGCNNMultiTask(**tiny).fit(graphs, energies)
+
+
+def test_one_crystal_is_a_warning(est, y, graphs):
+    with pytest.warns(UserWarning, match="is fitted on one crystal"):
+        est.fit(graphs[:1], y[:1])
+
+
+def test_a_missing_y_names_the_estimator(cls, graphs):
+    with pytest.raises(ValueError, match=f"{cls.__name__} requires y to be passed"):
+        cls().fit(graphs)

@@ -289,3 +289,11 @@ def test_targets_that_the_original_cannot_have(tiny, graphs, energies, Y, tmp_pa
         CGCNNRegressor(**tiny, recipe="paper").fit(graphs, Y).save(path, layout="cgcnn")
     with pytest.raises(ValueError, match=r"has 3; leave layout out"):
         CGCNNClassifier(**tiny).fit(graphs, np.arange(24) % 3).save(path, layout="cgcnn")
+
+
+def test_a_description_tells_what_was_used(tiny, graphs, energies, tmp_path):
+    params = {**tiny, "conv": "auto", "radius": 7.9}
+    CGCNNRegressor(**params).fit(graphs, energies).save(tmp_path / "model.safetensors")
+    network = describe_model(tmp_path / "model.safetensors")["network"]
+    assert network.startswith("conv=edge, pooling=mean, atom_fea_len=8, n_conv=1")
+    assert "auto" not in network
