@@ -190,7 +190,7 @@ def test_arrays_come_back(value):
 
 def test_what_is_not_plain():
     for value in (object(), print, {1: object()}):
-        with pytest.raises(TypeError, match="no plain value"):
+        with pytest.raises(TypeError, match="not a plain value"):
             to_plain(value)
     for value in ({}, {"dtype": 1, "values": []}, {"call": "x"}):
         with pytest.raises(ValueError, match="unknown value"):
