@@ -189,7 +189,7 @@ def test_large_weights_of_both_kinds(tiny, graphs, labels):
 
 def test_the_mask_of_an_array_means_missing(tiny, graphs, energies, labels, Y):
     mask = np.arange(len(Y)) % 4 == 1
-    hidden = np.ma.array(Y, mask=np.column_stack([mask, ~mask & (mask == 2)]))
+    hidden = np.ma.array(Y.copy(), mask=np.column_stack([mask, ~mask & (mask == 2)]))
     hidden.data[mask, 0] = 1e20
     expected = np.where(hidden.mask, np.nan, Y)
     found = CGCNNMultiTask(**tiny).fit(graphs, hidden).predict(graphs)
