@@ -349,8 +349,8 @@ class Parameters:
         'int or "auto"',
         """Epochs without a lower validation loss before training stops; "auto" is a third of
         `max_epochs`, and 10 at least: errors fall for the last time when the learning rate does.
-        Where `early_stopping` holds out fewer than 20 crystals, "auto" trains all epochs and keeps
-        the last, with a warning: the loss of so few does not tell which is best.""",
+        Where `early_stopping` would hold out fewer than 20 crystals, whose loss does not tell which
+        epoch is best, "auto" holds out none, with a warning.""",
         change="free",
     )
     random_state: Any = param(

@@ -5,10 +5,11 @@ from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.base import clone
 from sklearn.utils import check_consistent_length, check_random_state
 
-from skcgcnn._parameter_lists import made_with, with_net_params
+from skcgcnn._parameter_lists import made_with
 from skcgcnn._parameters import Parameters
 from skcgcnn._recipes import is_auto, resolve
 from skcgcnn._sklearn import check_sample_weight
@@ -17,7 +18,7 @@ from skcgcnn.estimators._baseline import fit_baseline
 from skcgcnn.estimators._columns import check_names
 from skcgcnn.estimators._constraints import constraints
 from skcgcnn.estimators._elements import set_kinds, training_kinds
-from skcgcnn.estimators._ensemble import MAX_SEED, fit_members
+from skcgcnn.estimators._ensemble import MAX_SEED, fit_members, leave_out
 from skcgcnn.estimators._history import FitHistory
 from skcgcnn.estimators._names import KnownNames
 from skcgcnn.estimators._net import (
@@ -30,20 +31,18 @@ from skcgcnn.estimators._net import (
 from skcgcnn.estimators._predictor import Predictor
 from skcgcnn.estimators._scaling import scale, scale_numbers
 from skcgcnn.estimators._targets import FloatArray, TargetDecoder
-from skcgcnn.estimators._training_data import FEWEST_TO_CHOOSE, TrainingData, split
+from skcgcnn.estimators._training_data import TrainingData, split
 from skcgcnn.estimators._transfer import (
     n_frozen_layers,
     read_source,
     start_outputs,
     transfer_weights,
-    with_architecture,
-)
-from skcgcnn.graphs import (
-    CrystalGraphs,
-    CrystalGraphTransformer,
 )
 from skcgcnn.nn import BestEpoch, GraphDataset, broadcast_int, check_callbacks
-from skcgcnn.tasks import Task
+from skcgcnn.tasks import Task, output_slices
+
+# So many crystals tell which epoch is best (benchmarks/results/early_stopping.md).
+_FEWEST_TO_CHOOSE = 20
 
 
 class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
@@ -107,18 +106,29 @@ class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
         reset = not ((self.warm_start or resume) and hasattr(self, "net_"))
         train = self._check_fit_input(X, y, sample_weight, reset=reset, classes=classes)
         valid = None if validation_data is None else self._check_validation(validation_data, train)
-        seed = self._seed()
-        if self.early_stopping and valid is None:
-            train, valid = split(train, self.validation_fraction, seed)
-        params = self._resolve(len(train), reset=reset)
-        chooses = valid is not None
-        if self.early_stopping and validation_data is None and is_auto(self.n_iter_no_change):
-            chooses = _are_enough(valid, train)
-            params["n_iter_no_change"] = params["n_iter_no_change" if chooses else "max_epochs"]
+        return self._fit_data(train, valid, reset=reset, callbacks=callbacks, resume=resume)
+
+    def _fit_data(
+        self,
+        train: TrainingData,
+        valid: TrainingData | None,
+        *,
+        reset: bool = True,
+        whole: TrainingData | None = None,
+        callbacks: Sequence[tuple[str, Any]] = (),
+        resume: bool = False,
+    ) -> Self:
+        """Fit, see `_fit`; `whole` is what an ensemble shares, of which `train` is a part."""
+        seed, stops = self._seed(), self.early_stopping
+        if stops and valid is None:
+            stops = self._can_hold_out(len(train))
+            train, valid = split(train, self.validation_fraction, seed) if stops else (train, None)
+        whole = whole or train
+        params = self._resolve(len(whole), reset=reset) | {"early_stopping": stops}
         self._check_callbacks(params["schedule"], validates=valid is not None)
-        self._prepare(train, seed, params, reset=reset)
+        self._prepare(train, seed, params, reset=reset, whole=whole)
         epochs, done = params["max_epochs"], len(self.net_.history)
-        if chooses and "best_epoch" not in dict(callbacks):
+        if valid is not None and "best_epoch" not in dict(callbacks):
             callbacks = [("best_epoch", BestEpoch()), *callbacks]
         own = self.net_.callbacks
         self.net_.callbacks = [*own, *callbacks]
@@ -131,31 +141,57 @@ class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
         finally:
             self.net_.callbacks = own
             self.net_.finish(self._dataset(train))
+        if valid is not None and any(target.has_variance for target in self.targets_):
+            self._calibrate(valid, np.ones((1, len(valid)), dtype=bool))
         return self
 
     def _fit_members(self, X: Any, y: Any, sample_weight: Any, validation_data: Any) -> Self:
-        """Fit an ensemble and store its members."""
+        """Fit an ensemble and store its members.
+
+        Each leaves out some crystals, which tell how far its predictions for others are off.
+        """
         if self.warm_start:
             raise ValueError(
                 f"n_estimators={self.n_estimators}: several networks are fitted anew each time; "
                 "set warm_start=False, or begin with n_estimators=1"
             )
-        graphs = self._to_graphs(X, reset=True)
-        if validation_data is not None:
-            others, *rest = validation_data
-            validation_data = (self._to_graphs(others, reset=True), *rest)
+        data = self._check_fit_input(X, y, sample_weight, reset=True)
+        valid = None if validation_data is None else self._check_validation(validation_data, data)
         rng = check_random_state(self.random_state)
         members = [clone(self) for _ in range(self.n_estimators)]
         for member in members:
             member.set_params(n_estimators=1, random_state=int(rng.randint(MAX_SEED)))
+        # Of classes, the probabilities tell how sure a network is.
+        n_members = len(members) if any(target.is_number for target in data.targets) else 0
+        left_out = np.zeros((len(members), len(data)), dtype=bool)
+        left_out[:n_members] = leave_out(n_members, len(data), self._seed())
         # Processes train one network after another, together.
         n_jobs = self.n_jobs if self.accelerator is None else None
-        fitted = fit_members(
-            members, n_jobs, graphs, y, sample_weight, validation_data=validation_data
-        )
+        fitted = fit_members(members, n_jobs, data, valid, left_out)
         first, *others = (member._get_model_state() for member in fitted)
-        self._set_model_state(replace(first, more_weights=tuple(o.weights for o in others)))
+        self._set_model_state(
+            replace(
+                first,
+                targets=tuple(target.uncalibrated() for target in first.targets),
+                more_weights=tuple(other.weights for other in others),
+                provenance=replace(first.provenance, n_samples=len(data)),
+            )
+        )
+        if left_out.any():
+            self._calibrate(data, left_out)
+        elif valid is not None:
+            self._calibrate(valid, np.ones((len(members), len(valid)), dtype=bool))
         return self
+
+    def _calibrate(self, data: TrainingData, left_out: npt.NDArray[np.bool_]) -> None:
+        """Calibrate standard deviations by crystals that networks were not fitted on."""
+        rows = np.flatnonzero(left_out.any(axis=0))
+        outputs = self._member_outputs(data.graphs[rows])
+        columns = zip(self.targets_, output_slices(self.targets_), data.values.T, strict=True)
+        self.targets_ = tuple(
+            target.calibrated_out_of_bag(outputs[:, :, own], left_out[:, rows], values[rows])
+            for target, own, values in columns
+        )
 
     def _partial_fit(
         self,
@@ -187,6 +223,18 @@ class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
     def _check_callbacks(self, schedule: str, *, validates: bool) -> None:
         check_callbacks(self.callbacks or [], schedule=schedule, validates=validates)
 
+    def _can_hold_out(self, n_crystals: int) -> bool:
+        """Tell whether early stopping holds out crystals; warn where they would be too few."""
+        n_held_out = round(self.validation_fraction * n_crystals)
+        if n_held_out >= _FEWEST_TO_CHOOSE or not is_auto(self.n_iter_no_change):
+            return True
+        warn_caller(
+            f"early_stopping would hold out {n_held_out} of {n_crystals} crystals, too few to "
+            "choose an epoch by: all are trained on, for all epochs. With n_iter_no_change=10 it "
+            "stops all the same"
+        )
+        return False
+
     def _resolve(self, n_crystals: int, *, reset: bool = True) -> dict[str, Any]:
         """Return the parameters, with values for "auto": those of the fit while it goes on."""
         own = self._params(reset=reset)
@@ -199,63 +247,10 @@ class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
             }
         return found
 
-    def _params(self, *, reset: bool) -> dict[str, Any]:
-        """Return the parameters, flat; sizes that are not set are those of `init_from`."""
-        fitted = None if reset else self.fitted_params_
-        return with_architecture(with_net_params(self.get_params(deep=False)), fitted)
-
     def _seed(self) -> int:
         seed = int(check_random_state(self.random_state).randint(MAX_SEED))
         # All processes begin alike, also where nothing decides how.
         return seed if self.accelerator is None else broadcast_int(self.accelerator, seed)
-
-    def _to_graphs(self, X: Any, *, reset: bool = False) -> CrystalGraphs:
-        """Return the graphs of X: the one place where an estimator looks at X.
-
-        `reset` is True for a fit that starts from scratch.
-        """
-        if isinstance(X, CrystalGraphs):
-            return X
-        return (self._own_transformer(reset=True) if reset else self.get_transformer()).transform(X)
-
-    def get_transformer(self) -> CrystalGraphTransformer:
-        """Return the transformer that makes the graphs for this estimator.
-
-        Returns
-        -------
-        CrystalGraphTransformer
-            With the parameters of this estimator; once it is fitted, with those of the graphs
-            that it was fitted on.
-
-        Raises
-        ------
-        ValueError
-            If it was fitted on graphs with other `atom_features` than its own.
-        """
-        transformer = self._own_transformer(reset=not hasattr(self, "net_"))
-        if not hasattr(self, "net_"):
-            return transformer
-        fitted = self.graph_options_
-        known = {
-            name: getattr(fitted, name)
-            for name in ("max_num_nbr", "radius", "neighbor_ties")
-            if getattr(fitted, name) is not None
-        }
-        merged = {} if fitted.merge_tol is None else {"merge_tol": fitted.merge_tol or None}
-        transformer.set_params(**known, **merged)
-        if set(fitted.differences(transformer.graph_options())) - {"global_features"}:
-            raise ValueError(
-                f"{type(self).__name__} was fitted on graphs with other atom_features than its "
-                "own; set atom_features to those of the fit, or pass graphs that are made with them"
-            )
-        return transformer
-
-    def _own_transformer(self, *, reset: bool) -> CrystalGraphTransformer:
-        transformer = CrystalGraphTransformer()
-        params = self._params(reset=reset)
-        shared = params.keys() & transformer.get_params().keys()
-        transformer.set_params(**{name: params[name] for name in shared})
-        return transformer
 
     def _check_fit_input(
         self,
@@ -327,7 +322,13 @@ class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
         return np.ones(len(values))
 
     def _prepare(
-        self, data: TrainingData, seed: int, params: dict[str, Any], *, reset: bool
+        self,
+        data: TrainingData,
+        seed: int,
+        params: dict[str, Any],
+        *,
+        reset: bool,
+        whole: TrainingData | None = None,
     ) -> None:
         """Make a new net, or update the one with which training continues."""
         if not reset and self.more_nets_:
@@ -338,7 +339,7 @@ class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
         begun = not reset or self.init_from is not None
         n_frozen = n_frozen_layers(self.freeze, params["n_conv"], begun=begun)
         if reset:
-            self._initialize(data, seed, params)
+            self._initialize(data, whole or data, seed, params)
         else:
             update_net(self, params)
             # Deviations that were calibrated are those of the network before.
@@ -348,9 +349,11 @@ class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
                 self.elements_ = tuple(sorted({*self.elements_, *more}))
         self.net_.module_.freeze(n_frozen)
 
-    def _initialize(self, data: TrainingData, seed: int, params: dict[str, Any]) -> None:
+    def _initialize(
+        self, data: TrainingData, whole: TrainingData, seed: int, params: dict[str, Any]
+    ) -> None:
         options = data.graphs.options
-        targets, starts = scale(data, params)
+        targets, starts = scale(whole, params)
         sizes = {
             "orig_atom_fea_len": options.n_features,
             **{name: params[name] for name in SIZES if name in params},
@@ -362,14 +365,14 @@ class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
         sizes["heads"] = [target.n_outputs for target in targets] if separate else None
         sizes["n_globals"] = len(options.global_features)
         learned = params["element_embedding"] or source is not None
-        kinds = training_kinds(data.graphs, source) if learned else None
+        kinds = training_kinds(whole.graphs, source) if learned else None
         sizes["n_kinds"] = 0 if kinds is None else len(kinds)
         sizes["n_outputs"] = sum(target.n_outputs for target in targets)
         net = make_net(self, sizes, params, TargetDecoder(targets, data.y_ndim), seed).initialize()
         trained = net.module_.trained
         if kinds is not None:
             set_kinds(trained, kinds)
-        scale_numbers(trained, data.graphs)
+        scale_numbers(trained, whole.graphs)
         if sizes.get("composition_baseline"):
             fit_baseline(trained, targets, data, extensive=starts is not None)
         elif starts is not None:
@@ -380,7 +383,7 @@ class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
         net.module_.average.load_state_dict(trained.state_dict())
         _ = net.optimizer_  # raises if its options are wrong, before anything is fitted
         self.graph_options_, self.targets_, self.y_ndim_ = options, targets, data.y_ndim
-        self.elements_ = self._elements_of(data.graphs)
+        self.elements_ = self._elements_of(whole.graphs)
         if source is not None and self.elements_ is not None:
             known = source.provenance.elements
             self.elements_ = None if known is None else tuple(sorted({*known, *self.elements_}))
@@ -435,16 +438,3 @@ class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
         tags.input_tags.two_d_array = False
         tags.target_tags.required = True
         return tags
-
-
-def _are_enough(valid: TrainingData | None, train: TrainingData) -> bool:
-    """Tell whether held-out crystals are enough to choose an epoch by; warn where they are not."""
-    n_valid = 0 if valid is None else len(valid)
-    if n_valid >= FEWEST_TO_CHOOSE:
-        return True
-    warn_caller(
-        f"early_stopping holds out {n_valid} of {n_valid + len(train)} crystals, too few to choose "
-        "an epoch by: all epochs are trained, and the last is kept. With so few, errors are "
-        "smaller without early_stopping"
-    )
-    return False

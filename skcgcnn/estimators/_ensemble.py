@@ -8,7 +8,13 @@ import numpy as np
 import numpy.typing as npt
 from joblib import Parallel, delayed
 
+from skcgcnn.estimators._training_data import TrainingData
+
 MAX_SEED = np.iinfo(np.int32).max
+# Each network leaves out one part of so many.
+_PARTS = 10
+# Fewer errors do not tell how large they are.
+_FEWEST_LEFT_OUT = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +40,40 @@ class Uncertainty:
     total: npt.NDArray[Any]
 
 
+def leave_out(n_members: int, n_crystals: int, seed: int) -> npt.NDArray[np.bool_]:
+    """Return which crystals each network of an ensemble is not fitted on.
+
+    Each leaves out a tenth, and as far as possible others than those before.
+
+    Parameters
+    ----------
+    n_members : int
+        Number of networks.
+    n_crystals : int
+        Number of crystals.
+    seed : int
+        Decides which.
+
+    Returns
+    -------
+    ndarray of shape (n_members, n_crystals)
+        All False where the crystals left out by any would be too few to tell anything.
+    """
+    left_out = np.zeros((n_members, n_crystals), dtype=bool)
+    if min(n_members, _PARTS) * (n_crystals // _PARTS) < _FEWEST_LEFT_OUT:
+        return left_out
+    parts = np.array_split(np.random.default_rng(seed).permutation(n_crystals), _PARTS)
+    for member, rows in enumerate(left_out):
+        rows[parts[member % _PARTS]] = True
+    return left_out
+
+
 def fit_members(
-    members: Sequence[Any], n_jobs: int | None, *args: Any, **options: Any
+    members: Sequence[Any],
+    n_jobs: int | None,
+    data: TrainingData,
+    valid: TrainingData | None,
+    left_out: npt.NDArray[np.bool_],
 ) -> list[Any]:
     """Fit estimators of one network each, in parallel.
 
@@ -45,14 +83,26 @@ def fit_members(
         Not fitted.
     n_jobs : int or None
         Number of workers, see joblib.
-    *args, **options
-        Of their `fit`.
+    data : TrainingData
+        The crystals to train on.
+    valid : TrainingData or None
+        Those to validate by.
+    left_out : ndarray of shape (n_members, n_crystals)
+        Which crystals each leaves out.
 
     Returns
     -------
     list of fitted estimators
     """
     fitted: list[Any] = Parallel(n_jobs)(
-        delayed(member.fit)(*args, **options) for member in members
+        delayed(_fit_member)(member, data, valid, rows)
+        for member, rows in zip(members, left_out, strict=True)
     )
     return fitted
+
+
+def _fit_member(
+    member: Any, data: TrainingData, valid: TrainingData | None, left_out: npt.NDArray[np.bool_]
+) -> Any:
+    own = data.take(np.flatnonzero(~left_out)) if left_out.any() else data
+    return member._fit_data(own, valid, whole=data)

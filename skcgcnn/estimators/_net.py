@@ -181,7 +181,7 @@ def _callbacks(est: Any, params: Mapping[str, Any]) -> list[Any]:
                 "and a callback"
             )
     callbacks = list(est.callbacks or [])
-    if est.early_stopping:
+    if params["early_stopping"]:
         patience = params["n_iter_no_change"]
         stopping = EarlyStopping(patience=patience, threshold=0, sink=_LOGGER.info)
         callbacks.append(("early_stopping", stopping))

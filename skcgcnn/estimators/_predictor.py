@@ -10,12 +10,15 @@ import torch
 from joblib import effective_n_jobs
 from sklearn.utils.validation import check_is_fitted
 
+from skcgcnn._parameter_lists import with_net_params
 from skcgcnn._warnings import warn_caller
 from skcgcnn.estimators._features import FeatureMaker
 from skcgcnn.estimators._targets import FloatArray, TargetDecoder, readable
+from skcgcnn.estimators._transfer import with_architecture
 from skcgcnn.graphs import (
     CHUNK,
     CrystalGraphs,
+    CrystalGraphTransformer,
     ElementFeatures,
     crystals_in_memory,
     load_element_features,
@@ -27,6 +30,59 @@ from skcgcnn.tasks import Prediction, mean_score
 
 class Predictor(FeatureMaker):
     """What the estimators share: predictions of a fitted network, or of several."""
+
+    def _params(self, *, reset: bool) -> dict[str, Any]:
+        """Return the parameters, flat; sizes that are not set are those of `init_from`."""
+        fitted = None if reset else self.fitted_params_
+        return with_architecture(with_net_params(self.get_params(deep=False)), fitted)
+
+    def _to_graphs(self, X: Any, *, reset: bool = False) -> CrystalGraphs:
+        """Return the graphs of X: the one place where an estimator looks at X.
+
+        `reset` is True for a fit that starts from scratch.
+        """
+        if isinstance(X, CrystalGraphs):
+            return X
+        return (self._own_transformer(reset=True) if reset else self.get_transformer()).transform(X)
+
+    def get_transformer(self) -> CrystalGraphTransformer:
+        """Return the transformer that makes the graphs for this estimator.
+
+        Returns
+        -------
+        CrystalGraphTransformer
+            With the parameters of this estimator; once it is fitted, with those of the graphs
+            that it was fitted on.
+
+        Raises
+        ------
+        ValueError
+            If it was fitted on graphs with other `atom_features` than its own.
+        """
+        transformer = self._own_transformer(reset=not hasattr(self, "net_"))
+        if not hasattr(self, "net_"):
+            return transformer
+        fitted = self.graph_options_
+        known = {
+            name: getattr(fitted, name)
+            for name in ("max_num_nbr", "radius", "neighbor_ties")
+            if getattr(fitted, name) is not None
+        }
+        merged = {} if fitted.merge_tol is None else {"merge_tol": fitted.merge_tol or None}
+        transformer.set_params(**known, **merged)
+        if set(fitted.differences(transformer.graph_options())) - {"global_features"}:
+            raise ValueError(
+                f"{type(self).__name__} was fitted on graphs with other atom_features than its "
+                "own; set atom_features to those of the fit, or pass graphs that are made with them"
+            )
+        return transformer
+
+    def _own_transformer(self, *, reset: bool) -> CrystalGraphTransformer:
+        transformer = CrystalGraphTransformer()
+        params = self._params(reset=reset)
+        shared = params.keys() & transformer.get_params().keys()
+        transformer.set_params(**{name: params[name] for name in shared})
+        return transformer
 
     def _graph_chunks(self, X: Any) -> Generator[CrystalGraphs]:
         """Yield the graphs of X; a long list of crystals is read while the network runs."""

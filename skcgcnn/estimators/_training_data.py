@@ -11,9 +11,6 @@ from skcgcnn.estimators._targets import FloatArray
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.tasks import Task
 
-# So many crystals tell which epoch is best (benchmarks/early_stopping.py).
-FEWEST_TO_CHOOSE = 20
-
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:

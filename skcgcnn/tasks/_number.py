@@ -16,8 +16,11 @@ from skcgcnn.tasks._columns import FloatArray
 from skcgcnn.tasks._losses import LOSSES
 from skcgcnn.tasks._task import TASKS, Prediction, Task
 
-# Share of the errors that is to be within the interval, by which deviations are calibrated.
-_COVERAGE = 0.95
+# Share of the errors that is to be within a standard deviation.
+_COVERAGE = 0.68
+# The square of the distance, in standard deviations, that this share of a normal distribution is
+# within.
+_WITHIN = float(norm.ppf((1 + _COVERAGE) / 2)) ** 2
 # So many errors are needed to tell it.
 _FEWEST_ERRORS = 20
 
@@ -39,11 +42,18 @@ class Number(Task):
     std_factor : float
         What the standard deviations of predictions are multiplied by, so that they are right on
         crystals that were held back.
+    spread : float
+        Standard deviation of the errors of crystals that were held back, beside what the networks
+        disagree; of the scaled values.
+    n_calibrated : int
+        How many crystals told these two; 0 where the deviations are not calibrated.
     """
 
     mean: float = 0.0
     scale: float = 1.0
     std_factor: float = 1.0
+    spread: float = 0.0
+    n_calibrated: int = 0
 
     is_linear: ClassVar[bool] = True
 
@@ -94,7 +104,7 @@ class Number(Task):
 
     def deviations(self, outputs: FloatArray) -> tuple[FloatArray, FloatArray] | None:
         """Return standard deviations in its unit: from the data, and from the model."""
-        if len(outputs) == 1 and not self.has_variance:
+        if len(outputs) == 1 and not self.has_variance and not self.spread:
             return None
         missing = 0 * outputs[:, :, 0].sum(axis=0)  # NaN where there is no prediction
         unit = self.scale * self.std_factor
@@ -103,7 +113,14 @@ class Number(Task):
 
     def _variance(self, outputs: FloatArray) -> FloatArray:
         """Return the mean variance of scaled values that the networks learned."""
-        return np.zeros(outputs.shape[1])
+        return np.full(outputs.shape[1], self.spread**2)
+
+    @property
+    def calibration(self) -> str:
+        """How far its standard deviations can be trusted, as a text."""
+        if not self.n_calibrated:
+            return "not calibrated"
+        return f"calibrated on {self.n_calibrated} crystals"
 
     def calibrated(
         self, prediction: Prediction, encoded: FloatArray, deviations: FloatArray
@@ -116,17 +133,44 @@ class Number(Task):
                 f"{known.sum()} crystals have a target {self.name!r} and a prediction; "
                 f"{_FEWEST_ERRORS} are needed to calibrate"
             )
-        factor = _std_factor(errors[known], deviations[known])
+        factor = _quantile(np.abs(errors[known]) / deviations[known]) / _WITHIN**0.5
         if not 0 < factor < np.inf:
             raise ValueError(
                 f"errors or deviations of {self.name!r} are 0, so that no factor fits; "
                 "calibrate on crystals that were not in the fit"
             )
-        return replace(self, std_factor=self.std_factor * factor)
+        return replace(self, std_factor=self.std_factor * factor, n_calibrated=int(known.sum()))
+
+    def calibrated_out_of_bag(
+        self, outputs: FloatArray, left_out: npt.NDArray[np.bool_], encoded: FloatArray
+    ) -> Task:
+        """Return the task with deviations that hold for crystals that a network was not fitted on.
+
+        The networks that were fitted on a crystal agree on it more than on others: this part of
+        its deviation is too small, and what is found makes up for it.
+        """
+        values = (encoded - self.mean) / self.scale
+        rows = np.flatnonzero(left_out.any(axis=0) & ~np.isnan(values))
+        if len(rows) < _FEWEST_ERRORS:
+            return self
+        disagreement = outputs[:, rows, 0].var(axis=0)
+        # A crystal counts once, whatever number of networks it was left out of.
+        networks = left_out[:, rows].argmax(axis=0)
+        own = outputs[networks, rows]
+        squares = (own[:, 0] - values[rows]) ** 2
+        if self.has_variance:
+            found = {"std_factor": np.sqrt(_quantile(squares / (np.exp(own[:, 1]) + disagreement)))}
+        else:
+            found = {"spread": np.sqrt(max(0.0, _quantile(squares - _WITHIN * disagreement)))}
+        return replace(
+            self,
+            **{name: float(value) / _WITHIN**0.5 for name, value in found.items()},
+            n_calibrated=len(rows),
+        )
 
     def uncalibrated(self) -> Task:
         """Return the task with deviations as the network has them."""
-        return replace(self, std_factor=1.0)
+        return replace(self, std_factor=1.0, spread=0.0, n_calibrated=0)
 
     def to_plain(self) -> dict[str, Any]:
         """Return its kind and fields, and whether it has a variance."""
@@ -144,6 +188,10 @@ class Number(Task):
         super().check()
         if not (math.isfinite(self.std_factor) and self.std_factor > 0):
             raise ValueError(f"std_factor {self.std_factor} of a target")
+        if not (math.isfinite(self.spread) and self.spread >= 0):
+            raise ValueError(f"spread {self.spread} of a target")
+        if not isinstance(self.n_calibrated, int) or self.n_calibrated < 0:
+            raise ValueError(f"n_calibrated {self.n_calibrated} of a target")
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,12 +238,12 @@ def _log_mean(logarithms: FloatArray) -> FloatArray:
     return mean
 
 
-def _std_factor(errors: FloatArray, deviations: FloatArray) -> float:
-    """Return what standard deviations must be multiplied by, so that 95 % intervals hold.
+def _quantile(values: FloatArray) -> float:
+    """Return the quantile of split conformal prediction.
 
-    It is the quantile of split conformal prediction (V. Vovk, A. Gammerman and G. Shafer, 2005),
-    over that of the normal distribution.
+    Another value of the kind is below it with the probability that intervals of one standard
+    deviation are to have (V. Vovk, A. Gammerman and G. Shafer, 2005).
     """
-    ratios = np.sort(np.abs(errors) / deviations)
-    place = int(np.ceil((len(ratios) + 1) * _COVERAGE)) - 1
-    return float(ratios[min(place, len(ratios) - 1)] / norm.ppf((1 + _COVERAGE) / 2))
+    ranked = np.sort(values)
+    place = int(np.ceil((len(ranked) + 1) * _COVERAGE)) - 1
+    return float(ranked[min(place, len(ranked) - 1)])

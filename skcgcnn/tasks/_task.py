@@ -247,25 +247,36 @@ class Task:
     ) -> "Task":
         """Return the task with deviations that hold for crystals that were held back.
 
+        `encoded` are their true values, `deviations` their standard deviations. Too few crystals,
+        or none that a factor fits, are a ValueError.
+        """
+        return self
+
+    def calibrated_out_of_bag(
+        self, outputs: FloatArray, left_out: npt.NDArray[np.bool_], encoded: FloatArray
+    ) -> "Task":
+        """Return the task with deviations that hold for crystals outside of the fit.
+
         Parameters
         ----------
-        prediction : Prediction
-            For these crystals.
+        outputs : ndarray of shape (n_members, n_crystals, n_outputs)
+            Of each network.
+        left_out : ndarray of shape (n_members, n_crystals)
+            Which crystals each network was not fitted on.
         encoded : ndarray of shape (n_crystals,)
             Their true values, encoded.
-        deviations : ndarray of shape (n_crystals,)
-            Their standard deviations.
 
         Returns
         -------
         Task
-
-        Raises
-        ------
-        ValueError
-            If there are too few crystals, or no factor fits.
+            As it was, where there are too few.
         """
         return self
+
+    @property
+    def calibration(self) -> str:
+        """How far its standard deviations can be trusted, as a text."""
+        return "not calibrated"
 
     def uncalibrated(self) -> "Task":
         """Return the task with deviations as the network has them."""
@@ -349,6 +360,7 @@ class Task:
         found: list[tuple[str, Any]] = [(f"{self.name}_pred", prediction.values)]
         if prediction.std is not None:
             found.append((f"{self.name}_std", prediction.std))
+            found.append((f"{self.name}_calibration", [self.calibration] * len(prediction.std)))
         return found
 
     def summary(self, values: npt.NDArray[Any]) -> list[list[Any]]:
@@ -368,7 +380,7 @@ class Task:
         if prediction.std is None:
             return None
         name = f"standard deviation ({self.unit})" if self.unit else "standard deviation"
-        return name, prediction.std
+        return f"{name}, {self.calibration}", prediction.std
 
     def describe(self) -> str:
         """Return its name, and what is known of its values, as a text."""

@@ -238,7 +238,7 @@ def check_names(names: Sequence[str], file: Path) -> None:
     DataError
         If a target has the name that a column of another one would have.
     """
-    endings = ("", "_pred", "_std", "_proba")
+    endings = ("", "_pred", "_std", "_calibration", "_proba")
     _refuse_same(["cif_id", *(f"{name}{end}" for name in names for end in endings)], f"{file}: ")
 
 

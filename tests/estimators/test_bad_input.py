@@ -142,7 +142,9 @@ def test_scores_of_nothing(est, y, graphs):
 
 
 def test_nearly_all_crystals_held_out(est, y, graphs):
-    est.set_params(early_stopping=True, validation_fraction=0.99).fit(graphs, y)
+    est.set_params(early_stopping=True, n_iter_no_change=10, validation_fraction=0.99).fit(
+        graphs, y
+    )
     assert est.n_samples_fit_ == 1
 
 

@@ -119,7 +119,7 @@ def test_two_regressions(tiny, graphs, energies):
 
 
 def test_y_must_fit_tasks(tiny, graphs, Y, energies):
-    with pytest.raises(ValueError, match="y has 1 columns, but tasks="):
+    with pytest.raises(ValueError, match="y has one dimension, but tasks="):
         CGCNNMultiTask(**tiny).fit(graphs, energies)
     with pytest.raises(ValueError, match=r"tasks=\('regression', 'ranking'\); expected"):
         CGCNNMultiTask(**tiny, tasks=("regression", "ranking")).fit(graphs, Y)

@@ -198,7 +198,9 @@ class Sizes(Callback):
 
 def held_out(est, graphs, y):
     Sizes.seen.clear()
-    est.set_params(callbacks=[Sizes()], max_epochs=1, early_stopping=True).fit(graphs, y)
+    est.set_params(callbacks=[Sizes()], max_epochs=1, early_stopping=True, n_iter_no_change=10).fit(
+        graphs, y
+    )
     (parts,) = Sizes.seen
     return parts[True], parts[False]
 

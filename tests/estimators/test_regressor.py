@@ -26,7 +26,9 @@ def test_scaling_is_that_of_the_training_rows(tiny, graphs, energies):
     assert est.target_scale_[0] == pytest.approx(energies.std())
     # With a validation split, its rows are not looked at.
     y = energies.copy()
-    held_back = CGCNNRegressor(**tiny, early_stopping=True, validation_fraction=0.25)
+    held_back = CGCNNRegressor(
+        **tiny, early_stopping=True, n_iter_no_change=10, validation_fraction=0.25
+    )
     means = set()
     for row in range(len(y)):
         changed = y.copy()

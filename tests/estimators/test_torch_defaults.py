@@ -16,7 +16,12 @@ OPTIONS = [
     {"loss": "gaussian_nll", "pooling": "sum", "tasks": ("regression", "regression")},
     {"pooling": "attention", "net_params": {"element_embedding": True, "heads": "separate"}},
     {"precision": "float64"},
-    {"cls_weight": "auto", "early_stopping": True, "optimizer": torch.optim.Adam},
+    {
+        "cls_weight": "auto",
+        "early_stopping": True,
+        "n_iter_no_change": 9,
+        "optimizer": torch.optim.Adam,
+    },
 ]
 
 

@@ -209,7 +209,14 @@ def test_frozen_through_warm_starts_and_partial_fits(more, source, params, graph
 
 
 def test_frozen_with_early_stopping(source, params, graphs, energies):
-    est = CGCNNRegressor(**params, init_from=source, freeze="convs", lr=0.01, early_stopping=True)
+    est = CGCNNRegressor(
+        **params,
+        init_from=source,
+        freeze="convs",
+        lr=0.01,
+        early_stopping=True,
+        n_iter_no_change=10,
+    )
     est.fit(graphs, energies)
     assert_equal(weights(est, *CONVS), weights(source, *CONVS))
 
