@@ -72,6 +72,10 @@ class EdgeConv(Convolution):
         """Return what the head's activation makes of its features."""
         return functional.silu(rows)
 
+    def leave_out_bias(self) -> None:
+        """Leave out the bias of the last linear function, see `Convolution.leave_out_bias`."""
+        self.out.bias = None
+
     def forward(self, sites: Tensor, edges: Tensor, bonds: Bonds) -> tuple[Tensor, Tensor]:
         """Update the features of every row and of every bond, see `Convolution.forward`."""
         # Whole bonds are dropped: a random number for every feature takes longer than all the rest.
@@ -80,6 +84,8 @@ class EdgeConv(Convolution):
             norms = self.bond_norm, self.site_norm
             layers = self.own, self.other, self.bond, self.update, self.out
             weights = [p for layer in (*norms, *layers) for p in layer.parameters()]
+            if self.out.bias is None:
+                weights.append(sites.new_zeros(sites.shape[1]))
             return _FusedEdgeConv.apply(  # type: ignore[no-any-return, no-untyped-call]
                 sites, edges, kept, bonds, [norm.eps for norm in norms], *weights
             )
