@@ -1,5 +1,6 @@
 """What the three estimators share: fitting, and the way from X to predictions."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Self
@@ -38,6 +39,7 @@ from skcgcnn.estimators._targets import FloatArray, TargetDecoder
 from skcgcnn.estimators._training_data import TrainingData, split
 from skcgcnn.estimators._transfer import (
     n_frozen_layers,
+    pair_targets,
     read_source,
     start_outputs,
     transfer_weights,
@@ -48,8 +50,9 @@ from skcgcnn.graphs import (
     CrystalGraphTransformer,
 )
 from skcgcnn.nn import BestEpoch, GraphDataset, broadcast_int, check_callbacks
-from skcgcnn.tasks import Task, output_slices
+from skcgcnn.tasks import Task, decode, is_missing, mean_score, output_slices
 
+_LOGGER = logging.getLogger("skcgcnn")
 # So many crystals tell which epoch is best (benchmarks/results/early_stopping.md).
 _FEWEST_TO_CHOOSE = 20
 
@@ -170,6 +173,7 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         params = self._resolve(len(whole), reset=reset) | {"early_stopping": stops}
         self._check_callbacks(params["schedule"], validates=valid is not None)
         self._prepare(train, seed, params, reset=reset, whole=whole)
+        start = self._start_values(valid) if valid is not None and reset else None
         epochs, done = params["max_epochs"], len(self.net_.history)
         if valid is not None and "best_epoch" not in dict(callbacks):
             callbacks = [("best_epoch", BestEpoch()), *callbacks]
@@ -184,9 +188,48 @@ class BaseCGCNN(Parameters, FitHistory, Predictor):
         finally:
             self.net_.callbacks = own
             self.net_.finish(self._dataset(train))
+        if valid is not None and start is not None:
+            self._compare(start, valid)
         if valid is not None and any(target.has_variance for target in self.targets_):
             self._calibrate(valid, np.ones((1, len(valid)), dtype=bool))
         return self
+
+    def _start_values(self, valid: TrainingData) -> list[npt.NDArray[Any]] | None:
+        """Return what the model of `init_from` says of crystals; None where it cannot tell."""
+        if self.init_from is None:
+            return None
+        source = read_source(self.init_from)
+        places = pair_targets(self.targets_, source.targets)
+        known, given = source.graph_options, valid.graphs.options
+        if places is None or known.differences(given):
+            return None
+        start = clone(self).set_params(init_from=None, callbacks=None)
+        start._set_model_state(source)
+        predictions = decode(start._forward(valid.graphs), source.targets)
+        return [predictions[place].values for place in places]
+
+    def _compare(self, start: list[npt.NDArray[Any]], valid: TrainingData) -> None:
+        """Tell the validation errors before and after a fine-tuning; warn where they grew."""
+        pairs = list(zip(self.targets_, valid.values.T, strict=True))
+        true = [target.original(column) for target, column in pairs]
+        end = [each.values for each in decode(self._forward(valid.graphs), self.targets_)]
+        before, after = (mean_score(self.targets_, true, values) for values in (start, end))
+        self.start_validation_score_ = before
+        texts = [
+            ", ".join(
+                f"{target.name} {target.describe_error(column[known], guess[known])}"
+                for target, column, guess in zip(self.targets_, true, values, strict=True)
+                if (known := ~is_missing(column)).any()
+            )
+            for values in (start, end)
+        ]
+        what = f"validation crystals: {texts[0]} by init_from as it was, {texts[1]} after the fit"
+        _LOGGER.info(what)
+        if before > after:
+            warn_caller(
+                f"{what}. The start was better: try freeze='convs', a smaller lr or fewer epochs, "
+                "or use it as it is"
+            )
 
     def _fit_members(self, X: Any, y: Any, sample_weight: Any, validation_data: Any) -> Self:
         """Fit several networks, and become the first with the others beside it.
