@@ -288,7 +288,8 @@ class Parameters:
         (Number(int, 1),),
         "int",
         """Number of networks, which differ in their initial weights and batches and predict
-        together. `n_jobs` of them are fitted at a time.""",
+        together. `n_jobs` of them are fitted at a time. Of numbers, each leaves out another tenth
+        of the crystals, which calibrates the standard deviations; none where it would be too few.""",
     )
     init_from: Any = param(
         None,
