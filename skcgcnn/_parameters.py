@@ -175,8 +175,8 @@ class Parameters:
         8.0,
         (Number(float, 0, MAX_RADIUS, "right"),),
         "float",
-        """Initial cutoff of the neighbor search, and last center of the Gaussian expansion of
-        distances, in Å. Sites with too few neighbors within it are searched further out.""",
+        """Initial cutoff of the neighbor search, and last center of the Gaussians, in Å. Sites with
+        too few neighbors within it are searched further out.""",
         change="never",
         option=Option("Crystals", "Initial cutoff of the neighbor search, in Å."),
     )
@@ -282,9 +282,8 @@ class Parameters:
         (Choice("float32", "bfloat16", "float64"),),
         '{"float32", "bfloat16", "float64"}',
         """Type in which the network computes. "bfloat16" (autocast: the parameters stay float32) is
-        meant for GPUs; on the CPUs that were measured it was not faster. "float64" makes
-        predictions equal to 1e-12 whatever else is in the call. Predictions are float64 numbers
-        in any case.""",
+        meant for GPUs. "float64" makes predictions equal to 1e-12 whatever else is in the call.
+        Predictions are float64 numbers in any case.""",
         change="never",
     )
     net_params: dict[str, Any] | None = param(
@@ -300,7 +299,8 @@ class Parameters:
         1,
         (Number(int, 1),),
         "int",
-        """Number of networks that predict together; `n_jobs` are fitted at a time.""",
+        """Number of networks that predict together; `n_jobs` are fitted at a time. Of numbers, each
+        leaves out a tenth of the crystals, which calibrates the standard deviations.""",
     )
     init_from: Any = param(
         None,

@@ -43,15 +43,15 @@ weights = np.linspace(0.5, 2, len(energies))
 total = energies * graphs.n_sites
 graphs.save(f"{target}-graphs")
 mapped = CrystalGraphs.load(f"{target}-graphs", mmap=True)
+stops = {"early_stopping": True, "n_iter_no_change": 10}
 separate, few_sites = {"heads": "separate"}, {"max_batch_sites": 300}
-stopping = {"early_stopping": True, "n_iter_no_change": 10}
 cases = {
     "default": (CGCNNRegressor(**shared), graphs, energies),
     "gated": (CGCNNRegressor(conv="gated", **small), graphs, energies),
     "paper with dropout": (CGCNNRegressor(recipe="paper", dropout=0.2, **shared), graphs, energies),
     "sum": (CGCNNRegressor(conv="gated", pooling="sum", dropout=0.1, **small), graphs, total),
     "several tasks": (CGCNNMultiTask(cls_weight="auto", net_params=separate, **small), graphs, Y),
-    "stops early": (CGCNNRegressor(**stopping, **small), graphs, energies),
+    "stops early": (CGCNNRegressor(**stops, **small), graphs, energies),
     "small batches of sites": (CGCNNRegressor(net_params=few_sites, **small), graphs, energies),
     "two networks": (CGCNNRegressor(n_estimators=2, n_jobs=2, **small), graphs, energies),
     "in windows": (CGCNNRegressor(**small), mapped, energies),

@@ -19,6 +19,7 @@ from skcgcnn.estimators._columns import check_names
 from skcgcnn.estimators._constraints import constraints
 from skcgcnn.estimators._elements import set_kinds, training_kinds
 from skcgcnn.estimators._ensemble import MAX_SEED, fit_members, leave_out
+from skcgcnn.estimators._fine_tuning import compare, start_values
 from skcgcnn.estimators._history import FitHistory
 from skcgcnn.estimators._names import KnownNames
 from skcgcnn.estimators._net import (
@@ -127,6 +128,7 @@ class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
         params = self._resolve(len(whole), reset=reset) | {"early_stopping": stops}
         self._check_callbacks(params["schedule"], validates=valid is not None)
         self._prepare(train, seed, params, reset=reset, whole=whole)
+        start = start_values(self, valid) if valid is not None and reset else None
         epochs, done = params["max_epochs"], len(self.net_.history)
         if valid is not None and "best_epoch" not in dict(callbacks):
             callbacks = [("best_epoch", BestEpoch()), *callbacks]
@@ -141,6 +143,8 @@ class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
         finally:
             self.net_.callbacks = own
             self.net_.finish(self._dataset(train))
+        if valid is not None and start is not None:
+            compare(self, start, valid)
         if valid is not None and any(target.has_variance for target in self.targets_):
             self._calibrate(valid, np.ones((1, len(valid)), dtype=bool))
         return self

@@ -27,7 +27,8 @@ class Uncertainty:
     ----------
     aleatoric : ndarray
         From the data: what the network learned of the scatter of its errors
-        (``loss="gaussian_nll"``); 0 for other losses.
+        (``loss="gaussian_nll"``), or what errors on crystals that were left out add to the
+        epistemic part; 0 where neither is known.
     epistemic : ndarray
         From the model: the standard deviation of the networks' predictions (``n_estimators``); 0
         for a single network.

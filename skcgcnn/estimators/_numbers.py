@@ -42,8 +42,10 @@ class NumberEstimator(NumberParameters, BaseCGCNN):
         """Scale the standard deviations so that they hold on crystals that were held back.
 
         A network is surer of crystals that it was trained on than it should be of others. This
-        multiplies the deviations of every target by the number with which intervals of 95 % hold 95
-        % of the errors. Predictions stay as they are. A new fit begins anew.
+        multiplies the deviations of every target by the number with which one standard deviation
+        holds 68 % of the errors. Predictions stay as they are. A new fit begins anew: of an
+        ensemble it calibrates by crystals that each network leaves out, and with
+        ``loss="gaussian_nll"`` by its validation crystals.
 
         Parameters
         ----------

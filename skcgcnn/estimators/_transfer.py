@@ -5,6 +5,7 @@ from dataclasses import fields
 from os import PathLike
 from typing import Any
 
+import numpy as np
 import torch
 from sklearn.exceptions import NotFittedError
 from torch import Tensor
@@ -200,6 +201,36 @@ def transfer_weights(
             learned = source.weights["embedding.elements.weight"]
             own_vectors = net.embedding.elements.weight
             own_vectors[: len(learned)] = learned.to(own_vectors)
+
+
+def pair_targets(targets: Sequence[Task], known: Sequence[Task]) -> list[int] | None:
+    """Return which target of another model each target is, by kind and classes, in their order.
+
+    Parameters
+    ----------
+    targets : sequence of Task
+        The targets.
+    known : sequence of Task
+        Those of the other model.
+
+    Returns
+    -------
+    list of int or None
+        None where one of them is not there.
+    """
+    free, found = list(range(len(known))), []
+    for target in targets:
+        same = [i for i in free if _same_values(target, known[i])]
+        if not same:
+            return None
+        free.remove(same[0])
+        found.append(same[0])
+    return found
+
+
+def _same_values(target: Task, other: Task) -> bool:
+    own, others = (() if t.classes is None else t.classes for t in (target, other))
+    return target.kind == other.kind and np.array_equal(own, others)
 
 
 def start_outputs(

@@ -62,6 +62,13 @@ class Convolution(nn.Module):
         """Return what the head's activation makes of its features."""
         return functional.softplus(rows)
 
+    def leave_out_bias(self) -> None:
+        """Leave out what is added to all rows alike: batch normalization follows the layer.
+
+        It would take that out again, and the gradient would be rounding noise, from which
+        optimizers make steps.
+        """
+
     def forward(self, sites: Tensor, edges: Tensor, bonds: Bonds) -> tuple[Tensor, Tensor]:
         """Update the features of every row, and of every bond.
 

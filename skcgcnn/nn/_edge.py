@@ -66,11 +66,17 @@ class EdgeConv(Convolution):
         self.bond_norm = nn.LayerNorm(width, dtype=FLOAT)
         self.site_norm = nn.LayerNorm(width, dtype=FLOAT)
         self.dropout = Dropout(dropout)
+        self.adds_bias = True
 
     @staticmethod
     def activation(rows: Tensor) -> Tensor:
         """Return what the head's activation makes of its features."""
         return functional.silu(rows)
+
+    def leave_out_bias(self) -> None:
+        """Leave out the bias of the last linear function, see `Convolution.leave_out_bias`."""
+        self.out.register_parameter("bias", None)
+        self.adds_bias = False
 
     def forward(self, sites: Tensor, edges: Tensor, bonds: Bonds) -> tuple[Tensor, Tensor]:
         """Update the features of every row and of every bond, see `Convolution.forward`."""
@@ -79,7 +85,9 @@ class EdgeConv(Convolution):
         if bonds.is_fused:
             norms = self.bond_norm, self.site_norm
             layers = self.own, self.other, self.bond, self.update, self.out
-            weights = [p for layer in (*norms, *layers) for p in layer.parameters()]
+            weights: list[Tensor] = [p for layer in (*norms, *layers) for p in layer.parameters()]
+            if not self.adds_bias:
+                weights.append(sites.new_zeros(sites.shape[1]))
             return _FusedEdgeConv.apply(  # type: ignore[no-any-return, no-untyped-call]
                 sites, edges, kept, bonds, [norm.eps for norm in norms], *weights
             )

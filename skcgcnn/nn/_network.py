@@ -129,6 +129,9 @@ class CrystalGraphConvNet(nn.Module):
             Linear(nbr_fea_len, atom_fea_len, generator) if layer.embeds_bonds else None
         )
         self.pooling = _named(pooling, POOLINGS, "pooling")(atom_fea_len, generator)
+        if n_conv and layer.normalizes_pooled and not self.pooling.reads_sites:
+            last: Any = self.convs[-1]
+            last.leave_out_bias()
         self.head = Head(
             atom_fea_len,
             n_outputs,

@@ -25,9 +25,12 @@ class Pooling(nn.Module):
     ----------
     sums_outputs : bool
         Whether the head runs on sites, whose outputs are summed, not on pooled features.
+    reads_sites : bool
+        Whether the weights depend on the features of the sites.
     """
 
     sums_outputs: ClassVar[bool] = False
+    reads_sites: ClassVar[bool] = True
 
     def __init__(self, width: int, generator: torch.Generator | None = None) -> None:
         super().__init__()
@@ -52,6 +55,8 @@ class Pooling(nn.Module):
 class MeanPooling(Pooling):
     """The mean over the sites."""
 
+    reads_sites = False
+
     def forward(self, sites: Tensor, batch: GraphBatch) -> Tensor:
         """Return the weights of the rows, see `Pooling`."""
         return mean_weights(batch)
@@ -61,6 +66,7 @@ class SumPooling(Pooling):
     """The sum of the outputs of the sites, which is extensive."""
 
     sums_outputs = True
+    reads_sites = False
 
     def forward(self, sites: Tensor, batch: GraphBatch) -> Tensor:
         """Return the weights of the rows, see `Pooling`."""

@@ -315,3 +315,27 @@ def test_saved_models_do_not_tell_where_they_came_from(source, params, graphs, e
     est.save(tmp_path / "model")
     assert b"secret" not in (tmp_path / "model").read_bytes()
     assert skcgcnn.load(tmp_path / "model").init_from is None
+
+
+def test_a_start_that_was_better_is_a_warning(source, params, graphs, energies):
+    """The validation crystals are those that the source knows."""
+    est = CGCNNRegressor(**{**params, "max_epochs": 1}, init_from=source, lr=1.0)
+    held_out = graphs, source.predict(graphs)
+    with pytest.warns(UserWarning, match=r"target MAE 0 by init_from as it was, target MAE .*The"):
+        est.fit(graphs[:8], energies[:8], validation_data=held_out)
+    assert est.start_validation_score_ == pytest.approx(1)
+    assert est.score(*held_out) < 1
+
+
+def test_a_start_that_was_worse_is_none(source, params, graphs, energies, recwarn):
+    est = CGCNNRegressor(**{**params, "max_epochs": 30}, init_from=source, lr=0.01)
+    y = 100 - 50 * energies
+    est.fit(graphs, y, validation_data=(graphs, y))
+    assert est.start_validation_score_ < est.score(graphs, y)
+    assert not recwarn
+
+
+def test_a_start_with_other_targets_cannot_be_compared(source, params, graphs, labels):
+    est = CGCNNClassifier(**params, init_from=source)
+    est.fit(graphs, labels, validation_data=(graphs, labels))
+    assert not hasattr(est, "start_validation_score_")

@@ -191,7 +191,9 @@ def predicted(tmp_path_factory):
 def test_predictions_have_deviations_and_a_report(predicted):
     with (predicted / "out.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["cif_id", "y0_pred", "y0_std", "y1_pred", "y1_proba"]
+    assert list(rows[0]) == [
+        *("cif_id", "y0_pred", "y0_std", "y0_calibration", "y1_pred", "y1_proba")
+    ]
     assert all(float(row["y0_std"]) > 0 for row in rows if row["cif_id"] != "broken")
     text = (predicted / "report.html").read_text()
     titles = ["Predictions", "Unlike the training crystals", "Target: y0", "Target: y1", "Data"]

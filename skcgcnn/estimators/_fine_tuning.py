@@ -1,0 +1,53 @@
+"""What a fine-tuning changed, on crystals that it was not trained on."""
+
+import logging
+from typing import Any
+
+import numpy.typing as npt
+from sklearn.base import clone
+
+from skcgcnn._warnings import warn_caller
+from skcgcnn.estimators._training_data import TrainingData
+from skcgcnn.estimators._transfer import pair_targets, read_source
+from skcgcnn.tasks import decode, is_missing, mean_score
+
+_LOGGER = logging.getLogger("skcgcnn")
+
+
+def start_values(est: Any, valid: TrainingData) -> list[npt.NDArray[Any]] | None:
+    """Return what the model of `init_from` says of crystals; None where it cannot tell."""
+    if est.init_from is None:
+        return None
+    source = read_source(est.init_from)
+    places = pair_targets(est.targets_, source.targets)
+    known, given = source.graph_options, valid.graphs.options
+    if places is None or known.differences(given):
+        return None
+    start = clone(est).set_params(init_from=None, callbacks=None)
+    start._set_model_state(source)
+    predictions = decode(start._forward(valid.graphs), source.targets)
+    return [predictions[place].values for place in places]
+
+
+def compare(est: Any, start: list[npt.NDArray[Any]], valid: TrainingData) -> None:
+    """Tell the validation errors before and after a fine-tuning; warn where they grew."""
+    pairs = list(zip(est.targets_, valid.values.T, strict=True))
+    true = [target.original(column) for target, column in pairs]
+    end = [each.values for each in decode(est._forward(valid.graphs), est.targets_)]
+    before, after = (mean_score(est.targets_, true, values) for values in (start, end))
+    est.start_validation_score_ = before
+    texts = [
+        ", ".join(
+            f"{target.name} {target.describe_error(column[known], guess[known])}"
+            for target, column, guess in zip(est.targets_, true, values, strict=True)
+            if (known := ~is_missing(column)).any()
+        )
+        for values in (start, end)
+    ]
+    what = f"validation crystals: {texts[0]} by init_from as it was, {texts[1]} after the fit"
+    _LOGGER.info(what)
+    if before > after:
+        warn_caller(
+            f"{what}. The start was better: try freeze='convs', a smaller lr or fewer epochs, "
+            "or use it as it is"
+        )

@@ -1,0 +1,87 @@
+"""Standard deviations that hold without a further step, by crystals outside of the fit."""
+
+import numpy as np
+import pytest
+
+import skcgcnn
+from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
+from skcgcnn.estimators import predict_targets
+from skcgcnn.tasks import Number
+
+NETWORKS = {"n_estimators": 5, "max_epochs": 10}
+
+
+@pytest.fixture(scope="module")
+def many(graphs, energies):
+    """Return crystals with numbers that they tell in part, to train on and to test."""
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, len(graphs), 400)
+    y = energies[rows] + rng.normal(0, energies.std(), len(rows))
+    return (graphs[rows[:100]], y[:100]), (graphs[rows[100:]], y[100:])
+
+
+@pytest.mark.parametrize("loss", ["mae", "gaussian_nll"])
+def test_an_ensemble_is_calibrated_as_first_fitted(tiny, many, loss, tmp_path):
+    (X, y), (X_test, y_test) = many
+    est = CGCNNRegressor(**{**tiny, **NETWORKS, "loss": loss}).fit(X, y)
+    predicted, std = est.predict(X_test, return_std=True)
+    assert 0.55 < (np.abs(predicted - y_test) <= std).mean() < 0.8
+    assert est.n_samples_fit_ == 100
+    assert est.targets_[0].calibration == "calibrated on 50 crystals"
+    est.save(tmp_path / "model")
+    again = skcgcnn.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.predict(X_test, return_std=True)[1], std)
+    (prediction,) = predict_targets(again, X_test[:3])
+    names, columns = zip(*again.targets_[0].columns(prediction), strict=True)
+    assert names == ("target_pred", "target_std", "target_calibration")
+    assert columns[-1] == ["calibrated on 50 crystals"] * 3
+    name, _ = again.targets_[0].uncertainty(prediction)
+    assert name == "standard deviation, calibrated on 50 crystals"
+
+
+def test_few_crystals_are_all_trained_on(tiny, graphs, energies):
+    est = CGCNNRegressor(**tiny, n_estimators=2).fit(graphs, energies)
+    assert est.targets_[0].calibration == "not calibrated"
+    assert est.targets_[0].spread == 0
+
+
+def test_classes_are_all_trained_on(tiny, many, monkeypatch):
+    (X, y), _ = many
+    seen = []
+    fit_data = CGCNNClassifier._fit_data
+    monkeypatch.setattr(
+        CGCNNClassifier,
+        "_fit_data",
+        lambda est, data, *args, **kwargs: (
+            seen.append(len(data)) or fit_data(est, data, *args, **kwargs)
+        ),
+    )
+    CGCNNClassifier(**tiny, n_estimators=5).fit(X, y > 0)
+    assert seen == [100] * 5
+
+
+def test_missing_targets_do_not_count(tiny, many):
+    (X, y), _ = many
+    Y = np.column_stack([np.where(np.arange(len(y)) % 5, y, np.nan), y, y > y.mean()])
+    tasks = ("regression", "regression", "classification")
+    est = CGCNNMultiTask(**{**tiny, **NETWORKS}, tasks=tasks).fit(X, Y)
+    assert 25 < est.targets_[0].n_calibrated < 50
+    assert est.targets_[1].n_calibrated == 50
+
+
+def test_validation_crystals_calibrate_a_single_network(tiny, many):
+    (X, y), (X_test, y_test) = many
+    est = CGCNNRegressor(**tiny, loss="gaussian_nll").set_params(max_epochs=10)
+    est.fit(X, y, validation_data=(X_test[:100], y_test[:100]))
+    assert est.targets_[0].calibration == "calibrated on 100 crystals"
+    predicted, std = est.predict(X_test[100:], return_std=True)
+    assert 0.6 < (np.abs(predicted - y_test[100:]) <= std).mean() < 0.8
+    assert est.fit(X, y).targets_[0].calibration == "not calibrated"
+    est.fit(X, y, validation_data=(X_test, y_test)).partial_fit(X, y)
+    assert est.targets_[0].calibration == "not calibrated"
+
+
+def test_targets_of_files_from_before(tiny):
+    plain = Number("gap", std_factor=2.0).to_plain()
+    del plain["spread"], plain["n_calibrated"]
+    assert Number.from_plain(plain).std_factor == 2
