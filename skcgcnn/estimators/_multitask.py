@@ -248,7 +248,7 @@ class CGCNNMultiTask(MultiTaskParameters, NumberEstimator):
     ) -> tuple[FloatArray, tuple[Task, ...]]:
         targets = self._new_targets(y) if fitted is None else fitted
         columns = split_columns(y)
-        if np.ndim(y) == 1 and len(targets) > 1:
+        if len(targets) > 1 and np.ndim(y) == 1:
             raise ValueError(
                 f"y has one dimension, but tasks={tuple(t.kind for t in targets)!r} names "
                 f"{len(targets)} columns: pass np.column_stack([first, second]) or a frame, with a "
