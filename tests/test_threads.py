@@ -71,9 +71,22 @@ def threads_of_a_fit(graphs, energies, **params):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("two_threads")
-def test_small_batches_are_trained_by_one_thread_and_large_ones_by_all(graphs, energies):
+def test_small_batches_are_trained_by_one_thread_and_large_ones_by_all(
+    graphs, energies, monkeypatch
+):
+    monkeypatch.setenv("GOMP_SPINCOUNT", "1000")
+    gated = {"conv": "gated", "atom_fea_len": 2048}
     assert threads_of_a_fit(graphs, energies, batch_size=2) == {1}
-    assert threads_of_a_fit(graphs, energies, batch_size=len(graphs), atom_fea_len=2048) == {2}
+    assert threads_of_a_fit(graphs, energies, batch_size=len(graphs), **gated) == {2}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("two_threads")
+def test_one_thread_trains_where_threads_wait_long_for_each_other(graphs, energies, monkeypatch):
+    for word in WORDS:
+        monkeypatch.delenv(word, raising=False)
+    gated = {"conv": "gated", "atom_fea_len": 2048}
+    assert threads_of_a_fit(graphs, energies, batch_size=len(graphs), **gated) == {1}
 
 
 @pytest.mark.usefixtures("two_threads")

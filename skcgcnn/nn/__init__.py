@@ -19,6 +19,7 @@ from skcgcnn.nn._embedding import ElementEmbedding
 from skcgcnn.nn._gated import ConvLayer
 from skcgcnn.nn._gaussians import GAUSSIAN_STEP, GaussianDistance
 from skcgcnn.nn._globals import GlobalFeatures
+from skcgcnn.nn._halves import Halves, can_be_halved
 from skcgcnn.nn._loss import TaskLoss
 from skcgcnn.nn._network import CrystalGraphConvNet
 from skcgcnn.nn._pooling import Pooling, weighted_sum
@@ -50,11 +51,13 @@ __all__ = [
     "GraphBatches",
     "GraphDataset",
     "GraphNet",
+    "Halves",
     "Pooling",
     "TaskLoss",
     "WindowedBatches",
     "at_most",
     "broadcast_int",
+    "can_be_halved",
     "check_callbacks",
     "choose_device",
     "one_cycle",

@@ -34,6 +34,9 @@ class Convolution(nn.Module):
         Whether dropout is here; otherwise it is in the head.
     normalizes_pooled : bool
         Whether the head begins with batch normalization of the pooled features.
+    normalizes_batch : bool
+        Whether in training a crystal depends on the others of its batch. If not, large batches are
+        trained in halves, see `skcgcnn.nn.Halves`.
 
     Examples
     --------
@@ -56,6 +59,7 @@ class Convolution(nn.Module):
     embeds_bonds: ClassVar[bool] = False
     has_dropout: ClassVar[bool] = False
     normalizes_pooled: ClassVar[bool] = False
+    normalizes_batch: ClassVar[bool] = True
 
     @staticmethod
     def activation(rows: Tensor) -> Tensor:

@@ -37,6 +37,7 @@ class AcceleratedNet(AccelerateMixin, GraphNet):
 
     module_: Any
     criterion_: Any
+    _may_halve = False  # every process has its own part already
 
     def __init__(self, *args: Any, accelerator: Any, device: Any = None, **kwargs: Any) -> None:
         super().__init__(*args, accelerator=accelerator, device=accelerator.device, **kwargs)

@@ -47,6 +47,7 @@ class EdgeConv(Convolution):
     embeds_bonds = True
     has_dropout = True
     normalizes_pooled = True
+    normalizes_batch = False
 
     def __init__(
         self,

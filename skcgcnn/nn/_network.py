@@ -214,10 +214,40 @@ class CrystalGraphConvNet(nn.Module):
             Scaled regression targets and logits.
         """
         out = self.outputs(*self.hidden(self.convolve(batch), batch), batch)
-        if self.baseline is not None:
-            shares = self.baseline(batch.kind_features)
-            out = out * self.baseline.scale + self.pool_shares(shares, batch)
-        return out
+        return out if self.baseline is None else self._with_baseline(out, self._shares(batch))
+
+    def pooled(self, batch: GraphBatch) -> Tensor:
+        """Return all that the head and the baseline need of each crystal, for `from_pooled`.
+
+        Parameters
+        ----------
+        batch : GraphBatch
+
+        Returns
+        -------
+        Tensor of shape (n_crystals, atom_fea_len) or (n_crystals, atom_fea_len + n_outputs)
+        """
+        sites = self.convolve(batch)
+        pooled = weighted_sum(sites, self.pooling(sites, batch), batch)
+        return pooled if self.baseline is None else torch.cat([pooled, self._shares(batch)], dim=1)
+
+    def from_pooled(self, pooled: Tensor, batch: GraphBatch) -> Tensor:
+        """Predict as `forward`, where the pooling is done.
+
+        Parameters
+        ----------
+        pooled : Tensor
+            See `pooled`.
+        batch : GraphBatch
+
+        Returns
+        -------
+        Tensor of shape (n_crystals, n_outputs)
+        """
+        width = self.embedding.out_features
+        rows, shares = pooled[:, :width], pooled[:, width:]
+        out: Tensor = self.head(rows, torch.ones_like(batch.n_sites), batch.global_features)
+        return out if self.baseline is None else self._with_baseline(out, shares)
 
     def convolve(self, batch: GraphBatch) -> Tensor:
         """Return the features of the rows after the convolutions.
@@ -294,6 +324,14 @@ class CrystalGraphConvNet(nn.Module):
         """
         weights = batch.site_counts if self.pooling.sums_outputs else mean_weights(batch)
         return weighted_sum(shares.index_select(0, batch.site_kinds), weights, batch)
+
+    def _shares(self, batch: GraphBatch) -> Tensor:
+        baseline: Any = self.baseline
+        return self.pool_shares(baseline(batch.kind_features), batch)
+
+    def _with_baseline(self, out: Tensor, shares: Tensor) -> Tensor:
+        baseline: Any = self.baseline
+        return out * baseline.scale + shares  # type: ignore[no-any-return]
 
     def _bonds(self, batch: GraphBatch) -> Bonds:
         distances = batch.distances

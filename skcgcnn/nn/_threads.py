@@ -44,8 +44,8 @@ def at_most(n_threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def threads_for(n_numbers: float) -> int:
-    """Return how many threads train best; by sizes alone, so that fits repeat.
+def is_large(n_numbers: float) -> bool:
+    """Tell whether two threads train faster than one; by sizes alone, so that fits repeat.
 
     Parameters
     ----------
@@ -54,6 +54,6 @@ def threads_for(n_numbers: float) -> int:
 
     Returns
     -------
-    int
+    bool
     """
-    return 1 if n_numbers < _FEWEST_NUMBERS else torch.get_num_threads()
+    return n_numbers >= _FEWEST_NUMBERS

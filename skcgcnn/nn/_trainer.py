@@ -1,7 +1,8 @@
 """The private skorch net: batches to the network, losses out."""
 
 import math
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -14,13 +15,15 @@ from skorch.callbacks import EpochTimer, PassthroughScoring
 from skorch.exceptions import SkorchException
 from torch import Tensor
 
+from skcgcnn._threads import threads_wait_long
 from skcgcnn._warnings import warn_caller
 from skcgcnn.graphs import is_mapped
 from skcgcnn.nn._averaging import AveragedNet
 from skcgcnn.nn._batches import GraphBatches, GraphDataset, TrainBatch
 from skcgcnn.nn._callbacks import no_validation, two_schedules
+from skcgcnn.nn._halves import Halves, can_be_halved
 from skcgcnn.nn._scores import EpochScores, Table
-from skcgcnn.nn._threads import at_most, threads_for
+from skcgcnn.nn._threads import at_most, is_large
 from skcgcnn.nn._windows import WindowedBatches
 
 # Maximum sizes of a batch in prediction. They bound its memory: about 50 MB with 64 features.
@@ -80,6 +83,8 @@ class GraphNet(NeuralNet):
     decoder : TargetDecoder, optional
         What outputs mean, for callbacks that score predictions.
     """
+
+    _halves: Halves | None = None
 
     def __init__(
         self,
@@ -183,7 +188,8 @@ class GraphNet(NeuralNet):
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Seed the random numbers of each epoch, so that training can be resumed."""
         super().on_epoch_begin(net, **kwargs)
-        self.network.trained.start_dropout(self.seed + len(self.history))
+        dropout = self._halves or self.network.trained
+        dropout.start_dropout(self.seed + len(self.history))
         self._seen = 0
 
     @property
@@ -258,7 +264,8 @@ class GraphNet(NeuralNet):
 
     def infer(self, x: TrainBatch, **fit_params: Any) -> Tensor:
         """Run the network of the current mode on a batch."""
-        return self._run(self.module_, x)
+        module = self.module_
+        return self._run(self._halves if self._halves and module.training else module, x)
 
     def evaluation_step(self, batch: Any, training: bool = False) -> Tensor:
         """Predict a batch by the averaged weights, whatever the mode: training may go on."""
@@ -386,7 +393,7 @@ class GraphNet(NeuralNet):
             self.notify("on_train_begin", X=train, y=None)
             # The hand-written gradients are for the network's own type, whatever surrounds a fit.
             own_type = torch.autocast(device, enabled=False)
-            with own_type, self._threads(train), suppress(_StopTrainingError):
+            with own_type, self._on_threads(train), suppress(_StopTrainingError):
                 self.fit_loop((train, valid), epochs=epochs)
         except BaseException:
             if self.history and "train_batch_count" not in self.history[-1]:
@@ -396,10 +403,26 @@ class GraphNet(NeuralNet):
             self.notify("on_train_end", X=train, y=None)
             del self._datasets, self._kept, self._cycle, self._rates
 
-    def _threads(self, train: GraphDataset) -> AbstractContextManager[None]:
+    @contextmanager
+    def _on_threads(self, train: GraphDataset) -> Iterator[None]:
+        """Train on one thread, on several, or on two that have a half of each batch each."""
         share = min(1.0, self.batch_size / len(train))
-        width = self.network.trained.embedding.out_features
-        return at_most(threads_for(share * len(train.X.distances) * width))
+        net, n_threads = self.network.trained, torch.get_num_threads()
+        large = is_large(share * len(train.X.distances) * net.embedding.out_features)
+        if large and self._may_halve and can_be_halved(net):
+            try:
+                with at_most(max(1, n_threads // 2)), Halves(net, n_threads) as self._halves:
+                    yield
+            finally:
+                self._halves = None
+            return
+        with at_most(n_threads if large and not threads_wait_long() else 1):
+            yield
+
+    @property
+    def _may_halve(self) -> bool:
+        on_cpu = torch.device(self.device).type == "cpu"
+        return on_cpu and not self.compile and self.precision != "bfloat16"
 
 
 def one_cycle(done: float) -> float:
