@@ -1,10 +1,10 @@
 """Measure how training slows down where another process keeps a core busy.
 
-Usage: ``python benchmarks/busy.py [--repeats 15] [--epochs 4] [--spins 10000 1000 100 0]``. The
-bundled sample is trained in a process of its own, with as many threads as cores: as torch would do
-it, with threads that wait as OpenMP lets them; as the library does, which makes threads wait more
-briefly and trains small batches on one; and with other values of ``GOMP_SPINCOUNT``. All that
-alone, and beside a process that computes without end on one core.
+Usage: ``python benchmarks/busy.py [--repeats 11] [--epochs 4]``. The bundled sample is trained, in
+large batches, by processes that import torch first, with both recipes: on one thread; on as many as
+there are cores, as OpenMP lets them wait for each other; and as the library does it, which gives
+two threads a half of each batch with the default recipe, and takes one with the paper's, unless it
+was imported first. All that alone, and beside a process that computes without end on one core.
 """
 
 import argparse
@@ -17,49 +17,49 @@ from measure import keep, median_ratio, table
 
 _WORKER = """
 import os, sys, time
-if sys.argv[2] == "as torch":
+way, recipe, epochs = sys.argv[1:]
+if way != "skcgcnn imported first":
     import torch
-import skcgcnn
-from skcgcnn.nn import _threads
-if sys.argv[2] == "as torch":
-    _threads._FEWEST_NUMBERS = 0
 from skcgcnn import CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.datasets import load_sample_regression
+from skcgcnn.nn import _trainer
 import torch
-torch.set_num_threads(os.cpu_count())
+torch.set_num_threads(1 if way == "one thread" else os.cpu_count())
+if way == "OpenMP":
+    _trainer.GraphNet._may_halve = False
+    _trainer.threads_wait_long = lambda: False
 sample = load_sample_regression()
-kinds = {
-    one: CrystalGraphTransformer(merge_tol=merge_tol).transform(sample.data)
-    for one, merge_tol in (("small", 1e-5), ("large", None))
-}
-est = CGCNNRegressor(recipe="paper", max_epochs=int(sys.argv[1]), random_state=0, device="cpu")
-for graphs in kinds.values():
-    est.fit(graphs, sample.target)
+# With nothing merged, the batches are large.
+graphs = CrystalGraphTransformer(merge_tol=None).transform(sample.data)
+est = CGCNNRegressor(recipe=recipe, max_epochs=int(epochs), random_state=0, device="cpu")
+est.fit(graphs, sample.target)
 print(flush=True)
 for line in sys.stdin:
     start = time.perf_counter()
-    est.fit(kinds[line.strip()], sample.target)
+    est.fit(graphs, sample.target)
     print(time.perf_counter() - start, flush=True)
 """
+_WAYS = ("one thread", "OpenMP", "torch imported first", "skcgcnn imported first")
 _WORDS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
 
 class Worker:
     """A process that trains when it is asked to."""
 
-    def __init__(self, epochs: int, way: str) -> None:
+    def __init__(self, way: str, recipe: str, epochs: int) -> None:
         environment = {name: value for name, value in os.environ.items() if name not in _WORDS}
-        if way.isdigit():
-            environment["GOMP_SPINCOUNT"] = way
-        command = [sys.executable, "-c", _WORKER, str(epochs), way]
         self._process: Any = subprocess.Popen(
-            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", _WORKER, way, recipe, str(epochs)],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         self._process.stdout.readline()
 
-    def train(self, kind: str) -> float:
+    def train(self) -> float:
         """Return the seconds of a training."""
-        self._process.stdin.write(f"{kind}\n")
+        self._process.stdin.write("again\n")
         self._process.stdin.flush()
         return float(self._process.stdout.readline())
 
@@ -71,44 +71,53 @@ class Worker:
 def main() -> None:
     """Print and keep a table."""
     parser = argparse.ArgumentParser(description="Training beside a busy process.")
-    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--repeats", type=int, default=11)
     parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--spins", nargs="*", default=["10000", "1000", "100", "0"])
     arguments = parser.parse_args()
-    ways = ["as torch", "as skcgcnn", *arguments.spins]
-    workers = {way: Worker(arguments.epochs, way) for way in ways}
-    seconds: dict[str, dict[str, list[float]]] = {
-        f"{kind} batches, {state}": {way: [] for way in ways}
-        for kind in ("small", "large")
-        for state in ("alone", "one core busy")
+    workers = {
+        (recipe, way): Worker(way, recipe, arguments.epochs)
+        for recipe in ("default", "paper")
+        for way in _WAYS
+    }
+    seconds: dict[str, dict[tuple[str, str], list[float]]] = {
+        state: {key: [] for key in workers} for state in ("alone", "one core busy")
     }
     for _ in range(arguments.repeats):
         for state, found in seconds.items():
             other = None
-            if state.endswith("busy"):
+            if state == "one core busy":
                 other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-            for way, worker in workers.items():
-                found[way].append(worker.train(state.split()[0]))
+            for key, worker in workers.items():
+                found[key].append(worker.train())
             if other is not None:
                 other.kill()
                 other.wait()
     for worker in workers.values():
         worker.stop()
-    rows = []
-    for way in ways:
-        bases = [seconds[f"{state.split()[0]} batches, alone"]["as torch"] for state in seconds]
-        ratios = map(median_ratio, (found[way] for found in seconds.values()), bases)
-        rows.append([way, *(f"{ratio:.2f}" for ratio in ratios)])
+    rows = [
+        [
+            recipe,
+            way,
+            *(
+                f"{median_ratio(found[recipe, way], seconds['alone'][recipe, 'one thread']):.2f}"
+                for found in seconds.values()
+            ),
+        ]
+        for recipe, way in workers
+    ]
     keep(
         "busy",
         "Training beside a busy process",
         [
-            table(["threads wait", *seconds], rows),
-            f"Times relative to torch's default alone; medians of {arguments.repeats} rounds; "
-            f"{arguments.epochs} epochs of the sample: small batches are quotient graphs, large "
-            "ones have nothing merged.",
+            table(["recipe", "threads", *seconds], rows),
+            "Times relative to one thread alone; medians of "
+            f"{arguments.repeats} rounds; {arguments.epochs} epochs of the sample with nothing "
+            "merged.",
         ],
-        seconds,
+        {
+            f"{recipe}, {way}": {state: found[recipe, way] for state, found in seconds.items()}
+            for recipe, way in workers
+        },
     )
 
 
