@@ -24,8 +24,9 @@ from skcgcnn.nn._loss import TaskLoss
 from skcgcnn.nn._network import CrystalGraphConvNet
 from skcgcnn.nn._pooling import Pooling, weighted_sum
 from skcgcnn.nn._registries import CONVOLUTIONS, POOLINGS
+from skcgcnn.nn._schedule import one_cycle
 from skcgcnn.nn._threads import at_most
-from skcgcnn.nn._trainer import GraphNet, one_cycle
+from skcgcnn.nn._trainer import GraphNet
 from skcgcnn.nn._windows import WindowedBatches
 
 # A forked process has none of torch's threads, and would wait for them for ever.

@@ -22,6 +22,7 @@ from skcgcnn.nn._averaging import AveragedNet
 from skcgcnn.nn._batches import GraphBatches, GraphDataset, TrainBatch
 from skcgcnn.nn._callbacks import no_validation, two_schedules
 from skcgcnn.nn._halves import Halves, can_be_halved
+from skcgcnn.nn._schedule import one_cycle
 from skcgcnn.nn._scores import EpochScores, Table
 from skcgcnn.nn._threads import at_most, is_large
 from skcgcnn.nn._windows import WindowedBatches
@@ -31,11 +32,6 @@ from skcgcnn.nn._windows import WindowedBatches
 # another thread reads.
 PREDICTION_BONDS = 50_000
 PREDICTION_CRYSTALS = 4096
-
-# The cycle of the learning rate: share of the warm-up, and the first and the last factor.
-_WARM_UP = 0.1
-_FIRST_LR = 0.04
-_LAST_LR = 1e-4
 
 
 class TargetDecoder(Protocol):
@@ -423,28 +419,6 @@ class GraphNet(NeuralNet):
     def _may_halve(self) -> bool:
         on_cpu = torch.device(self.device).type == "cpu"
         return on_cpu and not self.compile and self.precision != "bfloat16"
-
-
-def one_cycle(done: float) -> float:
-    """Return the learning rate of a training, as a share of its peak.
-
-    It rises in the first tenth, and then falls along a half cosine to nearly nothing (L. N. Smith
-    and N. Topin, arXiv:1708.07120).
-
-    Parameters
-    ----------
-    done : float
-        Share of the training that is done; above 1 where it goes on.
-
-    Examples
-    --------
-    >>> [round(one_cycle(done), 2) for done in (0, 0.1, 0.55, 1)]
-    [0.04, 1.0, 0.5, 0.0]
-    """
-    if done < _WARM_UP:
-        return _FIRST_LR + (1 - _FIRST_LR) * done / _WARM_UP
-    fallen = min(1.0, (done - _WARM_UP) / (1 - _WARM_UP))
-    return max(_LAST_LR, (1 + math.cos(math.pi * fallen)) / 2)
 
 
 def _split_decay(group: dict[str, Any]) -> list[dict[str, Any]]:
