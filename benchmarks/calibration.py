@@ -17,7 +17,7 @@ import torch
 
 from skcgcnn import CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.datasets import load_sample_regression
-from skcgcnn.estimators import _base
+from skcgcnn.estimators import _ensemble
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--table", type=Path)
@@ -34,7 +34,7 @@ else:
     table = pd.read_csv(arguments.table, nrows=1500)
     crystals, y = list(table["cif"]), table["heat_ref"].to_numpy()
 graphs = CrystalGraphTransformer().transform(crystals)
-ours = _base.leave_out
+ours = _ensemble.leave_out
 
 
 def leave_out_none(n_members: int, n_crystals: int, seed: int) -> np.ndarray:
@@ -48,7 +48,7 @@ for n in arguments.numbers:
             order = np.random.default_rng(seed).permutation(len(y))
             train, test = order[:n], order[n : n + 500]
             for leave_out in (ours, leave_out_none):
-                _base.leave_out = leave_out
+                _ensemble.leave_out = leave_out
                 est = CGCNNRegressor(
                     n_estimators=5, loss=loss, max_epochs=arguments.epochs, random_state=seed
                 )

@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn.estimators import predict_targets, readable, split_columns
+from skcgcnn.estimators import predict_targets
 from skcgcnn.tasks import (
     TASKS,
     Prediction,
     classification_metrics,
     is_missing,
+    readable,
     regression_metrics,
+    split_columns,
 )
 
 __all__ = [

@@ -11,8 +11,8 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check
 from sklearn.utils import Bunch, indexable
 
 from skcgcnn._sklearn import safe_indexing
-from skcgcnn.estimators import predict_targets, split_columns, stack_columns
-from skcgcnn.tasks import is_missing
+from skcgcnn.estimators import predict_targets
+from skcgcnn.tasks import is_missing, split_columns, stack_columns
 
 __all__ = ["TaskStratifiedKFold", "cross_val_predict_tasks"]
 

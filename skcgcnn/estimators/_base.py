@@ -1,52 +1,48 @@
-"""What the three estimators share: fitting, and the way from X to predictions."""
+"""What the three estimators share."""
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any, ClassVar, Self
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import clone
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from skorch.history import History
 
-from skcgcnn._parameter_lists import made_with
+from skcgcnn._parameter_lists import OF_ESTIMATORS, unknown_parameter
 from skcgcnn._parameters import Parameters
-from skcgcnn._recipes import is_auto, resolve
-from skcgcnn._sklearn import check_sample_weight
-from skcgcnn._warnings import warn_caller
-from skcgcnn.estimators._baseline import fit_baseline
-from skcgcnn.estimators._columns import check_names
+from skcgcnn._sklearn import Documented
 from skcgcnn.estimators._constraints import constraints
-from skcgcnn.estimators._elements import set_kinds, training_kinds
-from skcgcnn.estimators._ensemble import MAX_SEED, fit_members, leave_out
-from skcgcnn.estimators._fine_tuning import compare, start_values
-from skcgcnn.estimators._history import FitHistory
-from skcgcnn.estimators._names import KnownNames
-from skcgcnn.estimators._net import (
-    SIZES,
-    check_net_params,
-    make_net,
-    takes_weight_decay,
-    update_net,
+from skcgcnn.estimators._crystals import checked_chunks, fitted_transformer, new_transformer
+from skcgcnn.estimators._ensemble import fit_ensemble
+from skcgcnn.estimators._features import crystal_features, site_features
+from skcgcnn.estimators._fit import fit_data, fit_one_epoch
+from skcgcnn.estimators._net import check_net_params
+from skcgcnn.estimators._outputs import member_outputs
+from skcgcnn.estimators._persistence import (
+    cloned,
+    from_model_state,
+    model_state,
+    pickled,
+    set_model_state,
+    unpickled,
+    write_model,
 )
-from skcgcnn.estimators._predictor import Predictor
-from skcgcnn.estimators._scaling import scale, scale_numbers
-from skcgcnn.estimators._targets import FloatArray, TargetDecoder
-from skcgcnn.estimators._training_data import TrainingData, split
-from skcgcnn.estimators._transfer import (
-    n_frozen_layers,
-    read_source,
-    start_outputs,
-    transfer_weights,
+from skcgcnn.estimators._training_data import check_fit_input, check_validation
+from skcgcnn.graphs import CrystalGraphs, CrystalGraphTransformer, concatenate
+from skcgcnn.modelfiles import (
+    ModelState,
+    find_model,
+    read_model_file,
 )
-from skcgcnn.nn import BestEpoch, GraphDataset, broadcast_int, check_callbacks
-from skcgcnn.tasks import Task, output_slices
-
-# So many crystals tell which epoch is best (benchmarks/results/early_stopping.md).
-_FEWEST_TO_CHOOSE = 20
+from skcgcnn.nn import CrystalGraphConvNet
+from skcgcnn.tasks import FloatArray, Prediction, TargetDecoder, Task
 
 
-class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
+class BaseCGCNN(
+    Documented, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, BaseEstimator, ABC
+):
     """Base of the CGCNN estimators: owns a private skorch net.
 
     A subclass says how y becomes numbers and targets (`_encode`), and which predictions it
@@ -54,6 +50,53 @@ class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = constraints(Parameters)
+
+    def __new__(cls, *args: Any, **params: Any) -> Self:  # noqa: ARG004 - of subclasses
+        """Refuse names that are no parameter's, and tell which one may be meant."""
+        known = cls._get_param_names()
+        for name in params:
+            # A subclass may take what it likes.
+            if name not in known and cls.__name__ in OF_ESTIMATORS:
+                raise TypeError(unknown_parameter(name, cls.__name__, known))
+        instance: Self = super().__new__(cls)
+        return instance
+
+    @abstractmethod
+    def _encode(
+        self, y: Any, fitted: Sequence[Task] | None, classes: Any = None
+    ) -> tuple[FloatArray, tuple[Task, ...]]:
+        """Return y as numbers, in its shape and with NaN for missing, and what its columns are.
+
+        `fitted` are the targets of an earlier fit.
+        """
+
+    def _class_weights(self, values: FloatArray, targets: Sequence[Task]) -> FloatArray:
+        """Return what weights of crystals are multiplied by."""
+        return np.ones(len(values))
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters.
+
+        Parameters
+        ----------
+        **params
+            As for the constructor.
+
+        Returns
+        -------
+        self : estimator
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter.
+        """
+        known = self._get_param_names()
+        for name in params:
+            if "__" not in name and name not in known:
+                raise ValueError(unknown_parameter(name, type(self).__name__, known))
+        super().set_params(**params)
+        return self
 
     def fit(
         self, X: Any, y: Any = None, sample_weight: Any = None, *, validation_data: Any = None
@@ -102,108 +145,22 @@ class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
         no parameter. `resume` goes on with a training that was interrupted, up to `max_epochs`.
         """
         self._validate_params()
-        if self.n_estimators > 1:
-            return self._fit_members(X, y, sample_weight, validation_data)
-        reset = not ((self.warm_start or resume) and hasattr(self, "net_"))
-        train = self._check_fit_input(X, y, sample_weight, reset=reset, classes=classes)
-        valid = None if validation_data is None else self._check_validation(validation_data, train)
-        return self._fit_data(train, valid, reset=reset, callbacks=callbacks, resume=resume)
-
-    def _fit_data(
-        self,
-        train: TrainingData,
-        valid: TrainingData | None,
-        *,
-        reset: bool = True,
-        whole: TrainingData | None = None,
-        callbacks: Sequence[tuple[str, Any]] = (),
-        resume: bool = False,
-    ) -> Self:
-        """Fit, see `_fit`; `whole` is what an ensemble shares, of which `train` is a part."""
-        seed, stops = self._seed(), self.early_stopping
-        if stops and valid is None:
-            stops = self._can_hold_out(len(train))
-            train, valid = split(train, self.validation_fraction, seed) if stops else (train, None)
-        whole = whole or train
-        params = self._resolve(len(whole), reset=reset) | {"early_stopping": stops}
-        self._check_callbacks(params["schedule"], validates=valid is not None)
-        self._prepare(train, seed, params, reset=reset, whole=whole)
-        start = start_values(self, valid) if valid is not None and reset else None
-        epochs, done = params["max_epochs"], len(self.net_.history)
-        if valid is not None and "best_epoch" not in dict(callbacks):
-            callbacks = [("best_epoch", BestEpoch()), *callbacks]
-        own = self.net_.callbacks
-        self.net_.callbacks = [*own, *callbacks]
-        self.net_.initialize_callbacks()
-        try:
-            if resume:
-                self._train(train, valid, epochs - done, (0, epochs))
-            else:
-                self._train(train, valid, epochs, (done, epochs))
-        finally:
-            self.net_.callbacks = own
-            self.net_.finish(self._dataset(train))
-        if valid is not None and start is not None:
-            compare(self, start, valid)
-        if valid is not None and any(target.has_variance for target in self.targets_):
-            self._calibrate(valid, np.ones((1, len(valid)), dtype=bool))
-        return self
-
-    def _fit_members(self, X: Any, y: Any, sample_weight: Any, validation_data: Any) -> Self:
-        """Fit an ensemble and store its members.
-
-        Each leaves out some crystals, which tell how far its predictions for others are off.
-        """
-        if self.warm_start:
+        if self.n_estimators > 1 and self.warm_start:
             raise ValueError(
                 f"n_estimators={self.n_estimators}: several networks are fitted anew each time; "
                 "set warm_start=False, or begin with n_estimators=1"
             )
-        data = self._check_fit_input(X, y, sample_weight, reset=True)
-        valid = None if validation_data is None else self._check_validation(validation_data, data)
-        rng = check_random_state(self.random_state)
-        members = [clone(self) for _ in range(self.n_estimators)]
-        for member in members:
-            member.set_params(n_estimators=1, random_state=int(rng.randint(MAX_SEED)))
-        # Of classes, the probabilities tell how sure a network is.
-        n_members = len(members) if any(target.is_number for target in data.targets) else 0
-        left_out = np.zeros((len(members), len(data)), dtype=bool)
-        left_out[:n_members] = leave_out(n_members, len(data), self._seed())
-        # Processes train one network after another, together.
-        n_jobs = self.n_jobs if self.accelerator is None else None
-        fitted = fit_members(members, n_jobs, data, valid, left_out)
-        first, *others = (member._get_model_state() for member in fitted)
-        self._set_model_state(
-            replace(
-                first,
-                targets=tuple(target.uncalibrated() for target in first.targets),
-                more_weights=tuple(other.weights for other in others),
-                provenance=replace(first.provenance, n_samples=len(data)),
-            )
-        )
-        if left_out.any():
-            self._calibrate(data, left_out)
-        elif valid is not None:
-            self._calibrate(valid, np.ones((len(members), len(valid)), dtype=bool))
+        goes_on = (self.warm_start or resume) and hasattr(self, "net_")
+        reset = self.n_estimators > 1 or not goes_on
+        data = check_fit_input(self, X, y, sample_weight, reset=reset, classes=classes)
+        valid = None if validation_data is None else check_validation(self, validation_data, data)
+        if self.n_estimators > 1:
+            fit_ensemble(self, data, valid)
+        else:
+            fit_data(self, data, valid, reset=reset, callbacks=callbacks, resume=resume)
         return self
 
-    def _calibrate(self, data: TrainingData, left_out: npt.NDArray[np.bool_]) -> None:
-        """Calibrate standard deviations by crystals that networks were not fitted on."""
-        rows = np.flatnonzero(left_out.any(axis=0))
-        outputs = self._member_outputs(data.graphs[rows])
-        columns = zip(self.targets_, output_slices(self.targets_), data.values.T, strict=True)
-        self.targets_ = tuple(
-            target.calibrated_out_of_bag(outputs[:, :, own], left_out[:, rows], values[rows])
-            for target, own, values in columns
-        )
-
-    def _partial_fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        classes: Any = None,
-    ) -> Self:
+    def _partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Train for one epoch, and keep the training buffers for the next call.
 
         `classes` are the labels that later calls may bring.
@@ -212,228 +169,272 @@ class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
         if self.early_stopping or self.n_estimators > 1:
             raise ValueError("partial_fit supports neither early_stopping=True nor n_estimators>1")
         reset = not hasattr(self, "net_")
-        data = self._check_fit_input(X, y, sample_weight, reset=reset, classes=classes)
-        params = self._resolve(len(data), reset=reset)
-        # The end is not known, so that the learning rate is constant.
-        self._check_callbacks("constant", validates=False)
-        self._prepare(data, self._seed(), params, reset=reset)
-        self._train(data, None, 1, None)
+        data = check_fit_input(self, X, y, sample_weight, reset=reset, classes=classes)
+        fit_one_epoch(self, data, reset=reset)
         return self
 
     def _validate_params(self) -> None:
         super()._validate_params()
         check_net_params(self.get_params(deep=False), type(self).__name__)
 
-    def _check_callbacks(self, schedule: str, *, validates: bool) -> None:
-        check_callbacks(self.callbacks or [], schedule=schedule, validates=validates)
+    def get_transformer(self) -> CrystalGraphTransformer:
+        """Return the transformer that makes the graphs for this estimator.
 
-    def _can_hold_out(self, n_crystals: int) -> bool:
-        """Tell whether early stopping holds out crystals; warn where they would be too few."""
-        n_held_out = round(self.validation_fraction * n_crystals)
-        if n_held_out >= _FEWEST_TO_CHOOSE or not is_auto(self.n_iter_no_change):
-            return True
-        warn_caller(
-            f"early_stopping would hold out {n_held_out} of {n_crystals} crystals, too few to "
-            "choose an epoch by: all are trained on, for all epochs. With n_iter_no_change=10 it "
-            "stops all the same"
-        )
-        return False
+        Returns
+        -------
+        CrystalGraphTransformer
+            With the parameters of this estimator; once it is fitted, with those of the graphs
+            that it was fitted on.
 
-    def _resolve(self, n_crystals: int, *, reset: bool = True) -> dict[str, Any]:
-        """Return the parameters, with values for "auto": those of the fit while it goes on."""
-        own = self._params(reset=reset)
-        found = resolve(own, n_crystals)
-        if is_auto(own["weight_decay"]) and not takes_weight_decay(found["optimizer"]):
-            found["weight_decay"] = None
-        if not reset:
-            found |= {
-                name: value for name, value in self.fitted_params_.items() if is_auto(own.get(name))
-            }
-        return found
-
-    def _seed(self) -> int:
-        seed = int(check_random_state(self.random_state).randint(MAX_SEED))
-        # All processes begin alike, also where nothing decides how.
-        return seed if self.accelerator is None else broadcast_int(self.accelerator, seed)
-
-    def _check_fit_input(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any,
-        *,
-        reset: bool,
-        classes: Any = None,
-        known: Sequence[Task] | None = None,
-    ) -> TrainingData:
-        """Return crystals and targets; `known` are the targets, where they are decided already."""
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None."
-            )
-        graphs = self._to_graphs(X, reset=reset)
-        if isinstance(y, tuple) and {np.shape(column) for column in y} == {(len(graphs),)}:
-            raise ValueError(
-                f"y is a tuple of {len(y)} columns; pass np.column_stack(y), of one row per crystal"
-            )
-        check_names(y)
-        check_consistent_length(graphs, y)
-        if not len(graphs):
-            raise ValueError("X holds 0 crystals; at least 1 is needed to fit.")
-        if not reset:
-            self._check_same_options(graphs)
-        fitted = known if reset else self.targets_
-        encoded, targets = self._encode(y, fitted, classes)
-        values = encoded.reshape(len(encoded), -1)
-        weights = check_sample_weight(
-            sample_weight, graphs, dtype=np.float64, ensure_non_negative=True
-        )
-        # Only ratios of weights count. By the largest first: the sum may be too large a number.
-        weights = weights / (weights.max() or 1.0) * self._class_weights(values, targets)
-        data = TrainingData(graphs, values, weights, targets, encoded.ndim)
-        used = (graphs.n_sites > 0) & (weights > 0) & ~np.isnan(values).all(axis=1)
-        if not used.any():
-            raise ValueError(
-                "no crystal is left to fit: every one has a weight of 0, no label or no sites"
-            )
-        if used.sum() == 1 and known is None:
-            warn_caller(
-                f"{type(self).__name__} is fitted on one crystal: there is nothing to compare it "
-                "with, and predictions for others mean nothing"
-            )
-        data = replace(data, weights=weights / weights[used].mean())
-        return data if used.all() else data.take(used)
-
-    def _check_validation(self, validation_data: Any, train: TrainingData) -> TrainingData:
-        try:
-            X, y = validation_data
-        except (TypeError, ValueError) as error:
-            raise ValueError("validation_data must be a pair (X, y)") from error
-        valid = self._check_fit_input(X, y, None, reset=True, known=train.targets)
-        ours, theirs = train.graphs.options, valid.graphs.options
-        if different := ours.differences(theirs):
-            raise ValueError(
-                f"validation_data holds graphs that were made with {theirs.describe(different)}, "
-                f"those to train on with {ours.describe(different)}"
-            )
-        return valid
-
-    def _class_weights(
-        self,
-        values: FloatArray,
-        targets: Sequence[Task],
-    ) -> FloatArray:
-        return np.ones(len(values))
-
-    def _prepare(
-        self,
-        data: TrainingData,
-        seed: int,
-        params: dict[str, Any],
-        *,
-        reset: bool,
-        whole: TrainingData | None = None,
-    ) -> None:
-        """Make a new net, or update the one with which training continues."""
-        if not reset and self.more_nets_:
-            raise ValueError(
-                f"{1 + len(self.more_nets_)} networks were fitted, and training can continue with "
-                "one only. Fit with warm_start=False, or begin with n_estimators=1"
-            )
-        begun = not reset or self.init_from is not None
-        n_frozen = n_frozen_layers(self.freeze, params["n_conv"], begun=begun)
-        if reset:
-            self._initialize(data, whole or data, seed, params)
-        else:
-            update_net(self, params)
-            # Deviations that were calibrated are those of the network before.
-            self.targets_ = tuple(target.uncalibrated() for target in self.targets_)
-            more = self._elements_of(data.graphs)
-            if self.elements_ is not None and more is not None:
-                self.elements_ = tuple(sorted({*self.elements_, *more}))
-        self.net_.module_.freeze(n_frozen)
-
-    def _initialize(
-        self, data: TrainingData, whole: TrainingData, seed: int, params: dict[str, Any]
-    ) -> None:
-        options = data.graphs.options
-        targets, starts = scale(whole, params)
-        sizes = {
-            "orig_atom_fea_len": options.n_features,
-            **{name: params[name] for name in SIZES if name in params},
-        }
-        source = None if self.init_from is None else read_source(self.init_from)
-        if source is not None:
-            sizes["composition_baseline"] = source.network["composition_baseline"]
-        separate = params["heads"] == "separate" and len(targets) > 1
-        sizes["heads"] = [target.n_outputs for target in targets] if separate else None
-        sizes["n_globals"] = len(options.global_features)
-        learned = params["element_embedding"] or source is not None
-        kinds = training_kinds(whole.graphs, source) if learned else None
-        sizes["n_kinds"] = 0 if kinds is None else len(kinds)
-        sizes["n_outputs"] = sum(target.n_outputs for target in targets)
-        net = make_net(self, sizes, params, TargetDecoder(targets, data.y_ndim), seed).initialize()
-        trained = net.module_.trained
-        if kinds is not None:
-            set_kinds(trained, kinds)
-        scale_numbers(trained, whole.graphs)
-        if sizes.get("composition_baseline"):
-            fit_baseline(trained, targets, data, extensive=starts is not None)
-        elif starts is not None:
-            start_outputs(trained, targets, starts)
-        if source is not None:
-            names = options.global_features
-            transfer_weights(trained, targets, source, self.init_from, names)
-        net.module_.average.load_state_dict(trained.state_dict())
-        _ = net.optimizer_  # raises if its options are wrong, before anything is fitted
-        self.graph_options_, self.targets_, self.y_ndim_ = options, targets, data.y_ndim
-        self.elements_ = self._elements_of(whole.graphs)
-        if source is not None and self.elements_ is not None:
-            known = source.provenance.elements
-            self.elements_ = None if known is None else tuple(sorted({*known, *self.elements_}))
-        self.fitted_params_ = {name: params[name] for name in made_with(self)}
-        if params["atom_features"] is not self.atom_features:
-            self.fitted_params_["atom_features"] = params["atom_features"]
-        self.net_: Any = net
-        self.more_nets_: list[Any] = []
-
-    def _train(
-        self,
-        train: TrainingData,
-        valid: TrainingData | None,
-        epochs: int,
-        cycle: tuple[int, int] | None,
-    ) -> None:
-        validation = None if valid is None else self._dataset(valid)
-        self.n_samples_fit_ = len(train)
-        try:
-            self.net_.run(self._dataset(train), validation, epochs, cycle)
-        except KeyboardInterrupt:
-            warn_caller(
-                f"the fit was interrupted after {len(self.net_.history)} epochs; the estimator is "
-                "fitted with their weights"
-            )
-            raise
-        finally:
-            self.n_iter_ = len(self.net_.history)
-
-    def _dataset(self, data: TrainingData) -> GraphDataset:
-        weights = data.weights
-        relative = None if (weights == weights[0]).all() else weights / weights.mean()
-        original = self._decoder().original(data.values)
-        return GraphDataset(data.graphs, self._scaled(data.values), relative, original)
-
-    def _scaled(self, values: FloatArray) -> FloatArray:
-        return np.asarray((values - self.target_mean_) / self.target_scale_)
-
-    def _encode(
-        self, y: Any, fitted: Sequence[Task] | None, classes: Any = None
-    ) -> tuple[FloatArray, tuple[Task, ...]]:
-        """Return y as numbers, in its shape and with NaN for missing, and what its columns are.
-
-        `fitted` are the targets of an earlier fit.
+        Raises
+        ------
+        ValueError
+            If it was fitted on graphs with other `atom_features` than its own.
         """
-        raise NotImplementedError
+        if hasattr(self, "net_"):
+            return fitted_transformer(self)
+        return new_transformer(self, reset=True)
+
+    def _to_graphs(self, X: Any) -> CrystalGraphs:
+        """Return the graphs of X, made as those of the fit."""
+        return concatenate(list(checked_chunks(self, X)))
+
+    def _member_outputs(self, X: Any) -> FloatArray:
+        """Return the outputs of each network, of shape (n_members, n_crystals, n_outputs)."""
+        return member_outputs(self, X)
+
+    def _predict_targets(self, X: Any) -> list[Prediction]:
+        """Return predictions for every column of y."""
+        outputs = member_outputs(self, X)  # says so where it is not fitted
+        return TargetDecoder(self.targets_, self.y_ndim_).decode(outputs)
+
+    def transform(self, X: Any) -> FloatArray:
+        """Return the embeddings of crystals: the last hidden layer, from which outputs come.
+
+        Parameters
+        ----------
+        X : sequence of crystals, or CrystalGraphs
+            See `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_crystals, n_features)
+            NaN for crystals that could not be read. `h_fea_len` features, so many for each target
+            with ``heads="separate"``. Those of the first network of an ensemble.
+
+        Examples
+        --------
+        >>> from sklearn.ensemble import RandomForestRegressor
+        >>> from skcgcnn import CGCNNRegressor
+        >>> from skcgcnn.datasets import load_sample_regression
+        >>> cifs, energies = load_sample_regression(return_X_y=True)
+        >>> est = CGCNNRegressor(max_epochs=2, random_state=0).fit(cifs, energies)
+        >>> features = est.transform(cifs)
+        >>> features.shape[1]
+        128
+        >>> RandomForestRegressor(10).fit(features, energies).predict(features[:3]).shape
+        (3,)
+        """
+        return crystal_features(self, X)
+
+    def site_features(self, X: Any) -> list[FloatArray]:
+        """Return the features of every site after the convolutions.
+
+        Parameters
+        ----------
+        X : sequence of crystals, or CrystalGraphs
+            See `fit`.
+
+        Returns
+        -------
+        list of ndarray of shape (n_sites, atom_fea_len)
+            One for every crystal, its sites in their order; without rows for crystals that could
+            not be read.
+
+        Examples
+        --------
+        >>> from skcgcnn import CGCNNRegressor
+        >>> from skcgcnn.datasets import load_sample_regression
+        >>> cifs, energies = load_sample_regression(return_X_y=True)
+        >>> est = CGCNNRegressor(max_epochs=2, random_state=0).fit(cifs, energies)
+        >>> [features.shape for features in est.site_features(cifs[:3])]
+        [(8, 64), (16, 64), (4, 64)]
+        """
+        return site_features(self, X)
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.module_.head.conv_to_fc.out_features)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | PathLike[str],
+        *,
+        data_home: str | PathLike[str] | None = None,
+        device: Any = "auto",
+    ) -> Self:
+        """Return a fitted estimator from a model with a name or a file, ready to predict.
+
+        Parameters
+        ----------
+        model : str or path
+            Name of a model or a path, see `skcgcnn.load`.
+        data_home : path, optional
+            Where the official files are kept, see `skcgcnn.modelfiles.fetch_pretrained`.
+        device : str or torch.device, default="auto"
+            Where the estimator goes.
+
+        Returns
+        -------
+        estimator
+            Its predictions are in the units of the model. To train it further on other data
+            see `init_from`.
+
+        Raises
+        ------
+        DataError
+            If there is no such model, it cannot be fetched, or it is one of another estimator.
+
+        Examples
+        --------
+        >>> from skcgcnn import CGCNNMultiTask, CGCNNRegressor
+        >>> CGCNNMultiTask.from_pretrained("li-vacancy").target_names_
+        ['formation_energy', 'defect_label']
+        >>> est = CGCNNRegressor.from_pretrained("formation-energy-per-atom")  # doctest: +SKIP
+        >>> est.predict(["NaCl.cif"])  # in eV/atom  # doctest: +SKIP
+        """
+        path = find_model(model, data_home)
+        return cls._from_model_state(read_model_file(path), str(path), device)
+
+    def save(
+        self,
+        path: str | PathLike[str],
+        *,
+        targets: str | list[str] | None = None,
+        units: str | list[str] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        layout: Literal["skcgcnn", "cgcnn"] = "skcgcnn",
+    ) -> None:
+        """Write the fitted estimator as a file that is safe to open, see `skcgcnn.load`.
+
+        It is a safetensors file: weights as plain numbers, parameters as JSON. The state of the
+        training (optimizer, history) stays out.
+
+        Parameters
+        ----------
+        path : path
+            Where to write; ``.safetensors`` is the usual ending.
+        targets : str or list of str, optional
+            Name of every target; by default the names of the columns of y.
+        units : str or list of str, optional
+            Unit of every target, for the readers of the file; empty where it has none.
+        metrics : mapping of str to float, optional
+            Measures of the model's quality, for the readers of the file.
+        layout : {"skcgcnn", "cgcnn"}, default="skcgcnn"
+            "cgcnn" writes a weight file for the original CGCNN code, in float32, without names,
+            units and metrics. That code makes graphs with ``neighbor_ties="official"``, reads
+            `atom_features` from its own ``atom_init.json``, and calls two classes 0 and 1.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `targets` or `units` are not as many as the targets, the ending is that of a
+            pickle, or the original code cannot have such a model; it names the parameter.
+
+        Warns
+        -----
+        UserWarning
+            If parameters are left out since they are not plain values, such as callbacks.
+
+        Examples
+        --------
+        >>> import skcgcnn
+        >>> est = skcgcnn.load("perov5-heat-gap")
+        >>> est.save("model.safetensors", units=["eV/atom", "eV"])  # doctest: +SKIP
+        >>> skcgcnn.load("model.safetensors").predict(cifs)  # doctest: +SKIP
+        """
+        write_model(self, path, targets=targets, units=units, metrics=metrics, layout=layout)
+
+    def _get_model_state(self, *, training: bool = False) -> ModelState:
+        """Return what is fitted; `training` adds what training needs to go on."""
+        return model_state(self, training=training)
+
+    @classmethod
+    def _from_model_state(
+        cls, state: ModelState, name: str, device: Any = "auto", accelerator: Any = None
+    ) -> Self:
+        """Return a fitted estimator; `name` is that of the model in messages."""
+        est: Self = from_model_state(cls, state, name, device, accelerator)
+        return est
+
+    @property
+    def module_(self) -> CrystalGraphConvNet:
+        """The torch module behind the predictions."""
+        module: CrystalGraphConvNet = self.net_.module_.average
+        return module
+
+    @property
+    def target_names_(self) -> list[str]:
+        """Name of every target."""
+        return [target.name for target in self.targets_]
+
+    @property
+    def target_mean_(self) -> npt.NDArray[np.float64]:
+        """Mean of every target over the training crystals; 0 for classes."""
+        return np.array([target.mean for target in self.targets_])
+
+    @property
+    def target_scale_(self) -> npt.NDArray[np.float64]:
+        """Standard deviation of every target over the training crystals; 1 for classes."""
+        return np.array([target.scale for target in self.targets_])
+
+    @property
+    def history_(self) -> History:
+        """What skorch recorded, epoch by epoch."""
+        return self.net_.history
+
+    @property
+    def loss_curve_(self) -> list[float]:
+        """Training loss of every epoch, of the scaled targets; empty for a model of a file."""
+        return [row["train_loss"] for row in self.history_]
+
+    @property
+    def validation_scores_(self) -> list[float] | None:
+        """Score of the validation crystals (R², accuracy or their mean) after every epoch.
+
+        None without validation crystals, see `fit` and `early_stopping`.
+        """
+        scores = [row.get("valid_score") for row in self.history_]
+        return None if not scores or None in scores else scores
+
+    @property
+    def best_validation_score_(self) -> float | None:
+        """Score of the epoch with the lowest validation loss, whose weights predict."""
+        scores = self.validation_scores_
+        if scores is None:
+            return None
+        keeper = dict(getattr(self.net_, "callbacks_", [])).get("best_epoch")
+        # A fit that was continued has the best epoch of its last part.
+        best = getattr(keeper, "best_epoch_", None)
+        losses = np.nan_to_num(np.array(self.history_[:, "valid_loss"], dtype=float), nan=np.inf)
+        return float(scores[best - 1 if best else int(losses.argmin())])
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        return pickled(state, self) if "net_" in state else state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state, model = unpickled(state, type(self).__name__)
+        super().__setstate__(state)
+        if model is not None:
+            set_model_state(self, model)
+
+    def __sklearn_clone__(self) -> Self:
+        clone: Self = cloned(self)
+        return clone
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -6,11 +6,10 @@ import numpy as np
 import torch
 from sklearn.linear_model import RidgeCV
 
-from skcgcnn.estimators._targets import FloatArray
 from skcgcnn.estimators._training_data import TrainingData
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.nn import CrystalGraphConvNet
-from skcgcnn.tasks import Task, output_slices
+from skcgcnn.tasks import FloatArray, Task, output_slices
 
 _PENALTIES = np.logspace(-4, 3, 15)
 # What is left is taken to be no smaller than this share of the target's scale.

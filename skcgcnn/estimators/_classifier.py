@@ -14,10 +14,18 @@ from sklearn.utils.multiclass import check_classification_targets
 from skcgcnn._parameter_lists import documented
 from skcgcnn._parameters import ClassifierParameters
 from skcgcnn.estimators._base import BaseCGCNN
-from skcgcnn.estimators._columns import column_names, split_columns
 from skcgcnn.estimators._constraints import constraints
-from skcgcnn.estimators._targets import FloatArray, encode
-from skcgcnn.tasks import Classes, Task, is_missing
+from skcgcnn.estimators._outputs import predict_proba, predict_values
+from skcgcnn.tasks import (
+    Classes,
+    FloatArray,
+    Task,
+    column_names,
+    encode,
+    is_missing,
+    score_readable,
+    split_columns,
+)
 
 
 @documented
@@ -123,7 +131,7 @@ class CGCNNClassifier(ClassifierMixin, ClassifierParameters, BaseCGCNN):
         ndarray of shape (n_crystals, n_classes)
             In the order of `classes_`; NaN for crystals that could not be read.
         """
-        return self._predict_proba(X)
+        return predict_proba(self, X)
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """Predict the classes.
@@ -139,7 +147,7 @@ class CGCNNClassifier(ClassifierMixin, ClassifierParameters, BaseCGCNN):
             Labels. Where crystals could not be read, NaN; the array is then one of floats or
             objects.
         """
-        return self._predict_values(X)
+        return predict_values(self, X)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy.
@@ -159,7 +167,7 @@ class CGCNNClassifier(ClassifierMixin, ClassifierParameters, BaseCGCNN):
             With ``on_error="nan"``, crystals that could not be read are left out, with a warning.
         """
         predicted = self.predict(X)
-        return self._score(predicted, split_columns(y), sample_weight)
+        return score_readable(self.targets_, predicted, split_columns(y), sample_weight)
 
     @property
     def classes_(self) -> npt.NDArray[Any]:

@@ -1,10 +1,13 @@
-"""The kinds of site that get learned features."""
+"""The elements of crystals: which a model knows, and which get learned features."""
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from skcgcnn.graphs import CrystalGraphs
+from skcgcnn._warnings import warn_caller
+from skcgcnn.graphs import CrystalGraphs, ElementFeatures, matching_element_features
 from skcgcnn.modelfiles import ModelState
 from skcgcnn.nn import CrystalGraphConvNet
 
@@ -53,3 +56,25 @@ def set_kinds(net: CrystalGraphConvNet, kinds: npt.NDArray[np.float32]) -> None:
     """
     if net.embedding.elements is not None:
         net.embedding.elements.kinds.copy_(torch.from_numpy(kinds))
+
+
+def element_table(est: Any) -> ElementFeatures | None:
+    """Return the features of the elements, if the graphs of the fit are made with them."""
+    return matching_element_features(est.atom_features, est.graph_options_.atom_features)
+
+
+def elements_of(est: Any, graphs: CrystalGraphs) -> tuple[int, ...] | None:
+    """Return atomic numbers of the elements that graphs may hold; None if that is not known."""
+    table = element_table(est)
+    return None if table is None else tuple(sorted(table.elements_in(graphs.used_features())[1]))
+
+
+def warn_of_elements(est: Any, elements: set[int]) -> None:
+    """Warn that predictions for crystals with these elements are extrapolations."""
+    from pymatgen.core import Element
+
+    names = ", ".join(Element.from_Z(z).symbol for z in sorted(elements))
+    warn_caller(
+        f"{type(est).__name__} was trained on no crystal with {names}; predictions for such "
+        "crystals are extrapolations"
+    )

@@ -1,64 +1,62 @@
-"""Several networks that predict together, and how sure they are."""
+"""Several networks that predict together."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from joblib import Parallel, delayed
+from sklearn.base import clone
+from sklearn.utils import check_random_state
 
+from skcgcnn.estimators._fit import MAX_SEED, fit_data, make_seed
+from skcgcnn.estimators._persistence import model_state, set_model_state
 from skcgcnn.estimators._training_data import TrainingData
+from skcgcnn.estimators._uncertainty import calibrate_out_of_bag
 
-MAX_SEED = np.iinfo(np.int32).max
 # Each network leaves out one part of so many.
 _PARTS = 10
 # Fewer errors do not tell how large they are.
 _FEWEST_LEFT_OUT = 20
 
 
-@dataclass(frozen=True, eq=False)
-class Uncertainty:
-    """Standard deviations of predictions, in the units and the shape of y.
+def fit_ensemble(est: Any, data: TrainingData, valid: TrainingData | None) -> None:
+    """Fit an ensemble and store its members.
 
-    Those of classes are NaN: see their probabilities.
-
-    Attributes
-    ----------
-    aleatoric : ndarray
-        From the data: what the network learned of the scatter of its errors
-        (``loss="gaussian_nll"``), or what errors on crystals that were left out add to the
-        epistemic part; 0 where neither is known.
-    epistemic : ndarray
-        From the model: the standard deviation of the networks' predictions (``n_estimators``); 0
-        for a single network.
-    total : ndarray
-        The root of the sum of their squares.
+    Each leaves out some crystals, which tell how far its predictions for others are off.
     """
-
-    aleatoric: npt.NDArray[Any]
-    epistemic: npt.NDArray[Any]
-    total: npt.NDArray[Any]
+    rng = check_random_state(est.random_state)
+    members = [clone(est) for _ in range(est.n_estimators)]
+    for member in members:
+        member.set_params(n_estimators=1, random_state=int(rng.randint(MAX_SEED)))
+    # Of classes, the probabilities tell how sure a network is.
+    n_members = len(members) if any(target.is_number for target in data.targets) else 0
+    left_out = np.zeros((len(members), len(data)), dtype=bool)
+    left_out[:n_members] = leave_out(n_members, len(data), make_seed(est))
+    # Processes train one network after another, together.
+    fitted = Parallel(est.n_jobs if est.accelerator is None else None)(
+        delayed(_fit_member)(member, data, valid, rows)
+        for member, rows in zip(members, left_out, strict=True)
+    )
+    first, *others = map(model_state, fitted)
+    state = replace(
+        first,
+        targets=tuple(target.uncalibrated() for target in first.targets),
+        more_weights=tuple(other.weights for other in others),
+        provenance=replace(first.provenance, n_samples=len(data)),
+    )
+    set_model_state(est, state)
+    if left_out.any():
+        calibrate_out_of_bag(est, data, left_out)
+    elif valid is not None:
+        calibrate_out_of_bag(est, valid, np.ones((len(members), len(valid)), dtype=bool))
 
 
 def leave_out(n_members: int, n_crystals: int, seed: int) -> npt.NDArray[np.bool_]:
     """Return which crystals each network of an ensemble is not fitted on.
 
-    Each leaves out a tenth, and as far as possible others than those before.
-
-    Parameters
-    ----------
-    n_members : int
-        Number of networks.
-    n_crystals : int
-        Number of crystals.
-    seed : int
-        Decides which.
-
-    Returns
-    -------
-    ndarray of shape (n_members, n_crystals)
-        All False where the crystals left out by any would be too few to tell anything.
+    Each leaves out a tenth, and as far as possible others than those before. All are False where
+    the crystals left out by any would be too few to tell anything.
     """
     left_out = np.zeros((n_members, n_crystals), dtype=bool)
     if min(n_members, _PARTS) * (n_crystals // _PARTS) < _FEWEST_LEFT_OUT:
@@ -69,41 +67,9 @@ def leave_out(n_members: int, n_crystals: int, seed: int) -> npt.NDArray[np.bool
     return left_out
 
 
-def fit_members(
-    members: Sequence[Any],
-    n_jobs: int | None,
-    data: TrainingData,
-    valid: TrainingData | None,
-    left_out: npt.NDArray[np.bool_],
-) -> list[Any]:
-    """Fit estimators of one network each, in parallel.
-
-    Parameters
-    ----------
-    members : sequence of estimators
-        Not fitted.
-    n_jobs : int or None
-        Number of workers, see joblib.
-    data : TrainingData
-        The crystals to train on.
-    valid : TrainingData or None
-        Those to validate by.
-    left_out : ndarray of shape (n_members, n_crystals)
-        Which crystals each leaves out.
-
-    Returns
-    -------
-    list of fitted estimators
-    """
-    fitted: list[Any] = Parallel(n_jobs)(
-        delayed(_fit_member)(member, data, valid, rows)
-        for member, rows in zip(members, left_out, strict=True)
-    )
-    return fitted
-
-
 def _fit_member(
     member: Any, data: TrainingData, valid: TrainingData | None, left_out: npt.NDArray[np.bool_]
 ) -> Any:
     own = data.take(np.flatnonzero(~left_out)) if left_out.any() else data
-    return member._fit_data(own, valid, whole=data)
+    fit_data(member, own, valid, whole=data)
+    return member

@@ -7,6 +7,8 @@ import numpy.typing as npt
 from sklearn.base import clone
 
 from skcgcnn._warnings import warn_caller
+from skcgcnn.estimators._outputs import forward
+from skcgcnn.estimators._persistence import set_model_state
 from skcgcnn.estimators._training_data import TrainingData
 from skcgcnn.estimators._transfer import pair_targets, read_source
 from skcgcnn.tasks import decode, is_missing, mean_score
@@ -24,8 +26,8 @@ def start_values(est: Any, valid: TrainingData) -> list[npt.NDArray[Any]] | None
     if places is None or known.differences(given):
         return None
     start = clone(est).set_params(init_from=None, callbacks=None)
-    start._set_model_state(source)
-    predictions = decode(start._forward(valid.graphs), source.targets)
+    set_model_state(start, source)
+    predictions = decode(forward(start, valid.graphs), source.targets)
     return [predictions[place].values for place in places]
 
 
@@ -33,7 +35,7 @@ def compare(est: Any, start: list[npt.NDArray[Any]], valid: TrainingData) -> Non
     """Tell the validation errors before and after a fine-tuning; warn where they grew."""
     pairs = list(zip(est.targets_, valid.values.T, strict=True))
     true = [target.original(column) for target, column in pairs]
-    end = [each.values for each in decode(est._forward(valid.graphs), est.targets_)]
+    end = [each.values for each in decode(forward(est, valid.graphs), est.targets_)]
     before, after = (mean_score(est.targets_, true, values) for values in (start, end))
     est.start_validation_score_ = before
     texts = [

@@ -11,7 +11,7 @@ from skcgcnn.estimators._classifier import CGCNNClassifier
 from skcgcnn.estimators._multitask import CGCNNMultiTask
 from skcgcnn.estimators._regressor import CGCNNRegressor
 from skcgcnn.exceptions import DataError
-from skcgcnn.modelfiles import PICKLES, ModelState, find_model, read_model_file
+from skcgcnn.modelfiles import PICKLES, find_model, read_model_file
 
 _ESTIMATORS: dict[str, type[BaseCGCNN]] = {
     cls.__name__: cls for cls in (CGCNNRegressor, CGCNNClassifier, CGCNNMultiTask)
@@ -63,44 +63,18 @@ def load(
     """
     path = find_model(model, data_home)
     if path.suffix not in PICKLES:
-        return from_model_state(read_model_file(path), str(path), device)
+        state, name = read_model_file(path), str(path)
+        if state.estimator not in _ESTIMATORS:
+            raise DataError(
+                f"{name}: holds a {state.estimator!r}, which this version does not know"
+            )
+        return _ESTIMATORS[state.estimator]._from_model_state(state, name, device)
     if not trust_pickle:
         raise DataError(
             f"{path}: a pickle can run code when it is loaded; open it with trust_pickle=True "
             "(--trust) if you know where it comes from"
         )
     return _load_pickled(path)
-
-
-def from_model_state(
-    state: ModelState, name: str, device: Any = "auto", accelerator: Any = None
-) -> BaseCGCNN:
-    """Return the fitted estimator that a state describes.
-
-    Parameters
-    ----------
-    state : ModelState
-        What `read_model_file` returns.
-    name : str
-        Its name in messages.
-    device : str or torch.device, default="auto"
-        Where the estimator goes.
-    accelerator : accelerate.Accelerator, optional
-        Processes on which its training goes on.
-
-    Returns
-    -------
-    CGCNNRegressor, CGCNNClassifier or CGCNNMultiTask
-
-    Raises
-    ------
-    DataError
-        If this version has no such estimator, or the state does not fit it.
-    """
-    if state.estimator not in _ESTIMATORS:
-        raise DataError(f"{name}: holds a {state.estimator!r}, which this version does not know")
-    cls = _ESTIMATORS[state.estimator]
-    return cls._from_model_state(state, name, device, accelerator)
 
 
 def _load_pickled(path: Path) -> BaseCGCNN:

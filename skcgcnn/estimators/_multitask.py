@@ -10,12 +10,21 @@ from sklearn.utils.metaestimators import available_if
 
 from skcgcnn._parameter_lists import documented
 from skcgcnn._parameters import MultiTaskParameters
-from skcgcnn.estimators._columns import check_order, column_names, split_columns
+from skcgcnn.estimators._base import BaseCGCNN
 from skcgcnn.estimators._constraints import constraints
-from skcgcnn.estimators._numbers import NumberEstimator
-from skcgcnn.estimators._targets import FloatArray, encode
+from skcgcnn.estimators._outputs import predict_proba, predict_values
 from skcgcnn.estimators._task_views import ClassifierView, RegressorView
-from skcgcnn.tasks import TASKS, Task
+from skcgcnn.estimators._uncertainty import UncertaintyMixin, predict_with_std
+from skcgcnn.tasks import (
+    TASKS,
+    FloatArray,
+    Task,
+    check_order,
+    column_names,
+    encode,
+    score_readable,
+    split_columns,
+)
 
 
 def _has_classes(est: "CGCNNMultiTask") -> bool:
@@ -27,7 +36,7 @@ def _has_classes(est: "CGCNNMultiTask") -> bool:
 
 @documented
 @dataclass(kw_only=True, eq=False, repr=False)
-class CGCNNMultiTask(MultiTaskParameters, NumberEstimator):
+class CGCNNMultiTask(UncertaintyMixin, MultiTaskParameters, BaseCGCNN):
     """Crystal graph convolutional network that predicts numbers and classes together.
 
     Convolutions as in Xie & Grossman, Phys. Rev. Lett. 120, 145301 (2018), or others (`conv`), are
@@ -170,7 +179,10 @@ class CGCNNMultiTask(MultiTaskParameters, NumberEstimator):
             If standard deviations are asked of a single network that was not fitted with
             ``loss="gaussian_nll"``.
         """
-        return self._predict_numbers(X, return_std=return_std)
+        if return_std:
+            predicted, uncertainty = predict_with_std(self, X)
+            return predicted, uncertainty.total
+        return predict_values(self, X)
 
     @available_if(_has_classes)
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
@@ -191,7 +203,7 @@ class CGCNNMultiTask(MultiTaskParameters, NumberEstimator):
         AttributeError
             If there is no classification task.
         """
-        return self._predict_proba(X)
+        return predict_proba(self, X)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the mean of R² (regressions) and accuracy (classifications).
@@ -212,7 +224,8 @@ class CGCNNMultiTask(MultiTaskParameters, NumberEstimator):
             numbers, one label) is left out; NaN where all are.
         """
         predicted = self.predict(X)
-        return self._score(predicted, self._columns(y, len(self.targets_)), sample_weight)
+        columns = self._columns(y, len(self.targets_))
+        return score_readable(self.targets_, predicted, columns, sample_weight)
 
     @property
     def task_classes_(self) -> list[npt.NDArray[Any] | None]:

@@ -13,9 +13,8 @@ from skcgcnn._parameters import NetParameters
 from skcgcnn._recipes import is_auto
 from skcgcnn._sklearn import validate_parameter_constraints
 from skcgcnn.estimators._constraints import constraints
-from skcgcnn.estimators._targets import TargetDecoder
 from skcgcnn.nn import AcceleratedNet, AveragedNet, GraphNet, TaskLoss, choose_device
-from skcgcnn.tasks import LOSSES
+from skcgcnn.tasks import LOSSES, TargetDecoder
 
 _LOGGER = logging.getLogger("skcgcnn")
 

@@ -2,22 +2,34 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils import check_array
 
 from skcgcnn._parameter_lists import documented
-from skcgcnn.estimators._columns import check_order, column_names, split_columns, without_mask
-from skcgcnn.estimators._numbers import NumberEstimator
-from skcgcnn.estimators._targets import FloatArray, encode
-from skcgcnn.tasks import Number, Task
+from skcgcnn._parameters import NumberParameters
+from skcgcnn.estimators._base import BaseCGCNN
+from skcgcnn.estimators._constraints import constraints
+from skcgcnn.estimators._outputs import predict_values
+from skcgcnn.estimators._uncertainty import UncertaintyMixin, predict_with_std
+from skcgcnn.tasks import (
+    FloatArray,
+    Number,
+    Task,
+    check_order,
+    column_names,
+    encode,
+    score_readable,
+    split_columns,
+    without_mask,
+)
 
 
 @documented
 @dataclass(kw_only=True, eq=False, repr=False)  # so that errors name this class
-class CGCNNRegressor(RegressorMixin, NumberEstimator):
+class CGCNNRegressor(RegressorMixin, UncertaintyMixin, NumberParameters, BaseCGCNN):
     """Crystal graph convolutional network that predicts numbers.
 
     The network of Xie & Grossman, Phys. Rev. Lett. 120, 145301 (2018), with another convolution
@@ -82,6 +94,8 @@ class CGCNNRegressor(RegressorMixin, NumberEstimator):
     (3,)
     """
 
+    _parameter_constraints: ClassVar[dict[str, Any]] = constraints(NumberParameters)
+
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one more epoch.
 
@@ -125,7 +139,10 @@ class CGCNNRegressor(RegressorMixin, NumberEstimator):
             If standard deviations are asked of a single network that was not fitted with
             ``loss="gaussian_nll"``.
         """
-        return self._predict_numbers(X, return_std=return_std)
+        if return_std:
+            predicted, uncertainty = predict_with_std(self, X)
+            return predicted, uncertainty.total
+        return predict_values(self, X)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return R², the mean over the targets.
@@ -149,7 +166,7 @@ class CGCNNRegressor(RegressorMixin, NumberEstimator):
         if y is not None and len(predicted):
             self._encode(y, self.targets_)  # refuses another number of targets
             check_order(y, self.targets_)
-        return self._score(predicted, split_columns(y), sample_weight)
+        return score_readable(self.targets_, predicted, split_columns(y), sample_weight)
 
     @property
     def n_outputs_(self) -> int:

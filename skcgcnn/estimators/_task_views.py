@@ -5,8 +5,8 @@ from typing import Any, NoReturn, cast
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
-from skcgcnn.estimators._targets import FloatArray
-from skcgcnn.tasks import Prediction
+from skcgcnn.estimators._predict import predict_targets
+from skcgcnn.tasks import FloatArray, Prediction
 
 
 class _TaskView(BaseEstimator):
@@ -36,8 +36,7 @@ class _TaskView(BaseEstimator):
         return self._predict(X).values
 
     def _predict(self, X: Any) -> Prediction:
-        predictions: list[Prediction] = self.estimator._predict_targets(X)
-        return predictions[self.column]
+        return predict_targets(self.estimator, X)[self.column]
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self.estimator, "net_")

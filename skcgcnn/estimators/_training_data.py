@@ -1,15 +1,19 @@
 """Crystals to train on, and some to validate by."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import train_test_split
+from sklearn.utils import check_consistent_length
 
-from skcgcnn.estimators._targets import FloatArray
+from skcgcnn._sklearn import check_sample_weight
+from skcgcnn._warnings import warn_caller
+from skcgcnn.estimators._crystals import check_same_options, graphs_to_fit
 from skcgcnn.graphs import CrystalGraphs
-from skcgcnn.tasks import Task
+from skcgcnn.tasks import FloatArray, Task, check_names
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,3 +89,64 @@ def split(data: TrainingData, share: float, seed: int) -> tuple[TrainingData, Tr
         np.arange(n), test_size=test_size, random_state=seed, stratify=labels
     )
     return data.take(train), data.take(valid)
+
+
+def check_fit_input(
+    est: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    *,
+    reset: bool,
+    classes: Any = None,
+    known: Sequence[Task] | None = None,
+) -> TrainingData:
+    """Return crystals and targets; `known` are the targets, where they are decided already."""
+    if y is None:
+        raise ValueError(f"{type(est).__name__} requires y to be passed, but the target y is None.")
+    graphs = graphs_to_fit(est, X, reset=reset)
+    if isinstance(y, tuple) and {np.shape(column) for column in y} == {(len(graphs),)}:
+        raise ValueError(
+            f"y is a tuple of {len(y)} columns; pass np.column_stack(y), of one row per crystal"
+        )
+    check_names(y)
+    check_consistent_length(graphs, y)
+    if not len(graphs):
+        raise ValueError("X holds 0 crystals; at least 1 is needed to fit.")
+    if not reset:
+        check_same_options(est, graphs)
+    fitted = known if reset else est.targets_
+    encoded, targets = est._encode(y, fitted, classes)
+    values = encoded.reshape(len(encoded), -1)
+    weights = check_sample_weight(sample_weight, graphs, dtype=np.float64, ensure_non_negative=True)
+    # Only ratios of weights count. By the largest first: the sum may be too large a number.
+    weights = weights / (weights.max() or 1.0) * est._class_weights(values, targets)
+    data = TrainingData(graphs, values, weights, targets, encoded.ndim)
+    used = (graphs.n_sites > 0) & (weights > 0) & ~np.isnan(values).all(axis=1)
+    if not used.any():
+        raise ValueError(
+            "no crystal is left to fit: every one has a weight of 0, no label or no sites"
+        )
+    if used.sum() == 1 and known is None:
+        warn_caller(
+            f"{type(est).__name__} is fitted on one crystal: there is nothing to compare it "
+            "with, and predictions for others mean nothing"
+        )
+    data = replace(data, weights=weights / weights[used].mean())
+    return data if used.all() else data.take(used)
+
+
+def check_validation(est: Any, validation_data: Any, train: TrainingData) -> TrainingData:
+    """Return the crystals to validate by, which must be made as those to train on."""
+    try:
+        X, y = validation_data
+    except (TypeError, ValueError) as error:
+        raise ValueError("validation_data must be a pair (X, y)") from error
+    valid = check_fit_input(est, X, y, None, reset=True, known=train.targets)
+    ours, theirs = train.graphs.options, valid.graphs.options
+    if different := ours.differences(theirs):
+        raise ValueError(
+            f"validation_data holds graphs that were made with {theirs.describe(different)}, "
+            f"those to train on with {ours.describe(different)}"
+        )
+    return valid

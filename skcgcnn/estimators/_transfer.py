@@ -11,7 +11,7 @@ from sklearn.exceptions import NotFittedError
 from torch import Tensor
 
 from skcgcnn._parameters import NetParameters, Parameters
-from skcgcnn.estimators._persistence import Persistent
+from skcgcnn.estimators._persistence import model_state
 from skcgcnn.modelfiles import (
     PRETRAINED,
     SHIPPED,
@@ -58,10 +58,10 @@ def read_source(init_from: Any) -> ModelState:
     DataError
         If the file does not exist or does not hold a model.
     """
-    if isinstance(init_from, Persistent):
+    if isinstance(init_from, Parameters):
         if not hasattr(init_from, "net_"):
             raise NotFittedError(f"{_name(init_from, ' is a ')} that is not fitted; fit it first")
-        return init_from._get_model_state()
+        return model_state(init_from)
     if isinstance(init_from, ModelState):
         return init_from
     if not isinstance(init_from, (str, PathLike)):

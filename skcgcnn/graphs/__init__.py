@@ -8,7 +8,11 @@ from skcgcnn.graphs._build import GraphMaker
 from skcgcnn.graphs._chunks import build_graphs
 from skcgcnn.graphs._concatenate import concatenate
 from skcgcnn.graphs._digest import digest_crystals
-from skcgcnn.graphs._elements import ElementFeatures, load_element_features
+from skcgcnn.graphs._elements import (
+    ElementFeatures,
+    load_element_features,
+    matching_element_features,
+)
 from skcgcnn.graphs._folder import INDEX, read_data, remove_leftovers, replace_data
 from skcgcnn.graphs._graph import CrystalGraph, ExpandedGraphs
 from skcgcnn.graphs._graphs import CrystalGraphs
@@ -19,6 +23,7 @@ from skcgcnn.graphs._neighbor_list import NeighborList, find_neighbors
 from skcgcnn.graphs._options import GraphOptions
 from skcgcnn.graphs._packing import member_index, offsets_from_counts
 from skcgcnn.graphs._saved import check_content, graphs_in
+from skcgcnn.graphs._sites import expand_to_sites
 
 if TYPE_CHECKING:
     from skcgcnn.graphs._recent import forget_files
@@ -42,6 +47,7 @@ __all__ = [
     "concatenate",
     "crystals_in_memory",
     "digest_crystals",
+    "expand_to_sites",
     "find_neighbors",
     "forget_files",
     "graphs_in",
@@ -50,6 +56,7 @@ __all__ = [
     "joined_streams",
     "load_element_features",
     "map_arrays",
+    "matching_element_features",
     "member_index",
     "merge_files",
     "nearest_neighbors",

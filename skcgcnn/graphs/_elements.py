@@ -183,6 +183,24 @@ def load_element_features(
     return ElementFeatures(_by_atomic_number(rows, str(path)), str(path))
 
 
+def matching_element_features(source: Any, fingerprint: str | None) -> ElementFeatures | None:
+    """Return the element features that graphs were made with, if `source` stands for them.
+
+    Parameters
+    ----------
+    source : None, path, mapping or ElementFeatures
+        See `load_element_features`.
+    fingerprint : str or None
+        Of the features of the graphs, see `GraphOptions.atom_features`.
+
+    Returns
+    -------
+    ElementFeatures or None
+    """
+    table = None if fingerprint is None else load_element_features(source)
+    return table if table is not None and table.fingerprint == fingerprint else None
+
+
 def _by_atomic_number(rows: Mapping[Any, Any], source: str) -> dict[int, Any]:
     from pymatgen.core import Element
 

@@ -7,10 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from skcgcnn.estimators import run_batches, to_numpy
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.inspection._explained import Explained, explained, mean_of_networks, path_points
-from skcgcnn.nn import CrystalGraphConvNet, GraphBatch
+from skcgcnn.nn import CrystalGraphConvNet, GraphBatch, run_batches, to_numpy
 
 Values = npt.NDArray[np.float64]
 
@@ -87,7 +86,6 @@ def bond_contributions(
     """
     function = explained(est, target, label)
     graphs = est._to_graphs(X)
-    est._check_same_options(graphs)
     found = []
     for net in (est.net_, *est.more_nets_):
         parts = [_explain(module, batch, function) for module, batch in run_batches(net, graphs)]

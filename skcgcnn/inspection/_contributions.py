@@ -9,9 +9,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from skcgcnn.estimators import Pooled, expand_to_sites, pooled_crystals, to_numpy
-from skcgcnn.graphs import CrystalGraphs
+from skcgcnn.graphs import CrystalGraphs, expand_to_sites, matching_element_features
 from skcgcnn.inspection._explained import Explained, explained, mean_of_networks, path_points
+from skcgcnn.inspection._pooled import Pooled, pooled_crystals
+from skcgcnn.nn import to_numpy
 
 Values = npt.NDArray[np.float64]
 
@@ -172,9 +173,11 @@ def element_names(est: Any, graphs: CrystalGraphs) -> list[list[str]]:
     """
     from pymatgen.core import Element
 
-    table, symbols = est._element_table(), {}
-    for row in () if table is None else np.unique(graphs.used_features(), axis=0):
-        pure, _ = table.elements_in(row[np.newaxis])
+    table = matching_element_features(est.atom_features, est.graph_options_.atom_features)
+    symbols = dict[bytes, str]()
+    rows = np.unique(graphs.used_features(), axis=0)
+    for row in rows:
+        pure = set() if table is None else table.elements_in(row[np.newaxis])[0]
         if len(pure) == 1:
             symbols[row.tobytes()] = Element.from_Z(min(pure)).symbol
     kinds = [symbols.get(row.tobytes(), MIXED) for row in graphs.kind_features]

@@ -20,6 +20,7 @@ from skcgcnn.nn._gated import ConvLayer
 from skcgcnn.nn._gaussians import GAUSSIAN_STEP, GaussianDistance
 from skcgcnn.nn._globals import GlobalFeatures
 from skcgcnn.nn._halves import Halves, can_be_halved
+from skcgcnn.nn._inference import run_batches, to_numpy
 from skcgcnn.nn._loss import TaskLoss
 from skcgcnn.nn._network import CrystalGraphConvNet
 from skcgcnn.nn._pooling import Pooling, weighted_sum
@@ -62,5 +63,7 @@ __all__ = [
     "check_callbacks",
     "choose_device",
     "one_cycle",
+    "run_batches",
+    "to_numpy",
     "weighted_sum",
 ]

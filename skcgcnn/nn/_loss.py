@@ -1,33 +1,15 @@
 """The loss of several tasks learned together."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from skcgcnn.nn._layers import FLOAT
+from skcgcnn.tasks import Task
 
 # Logarithms of learned weights stay within these bounds.
 _LEAST_LOG, _MOST_LOG = -5.0, 5.0
-
-
-class LearnedTask(Protocol):
-    """What the loss has to know of a target, see `skcgcnn.tasks.Task`."""
-
-    @property
-    def n_outputs(self) -> int:
-        """Number of the network's outputs that belong to it."""
-
-    @property
-    def is_number(self) -> bool:
-        """Whether it is weighted as the numbers are, or as the classes."""
-
-    def errors(self, outputs: Tensor, target: Tensor, loss: str) -> Tensor:
-        """Return the loss of each crystal."""
-
-    def log_share(self, loss: str) -> float:
-        """Return how much of the logarithm of a learned scale is added."""
 
 
 class TaskLoss(nn.Module):
@@ -58,7 +40,7 @@ class TaskLoss(nn.Module):
     """
 
     def __init__(
-        self, tasks: Sequence[LearnedTask], cls_weight: float | str = 1.0, loss: str = "mse"
+        self, tasks: Sequence[Task], cls_weight: float | str = 1.0, loss: str = "mse"
     ) -> None:
         super().__init__()
         if cls_weight == "auto":

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,35 +26,13 @@ from skcgcnn.nn._schedule import one_cycle
 from skcgcnn.nn._scores import EpochScores, Table
 from skcgcnn.nn._threads import at_most, is_large
 from skcgcnn.nn._windows import WindowedBatches
+from skcgcnn.tasks import TargetDecoder
 
 # Maximum sizes of a batch in prediction. They bound its memory: about 50 MB with 64 features.
 # Smaller batches would mean more operations, each of which waits for the interpreter lock while
 # another thread reads.
 PREDICTION_BONDS = 50_000
 PREDICTION_CRYSTALS = 4096
-
-
-class TargetDecoder(Protocol):
-    """Turns outputs of a network into what an estimator predicts."""
-
-    @property
-    def classes(self) -> npt.NDArray[Any] | None:
-        """The classes, if a single target is predicted, which is a class."""
-
-    def decode(self, outputs: npt.NDArray[Any]) -> list[Any]:
-        """Return the predictions of each target."""
-
-    def values(self, outputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return what `predict` returns."""
-
-    def proba(self, outputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return what `predict_proba` returns."""
-
-    def score(self, outputs: npt.NDArray[Any], y: npt.NDArray[Any]) -> float:
-        """Return what the estimator's `score` returns."""
-
-    def describe_errors(self, outputs: npt.NDArray[Any], y: npt.NDArray[Any]) -> str:
-        """Return errors in units of y, as a text."""
 
 
 class GraphNet(NeuralNet):

@@ -1,28 +1,48 @@
 """Tasks: what a target is, from y to the loss, predictions, metrics and reports."""
 
 from skcgcnn.tasks._classes import Classes
-from skcgcnn.tasks._columns import is_missing
+from skcgcnn.tasks._columns import FloatArray, is_missing
 from skcgcnn.tasks._decode import combine, decode, deviations, mean_score, output_slices
 from skcgcnn.tasks._losses import LOSSES, Loss
 from skcgcnn.tasks._metrics import classification_metrics, regression_metrics
 from skcgcnn.tasks._number import Number, NumberWithVariance
+from skcgcnn.tasks._targets import TargetDecoder, encode, readable, score_readable
 from skcgcnn.tasks._task import TASKS, Prediction, Task
+from skcgcnn.tasks._y import (
+    check_names,
+    check_order,
+    column_names,
+    split_columns,
+    stack_columns,
+    without_mask,
+)
 
 __all__ = [
     "LOSSES",
     "TASKS",
     "Classes",
+    "FloatArray",
     "Loss",
     "Number",
     "NumberWithVariance",
     "Prediction",
+    "TargetDecoder",
     "Task",
+    "check_names",
+    "check_order",
     "classification_metrics",
+    "column_names",
     "combine",
     "decode",
     "deviations",
+    "encode",
     "is_missing",
     "mean_score",
     "output_slices",
+    "readable",
     "regression_metrics",
+    "score_readable",
+    "split_columns",
+    "stack_columns",
+    "without_mask",
 ]

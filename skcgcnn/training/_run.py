@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._files import atomic_write
+from skcgcnn._recipes import resolve
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets import write_rows
 from skcgcnn.estimators import (
@@ -19,14 +20,12 @@ from skcgcnn.estimators import (
     CGCNNClassifier,
     CGCNNMultiTask,
     CGCNNRegressor,
-    from_model_state,
     predict_targets,
-    read_source,
 )
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs, CrystalGraphTransformer, concatenate, digest_crystals
 from skcgcnn.metrics import HeldOutError, held_out_error, target_metrics
-from skcgcnn.modelfiles import ModelState, read_model_file
+from skcgcnn.modelfiles import ModelState, find_model, read_model_file
 from skcgcnn.nn import BestEpoch, choose_device
 from skcgcnn.reports import RunResult, training_report
 from skcgcnn.tasks import Prediction
@@ -154,7 +153,7 @@ def train(
     _check_same(run, graphs, settings, resume)
     parts = _split(settings, data, graphs)
     classes = data.classes(graphs.n_sites > 0)
-    if resume is not None and est.n_iter_ >= est._resolve(len(parts["train"].rows))["max_epochs"]:
+    if resume is not None and est.n_iter_ >= _max_epochs(est, parts["train"]):
         raise DataError(
             f"{resume}: has {est.n_iter_} epochs already; ask for more than that with --max-epochs "
             "to continue"
@@ -217,7 +216,7 @@ def _read_start(
         params = {**then["params"], **settings.params}
         return state, replace(settings, **taken, params=params)
     if (source := settings.params.get("init_from")) is not None:
-        return read_source(source), settings
+        return read_model_file(find_model(source)), settings
     return None, settings
 
 
@@ -278,6 +277,10 @@ def _fit(
     return best
 
 
+def _max_epochs(est: BaseCGCNN, train: Part) -> int:
+    return int(resolve(est.get_params(deep=False), len(train.rows))["max_epochs"])
+
+
 def _resumed(
     state: Any, settings: Settings, data: RunData, file: Path, device: str, accelerator: Any
 ) -> tuple[BaseCGCNN, dict[str, Any]]:
@@ -294,7 +297,8 @@ def _resumed(
             )
     if run["fingerprint"] != data.fingerprint():
         raise DataError(f"{file}: was trained on other crystals or targets than {settings.data}")
-    return from_model_state(state, str(file), device, accelerator), run
+    cls = _ESTIMATORS[settings.task]
+    return cls._from_model_state(state, str(file), device, accelerator), run
 
 
 def _read(

@@ -1,7 +1,10 @@
 """Standard deviations that hold without a further step, by crystals outside of the fit."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
+from skorch.callbacks import Callback
 
 import skcgcnn
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
@@ -45,19 +48,18 @@ def test_few_crystals_are_all_trained_on(tiny, graphs, energies):
     assert est.targets_[0].spread == 0
 
 
-def test_classes_are_all_trained_on(tiny, many, monkeypatch):
+class CountCrystals(Callback):
+    seen: ClassVar[list[int]] = []
+
+    def on_train_begin(self, net, X=None, **kwargs):
+        self.seen.append(len(X))
+
+
+def test_classes_are_all_trained_on(tiny, many):
     (X, y), _ = many
-    seen = []
-    fit_data = CGCNNClassifier._fit_data
-    monkeypatch.setattr(
-        CGCNNClassifier,
-        "_fit_data",
-        lambda est, data, *args, **kwargs: (
-            seen.append(len(data)) or fit_data(est, data, *args, **kwargs)
-        ),
-    )
-    CGCNNClassifier(**tiny, n_estimators=5).fit(X, y > 0)
-    assert seen == [100] * 5
+    CountCrystals.seen.clear()
+    CGCNNClassifier(**tiny, n_estimators=5, callbacks=[CountCrystals()]).fit(X, y > 0)
+    assert CountCrystals.seen == [100] * 5
 
 
 def test_missing_targets_do_not_count(tiny, many):

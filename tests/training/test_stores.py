@@ -188,7 +188,7 @@ def test_parquet_where_the_first_crystals_fail(classes, cifs, labels, tiny, tmp_
     skcgcnn.CGCNNClassifier(**tiny).fit(cifs, y).save(tmp_path / "model.safetensors")
     for name in ("a", "b", "c", "d"):
         (tmp_path / f"{name}.cif").write_text("broken")
-    for place in ("graphs._transformer", "estimators._predictor"):
+    for place in ("graphs._transformer", "estimators._crystals"):
         monkeypatch.setattr(f"skcgcnn.{place}.CHUNK", 2)
     broken = sorted(tmp_path.glob("*.cif"))
     args = ("-o", tmp_path / "p.parquet", "--on-error", "nan")

@@ -1,14 +1,12 @@
 """Crystals half-way through the network: after the pooling, before the head."""
 
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
-from skcgcnn.estimators._features import run_batches
-from skcgcnn.graphs import CrystalGraphs, concatenate
-from skcgcnn.nn import CrystalGraphConvNet, GraphBatch, weighted_sum
+from skcgcnn.graphs import CrystalGraphs
+from skcgcnn.nn import CrystalGraphConvNet, GraphBatch, run_batches, weighted_sum
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,9 +92,7 @@ def pooled_crystals(est: Any, X: Any) -> tuple[list[list[Pooled]], CrystalGraphs
     graphs : CrystalGraphs
         Of all crystals.
     """
-    with closing(est._graph_chunks(X)) as chunks:
-        graphs = concatenate(list(chunks))
-    est._check_same_options(graphs)
+    graphs = est._to_graphs(X)
     nets = [est.net_, *est.more_nets_]
     return [[_pool(*run) for run in run_batches(net, graphs)] for net in nets], graphs
 

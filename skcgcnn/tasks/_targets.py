@@ -1,19 +1,18 @@
 """Targets: y as numbers, the network's outputs as predictions, and how good they are."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length
 
 from skcgcnn._warnings import warn_caller
-from skcgcnn.estimators._columns import split_columns, stack_columns
-from skcgcnn.tasks import Prediction, Task, decode, is_missing, mean_score
-
-FloatArray = npt.NDArray[np.float64]
+from skcgcnn.tasks._columns import FloatArray, is_missing
+from skcgcnn.tasks._decode import decode, mean_score
+from skcgcnn.tasks._task import Prediction, Task
+from skcgcnn.tasks._y import split_columns, stack_columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,57 +108,6 @@ def encode(
     return encoded, tuple(learned)
 
 
-def predict_targets(estimator: Any, X: Any) -> list[Prediction]:
-    """Predict every target of an estimator, in one pass of its network.
-
-    Parameters
-    ----------
-    estimator : fitted CGCNNRegressor, CGCNNClassifier or CGCNNMultiTask
-        The model, or a Pipeline that ends in one.
-    X : sequence of crystals, or CrystalGraphs
-        See the estimator's `predict`.
-
-    Returns
-    -------
-    list of Prediction
-        One for every column of y: values, and for classes their probabilities.
-
-    Examples
-    --------
-    >>> from skcgcnn import CGCNNClassifier
-    >>> from skcgcnn.datasets import load_sample_classification
-    >>> cifs, is_metal = load_sample_classification(return_X_y=True)
-    >>> est = CGCNNClassifier(max_epochs=1, random_state=0).fit(cifs, is_metal)
-    >>> (prediction,) = predict_targets(est, cifs[:3])
-    >>> prediction.target.kind, prediction.values.shape, prediction.proba.shape
-    ('classification', (3,), (3, 2))
-    """
-    if isinstance(estimator, Pipeline):
-        if len(estimator) > 1:
-            X = estimator[:-1].transform(X)
-        estimator = estimator[-1]
-    predictions: list[Prediction] = estimator._predict_targets(X)
-    return predictions
-
-
-def predict_target_chunks(estimator: Any, X: Any) -> Iterator[list[Prediction]]:
-    """Predict every target of an estimator, some crystals at a time.
-
-    Parameters
-    ----------
-    estimator : fitted CGCNNRegressor, CGCNNClassifier or CGCNNMultiTask
-        The model.
-    X : sequence of crystals, or CrystalGraphs
-        More of them than fit into memory, where they are paths, or graphs in a file.
-
-    Yields
-    ------
-    list of Prediction
-        See `predict_targets`; for consecutive crystals.
-    """
-    yield from estimator._predict_target_chunks(X)
-
-
 def readable(
     predicted: npt.NDArray[Any], y: Any, sample_weight: Any
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[Any] | None]:
@@ -201,3 +149,16 @@ def readable(
             "the others"
         )
     return known, None if sample_weight is None else np.asarray(sample_weight)[known]
+
+
+def score_readable(
+    targets: Sequence[Task],
+    predicted: npt.NDArray[Any],
+    columns: Sequence[npt.NDArray[Any]],
+    sample_weight: Any = None,
+) -> float:
+    """Return the mean score of the predictions that are there; `columns` are those of the truth."""
+    known, weights = readable(predicted, columns[0], sample_weight)
+    true = [column[known] for column in columns]
+    guessed = predicted[known].reshape(known.sum(), -1).T
+    return mean_score(targets, true, list(guessed), weights)

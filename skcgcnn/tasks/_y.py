@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn.tasks import Task
+from skcgcnn.tasks._task import Task
 
 
 def without_mask(y: Any) -> Any:

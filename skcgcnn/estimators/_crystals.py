@@ -1,0 +1,102 @@
+"""From X to graphs, as an estimator reads crystals."""
+
+from collections.abc import Generator
+from contextlib import closing
+from typing import Any
+
+import torch
+from joblib import effective_n_jobs
+
+from skcgcnn._parameter_lists import with_net_params
+from skcgcnn.estimators._transfer import with_architecture
+from skcgcnn.graphs import (
+    CHUNK,
+    CrystalGraphs,
+    CrystalGraphTransformer,
+    crystals_in_memory,
+    read_ahead,
+)
+from skcgcnn.nn import at_most
+
+_MADE_WITH = ("max_num_nbr", "radius", "neighbor_ties")
+
+
+def flat_params(est: Any, *, reset: bool) -> dict[str, Any]:
+    """Return parameters, flat; sizes that are not set are those of `init_from`.
+
+    `reset` is True for a fit that starts from scratch.
+    """
+    fitted = None if reset else est.fitted_params_
+    return with_architecture(with_net_params(est.get_params(deep=False)), fitted)
+
+
+def new_transformer(est: Any, *, reset: bool) -> CrystalGraphTransformer:
+    """Return the transformer of the parameters of an estimator."""
+    transformer = CrystalGraphTransformer()
+    params = flat_params(est, reset=reset)
+    shared = params.keys() & transformer.get_params().keys()
+    transformer.set_params(**{name: params[name] for name in shared})
+    return transformer
+
+
+def fitted_transformer(est: Any) -> CrystalGraphTransformer:
+    """Return the transformer that makes graphs as those of the fit."""
+    transformer, fitted = new_transformer(est, reset=False), est.graph_options_
+    values = {name: getattr(fitted, name) for name in _MADE_WITH}
+    transformer.set_params(**{name: v for name, v in values.items() if v is not None})
+    if fitted.merge_tol is not None:
+        transformer.set_params(merge_tol=fitted.merge_tol or None)
+    if set(fitted.differences(transformer.graph_options())) - {"global_features"}:
+        raise ValueError(
+            f"{type(est).__name__} was fitted on graphs with other atom_features than its "
+            "own; set atom_features to those of the fit, or pass graphs that are made with them"
+        )
+    return transformer
+
+
+def graphs_to_fit(est: Any, X: Any, *, reset: bool) -> CrystalGraphs:
+    """Return the graphs of X; a fit from scratch makes them by its parameters."""
+    if isinstance(X, CrystalGraphs):
+        return X
+    maker = new_transformer(est, reset=True) if reset else fitted_transformer(est)
+    return maker.transform(X)
+
+
+def checked_chunks(est: Any, X: Any) -> Generator[CrystalGraphs]:
+    """Yield graphs that are made as those of the fit; a long list is read while others compute."""
+    with closing(_chunks(est, X)) as chunks:
+        for graphs in chunks:
+            check_same_options(est, graphs)
+            yield graphs
+
+
+def _chunks(est: Any, X: Any) -> Generator[CrystalGraphs]:
+    if isinstance(X, CrystalGraphs):
+        if (size := crystals_in_memory(X)) >= len(X):
+            yield X
+        else:
+            yield from (X[start : start + size] for start in range(0, len(X), size))
+    elif not hasattr(X, "__len__") or len(X) <= CHUNK:
+        yield fitted_transformer(est).transform(X)
+    else:
+        # More threads than cores would wait for each other.
+        with at_most(max(1, torch.get_num_threads() - effective_n_jobs(est.n_jobs))):
+            yield from read_ahead(fitted_transformer(est).stream(X))
+
+
+def check_same_options(est: Any, graphs: CrystalGraphs) -> None:
+    """Refuse graphs that are made otherwise than those of the fit."""
+    fitted = est.graph_options_
+    wanted, given = fitted.global_features, graphs.options.global_features
+    if len(graphs) and wanted != given:
+        raise ValueError(
+            f"{type(est).__name__} was fitted with these numbers beside each crystal: "
+            f"{', '.join(wanted) or 'none'}; X has {', '.join(given) or 'none'}. Give a frame "
+            "with the columns of the fit, in their order"
+        )
+    if len(graphs) and (different := fitted.differences(graphs.options)):
+        raise ValueError(
+            f"X holds graphs that were made with {graphs.options.describe(different)}, but "
+            f"{type(est).__name__} was fitted on graphs with {fitted.describe(different)}; "
+            "make them with get_transformer() of the fitted estimator"
+        )

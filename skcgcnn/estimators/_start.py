@@ -1,0 +1,58 @@
+"""A new network, with what is fitted before it learns."""
+
+from typing import Any
+
+from skcgcnn._parameter_lists import made_with
+from skcgcnn.estimators._baseline import fit_baseline
+from skcgcnn.estimators._elements import elements_of, set_kinds, training_kinds
+from skcgcnn.estimators._net import SIZES, make_net
+from skcgcnn.estimators._scaling import scale, scale_numbers
+from skcgcnn.estimators._training_data import TrainingData
+from skcgcnn.estimators._transfer import read_source, start_outputs, transfer_weights
+from skcgcnn.tasks import TargetDecoder
+
+
+def initialize(
+    est: Any, data: TrainingData, whole: TrainingData, seed: int, params: dict[str, Any]
+) -> None:
+    """Give an estimator a new network, and what it knows before the network learns."""
+    options = data.graphs.options
+    targets, starts = scale(whole, params)
+    sizes = {
+        "orig_atom_fea_len": options.n_features,
+        **{name: params[name] for name in SIZES if name in params},
+    }
+    source = None if est.init_from is None else read_source(est.init_from)
+    if source is not None:
+        sizes["composition_baseline"] = source.network["composition_baseline"]
+    separate = params["heads"] == "separate" and len(targets) > 1
+    sizes["heads"] = [target.n_outputs for target in targets] if separate else None
+    sizes["n_globals"] = len(options.global_features)
+    learned = params["element_embedding"] or source is not None
+    kinds = training_kinds(whole.graphs, source) if learned else None
+    sizes["n_kinds"] = 0 if kinds is None else len(kinds)
+    sizes["n_outputs"] = sum(target.n_outputs for target in targets)
+    net = make_net(est, sizes, params, TargetDecoder(targets, data.y_ndim), seed).initialize()
+    trained = net.module_.trained
+    if kinds is not None:
+        set_kinds(trained, kinds)
+    scale_numbers(trained, whole.graphs)
+    if sizes.get("composition_baseline"):
+        fit_baseline(trained, targets, data, extensive=starts is not None)
+    elif starts is not None:
+        start_outputs(trained, targets, starts)
+    if source is not None:
+        names = options.global_features
+        transfer_weights(trained, targets, source, est.init_from, names)
+    net.module_.average.load_state_dict(trained.state_dict())
+    _ = net.optimizer_  # raises if its options are wrong, before anything is fitted
+    est.graph_options_, est.targets_, est.y_ndim_ = options, targets, data.y_ndim
+    est.elements_ = elements_of(est, whole.graphs)
+    if source is not None and est.elements_ is not None:
+        known = source.provenance.elements
+        est.elements_ = None if known is None else tuple(sorted({*known, *est.elements_}))
+    est.fitted_params_ = {name: params[name] for name in made_with(est)}
+    if params["atom_features"] is not est.atom_features:
+        est.fitted_params_["atom_features"] = params["atom_features"]
+    est.net_ = net
+    est.more_nets_ = []
