@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from sklearn.base import clone
 from sklearn.utils import check_consistent_length, check_random_state
 
+from skcgcnn._numbers import as_floats
 from skcgcnn._parameter_lists import made_with
 from skcgcnn._parameters import Parameters
 from skcgcnn._recipes import is_auto, resolve
@@ -285,6 +287,8 @@ class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
         fitted = known if reset else self.targets_
         encoded, targets = self._encode(y, fitted, classes)
         values = encoded.reshape(len(encoded), -1)
+        if sample_weight is not None and not isinstance(sample_weight, Real):
+            sample_weight = as_floats(sample_weight)
         weights = check_sample_weight(
             sample_weight, graphs, dtype=np.float64, ensure_non_negative=True
         )
