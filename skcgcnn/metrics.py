@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._numbers import as_floats
 from skcgcnn.estimators import predict_targets
 from skcgcnn.tasks import (
     TASKS,
@@ -131,9 +132,9 @@ def held_out_error(
     if not len(true) or not len(trained):
         return None
     if prediction.target.is_number:
-        metric, true = "mae", true.astype(float)
+        metric, true = "mae", as_floats(true)
         errors = np.abs(values.astype(float) - true)
-        simple = np.abs(trained.astype(float).mean() - true)
+        simple = np.abs(as_floats(trained).mean() - true)
     else:
         labels, counts = np.unique(trained, return_counts=True)
         metric, errors = "accuracy", (values == true).astype(float)

@@ -17,6 +17,7 @@ HELPERS = {
     "exceptions",
     "_files",
     "_lazy",
+    "_numbers",
     "_parallel",
     "_progress",
     "_recipes",

@@ -16,6 +16,7 @@ from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import IO, Any, TextIO
 
+from skcgcnn._numbers import read_float, with_minus
 from skcgcnn._warnings import warn_caller
 from skcgcnn.exceptions import DataError
 
@@ -29,7 +30,6 @@ UNREADABLE = (UnicodeError, OSError, EOFError, zlib.error)
 
 _SEPARATORS = {";": "semicolons", "\t": "tabs"}
 _MISSING = {"", "nan", "na", "n/a", "none", "null"}
-_MINUS = str.maketrans("\u2212\u2013", "--")  # the minus sign and the dash of word processors
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
 # What spreadsheets run. An apostrophe before it makes it a text to them: ours is the first one.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
@@ -49,21 +49,13 @@ def is_missing_cell(cell: str) -> bool:
 
 def number(cell: str) -> float | None:
     """Return the finite number that a cell holds, if any."""
-    value = _to_float(cell)
+    value = read_float(cell)
     return None if value is None or not math.isfinite(value) else value
-
-
-def _to_float(cell: str) -> float | None:
-    try:
-        # Python reads 1_0 as 10; in a table it is a name.
-        return float(cell.translate(_MINUS).replace("_", "x"))
-    except ValueError:
-        return None
 
 
 def has_decimal_comma(cell: str) -> bool:
     """Tell whether a cell is a number with a comma instead of the point."""
-    return _DECIMAL_COMMA.fullmatch(cell.translate(_MINUS)) is not None
+    return _DECIMAL_COMMA.fullmatch(with_minus(cell)) is not None
 
 
 def open_text(path: Path, errors: str = "strict") -> TextIO:
@@ -82,7 +74,7 @@ def write_rows(file: IO[str], rows: Iterable[Iterable[Any]]) -> None:
 
 
 def _as_text(cell: Any) -> Any:
-    runs = isinstance(cell, str) and _FORMULA.match(cell) and _to_float(cell) is None
+    runs = isinstance(cell, str) and _FORMULA.match(cell) and read_float(cell) is None
     return f"'{cell}" if runs else cell
 
 

@@ -182,7 +182,12 @@ class CGCNNClassifier(ClassifierMixin, ClassifierParameters, BaseCGCNN):
                 f"Input y contains NaN or None, first in row {missing.argmax()}. Leave such rows "
                 "out, or use CGCNNMultiTask, which takes missing labels"
             )
-        check_classification_targets(y)
+        try:
+            check_classification_targets(y)
+        except TypeError as error:
+            raise ValueError(
+                f"the labels are not texts or whole numbers alone ({error})"
+            ) from error
         labels = column_or_1d(y, warn=True)
         targets = [Classes(column_names(y, ["target"])[0])] if fitted is None else fitted
         encoded, learned = encode([labels], targets, classes, first=fitted is None)

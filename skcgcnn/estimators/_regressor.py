@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils import check_array
 
+from skcgcnn._numbers import as_floats
 from skcgcnn._parameter_lists import documented
 from skcgcnn._parameters import NumberParameters
 from skcgcnn.estimators._base import BaseCGCNN
@@ -179,20 +180,21 @@ class CGCNNRegressor(RegressorMixin, UncertaintyMixin, NumberParameters, BaseCGC
         fitted: Sequence[Task] | None,
         classes: Any = None,
     ) -> tuple[FloatArray, tuple[Task, ...]]:
-        y = without_mask(y)
+        known: dict[str, Any] = {"ensure_2d": False, "input_name": "y", "estimator": self}
+        any_type = check_array(without_mask(y), dtype=None, ensure_all_finite=False, **known)
         try:
-            values: FloatArray = check_array(
-                y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self
-            )
+            numbers = as_floats(any_type)
         except ValueError as error:
-            if "could not convert" in str(error):
-                raise ValueError(
-                    f"y holds texts ({error}), but {type(self).__name__} learns numbers: "
-                    "CGCNNClassifier learns classes, CGCNNMultiTask both"
-                ) from error
+            raise ValueError(
+                f"y holds no numbers ({error}), but {type(self).__name__} learns numbers: "
+                "CGCNNClassifier learns classes, CGCNNMultiTask both"
+            ) from error
+        try:
+            values: FloatArray = check_array(numbers, dtype=np.float64, **known)
+        except ValueError as error:
             if not str(error).startswith("Input y contains"):
                 raise
-            rows = np.asarray(y, dtype=float).reshape(len(y), -1)
+            rows = numbers.reshape(len(numbers), -1)
             if np.isnan(rows).any():
                 row = int(np.isnan(rows).any(axis=1).argmax())
                 raise ValueError(

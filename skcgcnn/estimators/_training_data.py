@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_consistent_length
 
+from skcgcnn._numbers import as_floats
 from skcgcnn._sklearn import check_sample_weight
 from skcgcnn._warnings import warn_caller
 from skcgcnn.estimators._crystals import check_same_options, graphs_to_fit
@@ -118,6 +120,8 @@ def check_fit_input(
     fitted = known if reset else est.targets_
     encoded, targets = est._encode(y, fitted, classes)
     values = encoded.reshape(len(encoded), -1)
+    if sample_weight is not None and not isinstance(sample_weight, Real):
+        sample_weight = as_floats(sample_weight)
     weights = check_sample_weight(sample_weight, graphs, dtype=np.float64, ensure_non_negative=True)
     # Only ratios of weights count. By the largest first: the sum may be too large a number.
     weights = weights / (weights.max() or 1.0) * est._class_weights(values, targets)

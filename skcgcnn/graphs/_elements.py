@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._numbers import as_floats
 from skcgcnn.exceptions import DataError
 
 # The one-hot blocks of the built-in table, in order, with their numbers of slots. The script
@@ -67,7 +68,7 @@ class ElementFeatures:
 
     def __init__(self, rows: Mapping[int, Any], source: str = "the element table") -> None:
         try:
-            self._rows = {int(z): np.asarray(row, dtype=np.float32) for z, row in rows.items()}
+            self._rows = {int(z): as_floats(row).astype(np.float32) for z, row in rows.items()}
         except (TypeError, ValueError) as error:
             raise DataError(
                 f"{source}: expected atomic numbers with lists of numbers ({error})"

@@ -9,6 +9,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._numbers import as_floats
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs._build import GraphMaker, build_from_structures
 from skcgcnn.graphs._elements import load_element_features
@@ -299,8 +300,7 @@ class CrystalGraphs:
         ('temperature',)
         """
         names = list(map(str, names))
-        # What a masked array hides is missing.
-        numbers = np.ma.asarray(values, dtype=np.float64).filled(np.nan)
+        numbers = as_floats(values)
         if numbers.shape != (len(self), len(names)):
             raise ValueError(
                 f"values has shape {numbers.shape}; expected {(len(self), len(names))}: a row for "

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._numbers import as_floats
 from skcgcnn._text import for_figures
 from skcgcnn.plotting._axes import BLUE, GRAY, ORANGE, get_axes, with_unit
 
@@ -49,7 +50,7 @@ def parity(
     >>> ax.get_xlabel()
     'energy, true (eV)'
     """
-    true, predicted = (np.asarray(values, dtype=float) for values in (y_true, y_pred))
+    true, predicted = map(as_floats, (y_true, y_pred))
     if true.shape != predicted.shape or true.ndim != 1:
         raise ValueError(
             f"y_true has shape {true.shape} and y_pred {predicted.shape}; pass one column of each, "

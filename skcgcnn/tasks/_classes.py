@@ -12,10 +12,16 @@ from sklearn.metrics import accuracy_score
 from torch import Tensor
 from torch.nn import functional
 
+from skcgcnn._numbers import as_floats
 from skcgcnn._warnings import warn_caller
 from skcgcnn.tasks._columns import FloatArray, is_missing, mark_missing
 from skcgcnn.tasks._metrics import classification_metrics
 from skcgcnn.tasks._task import TASKS, Metrics, Prediction, Task
+
+# Kinds of dtypes of labels.
+_LABELS = "OUTbiuf"
+# From here on, two whole numbers may be one float.
+_NOT_EXACT = 2**53
 
 
 @TASKS.register("classification")
@@ -213,11 +219,22 @@ def _typed(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _check_labels(labels: npt.NDArray[Any], name: str) -> None:
-    """Refuse continuous numbers as labels."""
+    """Refuse labels that are neither texts nor whole numbers."""
+    if labels.dtype.kind not in _LABELS:
+        raise ValueError(
+            f"column {name!r} of y is a classification target, but holds values of type "
+            f"{labels.dtype}; labels are texts, whole numbers or truth values"
+        )
     try:
-        numbers = labels.astype(np.float64)
-    except (TypeError, ValueError):
+        numbers = as_floats(labels)
+    except ValueError:
         return  # texts
+    if labels.dtype.kind == "f" and (large := np.abs(numbers) >= _NOT_EXACT).any():
+        raise ValueError(
+            f"column {name!r} of y is a classification target with the label {labels[large][0]:g}: "
+            "floats as large as that do not tell one whole number from the next; give integers or "
+            "texts"
+        )
     if not np.array_equal(numbers, np.round(numbers)):
         raise ValueError(
             f"column {name!r} of y is a classification target, but holds continuous numbers such "

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._numbers import as_floats
+
 FloatArray = npt.NDArray[np.float64]
 
 # How large a number may be; its inverse is how small the largest of a column may be.
@@ -58,16 +60,19 @@ def to_floats(values: npt.NDArray[Any], name: str, rows: npt.NDArray[np.int64]) 
         If they are none.
     """
     try:
-        numbers = values.astype(np.float64)
-    except (TypeError, ValueError) as error:
+        numbers = as_floats(values)
+    except ValueError as error:
         raise ValueError(
             f"column {name!r} of y is a regression target: {error}. Its kind is that of its place "
             "in tasks"
         ) from error
-    sizes = np.abs(numbers)
-    if not np.isfinite(numbers).all():
-        row = rows[np.argmin(np.isfinite(numbers))]
-        raise ValueError(f"column {name!r} of y holds infinity, first in row {row}")
+    sizes, finite = np.abs(numbers), np.isfinite(numbers)
+    if not finite.all():
+        place = np.argmin(finite)
+        raise ValueError(
+            f"column {name!r} of y holds {values[place]}, which is not a finite number, first in "
+            f"row {rows[place]}"
+        )
     largest = sizes.max(initial=0.0)
     if largest > MOST or 0 < largest < 1 / MOST:
         raise ValueError(

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from sklearn import metrics
 
+from skcgcnn._numbers import as_floats
+
 
 def regression_metrics(true: Any, predicted: Any) -> dict[str, float | None]:
     """Return MAE, RMSE and R² of a regression target.
@@ -25,7 +27,7 @@ def regression_metrics(true: Any, predicted: Any) -> dict[str, float | None]:
     >>> regression_metrics([1.0, 2.0, 3.0], [1.0, 2.0, 4.0])["mae"]
     0.333...
     """
-    true, predicted = np.asarray(true, dtype=float), np.asarray(predicted, dtype=float)
+    true, predicted = as_floats(true), as_floats(predicted)
     if not len(true):
         return {"mae": None, "rmse": None, "r2": None}
     return {

@@ -11,6 +11,7 @@ import torch
 from sklearn.metrics import r2_score
 from torch import Tensor
 
+from skcgcnn._numbers import as_floats
 from skcgcnn.tasks._columns import FloatArray, is_missing, to_floats
 from skcgcnn.tasks._metrics import regression_metrics
 
@@ -327,7 +328,7 @@ class Task:
         """
         if len(true) < 2:
             return None
-        numbers, guess = true.astype(np.float64), values.astype(np.float64)
+        numbers, guess = as_floats(true), as_floats(values)
         return float(r2_score(numbers, guess, sample_weight=weights))
 
     def metrics(self, true: npt.NDArray[Any], prediction: Prediction) -> Metrics:
@@ -350,7 +351,7 @@ class Task:
 
     def describe_error(self, true: npt.NDArray[Any], values: npt.NDArray[Any]) -> str:
         """Return how wrong predictions are, with the unit, as a text; none are missing."""
-        error = np.abs(true.astype(np.float64) - values).mean()
+        error = np.abs(as_floats(true) - values).mean()
         return f"MAE {error:.3g}" + (f" {self.unit}" if self.unit else "")
 
     # In files, tables and reports

@@ -247,7 +247,9 @@ def test_subclasses_take_what_they_like():
 
 def test_texts_are_no_numbers(tiny, graphs, labels):
     names = np.array(["gap", "metal"])[labels]
-    with pytest.raises(ValueError, match=r"y holds texts .*'gap'.*CGCNNClassifier learns classes"):
+    with pytest.raises(
+        ValueError, match=r"y holds no numbers .*'gap'.*CGCNNClassifier learns classes"
+    ):
         CGCNNRegressor(**tiny).fit(graphs, names)
     rows = np.column_stack([names.astype(object), labels])
     with pytest.raises(ValueError, match=r"'y0' of y is a regression target: .*place in tasks"):

@@ -1,0 +1,90 @@
+"""Numbers that people and programs write as text: the one place that reads them."""
+
+import math
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+_MINUS = str.maketrans("\u2212\u2013", "--")  # the minus sign and the dash of word processors
+# What `float` takes all the same.
+_NO_NUMBERS = (bytes, bytearray, np.complexfloating, np.datetime64, np.timedelta64)
+
+
+def with_minus(text: str) -> str:
+    """Return a text with the minus signs of word processors as those of programs."""
+    return text.translate(_MINUS)
+
+
+def read_float(text: str) -> float | None:
+    """Return the number that a text holds, if any; it may be infinite or NaN.
+
+    Python reads ``1_0`` as 10; here it is a name.
+
+    Parameters
+    ----------
+    text : str
+        A cell of a table, or a value of a column.
+
+    Returns
+    -------
+    float or None
+
+    Examples
+    --------
+    >>> read_float("1e1"), read_float("1_0")
+    (10.0, None)
+    """
+    try:
+        return float(with_minus(text).replace("_", "x"))
+    except ValueError:
+        return None
+
+
+def as_floats(values: Any) -> npt.NDArray[np.float64]:
+    """Return numbers of any type as floats; None and what is masked become NaN.
+
+    NumPy would take ``1_0`` for 10, dates for nanoseconds, and the real part of complex numbers.
+
+    Parameters
+    ----------
+    values : array-like
+        Numbers, or texts that hold numbers.
+
+    Returns
+    -------
+    ndarray of the same shape, float64
+
+    Raises
+    ------
+    ValueError
+        If one is not a number. The message names it.
+
+    Examples
+    --------
+    >>> as_floats(["1", 2, None])
+    array([ 1.,  2., nan])
+    """
+    array = np.ma.asanyarray(values)
+    kind = array.dtype.kind
+    if kind in "biuf":
+        return np.asarray(array.astype(np.float64).filled(np.nan))
+    if kind not in "OUTS":
+        raise ValueError(f"values of type {array.dtype} are not numbers")
+    flat = array.astype(object).filled(None).ravel()
+    return np.array([_as_float(value) for value in flat], dtype=np.float64).reshape(array.shape)
+
+
+def _as_float(value: Any) -> float:
+    if value is None or type(value).__name__ == "NAType":  # of pandas
+        return math.nan
+    number = None
+    if isinstance(value, str):
+        number = read_float(value)
+    elif not isinstance(value, _NO_NUMBERS):
+        with suppress(TypeError, ValueError, OverflowError):
+            number = float(value)
+    if number is None:
+        raise ValueError(f"{value!r} is not a number")
+    return number
