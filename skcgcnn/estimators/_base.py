@@ -19,6 +19,7 @@ from skcgcnn.estimators._columns import check_names
 from skcgcnn.estimators._constraints import constraints
 from skcgcnn.estimators._elements import set_kinds, training_kinds
 from skcgcnn.estimators._ensemble import MAX_SEED, fit_members, leave_out
+from skcgcnn.estimators._fine_tuning import RESULTS as START_RESULTS
 from skcgcnn.estimators._fine_tuning import compare, start_values
 from skcgcnn.estimators._history import FitHistory
 from skcgcnn.estimators._names import KnownNames
@@ -103,7 +104,7 @@ class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
         """
         self._validate_params()
         if self.n_estimators > 1:
-            return self._fit_members(X, y, sample_weight, validation_data)
+            return self._fit_members(X, y, sample_weight, validation_data, classes)
         reset = not ((self.warm_start or resume) and hasattr(self, "net_"))
         train = self._check_fit_input(X, y, sample_weight, reset=reset, classes=classes)
         valid = None if validation_data is None else self._check_validation(validation_data, train)
@@ -128,7 +129,7 @@ class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
         params = self._resolve(len(whole), reset=reset) | {"early_stopping": stops}
         self._check_callbacks(params["schedule"], validates=valid is not None)
         self._prepare(train, seed, params, reset=reset, whole=whole)
-        start = start_values(self, valid) if valid is not None and reset else None
+        start = start_values(self, valid) if reset else None
         epochs, done = params["max_epochs"], len(self.net_.history)
         if valid is not None and "best_epoch" not in dict(callbacks):
             callbacks = [("best_epoch", BestEpoch()), *callbacks]
@@ -149,7 +150,9 @@ class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
             self._calibrate(valid, np.ones((1, len(valid)), dtype=bool))
         return self
 
-    def _fit_members(self, X: Any, y: Any, sample_weight: Any, validation_data: Any) -> Self:
+    def _fit_members(
+        self, X: Any, y: Any, sample_weight: Any, validation_data: Any, classes: Any
+    ) -> Self:
         """Fit an ensemble and store its members.
 
         Each leaves out some crystals, which tell how far its predictions for others are off.
@@ -159,7 +162,7 @@ class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
                 f"n_estimators={self.n_estimators}: several networks are fitted anew each time; "
                 "set warm_start=False, or begin with n_estimators=1"
             )
-        data = self._check_fit_input(X, y, sample_weight, reset=True)
+        data = self._check_fit_input(X, y, sample_weight, reset=True, classes=classes)
         valid = None if validation_data is None else self._check_validation(validation_data, data)
         rng = check_random_state(self.random_state)
         members = [clone(self) for _ in range(self.n_estimators)]
@@ -172,6 +175,7 @@ class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
         # Processes train one network after another, together.
         n_jobs = self.n_jobs if self.accelerator is None else None
         fitted = fit_members(members, n_jobs, data, valid, left_out)
+        self.__dict__.update({n: v for n, v in vars(fitted[0]).items() if n in START_RESULTS})
         first, *others = (member._get_model_state() for member in fitted)
         self._set_model_state(
             replace(
