@@ -158,7 +158,7 @@ class CGCNNClassifier(ClassifierMixin, ClassifierParameters, BaseCGCNN):
         float
             With ``on_error="nan"``, crystals that could not be read are left out, with a warning.
         """
-        predicted = self.predict(X)
+        predicted = self._predict_values(X, warn=False)
         return self._score(predicted, split_columns(y), sample_weight)
 
     @property

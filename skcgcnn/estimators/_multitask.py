@@ -211,7 +211,7 @@ class CGCNNMultiTask(MultiTaskParameters, NumberEstimator):
             At most 1; it does not depend on `cls_weight`. A task without enough true targets (two
             numbers, one label) is left out; NaN where all are.
         """
-        predicted = self.predict(X)
+        predicted = self._predict_values(X, warn=False)
         return self._score(predicted, self._columns(y, len(self.targets_)), sample_weight)
 
     @property

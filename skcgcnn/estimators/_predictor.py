@@ -11,10 +11,11 @@ from joblib import effective_n_jobs
 from sklearn.utils.validation import check_is_fitted
 
 from skcgcnn._parameter_lists import with_net_params
-from skcgcnn._warnings import warn_caller
+from skcgcnn._warnings import is_called_by, warn_caller
 from skcgcnn.estimators._features import FeatureMaker
 from skcgcnn.estimators._targets import FloatArray, TargetDecoder, readable
 from skcgcnn.estimators._transfer import with_architecture
+from skcgcnn.exceptions import UnseenElementsWarning
 from skcgcnn.graphs import (
     CHUNK,
     CrystalGraphs,
@@ -97,11 +98,11 @@ class Predictor(FeatureMaker):
         with at_most(max(1, torch.get_num_threads() - effective_n_jobs(self.n_jobs))):
             yield from read_ahead(self.get_transformer().stream(X))
 
-    def _member_outputs(self, X: Any) -> FloatArray:
+    def _member_outputs(self, X: Any, *, warn: bool = True) -> FloatArray:
         """Return the outputs of each network, of shape (n_members, n_crystals, n_outputs)."""
-        return np.concatenate(list(self._output_chunks(X)), axis=1)
+        return np.concatenate(list(self._output_chunks(X, warn=warn)), axis=1)
 
-    def _output_chunks(self, X: Any) -> Iterator[FloatArray]:
+    def _output_chunks(self, X: Any, *, warn: bool = True) -> Iterator[FloatArray]:
         """Yield the outputs of each network for some crystals at a time, in one pass over all."""
         check_is_fitted(self, "net_")
         table = self._element_table() if self.elements_ is not None else None
@@ -111,7 +112,7 @@ class Predictor(FeatureMaker):
                 if table is not None:
                     unseen |= table.elements_in(graphs.used_features())[0] - seen
                 yield self._forward(graphs)
-        if unseen:
+        if unseen and warn:
             self._warn_of(unseen)
 
     def _elements_of(self, graphs: CrystalGraphs) -> tuple[int, ...] | None:
@@ -131,16 +132,19 @@ class Predictor(FeatureMaker):
         from pymatgen.core import Element
 
         names = ", ".join(Element.from_Z(z).symbol for z in sorted(elements))
+        text = f"no training crystal of {type(self).__name__} contains {names}"
+        searched = is_called_by("sklearn.model_selection")
+        if searched:
+            text = "some crystals contain elements that the training crystals of their fold do not"
         warn_caller(
-            f"{type(self).__name__} was trained on no crystal with {names}; predictions for such "
-            "crystals are extrapolations"
+            f"{text}: such predictions are extrapolations", UnseenElementsWarning, once=searched
         )
 
     def _decoder(self) -> TargetDecoder:
         return TargetDecoder(self.targets_, self.y_ndim_)
 
-    def _predict_values(self, X: Any) -> npt.NDArray[Any]:
-        outputs = self._member_outputs(X)  # says so where it is not fitted
+    def _predict_values(self, X: Any, *, warn: bool = True) -> npt.NDArray[Any]:
+        outputs = self._member_outputs(X, warn=warn)  # says so where it is not fitted
         return self._decoder().values(outputs)
 
     def _predict_proba(self, X: Any) -> FloatArray:

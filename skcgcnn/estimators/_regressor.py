@@ -145,7 +145,7 @@ class CGCNNRegressor(RegressorMixin, NumberEstimator):
             At most 1. With ``on_error="nan"``, crystals that could not be read are left out, with
             a warning.
         """
-        predicted = self.predict(X)
+        predicted = self._predict_values(X, warn=False)
         if y is not None and len(predicted):
             self._encode(y, self.targets_)  # refuses another number of targets
             check_order(y, self.targets_)
