@@ -1,10 +1,11 @@
 """Measure how well networks know how far off they are.
 
-Usage: ``python benchmarks/uncertainty.py --table perov5_val.csv.gz [--only 0 1] [--threads 2]``.
+Usage: ``python benchmarks/uncertainty.py --table perov5_val.csv.gz [--only 0 1] [--threads 2]
+[--crystals 500] [--epochs 60]``.
 Heat of formation of perovskites (eV a formula unit; Castelli et al. 2012), the five folds of
-``benchmarks/accuracy.py`` or some of them. Of the training crystals of a fold, a tenth is held
-back to calibrate; five networks with ``loss="gaussian_nll"`` learn the rest. Every fold adds its
-lines to ``results/uncertainty.jsonl``, and is not done again. At the end
+``benchmarks/accuracy.py`` or some of them. Of the training crystals of a fold (`--crystals` of
+them), a tenth is held back to calibrate; five networks with ``loss="gaussian_nll"`` learn the rest.
+Every fold adds its lines to ``results/uncertainty.jsonl``, and is not done again. At the end
 ``results/uncertainty.md`` and ``results/uncertainty.png`` are written.
 
 Methods: deviations as the networks learned them; calibrated, as ``fit`` does it, by the crystals
@@ -55,11 +56,13 @@ def measures(errors: Values, std: Values) -> dict[str, Any]:
     }
 
 
-def fold(graphs: CrystalGraphs, y: Values, train: Any, test: Any, seed: int) -> dict[str, Any]:
+def fold(
+    graphs: CrystalGraphs, y: Values, train: Any, test: Any, seed: int, epochs: int | str
+) -> dict[str, Any]:
     """Return the measures of one fold, by method."""
-    train = np.random.default_rng(seed).permutation(train)
     held_back, train = np.split(train, [len(train) // 10])
-    est = CGCNNRegressor(n_estimators=N_NETWORKS, loss="gaussian_nll", random_state=seed)
+    params = {"n_estimators": N_NETWORKS, "loss": "gaussian_nll", "max_epochs": epochs}
+    est = CGCNNRegressor(**params, random_state=seed)
     est.fit(graphs[train], y[train])
     found = {}
 
@@ -106,8 +109,9 @@ def show() -> None:
     text = [
         "# How well networks know how far off they are",
         "",
-        f"Made by `benchmarks/uncertainty.py`, folds {done} of 5, {rows[0]['threads']} thread(s) "
-        f"({rows[0]['processor']}). {commits(rows)}",
+        f"Made by `benchmarks/uncertainty.py`, folds {done} of 5: {rows[0]['crystals']} crystals, "
+        f"a tenth of them held back; {rows[0]['epochs']} epochs, {rows[0]['threads']} thread(s) of "
+        f"{rows[0]['processor']}. {commits(rows)}",
         "",
         table([*head, "Spearman"], lines),
     ]
@@ -145,6 +149,8 @@ def main() -> None:
     parser.add_argument("--table", type=Path, required=True)
     parser.add_argument("--only", type=int, nargs="+", default=list(range(5)))
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--crystals", type=int)
+    parser.add_argument("--epochs", type=int)
     arguments = parser.parse_args()
     if arguments.threads is not None:
         torch.set_num_threads(arguments.threads)
@@ -153,8 +159,10 @@ def main() -> None:
     for seed, (train, test) in enumerate(splits(y, None, 5)):
         if seed in done or seed not in arguments.only:
             continue
-        methods = fold(graphs, y, train, test, seed)
-        row = {"fold": seed, "methods": methods, "threads": torch.get_num_threads()}
+        drawn = np.random.default_rng(seed).permutation(train)[: arguments.crystals]
+        methods = fold(graphs, y, drawn, test, seed, arguments.epochs or "auto")
+        row = {"fold": seed, "crystals": len(drawn), "epochs": arguments.epochs or "auto"}
+        row |= {"methods": methods, "threads": torch.get_num_threads()}
         row |= {"processor": machine()["processor"], "commit": commit()}
         with LOG.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
