@@ -1,11 +1,16 @@
 """Measure how well networks know how far off they are.
 
-Usage: ``python benchmarks/uncertainty.py --table perov5_val.csv.gz [--folds 5] [--threads 2]``.
-Heat of formation of perovskites (eV a formula unit; Castelli et al. 2012), the folds of
-``benchmarks/accuracy.py``. Of the training crystals of a fold, a tenth is held back to calibrate;
-five networks with ``loss="gaussian_nll"`` learn the rest. Every fold adds its lines to
-``results/uncertainty.jsonl``, and is not done again. At the end ``results/uncertainty.md`` and
-``results/uncertainty.png`` are written.
+Usage: ``python benchmarks/uncertainty.py --table perov5_val.csv.gz [--only 0 1] [--threads 2]
+[--crystals 500] [--epochs 60]``.
+Heat of formation of perovskites (eV a formula unit; Castelli et al. 2012), the five folds of
+``benchmarks/accuracy.py`` or some of them. Of the training crystals of a fold (`--crystals` of
+them), a tenth is held back to calibrate; five networks with ``loss="gaussian_nll"`` learn the rest.
+Every fold adds its lines to ``results/uncertainty.jsonl``, and is not done again. At the end
+``results/uncertainty.md`` and ``results/uncertainty.png`` are written.
+
+Methods: deviations as the networks learned them; calibrated, as ``fit`` does it, by the crystals
+that each network of an ensemble leaves out; and calibrated by ``calibrate`` with the crystals that
+were held back.
 
 Columns: MAE in eV; NLL, the mean negative log likelihood of a normal distribution (log of eV; lower
 is better); coverage, the share of errors within the interval that is to hold 68 or 95 %;
@@ -51,24 +56,33 @@ def measures(errors: Values, std: Values) -> dict[str, Any]:
     }
 
 
-def fold(graphs: CrystalGraphs, y: Values, train: Any, test: Any, seed: int) -> dict[str, Any]:
+def fold(
+    graphs: CrystalGraphs, y: Values, train: Any, test: Any, seed: int, epochs: int | str
+) -> dict[str, Any]:
     """Return the measures of one fold, by method."""
-    train = np.random.default_rng(seed).permutation(train)
     held_back, train = np.split(train, [len(train) // 10])
-    est = CGCNNRegressor(n_estimators=N_NETWORKS, loss="gaussian_nll", random_state=seed)
+    params = {"n_estimators": N_NETWORKS, "loss": "gaussian_nll", "max_epochs": epochs}
+    est = CGCNNRegressor(**params, random_state=seed)
     est.fit(graphs[train], y[train])
     found = {}
-    for n_networks in (1, N_NETWORKS):
-        for calibrated in (False, True):
-            # The others of the ensemble are left out of the predictions of a single network.
-            others, targets = est.more_nets_, est.targets_
-            est.more_nets_ = others[: n_networks - 1]
-            if calibrated:
-                est.calibrate(graphs[held_back], y[held_back])
-            predicted, std = est.predict(graphs[test], return_std=True)
-            name = f"{n_networks} network{'s' * (n_networks > 1)}{', calibrated' * calibrated}"
-            found[name] = measures(predicted - y[test], std)
-            est.more_nets_, est.targets_ = others, targets
+
+    def measure(name: str) -> None:
+        predicted, std = est.predict(graphs[test], return_std=True)
+        found[name] = measures(predicted - y[test], std)
+
+    by_left_out = est.targets_
+    as_learned = tuple(target.uncalibrated() for target in by_left_out)
+    # The others of the ensemble are left out of the predictions of a single network.
+    others, est.more_nets_ = est.more_nets_, []
+    for name in ("1 network", f"{N_NETWORKS} networks"):
+        est.targets_ = as_learned
+        measure(name)
+        if est.more_nets_:
+            est.targets_ = by_left_out
+            measure(f"{name}, calibrated by fit")
+        est.calibrate(graphs[held_back], y[held_back])
+        measure(f"{name}, calibrated by crystals held back")
+        est.more_nets_ = others
     return found
 
 
@@ -91,11 +105,13 @@ def show() -> None:
         cells = [f"{m:.3f} ± {s:.3f}" for m, s in zip(mean, spread, strict=True)]
         lines.append([name, *cells])
     head = ["method", "MAE (eV)", "NLL", "coverage 68 %", "coverage 95 %", "calibration error"]
+    done = ", ".join(str(row["fold"]) for row in rows)
     text = [
         "# How well networks know how far off they are",
         "",
-        f"Made by `benchmarks/uncertainty.py`, {len(rows)} folds, {rows[0]['threads']} thread(s) "
-        f"({rows[0]['processor']}). {commits(rows)}",
+        f"Made by `benchmarks/uncertainty.py`, folds {done} of 5: {rows[0]['crystals']} crystals, "
+        f"a tenth of them held back; {rows[0]['epochs']} epochs, {rows[0]['threads']} thread(s) of "
+        f"{rows[0]['processor']}. {commits(rows)}",
         "",
         table([*head, "Spearman"], lines),
     ]
@@ -112,7 +128,8 @@ def draw(curves: dict[str, list[list[float]]]) -> None:
 
     figure, axes = plt.subplots(figsize=(4.8, 4.2), layout="constrained")
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, label="ideal")
-    colors = ["#56B4E9", "#0072B2", "#E69F00", "#D55E00"]  # told apart by color-blind readers
+    # Told apart by color-blind readers.
+    colors = ["#56B4E9", "#0072B2", "#E69F00", "#D55E00", "#009E73"]
     for (name, curve), color in zip(curves.items(), colors, strict=True):
         style = "-" if "calibrated" in name else "--"
         axes.plot(LEVELS, np.mean(curve, axis=0), style, color=color, label=name)
@@ -130,18 +147,22 @@ def main() -> None:
     """Measure the folds that are not in the log, then write table and figure."""
     parser = argparse.ArgumentParser(description="How well networks know how far off they are.")
     parser.add_argument("--table", type=Path, required=True)
-    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--only", type=int, nargs="+", default=list(range(5)))
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--crystals", type=int)
+    parser.add_argument("--epochs", type=int)
     arguments = parser.parse_args()
     if arguments.threads is not None:
         torch.set_num_threads(arguments.threads)
     graphs, y, _ = read("perov5", arguments.table, 12)
     done = {row["fold"] for row in read_log()}
-    for seed, (train, test) in enumerate(splits(y, None, arguments.folds)):
-        if seed in done:
+    for seed, (train, test) in enumerate(splits(y, None, 5)):
+        if seed in done or seed not in arguments.only:
             continue
-        methods = fold(graphs, y, train, test, seed)
-        row = {"fold": seed, "methods": methods, "threads": torch.get_num_threads()}
+        drawn = np.random.default_rng(seed).permutation(train)[: arguments.crystals]
+        methods = fold(graphs, y, drawn, test, seed, arguments.epochs or "auto")
+        row = {"fold": seed, "crystals": len(drawn), "epochs": arguments.epochs or "auto"}
+        row |= {"methods": methods, "threads": torch.get_num_threads()}
         row |= {"processor": machine()["processor"], "commit": commit()}
         with LOG.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")

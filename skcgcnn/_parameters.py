@@ -301,6 +301,7 @@ class Parameters:
         "int",
         """Number of networks that predict together; `n_jobs` are fitted at a time. Of numbers, each
         leaves out a tenth of the crystals, which calibrates the standard deviations.""",
+        option=Option("Training", "Networks that predict together, with standard deviations."),
     )
     init_from: Any = param(
         None,
@@ -310,10 +311,7 @@ class Parameters:
         official model (see `skcgcnn.modelfiles.PRETRAINED`). Its embedding and convolutions are
         copied, and the parts of its head that fit; targets are scaled anew. Sizes of the network
         that are not set are those of the model. With `warm_start`, for the first fit only.""",
-        option=Option(
-            "Start",
-            "Model to start from: a file, or a pretrained model's name.",
-        ),
+        option=Option("Start", "Model to start from: a file, or a pretrained model's name."),
     )
     freeze: str | int = param(
         "none",
@@ -400,10 +398,7 @@ class NumberParameters(Parameters):
         "gaussian_nll", the negative log likelihood of a normal distribution, whose variance is
         learned too.""",
         change="free",
-        option=Option(
-            "Training",
-            "Loss of numbers: mse, mae, huber or gaussian_nll.",
-        ),
+        option=Option("Training", "Loss of numbers: mse, mae, huber or gaussian_nll."),
     )
     composition_baseline: bool | str = param(
         AUTO,

@@ -3,8 +3,11 @@
 import sys
 import warnings
 
+# What was said once, and where.
+_said = set[tuple[str, str, int]]()
 
-def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
+
+def warn_caller(message: str, category: type[Warning] = UserWarning, *, once: bool = False) -> None:
     """Warn, as of the nearest line outside of this library, scikit-learn, skorch and joblib.
 
     Parameters
@@ -12,11 +15,40 @@ def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
     message : str
         What to say.
     category : type of Warning, default=UserWarning
+    once : bool, default=False
+        Whether to say it once for a line. Filters of Python's do that too, but forget it when
+        others change them, as fits do.
     """
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and _is_inside(frame.f_globals.get("__name__", "")):
         frame, level = frame.f_back, level + 1
+    place = (message, frame.f_code.co_filename, frame.f_lineno)
+    if once and place in _said:
+        return
+    if once:
+        _said.add(place)
     warnings.warn(message, category, stacklevel=level)
+
+
+def is_called_by(module: str) -> bool:
+    """Tell whether a module, or one in it, is among the callers.
+
+    Parameters
+    ----------
+    module : str
+        Its name.
+
+    Returns
+    -------
+    bool
+    """
+    frame = sys._getframe(1).f_back
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if name == module or name.startswith(f"{module}."):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _is_inside(module: str) -> bool:

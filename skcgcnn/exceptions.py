@@ -5,7 +5,13 @@ from collections.abc import Sequence
 
 from skcgcnn._text import for_terminals
 
-__all__ = ["DataError", "ProcessError", "StructureError", "TransientReadError"]
+__all__ = [
+    "DataError",
+    "ProcessError",
+    "StructureError",
+    "TransientReadError",
+    "UnseenElementsWarning",
+]
 
 
 class DataError(ValueError):
@@ -59,6 +65,13 @@ class TransientReadError(StructureError):
     """A crystal could not be read for a reason that may be gone the next time.
 
     For example there were too many open files, or not enough memory. It is never cached.
+    """
+
+
+class UnseenElementsWarning(UserWarning):
+    """A prediction is asked for elements that no training crystal contains.
+
+    ``score`` does not give it, and a search or cross-validation of scikit-learn gives it once.
     """
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from skcgcnn.estimators import predict_targets
 from skcgcnn.tasks import (
     TASKS,
     Prediction,
+    Task,
     classification_metrics,
     is_missing,
     readable,
@@ -25,6 +26,7 @@ __all__ = [
     "classification_metrics",
     "held_out_error",
     "regression_metrics",
+    "simplest",
     "target_metrics",
     "task_scorers",
 ]
@@ -74,6 +76,10 @@ class HeldOutError:
         frequent label.
     unit : str
         Of the number.
+    composition : float or None
+        The same of a model that knows the composition alone; None where there is none.
+    n_folds : int
+        Folds of the cross-validation; 0 for test crystals that no fold trains on.
     """
 
     metric: str
@@ -83,6 +89,8 @@ class HeldOutError:
     n_crystals: int
     simple: float
     unit: str = ""
+    composition: float | None = None
+    n_folds: int = 0
 
     def __str__(self) -> str:
         what, simplest, unit = "mean absolute error", "the training mean", f" {self.unit}"
@@ -92,14 +100,116 @@ class HeldOutError:
         if self.low is not None and self.high is not None:
             interval = f"95 % interval {self.low:.3g} to {self.high:.3g}"
         crystals = "1 test crystal" if self.n_crystals == 1 else f"{self.n_crystals} test crystals"
-        return (
-            f"{what} {self.value:.3g}{unit.rstrip()} ({interval}, {crystals}); predicting "
-            f"{simplest} gives {self.simple:.3g}{unit.rstrip()}"
-        )
+        if self.n_folds:
+            crystals = f"{self.n_crystals} crystals in {self.n_folds}-fold cross-validation"
+        unit = unit.rstrip()
+        others = f"predicting {simplest} gives {self.simple:.3g}{unit}"
+        if self.composition is not None:
+            others += f", extra trees on the composition {self.composition:.3g}{unit}"
+        return f"{what} {self.value:.3g}{unit} ({interval}, {crystals}); {others}"
+
+    def to_numbers(self, name: str) -> dict[str, float]:
+        """Return it as numbers by name, for a model file.
+
+        Parameters
+        ----------
+        name : str
+            Of the target.
+
+        Returns
+        -------
+        dict of str to float
+        """
+        main = _main_name(name, self.metric, self.n_folds > 0)
+        values = {what: getattr(self, field) for field, what in _BESIDE.items()}
+        beside = {f"{main}, {what}": v for what, v in values.items() if v is not None}
+        return {main: self.value, **{key: float(value) for key, value in beside.items()}}
+
+    @classmethod
+    def from_numbers(
+        cls, name: str, unit: str, numbers: Mapping[str, float], *, folds: bool
+    ) -> Self | None:
+        """Return what the numbers of a model file tell of a target.
+
+        Parameters
+        ----------
+        name, unit : str
+            Of the target.
+        numbers : mapping of str to float
+            See `to_numbers`.
+        folds : bool
+            Whether the error of a cross-validation is wanted, or that of test crystals.
+
+        Returns
+        -------
+        HeldOutError or None
+            None where they do not tell it.
+        """
+        for metric in ("mae", "accuracy"):
+            main = _main_name(name, metric, folds)
+            found = {field: numbers.get(f"{main}, {what}") for field, what in _BESIDE.items()}
+            n_crystals, simple = found.pop("n_crystals"), found.pop("simple")
+            if main in numbers and n_crystals is not None and simple is not None:
+                n_folds = int(found.pop("n_folds") or 0)
+                return cls(
+                    metric=metric,
+                    value=numbers[main],
+                    n_crystals=int(n_crystals),
+                    simple=simple,
+                    unit=unit,
+                    n_folds=n_folds,
+                    **found,
+                )
+        return None
+
+
+# What a model file calls the fields beside the value.
+_BESIDE = {
+    "low": "95 % interval from",
+    "high": "95 % interval to",
+    "n_crystals": "crystals",
+    "simple": "simplest prediction",
+    "composition": "extra trees on the composition",
+    "n_folds": "folds",
+}
+
+
+def _main_name(name: str, metric: str, folds: bool) -> str:
+    return f"{'cross-validated' if folds else 'test'} {metric} of {name}"
+
+
+def simplest(trained: npt.NDArray[Any], target: Task) -> Any:
+    """Return the simplest prediction: the mean of numbers, or the most frequent label.
+
+    Parameters
+    ----------
+    trained : ndarray of shape (n_trained,)
+        Values or labels of the training crystals; NaN or None is missing.
+    target : Task
+        What they are.
+
+    Returns
+    -------
+    float or label
+        NaN where all are missing.
+    """
+    known = trained[~is_missing(trained)]
+    if not len(known):
+        return np.nan
+    if target.is_number:
+        return float(known.astype(float).mean())
+    labels, counts = np.unique(known, return_counts=True)
+    return labels[counts.argmax()]
 
 
 def held_out_error(
-    true: Any, prediction: Prediction, trained: Any, *, groups: Any = None
+    true: Any,
+    prediction: Prediction,
+    simple: Any,
+    *,
+    composition: Any = None,
+    groups: Any = None,
+    n_folds: int = 0,
 ) -> HeldOutError | None:
     """Return the error of a target on held-out crystals, its interval, and the simplest error.
 
@@ -109,10 +219,14 @@ def held_out_error(
         True values or labels; NaN or None is missing.
     prediction : Prediction
         What a model says about the target; NaN for crystals that could not be read.
-    trained : ndarray of shape (n_trained,)
-        Values or labels of the training crystals.
+    simple : float, label, or ndarray of shape (n_crystals,)
+        The simplest prediction, see `simplest`; of each crystal where the folds have their own.
+    composition : ndarray of shape (n_crystals,), optional
+        What a model says that knows the composition alone.
     groups : ndarray of shape (n_crystals,), optional
         Groups of similar crystals, which the bootstrap draws as a whole.
+    n_folds : int, default=0
+        Folds of the cross-validation that the predictions are from, if they are from one.
 
     Returns
     -------
@@ -124,30 +238,32 @@ def held_out_error(
     >>> import numpy as np
     >>> from skcgcnn.tasks import Number
     >>> said = Prediction(Number("gap", unit="eV"), np.array([1.0, 2.0, 3.5]))
-    >>> print(held_out_error(np.array([1.1, 1.8, 3.0]), said, np.array([0.0, 2.0])))
+    >>> print(held_out_error(np.array([1.1, 1.8, 3.0]), said, 1.0))
     mean absolute error 0.267 eV (95 % interval 0.1 to 0.5, 3 test crystals); predicting the ...
     """
-    known = ~is_missing(true) & ~is_missing(prediction.values)
-    true, values, trained = true[known], prediction.values[known], trained[~is_missing(trained)]
-    if not len(true) or not len(trained):
+    simple = np.broadcast_to(np.asarray(simple), np.shape(true))
+    known = ~is_missing(true) & ~is_missing(prediction.values) & ~is_missing(simple)
+    if not known.any():
         return None
-    if prediction.target.is_number:
-        metric, true = "mae", as_floats(true)
-        errors = np.abs(values.astype(float) - true)
-        simple = np.abs(as_floats(trained).mean() - true)
-    else:
-        labels, counts = np.unique(trained, return_counts=True)
-        metric, errors = "accuracy", (values == true).astype(float)
-        simple = (true == labels[counts.argmax()]).astype(float)
-    low, high = _interval(errors, np.arange(len(true)) if groups is None else groups[known])
+    is_number, answers = prediction.target.is_number, np.asarray(true)[known]
+
+    def errors(values: Any) -> npt.NDArray[np.float64]:
+        if is_number:
+            return np.asarray(np.abs(values[known].astype(float) - as_floats(answers)))
+        return np.asarray(values[known] == answers, dtype=float)
+
+    found = errors(prediction.values)
+    low, high = _interval(found, np.arange(len(found)) if groups is None else groups[known])
     return HeldOutError(
-        metric=metric,
-        value=float(errors.mean()),
+        metric="mae" if is_number else "accuracy",
+        value=float(found.mean()),
         low=low,
         high=high,
-        n_crystals=len(true),
-        simple=float(simple.mean()),
+        n_crystals=len(found),
+        simple=float(errors(simple).mean()),
         unit=prediction.target.unit,
+        composition=None if composition is None else float(errors(composition).mean()),
+        n_folds=n_folds,
     )
 
 

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from skcgcnn.metrics import classification_metrics, held_out_error, regression_metrics
+from skcgcnn.metrics import (
+    HeldOutError,
+    classification_metrics,
+    held_out_error,
+    regression_metrics,
+    simplest,
+)
 from skcgcnn.tasks import Classes, Number, Prediction
 
 
@@ -57,7 +63,8 @@ def test_the_interval_of_an_error_is_that_of_means():
     rng = np.random.default_rng(0)
     true, predicted, trained = rng.normal(size=400), rng.normal(size=400), rng.normal(2, 1, 50)
     errors = np.abs(predicted - true)
-    found = held_out_error(true, said(predicted), trained)
+    simple = simplest(trained, said(predicted).target)
+    found = held_out_error(true, said(predicted), simple)
     assert (found.metric, found.unit, found.n_crystals) == ("mae", "eV", 400)
     assert found.value == pytest.approx(errors.mean())
     half = 1.96 * errors.std() / 20
@@ -73,25 +80,48 @@ def test_groups_are_drawn_as_a_whole():
     groups = np.repeat(np.arange(20), 20)
     true = np.zeros(400)
     predicted = np.repeat(rng.uniform(0, 2, 20), 20)
-    alone = held_out_error(true, said(predicted), true)
-    together = held_out_error(true, said(predicted), true, groups=groups)
+    alone = held_out_error(true, said(predicted), 0.0)
+    together = held_out_error(true, said(predicted), 0.0, groups=groups)
     assert together.value == alone.value
     assert together.high - together.low > 3 * (alone.high - alone.low)
 
 
 def test_accuracy_beside_the_most_frequent_label():
     true = np.array([1.0, 0, 0, np.nan])
-    found = held_out_error(true, said([1.0, 0, 1, 1], [0, 1]), np.array([1.0, 1, 0, np.nan]))
+    prediction = said([1.0, 0, 1, 1], [0, 1])
+    simple = simplest(np.array([1.0, 1, 0, np.nan]), prediction.target)
+    found = held_out_error(true, prediction, simple)
     assert (found.metric, found.n_crystals) == ("accuracy", 3)
     assert found.value == pytest.approx(2 / 3)
     assert found.simple == pytest.approx(1 / 3)
 
 
 def test_an_error_of_one_crystal_has_no_interval():
-    found = held_out_error(np.array([1.0]), said([1.5]), np.array([0.0]))
+    found = held_out_error(np.array([1.0]), said([1.5]), 0.0)
     assert (found.low, found.high) == (None, None)
     assert str(found) == (
         "mean absolute error 0.5 eV (no interval, 1 test crystal); predicting the training mean "
         "gives 1 eV"
     )
-    assert held_out_error(np.array([np.nan]), said([1.5]), np.array([0.0])) is None
+    assert held_out_error(np.array([np.nan]), said([1.5]), 0.0) is None
+
+
+def test_nothing_known_of_the_training_crystals():
+    nothing = simplest(np.array([np.nan]), said([0.0]).target)
+    assert held_out_error(np.array([1.0]), said([1.5]), nothing) is None
+
+
+def test_folds_and_the_composition_are_told():
+    true, composition = np.array([1.0, 2.0]), np.array([1.0, 4.0])
+    folds = np.array([0.0, 1.0])  # each fold has its own mean
+    found = held_out_error(true, said([1.5, 2.5]), folds, composition=composition, n_folds=2)
+    assert (found.value, found.simple, found.composition) == (0.5, 1.0, 1.0)
+    assert str(found) == (
+        "mean absolute error 0.5 eV (95 % interval 0.5 to 0.5, 2 crystals in 2-fold "
+        "cross-validation); predicting the training mean gives 1 eV, extra trees on the "
+        "composition 1 eV"
+    )
+    numbers = found.to_numbers("gap")
+    assert numbers["cross-validated mae of gap"] == 0.5
+    assert HeldOutError.from_numbers("gap", "eV", numbers, folds=True) == found
+    assert HeldOutError.from_numbers("gap", "eV", numbers, folds=False) is None

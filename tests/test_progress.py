@@ -124,6 +124,6 @@ def test_without_validation_there_is_no_score(tiny, graphs, energies):
 def test_warnings_point_to_the_line_that_called(tiny, graphs, energies, nacl):
     nacl.replace_species({"Na": "Rb"})
     est = CGCNNRegressor(**tiny).fit(graphs[:3], energies[:3])
-    with pytest.warns(UserWarning, match="was trained on no crystal with") as found:
+    with pytest.warns(UserWarning, match="no training crystal of") as found:
         est.predict([nacl])
     assert found[0].filename == __file__

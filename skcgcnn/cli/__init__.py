@@ -3,8 +3,11 @@
 import io
 import sys
 
+# isort: off
 # Each file adds its commands to the application, in the order in which --help lists them.
-from skcgcnn.cli import _featurize, _predict, _tools, _train  # noqa: F401
+from skcgcnn.cli import _train, _predict, _featurize, _tools  # noqa: F401
+
+# isort: on
 from skcgcnn.cli._app import app
 from skcgcnn.cli._tools import make_vacancies
 

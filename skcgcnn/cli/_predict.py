@@ -89,9 +89,14 @@ def predict(
             predictions = predict_targets(est, graphs)
             n = write_predictions(output or sys.stdout, found.ids, predictions)
         if report is not None:
+            from skcgcnn.modelfiles import PICKLES, find_model, read_model_file
             from skcgcnn.training import write_prediction_report
 
-            write_prediction_report(report, model, est, graphs, found, predictions, training)
+            file = find_model(model, data_home)
+            numbers = {} if file.suffix in PICKLES else read_model_file(file).provenance.metrics
+            write_prediction_report(
+                report, model, est, graphs, found, predictions, training, numbers
+            )
         if output is not None:
             failed = len(found.ids) - n
             empty = f"; empty cells for {failed} that could not be read" if failed else ""

@@ -51,6 +51,16 @@ def train(
     train_ratio: Ratio = Settings.train_ratio,
     val_ratio: Ratio = Settings.val_ratio,
     test_ratio: Ratio = Settings.test_ratio,
+    folds: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="INTEGER",
+            help="Also predict every crystal by a network that was not trained on it, in so many "
+            "folds.",
+            show_default="none",
+        ),
+    ] = Settings.folds,
     resume: Annotated[
         Path | None, typer.Option(help="Continue from this checkpoint.pth.tar.")
     ] = None,
@@ -76,8 +86,9 @@ def train(
     """Train on DATA, keep the best epoch by validation loss, and test it.
 
     Writes model.safetensors (the best epoch), checkpoint.pth.tar (the last one, to resume from),
-    history.csv, test_results.csv, metrics.json and report.html, which shows them all; and
-    model_best.pth.tar where the original CGCNN has such a network. Several processes share the
+    history.csv, test_results.csv, metrics.json and report.html, which shows them all;
+    cv_predictions.csv with --folds; and model_best.pth.tar where the original CGCNN has such a
+    network. Several processes share the
     batches of a training that `accelerate launch -m skcgcnn train ...` starts, or
     `torchrun -m skcgcnn train ...` on CPUs.
     """
@@ -154,22 +165,19 @@ def _free_folder(name: str) -> Path:
 
 def _show(report: dict[str, Any], folder: Path) -> None:
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
     from skcgcnn.metrics import HeldOutError
 
     console = Console(markup=False)
-    table = Table(title="Test results")
-    for heading in ("target", "metric", "value"):
-        table.add_column(heading, justify="right" if heading == "value" else "left")
-    for name, metrics in report["test"].items():
-        for metric, value in metrics.items():
-            shown = "undefined" if value is None else f"{value:.4f}"
-            table.add_row(Text(for_terminals(name)), metric, shown)
+    folds = report.get("cross_validation")
     if report["n_test"]:
-        console.print(table)
+        console.print(_table("Test results", report["test"]))
     lines = [f"{name}: {HeldOutError(**error)}" for name, error in report["errors"].items()]
+    if folds is not None:
+        console.print(_table(f"Cross-validation, {folds['n_folds']} folds", folds["metrics"]))
+        lines += [f"{name}: {HeldOutError(**error)}" for name, error in folds["errors"].items()]
+    if "fine_tuning" in report:
+        lines.append(report["fine_tuning"])
     sizes = "{n_train} crystals trained, {n_val} validated, {n_test} tested".format(**report)
     decided = f"by the loss of {report['n_val']} validation crystals" if report["n_val"] else "last"
     lines.append(f"{sizes}; best epoch {report['best_epoch']} ({decided})")
@@ -183,3 +191,17 @@ def _show(report: dict[str, Any], folder: Path) -> None:
         lines.append(f"All at a glance: {folder / 'report.html'}")
     for line in lines:
         console.print(for_terminals(line), highlight=False, soft_wrap=True)
+
+
+def _table(title: str, measures: dict[str, dict[str, float | None]]) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title)
+    for heading in ("target", "metric", "value"):
+        table.add_column(heading, justify="right" if heading == "value" else "left")
+    for name, metrics in measures.items():
+        for metric, value in metrics.items():
+            shown = "undefined" if value is None else f"{value:.4f}"
+            table.add_row(Text(for_terminals(name)), metric, shown)
+    return table

@@ -166,7 +166,7 @@ class CGCNNClassifier(ClassifierMixin, ClassifierParameters, BaseCGCNN):
         float
             With ``on_error="nan"``, crystals that could not be read are left out, with a warning.
         """
-        predicted = self.predict(X)
+        predicted = predict_values(self, X, warn=False)
         return score_readable(self.targets_, predicted, split_columns(y), sample_weight)
 
     @property

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from skcgcnn._warnings import warn_caller
+from skcgcnn._warnings import is_called_by, warn_caller
+from skcgcnn.exceptions import UnseenElementsWarning
 from skcgcnn.graphs import CrystalGraphs, ElementFeatures, matching_element_features
 from skcgcnn.modelfiles import ModelState
 from skcgcnn.nn import CrystalGraphConvNet
@@ -74,7 +75,10 @@ def warn_of_elements(est: Any, elements: set[int]) -> None:
     from pymatgen.core import Element
 
     names = ", ".join(Element.from_Z(z).symbol for z in sorted(elements))
+    text = f"no training crystal of {type(est).__name__} contains {names}"
+    searched = is_called_by("sklearn.model_selection")
+    if searched:
+        text = "some crystals contain elements that the training crystals of their fold do not"
     warn_caller(
-        f"{type(est).__name__} was trained on no crystal with {names}; predictions for such "
-        "crystals are extrapolations"
+        f"{text}: such predictions are extrapolations", UnseenElementsWarning, once=searched
     )

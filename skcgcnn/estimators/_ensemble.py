@@ -9,6 +9,7 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
+from skcgcnn.estimators._fine_tuning import RESULTS as START_RESULTS
 from skcgcnn.estimators._fit import MAX_SEED, fit_data, make_seed
 from skcgcnn.estimators._persistence import model_state, set_model_state
 from skcgcnn.estimators._training_data import TrainingData
@@ -38,6 +39,7 @@ def fit_ensemble(est: Any, data: TrainingData, valid: TrainingData | None) -> No
         delayed(_fit_member)(member, data, valid, rows)
         for member, rows in zip(members, left_out, strict=True)
     )
+    vars(est).update({n: v for n, v in vars(fitted[0]).items() if n in START_RESULTS})
     first, *others = map(model_state, fitted)
     state = replace(
         first,

@@ -16,9 +16,15 @@ from skcgcnn.tasks import decode, is_missing, mean_score
 _LOGGER = logging.getLogger("skcgcnn")
 
 
-def start_values(est: Any, valid: TrainingData) -> list[npt.NDArray[Any]] | None:
+# What a fit with a start and validation crystals learns of it.
+RESULTS = ("start_validation_score_", "start_comparison_")
+
+
+def start_values(est: Any, valid: TrainingData | None) -> list[npt.NDArray[Any]] | None:
     """Return what the model of `init_from` says of crystals; None where it cannot tell."""
-    if est.init_from is None:
+    for name in RESULTS:
+        vars(est).pop(name, None)  # of an earlier fit
+    if est.init_from is None or valid is None:
         return None
     source = read_source(est.init_from)
     places = pair_targets(est.targets_, source.targets)
@@ -47,6 +53,7 @@ def compare(est: Any, start: list[npt.NDArray[Any]], valid: TrainingData) -> Non
         for values in (start, end)
     ]
     what = f"validation crystals: {texts[0]} by init_from as it was, {texts[1]} after the fit"
+    est.start_comparison_ = what
     _LOGGER.info(what)
     if before > after:
         warn_caller(

@@ -46,7 +46,7 @@ def fit_data(
     params = _resolved(est, len(whole), reset=reset) | {"early_stopping": stops}
     check_callbacks(est.callbacks or [], schedule=params["schedule"], validates=valid is not None)
     _prepare(est, train, seed, params, reset=reset, whole=whole)
-    start = start_values(est, valid) if valid is not None and reset else None
+    start = start_values(est, valid) if reset else None
     epochs, done = params["max_epochs"], len(est.net_.history)
     if valid is not None and "best_epoch" not in dict(callbacks):
         callbacks = [("best_epoch", BestEpoch()), *callbacks]

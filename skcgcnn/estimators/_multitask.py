@@ -223,7 +223,7 @@ class CGCNNMultiTask(UncertaintyMixin, MultiTaskParameters, BaseCGCNN):
             At most 1; it does not depend on `cls_weight`. A task without enough true targets (two
             numbers, one label) is left out; NaN where all are.
         """
-        predicted = self.predict(X)
+        predicted = predict_values(self, X, warn=False)
         columns = self._columns(y, len(self.targets_))
         return score_readable(self.targets_, predicted, columns, sample_weight)
 

@@ -14,13 +14,16 @@ from skcgcnn.nn import GraphDataset
 from skcgcnn.tasks import FloatArray, TargetDecoder
 
 
-def member_outputs(est: Any, X: Any) -> FloatArray:
+def member_outputs(est: Any, X: Any, *, warn: bool = True) -> FloatArray:
     """Return the outputs of each network, of shape (n_members, n_crystals, n_outputs)."""
-    return np.concatenate(list(output_chunks(est, X)), axis=1)
+    return np.concatenate(list(output_chunks(est, X, warn=warn)), axis=1)
 
 
-def output_chunks(est: Any, X: Any) -> Iterator[FloatArray]:
-    """Yield the outputs of each network for some crystals at a time, in one pass over all."""
+def output_chunks(est: Any, X: Any, *, warn: bool = True) -> Iterator[FloatArray]:
+    """Yield the outputs of each network for some crystals at a time, in one pass over all.
+
+    It warns of elements that the training crystals do not have.
+    """
     check_is_fitted(est, "net_")
     table = element_table(est) if est.elements_ is not None else None
     seen, unseen = set(est.elements_ or ()), set[int]()
@@ -28,13 +31,13 @@ def output_chunks(est: Any, X: Any) -> Iterator[FloatArray]:
         if table is not None:
             unseen |= table.elements_in(graphs.used_features())[0] - seen
         yield forward(est, graphs)
-    if unseen:
+    if unseen and warn:
         warn_of_elements(est, unseen)
 
 
-def predict_values(est: Any, X: Any) -> npt.NDArray[Any]:
+def predict_values(est: Any, X: Any, *, warn: bool = True) -> npt.NDArray[Any]:
     """Return what `predict` of an estimator returns."""
-    outputs = member_outputs(est, X)  # says so where it is not fitted
+    outputs = member_outputs(est, X, warn=warn)  # says so where it is not fitted
     return TargetDecoder(est.targets_, est.y_ndim_).values(outputs)
 
 

@@ -163,7 +163,7 @@ class CGCNNRegressor(RegressorMixin, UncertaintyMixin, NumberParameters, BaseCGC
             At most 1. With ``on_error="nan"``, crystals that could not be read are left out, with
             a warning.
         """
-        predicted = self.predict(X)
+        predicted = predict_values(self, X, warn=False)
         if y is not None and len(predicted):
             self._encode(y, self.targets_)  # refuses another number of targets
             check_order(y, self.targets_)

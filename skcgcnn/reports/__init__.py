@@ -1,6 +1,7 @@
 """Reports of training runs and of predictions: one HTML file that holds everything it shows."""
 
 from skcgcnn.reports._advice import Facts, advice
+from skcgcnn.reports._held_out import HeldOut
 from skcgcnn.reports._html import Figure, Section, Table, page
 from skcgcnn.reports._prediction import PredictionResult, prediction_report
 from skcgcnn.reports._training import RunResult, training_report
@@ -8,6 +9,7 @@ from skcgcnn.reports._training import RunResult, training_report
 __all__ = [
     "Facts",
     "Figure",
+    "HeldOut",
     "PredictionResult",
     "RunResult",
     "Section",

@@ -97,11 +97,14 @@ def _of_sizes(facts: Facts) -> Iterator[str]:
         yield "Without validation crystals the last epoch is kept, whether it is the best or not."
     elif facts.n_val < _FEW_VALIDATION:
         yield (
-            f"{facts.n_val} validation crystals decide which epoch is best: that is luck in part. "
-            "Use a larger --val-ratio, or cross-validate in Python."
+            f"{facts.n_val} validation crystals decide which epoch is best, so the choice is "
+            "noisy. Use a larger --val-ratio."
         )
     if facts.n_test < _FEW_VALIDATION:
-        yield f"{facts.n_test} test crystals say little about the error. Use a larger --test-ratio."
+        yield (
+            f"{facts.n_test} test crystals say little about the error. With --folds 5 every "
+            "crystal is tested."
+        )
 
 
 def _of_losses(facts: Facts) -> Iterator[str]:

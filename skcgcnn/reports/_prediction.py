@@ -1,7 +1,7 @@
 """The report of predictions for new crystals."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from skcgcnn._version import __version__
 from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.inspection import MIXED, element_names, nearest_training_crystals
+from skcgcnn.metrics import HeldOutError
 from skcgcnn.plotting import BLUE, ORANGE, crystal_sizes
 from skcgcnn.reports._html import Figure, Section, Table, new_figure, page
 from skcgcnn.reports._parts import (
@@ -47,6 +48,8 @@ class PredictionResult:
         The crystals that the model was trained on, where they are known.
     training_ids : list of str
         Their names.
+    numbers : mapping of str to float
+        What the model file tells of the quality of the model.
     """
 
     name: str
@@ -57,6 +60,7 @@ class PredictionResult:
     predictions: Sequence[Prediction]
     training: CrystalGraphs | None = None
     training_ids: Sequence[str] = ()
+    numbers: Mapping[str, float] = field(default_factory=dict)
 
 
 def prediction_report(run: PredictionResult) -> str:
@@ -73,6 +77,7 @@ def prediction_report(run: PredictionResult) -> str:
     """
     sections = [
         _summary(run),
+        _quality(run),
         _unlike(run),
         *(_target(run, prediction) for prediction in run.predictions),
         _data(run),
@@ -90,6 +95,21 @@ def _summary(run: PredictionResult) -> Section:
     for prediction in run.predictions:
         rows += prediction.target.summary(known(prediction.values))
     return Section("Predictions", [text], [Table(["target", "", "value"], rows)])
+
+
+def _quality(run: PredictionResult) -> Section:
+    """Tell how far off the model was on crystals that it was not trained on."""
+    lines = []
+    for prediction in run.predictions:
+        target = prediction.target
+        for folds in (False, True):
+            found = HeldOutError.from_numbers(target.name, target.unit, run.numbers, folds=folds)
+            if found is not None:
+                lines.append(f"{target.name}: {found}.")
+    title = "How far off the model was in its test"
+    if not lines:
+        return Section(title, ["The model file does not tell it."])
+    return Section(title, [*lines, "Crystals unlike those are predicted less well."])
 
 
 def _unlike(run: PredictionResult) -> Section:

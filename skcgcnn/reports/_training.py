@@ -13,7 +13,6 @@ from skcgcnn._version import __version__
 from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.inspection import element_names, nearest_training_crystals
-from skcgcnn.metrics import HeldOutError
 from skcgcnn.plotting import (
     BLUE,
     ORANGE,
@@ -23,6 +22,7 @@ from skcgcnn.plotting import (
     parity,
 )
 from skcgcnn.reports._advice import Facts, advice, flat_from
+from skcgcnn.reports._held_out import HeldOut
 from skcgcnn.reports._html import Figure, Section, Table, new_figure, page
 from skcgcnn.reports._parts import (
     crystals,
@@ -60,19 +60,18 @@ class RunResult:
         Of the parts "train", "val" and "test".
     y : dict of str to ndarray of shape (n_crystals, n_targets)
         Their targets.
-    ids, paths : list
-        Of the test crystals: their names, and where they come from.
-    predictions : list of Prediction
-        For the test crystals, target by target.
-    metrics : mapping of str to mapping
-        Their measures, target by target.
-    errors : mapping of str to HeldOutError
-        Their errors, target by target.
+    test : HeldOut
+        The test crystals.
+    folds : HeldOut or None
+        All crystals in a cross-validation; None where there was none.
     n_unreadable : int
         Crystals that could not be read.
     losses : mapping of str to sequence of float
         Epoch by epoch: "training" and "validation".
     best_epoch : int
+    start : str
+        What the errors on the validation crystals were before and after a fine-tuning, where there
+        was one.
     """
 
     name: str
@@ -80,14 +79,17 @@ class RunResult:
     est: BaseCGCNN
     graphs: Mapping[str, CrystalGraphs]
     y: Mapping[str, npt.NDArray[Any]]
-    ids: Sequence[str]
-    paths: Sequence[Any]
-    predictions: Sequence[Prediction]
-    metrics: Mapping[str, Mapping[str, float | None]]
-    errors: Mapping[str, HeldOutError]
+    test: HeldOut
+    folds: HeldOut | None
     n_unreadable: int
     losses: Mapping[str, Sequence[float]]
     best_epoch: int
+    start: str = ""
+
+    @property
+    def shown(self) -> HeldOut:
+        """What the errors are looked at of: as many crystals as there are."""
+        return self.test if self.folds is None else self.folds
 
 
 def training_report(run: RunResult) -> str:
@@ -104,10 +106,11 @@ def training_report(run: RunResult) -> str:
     """
     sections = [
         _results(run),
+        *([] if run.folds is None else [_cross_validation(run.folds)]),
         _next(run),
         _data(run),
         _learning(run),
-        *(_target(run, index) for index in range(len(run.predictions))),
+        *(_target(run, index) for index in range(len(run.shown.predictions))),
         Section(
             "Settings",
             ["Values chosen for auto are in brackets."],
@@ -118,17 +121,37 @@ def training_report(run: RunResult) -> str:
 
 
 def _results(run: RunResult) -> Section:
+    sizes = ", ".join(f"{len(run.graphs[part])} {word}" for part, word in _PARTS.items())
+    best, total = run.best_epoch, len(run.losses["training"])
+    of = f"of the first of {run.est.n_estimators} networks " if run.est.n_estimators > 1 else ""
+    lines = [
+        f"Crystals: {sizes}. The best epoch {of}was {best} of {total}.",
+        *_errors(run.test),
+        *([f"Fine-tuning, {run.start}."] if run.start else []),
+        *_left_out(run),
+    ]
+    return Section("Test results", lines, _measures(run.test))
+
+
+def _cross_validation(folds: HeldOut) -> Section:
+    text = (
+        f"Every crystal is predicted by one of {folds.n_folds} more networks, which was not "
+        "trained on it. They tell how far off such a network is, more surely than a test part."
+    )
+    return Section("Cross-validation", [text, *_errors(folds)], _measures(folds))
+
+
+def _errors(held_out: HeldOut) -> Iterator[str]:
+    yield from (f"{name}: {error}." for name, error in held_out.errors.items())
+
+
+def _measures(held_out: HeldOut) -> list[Table | Figure]:
     rows = [
         [name, metric, "undefined" if value is None else float(value)]
-        for name, found in run.metrics.items()
+        for name, found in held_out.metrics.items()
         for metric, value in found.items()
     ]
-    sizes = ", ".join(f"{len(run.graphs[part])} {word}" for part, word in _PARTS.items())
-    text = (
-        f"Crystals: {sizes}. The best epoch was {run.best_epoch} of {len(run.losses['training'])}."
-    )
-    lines = [text, *(f"{name}: {error}." for name, error in run.errors.items()), *_left_out(run)]
-    return Section("Test results", lines, [Table(["target", "metric", "value"], rows)])
+    return [Table(["target", "metric", "value"], rows)] if rows else []
 
 
 def _left_out(run: RunResult) -> Iterator[str]:
@@ -136,7 +159,7 @@ def _left_out(run: RunResult) -> Iterator[str]:
     if run.n_unreadable:
         yield f"Left out: {crystals(run.n_unreadable)} that could not be read."
     y = np.concatenate([run.y[part] for part in _PARTS])
-    for index, prediction in enumerate(run.predictions):
+    for index, prediction in enumerate(run.shown.predictions):
         if blank := int(is_missing(y[:, index]).sum()):
             yield f"{prediction.target.name}: no value for {crystals(blank)}."
 
@@ -153,13 +176,14 @@ def _facts(run: RunResult) -> Facts:
     place = run.best_epoch - 1
     losses = {name: values[place] for name, values in run.losses.items() if len(values) > place}
     r2, accuracy, frequent, rarest = {}, {}, {}, {}
-    for index, prediction in enumerate(run.predictions):
-        target, metrics = prediction.target, run.metrics[prediction.target.name]
+    shown = run.shown
+    for index, prediction in enumerate(shown.predictions):
+        target, metrics = prediction.target, shown.metrics[prediction.target.name]
         if target.classes is None:
             if metrics.get("r2") is not None:
                 r2[target.name] = float(metrics["r2"] or 0.0)
             continue
-        labels = known(run.y["test"][:, index])
+        labels = known(shown.y[:, index])
         if len(labels) and metrics.get("accuracy") is not None:
             accuracy[target.name] = float(metrics["accuracy"] or 0.0)
             frequent[target.name] = max(Counter(labels).values()) / len(labels)
@@ -168,7 +192,9 @@ def _facts(run: RunResult) -> Facts:
             shares = [np.mean(trained == label) for label in target.classes]
             rarest[target.name] = float(min(shares))
     return Facts(
-        **{f"n_{part}": len(run.graphs[part]) for part in _PARTS},
+        n_train=len(run.graphs["train"]),
+        n_val=len(run.graphs["val"]),
+        n_test=len(shown.ids),
         train_loss=losses.get("training"),
         val_loss=losses.get("validation"),
         flat_from=flat_from(run.losses["training"], run.losses["validation"]),
@@ -191,9 +217,9 @@ def _outside(run: RunResult) -> float | None:
 
 
 def _data(run: RunResult) -> Section:
-    figure, axes = new_figure(1 + len(run.predictions), (9.5, 3.0))
+    figure, axes = new_figure(1 + len(run.shown.predictions), (9.5, 3.0))
     crystal_sizes(np.concatenate([graphs.n_sites for graphs in run.graphs.values()]), ax=axes[0])
-    for index, (ax, prediction) in enumerate(zip(axes[1:], run.predictions, strict=True)):
+    for index, (ax, prediction) in enumerate(zip(axes[1:], run.shown.predictions, strict=True)):
         target = prediction.target
         values = {part: known(run.y[part][:, index]) for part in _PARTS}
         if target.classes is None:
@@ -234,12 +260,13 @@ def _learning(run: RunResult) -> Section:
 
 
 def _target(run: RunResult, index: int) -> Section:
-    prediction, truth = run.predictions[index], run.y["test"][:, index]
+    shown = run.shown
+    prediction, truth = shown.predictions[index], shown.y[:, index]
     parts: list[Table | Figure]
     if prediction.target.classes is None:
-        parts, errors = _numbers(prediction, truth.astype(float))
+        parts, errors = _numbers(prediction, truth.astype(float), shown.what)
     else:
-        parts, errors = _classes(prediction, truth)
+        parts, errors = _classes(prediction, truth, shown.what)
     wrong = np.isfinite(errors) & (errors > 0)
     if not prediction.target.is_number:
         wrong &= prediction.values != truth  # right ones are not worst, however unsure
@@ -248,25 +275,25 @@ def _target(run: RunResult, index: int) -> Section:
     if not worst:
         right = [f"All of {crystals(int(np.isfinite(errors).sum()))} are right."]
         return Section(f"Target: {prediction.target.name}", right if len(truth) else [], parts)
-    names = formulas(run.est, run.graphs["test"][np.array(worst)])
+    names = formulas(run.est, shown.graphs[np.array(worst)])
     rows = [
-        [run.ids[row], name, *_worst_values(prediction, row, truth[row], errors[row])]
+        [shown.ids[row], name, *_worst_values(prediction, row, truth[row], errors[row])]
         for row, name in zip(worst, names, strict=True)
     ]
     head = ["crystal", "formula", "true", "predicted", prediction.target.error_name]
-    paths = [run.paths[row] for row in worst if len(run.paths)]
+    paths = [shown.paths[row] for row in worst if len(shown.paths)]
     parts.append(with_pictures("Largest errors", head, rows, paths))
     return Section(f"Target: {prediction.target.name}", parts=parts)
 
 
 def _numbers(
-    prediction: Prediction, truth: npt.NDArray[np.float64]
+    prediction: Prediction, truth: npt.NDArray[np.float64], what: str
 ) -> tuple[list[Table | Figure], npt.NDArray[np.float64]]:
     target, values = prediction.target, np.asarray(prediction.values, dtype=float)
     std, errors = prediction.std, values - truth
     if not np.isfinite(errors).any():
         return [], np.abs(errors)
-    caption = "Predicted against true values of the test crystals."
+    caption = f"Predicted against true values of {what}."
     figure, axes = new_figure(1 if std is None else 2, (5.0 if std is None else 9.5, 4.4))
     parity(truth, values, y_std=std, name=target.name, unit=target.unit, ax=axes[0])
     if std is not None:
@@ -280,7 +307,7 @@ def _numbers(
 
 
 def _classes(
-    prediction: Prediction, truth: npt.NDArray[Any]
+    prediction: Prediction, truth: npt.NDArray[Any], what: str
 ) -> tuple[list[Table | Figure], npt.NDArray[np.float64]]:
     from sklearn.calibration import CalibrationDisplay
     from sklearn.metrics import ConfusionMatrixDisplay, RocCurveDisplay
@@ -311,14 +338,14 @@ def _classes(
         ax=axes[0],
     )
     name_classes(axes[0], names)
-    caption = "Confusion matrix of the test crystals."
+    caption = f"Confusion matrix of {what}."
     if binary:
         RocCurveDisplay.from_predictions(
             places, proba[usable, 1], ax=axes[1], curve_kwargs={"color": BLUE}
         )
         axes[1].set(xlabel="false positive rate", ylabel="true positive rate")
         axes[1].legend(loc="lower right", fontsize="small")
-        caption = "The test crystals: confusion matrix and ROC curve."
+        caption = f"Confusion matrix and ROC curve of {what}."
     if calibrated:
         CalibrationDisplay.from_predictions(
             places, proba[usable, 1], n_bins=5, ax=axes[2], color=BLUE
@@ -329,8 +356,8 @@ def _classes(
         )
         axes[2].get_legend().remove()
         caption = (
-            "The test crystals: confusion matrix; ROC curve; and how often the second class is "
-            "true where it is said to be so probable."
+            f"Confusion matrix and ROC curve of {what}, and how often the second class is true "
+            "where it is said to be so probable."
         )
     return [Figure(figure, caption)], errors
 

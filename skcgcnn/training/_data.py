@@ -61,6 +61,10 @@ class Part:
     y: npt.NDArray[Any]
     names: list[str]
 
+    def table(self) -> npt.NDArray[Any]:
+        """Return the targets as a table, also where there is one."""
+        return self.y.reshape(len(self.y), len(self.names))
+
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of a fit."""
         if self.y.ndim == 1:

@@ -2,7 +2,7 @@
 
 import gzip
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from io import TextIOWrapper
 from pathlib import Path
@@ -257,6 +257,7 @@ def write_prediction_report(
     found: Found,
     predictions: list[Prediction],
     training: Found | None = None,
+    numbers: Mapping[str, float] | None = None,
 ) -> None:
     """Write an HTML file with figures of predictions.
 
@@ -275,6 +276,8 @@ def write_prediction_report(
     predictions : list of Prediction
     training : Found, optional
         Those that the model was trained on: crystals unlike all of them are named.
+    numbers : mapping of str to float, optional
+        What the model file tells of the quality of the model.
     """
     result = PredictionResult(
         name=model,
@@ -285,6 +288,7 @@ def write_prediction_report(
         predictions=predictions,
         training=None if training is None else est.get_transformer().transform(training.X),
         training_ids=[] if training is None else training.ids,
+        numbers=numbers or {},
     )
     with atomic_write(target) as file:
         file.write(prediction_report(result))

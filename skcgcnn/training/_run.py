@@ -4,56 +4,43 @@ import json
 import math
 import shutil
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from skcgcnn._files import atomic_write
+from skcgcnn._progress import Progress
 from skcgcnn._recipes import resolve
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets import write_rows
-from skcgcnn.estimators import (
-    BaseCGCNN,
-    CGCNNClassifier,
-    CGCNNMultiTask,
-    CGCNNRegressor,
-    predict_targets,
-)
+from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs, CrystalGraphTransformer, concatenate, digest_crystals
-from skcgcnn.metrics import HeldOutError, held_out_error, target_metrics
-from skcgcnn.modelfiles import ModelState, find_model, read_model_file
 from skcgcnn.nn import BestEpoch, choose_device
-from skcgcnn.reports import RunResult, training_report
-from skcgcnn.tasks import Prediction
-from skcgcnn.training._checkpoint import (
-    BEST,
-    CHECKPOINT,
-    ORIGINAL,
-    RunCheckpoint,
-    write_model,
-    write_original,
-)
+from skcgcnn.reports import HeldOut, RunResult, training_report
+from skcgcnn.training._checkpoint import BEST, CHECKPOINT, ORIGINAL, write_model, write_original
 from skcgcnn.training._data import Part, RunData, load_run_data
+from skcgcnn.training._fits import (
+    check_params,
+    fit_parts,
+    new_estimator,
+    new_run,
+    read_start,
+    resumed_estimator,
+)
 from skcgcnn.training._predictions import write_predictions
-from skcgcnn.training._settings import Settings, default_of, option_of
-from skcgcnn.training._split import split_rows
+from skcgcnn.training._settings import Settings
+from skcgcnn.training._split import Rows, fold_rows, split_rows
+from skcgcnn.training._tested import Said, held_out, predict_part, together
 
 # The epochs, a line each; and everything at a glance.
 HISTORY, REPORT = "history.csv", "report.html"
 # Crystals that could not be read, where a run goes on without them.
 FAILURES = "failures.csv"
-
-_ESTIMATORS: dict[str, type[BaseCGCNN]] = {
-    "regression": CGCNNRegressor,
-    "classification": CGCNNClassifier,
-    "multi": CGCNNMultiTask,
-}
-# What may change when a run is resumed.
-_FREE = {"data", "max_epochs", "on_error"}
+# What was predicted for the test part, and for every crystal by a cross-validation.
+TESTED, FOLDS = "test_results.csv", "cv_predictions.csv"
 
 
 def train(
@@ -78,9 +65,10 @@ def train(
     ``model.safetensors`` (the epoch with the lowest loss on the validation crystals, as
     ``est.save`` writes it), ``model_best.pth.tar`` (the same for the original code, where it has
     such a network), ``history.csv`` (losses epoch by epoch), ``test_results.csv``,
-    ``metrics.json`` and ``report.html``, which shows them all; and ``failures.csv``, if crystals
-    failed and the run goes on without them. The training is that of
-    ``est.fit`` with `validation_data`.
+    ``metrics.json`` and ``report.html``, which shows them all; ``cv_predictions.csv`` where there
+    are `folds`; and ``failures.csv``, if crystals failed and the run goes on without them. The
+    training is that of ``est.fit`` with `validation_data`. Of several networks (`n_estimators`)
+    there is no checkpoint.
 
     Parameters
     ----------
@@ -122,38 +110,40 @@ def train(
     ValueError
         If the device is not there.
     """
-    if output.exists() and not output.is_dir():
-        raise DataError(f"{output}: is a file; name a folder for the results")
-    choose_device(device)  # raises before anything is read
+    _check_asked(settings, output, device)
     is_main = accelerator is None or accelerator.is_main_process
     elsewhere = resume is None or resume.parent.resolve() != output.resolve()
     if is_main and elsewhere and not overwrite:
         _refuse_results(output)
-    state, settings = _read_start(settings, resume, given)
+    state, settings = read_start(settings, resume, given)
     if resume is None:
         settings = settings.with_ratios(given)
-        _check_params(settings)
+        check_params(settings)
     data = load_run_data(settings)
     if resume is None:
-        est, run = _new_estimator(settings, data, state), _new_run(settings, data)
+        est, run = new_estimator(settings, data, state), new_run(settings, data)
     else:
-        est, run = _resumed(state, settings, data, resume, device, accelerator)
+        est, run = resumed_estimator(state, settings, data, resume, device, accelerator)
     progress = progress and is_main
-    est.set_params(
-        device=device,
-        accelerator=accelerator,
-        n_jobs=n_jobs,
-        on_error=settings.on_error,
-        max_epochs=settings.params.get("max_epochs", est.max_epochs),
-        verbose=int(progress),
-    )
+    # What every fit of the run has.
+    machine = {
+        "device": device,
+        "accelerator": accelerator,
+        "n_jobs": n_jobs,
+        "on_error": settings.on_error,
+        "max_epochs": settings.params.get("max_epochs", est.max_epochs),
+        "verbose": int(progress),
+    }
+    est.set_params(**machine)
     verbose = 2 if remarks and is_main else int(progress)
     transformer = est.get_transformer().set_params(verbose=verbose)
     graphs = data.with_numbers(_read(transformer, data, output if is_main else None))
     _check_same(run, graphs, settings, resume)
     parts = _split(settings, data, graphs)
+    folds = _folds(settings, data, graphs)
     classes = data.classes(graphs.n_sites > 0)
-    if resume is not None and est.n_iter_ >= _max_epochs(est, parts["train"]):
+    most = resolve(est.get_params(deep=False), len(parts["train"].rows))["max_epochs"]
+    if resume is not None and est.n_iter_ >= most and not folds:
         raise DataError(
             f"{resume}: has {est.n_iter_} epochs already; ask for more than that with --max-epochs "
             "to continue"
@@ -162,143 +152,52 @@ def train(
         output.mkdir(parents=True, exist_ok=True)
         if resume is not None and elsewhere:
             shutil.copyfile(resume.with_name(BEST), output / BEST)
-    best = _fit(est, run, parts, classes, output if is_main else None, resume)
+    best = fit_parts(est, run, parts, classes, output if is_main else None, resume)
+    said = _cross_validate(folds, settings, data, graphs, classes, machine, trees=report)
     if not is_main:
         return {}
-    validated = [row["valid_loss"] for row in est.history_ if "valid_loss" in row]
-    losses = {"training": est.loss_curve_, "validation": validated}
-    _write_history(output / HISTORY, est, losses)
-    best_epoch = best.best_epoch_ if validated else est.n_iter_
-    loss = best.best_loss_ if validated and math.isfinite(best.best_loss_) else None
-    found, predictions = _evaluate(est, best_epoch, loss, parts, data, output)
+    test = predict_part(est, parts["train"], parts["test"], trees=report)
+    tested = [held_out(test, data, graphs)]
+    if said:
+        tested.append(held_out(together(said), data, graphs, len(said)))
+    found = _evaluate(est, best, parts, data, tested, output)
     if report:
         result = RunResult(
             name=output.resolve().name,
             settings=settings.described(est.fitted_params_),
             est=est,
             graphs={name: part.graphs for name, part in parts.items()},
-            y={name: part.y.reshape(len(part.y), len(data.names)) for name, part in parts.items()},
-            ids=[data.cif_ids[row] for row in parts["test"].rows],
-            paths=[data.paths[row] for row in parts["test"].rows if data.paths],
-            predictions=predictions,
-            metrics=found["test"],
-            errors={name: HeldOutError(**each) for name, each in found["errors"].items()},
+            y={name: part.table() for name, part in parts.items()},
+            test=tested[0],
+            folds=tested[1] if said else None,
             n_unreadable=int((graphs.n_sites == 0).sum()),
-            losses=losses,
-            best_epoch=best_epoch,
+            losses=_losses(est),
+            best_epoch=found["best_epoch"],
+            start=found.get("fine_tuning", ""),
         )
         with atomic_write(output / REPORT) as file:
             file.write(training_report(result))
     return found
 
 
+def _check_asked(settings: Settings, output: Path, device: str) -> None:
+    """Refuse what can be refused before anything is read."""
+    if output.exists() and not output.is_dir():
+        raise DataError(f"{output}: is a file; name a folder for the results")
+    if settings.folds < 0 or settings.folds == 1:
+        raise ValueError(f"--folds {settings.folds}: at least 2 are needed, or 0 for none")
+    choose_device(device)  # raises where there is none
+
+
 def _refuse_results(folder: Path) -> None:
     """Refuse to replace the results of an earlier run."""
-    for name in (CHECKPOINT, BEST, ORIGINAL, "metrics.json", "test_results.csv", HISTORY, REPORT):
+    names = (CHECKPOINT, BEST, ORIGINAL, "metrics.json", TESTED, FOLDS, HISTORY, REPORT)
+    for name in names:
         if (folder / name).exists():
             raise DataError(
                 f"{folder} holds the results of an earlier run ({name}); choose another folder "
                 "with --output, replace them with --overwrite, or continue with --resume"
             )
-
-
-def _read_start(
-    settings: Settings, resume: Path | None, given: Collection[str] | None
-) -> tuple[ModelState | None, Settings]:
-    """Read the model to go on or to start from, and complete the settings by it."""
-    own = {each.name for each in fields(settings)} - {"params"}
-    if resume is not None:
-        state = read_model_file(resume)
-        if state.training is None or "settings" not in state.training.run:
-            raise DataError(f"{resume}: is a model, but not a checkpoint of a training run")
-        then = state.training.run["settings"]
-        taken = {name: then[name] for name in own - set(own if given is None else given)}
-        params = {**then["params"], **settings.params}
-        return state, replace(settings, **taken, params=params)
-    if (source := settings.params.get("init_from")) is not None:
-        return read_model_file(find_model(source)), settings
-    return None, settings
-
-
-def _check_params(settings: Settings) -> None:
-    """Refuse parameters, before anything is read."""
-    cls = _ESTIMATORS[settings.task]
-    params = settings.parameters()
-    if unknown := sorted(params.keys() - {each.name for each in fields(cls)}):
-        raise ValueError(f"{option_of(unknown[0])} is not for --task {settings.task}")
-    cls(**params)._validate_params()
-
-
-def _new_estimator(settings: Settings, data: RunData, start: ModelState | None) -> BaseCGCNN:
-    params = {
-        **data.graph_parameters(),
-        **settings.parameters(),
-        "init_from": start,
-        "atom_features": data.atom_features,
-    }
-    if settings.task == "multi":
-        params["tasks"] = ("regression",) * (len(data.names) - 1) + ("classification",)
-    return _ESTIMATORS[settings.task](**params)
-
-
-def _new_run(settings: Settings, data: RunData) -> dict[str, Any]:
-    return {
-        "settings": asdict(settings),
-        "fingerprint": data.fingerprint(),
-    }
-
-
-def _fit(
-    est: BaseCGCNN,
-    run: dict[str, Any],
-    parts: dict[str, Part],
-    classes: npt.NDArray[Any] | None,
-    output: Path | None,
-    resume: Path | None,
-) -> BestEpoch:
-    """Fit as `est.fit` does with validation data; write every epoch where there is a folder."""
-    val = parts["val"].arguments()
-    best = BestEpoch()
-    if resume is not None and len(parts["val"].rows):
-        losses = [row["valid_loss"] for row in est.history_]
-        best = BestEpoch.among(losses, read_model_file(resume.with_name(BEST)).weights)
-    callbacks: list[tuple[str, Any]] = [("best_epoch", best)] if len(parts["val"].rows) else []
-    if output is not None:
-        callbacks.append(("checkpoint", RunCheckpoint(est, run, output, best)))
-    est._fit(
-        **parts["train"].arguments(),
-        validation_data=(val["X"], val["y"]) if len(parts["val"].rows) else None,
-        classes=classes,
-        callbacks=callbacks,
-        resume=resume is not None,
-    )
-    if not est.history_:
-        raise DataError("training diverged in the first epoch; use a smaller --lr")
-    return best
-
-
-def _max_epochs(est: BaseCGCNN, train: Part) -> int:
-    return int(resolve(est.get_params(deep=False), len(train.rows))["max_epochs"])
-
-
-def _resumed(
-    state: Any, settings: Settings, data: RunData, file: Path, device: str, accelerator: Any
-) -> tuple[BaseCGCNN, dict[str, Any]]:
-    run = state.training.run
-    then, now = dict(run["settings"]), asdict(settings)
-    before, asked = then.pop("params"), now.pop("params")
-    then |= {name: before.get(name, default_of(name)) for name in asked}
-    for name, value in (now | asked).items():
-        was = tuple(then[name]) if isinstance(then[name], list) else then[name]
-        if name not in _FREE and value != was:
-            raise DataError(
-                f"{file}: was trained with {option_of(name)} {was}, not {value}; leave the option "
-                "as it was, or begin a new run without --resume"
-            )
-    if run["fingerprint"] != data.fingerprint():
-        raise DataError(f"{file}: was trained on other crystals or targets than {settings.data}")
-    cls = _ESTIMATORS[settings.task]
-    return cls._from_model_state(state, str(file), device, accelerator), run
 
 
 def _read(
@@ -343,65 +242,97 @@ def _split(settings: Settings, data: RunData, graphs: CrystalGraphs) -> dict[str
     return {name: data.part(part, graphs) for name, part in chosen.items()}
 
 
+def _folds(settings: Settings, data: RunData, graphs: CrystalGraphs) -> list[dict[str, Rows]]:
+    """Return the rows of each part of each fold of the cross-validation, if there is one."""
+    if not settings.folds:
+        return []
+    return fold_rows(
+        np.flatnonzero(graphs.n_sites > 0),
+        settings.folds,
+        settings.val_ratio / (settings.train_ratio + settings.val_ratio),
+        labels=data.stratify_labels(),
+        groups=data.groups,
+        seed=settings.seed,
+    )
+
+
+def _cross_validate(
+    folds: Sequence[dict[str, Rows]],
+    settings: Settings,
+    data: RunData,
+    graphs: CrystalGraphs,
+    classes: Any,
+    machine: dict[str, Any],
+    *,
+    trees: bool,
+) -> list[Said]:
+    """Return what is said of the crystals of each fold by a model that is not fitted on them."""
+    said = []
+    with Progress(len(folds), "fold", enabled=bool(folds and machine["verbose"])) as shown:
+        for rows in folds:
+            fold = {name: data.part(own, graphs) for name, own in rows.items()}
+            est = new_estimator(settings, data, read_start(settings, None, None)[0])
+            fit_parts(est.set_params(**machine), {}, fold, classes)
+            said.append(predict_part(est, fold["train"], fold["test"], trees=trees))
+            shown.update(1)
+    return said
+
+
 def _evaluate(
     est: BaseCGCNN,
-    best_epoch: int,
-    loss: float | None,
+    best: BestEpoch,
     parts: dict[str, Part],
     data: RunData,
+    tested: Sequence[HeldOut],
     output: Path,
-) -> tuple[dict[str, Any], list[Prediction]]:
-    """Test the model, and write it with what came out."""
-    test = parts["test"]
-    predictions = predict_targets(est, test.graphs) if len(test.rows) else []
-    truth = test.y.reshape(len(test.y), len(data.names))
-    cif_ids = [data.cif_ids[row] for row in test.rows]
-    write_predictions(output / "test_results.csv", cif_ids, predictions, truth)
+) -> dict[str, Any]:
+    """Write the model with what came out, and all predictions."""
+    validates = len(parts["val"].rows) > 0
+    loss = best.best_loss_ if validates and math.isfinite(best.best_loss_) else None
+    _write_history(output / HISTORY, est)
+    (output / FOLDS).unlink(missing_ok=True)  # that of an earlier run
+    for each in tested:
+        target = output / (FOLDS if each.n_folds else TESTED)
+        write_predictions(target, each.ids, list(each.predictions), each.y)
     report: dict[str, Any] = {
-        "best_epoch": best_epoch,
+        "best_epoch": best.best_epoch_ if validates else est.n_iter_,
         "best_validation_loss": loss,
         **{f"n_{name}": len(part.rows) for name, part in parts.items()},
         "n_groups": None
         if data.groups is None
         else {name: len(np.unique(data.groups[part.rows])) for name, part in parts.items()},
-        "test": {
-            prediction.target.name: target_metrics(truth[:, i], prediction)
-            for i, prediction in enumerate(predictions)
-        },
+        "test": tested[0].metrics,
+        "errors": {name: asdict(error) for name, error in tested[0].errors.items()},
     }
-    errors = _errors(parts, data, predictions)
-    report["errors"] = {name: asdict(error) for name, error in errors.items()}
+    metrics: dict[str, float | None] = {"validation loss": loss}
+    for each in tested:
+        metrics |= each.numbers()
+        if each.n_folds:
+            report["cross_validation"] = {
+                "n_folds": each.n_folds,
+                "metrics": each.metrics,
+                "errors": {name: asdict(error) for name, error in each.errors.items()},
+            }
+    if hasattr(est, "start_comparison_"):
+        report["fine_tuning"] = est.start_comparison_
     # The model file itself tells how good it is: see `skcgcnn info`.
-    metrics = {
-        f"test {metric} of {name}": value
-        for name, found in report["test"].items()
-        for metric, value in found.items()
-    }
-    write_model(est, output, {"validation loss": loss, **metrics})
+    write_model(est, output, metrics)
     write_original(est, output)
     with atomic_write(output / "metrics.json") as file:
         json.dump(report, file, indent=2)
         file.write("\n")
-    return report, predictions
+    return report
 
 
-def _errors(
-    parts: dict[str, Part], data: RunData, predictions: list[Prediction]
-) -> dict[str, HeldOutError]:
-    """Return the test error of every target, with its interval."""
-    train, test = parts["train"], parts["test"]
-    groups = None if data.groups is None else data.groups[test.rows]
-    columns = [part.y.reshape(len(part.y), len(data.names)).T for part in (test, train)]
-    found = {}
-    # Without test crystals there are no predictions.
-    for prediction, true, trained in zip(predictions, *columns, strict=False):
-        if error := held_out_error(true, prediction, trained, groups=groups):
-            found[prediction.target.name] = error
-    return found
+def _losses(est: BaseCGCNN) -> dict[str, list[float]]:
+    """Return the losses epoch by epoch."""
+    validated = [row["valid_loss"] for row in est.history_ if "valid_loss" in row]
+    return {"training": est.loss_curve_, "validation": validated}
 
 
-def _write_history(path: Path, est: BaseCGCNN, losses: dict[str, list[float]]) -> None:
+def _write_history(path: Path, est: BaseCGCNN) -> None:
     """Write what happened, an epoch a line."""
+    losses = _losses(est)
     columns: list[Iterable[Any]] = [
         range(1, len(losses["training"]) + 1),
         losses["training"],

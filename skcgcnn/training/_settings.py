@@ -53,6 +53,9 @@ class Settings:
         Columns of numbers beside the crystals from which to learn.
     train_ratio, val_ratio, test_ratio : float, default=0.8, 0.1, 0.1
         Shares of the parts of the split.
+    folds : int, default=0
+        Folds of a cross-validation beside it, which predicts every crystal by a network that was
+        not trained on it; 0 for none.
     params : mapping, default={}
         Parameters of the estimator, by name; those in `net_params` may stand beside the others.
         By default ``random_state`` is 0.
@@ -71,6 +74,7 @@ class Settings:
     train_ratio: float = 0.8
     val_ratio: float = 0.1
     test_ratio: float = 0.1
+    folds: int = 0
     params: Mapping[str, Any] = field(default_factory=dict)
 
     @property

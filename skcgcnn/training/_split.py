@@ -1,5 +1,7 @@
 """Split rows into training, validation and test, with groups kept together."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import train_test_split
@@ -88,6 +90,65 @@ def split_rows(
     return parts
 
 
+def fold_rows(
+    rows: Rows,
+    n_folds: int,
+    val_ratio: float,
+    *,
+    labels: npt.NDArray[np.str_] | None = None,
+    groups: npt.NDArray[np.str_] | None = None,
+    seed: int = 0,
+) -> list[dict[str, Rows]]:
+    """Return the parts of each fold of a cross-validation, which tests every row once.
+
+    Parameters
+    ----------
+    rows, labels, groups, seed
+        See `split_rows`.
+    n_folds : int
+        Number of folds.
+    val_ratio : float
+        Share of the rows outside of a fold that its network is validated by.
+
+    Returns
+    -------
+    list of dict of str to ndarray of int
+        "train", "val" and "test" of each.
+
+    Raises
+    ------
+    DataError
+        If there are too few rows or groups.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> folds = fold_rows(np.arange(6), 3, 0.25)
+    >>> [len(fold["train"]) for fold in folds]
+    [3, 3, 3]
+    """
+    n_possible = len(rows) if groups is None else len(np.unique(groups[rows]))
+    if n_possible < n_folds:
+        what = "crystals" if groups is None else "groups (groups.csv)"
+        raise DataError(f"--folds {n_folds}: there are only {n_possible} {what}")
+    column = _stratified(rows, labels, n_folds)
+    folds = TaskStratifiedKFold(n_folds, shuffle=True, random_state=seed)
+    own = None if groups is None else groups[rows]
+    found = []
+    for others, fold in folds.split(rows, column[:, np.newaxis], own):
+        ratios = {"train": 1 - val_ratio, "val": val_ratio, "test": 0.0}
+        parts = split_rows(rows[others], ratios, labels=labels, groups=groups, seed=seed)
+        found.append({**parts, "test": np.sort(rows[fold])})
+    return found
+
+
+def _stratified(rows: Rows, labels: npt.NDArray[np.str_] | None, n_folds: int) -> npt.NDArray[Any]:
+    """Return what folds are stratified by: nothing, where labels are too rare for all of them."""
+    column = np.zeros(len(rows)) if labels is None else labels[rows]
+    rare = np.unique(column, return_counts=True)[1].min() < n_folds
+    return np.zeros(len(rows)) if rare else column
+
+
 def _check_enough(
     rows: Rows, groups: npt.NDArray[np.str_] | None, n_train: int, n_parts: int
 ) -> None:
@@ -126,10 +187,7 @@ def _split_groups(
     smaller = min(size, len(rows) - size)
     n_groups = len(np.unique(groups[rows]))
     n_folds = min(max(2, round(len(rows) / max(1, smaller))), n_groups)
-    column = np.zeros(len(rows)) if labels is None else labels[rows]
-    # Labels that are too rare for all folds cannot be stratified.
-    if np.unique(column, return_counts=True)[1].min() < n_folds:
-        column = np.zeros(len(rows))
+    column = _stratified(rows, labels, n_folds)
     folds = TaskStratifiedKFold(n_folds, shuffle=True, random_state=seed)
     others, fold = next(folds.split(rows, column[:, np.newaxis], groups[rows]))
     if size != smaller:

@@ -6,9 +6,11 @@ import warnings
 import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
+from sklearn.model_selection import GridSearchCV, cross_val_predict
 
 import skcgcnn
 from skcgcnn import CGCNNRegressor
+from skcgcnn.exceptions import UnseenElementsWarning
 
 
 def crystal(*species):
@@ -26,7 +28,7 @@ def test_one_warning_names_them(fitted, tmp_path):
     fitted.save(tmp_path / "model")
     X = [crystal("Na", "Cl"), crystal("Xe", "Cl"), crystal("Xe", "U")]
     for est in (fitted, skcgcnn.load(tmp_path / "model"), pickle.loads(pickle.dumps(fitted))):
-        with pytest.warns(UserWarning, match="trained on no crystal with Xe, U;") as caught:
+        with pytest.warns(UnseenElementsWarning, match="contains Xe, U:") as caught:
             assert np.isfinite(est.predict(X)).all()
         assert len(caught) == 1
 
@@ -39,14 +41,16 @@ def test_no_warning_for_what_was_seen(fitted, graphs, energies, tiny):
         # The kinds of a slice are those of the whole.
         est = CGCNNRegressor(**tiny).fit(graphs[:12], energies[:12])
         est.predict(graphs[:12])
-    with pytest.warns(UserWarning, match="trained on no crystal with"):
+    with pytest.warns(
+        UnseenElementsWarning, match="no training crystal of CGCNNRegressor contains"
+    ):
         est.predict(graphs[12:])
 
 
 def test_tables_of_ones_own(tiny, fitted):
     table = {z: [float(z), 1.0] for z in range(1, 101)}
     est = CGCNNRegressor(**tiny, atom_features=table).fit([crystal("Na", "Cl")], [0.0])
-    with pytest.warns(UserWarning, match="no crystal with K;"):
+    with pytest.warns(UnseenElementsWarning, match="contains K:"):
         est.predict([crystal("K", "Cl")])
 
 
@@ -67,5 +71,18 @@ def test_elements_of_later_fits_and_of_the_model_to_start_from(tiny, tmp_path):
         warnings.simplefilter("error")
         est.predict([*salts, *more])
         begun.predict([*salts, *more])
-    with pytest.warns(UserWarning, match="no crystal with Xe;"):
+    with pytest.warns(UnseenElementsWarning, match="contains Xe:"):
         begun.predict([crystal("Xe", "I")])
+
+
+def test_a_score_says_nothing_and_a_search_says_it_once(tiny, fitted):
+    X, y = [crystal(name, "Cl") for name in ("Li", "Na", "K", "Rb", "Cs", "Ag")], np.arange(6.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted.score(X, y)
+        grid = GridSearchCV(CGCNNRegressor(**tiny), {"lr": [0.1, 0.01]}, cv=3).fit(X, y)
+        assert np.isfinite(grid.best_score_)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        cross_val_predict(CGCNNRegressor(**tiny), X, y, cv=3)
+    assert [each.category for each in caught] == [UnseenElementsWarning]

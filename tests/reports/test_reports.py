@@ -196,7 +196,8 @@ def test_predictions_have_deviations_and_a_report(predicted):
     ]
     assert all(float(row["y0_std"]) > 0 for row in rows if row["cif_id"] != "broken")
     text = (predicted / "report.html").read_text()
-    titles = ["Predictions", "Unlike the training crystals", "Target: y0", "Target: y1", "Data"]
+    titles = ["Predictions", "How far off the model was in its test"]
+    titles += ["Unlike the training crystals", "Target: y0", "Target: y1", "Data"]
     assert re.findall("<h2>(.*?)</h2>", text) == titles
     assert "40 crystals. 1 more could not be read, and has no prediction." in text
     assert "These crystals have elements that no training crystal had." in text

@@ -1,0 +1,248 @@
+"""The estimator of a run, from its settings or a checkpoint, and its fit."""
+
+from collections.abc import Collection
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from skcgcnn.estimators import (
+    BaseCGCNN,
+    CGCNNClassifier,
+    CGCNNMultiTask,
+    CGCNNRegressor,
+)
+from skcgcnn.exceptions import DataError
+from skcgcnn.modelfiles import ModelState, find_model, read_model_file
+from skcgcnn.nn import BestEpoch
+from skcgcnn.training._checkpoint import BEST, CHECKPOINT, RunCheckpoint
+from skcgcnn.training._data import Part, RunData
+from skcgcnn.training._settings import Settings, default_of, option_of
+
+_ESTIMATORS: dict[str, type[BaseCGCNN]] = {
+    "regression": CGCNNRegressor,
+    "classification": CGCNNClassifier,
+    "multi": CGCNNMultiTask,
+}
+# What may change when a run is resumed.
+_FREE = {"data", "folds", "max_epochs", "on_error"}
+
+
+def read_start(
+    settings: Settings, resume: Path | None, given: Collection[str] | None
+) -> tuple[ModelState | None, Settings]:
+    """Read the model to go on or to start from, and complete the settings by it.
+
+    Parameters
+    ----------
+    settings : Settings
+        The run.
+    resume : Path or None
+        A checkpoint to go on from.
+    given : collection of str or None
+        Names of the settings that were asked for; None is all.
+
+    Returns
+    -------
+    state : ModelState or None
+    settings : Settings
+
+    Raises
+    ------
+    DataError
+        If the checkpoint is none.
+    """
+    own = {each.name for each in fields(settings)} - {"params"}
+    if resume is not None:
+        state = read_model_file(resume)
+        if state.training is None or "settings" not in state.training.run:
+            raise DataError(f"{resume}: is a model, but not a checkpoint of a training run")
+        then = _settings_then(state.training.run)
+        taken = {name: then[name] for name in own - set(own if given is None else given)}
+        params = {**then["params"], **settings.params}
+        return state, replace(settings, **taken, params=params)
+    if (source := settings.params.get("init_from")) is not None:
+        return read_model_file(find_model(source)), settings
+    return None, settings
+
+
+def _settings_then(run: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a run that is resumed; an older one lacks those that are new."""
+    then: dict[str, Any] = asdict(Settings("")) | run["settings"]
+    return then
+
+
+def check_params(settings: Settings) -> None:
+    """Refuse parameters, before anything is read.
+
+    Parameters
+    ----------
+    settings : Settings
+        The run.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is not for the task, or has no value that it may have.
+    """
+    cls = _ESTIMATORS[settings.task]
+    params = settings.parameters()
+    if unknown := sorted(params.keys() - {each.name for each in fields(cls)}):
+        raise ValueError(f"{option_of(unknown[0])} is not for --task {settings.task}")
+    cls(**params)._validate_params()
+
+
+def new_estimator(settings: Settings, data: RunData, start: ModelState | None) -> BaseCGCNN:
+    """Return the estimator of a run, before its fit.
+
+    Parameters
+    ----------
+    settings : Settings
+        The run.
+    data : RunData
+        Its crystals and targets.
+    start : ModelState or None
+        What it begins with.
+
+    Returns
+    -------
+    estimator
+    """
+    params = {
+        **data.graph_parameters(),
+        **settings.parameters(),
+        "init_from": start,
+        "atom_features": data.atom_features,
+    }
+    if settings.task == "multi":
+        params["tasks"] = ("regression",) * (len(data.names) - 1) + ("classification",)
+    return _ESTIMATORS[settings.task](**params)
+
+
+def new_run(settings: Settings, data: RunData) -> dict[str, Any]:
+    """Return what the checkpoints of a run keep of it.
+
+    Parameters
+    ----------
+    settings : Settings
+        The run.
+    data : RunData
+        Its crystals and targets.
+
+    Returns
+    -------
+    dict
+    """
+    return {
+        "settings": asdict(settings),
+        "fingerprint": data.fingerprint(),
+    }
+
+
+def fit_parts(
+    est: BaseCGCNN,
+    run: dict[str, Any],
+    parts: dict[str, Part],
+    classes: npt.NDArray[Any] | None,
+    output: Path | None = None,
+    resume: Path | None = None,
+) -> BestEpoch:
+    """Fit as `est.fit` does with validation data; write every epoch where there is a folder.
+
+    Parameters
+    ----------
+    est : estimator
+        The one to fit.
+    run : dict
+        What checkpoints keep of the run.
+    parts : dict of str to Part
+        "train" and "val".
+    classes : ndarray or None
+        Labels that the training crystals may lack.
+    output : Path, optional
+        Folder of the results.
+    resume : Path, optional
+        The checkpoint that `est` is from.
+
+    Returns
+    -------
+    BestEpoch
+        Which epoch it kept; of several networks, the first one's.
+
+    Raises
+    ------
+    DataError
+        If no epoch could be done.
+    """
+    val = parts["val"].arguments()
+    validates, best = len(parts["val"].rows) > 0, BestEpoch()
+    if resume is not None and validates:
+        losses = [row["valid_loss"] for row in est.history_]
+        best = BestEpoch.among(losses, read_model_file(resume.with_name(BEST)).weights)
+    callbacks: list[tuple[str, Any]] = [("best_epoch", best)] if validates else []
+    if output is not None:
+        callbacks.append(("checkpoint", RunCheckpoint(est, run, output, best)))
+        if est.n_estimators > 1:
+            (output / CHECKPOINT).unlink(missing_ok=True)  # that of an earlier run
+    est._fit(
+        **parts["train"].arguments(),
+        validation_data=(val["X"], val["y"]) if validates else None,
+        classes=classes,
+        callbacks=callbacks,
+        resume=resume is not None,
+    )
+    if not est.history_:
+        raise DataError("training diverged in the first epoch; use a smaller --lr")
+    if est.n_estimators > 1 and validates:
+        # Each network kept its own best epoch; what is told is that of the first.
+        best = BestEpoch.among([row["valid_loss"] for row in est.history_], {})
+        best.on_train_begin(None)
+    return best
+
+
+def resumed_estimator(
+    state: Any, settings: Settings, data: RunData, file: Path, device: str, accelerator: Any
+) -> tuple[BaseCGCNN, dict[str, Any]]:
+    """Return the estimator of a checkpoint, and what that keeps of the run.
+
+    Parameters
+    ----------
+    state : ModelState
+        The checkpoint.
+    settings : Settings
+        The run that goes on.
+    data : RunData
+        Its crystals and targets.
+    file : Path
+        Name of the checkpoint, for errors.
+    device : str
+        Where to train.
+    accelerator : accelerate.Accelerator or None
+        Processes to train on.
+
+    Returns
+    -------
+    est : estimator
+    run : dict
+
+    Raises
+    ------
+    DataError
+        If settings, crystals or targets are others than then.
+    """
+    run = state.training.run
+    then, now = _settings_then(run), asdict(settings)
+    before, asked = then.pop("params"), now.pop("params")
+    then |= {name: before.get(name, default_of(name)) for name in asked}
+    for name, value in (now | asked).items():
+        was = tuple(then[name]) if isinstance(then[name], list) else then[name]
+        if name not in _FREE and value != was:
+            raise DataError(
+                f"{file}: was trained with {option_of(name)} {was}, not {value}; leave the option "
+                "as it was, or begin a new run without --resume"
+            )
+    if run["fingerprint"] != data.fingerprint():
+        raise DataError(f"{file}: was trained on other crystals or targets than {settings.data}")
+    cls = _ESTIMATORS[settings.task]
+    return cls._from_model_state(state, str(file), device, accelerator), run

@@ -1,0 +1,141 @@
+"""Predictions for crystals that a run did not train on: a test part, or all folds together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from skcgcnn.estimators import BaseCGCNN, predict_targets
+from skcgcnn.graphs import CrystalGraphs
+from skcgcnn.metrics import held_out_error, simplest, target_metrics
+from skcgcnn.reports import HeldOut
+from skcgcnn.tasks import Prediction
+from skcgcnn.training._composition import predict_by_composition
+from skcgcnn.training._data import Part, RunData
+
+Column = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Said:
+    """What a network and simpler models say of some crystals, target by target.
+
+    Attributes
+    ----------
+    rows : ndarray of int
+        Places of the crystals in the data.
+    predictions : list of Prediction
+        Of the network.
+    simple : list of ndarray
+        Of the simplest model, see `skcgcnn.metrics.simplest`.
+    composition : list of ndarray or None
+        Of extra trees on the composition; None where they are not wanted, or cannot be fitted.
+    """
+
+    rows: npt.NDArray[np.int64]
+    predictions: list[Prediction]
+    simple: list[Column]
+    composition: list[Column | None]
+
+
+def predict_part(est: BaseCGCNN, train: Part, test: Part, *, trees: bool) -> Said:
+    """Return what an estimator and simpler models say of crystals that it was not fitted on.
+
+    Parameters
+    ----------
+    est : BaseCGCNN
+        Fitted on `train`.
+    train, test : Part
+        Parts of the split.
+    trees : bool
+        Whether to fit extra trees on the composition too.
+
+    Returns
+    -------
+    Said
+    """
+    said = Said(test.rows, predict_targets(est, test.graphs) if len(test.rows) else [], [], [])
+    # Without test crystals there are no predictions.
+    for prediction, trained in zip(said.predictions, train.table().T, strict=False):
+        target, found = prediction.target, None
+        kind = float if target.is_number else object
+        said.simple.append(np.full(len(test.rows), simplest(trained, target), kind))
+        if trees:
+            found = predict_by_composition(train.graphs, trained, test.graphs, target, est.n_jobs)
+        said.composition.append(found)
+    return said
+
+
+def together(folds: Sequence[Said]) -> Said:
+    """Return what is said of the crystals of all folds, in the data's order.
+
+    Parameters
+    ----------
+    folds : sequence of Said
+        At least one, each of other crystals and the same targets.
+
+    Returns
+    -------
+    Said
+    """
+    rows = np.concatenate([said.rows for said in folds])
+    order = np.argsort(rows)
+
+    def join(parts: Sequence[Column | None]) -> Column | None:
+        known = [part for part in parts if part is not None]
+        return np.concatenate(known)[order] if len(known) == len(parts) else None
+
+    predictions, simple, composition = [], [], []
+    for index, first in enumerate(folds[0].predictions):
+        own = [said.predictions[index] for said in folds]
+        values = np.concatenate([each.values for each in own])[order]
+        proba, std = join([each.proba for each in own]), join([each.std for each in own])
+        predictions.append(Prediction(first.target, values, proba, std))
+        simple.append(np.concatenate([said.simple[index] for said in folds])[order])
+        composition.append(join([said.composition[index] for said in folds]))
+    return Said(rows[order], predictions, simple, composition)
+
+
+def held_out(said: Said, data: RunData, graphs: CrystalGraphs, n_folds: int = 0) -> HeldOut:
+    """Return predictions with the truth and their errors.
+
+    Parameters
+    ----------
+    said : Said
+        The predictions.
+    data : RunData
+        The crystals and targets of the run.
+    graphs : CrystalGraphs
+        Of all crystals.
+    n_folds : int, default=0
+        Folds of the cross-validation; 0 for the test part.
+
+    Returns
+    -------
+    HeldOut
+    """
+    rows = said.rows
+    part = data.part(rows, graphs)
+    groups = None if data.groups is None else data.groups[rows]
+    metrics, errors = {}, {}
+    columns = zip(said.predictions, said.simple, said.composition, part.table().T, strict=False)
+    for prediction, simple, trees, true in columns:
+        name = prediction.target.name
+        metrics[name] = target_metrics(true, prediction)
+        error = held_out_error(
+            true, prediction, simple, composition=trees, groups=groups, n_folds=n_folds
+        )
+        if error is not None:
+            errors[name] = error
+    return HeldOut(
+        graphs=part.graphs,
+        y=part.table(),
+        ids=[data.cif_ids[row] for row in rows],
+        paths=[data.paths[row] for row in rows if data.paths],
+        predictions=said.predictions,
+        metrics=metrics,
+        errors=errors,
+        n_folds=n_folds,
+    )

@@ -1,0 +1,148 @@
+"""Cross-validation and ensembles of the command: what is written, and that it is what it says."""
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import skcgcnn
+from skcgcnn import CGCNNRegressor, CrystalGraphTransformer
+from skcgcnn.cli import app
+from skcgcnn.datasets import load_sample_regression
+from skcgcnn.exceptions import DataError
+from skcgcnn.training import Settings, train
+from skcgcnn.training._split import fold_rows
+
+SMALL = {"max_epochs": 2, "batch_size": 64, "atom_fea_len": 8, "h_fea_len": 8, "n_conv": 1}
+
+
+def read(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Return the results of a run with three folds."""
+    output = tmp_path_factory.mktemp("folds") / "run"
+    settings = Settings("sample-regression", folds=3, params=SMALL)
+    train(settings, output, progress=False)
+    return output
+
+
+def test_networks_predict_what_they_were_not_trained_on(folder):
+    paths, y = load_sample_regression(return_X_y=True)
+    rows = read(folder / "cv_predictions.csv")
+    assert len(rows) == len(paths)
+    graphs = CrystalGraphTransformer().transform(paths)
+    fold = fold_rows(np.arange(len(paths)), 3, 0.1 / 0.9)[1]
+    est = CGCNNRegressor(**SMALL, random_state=0)
+    est.fit(
+        graphs[fold["train"]],
+        y[fold["train"]],
+        validation_data=(graphs[fold["val"]], y[fold["val"]]),
+    )
+    predicted = [float(rows[row]["formation_energy_pred"]) for row in fold["test"]]
+    np.testing.assert_allclose(predicted, est.predict(graphs[fold["test"]]), rtol=1e-6)
+    assert [float(rows[row]["formation_energy"]) for row in fold["test"]] == pytest.approx(
+        y[fold["test"]]
+    )
+
+
+def test_errors_of_folds_are_in_the_report_the_metrics_and_the_model(folder, tmp_path):
+    found = json.loads((folder / "metrics.json").read_text())
+    error = found["cross_validation"]["errors"]["formation_energy"]
+    assert (error["n_crystals"], error["n_folds"]) == (254, 3)
+    assert error["low"] < error["value"] < error["high"] < 2
+    assert 0 < error["composition"] < error["simple"]
+    text = (folder / "report.html").read_text()
+    assert "<h2>Cross-validation</h2>" in text
+    assert re.search(
+        r"254 crystals in 3-fold cross-validation\); predicting the training mean", text
+    )
+    assert re.search(r"25 test crystals\); predicting the .* extra trees on the composition", text)
+    assert "values of the crystals of 3 folds." in text
+
+    model, report = folder / "model.safetensors", tmp_path / "report.html"
+    path = load_sample_regression().data[0]
+    args = ["predict", str(model), str(path), "--report", str(report)]
+    assert CliRunner().invoke(app, args).exit_code == 0
+    text = report.read_text()
+    assert re.search(r"mean absolute error [\d.]+ \(95 % interval .*, 25 test crystals\)", text)
+    assert f"mean absolute error {error['value']:.3g} (95 % interval {error['low']:.3g}" in text
+
+
+def test_a_finished_run_can_get_folds(tmp_path, folder):
+    output = tmp_path / "run"
+    train(Settings("sample-regression", params=SMALL), output, progress=False)
+    assert not (output / "cv_predictions.csv").exists()
+    before = (output / "test_results.csv").read_text()
+    settings = Settings("sample-regression", folds=3)
+    resume = output / "checkpoint.pth.tar"
+    train(settings, output, resume=resume, given={"data", "folds"}, progress=False)
+    assert (output / "test_results.csv").read_text() == before
+    again = (output / "cv_predictions.csv").read_text()
+    assert again == (folder / "cv_predictions.csv").read_text()
+
+
+def test_folds_keep_groups_together_and_test_every_row_once():
+    groups = np.repeat([f"g{i}" for i in range(12)], 3)
+    folds = fold_rows(np.arange(36), 4, 0.25, groups=groups)
+    for fold in folds:
+        parts = [set(groups[rows]) for rows in fold.values()]
+        assert sum(map(len, parts)) == len(set.union(*parts)) == 12
+    np.testing.assert_array_equal(
+        np.sort(np.concatenate([f["test"] for f in folds])), np.arange(36)
+    )
+
+
+def test_rare_labels_and_too_few_crystals():
+    labels = np.array(["a"] * 9 + ["b"])
+    folds = fold_rows(np.arange(10), 5, 0.0, labels=labels)
+    assert [len(fold["test"]) for fold in folds] == [2] * 5
+    assert all(not len(fold["val"]) for fold in folds)
+    with pytest.raises(DataError, match="--folds 5: there are only 3 crystals"):
+        fold_rows(np.arange(3), 5, 0.1)
+    with pytest.raises(DataError, match=r"--folds 3: there are only 2 groups"):
+        fold_rows(np.arange(4), 3, 0.1, groups=np.array(["a", "a", "b", "b"]))
+
+
+def test_one_fold_is_refused_before_anything_is_read(tmp_path):
+    args = ["train", str(tmp_path / "nothing"), "--folds", "1"]
+    result = CliRunner().invoke(app, args)
+    assert result.exit_code != 0
+    assert "at least 2 are needed" in result.output
+
+
+def test_several_networks_with_classes_beside_numbers(tmp_path):
+    args = ["train", "sample-regression", "--task", "multi", "--n-estimators", "2"]
+    args += ["--epochs", "2", "--n-conv", "1", "--batch-size", "64", "-q", "--folds", "2"]
+    result = CliRunner().invoke(app, [*args, "-o", str(tmp_path / "run")])
+    assert result.exit_code == 0, result.output
+    assert "Cross-validation, 2 folds" in result.output
+    for name in ("test_results.csv", "cv_predictions.csv"):
+        row = read(tmp_path / "run" / name)[0]
+        assert float(row["formation_energy_std"]) > 0
+        assert row["formation_energy_calibration"].startswith("calibrated on")
+        assert 0 <= float(row["is_metal_proba"]) <= 1
+    est = skcgcnn.load(tmp_path / "run" / "model.safetensors")
+    assert len(est.more_nets_) == 1
+    assert not (tmp_path / "run" / "checkpoint.pth.tar").exists()
+    text = (tmp_path / "run" / "report.html").read_text()
+    assert "of the first of 2 networks" in text
+    found = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert found["best_epoch"] in (1, 2)
+    assert found["cross_validation"]["errors"]["is_metal"]["composition"] > 0.5
+
+
+def test_a_fine_tuning_tells_how_good_its_start_was(folder, tmp_path):
+    start = str(folder / "model.safetensors")
+    params = {"max_epochs": 1, "init_from": start}
+    settings = Settings("sample-regression", params=params)
+    found = train(settings, tmp_path / "run", progress=False)
+    told = re.search(r"MAE ([\d.]+) by init_from as it was, .* after the fit", found["fine_tuning"])
+    assert told
+    assert found["fine_tuning"] in (tmp_path / "run" / "report.html").read_text()
