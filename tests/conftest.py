@@ -151,9 +151,10 @@ def graphs(cifs):
 
 @pytest.fixture
 def nacl():
-    return Structure.from_spacegroup(
-        "Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]
-    )
+    # Written out: pymatgen makes the group's operations anew each time, in most of a second.
+    sodium = np.array([[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]])
+    coords = np.concatenate([sodium, (sodium + 0.5) % 1])
+    return Structure(Lattice.cubic(5.64), 4 * ["Na"] + 4 * ["Cl"], coords)
 
 
 @pytest.fixture

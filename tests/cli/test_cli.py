@@ -176,9 +176,9 @@ def test_resume_gives_the_same_result_as_an_unbroken_run(data, tmp_path):
     run("train", data, *options, "--epochs", 2, "-o", tmp_path / "broken")
     file = tmp_path / "broken" / "checkpoint.pth.tar"
     shutil.copytree(tmp_path / "broken", tmp_path / "copy")
-    run("train", data, "--epochs", 5, "--resume", file)
+    run("train", data, "--epochs", 5, "--resume", file, "--no-report")
     copy = tmp_path / "copy" / "checkpoint.pth.tar"
-    run("train", data, "--epochs", 5, "--resume", copy, "-o", tmp_path / "elsewhere")
+    run("train", data, "--epochs", 5, "--resume", copy, "-o", tmp_path / "elsewhere", "--no-report")
     # It has all that was asked for: nothing is trained, and nothing is said to be.
     assert "5 epochs already" in run("train", data, "--epochs", 5, "--resume", file, code=2)
     for name in ("test_results.csv", "metrics.json"):
@@ -597,7 +597,7 @@ def test_an_interrupted_run_says_how_to_resume(data, tmp_path, monkeypatch):
         message = run("train", data, "--epochs", 4, "-o", tmp_path / "out", *TINY, code=130)
     command = message[message.index("skcgcnn train") :].split()
     assert command[3] == "--resume"
-    run(*command[1:])
+    run(*command[1:], "--no-report")
     assert load_checkpoint(tmp_path / "out" / "checkpoint.pth.tar")[0].n_iter_ == 4
     # The schedule of the learning rate goes on where it was.
     run("train", data, "--epochs", 4, "-o", tmp_path / "whole", *TINY)
@@ -646,7 +646,7 @@ def test_targets_by_name_on_the_command_line(data, tmp_path):
     run("train", data, *options, "--epochs", 1, "-o", "out", *TINY)
     header = list(rows(tmp_path / "out" / "test_results.csv")[0])
     assert header[1::2][:3] == ["energy", "nsites", "metal"]
-    run("train", data, "--resume", "out/checkpoint.pth.tar", "--epochs", 2)
+    run("train", data, "--resume", "out/checkpoint.pth.tar", "--epochs", 2, "--no-report")
 
 
 @pytest.mark.parametrize(
@@ -684,7 +684,7 @@ def test_the_original_sample_of_ten_crystals(reference, tmp_path):
     shutil.copy(reference / "atom_init.json", folder)
     lines = [f"{p.stem},{i / 10}" for i, p in enumerate(sorted(folder.glob("*.cif")))]
     (folder / "id_prop.csv").write_text("\n".join(lines))
-    text = run("train", folder, "--epochs", 9, "--lr", 0.01, "-o", "out", "--device", "cpu")
+    text = run("train", folder, "--epochs", 9, "--lr", 0.01, "-o", "out", *TINY)
     assert "by the loss of 1 validation crystals" in " ".join(text.split())
     assert skcgcnn.load("out/model.safetensors").n_iter_ > 1
 
@@ -750,7 +750,7 @@ def test_a_run_that_diverges_at_once(data):
 def test_a_ratio_may_be_repeated_when_a_run_is_resumed(data, ratio):
     options = ["--train-ratio", ratio, "-o", "out"]
     run("train", data, "--epochs", 1, *options, *TINY)
-    run("train", data, "--epochs", 2, *options, "--resume", "out/checkpoint.pth.tar")
+    run("train", data, "--epochs", 2, *options, "--resume", "out/checkpoint.pth.tar", "--no-report")
 
 
 def test_ids_alone_keep_a_missing_first_crystal(data, model):
@@ -830,7 +830,7 @@ def test_numbers_beside_the_crystals(data, tmp_path):
     resume = ["--resume", "out/checkpoint.pth.tar", "--epochs", 3]
     assert "other crystals or targets" in run("train", data, *resume, code=2)
     (data / "id_prop.csv").write_text(text)
-    run("train", data, *resume)
+    run("train", data, *resume, "--no-report")
     message = "has no column 'T'; the model was trained with T beside each crystal"
     assert message in " ".join(run("predict", model, data / "crystal1.cif", code=2).split())
     (data / "id_prop.csv").write_text(text.replace(",T\n", ",t\n"))

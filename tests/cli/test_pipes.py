@@ -48,6 +48,7 @@ def test_info_as_json(model):
     assert len(facts) == len(plain.splitlines())
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_ends_quietly(model, cifs):
     command = [sys.executable, "-m", "skcgcnn", "predict", str(model), *cifs]
     read, write = os.pipe()

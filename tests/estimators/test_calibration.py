@@ -1,7 +1,5 @@
 """Standard deviations that hold without a further step, by crystals outside of the fit."""
 
-from typing import ClassVar
-
 import numpy as np
 import pytest
 from skorch.callbacks import Callback
@@ -11,7 +9,7 @@ from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
 from skcgcnn.estimators import predict_targets
 from skcgcnn.tasks import Number
 
-NETWORKS = {"n_estimators": 5, "max_epochs": 10}
+NETWORKS = {"n_estimators": 5, "max_epochs": 10, "batch_size": 25, "lr": 0.03}
 
 
 @pytest.fixture(scope="module")
@@ -48,32 +46,37 @@ def test_few_crystals_are_all_trained_on(tiny, graphs, energies):
     assert est.targets_[0].spread == 0
 
 
-class CountCrystals(Callback):
-    seen: ClassVar[list[int]] = []
+class Count(Callback):
+    """Counts the crystals of every fit."""
 
-    def on_train_begin(self, net, X=None, **kwargs):
+    seen = []  # noqa: RUF012 - copies of the callback share it
+
+    def on_train_begin(self, net, X, y, **kwargs):
         self.seen.append(len(X))
 
 
 def test_classes_are_all_trained_on(tiny, many):
     (X, y), _ = many
-    CountCrystals.seen.clear()
-    CGCNNClassifier(**tiny, n_estimators=5, callbacks=[CountCrystals()]).fit(X, y > 0)
-    assert CountCrystals.seen == [100] * 5
+    params = {**tiny, "n_estimators": 5, "max_epochs": 1, "batch_size": 50, "callbacks": [Count()]}
+    CGCNNClassifier(**params).fit(X, y > 0)
+    assert Count.seen == [100] * 5
+    Count.seen.clear()
+    CGCNNRegressor(**params).fit(X, y)
+    assert Count.seen == [90] * 5
 
 
 def test_missing_targets_do_not_count(tiny, many):
     (X, y), _ = many
     Y = np.column_stack([np.where(np.arange(len(y)) % 5, y, np.nan), y, y > y.mean()])
     tasks = ("regression", "regression", "classification")
-    est = CGCNNMultiTask(**{**tiny, **NETWORKS}, tasks=tasks).fit(X, Y)
+    est = CGCNNMultiTask(**{**tiny, **NETWORKS, "max_epochs": 1}, tasks=tasks).fit(X, Y)
     assert 25 < est.targets_[0].n_calibrated < 50
     assert est.targets_[1].n_calibrated == 50
 
 
 def test_validation_crystals_calibrate_a_single_network(tiny, many):
     (X, y), (X_test, y_test) = many
-    est = CGCNNRegressor(**tiny, loss="gaussian_nll").set_params(max_epochs=10)
+    est = CGCNNRegressor(**{**tiny, **NETWORKS, "n_estimators": 1, "loss": "gaussian_nll"})
     est.fit(X, y, validation_data=(X_test[:100], y_test[:100]))
     assert est.targets_[0].calibration == "calibrated on 100 crystals"
     predicted, std = est.predict(X_test[100:], return_std=True)

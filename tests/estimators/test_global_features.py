@@ -27,16 +27,17 @@ def measured(cifs, energies):
 
 @pytest.fixture(scope="module")
 def source(measured):
-    return CGCNNRegressor(**SMALL).fit(*measured)
+    return CGCNNRegressor(**{**SMALL, "max_epochs": 5}).fit(*measured)
 
 
 @pytest.mark.slow
-def test_they_are_learned_from(measured, source):
+def test_they_are_learned_from(measured):
     frame, y = measured
-    assert source.score(frame, y) > 0.9
+    est = CGCNNRegressor(**SMALL).fit(frame, y)
+    assert est.score(frame, y) > 0.9
     assert CGCNNRegressor(**SMALL).fit(frame["crystal"], y).score(frame["crystal"], y) < 0.6
     hotter = frame.assign(T=frame["T"] + 100)
-    assert (source.predict(hotter) - source.predict(frame)).mean() == pytest.approx(1, abs=0.3)
+    assert (est.predict(hotter) - est.predict(frame)).mean() == pytest.approx(1, abs=0.3)
 
 
 def test_their_unit_does_not_matter(measured):

@@ -26,20 +26,26 @@ def fitted(request):
     return request.getfixturevalue(f"fitted_{request.param.__name__.removeprefix('CGCNN').lower()}")
 
 
-def test_fresh_process_predicts_the_same(fitted, graphs, tmp_path):
-    joblib.dump((fitted, graphs), tmp_path / "model.joblib")
-    with (tmp_path / "model.pkl").open("wb") as file:
-        pickle.dump((fitted, graphs), file)
-    fitted.save(tmp_path / "model.safetensors")
-    joblib.dump(fitted.predict(graphs), tmp_path / "expected.joblib")
+def test_a_fresh_process_predicts_the_same(
+    fitted_regressor, fitted_classifier, fitted_multitask, graphs, tmp_path
+):
+    # All in one process: imports take most of the time.
+    estimators = [fitted_regressor, fitted_classifier, fitted_multitask]
+    joblib.dump((estimators, graphs), tmp_path / "models.joblib")
+    with (tmp_path / "models.pkl").open("wb") as file:
+        pickle.dump(estimators, file)
+    for i, est in enumerate(estimators):
+        est.save(tmp_path / f"{i}.safetensors")
+    joblib.dump([est.predict(graphs) for est in estimators], tmp_path / "expected.joblib")
     code = (
-        "import joblib, numpy as np, pickle, skcgcnn\n"
-        "est, graphs = joblib.load('model.joblib')\n"
-        "expected = joblib.load('expected.joblib')\n"
-        "other, _ = pickle.load(open('model.pkl', 'rb'))\n"
-        "safe = skcgcnn.load('model.safetensors', device='cpu')\n"
-        "for model in (est, other, safe): np.testing.assert_array_equal(\n"
-        "    model.predict(graphs), expected)\n"
+        "import joblib, numpy as np, pickle\n"
+        "others = pickle.load(open('models.pkl', 'rb'))\n"
+        "estimators, graphs = joblib.load('models.joblib')\n"
+        "import skcgcnn\n"
+        "safe = [skcgcnn.load(f'{i}.safetensors', device='cpu') for i in range(3)]\n"
+        "for models in (estimators, others, safe):\n"
+        "    for est, expected in zip(models, joblib.load('expected.joblib'), strict=True):\n"
+        "        np.testing.assert_array_equal(est.predict(graphs), expected)\n"
     )
     root = os.path.dirname(os.path.dirname(skcgcnn.__file__))  # noqa: PTH120 - the tested package
     environment = {**os.environ, "PYTHONPATH": root}

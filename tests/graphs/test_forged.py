@@ -105,7 +105,6 @@ def test_forged_arrays(graphs, members, tmp_path, kind):
                 CrystalGraphs.load(tmp_path / "folder", mmap=mmap)
 
 
-@pytest.mark.slow
 def test_objects_do_not_crash_the_interpreter(members, tmp_path):
     members["ids"] = np.array(["a", 1, None, [], {}], dtype=object)
     np.savez(tmp_path / "forged.npz", **members)
@@ -114,7 +113,6 @@ def test_objects_do_not_crash_the_interpreter(members, tmp_path):
     assert "Python objects" in printed
 
 
-@pytest.mark.slow
 def test_shapes_that_are_larger_than_the_file(members, tmp_path):
     path = tmp_path / "forged.npz"
     buffer = io.BytesIO()

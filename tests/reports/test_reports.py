@@ -67,9 +67,17 @@ def test_it_holds_everything_itself(runs, task):
     assert text.count('alt="crystal"') >= 5
 
 
-def test_names_that_look_like_mathtext(runs, tmp_path):
+@pytest.fixture
+def few(runs, tmp_path):
+    """Return a folder of 40 of the crystals."""
     shutil.copytree(runs / "data", tmp_path / "data")
     table = tmp_path / "data" / "id_prop.csv"
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[:41]))
+    return tmp_path / "data"
+
+
+def test_names_that_look_like_mathtext(few, tmp_path):
+    table = few / "id_prop.csv"
     with table.open(newline="") as file:
         (_, *names), *lines = csv.reader(file)
     broken = {name: rf"$\frac{{{name}}}$" for name in names}
@@ -77,10 +85,10 @@ def test_names_that_look_like_mathtext(runs, tmp_path):
     with table.open("w", newline="") as file:
         csv.writer(file).writerows([["cif_id", *broken.values()], *lines])
     small = {"max_epochs": 1, "batch_size": 64, "atom_fea_len": 8, "h_fea_len": 8, "n_conv": 1}
-    train(Settings(str(tmp_path / "data"), "multi", params=small), tmp_path / "run", progress=False)
+    train(Settings(str(few), "multi", params=small), tmp_path / "run", progress=False)
     assert broken["energy"] in (tmp_path / "run" / "report.html").read_text()
     model, report = tmp_path / "run" / "model.safetensors", tmp_path / "p.html"
-    args = ["predict", str(model), str(tmp_path / "data"), "--report", str(report)]
+    args = ["predict", str(model), str(few), "--report", str(report)]
     assert CliRunner().invoke(app, args).exit_code == 0
     assert broken["metal"] in report.read_text()
 
@@ -110,19 +118,15 @@ def test_the_worst_crystals_have_a_heading_formulas_and_are_wrong(runs):
         assert formula == structure.composition.reduced_formula
 
 
-def test_files_and_values_that_are_left_out_are_counted(runs, tmp_path):
-    shutil.copytree(runs / "data", tmp_path / "data")
-    lines = (tmp_path / "data" / "id_prop.csv").read_text().splitlines()
+def test_files_and_values_that_are_left_out_are_counted(few, tmp_path):
+    lines = (few / "id_prop.csv").read_text().splitlines()
     first = lines[1].split(",")[0]
-    (tmp_path / "data" / f"{first}.cif").write_text("no crystal")
+    (few / f"{first}.cif").write_text("no crystal")
     for i in (2, 3):
         lines[i] = ",".join([lines[i].split(",")[0], "", lines[i].split(",")[2]])
-    (tmp_path / "data" / "id_prop.csv").write_text("\n".join(lines))
-    settings = Settings(
-        str(tmp_path / "data"),
-        task="multi",
-        params={"max_epochs": 1, "n_conv": 0, "on_error": "nan"},
-    )
+    (few / "id_prop.csv").write_text("\n".join(lines))
+    params = {"max_epochs": 1, "n_conv": 0, "on_error": "nan"}
+    settings = Settings(str(few), task="multi", params=params)
     train(settings, tmp_path / "run", progress=False)
     text = (tmp_path / "run" / "report.html").read_text()
     assert "Left out: 1 crystal that could not be read." in text
