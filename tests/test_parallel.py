@@ -79,6 +79,7 @@ def inner(number):
 def test_tasks_in_workers_of_others(backend):
     with parallel_config(backend=backend):
         found = Parallel(2)(delayed(inner)(number) for number in range(4))
-        time.sleep(2)  # longer than a worker looks for its parent
+        if backend in {"loky", "multiprocessing"}:
+            time.sleep(2)  # longer than a worker looks for its parent
         assert Parallel(2)(delayed(inner)(number) for number in range(4)) == found
     assert found == [[number] * 3 for number in range(4)]

@@ -25,7 +25,7 @@ def crystals(name, request):
     if name == "sample":
         return load_sample_regression().data
     if name == "vacancies":
-        return load_li_vacancy().data[::3]
+        return load_li_vacancy().data[::15]
     if name == "cod":
         return sorted((request.getfixturevalue("reference") / "sample-cifs").glob("*.cif"))
     shared = request.getfixturevalue("shared")

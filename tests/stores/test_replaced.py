@@ -66,6 +66,7 @@ def reads(read, seconds):
     return found
 
 
+@pytest.mark.slow
 def test_two_writers_and_a_reader_of_graphs(graphs, tmp_path, running):
     kinds = {}
     for name, part in (("a", graphs[:7]), ("b", graphs[5:24])):
@@ -86,6 +87,7 @@ def test_two_writers_and_a_reader_of_graphs(graphs, tmp_path, running):
     assert len(list((tmp_path / "graphs").glob("data-*"))) >= 1
 
 
+@pytest.mark.slow
 def test_ids_and_properties_of_a_store_belong_together(tmp_path, running):
     cifs = load_sample_regression().data
     sources = []
