@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.base import clone
 from sklearn.utils import check_consistent_length, check_random_state
 
@@ -18,7 +17,7 @@ from skcgcnn.estimators._baseline import fit_baseline
 from skcgcnn.estimators._columns import check_names
 from skcgcnn.estimators._constraints import constraints
 from skcgcnn.estimators._elements import set_kinds, training_kinds
-from skcgcnn.estimators._ensemble import MAX_SEED, fit_members, leave_out
+from skcgcnn.estimators._ensemble import MAX_SEED, calibrate_left_out, fit_members, leave_out
 from skcgcnn.estimators._fine_tuning import RESULTS as START_RESULTS
 from skcgcnn.estimators._fine_tuning import compare, start_values
 from skcgcnn.estimators._history import FitHistory
@@ -41,7 +40,7 @@ from skcgcnn.estimators._transfer import (
     transfer_weights,
 )
 from skcgcnn.nn import BestEpoch, GraphDataset, broadcast_int, check_callbacks
-from skcgcnn.tasks import Task, output_slices
+from skcgcnn.tasks import LOSSES, Task
 
 # So many crystals tell which epoch is best (benchmarks/results/early_stopping.md).
 _FEWEST_TO_CHOOSE = 20
@@ -108,7 +107,18 @@ class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
         reset = not ((self.warm_start or resume) and hasattr(self, "net_"))
         train = self._check_fit_input(X, y, sample_weight, reset=reset, classes=classes)
         valid = None if validation_data is None else self._check_validation(validation_data, train)
-        return self._fit_data(train, valid, reset=reset, callbacks=callbacks, resume=resume)
+        fitted: dict[str, Any] = {"reset": reset, "callbacks": callbacks, "resume": resume}
+        loss = self._resolve(len(train), reset=reset).get("loss")
+        begins = (reset or resume) and valid is None and not self.early_stopping
+        if not begins or loss is None or not LOSSES[loss].has_variance:
+            return self._fit_data(train, valid, **fitted)
+        # As each network of an ensemble, it leaves out some crystals to be calibrated by.
+        left_out = leave_out(1, len(train), self._seed())
+        self._fit_data(train.take(np.flatnonzero(~left_out[0])), None, whole=train, **fitted)
+        if left_out.any():
+            calibrate_left_out(self, train, left_out)
+        self.n_samples_fit_ = len(train)
+        return self
 
     def _fit_data(
         self,
@@ -147,7 +157,7 @@ class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
         if valid is not None and start is not None:
             compare(self, start, valid)
         if valid is not None and any(target.has_variance for target in self.targets_):
-            self._calibrate(valid, np.ones((1, len(valid)), dtype=bool))
+            calibrate_left_out(self, valid, np.ones((1, len(valid)), dtype=bool))
         return self
 
     def _fit_members(
@@ -186,20 +196,10 @@ class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
             )
         )
         if left_out.any():
-            self._calibrate(data, left_out)
+            calibrate_left_out(self, data, left_out)
         elif valid is not None:
-            self._calibrate(valid, np.ones((len(members), len(valid)), dtype=bool))
+            calibrate_left_out(self, valid, np.ones((len(members), len(valid)), dtype=bool))
         return self
-
-    def _calibrate(self, data: TrainingData, left_out: npt.NDArray[np.bool_]) -> None:
-        """Calibrate standard deviations by crystals that networks were not fitted on."""
-        rows = np.flatnonzero(left_out.any(axis=0))
-        outputs = self._member_outputs(data.graphs[rows])
-        columns = zip(self.targets_, output_slices(self.targets_), data.values.T, strict=True)
-        self.targets_ = tuple(
-            target.calibrated_out_of_bag(outputs[:, :, own], left_out[:, rows], values[rows])
-            for target, own, values in columns
-        )
 
     def _partial_fit(
         self,

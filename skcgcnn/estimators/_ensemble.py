@@ -9,6 +9,7 @@ import numpy.typing as npt
 from joblib import Parallel, delayed
 
 from skcgcnn.estimators._training_data import TrainingData
+from skcgcnn.tasks import output_slices
 
 MAX_SEED = np.iinfo(np.int32).max
 # Each network leaves out one part of so many.
@@ -67,6 +68,27 @@ def leave_out(n_members: int, n_crystals: int, seed: int) -> npt.NDArray[np.bool
     for member, rows in enumerate(left_out):
         rows[parts[member % _PARTS]] = True
     return left_out
+
+
+def calibrate_left_out(est: Any, data: TrainingData, left_out: npt.NDArray[np.bool_]) -> None:
+    """Calibrate standard deviations by crystals that networks were not fitted on.
+
+    Parameters
+    ----------
+    est : fitted estimator
+        Its `targets_` change.
+    data : TrainingData
+        The crystals.
+    left_out : ndarray of shape (n_members, n_crystals)
+        Which of them each network was not fitted on.
+    """
+    rows = np.flatnonzero(left_out.any(axis=0))
+    outputs = est._member_outputs(data.graphs[rows])
+    columns = zip(est.targets_, output_slices(est.targets_), data.values.T, strict=True)
+    est.targets_ = tuple(
+        target.calibrated_out_of_bag(outputs[:, :, own], left_out[:, rows], values[rows])
+        for target, own, values in columns
+    )
 
 
 def fit_members(
