@@ -15,9 +15,9 @@ from skcgcnn._parameters import Parameters
 from skcgcnn._sklearn import Documented
 from skcgcnn.estimators._constraints import constraints
 from skcgcnn.estimators._crystals import checked_chunks, fitted_transformer, new_transformer
-from skcgcnn.estimators._ensemble import fit_ensemble
+from skcgcnn.estimators._ensemble import fit_alone, fit_ensemble
 from skcgcnn.estimators._features import crystal_features, site_features
-from skcgcnn.estimators._fit import fit_data, fit_one_epoch
+from skcgcnn.estimators._fit import fit_one_epoch
 from skcgcnn.estimators._net import check_net_params
 from skcgcnn.estimators._outputs import member_outputs
 from skcgcnn.estimators._persistence import (
@@ -157,7 +157,7 @@ class BaseCGCNN(
         if self.n_estimators > 1:
             fit_ensemble(self, data, valid)
         else:
-            fit_data(self, data, valid, reset=reset, callbacks=callbacks, resume=resume)
+            fit_alone(self, data, valid, reset=reset, callbacks=callbacks, resume=resume)
         return self
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:

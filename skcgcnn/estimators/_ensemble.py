@@ -10,10 +10,11 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from skcgcnn.estimators._fine_tuning import RESULTS as START_RESULTS
-from skcgcnn.estimators._fit import MAX_SEED, fit_data, make_seed
+from skcgcnn.estimators._fit import MAX_SEED, fit_data, make_seed, resolved
 from skcgcnn.estimators._persistence import model_state, set_model_state
 from skcgcnn.estimators._training_data import TrainingData
 from skcgcnn.estimators._uncertainty import calibrate_out_of_bag
+from skcgcnn.tasks import LOSSES
 
 # Each network leaves out one part of so many.
 _PARTS = 10
@@ -52,6 +53,27 @@ def fit_ensemble(est: Any, data: TrainingData, valid: TrainingData | None) -> No
         calibrate_out_of_bag(est, data, left_out)
     elif valid is not None:
         calibrate_out_of_bag(est, valid, np.ones((len(members), len(valid)), dtype=bool))
+
+
+def fit_alone(
+    est: Any, data: TrainingData, valid: TrainingData | None, *, reset: bool, **options: Any
+) -> None:
+    """Fit an estimator of one network, see `fit_data`.
+
+    As each network of an ensemble, one that predicts a variance leaves out some crystals to be
+    calibrated by, unless others are held out.
+    """
+    loss = resolved(est, len(data), reset=reset).get("loss")
+    begins = (reset or options.get("resume")) and valid is None and not est.early_stopping
+    left_out = np.zeros((1, len(data)), dtype=bool)
+    if begins and loss is not None and LOSSES[loss].has_variance:
+        left_out = leave_out(1, len(data), make_seed(est))
+    if not left_out.any():
+        fit_data(est, data, valid, reset=reset, **options)
+        return
+    fit_data(est, data.take(np.flatnonzero(~left_out[0])), None, reset=reset, whole=data, **options)
+    calibrate_out_of_bag(est, data, left_out)
+    est.n_samples_fit_ = len(data)
 
 
 def leave_out(n_members: int, n_crystals: int, seed: int) -> npt.NDArray[np.bool_]:

@@ -43,7 +43,7 @@ def fit_data(
         stops = _can_hold_out(est, len(train))
         train, valid = split(train, est.validation_fraction, seed) if stops else (train, None)
     whole = whole or train
-    params = _resolved(est, len(whole), reset=reset) | {"early_stopping": stops}
+    params = resolved(est, len(whole), reset=reset) | {"early_stopping": stops}
     check_callbacks(est.callbacks or [], schedule=params["schedule"], validates=valid is not None)
     _prepare(est, train, seed, params, reset=reset, whole=whole)
     start = start_values(est, valid) if reset else None
@@ -68,13 +68,13 @@ def fit_data(
 
 def fit_one_epoch(est: Any, data: TrainingData, *, reset: bool) -> None:
     """Train for one epoch; the end is not known, so that the learning rate is constant."""
-    params = _resolved(est, len(data), reset=reset)
+    params = resolved(est, len(data), reset=reset)
     check_callbacks(est.callbacks or [], schedule="constant", validates=False)
     _prepare(est, data, make_seed(est), params, reset=reset)
     _train(est, data, None, 1, None)
 
 
-def _resolved(est: Any, n_crystals: int, *, reset: bool = True) -> dict[str, Any]:
+def resolved(est: Any, n_crystals: int, *, reset: bool = True) -> dict[str, Any]:
     """Return the parameters, with values for "auto": those of the fit while it goes on."""
     own = flat_params(est, reset=reset)
     found = resolve(own, n_crystals)

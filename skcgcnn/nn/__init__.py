@@ -31,7 +31,8 @@ from skcgcnn.nn._trainer import GraphNet
 from skcgcnn.nn._windows import WindowedBatches
 
 # A forked process has none of torch's threads, and would wait for them for ever.
-os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
+if hasattr(os, "register_at_fork"):  # Windows does not fork
+    os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
 
 __all__ = [
     "CONVOLUTIONS",

@@ -40,6 +40,8 @@ def elements(
 
     Raises
     ------
+    TypeError
+        If the numbers are not by symbol.
     ValueError
         If both `log` and `center` are given.
 
@@ -53,6 +55,11 @@ def elements(
     from matplotlib.ticker import NullFormatter
     from pymatgen.core import Element
 
+    if not isinstance(values, Mapping):
+        raise TypeError(
+            f"values is of type {type(values).__name__}; expected numbers by symbol, such as "
+            '{"Na": 4, "Cl": 4}'
+        )
     if log and center is not None:
         raise ValueError("elements takes log=True or center, not both")
     ax = get_axes(ax, (8.0, 4.4))

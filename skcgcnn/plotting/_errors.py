@@ -181,9 +181,10 @@ def loss_curves(
     >>> loss_curves([1.0, 0.5, 0.3]).get_xlabel()
     'epoch'
     """
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     ax = get_axes(ax)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     lowest = np.inf
     curves = losses if isinstance(losses, Mapping) else {"training": losses}
     for (name, values), color in zip(curves.items(), (BLUE, ORANGE, GRAY), strict=False):

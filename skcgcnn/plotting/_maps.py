@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._text import wrapped
+from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.plotting._axes import BLUE, get_axes, with_unit
 
 
@@ -41,6 +42,8 @@ def embedding_map(
     ------
     ImportError
         If UMAP is asked for and not installed.
+    TypeError
+        If they are graphs.
     ValueError
         If there is no such method, fewer than two crystals or features, or the values are of other
         crystals.
@@ -52,6 +55,8 @@ def embedding_map(
     >>> ax.get_xlabel()[:21]
     'principal component 1'
     """
+    if isinstance(embeddings, CrystalGraphs):
+        raise TypeError("embeddings are graphs; pass est.transform(graphs)")
     rows = np.asarray(embeddings, dtype=float)
     if rows.ndim != 2 or rows.shape[1] < 2:
         raise ValueError(
@@ -104,13 +109,13 @@ def _project(rows: npt.NDArray[np.float64], method: str) -> tuple[Any, list[str]
     raise ValueError(f'method={method!r}; expected "pca" or "umap"')
 
 
-def crystal_sizes(n_sites: npt.ArrayLike, *, ax: Any = None) -> Any:
+def crystal_sizes(n_sites: CrystalGraphs | npt.ArrayLike, *, ax: Any = None) -> Any:
     """Draw how many crystals have how many sites.
 
     Parameters
     ----------
-    n_sites : array-like of shape (n_crystals,)
-        For example ``graphs.n_sites``.
+    n_sites : CrystalGraphs, or array-like of shape (n_crystals,)
+        Graphs, of which those without sites could not be read and are left out; or numbers.
     ax : matplotlib Axes, optional
         Where to draw.
 
@@ -123,6 +128,8 @@ def crystal_sizes(n_sites: npt.ArrayLike, *, ax: Any = None) -> Any:
     >>> crystal_sizes([2, 8, 8]).get_ylabel()
     'crystals'
     """
+    if isinstance(n_sites, CrystalGraphs):
+        n_sites = n_sites.n_sites[n_sites.n_sites > 0]
     sizes = np.asarray(n_sites)
     ax = get_axes(ax)
     ax.hist(sizes, bins=min(40, len(np.unique(sizes)) + 1), color=BLUE)

@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
@@ -188,7 +188,9 @@ def _featurize(
             "n_failures": n_failures,
         }
     # Renamed first: another process may be about to use the name.
-    done = (folder / SHARDS).rename(folder / f"{SHARDS}-{os.getpid()}.tmp")
+    done = folder / SHARDS
+    with suppress(PermissionError):  # on Windows, while a shard is open
+        done = done.rename(folder / f"{SHARDS}-{os.getpid()}.tmp")
     shutil.rmtree(done, ignore_errors=True)
     if n_failures:
         warn_caller(

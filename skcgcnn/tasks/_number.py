@@ -12,6 +12,7 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 from torch import Tensor
 
+from skcgcnn._warnings import warn_caller
 from skcgcnn.tasks._columns import FloatArray
 from skcgcnn.tasks._losses import LOSSES
 from skcgcnn.tasks._task import TASKS, Prediction, Task
@@ -65,6 +66,11 @@ class Number(Task):
         """Return the task with the mean and scale of training values."""
         known = ~np.isnan(encoded)
         values = encoded[known]
+        if len(values) > 1 and (values == values[0]).all():
+            warn_caller(
+                f"column {self.name!r} of y holds one value, {values[0]:g}: there is nothing to "
+                "learn, and all predictions are about it"
+            )
         mean = float(np.average(values, weights=weights[known]))
         scale = _scale(values - mean, weights[known], size=abs(mean))
         return replace(self, mean=mean, scale=scale)

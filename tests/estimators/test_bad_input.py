@@ -288,3 +288,9 @@ def test_one_crystal_is_a_warning(est, y, graphs):
 def test_a_missing_y_names_the_estimator(cls, graphs):
     with pytest.raises(ValueError, match=f"{cls.__name__} requires y to be passed"):
         cls().fit(graphs)
+
+
+def test_a_target_of_one_value_is_a_warning(tiny, graphs):
+    with pytest.warns(UserWarning, match="'target' of y holds one value, 2: there is nothing to"):
+        est = CGCNNRegressor(**tiny).fit(graphs, np.full(len(graphs), 2.0))
+    assert np.isfinite(est.predict(graphs)).all()

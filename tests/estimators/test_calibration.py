@@ -90,3 +90,19 @@ def test_targets_of_files_from_before(tiny):
     plain = Number("gap", std_factor=2.0).to_plain()
     del plain["spread"], plain["n_calibrated"]
     assert Number.from_plain(plain).std_factor == 2
+
+
+def test_a_single_network_leaves_crystals_out_to_be_calibrated_by(tiny, graphs, energies):
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, len(graphs), 600)
+    y = energies[rows] + rng.normal(0, energies.std(), 600)
+    X = graphs[rows]
+    est = CGCNNRegressor(**tiny, loss="gaussian_nll").set_params(max_epochs=10)
+    est.fit(X[:250], y[:250])
+    assert est.targets_[0].calibration == "calibrated on 25 crystals"
+    assert est.n_samples_fit_ == 250
+    predicted, std = est.predict(X[250:], return_std=True)
+    assert 0.5 < (np.abs(predicted - y[250:]) <= std).mean() < 0.85
+    est.set_params(warm_start=True).fit(X[:250], y[:250])
+    assert est.targets_[0].calibration == "not calibrated"
+    assert CGCNNRegressor(**tiny).fit(X[:250], y[:250]).targets_[0].n_calibrated == 0

@@ -9,7 +9,7 @@ import pytest
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
-from skcgcnn import plotting
+from skcgcnn import CrystalGraphs, plotting
 from skcgcnn.exceptions import StructureError
 
 NAMES = [name for name in plotting.__all__ if name.islower()]
@@ -193,3 +193,18 @@ def test_counts_of_elements_go_by_their_logarithm():
     ax.figure.canvas.draw()
     with pytest.raises(ValueError, match="log=True or center"):
         plotting.elements({"O": 1.0}, log=True, center=0)
+
+
+def test_graphs_where_they_can_be_drawn(nacl):
+    graphs = CrystalGraphs.from_structures([nacl, nacl])
+    ax = plotting.crystal_sizes(graphs)
+    assert sum(patch.get_height() for patch in ax.patches) == 2
+    with pytest.raises(TypeError, match=r"pass est.transform\(graphs\)"):
+        plotting.embedding_map(graphs)
+    with pytest.raises(TypeError, match="expected numbers by symbol"):
+        plotting.elements(graphs)
+
+
+def test_epochs_are_whole_numbers():
+    ax = plotting.loss_curves([3.0, 2.0, 1.0])
+    assert all(float(tick).is_integer() for tick in ax.get_xticks())
