@@ -21,6 +21,8 @@ _LONG_HEADERS = (
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.SOLARIS_XHDTYPE),
     *(tarfile.XHDTYPE, tarfile.XGLTYPE),
 )
+# What is unpacked a piece at a time.
+_BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _SPARSE = "holds sparse files; pack it without --sparse"
 
 
@@ -55,6 +57,10 @@ def tar_items(path: Path) -> Iterator[Item]:
                 else:
                     file = archive.extractfile(member)
                     yield _item(path, member.name, b"" if file is None else file.read())
+    except RecursionError as error:  # tarfile calls itself for each
+        raise DataError(f"{path}: cannot be read (a member has too many headers)") from error
+    except MemoryError as error:  # of what its packing claims to need
+        raise DataError(f"{path}: cannot be read (there is not enough memory)") from error
     except (tarfile.TarError, *_UNREADABLE) as error:
         why = " ".join(str(error).split())  # it may have a line for every kind of packing
         raise DataError(f"{path}: cannot be read ({why})") from error
@@ -128,8 +134,14 @@ def _zip_members(path: Path, members: list[zipfile.ZipInfo]) -> Iterator[Item]:
             if member.file_size > MAX_BYTES:
                 yield _item(path, member.filename, TOO_LARGE)
                 continue
+            if member.compress_type not in _BOUNDED:
+                why = "is packed by bzip2 or LZMA; pack the archive anew, as zip does by default"
+                yield _item(path, member.filename, Refused(why))
+                continue
             try:
-                content: bytes | Refused = archive.read(member)
+                with archive.open(member) as file:
+                    # No more than it claims: without a number all is unpacked at once.
+                    content: bytes | Refused = file.read(member.file_size)
             except (zipfile.BadZipFile, RuntimeError, *_UNREADABLE) as error:
                 content = Refused(f"cannot be unpacked ({error})")
             yield _item(path, member.filename, content)

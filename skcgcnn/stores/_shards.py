@@ -14,7 +14,7 @@ from skcgcnn._files import atomic_write
 from skcgcnn.crystals import Crystal
 from skcgcnn.exceptions import TransientReadError
 from skcgcnn.graphs import GraphMaker, build_graphs, read_arrays
-from skcgcnn.stores._items import DatabaseRow, Item, Values, open_item
+from skcgcnn.stores._items import DatabaseRow, Item, JsonLine, PackedCif, Values, open_item
 
 # Crystals in a shard: what an interruption may cost, by worker, and what a worker holds at a time.
 SHARD = 2_000
@@ -90,6 +90,13 @@ def digest_items(items: Sequence[Item]) -> str:
             source = source, _state(source.path)
         elif isinstance(source, str) and "\n" not in source:
             source = source, _state(source)
+        elif isinstance(source, (str, JsonLine, PackedCif)):
+            # Not as `repr` writes it, which takes a multiple of its memory.
+            content, *facts = (source,) if isinstance(source, str) else source
+            if isinstance(content, str):
+                content = content.encode("utf-8", "surrogatepass")
+            digest.update(content)
+            source = type(source).__name__, len(content), facts
         digest.update(repr((source, item.id, item.name, item.values)).encode())
     return digest.hexdigest()
 

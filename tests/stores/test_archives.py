@@ -3,7 +3,10 @@
 import gzip
 import io
 import json
+import lzma
 import tarfile
+import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -40,6 +43,15 @@ def pax(*records):
     return header("pax", len(content), tarfile.XHDTYPE) + padded(content) + header("a.cif", 10)
 
 
+def _claims_memory():
+    """Return an archive of xz whose header asks for 4 GiB."""
+    content = bytearray(lzma.compress(header("a.cif", 0), lzma.FORMAT_XZ))
+    content[content.index(b"\x21\x01") + 2] = 40
+    end = 12 + 4 * content[12]  # of the header of the block, before its checksum
+    content[end : end + 4] = zlib.crc32(content[12:end]).to_bytes(4, "little")
+    return bytes(content)
+
+
 # A megabyte of zeros takes a kilobyte, and a header of a gigabyte a megabyte.
 GIGABYTE = 1_000 * gzip.compress(b"\0" * 10**6)
 CLAIMS = {
@@ -53,6 +65,12 @@ CLAIMS = {
     ),
     "sparse": (header("a.cif", 0, tarfile.GNUTYPE_SPARSE) + b"\1" * 2000, "sparse files"),
     "sparse, new": (pax("GNU.sparse.major=1", "GNU.sparse.minor=0"), "sparse files"),
+    "a chain of long names": (
+        (header("x", 5, tarfile.GNUTYPE_LONGNAME) + padded(b"b.cif")) * 5_000,
+        "too many headers",
+    ),
+    "a chain of properties": (pax("path=abc.cif")[:1024] * 5_000, "too many headers"),
+    "memory to unpack": (_claims_memory(), "not enough memory"),
     "noise": (b"\1" * 5_000, "cannot be read"),
 }
 
@@ -65,6 +83,22 @@ def test_claims_of_archives_take_no_time_and_no_memory(tmp_path):
     for path, line, (_, message) in zip(paths, lines, CLAIMS.values(), strict=True):
         assert line.startswith(f"{path}: cannot be read (")
         assert message in line
+
+
+def test_members_take_no_more_memory_than_they_claim_and_are(cifs, tmp_path):
+    sizes = {"true": 40_000_000, "false": 400_000_000, "bzip2": 10}
+    for name, size in sizes.items():
+        kind = zipfile.ZIP_BZIP2 if name == "bzip2" else zipfile.ZIP_DEFLATED
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w", kind, compresslevel=1) as file:
+            file.write(cifs[0], "a.cif")
+            file.writestr("b.cif", b"\0" * size)
+    path = tmp_path / "false.zip"
+    claim = sizes["false"].to_bytes(4, "little")
+    path.write_bytes(path.read_bytes().replace(claim, (1_000).to_bytes(4, "little")))
+    paths = [tmp_path / f"{name}.zip" for name in ("true", "false")]
+    assert run_bounded(READ, *paths, megabytes=280).count("was read") == 2
+    with pytest.raises(DataError, match="packed by bzip2 or LZMA; pack the archive anew"):
+        featurize(tmp_path / "bzip2.zip", tmp_path / "bzip2.store")
 
 
 @pytest.fixture
