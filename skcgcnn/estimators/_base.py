@@ -14,7 +14,12 @@ from skcgcnn._parameter_lists import OF_ESTIMATORS, unknown_parameter
 from skcgcnn._parameters import Parameters
 from skcgcnn._sklearn import Documented
 from skcgcnn.estimators._constraints import constraints
-from skcgcnn.estimators._crystals import checked_chunks, fitted_transformer, new_transformer
+from skcgcnn.estimators._crystals import (
+    checked_chunks,
+    fitted_transformer,
+    make_graphs,
+    new_transformer,
+)
 from skcgcnn.estimators._ensemble import fit_alone, fit_ensemble
 from skcgcnn.estimators._features import crystal_features, site_features
 from skcgcnn.estimators._fit import fit_one_epoch
@@ -161,10 +166,7 @@ class BaseCGCNN(
         return self
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
-        """Train for one epoch, and keep the training buffers for the next call.
-
-        `classes` are the labels that later calls may bring.
-        """
+        """Train for one epoch; `classes` are the labels that later calls may bring."""
         self._validate_params()
         if self.early_stopping or self.n_estimators > 1:
             raise ValueError("partial_fit supports neither early_stopping=True nor n_estimators>1")
@@ -195,8 +197,15 @@ class BaseCGCNN(
             return fitted_transformer(self)
         return new_transformer(self, reset=True)
 
-    def _to_graphs(self, X: Any) -> CrystalGraphs:
-        """Return the graphs of X, made as those of the fit."""
+    def _to_graphs(self, X: Any, *, reset: bool = False) -> CrystalGraphs:
+        """Return the graphs of X: the one place where an estimator looks at X.
+
+        `reset` is True for a fit that starts from scratch.
+        """
+        return make_graphs(self, X, reset=reset)
+
+    def _fitted_graphs(self, X: Any) -> CrystalGraphs:
+        """Return the graphs of X, which must be made as those of the fit."""
         return concatenate(list(checked_chunks(self, X)))
 
     def _member_outputs(self, X: Any) -> FloatArray:
@@ -288,8 +297,7 @@ class BaseCGCNN(
         Returns
         -------
         estimator
-            Its predictions are in the units of the model. To train it further on other data
-            see `init_from`.
+            To train it further on other data, see `init_from`.
 
         Raises
         ------
@@ -298,11 +306,9 @@ class BaseCGCNN(
 
         Examples
         --------
-        >>> from skcgcnn import CGCNNMultiTask, CGCNNRegressor
+        >>> from skcgcnn import CGCNNMultiTask
         >>> CGCNNMultiTask.from_pretrained("li-vacancy").target_names_
         ['formation_energy', 'defect_label']
-        >>> est = CGCNNRegressor.from_pretrained("formation-energy-per-atom")  # doctest: +SKIP
-        >>> est.predict(["NaCl.cif"])  # in eV/atom  # doctest: +SKIP
         """
         path = find_model(model, data_home)
         return cls._from_model_state(read_model_file(path), str(path), device)
@@ -403,10 +409,7 @@ class BaseCGCNN(
 
     @property
     def validation_scores_(self) -> list[float] | None:
-        """Score of the validation crystals (R², accuracy or their mean) after every epoch.
-
-        None without validation crystals, see `fit` and `early_stopping`.
-        """
+        """Score of the validation crystals after every epoch; None without such crystals."""
         scores = [row.get("valid_score") for row in self.history_]
         return None if not scores or None in scores else scores
 

@@ -54,7 +54,7 @@ def fitted_transformer(est: Any) -> CrystalGraphTransformer:
     return transformer
 
 
-def graphs_to_fit(est: Any, X: Any, *, reset: bool) -> CrystalGraphs:
+def make_graphs(est: Any, X: Any, *, reset: bool) -> CrystalGraphs:
     """Return the graphs of X; a fit from scratch makes them by its parameters."""
     if isinstance(X, CrystalGraphs):
         return X
@@ -77,7 +77,7 @@ def _chunks(est: Any, X: Any) -> Generator[CrystalGraphs]:
         else:
             yield from (X[start : start + size] for start in range(0, len(X), size))
     elif not hasattr(X, "__len__") or len(X) <= CHUNK:
-        yield fitted_transformer(est).transform(X)
+        yield est._to_graphs(X)
     else:
         # More threads than cores would wait for each other.
         with at_most(max(1, torch.get_num_threads() - effective_n_jobs(est.n_jobs))):

@@ -13,7 +13,7 @@ from sklearn.utils import check_consistent_length
 from skcgcnn._numbers import as_floats
 from skcgcnn._sklearn import check_sample_weight
 from skcgcnn._warnings import warn_caller
-from skcgcnn.estimators._crystals import check_same_options, graphs_to_fit
+from skcgcnn.estimators._crystals import check_same_options
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.tasks import FloatArray, Task, check_names
 
@@ -106,7 +106,7 @@ def check_fit_input(
     """Return crystals and targets; `known` are the targets, where they are decided already."""
     if y is None:
         raise ValueError(f"{type(est).__name__} requires y to be passed, but the target y is None.")
-    graphs = graphs_to_fit(est, X, reset=reset)
+    graphs = est._to_graphs(X, reset=reset)
     if isinstance(y, tuple) and {np.shape(column) for column in y} == {(len(graphs),)}:
         raise ValueError(
             f"y is a tuple of {len(y)} columns; pass np.column_stack(y), of one row per crystal"

@@ -85,7 +85,7 @@ def bond_contributions(
     True
     """
     function = explained(est, target, label)
-    graphs = est._to_graphs(X)
+    graphs = est._fitted_graphs(X)
     found = []
     for net in (est.net_, *est.more_nets_):
         parts = [_explain(module, batch, function) for module, batch in run_batches(net, graphs)]

@@ -92,7 +92,7 @@ def pooled_crystals(est: Any, X: Any) -> tuple[list[list[Pooled]], CrystalGraphs
     graphs : CrystalGraphs
         Of all crystals.
     """
-    graphs = est._to_graphs(X)
+    graphs = est._fitted_graphs(X)
     nets = [est.net_, *est.more_nets_]
     return [[_pool(*run) for run in run_batches(net, graphs)] for net in nets], graphs
 
