@@ -39,6 +39,7 @@ from skcgcnn.estimators._transfer import (
     start_outputs,
     transfer_weights,
 )
+from skcgcnn.estimators._units import with_units
 from skcgcnn.nn import BestEpoch, GraphDataset, broadcast_int, check_callbacks
 from skcgcnn.tasks import LOSSES, Task
 
@@ -288,6 +289,7 @@ class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
             self._check_same_options(graphs)
         fitted = known if reset else self.targets_
         encoded, targets = self._encode(y, fitted, classes)
+        targets = with_units(targets, y) if fitted is None else targets
         values = encoded.reshape(len(encoded), -1)
         weights = check_sample_weight(
             sample_weight, graphs, dtype=np.float64, ensure_non_negative=True

@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -146,3 +148,23 @@ def test_a_fine_tuning_tells_how_good_its_start_was(folder, tmp_path):
     told = re.search(r"MAE ([\d.]+) by init_from as it was, .* after the fit", found["fine_tuning"])
     assert told
     assert found["fine_tuning"] in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_units_are_told(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    lines = ["cif_id,energy,gap", ",meV,eV"]
+    for i, path in enumerate(load_sample_regression().data[:12]):
+        shutil.copy(path, data)
+        lines.append(f"{Path(path).stem},{i},{i / 2}")
+    (data / "id_prop.csv").write_text("\n".join(lines))
+    params = {**SMALL, "max_epochs": 1}
+    settings = Settings(str(data), target=("gap",), params=params)
+    found = train(settings, tmp_path / "run", progress=False)
+    assert found["errors"]["gap"]["unit"] == "eV"
+    args = ["train", str(data), "--target", "gap", "--unit", "kJ/mol", "--epochs", "1", "--n-conv"]
+    args += ["1", "-q", "-o", str(tmp_path / "other")]
+    result = CliRunner().invoke(app, args)
+    assert re.search(r"gap: mean absolute error [\d.]+ kJ/mol", result.output)
+    result = CliRunner().invoke(app, [*args, "--unit", "eV", "--overwrite"])
+    assert "--unit is given 2 times, but there are 1 columns of numbers: gap" in result.output
