@@ -168,3 +168,30 @@ def test_units_are_told(tmp_path):
     assert re.search(r"gap: mean absolute error [\d.]+ kJ/mol", result.output)
     result = CliRunner().invoke(app, [*args, "--unit", "eV", "--overwrite"])
     assert "--unit is given 2 times, but there are 1 columns of numbers: gap" in result.output
+
+
+def test_predictions_for_a_folder_with_values_tell_their_errors(folder, tmp_path):
+    sample = load_sample_regression()
+    model, data = str(folder / "model.safetensors"), tmp_path / "data"
+    data.mkdir()
+    for path in sample.data[:8]:
+        shutil.copy(path, data)
+
+    def told(values, *args):
+        rows = [f"{Path(p).stem},{v}" for p, v in zip(sample.data, values, strict=False)]
+        (data / "id_prop.csv").write_text("\n".join(["cif_id,formation_energy", *rows]))
+        result = CliRunner().invoke(app, ["predict", model, str(data), *args])
+        assert result.exit_code == 0, result.output
+        return re.findall(
+            r"formation_energy: mean absolute error ([\d.]+) .*, (\d) test", result.output
+        )
+
+    values = sample.target[:8]
+    est = skcgcnn.load(model)
+    expected = np.abs(est.predict(sample.data[:8]) - values).mean()
+    ((error, n),) = told(values, "-o", str(tmp_path / "p.csv"))
+    assert (float(error), n) == (pytest.approx(expected, rel=0.01), "8")
+    assert told(values) == [(error, n)]
+    assert told(["", *values[1:]], "--report", str(tmp_path / "r.html"))[0][1] == "7"
+    # What tells nothing: the same value for all, and texts.
+    assert told([0] * 8) == told(["?", *values[1:]]) == told(list("abcdefgh")) == []
