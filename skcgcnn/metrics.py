@@ -71,9 +71,9 @@ class HeldOutError:
         Ends of its 95 % interval by the bootstrap; None for a single crystal or group.
     n_crystals : int
         How many crystals it is from.
-    simple : float
+    simple : float or None
         The same of the simplest prediction: the mean of the training crystals, or their most
-        frequent label.
+        frequent label; None where that is not known.
     unit : str
         Of the number.
     composition : float or None
@@ -87,7 +87,7 @@ class HeldOutError:
     low: float | None
     high: float | None
     n_crystals: int
-    simple: float
+    simple: float | None
     unit: str = ""
     composition: float | None = None
     n_folds: int = 0
@@ -103,10 +103,12 @@ class HeldOutError:
         if self.n_folds:
             crystals = f"{self.n_crystals} crystals in {self.n_folds}-fold cross-validation"
         unit = unit.rstrip()
-        others = f"predicting {simplest} gives {self.simple:.3g}{unit}"
+        text = f"{what} {self.value:.3g}{unit} ({interval}, {crystals})"
+        if self.simple is not None:
+            text += f"; predicting {simplest} gives {self.simple:.3g}{unit}"
         if self.composition is not None:
-            others += f", extra trees on the composition {self.composition:.3g}{unit}"
-        return f"{what} {self.value:.3g}{unit} ({interval}, {crystals}); {others}"
+            text += f", extra trees on the composition {self.composition:.3g}{unit}"
+        return text
 
     def to_numbers(self, name: str) -> dict[str, float]:
         """Return it as numbers by name, for a model file.
@@ -148,14 +150,13 @@ class HeldOutError:
         for metric in ("mae", "accuracy"):
             main = _main_name(name, metric, folds)
             found = {field: numbers.get(f"{main}, {what}") for field, what in _BESIDE.items()}
-            n_crystals, simple = found.pop("n_crystals"), found.pop("simple")
-            if main in numbers and n_crystals is not None and simple is not None:
+            n_crystals = found.pop("n_crystals")
+            if main in numbers and n_crystals is not None:
                 n_folds = int(found.pop("n_folds") or 0)
                 return cls(
                     metric=metric,
                     value=numbers[main],
                     n_crystals=int(n_crystals),
-                    simple=simple,
                     unit=unit,
                     n_folds=n_folds,
                     **found,
@@ -219,8 +220,9 @@ def held_out_error(
         True values or labels; NaN or None is missing.
     prediction : Prediction
         What a model says about the target; NaN for crystals that could not be read.
-    simple : float, label, or ndarray of shape (n_crystals,)
-        The simplest prediction, see `simplest`; of each crystal where the folds have their own.
+    simple : float, label, ndarray of shape (n_crystals,), or None
+        The simplest prediction, see `simplest`; of each crystal where the folds have their own;
+        None where it is not known.
     composition : ndarray of shape (n_crystals,), optional
         What a model says that knows the composition alone.
     groups : ndarray of shape (n_crystals,), optional
@@ -241,8 +243,10 @@ def held_out_error(
     >>> print(held_out_error(np.array([1.1, 1.8, 3.0]), said, 1.0))
     mean absolute error 0.267 eV (95 % interval 0.1 to 0.5, 3 test crystals); predicting the ...
     """
-    simple = np.broadcast_to(np.asarray(simple), np.shape(true))
-    known = ~is_missing(true) & ~is_missing(prediction.values) & ~is_missing(simple)
+    known = ~is_missing(true) & ~is_missing(prediction.values)
+    if simple is not None:
+        simple = np.broadcast_to(np.asarray(simple), np.shape(true))
+        known &= ~is_missing(simple)
     if not known.any():
         return None
     is_number, answers = prediction.target.is_number, np.asarray(true)[known]
@@ -260,7 +264,7 @@ def held_out_error(
         low=low,
         high=high,
         n_crystals=len(found),
-        simple=float(errors(simple).mean()),
+        simple=None if simple is None else float(errors(simple).mean()),
         unit=prediction.target.unit,
         composition=None if composition is None else float(errors(composition).mean()),
         n_folds=n_folds,

@@ -2,8 +2,9 @@
 
 import glob
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -57,7 +58,9 @@ def predict(
         from skcgcnn.estimators import load, predict_target_chunks, predict_targets
         from skcgcnn.training import (
             check_ending,
+            errors_of,
             find_crystals,
+            join_predictions,
             refuse_inputs,
             write_prediction_chunks,
             write_predictions,
@@ -72,7 +75,7 @@ def predict(
         est = load(model, device, data_home=data_home, trust_pickle=trust)
         est.set_params(n_jobs=n_jobs, on_error=on_error)
         beside = est.graph_options_.global_features
-        found = find_crystals(data, beside)
+        found = find_crystals(data, beside, est.target_names_)
         training = None if training_data is None else find_crystals([training_data], beside)
         inputs: list[str | Path] = [model, *data, *found.paths]
         if training_data is not None and training is not None:
@@ -82,7 +85,12 @@ def predict(
                 refuse_inputs(file, inputs)
         if report is None and output is not None:
             # The crystals are read while the network runs.
-            n = write_prediction_chunks(output, found.ids, predict_target_chunks(est, found.X))
+            chunks = predict_target_chunks(est, found.X)
+            kept: list[Any] = []
+            if found.truth:
+                chunks = _keeping(chunks, kept)
+            n = write_prediction_chunks(output, found.ids, chunks)
+            predictions = join_predictions(kept)
         else:
             # A report needs all graphs.
             graphs = est.get_transformer().transform(found.X)
@@ -97,12 +105,21 @@ def predict(
             write_prediction_report(
                 report, model, est, graphs, found, predictions, training, numbers
             )
+        for line in errors_of(predictions, found.truth):
+            typer.echo(line, err=output is None)
         if output is not None:
             failed = len(found.ids) - n
             empty = f"; empty cells for {failed} that could not be read" if failed else ""
             typer.echo(f"{n} predictions in {output}{empty}")
         if report is not None:
             typer.echo(f"Report in {report}")
+
+
+def _keeping(chunks: Iterator[Any], kept: list[Any]) -> Iterator[Any]:
+    """Yield chunks, and keep them."""
+    for chunk in chunks:
+        kept.append(chunk)
+        yield chunk
 
 
 def _expanded(data: list[Path]) -> list[Path]:

@@ -36,6 +36,13 @@ def train(
             help="Column of numbers to learn; may be repeated.", show_default="the only one"
         ),
     ] = None,
+    unit: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Unit of the numbers, for the results; may be repeated, in the order of --target.",
+            show_default="that of the table",
+        ),
+    ] = None,
     label: Annotated[
         str | None,
         typer.Option(help="Column of classes to learn.", show_default="the only one"),
@@ -109,7 +116,7 @@ def train(
             if is_given and task not in wanted and resume is None:
                 raise ValueError(f"{option_of(name)} needs --task {wanted}, but the task is {task}")
         options = {f.name: ctx.params[f.name] for f in fields(Settings) if f.name != "params"}
-        for name in ("target", "global_feature"):
+        for name in ("target", "unit", "global_feature"):
             options[name] = tuple(options[name] or ())
         accelerator = _accelerator(device)
         results = run(

@@ -1,7 +1,7 @@
 """The folder format of CGCNN: CIFs and an ``id_prop.csv``."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ class Table:
         Names of the targets.
     columns : list of ndarray of shape (n_crystals,)
         The targets: floats, or objects where the column is text.
+    units : dict of str to str
+        Of columns, by their names: those of a row of units.
     """
 
     file: Path
@@ -43,6 +45,7 @@ class Table:
     paths: list[str]
     names: list[str]
     columns: list[npt.NDArray[Any]]
+    units: dict[str, str] = field(default_factory=dict)
 
     def choose(self, names: Sequence[str]) -> "Table":
         """Return the table with some of its columns; refuse names that are none of one."""
@@ -251,7 +254,8 @@ def read_table(
     files = CrystalFolder(folder)
     sheet = Sheet(file, files.has)
     rows = find_ids(sheet.frame(), files, sheet.remarks)
-    header, rows = take_header(rows, files, sheet.remarks)
+    units = list[str]()
+    header, rows = take_header(rows, files, sheet.remarks, units)
     if not len(rows):
         raise DataError(f"{sheet.file}: holds no crystal")
     check_shape(sheet, header, rows, values=columns is None)
@@ -267,7 +271,8 @@ def read_table(
     defaults = ["value", "label", *(f"target_{i}" for i in range(3, n_columns + 1))]
     names = header[1:] if header else defaults[:n_columns]
     cells = [rows.iloc[:, i] for i in range(1, n_columns + 1)]
-    table = Table(sheet.file, cif_ids, [str(path) for path in paths], names, cells)
+    told = {name: unit for name, unit in zip(names, units[1:], strict=False) if unit}
+    table = Table(sheet.file, cif_ids, [str(path) for path in paths], names, cells, told)
     if columns is not None:
         table = table.choose([name for name in columns if name in names])
     values = [read_column(sheet, column, problems) for column in table.columns]

@@ -66,14 +66,27 @@ def find_ids(frame: Any, files: CrystalFolder, remarks: list[str]) -> Any:
 
 
 def take_header(
-    frame: Any, files: CrystalFolder, remarks: list[str]
+    frame: Any, files: CrystalFolder, remarks: list[str], units: list[str]
 ) -> tuple[list[str] | None, Any]:
-    """Return the names of the columns, if there are some, and the rows without these and units."""
+    """Return the names of the columns, if there are some, and the rows without these and units.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The rows.
+    files : CrystalFolder
+        The crystals.
+    remarks : list of str
+        What is unusual is appended.
+    units : list of str
+        Those of a row of units are appended, one for every column.
+    """
     if not len(frame) or not _is_header(frame, files):
         return None, frame
     header, frame = _cells(frame, 0), frame.iloc[1:]
     if len(frame) > 1 and _is_unit_row(_cells(frame, 0), _cells(frame, 1), files):
         remarks.append("a row of units")
+        units += _cells(frame, 0)
         frame = frame.iloc[1:]
     return header, frame
 

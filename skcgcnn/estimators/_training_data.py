@@ -14,6 +14,7 @@ from skcgcnn._numbers import as_floats
 from skcgcnn._sklearn import check_sample_weight
 from skcgcnn._warnings import warn_caller
 from skcgcnn.estimators._crystals import check_same_options
+from skcgcnn.estimators._units import with_units
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.tasks import FloatArray, Task, check_names
 
@@ -119,6 +120,7 @@ def check_fit_input(
         check_same_options(est, graphs)
     fitted = known if reset else est.targets_
     encoded, targets = est._encode(y, fitted, classes)
+    targets = with_units(targets, y) if fitted is None else targets
     values = encoded.reshape(len(encoded), -1)
     if sample_weight is not None and not isinstance(sample_weight, Real):
         sample_weight = as_floats(sample_weight)

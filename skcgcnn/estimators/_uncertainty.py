@@ -65,8 +65,8 @@ class UncertaintyMixin:
         A network is surer of crystals that it was trained on than it should be of others. This
         multiplies the deviations of every target by the number with which one standard deviation
         holds 68 % of the errors. Predictions stay as they are. A new fit begins anew: of an
-        ensemble it calibrates by crystals that each network leaves out, and with
-        ``loss="gaussian_nll"`` by its validation crystals.
+        ensemble it calibrates by crystals that each network leaves out, and of a single network
+        with ``loss="gaussian_nll"`` by its validation crystals, or else by such ones too.
 
         Parameters
         ----------

@@ -187,8 +187,8 @@ def _target(run: PredictionResult, prediction: Prediction) -> Section:
     caption = "How the predictions are distributed"
     if uncertainty is None:
         text = (
-            "A single network does not know how sure it is of numbers: train with "
-            'n_estimators=5 or loss="gaussian_nll" in Python.'
+            "A single network gives no standard deviations of numbers: train with --n-estimators 5 "
+            "or --loss gaussian_nll."
         )
         return Section(f"Target: {target.name}", [text], [Figure(figure, f"{caption}.")])
     what, spread = uncertainty

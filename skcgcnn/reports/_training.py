@@ -136,7 +136,7 @@ def _results(run: RunResult) -> Section:
 def _cross_validation(folds: HeldOut) -> Section:
     text = (
         f"Every crystal is predicted by one of {folds.n_folds} more networks, which was not "
-        "trained on it. They tell how far off such a network is, more surely than a test part."
+        "trained on it. The error of all crystals is surer than that of a small test part."
     )
     return Section("Cross-validation", [text, *_errors(folds)], _measures(folds))
 

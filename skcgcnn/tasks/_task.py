@@ -93,7 +93,9 @@ class Task:
     @property
     def title(self) -> str:
         """Its name and unit, for axes and tables."""
-        return f"{self.name} ({self.unit})" if self.unit else self.name
+        # A name such as "Band gap (eV)" has it already.
+        told = not self.unit or f"({self.unit})" in self.name or f"[{self.unit}]" in self.name
+        return self.name if told else f"{self.name} ({self.unit})"
 
     # y as numbers
 

@@ -15,13 +15,16 @@ if TYPE_CHECKING:
     from skcgcnn.training._run import train
     from skcgcnn.training._sources import find_crystals, refuse_inputs
     from skcgcnn.training._split import split_rows
+    from skcgcnn.training._tested import errors_of, join_predictions
 
 __all__ = [
     "Settings",
     "Task",
     "check_ending",
     "default_of",
+    "errors_of",
     "find_crystals",
+    "join_predictions",
     "option_of",
     "refuse_inputs",
     "run_parameters",
@@ -36,7 +39,9 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
+        "errors_of": "_tested",
         "find_crystals": "_sources",
+        "join_predictions": "_tested",
         "refuse_inputs": "_sources",
         "split_rows": "_split",
         "train": "_run",

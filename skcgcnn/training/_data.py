@@ -54,12 +54,15 @@ class Part:
         The targets.
     names : list of str
         Names of the targets.
+    units : dict of str to str
+        Their units, by name, where they are known.
     """
 
     rows: npt.NDArray[np.int64]
     graphs: CrystalGraphs
     y: npt.NDArray[Any]
     names: list[str]
+    units: dict[str, str]
 
     def table(self) -> npt.NDArray[Any]:
         """Return the targets as a table, also where there is one."""
@@ -67,9 +70,10 @@ class Part:
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of a fit."""
-        if self.y.ndim == 1:
-            return {"X": self.graphs, "y": pd.Series(self.y, name=self.names[0])}
-        return {"X": self.graphs, "y": pd.DataFrame(self.y, columns=self.names)}
+        y: Any = pd.DataFrame(self.y, columns=self.names) if self.y.ndim > 1 else None
+        y = pd.Series(self.y, name=self.names[0]) if y is None else y
+        y.attrs["units"] = self.units
+        return {"X": self.graphs, "y": y}
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,8 @@ class RunData:
         The column of classes, if there is one.
     beside : Table
         The columns of numbers beside the crystals.
+    units : dict of str to str
+        Units of the targets, by name, where they are known.
     """
 
     cif_ids: Sequence[str]
@@ -107,6 +113,7 @@ class RunData:
     groups: npt.NDArray[np.str_] | None
     labels: npt.NDArray[Any] | None
     beside: Table
+    units: dict[str, str]
 
     def crystals(self) -> Any:
         """Return what an estimator takes as X, without the numbers beside the crystals."""
@@ -119,7 +126,7 @@ class RunData:
 
     def part(self, rows: npt.NDArray[np.int64], graphs: CrystalGraphs) -> Part:
         """Return some of the crystals, by the graphs of all."""
-        return Part(rows, graphs[rows], self.y[rows], self.names)
+        return Part(rows, graphs[rows], self.y[rows], self.names, self.units)
 
     def fingerprint(self) -> str:
         """Return what tells these crystals and targets from others."""
@@ -242,7 +249,18 @@ def _run_data(
         read_groups(folder, table.cif_ids),
         table.columns[-1] if label else None,
         beside,
+        _units(settings, numbers, table),
     )
+
+
+def _units(settings: Settings, numbers: list[str], table: Table) -> dict[str, str]:
+    """Return the units that were given, else those of the table."""
+    if settings.unit and len(settings.unit) != len(numbers):
+        raise DataError(
+            f"--unit is given {len(settings.unit)} times, but there are {len(numbers)} columns of "
+            f"numbers: {', '.join(numbers) or 'none'}"
+        )
+    return {**table.units, **dict(zip(numbers, settings.unit, strict=False))}
 
 
 class _Choice:

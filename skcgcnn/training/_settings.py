@@ -47,6 +47,8 @@ class Settings:
         What to learn.
     target : tuple of str, default=()
         Columns of numbers to learn; by default the only one.
+    unit : tuple of str, default=()
+        Units of these columns, in their order; by default those that the table tells.
     label : str, optional
         Column of classes to learn; by default the only one.
     global_feature : tuple of str, default=()
@@ -69,6 +71,7 @@ class Settings:
     data: str
     task: Task = "regression"
     target: tuple[str, ...] = ()
+    unit: tuple[str, ...] = ()
     label: str | None = None
     global_feature: tuple[str, ...] = ()
     train_ratio: float = 0.8

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from skcgcnn.crystals import READABLE, source_id
 from skcgcnn.datasets import TABLES, Table, find_table, read_table
 from skcgcnn.exceptions import DataError
 from skcgcnn.stores import MANY, crystal_files, is_store, open_store, read_paths
+from skcgcnn.tasks import is_missing
 
 
 class Found(NamedTuple):
@@ -25,14 +27,19 @@ class Found(NamedTuple):
         Their files; none for those of a store.
     X : list of str, DataFrame or CrystalGraphs
         What an estimator takes: paths, with the numbers beside them if there are some; or graphs.
+    truth : dict of str to ndarray
+        Columns that tell what is predicted, by name; NaN where they do not.
     """
 
     ids: Sequence[str]
     paths: list[str]
     X: Any
+    truth: dict[str, npt.NDArray[Any]]
 
 
-def find_crystals(sources: Sequence[Path], beside: Sequence[str] = ()) -> Found:
+def find_crystals(
+    sources: Sequence[Path], beside: Sequence[str] = (), targets: Sequence[str] = ()
+) -> Found:
     """Return the crystals in folders and tables, and of files; or the graphs of a store.
 
     Parameters
@@ -43,6 +50,8 @@ def find_crystals(sources: Sequence[Path], beside: Sequence[str] = ()) -> Found:
         gives itself. Or one store alone.
     beside : sequence of str
         Columns of numbers that the model needs beside each crystal.
+    targets : sequence of str
+        Columns of what is predicted, if there are such.
 
     Returns
     -------
@@ -62,8 +71,8 @@ def find_crystals(sources: Sequence[Path], beside: Sequence[str] = ()) -> Found:
         if names != graphs.options.global_features:
             graphs = graphs.with_global_features(_numbers(store.table(), beside), names)
         ids: Any = graphs.ids
-        return Found(ids, [], graphs)
-    tables = [_read(source, beside) for source in sources]
+        return Found(ids, [], graphs, {})
+    tables = [_read(source, beside, targets) for source in sources]
     ids = [cif_id for table in tables for cif_id in table.cif_ids]
     paths = [path for table in tables for path in table.paths]
     X: Any = paths
@@ -75,10 +84,26 @@ def find_crystals(sources: Sequence[Path], beside: Sequence[str] = ()) -> Found:
     # A file may be named twice; other files of that name are told apart.
     times = Counter(cif_id for cif_id, _ in set(zip(ids, paths, strict=True)))
     ids = [i if times[i] == 1 else path for i, path in zip(ids, paths, strict=True)]
-    return Found(ids, paths, X)
+    return Found(ids, paths, X, _truth(tables, targets))
 
 
-def _read(source: Path, beside: Sequence[str]) -> Table:
+def _truth(tables: Sequence[Table], targets: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+    """Return the columns of targets that some table has; one value for all is a placeholder."""
+    found = {}
+    for name in targets:
+        parts = [
+            np.asarray(table.columns[table.names.index(name)], dtype=object)
+            if table.names.count(name) == 1
+            else np.full(len(table.cif_ids), np.nan, dtype=object)
+            for table in tables
+        ]
+        column = np.concatenate(parts)
+        if len(set(column[~is_missing(column)].tolist())) > 1:
+            found[name] = column
+    return found
+
+
+def _read(source: Path, beside: Sequence[str], targets: Sequence[str]) -> Table:
     """Return the crystals of a folder, a table or a file."""
     lower = source.name.lower()
     # A file of a crystal may be missing like any other; what else there is not was misspelled.
@@ -94,7 +119,10 @@ def _read(source: Path, beside: Sequence[str]) -> Table:
     if not source.is_dir():
         return Table(source, [source_id(source, 0)], [str(source)], [], [])
     if find_table(source):
-        return read_table(source, on_missing="keep", columns=beside)
+        try:
+            return read_table(source, on_missing="keep", columns=[*beside, *targets])
+        except DataError:  # targets need not be there, nor be numbers
+            return read_table(source, on_missing="keep", columns=beside)
     found = crystal_files(source)
     if not found:
         raise DataError(f"{source}: holds neither id_prop.csv nor files of crystals")

@@ -11,7 +11,7 @@ from skcgcnn.estimators import BaseCGCNN, predict_targets
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.metrics import held_out_error, simplest, target_metrics
 from skcgcnn.reports import HeldOut
-from skcgcnn.tasks import Prediction
+from skcgcnn.tasks import Prediction, Task, is_missing
 from skcgcnn.training._composition import predict_by_composition
 from skcgcnn.training._data import Part, RunData
 
@@ -83,19 +83,84 @@ def together(folds: Sequence[Said]) -> Said:
     rows = np.concatenate([said.rows for said in folds])
     order = np.argsort(rows)
 
-    def join(parts: Sequence[Column | None]) -> Column | None:
-        known = [part for part in parts if part is not None]
-        return np.concatenate(known)[order] if len(known) == len(parts) else None
+    def ordered(column: Column | None) -> Column | None:
+        return None if column is None else column[order]
 
-    predictions, simple, composition = [], [], []
-    for index, first in enumerate(folds[0].predictions):
-        own = [said.predictions[index] for said in folds]
-        values = np.concatenate([each.values for each in own])[order]
-        proba, std = join([each.proba for each in own]), join([each.std for each in own])
-        predictions.append(Prediction(first.target, values, proba, std))
+    simple, composition = [], []
+    predictions = [
+        Prediction(each.target, each.values[order], ordered(each.proba), ordered(each.std))
+        for each in join_predictions([said.predictions for said in folds])
+    ]
+    for index in range(len(predictions)):
         simple.append(np.concatenate([said.simple[index] for said in folds])[order])
-        composition.append(join([said.composition[index] for said in folds]))
+        composition.append(ordered(_join([said.composition[index] for said in folds])))
     return Said(rows[order], predictions, simple, composition)
+
+
+def join_predictions(parts: Sequence[Sequence[Prediction]]) -> list[Prediction]:
+    """Return the predictions for some crystals after those for others.
+
+    Parameters
+    ----------
+    parts : sequence of sequence of Prediction
+        At least one, each of the same targets.
+
+    Returns
+    -------
+    list of Prediction
+    """
+    return [
+        Prediction(
+            own[0].target,
+            np.concatenate([each.values for each in own]),
+            _join([each.proba for each in own]),
+            _join([each.std for each in own]),
+        )
+        for own in zip(*parts, strict=True)
+    ]
+
+
+def _join(parts: Sequence[Column | None]) -> Column | None:
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if len(known) == len(parts) else None
+
+
+def errors_of(predictions: Sequence[Prediction], truth: dict[str, Column]) -> list[str]:
+    """Return sentences on how far off predictions are, where a table tells the truth.
+
+    Parameters
+    ----------
+    predictions : sequence of Prediction
+        Target by target.
+    truth : dict of str to ndarray
+        Columns of a table by their names.
+
+    Returns
+    -------
+    list of str
+    """
+    found = []
+    for prediction in predictions:
+        target = prediction.target
+        if (true := truth.get(target.name)) is None:
+            continue
+        if target.is_number and not all(isinstance(value, (int, float)) for value in true):
+            continue  # texts
+        # The mean of the training crystals; of sums over sites it is not known.
+        simple = getattr(target, "mean", None) or None
+        error = held_out_error(_like(true, target), prediction, simple)
+        if error is not None:
+            found.append(f"{target.name}: {error}")
+    return found
+
+
+def _like(true: Column, target: Task) -> Column:
+    """Return a column with labels as the classes of a target are: 1, not 1.0."""
+    if target.is_number or target.classes is None or target.classes.dtype.kind in "OU":
+        return true
+    known, found = ~is_missing(true), true.copy()
+    found[known] = true[known].astype(target.classes.dtype)
+    return found
 
 
 def held_out(said: Said, data: RunData, graphs: CrystalGraphs, n_folds: int = 0) -> HeldOut:

@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -146,3 +148,50 @@ def test_a_fine_tuning_tells_how_good_its_start_was(folder, tmp_path):
     told = re.search(r"MAE ([\d.]+) by init_from as it was, .* after the fit", found["fine_tuning"])
     assert told
     assert found["fine_tuning"] in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_units_are_told(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    lines = ["cif_id,energy,gap", ",meV,eV"]
+    for i, path in enumerate(load_sample_regression().data[:12]):
+        shutil.copy(path, data)
+        lines.append(f"{Path(path).stem},{i},{i / 2}")
+    (data / "id_prop.csv").write_text("\n".join(lines))
+    params = {**SMALL, "max_epochs": 1}
+    settings = Settings(str(data), target=("gap",), params=params)
+    found = train(settings, tmp_path / "run", progress=False)
+    assert found["errors"]["gap"]["unit"] == "eV"
+    args = ["train", str(data), "--target", "gap", "--unit", "kJ/mol", "--epochs", "1", "--n-conv"]
+    args += ["1", "-q", "-o", str(tmp_path / "other")]
+    result = CliRunner().invoke(app, args)
+    assert re.search(r"gap: mean absolute error [\d.]+ kJ/mol", result.output)
+    result = CliRunner().invoke(app, [*args, "--unit", "eV", "--overwrite"])
+    assert "--unit is given 2 times, but there are 1 columns of numbers: gap" in result.output
+
+
+def test_predictions_for_a_folder_with_values_tell_their_errors(folder, tmp_path):
+    sample = load_sample_regression()
+    model, data = str(folder / "model.safetensors"), tmp_path / "data"
+    data.mkdir()
+    for path in sample.data[:8]:
+        shutil.copy(path, data)
+
+    def told(values, *args):
+        rows = [f"{Path(p).stem},{v}" for p, v in zip(sample.data, values, strict=False)]
+        (data / "id_prop.csv").write_text("\n".join(["cif_id,formation_energy", *rows]))
+        result = CliRunner().invoke(app, ["predict", model, str(data), *args])
+        assert result.exit_code == 0, result.output
+        return re.findall(
+            r"formation_energy: mean absolute error ([\d.]+) .*, (\d) test", result.output
+        )
+
+    values = sample.target[:8]
+    est = skcgcnn.load(model)
+    expected = np.abs(est.predict(sample.data[:8]) - values).mean()
+    ((error, n),) = told(values, "-o", str(tmp_path / "p.csv"))
+    assert (float(error), n) == (pytest.approx(expected, rel=0.01), "8")
+    assert told(values) == [(error, n)]
+    assert told(["", *values[1:]], "--report", str(tmp_path / "r.html"))[0][1] == "7"
+    # What tells nothing: the same value for all, and texts.
+    assert told([0] * 8) == told(["?", *values[1:]]) == told(list("abcdefgh")) == []
