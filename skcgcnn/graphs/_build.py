@@ -34,7 +34,8 @@ _PAIRS_AT_ONCE = 500_000
 _SPARE = 14
 
 # The arrays that are those of the quotients, one after the other: they hold no indices.
-_AS_FOLDED = [one for one in SCHEMA if one.name in ("site_counts", "distances", "bond_counts")]
+_FOLDED = set(Quotient._fields) - {"neighbors", "site_classes"}
+_AS_FOLDED = [one for one in SCHEMA if one.name in _FOLDED]
 
 _NO_MEMORY = "there is not enough memory for its neighbors"
 
