@@ -26,11 +26,16 @@ from skcgcnn.graphs._neighbor_list import NeighborList, find_neighbors, search_r
 from skcgcnn.graphs._options import GraphOptions
 from skcgcnn.graphs._packing import distinct_rows, offsets_from_counts
 from skcgcnn.graphs._quotient import Quotient, fold
+from skcgcnn.graphs._schema import SCHEMA
 
 # About how many pairs of neighbors are sorted at once.
 _PAIRS_AT_ONCE = 500_000
 # How many more neighbors than M the first search should find, on average.
 _SPARE = 14
+
+# The arrays that are those of the quotients, one after the other: they hold no indices.
+_FOLDED = set(Quotient._fields) - {"neighbors", "site_classes"}
+_AS_FOLDED = [one for one in SCHEMA if one.name in _FOLDED]
 
 _NO_MEMORY = "there is not enough memory for its neighbors"
 
@@ -297,14 +302,12 @@ def _pack(
     starts = np.repeat(offsets[:-1], np.diff(offsets))
     site_starts = np.repeat(offsets[:-1], np.diff(site_offsets))
     return {
+        **{one.name: join(one.name).astype(one.dtypes[-1]) for one in _AS_FOLDED},
         "offsets": offsets,
         "site_kinds": site_kinds[firsts],
-        "site_counts": join("site_counts").astype(np.int32),
         "kind_features": kind_features,
         "bond_offsets": offsets_from_counts(degrees),
         "neighbors": (join("neighbors", n_classes) - np.repeat(starts, degrees)).astype(np.int32),
-        "distances": join("distances").astype(np.float32),
-        "bond_counts": join("bond_counts"),
         "site_classes": (join("site_classes", n_classes) - site_starts).astype(np.int32),
         "ids": np.zeros(len(site_offsets) - 1, dtype="U1"),
         "options": options,

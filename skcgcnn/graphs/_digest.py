@@ -5,12 +5,16 @@ from hashlib import blake2b
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from skcgcnn.graphs._graphs import CrystalGraphs
 from skcgcnn.graphs._mapped import crystals_in_memory, release_pages
+from skcgcnn.graphs._schema import SCHEMA, PackedArray
 
 # Of an Å: machines may round the last digit of a distance in two ways.
 _STEP = 1e-4
+# What the other arrays tell, and names.
+_LEFT_OUT = {"site_counts", "kind_features", "ids"}
 
 
 def digest_crystals(graphs: CrystalGraphs) -> str:
@@ -33,23 +37,24 @@ def digest_crystals(graphs: CrystalGraphs) -> str:
     rank = np.zeros(len(graphs.kind_features), dtype=np.int64)
     rank[used] = order.ravel()
     # A digest for each array: it does not matter how many crystals are in memory at a time.
-    digests = defaultdict[int, Any](blake2b)
+    digests = defaultdict[str, Any](blake2b)
     step = crystals_in_memory(graphs)
     for start in range(0, len(graphs), step):
         some = graphs[start : start + step]
-        arrays: list[Any] = [
-            np.diff(some.offsets),
-            rank[some.site_kinds],
-            np.diff(some.bond_offsets),
-            some.neighbors,
-            np.round(some.distances / _STEP),
-            some.bond_counts,
-            some.site_classes,
-            some.global_features,
-        ]
-        for place, array in enumerate(arrays):
-            # The types of small integers depend on what else there is.
-            digests[place].update(np.asarray(array, dtype=np.float64).tobytes())
+        for one in SCHEMA:
+            if one.name not in _LEFT_OUT:
+                array = _comparable(one, getattr(some, one.name), rank)
+                # The types of small integers depend on what else there is.
+                digests[one.name].update(np.asarray(array, dtype=np.float64).tobytes())
         release_pages(graphs.to_dict())
     parts = [rows.tobytes(), *(digest.digest() for digest in digests.values())]
     return blake2b(b"".join(parts), digest_size=16).hexdigest()
+
+
+def _comparable(one: PackedArray, array: Any, rank: npt.NDArray[np.int64]) -> Any:
+    """Return an array without what depends on other crystals or on rounding."""
+    if one.ends is not None:
+        return np.diff(array)
+    if one.index_of == "kind":
+        return rank[array]
+    return np.round(array / _STEP) if one.dtypes == (np.float32,) else array

@@ -18,7 +18,7 @@ from skcgcnn.graphs._options import GraphOptions
 from skcgcnn.graphs._packing import count_by_kind, offsets_from_counts, small_integer, sum_members
 from skcgcnn.graphs._pyg import to_pyg
 from skcgcnn.graphs._saved import load_graphs, save_graphs
-from skcgcnn.graphs._schema import check_lengths
+from skcgcnn.graphs._schema import PARTS, check_lengths
 from skcgcnn.graphs._select import chosen_rows, select_crystals
 
 # Of the numbers beside a crystal: the network scales them in float32.
@@ -411,21 +411,17 @@ class CrystalGraphs:
         if not -len(self) <= index < len(self):
             raise IndexError(f"crystal {index} of {len(self)}")
         index %= len(self)
-        rows, sites = (
-            slice(offsets[index], offsets[index + 1])
-            for offsets in (self.offsets, self.site_offsets)
-        )
-        ends = self.bond_offsets[rows.start : rows.stop + 1]
-        bonds = slice(ends[0], ends[-1])
+        first, last = self.offsets[index], self.offsets[index + 1]
+        ends = self.bond_offsets[first : last + 1]
+        rows = {
+            "class": slice(first, last),
+            "bond": slice(ends[0], ends[-1]),
+            "site": slice(self.site_offsets[index], self.site_offsets[index + 1]),
+        }
+        parts = {name: getattr(self, name)[rows[level]] for name, level in PARTS.items()}
         return CrystalGraph(
-            site_kinds=self.site_kinds[rows],
-            site_counts=self.site_counts[rows],
+            **{**parts, "bond_offsets": ends - ends[0]},
             kind_features=self.kind_features,
-            bond_offsets=ends - ends[0],
-            neighbors=self.neighbors[bonds],
-            distances=self.distances[bonds],
-            bond_counts=self.bond_counts[bonds],
-            site_classes=self.site_classes[sites],
             id=str(self.ids[index]),
             global_features=self.global_features[index],
             options=self.options,

@@ -7,6 +7,7 @@ import numpy as np
 from skcgcnn.graphs._concatenate import concatenate
 from skcgcnn.graphs._graph import CrystalGraph
 from skcgcnn.graphs._graphs import CrystalGraphs
+from skcgcnn.graphs._schema import PARTS
 
 
 def join_items(items: Sequence[CrystalGraph]) -> CrystalGraphs:
@@ -33,15 +34,12 @@ def _alone(item: CrystalGraph) -> CrystalGraphs:
     kinds, rows = np.unique(item.site_kinds, return_inverse=True)
     return CrystalGraphs(
         offsets=np.array([0, len(item.site_kinds)]),
-        site_kinds=rows.astype(np.int32).ravel(),
-        site_counts=item.site_counts,
-        kind_features=item.kind_features[kinds],
-        bond_offsets=item.bond_offsets,
-        neighbors=item.neighbors,
-        distances=item.distances,
-        bond_counts=item.bond_counts,
-        site_classes=item.site_classes,
         ids=np.array([item.id]),
         global_features=item.global_features[np.newaxis],
         options=item.options,
+        **{
+            **{name: getattr(item, name) for name in PARTS},
+            "site_kinds": rows.astype(np.int32).ravel(),
+            "kind_features": item.kind_features[kinds],
+        },
     )

@@ -51,6 +51,8 @@ SCHEMA = (
     PackedArray("global_features", "crystal", (np.float32, np.float64), ndim=2),
 )
 NAMES = tuple(one.name for one in SCHEMA)
+# The arrays of which every crystal owns rows, with the level of the rows.
+PARTS = {one.name: one.level for one in SCHEMA if one.level in ("class", "bond", "site")}
 
 
 def n_rows(one: PackedArray, array: npt.NDArray[Any]) -> int:
