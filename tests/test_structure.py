@@ -35,6 +35,7 @@ LAYERS = [
     {"_parameter_lists"},
     {"crystals", "datasets", "vacancies"},
     {"graphs"},
+    {"features"},
     {"stores"},
     {"nn", "tasks"},
     {"modelfiles"},
