@@ -7,7 +7,6 @@ Needs ``pip install skcgcnn[potentials]``.
 """
 
 import argparse
-import os
 import time
 import warnings
 from pathlib import Path
@@ -58,7 +57,7 @@ def label(crystals: list[Crystal], path: Path) -> None:
         site_energies=by_site[0],
         moments=by_site[1].astype(np.float16),
     )
-    os.replace(unfinished, path)
+    unfinished.replace(path)
 
 
 def main() -> None:
@@ -72,15 +71,15 @@ def main() -> None:
     arguments.folder.mkdir(exist_ok=True, parents=True)
     data = dict(np.load(arguments.crystals))
     n = len(data["lattices"]) if arguments.n is None else arguments.n
-    start, done = time.perf_counter(), 0
+    start = time.perf_counter()
     todo = []
     for first in range(0, n, PER_FILE):
         path = arguments.folder / f"{first:07d}.npz"
         if not path.exists():
             todo.append((range(first, min(first + PER_FILE, n)), path))
     tasks = (delayed(label)(read_crystals(data, rows), path) for rows, path in todo)
-    for _ in Parallel(n_jobs=arguments.n_jobs, return_as="generator_unordered")(tasks):
-        done += 1
+    files = Parallel(n_jobs=arguments.n_jobs, return_as="generator_unordered")(tasks)
+    for done, _ in enumerate(files, 1):
         seconds = time.perf_counter() - start
         print(f"{done} of {len(todo)} files, {seconds / done:.1f} s each", flush=True)
 

@@ -24,6 +24,12 @@ from pymatgen.core import Element, Lattice, Structure
 
 from skcgcnn.datasets import load_sample_regression
 
+
+def words(text: str) -> list[str]:
+    """Return the words of a text."""
+    return text.split()
+
+
 FAMILIES = ("perovskite", "prototype", "package", "layered", "carbon")
 SHARES = (0.48, 0.36, 0.08, 0.03, 0.05)
 MAX_SITES = 14
@@ -31,9 +37,13 @@ MAX_SITES = 14
 CLOSEST = 0.62
 # More room than this, as a multiple of a rough volume of the atoms, is mostly empty.
 MOST_ROOM = 2.2
-SYMBOLS = ["H", "Li", "Be", "B", "C", "N", "O", "F", "Na", "Mg", "Al", "Si", "P", "S", "Cl", "K", "Ca", "Sc", "Ti", "V", "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Zn", "Ga", "Ge", "As", "Se", "Br", "Rb", "Sr", "Y", "Zr", "Nb", "Mo", "Tc", "Ru", "Rh", "Pd", "Ag", "Cd", "In", "Sn", "Sb", "Te", "I", "Cs", "Ba", "La", "Ce", "Pr", "Nd", "Pm", "Sm", "Eu", "Gd", "Tb", "Dy", "Ho", "Er", "Tm", "Yb", "Lu", "Hf", "Ta", "W", "Re", "Os", "Ir", "Pt", "Au", "Hg", "Tl", "Pb", "Bi", "Th", "Pa", "U", "Np", "Pu"]
-RARE = set(["H", "Tc", "Pm", "Pr", "Nd", "Sm", "Eu", "Gd", "Tb", "Dy", "Ho", "Er", "Tm", "Yb", "Lu", "Th", "Pa", "U", "Np", "Pu"])
-NONMETALS = set(["H", "C", "N", "O", "F", "P", "S", "Cl", "Se", "Br", "I"])
+SYMBOLS = words(
+    "H Li Be B C N O F Na Mg Al Si P S Cl K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Rb "
+    "Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er "
+    "Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Th Pa U Np Pu"
+)
+RARE = set(words("H Tc Pm Pr Nd Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Th Pa U Np Pu"))
+NONMETALS = set(words("H C N O F P S Cl Se Br I"))
 NOBLE_GASES = {"He": 1.2, "Ne": 1.5, "Ar": 1.9, "Kr": 2.0, "Xe": 2.2}  # half of a distance, Å
 RADII = np.full(100, 1.5)
 for _element in map(Element, SYMBOLS):
@@ -48,8 +58,8 @@ METALS = [symbol for symbol in SYMBOLS if symbol not in NONMETALS]
 METAL_WEIGHTS = np.array([0.35 if symbol in RARE else 1.0 for symbol in METALS])
 # The anions of a perovskite.
 COMMON_ANIONS = ("O O O", "N N N", "O O N", "O N N", "O O F", "O N F", "O O S")
-ALL_ANIONS = ["O", "N", "F", "S", "Cl", "Br", "I", "Se", "H", "C", "P", "Te"]
-LAYERED_METALS = ["Co", "Ni", "Mn", "Al", "Fe", "Ti", "V", "Cr", "Mg", "Ru", "Sn", "Zr", "Nb", "Cu"]
+ALL_ANIONS = words("O N F S Cl Br I Se H C P Te")
+LAYERED_METALS = words("Co Ni Mn Al Fe Ti V Cr Mg Ru Sn Zr Nb Cu")
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """Train the network that comes with the package as "chgnet-distilled".
 
-Usage: ``python tools/train_distilled.py crystals.npz labels output [--n 100000] [--epochs 10]``, with
+Usage: ``python tools/train_distilled.py crystals.npz labels output --n 100000 [--epochs 10]``, with
 the crystals of ``make_pretraining_crystals.py`` and the labels of ``label_with_chgnet.py``. The
 network learns the energy of CHGNet in eV/atom above a linear function of the composition, the mean
 magnetic moment of the sites, and the 64 features from which CHGNet computes energies. The last 2 %
