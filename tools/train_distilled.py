@@ -6,7 +6,7 @@ network learns the energy of CHGNet in eV/atom above a linear function of the co
 magnetic moment of the sites, and the 64 features from which CHGNet computes energies. The last 2 %
 of the crystals are held back. The folder ``output`` holds the graphs, a checkpoint of every epoch,
 from which the training goes on when it is started again, and at the end the model and its errors
-by family.
+by family. With ``--ship`` model and card go into the package.
 """
 
 import argparse
@@ -22,10 +22,12 @@ import torch
 from label_with_chgnet import PER_FILE, read_crystals
 from skorch.callbacks import Callback
 
-from skcgcnn import CGCNNRegressor, CrystalGraphs
+from skcgcnn import CGCNNRegressor, CrystalGraphs, __version__
 from skcgcnn.graphs import CrystalGraphTransformer
 from skcgcnn.modelfiles import read_model_file, write_checkpoint
 
+NAME = "chgnet-distilled"
+MODELS = Path(__file__).parents[1] / "skcgcnn" / "modelfiles" / "models"
 HELD_BACK = 0.02
 CHECKPOINT = "checkpoint.pth.tar"
 PARAMS: dict[str, Any] = {
@@ -103,6 +105,49 @@ def errors(est: CGCNNRegressor, graphs: CrystalGraphs, Y: pd.DataFrame, families
     return pd.DataFrame(rows, columns=["family", "n", "energy_mae", "features_r2"])
 
 
+def card(facts: dict[str, Any]) -> str:
+    """Return the model card."""
+    rows = "\n".join(
+        f"  | {row['family']} | {row['n']:,} | {row['energy_mae']:.3f} | {row['features_r2']:.3f} |"
+        for row in facts["errors"]
+    )
+    return f"""# {NAME}
+
+What the universal potential CHGNet 0.3.0 knows of crystals, as a network of this package: a start
+for networks with few labels, and embeddings for other models.
+
+    CGCNNRegressor(init_from="{NAME}").fit(cifs, y)
+    CGCNNRegressor.from_pretrained("{NAME}").transform(cifs)
+
+- **Targets.** The energy of CHGNet (eV/atom), the mean magnetic moment of the sites (Bohr
+  magnetons), and the 64 features, averaged over the sites, from which CHGNet computes energies.
+- **Data.** {facts["n"]:,} crystals, made by `tools/make_pretraining_crystals.py` and labeled by
+  `tools/label_with_chgnet.py`: perovskites of all chemistries (48 %), AFLOW prototypes (36 %) and
+  crystals of this package (8 %) with other elements, layered oxides with vacancies (3 %), carbon
+  (5 %), partly strained, displaced or with a vacancy. The structures of `carbon24_val`, strained
+  and displaced, were among those of carbon, and a line through the lattice constants of
+  `perov5_val` gave those of the perovskites; no label of either was used, nor of any other data.
+- **Recipe.** `CGCNNRegressor` with default sizes: {facts["epochs"]} epochs of batches of
+  {facts["batch_size"]} crystals, {facts["parameters"]:,} parameters.
+  `tools/train_distilled.py`, skcgcnn {__version__}, torch {torch.__version__.partition("+")[0]}.
+- **Errors** on {facts["n_test"]:,} such crystals that were held back, against CHGNet: of the energy
+  the mean absolute error {facts["errors"][0]["energy_mae"]:.3f} eV/atom; of the 64 features the
+  mean R², by their variances over the training crystals.
+
+  | family | crystals | energy (eV/atom) | features (R²) |
+  | --- | --- | --- | --- |
+{rows}
+
+- **Limits.** Its energies are those of a potential, with the errors above: it is a start for other
+  targets, not a potential. Mostly cells of up to 14 sites; no partially occupied sites, no
+  molecules. Elements heavier than plutonium and most noble gases were not there.
+- **License.** MIT, as the package. CHGNet and its weights: BSD, by the Regents of the University of
+  California; cite B. Deng, P. Zhong, K. Jun, J. Riebesell, K. Han, C. J. Bartel and G. Ceder, Nat.
+  Mach. Intell. 5, 1031 (2023). Prototypes: AFLOW (M. J. Mehl et al., Comput. Mater. Sci. 136, S1
+  (2017)), as pymatgen carries them.
+"""
+
+
 def main() -> None:
     """Train, measure, write."""
     parser = argparse.ArgumentParser(description="Train the distilled network.")
@@ -111,6 +156,7 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--n", type=int, required=True)
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--ship", action="store_true", help="write model and card to the package")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     output, n = arguments.output, arguments.n
@@ -134,10 +180,19 @@ def main() -> None:
     print(f"{time.perf_counter() - start:.0f} s on {torch.get_num_threads()} threads")
     table = errors(est, graphs[test], Y.iloc[test], families[test])
     print(table.to_string(index=False))
-    units = ["eV/atom", "mu_B", *[""] * (Y.shape[1] - 2)]
-    est.save(output / "model.safetensors", units=units)
-    facts = {"n": len(train), "epochs": est.n_iter_, "errors": table.to_dict("records")}
+    facts = {
+        "n": len(train),
+        "n_test": len(test),
+        "epochs": est.n_iter_,
+        "batch_size": PARAMS["batch_size"],
+        "parameters": sum(p.numel() for p in est.module_.parameters()),
+        "errors": table.to_dict("records"),
+    }
     (output / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    path = (MODELS if arguments.ship else output) / f"{NAME}.safetensors"
+    units = ["eV/atom", "mu_B", *[""] * (Y.shape[1] - 2)]
+    est.save(path, units=units, metrics={"test MAE": facts["errors"][0]["energy_mae"]})
+    path.with_suffix(".md").write_text(card(facts), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from skcgcnn.estimators._constraints import constraints
 from skcgcnn.estimators._elements import set_kinds, training_kinds
 from skcgcnn.estimators._ensemble import MAX_SEED, fit_members, leave_out
 from skcgcnn.estimators._fine_tuning import compare, start_values
+from skcgcnn.estimators._head_start import keeps_norm, start_head, with_general_recipe
 from skcgcnn.estimators._history import FitHistory
 from skcgcnn.estimators._names import KnownNames
 from skcgcnn.estimators._net import (
@@ -242,7 +243,7 @@ class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
     def _resolve(self, n_crystals: int, *, reset: bool = True) -> dict[str, Any]:
         """Return the parameters, with values for "auto": those of the fit while it goes on."""
         own = self._params(reset=reset)
-        found = resolve(own, n_crystals)
+        found = resolve(with_general_recipe(own, n_crystals), n_crystals)
         if is_auto(own["weight_decay"]) and not takes_weight_decay(found["optimizer"]):
             found["weight_decay"] = None
         if not reset:
@@ -351,7 +352,7 @@ class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
             more = self._elements_of(data.graphs)
             if self.elements_ is not None and more is not None:
                 self.elements_ = tuple(sorted({*self.elements_, *more}))
-        self.net_.module_.freeze(n_frozen)
+        self.net_.module_.freeze(n_frozen, keeps_norm=keeps_norm(self))
 
     def _initialize(
         self, data: TrainingData, whole: TrainingData, seed: int, params: dict[str, Any]
@@ -384,6 +385,7 @@ class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
         if source is not None:
             names = options.global_features
             transfer_weights(trained, targets, source, self.init_from, names)
+            start_head(self, trained, targets, source, data)
         net.module_.average.load_state_dict(trained.state_dict())
         _ = net.optimizer_  # raises if its options are wrong, before anything is fitted
         self.graph_options_, self.targets_, self.y_ndim_ = options, targets, data.y_ndim

@@ -17,6 +17,9 @@ from skcgcnn.nn import CrystalGraphConvNet, GraphBatch, GraphDataset, weighted_s
 
 Features = npt.NDArray[np.float64]
 
+# A model of so many targets was trained for what others can make of them.
+MANY_TARGETS = 16
+
 
 class FeatureMaker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Persistent):
     """Gives an estimator the features that its network learned."""
@@ -33,7 +36,9 @@ class FeatureMaker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Persistent
         -------
         ndarray of shape (n_crystals, n_features)
             NaN for crystals that could not be read. `h_fea_len` features, so many for each target
-            with ``heads="separate"``. Those of the first network of an ensemble.
+            with ``heads="separate"``. After them, where there are 16 targets or more, as those of
+            "chgnet-distilled", the scaled targets, which are features too. Those of the first
+            network of an ensemble.
 
         Examples
         --------
@@ -93,7 +98,13 @@ class FeatureMaker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Persistent
 
     @property
     def _n_features_out(self) -> int:
-        return int(self.module_.head.conv_to_fc.out_features)
+        head = self.module_.head
+        n_hidden = int(head.conv_to_fc.out_features)
+        return n_hidden + (head.fc_out.out_features if self._embeds_targets else 0)
+
+    @property
+    def _embeds_targets(self) -> bool:
+        return len(self.targets_) >= MANY_TARGETS
 
     def _check_same_options(self, graphs: CrystalGraphs) -> None:
         fitted = self.graph_options_
@@ -112,7 +123,11 @@ class FeatureMaker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Persistent
             )
 
     def _embed(self, graphs: CrystalGraphs) -> Features:
-        parts = [to_numpy(_embeddings(module, batch)) for module, batch in self._runs(graphs)]
+        with_targets = self._embeds_targets
+        parts = [
+            to_numpy(_embeddings(module, batch, with_targets=with_targets))
+            for module, batch in self._runs(graphs)
+        ]
         return np.concatenate([np.empty((0, self._n_features_out)), *parts])
 
     def _runs(self, graphs: CrystalGraphs) -> Iterator[tuple[CrystalGraphConvNet, GraphBatch]]:
@@ -167,6 +182,9 @@ def expand_to_sites(graphs: CrystalGraphs, rows: npt.NDArray[Any]) -> list[npt.N
     return np.split(rows[starts + graphs.site_classes], graphs.site_offsets[1:-1])
 
 
-def _embeddings(module: CrystalGraphConvNet, batch: GraphBatch) -> Tensor:
+def _embeddings(module: CrystalGraphConvNet, batch: GraphBatch, *, with_targets: bool) -> Tensor:
     hidden, weights = module.hidden(module.convolve(batch), batch)
-    return hidden if weights is None else weighted_sum(hidden, weights, batch)
+    found = hidden if weights is None else weighted_sum(hidden, weights, batch)
+    if not with_targets:
+        return found
+    return torch.cat([found, module.finish(hidden, weights, batch)], dim=1)
