@@ -20,20 +20,22 @@ from skcgcnn.tasks import Task, output_slices
 _PENALTIES = np.logspace(-3, 4, 22)
 # Of the logistic regression: the inverse of its penalty.
 _C = 0.1
-# Few crystals tell little that the head does not know after its start: small steps, of which more
-# are no better (benchmarks/pretrained.py).
-_LR, _FULL_LR_FROM, _EPOCHS = 1e-3, 300, 40
+# What stands for "auto" where training starts from a general model. The start is good: short fits
+# do not forget it, and dropout, with which the model was not trained, hinders (docs/guide/weights).
+_RECIPE = {"lr": 1e-3, "dropout": 0.0, "max_epochs": 40}
+_SMALL_BATCH, _MOST_FOR_SMALL_BATCH = 32, 1000
 # The network's own part is taken to be no smaller than this share of the target's scale.
 _LEAST_LEFT = 0.1
 
 
 def with_general_recipe(params: dict[str, Any], n_crystals: int) -> dict[str, Any]:
-    """Return parameters with learning rate and epochs for "auto", from a general model."""
+    """Return parameters with what stands for "auto" where training starts from a general model."""
     init_from = params["init_from"]
     if init_from is None or not is_general(read_source(init_from)):
         return params
-    lr = min(_LR, _LR * n_crystals / _FULL_LR_FROM)
-    recipe = {"lr": lr, "max_epochs": _EPOCHS}
+    recipe: dict[str, Any] = dict(_RECIPE)
+    if n_crystals <= _MOST_FOR_SMALL_BATCH:
+        recipe["batch_size"] = _SMALL_BATCH
     return params | {name: value for name, value in recipe.items() if is_auto(params[name])}
 
 
