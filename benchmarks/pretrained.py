@@ -1,11 +1,11 @@
 """Compare fits that start from the pretrained network with others, by number of crystals.
 
 Usage: ``python benchmarks/pretrained.py [--perovskites perov5_val.csv.gz] [--carbon
-carbon24_val.csv.gz] [--draws 5] [--output benchmarks/results/pretrained.jsonl]``. The crystals and
-the vacancies of the package are always there; the tables need columns ``cif`` and ``heat_ref`` or
+carbon24_val.csv.gz] [--draws 5] [--memory folder] [--figure figure.png]``. The crystals and the
+vacancies of the package are always there; the tables need columns ``cif`` and ``heat_ref`` or
 ``energy_per_atom``. Each draw takes some crystals at random (of the vacancies, those of some
-supercells); all others test the fit. What the output holds is not computed again. Prints
-a table in Markdown, and with ``--figure`` draws errors of perovskites by number of crystals.
+supercells); all others test the fit. What the output holds is not computed again. Prints a table in
+Markdown, and with ``--figure`` draws the errors of perovskites by number of crystals.
 
 The methods: extra trees on the mean features of the elements; the default network from scratch;
 ``init_from="chgnet-distilled"``; a Gaussian process on the embeddings of that model; and a Gaussian
@@ -53,8 +53,10 @@ UNITS = {"perovskites": "eV", "carbon": "eV/atom", "textbook": "eV/atom", "vacan
 class Crystals:
     """The crystals of a data set, their target, and what methods start from."""
 
-    def __init__(self, sources: list[Any], y: Any, groups: Any = None) -> None:
-        self.sources, self.groups = sources, groups
+    def __init__(
+        self, sources: list[Any], y: Any, groups: Any = None, *, memory: Path | None = None
+    ) -> None:
+        self.sources, self.groups, self.memory = sources, groups, memory
         self.y = np.asarray(y, dtype=float)
 
     @cached_property
@@ -77,7 +79,7 @@ class Crystals:
     @cached_property
     def chgnet(self) -> np.ndarray:
         """What CHGNet says of them."""
-        return PotentialFeatures(verbose=1).transform(self.sources)
+        return PotentialFeatures(memory=self.memory, verbose=1).transform(self.sources)
 
     def split(self, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Return n crystals to train on and the others to test; groups stay together."""
@@ -137,7 +139,9 @@ METHODS: dict[str, Callable[[Crystals, Any, Any, int], np.ndarray]] = {
 }
 
 
-def read_data(perovskites: Path | None, carbon: Path | None) -> dict[str, Crystals]:
+def read_data(
+    perovskites: Path | None, carbon: Path | None, memory: Path | None
+) -> dict[str, Crystals]:
     """Return the data sets that are there."""
     found = {}
     for name, path, column in (
@@ -146,11 +150,11 @@ def read_data(perovskites: Path | None, carbon: Path | None) -> dict[str, Crysta
     ):
         if path is not None:
             table = pd.read_csv(path)
-            found[name] = Crystals(list(table["cif"]), table[column])
+            found[name] = Crystals(list(table["cif"]), table[column], memory=memory)
     sample, vacancies = load_sample_regression(), load_li_vacancy()
-    found["textbook"] = Crystals(list(sample.data), sample.target)
+    found["textbook"] = Crystals(list(sample.data), sample.target, memory=memory)
     energies = [row[0] for row in vacancies.target]
-    found["vacancies"] = Crystals(list(vacancies.data), energies, vacancies.groups)
+    found["vacancies"] = Crystals(list(vacancies.data), energies, vacancies.groups, memory=memory)
     return found
 
 
@@ -248,11 +252,12 @@ def main() -> None:
     parser.add_argument(
         "--output", type=Path, default=Path(__file__).parent / "results" / "pretrained.jsonl"
     )
+    parser.add_argument("--memory", type=Path, help="a folder that keeps CHGNet's features")
     parser.add_argument("--figure", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
-    measure(read_data(arguments.perovskites, arguments.carbon), arguments)
+    measure(read_data(arguments.perovskites, arguments.carbon, arguments.memory), arguments)
     rows = read_rows(arguments.output)
     print(table(rows))
     if arguments.figure is not None:
