@@ -37,7 +37,9 @@ class StructureError(ValueError):
     failures: Sequence[tuple[str, str]] = ()
 
     @classmethod
-    def from_failures(cls, failures: Sequence[tuple[str, str]], n_total: int) -> "StructureError":
+    def from_failures(
+        cls, failures: Sequence[tuple[str, str]], n_total: int, *, into: str = "graphs"
+    ) -> "StructureError":
         """Sum up every failure of one call.
 
         Parameters
@@ -46,13 +48,15 @@ class StructureError(ValueError):
             What failed (a path or a position) and why.
         n_total : int
             Number of crystals in the call.
+        into : str, default="graphs"
+            What the crystals were to become.
 
         Returns
         -------
         StructureError
             One error that holds them all.
         """
-        error = cls(f"{describe_failures(failures, n_total)}\n{_ADVICE}")
+        error = cls(f"{describe_failures(failures, n_total, into=into)}\n{_ADVICE}")
         error.failures = list(failures)
         return error
 
@@ -81,9 +85,11 @@ _CAUSES = 3
 _ADVICE = "Repair or remove them, or pass on_error='nan' to continue without them."
 
 
-def describe_failures(failures: Sequence[tuple[str, str]], n_total: int) -> str:
+def describe_failures(
+    failures: Sequence[tuple[str, str]], n_total: int, *, into: str = "graphs"
+) -> str:
     """Return a text with one line for each of the first crystals that failed."""
-    head = f"{len(failures)} of {n_total} crystals cannot be turned into graphs:"
+    head = f"{len(failures)} of {n_total} crystals cannot be turned into {into}:"
     more = len(failures) - _NAMED
     lines = [f"  {what}: {why}" for what, why in failures[:_NAMED]]
     return for_terminals("\n".join([head, *lines, *([f"  and {more} more"] if more > 0 else [])]))

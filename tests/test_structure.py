@@ -36,6 +36,7 @@ LAYERS = [
     {"_parameter_lists"},
     {"crystals", "datasets", "vacancies"},
     {"graphs"},
+    {"features"},
     {"stores"},
     {"tasks"},
     {"nn"},

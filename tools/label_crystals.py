@@ -84,7 +84,7 @@ def compute_energies(log: Path) -> None:
         from chgnet.model import CHGNet, StructOptimizer
     except ImportError as error:
         raise ImportError(
-            "The formation energies need the CHGNet potential: pip install skcgcnn[label]"
+            "The formation energies need the CHGNet potential: pip install skcgcnn[potentials]"
         ) from error
     torch.set_num_threads(1)  # the cells are too small for more
     model = CHGNet.load(model_name="0.3.0", use_device="cpu", verbose=False)

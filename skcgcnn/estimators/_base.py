@@ -21,7 +21,7 @@ from skcgcnn.estimators._crystals import (
     new_transformer,
 )
 from skcgcnn.estimators._ensemble import fit_alone, fit_ensemble
-from skcgcnn.estimators._features import crystal_features, site_features
+from skcgcnn.estimators._features import crystal_features, n_crystal_features, site_features
 from skcgcnn.estimators._fit import fit_one_epoch
 from skcgcnn.estimators._net import check_net_params
 from skcgcnn.estimators._outputs import member_outputs
@@ -229,7 +229,9 @@ class BaseCGCNN(
         -------
         ndarray of shape (n_crystals, n_features)
             NaN for crystals that could not be read. `h_fea_len` features, so many for each target
-            with ``heads="separate"``. Those of the first network of an ensemble.
+            with ``heads="separate"``. After them, where there are 16 targets or more, as those of
+            "chgnet-distilled", the scaled targets, which are features too. Those of the first
+            network of an ensemble.
 
         Examples
         --------
@@ -273,7 +275,7 @@ class BaseCGCNN(
 
     @property
     def _n_features_out(self) -> int:
-        return int(self.module_.head.conv_to_fc.out_features)
+        return n_crystal_features(self)
 
     @classmethod
     def from_pretrained(

@@ -4,27 +4,54 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from skcgcnn.estimators._crystals import checked_chunks
-from skcgcnn.graphs import expand_to_sites
+from skcgcnn.graphs import CrystalGraphs, expand_to_sites
 from skcgcnn.nn import CrystalGraphConvNet, GraphBatch, run_batches, to_numpy, weighted_sum
 
 Features = npt.NDArray[np.float64]
 
 
+# A model of so many targets was trained for what others can make of them.
+MANY_TARGETS = 16
+
+
 def crystal_features(est: Any, X: Any) -> Features:
-    """Return the last hidden layer for every crystal; NaN where it could not be read."""
+    """Return the embedding of every crystal; NaN where it could not be read."""
     check_is_fitted(est, "net_")
-    width, found = est.module_.head.conv_to_fc.out_features, []
+    found = []
     for graphs in checked_chunks(est, X):
-        runs = run_batches(est.net_, graphs)
-        rows = [to_numpy(_embeddings(module, batch)) for module, batch in runs]
-        features = np.full((len(graphs), width), np.nan)
-        features[graphs.n_sites > 0] = np.concatenate([np.empty((0, width)), *rows])
+        features = np.full((len(graphs), n_crystal_features(est)), np.nan)
+        features[graphs.n_sites > 0] = embeddings(est, graphs)
         found.append(features)
     return np.concatenate(found)
+
+
+def n_crystal_features(est: Any) -> int:
+    """Return how many numbers an embedding has."""
+    head = est.module_.head
+    n_hidden = int(head.conv_to_fc.out_features)
+    return n_hidden + (head.fc_out.out_features if _embeds_targets(est) else 0)
+
+
+def embeddings(est: Any, graphs: CrystalGraphs) -> Features:
+    """Return the embeddings of the crystals that could be read.
+
+    They are the last hidden layer; where there are many targets, these follow it.
+    """
+    with_targets = _embeds_targets(est)
+    rows = [
+        to_numpy(_embedding(module, batch, with_targets=with_targets))
+        for module, batch in run_batches(est.net_, graphs)
+    ]
+    return np.concatenate([np.empty((0, n_crystal_features(est))), *rows])
+
+
+def _embeds_targets(est: Any) -> bool:
+    return len(est.targets_) >= MANY_TARGETS
 
 
 def site_features(est: Any, X: Any) -> list[Features]:
@@ -38,6 +65,9 @@ def site_features(est: Any, X: Any) -> list[Features]:
     return found
 
 
-def _embeddings(module: CrystalGraphConvNet, batch: GraphBatch) -> Tensor:
+def _embedding(module: CrystalGraphConvNet, batch: GraphBatch, *, with_targets: bool) -> Tensor:
     hidden, weights = module.hidden(module.convolve(batch), batch)
-    return hidden if weights is None else weighted_sum(hidden, weights, batch)
+    found = hidden if weights is None else weighted_sum(hidden, weights, batch)
+    if not with_targets:
+        return found
+    return torch.cat([found, module.finish(hidden, weights, batch)], dim=1)

@@ -4,11 +4,10 @@ import logging
 from typing import Any
 
 import numpy.typing as npt
-from sklearn.base import clone
 
 from skcgcnn._warnings import warn_caller
+from skcgcnn.estimators._head_start import is_general, source_model
 from skcgcnn.estimators._outputs import forward
-from skcgcnn.estimators._persistence import set_model_state
 from skcgcnn.estimators._training_data import TrainingData
 from skcgcnn.estimators._transfer import pair_targets, read_source
 from skcgcnn.tasks import decode, is_missing, mean_score
@@ -27,13 +26,13 @@ def start_values(est: Any, valid: TrainingData | None) -> list[npt.NDArray[Any]]
     if est.init_from is None or valid is None:
         return None
     source = read_source(est.init_from)
+    if is_general(source):
+        return None  # its targets are others, whatever their kind
     places = pair_targets(est.targets_, source.targets)
     known, given = source.graph_options, valid.graphs.options
     if places is None or known.differences(given):
         return None
-    start = clone(est).set_params(init_from=None, callbacks=None)
-    set_model_state(start, source)
-    predictions = decode(forward(start, valid.graphs), source.targets)
+    predictions = decode(forward(source_model(est, source), valid.graphs), source.targets)
     return [predictions[place].values for place in places]
 
 

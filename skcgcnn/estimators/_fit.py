@@ -11,6 +11,7 @@ from skcgcnn._warnings import warn_caller
 from skcgcnn.estimators._crystals import flat_params
 from skcgcnn.estimators._elements import elements_of
 from skcgcnn.estimators._fine_tuning import compare, start_values
+from skcgcnn.estimators._head_start import keeps_norm, with_general_recipe
 from skcgcnn.estimators._net import takes_weight_decay, update_net
 from skcgcnn.estimators._start import initialize
 from skcgcnn.estimators._training_data import TrainingData, split
@@ -77,7 +78,7 @@ def fit_one_epoch(est: Any, data: TrainingData, *, reset: bool) -> None:
 def resolved(est: Any, n_crystals: int, *, reset: bool = True) -> dict[str, Any]:
     """Return the parameters, with values for "auto": those of the fit while it goes on."""
     own = flat_params(est, reset=reset)
-    found = resolve(own, n_crystals)
+    found = resolve(with_general_recipe(own, n_crystals), n_crystals)
     if is_auto(own["weight_decay"]) and not takes_weight_decay(found["optimizer"]):
         found["weight_decay"] = None
     if not reset:
@@ -120,7 +121,7 @@ def _prepare(
         more = elements_of(est, data.graphs)
         if est.elements_ is not None and more is not None:
             est.elements_ = tuple(sorted({*est.elements_, *more}))
-    est.net_.module_.freeze(n_frozen)
+    est.net_.module_.freeze(n_frozen, keeps_norm=keeps_norm(est))
 
 
 def _train(

@@ -156,20 +156,26 @@ class CrystalGraphConvNet(nn.Module):
         # Only for a training in which each forward pass is followed by exactly one backward pass.
         self.buffer_pool: BufferPool | None = None
 
-    def freeze(self, n_layers: int) -> None:
+    def freeze(self, n_layers: int, *, keeps_norm: bool = False) -> None:
         """Leave the first layers out of training, their batch normalization included.
 
         Parameters
         ----------
         n_layers : int
             0 for none, 1 for the embedding, 1 + i for the first i convolutions as well.
+        keeps_norm : bool, default=False
+            Whether the normalization with which the head begins is left out too.
         """
-        layers = self.layers()
-        self.frozen = [module for layer in layers[:n_layers] for module in layer]
-        for index, layer in enumerate(layers):
-            for module in layer:
-                module.requires_grad_(index >= n_layers)
+        self.requires_grad_(requires_grad=True)
+        self.frozen = self.first_layers(n_layers, keeps_norm=keeps_norm)
+        for module in self.frozen:
+            module.requires_grad_(requires_grad=False)
         self.train(self.training)
+
+    def first_layers(self, n_layers: int, *, keeps_norm: bool) -> list[nn.Module]:
+        """Return the modules that `freeze` leaves out of training."""
+        found = [module for layer in self.layers()[:n_layers] for module in layer]
+        return [*found, self.head.norm] if keeps_norm and self.head.norm is not None else found
 
     def layers(self) -> list[list[nn.Module]]:
         """Return the modules of each layer before the pooling, from the input."""
@@ -213,8 +219,7 @@ class CrystalGraphConvNet(nn.Module):
         Tensor of shape (n_crystals, n_outputs)
             Scaled regression targets and logits.
         """
-        out = self.outputs(*self.hidden(self.convolve(batch), batch), batch)
-        return out if self.baseline is None else self._with_baseline(out, self._shares(batch))
+        return self.finish(*self.hidden(self.convolve(batch), batch), batch)
 
     def pooled(self, batch: GraphBatch) -> Tensor:
         """Return all that the head and the baseline need of each crystal, for `from_pooled`.
@@ -292,6 +297,22 @@ class CrystalGraphConvNet(nn.Module):
             return self.head.hidden(sites, batch.site_counts, numbers), weights
         pooled = weighted_sum(sites, weights, batch)
         return self.head.hidden(pooled, torch.ones_like(batch.n_sites), numbers), None
+
+    def finish(self, hidden: Tensor, weights: Tensor | None, batch: GraphBatch) -> Tensor:
+        """Return the outputs of the crystals for the last hidden layer.
+
+        Parameters
+        ----------
+        hidden, weights : Tensor
+            See `hidden`.
+        batch : GraphBatch
+
+        Returns
+        -------
+        Tensor of shape (n_crystals, n_outputs)
+        """
+        out = self.outputs(hidden, weights, batch)
+        return out if self.baseline is None else self._with_baseline(out, self._shares(batch))
 
     def outputs(self, hidden: Tensor, weights: Tensor | None, batch: GraphBatch) -> Tensor:
         """Return the outputs of the crystals, without the baseline.

@@ -1,0 +1,151 @@
+"""Outputs for new targets, fitted to what a pretrained network says of the training crystals."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression, RidgeCV
+
+from skcgcnn._recipes import is_auto
+from skcgcnn.estimators._features import MANY_TARGETS, embeddings
+from skcgcnn.estimators._persistence import set_model_state
+from skcgcnn.estimators._training_data import TrainingData
+from skcgcnn.estimators._transfer import read_source
+from skcgcnn.modelfiles import ModelState
+from skcgcnn.nn import CrystalGraphConvNet
+from skcgcnn.tasks import FloatArray, Task, output_slices
+
+_PENALTIES = np.logspace(-3, 4, 22)
+# Of the logistic regression: the inverse of its penalty.
+_C = 0.1
+# What stands for "auto" where training starts from a general model. The start is good: short fits
+# do not forget it, and dropout, with which the model was not trained, hinders (docs/guide/weights).
+_RECIPE = {"lr": 1e-3, "dropout": 0.0, "max_epochs": 40}
+_SMALL_BATCH, _MOST_FOR_SMALL_BATCH = 32, 1000
+# The network's own part is taken to be no smaller than this share of the target's scale.
+_LEAST_LEFT = 0.1
+
+
+def with_general_recipe(params: dict[str, Any], n_crystals: int) -> dict[str, Any]:
+    """Return parameters with what stands for "auto" where training starts from a general model."""
+    init_from = params["init_from"]
+    if init_from is None or not is_general(read_source(init_from)):
+        return params
+    recipe: dict[str, Any] = dict(_RECIPE)
+    if n_crystals <= _MOST_FOR_SMALL_BATCH:
+        recipe["batch_size"] = _SMALL_BATCH
+    return params | {name: value for name, value in recipe.items() if is_auto(params[name])}
+
+
+def is_general(source: ModelState) -> bool:
+    """Tell whether a model was trained on so many targets that any other may follow from them."""
+    return len(source.targets) >= MANY_TARGETS and not source.more_weights
+
+
+def has_general_head(net: CrystalGraphConvNet, source: ModelState) -> bool:
+    """Tell whether a network has the hidden layers of a general model, and pools as that does."""
+    own, known = net.architecture, source.network
+    names = ("pooling", "atom_fea_len", "h_fea_len", "n_h", "n_globals", "heads", "n_conv")
+    return is_general(source) and all(own[name] == known[name] for name in names)
+
+
+def source_model(est: Any, source: ModelState) -> Any:
+    """Return an estimator like another, with the model that this starts from."""
+    model = clone(est).set_params(init_from=None, callbacks=None)
+    set_model_state(model, source)
+    return model
+
+
+def keeps_norm(est: Any) -> bool:
+    """Tell whether the head of a network keeps its batch statistics: those of a general model."""
+    if est.init_from is None:
+        return False
+    return has_general_head(est.net_.module_.trained, read_source(est.init_from))
+
+
+def start_head(
+    est: Any,
+    net: CrystalGraphConvNet,
+    targets: Sequence[Task],
+    source: ModelState,
+    data: TrainingData,
+) -> None:
+    """Give a network outputs that are linear functions of a general model's embeddings.
+
+    For numbers they are ridge regressions, whose penalties are chosen by generalized
+    cross-validation; for classes a logistic regression. From another model nothing changes.
+
+    Parameters
+    ----------
+    est : estimator
+        Whose network it is.
+    net : CrystalGraphConvNet
+        With the convolutions and the hidden layers of the pretrained network; changed in place.
+    targets : sequence of Task
+        Its targets.
+    source : ModelState
+        The model that training starts from.
+    data : TrainingData
+        The crystals.
+    """
+    if not has_general_head(net, source):
+        return
+    model = source_model(est, source)
+    model.graph_options_ = data.graphs.options  # of which the ties of neighbors may differ
+    rows = embeddings(model, data.graphs)
+    mean, deviation = rows.mean(axis=0), rows.std(axis=0) + 1e-6
+    features = (rows - mean) / deviation
+    for values, target, outputs in zip(data.values.T, targets, output_slices(targets), strict=True):
+        known = ~np.isnan(values)
+        y, rows, weights = values[known], features[known], data.weights[known]
+        if target.is_number and len(y) > 1:
+            ridge = RidgeCV(_PENALTIES).fit(
+                rows, (y - target.mean) / target.scale, sample_weight=weights
+            )
+            left = np.clip(np.sqrt(-ridge.best_score_), _LEAST_LEFT, 1.0)
+            coefficients, starts = ridge.coef_[np.newaxis], np.array([ridge.intercept_])
+            places = [outputs.start]
+        elif not target.is_number and len(found := np.unique(y)) > 1:
+            model = LogisticRegression(C=_C, max_iter=1000).fit(rows, y, sample_weight=weights)
+            coefficients, starts, left = model.coef_, model.intercept_, 1.0
+            if len(found) == 2:
+                coefficients = np.concatenate([-coefficients, coefficients]) / 2
+                starts = np.concatenate([-starts, starts]) / 2
+            places = [outputs.start + int(label) for label in found]
+        else:
+            continue
+        per_output = coefficients / deviation
+        _set_outputs(net, source, places, per_output, starts - per_output @ mean, left)
+
+
+def _set_outputs(
+    net: CrystalGraphConvNet,
+    source: ModelState,
+    places: list[int],
+    coefficients: FloatArray,
+    starts: FloatArray,
+    left: float,
+) -> None:
+    """Make outputs of a network linear functions of the embeddings of the pretrained one.
+
+    Its outputs are linear functions of its last hidden layer and of the composition.
+    """
+    known = {name: tensor.double() for name, tensor in source.weights.items()}
+    weights, bias = known["head.fc_out.weight"], known["head.fc_out.bias"]
+    of_outputs = torch.from_numpy(coefficients)
+    of_hidden, combined = of_outputs[:, : weights.shape[1]], of_outputs[:, weights.shape[1] :]
+    start = torch.from_numpy(starts)
+    baseline: Any = net.baseline
+    with torch.no_grad():
+        if baseline is None:
+            net.head.fc_out.weight[places] = (combined @ weights + of_hidden).float()
+            net.head.fc_out.bias[places] = (combined @ bias + start).float()
+            return
+        scaled = combined * known["baseline.scale"]
+        net.head.fc_out.weight[places] = ((scaled @ weights + of_hidden) / left).float()
+        net.head.fc_out.bias[places] = (scaled @ bias / left).float()
+        baseline.weight[places] = (combined @ known["baseline.weight"]).float()
+        baseline.bias[places] = (combined @ known["baseline.bias"] + start).float()
+        baseline.scale[places] = left

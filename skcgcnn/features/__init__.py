@@ -1,0 +1,12 @@
+"""Features of crystals from potentials that others have trained."""
+
+from skcgcnn.features._chgnet import CHGNetPotential, PotentialOutput
+from skcgcnn.features._potential_features import POTENTIALS, Potential, PotentialFeatures
+
+__all__ = [
+    "POTENTIALS",
+    "CHGNetPotential",
+    "Potential",
+    "PotentialFeatures",
+    "PotentialOutput",
+]
