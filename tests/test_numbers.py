@@ -99,3 +99,11 @@ def test_masked_and_missing_values_are_nan():
     assert np.array_equal(as_floats(hidden), [1.0, np.nan], equal_nan=True)
     assert np.array_equal(as_floats([None, pd.NA, 2]), [np.nan, np.nan, 2.0], equal_nan=True)
     assert as_floats(np.array([True, False])).tolist() == [1.0, 0.0]
+
+
+def test_a_prediction_that_is_not_a_number_is_not_that_of_an_unreadable_crystal(graphs):
+    est = CGCNNRegressor(**TINY).fit(graphs, np.arange(6.0))
+    for weights in est.module_.parameters():
+        weights.data.fill_(3.4e38)
+    with pytest.raises(ValueError, match=r"crystal 0 (is not a number|is infinite)"):
+        est.predict(graphs)

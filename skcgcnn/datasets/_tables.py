@@ -35,6 +35,8 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 # Bytes that are no UTF-8, as Python keeps them, and what no text holds.
 _NO_TEXT = re.compile("[\0\udc80-\udcff]")
+# Follows the last line, to tell whether it ended a row; of no text.
+_END = "\ue000skcgcnn\ue000"
 _WORKBOOK = b"PK\x03\x04"
 # In bytes, unpacked: a workbook is read as a whole.
 _MOST_BYTES = 200_000_000
@@ -171,9 +173,20 @@ class Sheet:
                 before += 1
             else:
                 self.separator = _find_separator(head)
-            reader = csv.reader(chain(head, lines), delimiter=self.separator, skipinitialspace=True)
+            text = chain(head, lines, [_END])
+            reader = csv.reader(text, delimiter=self.separator, skipinitialspace=True)
+            line_of_row = before + 1
             for cells in reader:
+                if cells == [_END]:
+                    return
+                if cells and cells[-1].endswith(_END):
+                    # `csv` takes all that follows for one cell.
+                    raise DataError(
+                        f"{self.file}: a quotation mark in the row of line {line_of_row} is not "
+                        "closed"
+                    )
                 yield before + reader.line_num, cells
+                line_of_row = before + reader.line_num + 1
 
     def _checked(self, lines: Iterable[str]) -> Iterator[str]:
         """Yield lines; refuse what is no text in UTF-8."""

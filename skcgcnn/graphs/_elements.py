@@ -32,6 +32,7 @@ BLOCKS = {
 
 # Squares of larger ones are infinite in a network.
 MAX_FEATURE = 1e15
+_MOST_ELEMENT = 118
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -174,10 +175,10 @@ def load_element_features(
         return ElementFeatures(_by_atomic_number(source, "atom_features"), "atom_features")
     path = Path(source)
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not a JSON file of element features ({error})") from error
     if not isinstance(rows, dict):
         raise DataError(f"{path}: expected a JSON object from atomic numbers to lists of numbers")
@@ -202,6 +203,15 @@ def matching_element_features(source: Any, fingerprint: str | None) -> ElementFe
     return table if table is not None and table.fingerprint == fingerprint else None
 
 
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"{key!r} is there twice")
+        found[key] = value
+    return found
+
+
 def _by_atomic_number(rows: Mapping[Any, Any], source: str) -> dict[int, Any]:
     from pymatgen.core import Element
 
@@ -213,6 +223,11 @@ def _by_atomic_number(rows: Mapping[Any, Any], source: str) -> dict[int, Any]:
             raise DataError(
                 f"{source}: {key!r} is neither an atomic number nor an element symbol"
             ) from error
+        # Isotopes may be beside their element, with the same features.
+        if z in by_number and not np.array_equal(by_number[z], row):
+            raise DataError(f"{source}: element {z} is there twice, with other features as {key!r}")
+        if z > _MOST_ELEMENT:
+            raise DataError(f"{source}: {str(key)[:20]} is not the atomic number of an element")
         by_number[z] = row
     return by_number
 

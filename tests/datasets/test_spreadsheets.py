@@ -267,3 +267,12 @@ def test_what_is_no_workbook_to_read(load, monkeypatch):
     monkeypatch.setattr("skcgcnn.datasets._tables._MOST_BYTES", 10)
     with pytest.raises(DataError, match="is too large a workbook"):
         load(packed.getvalue(), "a")
+
+
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_a_quotation_mark_that_is_not_closed_takes_no_crystals_away(load, separator):
+    rows = ["a,1,gap", 'b,2,"metal', "c,3,gap"]
+    with pytest.raises(DataError, match="a quotation mark in the row of line 2 is not closed"):
+        load("\n".join(rows).replace(",", separator) + "\n", "abc")
+    data, _ = load('a,1,"of two\nlines"\nb,2,"quo""ted"', "ab")
+    assert data.target[:, 1].tolist() == ["of two\nlines", 'quo"ted']

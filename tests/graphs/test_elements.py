@@ -80,7 +80,17 @@ def test_bad_mapping(rows, cause):
         load_element_features(rows)
 
 
-@pytest.mark.parametrize(("text", "cause"), [("{", "not a JSON"), ("[1, 2]", "JSON object")])
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("{", "not a JSON"),
+        ("[1, 2]", "JSON object"),
+        pytest.param("[" * 100_000, "not a JSON", id="deep"),
+        ('{"1": [1], "1": [2]}', "'1' is there twice"),
+        ('{"1": [1], "H": [2]}', "element 1 is there twice, with other features as 'H'"),
+        ('{"70000": [1]}', "70000 is not the atomic number"),
+    ],
+)
 def test_bad_file(tmp_path, text, cause):
     file = tmp_path / "atom_init.json"
     file.write_text(text)
