@@ -194,8 +194,7 @@ class CGCNNClassifier(ClassifierMixin, ClassifierParameters, BaseCGCNN):
         return encoded[:, 0], learned
 
     def _class_weights(self, values: FloatArray, targets: Sequence[Task]) -> FloatArray:
-        classes = targets[0].classes
-        if self.class_weight is None or classes is None:
+        if self.class_weight is None:
             return super()._class_weights(values, targets)
         if isinstance(self.class_weight, dict):
             for label, weight in self.class_weight.items():
@@ -204,5 +203,5 @@ class CGCNNClassifier(ClassifierMixin, ClassifierParameters, BaseCGCNN):
                         f"class_weight={self.class_weight!r}: the weight of {label!r} must be a "
                         "number of at least 0"
                     )
-        labels = classes[values[:, 0].astype(int)]
+        labels = targets[0].original(values[:, 0])
         return np.asarray(compute_sample_weight(self.class_weight, labels))

@@ -5,7 +5,6 @@ from dataclasses import fields
 from os import PathLike
 from typing import Any
 
-import numpy as np
 import torch
 from sklearn.exceptions import NotFittedError
 from torch import Tensor
@@ -220,17 +219,12 @@ def pair_targets(targets: Sequence[Task], known: Sequence[Task]) -> list[int] | 
     """
     free, found = list(range(len(known))), []
     for target in targets:
-        same = [i for i in free if _same_values(target, known[i])]
+        same = [i for i in free if target.same_values(known[i])]
         if not same:
             return None
         free.remove(same[0])
         found.append(same[0])
     return found
-
-
-def _same_values(target: Task, other: Task) -> bool:
-    own, others = (() if t.classes is None else t.classes for t in (target, other))
-    return target.kind == other.kind and np.array_equal(own, others)
 
 
 def start_outputs(

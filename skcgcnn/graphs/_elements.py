@@ -215,7 +215,7 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _by_atomic_number(rows: Mapping[Any, Any], source: str) -> dict[int, Any]:
     from pymatgen.core import Element
 
-    by_number = {}
+    by_number: dict[int, Any] = {}
     for key, row in rows.items():
         try:
             z = int(key) if str(key).isdigit() else Element(str(key)).Z

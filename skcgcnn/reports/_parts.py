@@ -1,21 +1,26 @@
 """Parts that several reports have."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._text import wrapped
 from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.inspection import MIXED, element_names
-from skcgcnn.plotting import crystal, elements
+from skcgcnn.plotting import BLUE, ORANGE, crystal, elements
 from skcgcnn.reports._html import Figure, Table, new_figure
-from skcgcnn.tasks import is_missing
+from skcgcnn.tasks import Task, is_missing
 
 # Letters below a figure that can stand side by side.
 _ROOM = 24
+# Of parts that are drawn into one figure.
+_COLORS = (BLUE, ORANGE, "0.3")
+
+Values = Mapping[str, npt.NDArray[Any]]
 
 
 def element_table(names_of: Iterable[Iterable[str]]) -> Figure:
@@ -150,3 +155,32 @@ def few_ticks(ax: Any) -> None:
     from matplotlib.ticker import MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(4))
+
+
+def _histogram(ax: Any, target: Task, parts: Values) -> None:
+    """Draw how numbers are distributed, part by part."""
+    numbers = [values.astype(float) for values in parts.values()]
+    alone = len(numbers) == 1
+    bins = np.histogram_bin_edges(np.concatenate(numbers), 30 if alone else 25)
+    for name, values, color in zip(parts, numbers, _COLORS, strict=False):
+        style = "bar" if alone else "step"
+        ax.hist(values, bins, histtype=style, color=color, label=name)
+    few_ticks(ax)
+
+
+def _bars(ax: Any, target: Task, parts: Values) -> None:
+    """Draw how many crystals are of each class, part by part."""
+    labels: Any = target.classes
+    width = 0.6 if len(parts) == 1 else 0.27
+    for step, ((name, values), color) in enumerate(zip(parts.items(), _COLORS, strict=False)):
+        counts = [int((values == label).sum()) for label in labels]
+        places = np.arange(len(labels)) + (step - (len(parts) - 1) / 2) * width
+        ax.bar(places, counts, width, color=color, label=name)
+    name_classes(ax, [target.cell(label) for label in labels])
+
+
+# How the values of a target are drawn, see `Task.figures`.
+draw_values: Mapping[str, Callable[[Any, Task, Values], None]] = {
+    "numbers": _histogram,
+    "classes": _bars,
+}

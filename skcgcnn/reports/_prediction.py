@@ -12,14 +12,13 @@ from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.inspection import MIXED, element_names, nearest_training_crystals
 from skcgcnn.metrics import HeldOutError
-from skcgcnn.plotting import BLUE, ORANGE, crystal_sizes
+from skcgcnn.plotting import ORANGE, crystal_sizes
 from skcgcnn.reports._html import Figure, Section, Table, new_figure, page
 from skcgcnn.reports._parts import (
+    draw_values,
     element_table,
-    few_ticks,
     formulas,
     known,
-    name_classes,
     with_pictures,
 )
 from skcgcnn.tasks import Prediction
@@ -176,13 +175,7 @@ def _target(run: PredictionResult, prediction: Prediction) -> Section:
     uncertainty = target.uncertainty(prediction)
     spread = None if uncertainty is None else uncertainty[1]
     figure, axes = new_figure(1 if spread is None else 2, (9.5 if spread is not None else 5, 3.2))
-    if target.classes is None:
-        axes[0].hist(values.astype(float), 30, color=BLUE)
-        few_ticks(axes[0])
-    else:
-        counts = [int((values == label).sum()) for label in target.classes]
-        axes[0].bar(range(len(counts)), counts, 0.6, color=BLUE)
-        name_classes(axes[0], [target.cell(label) for label in target.classes])
+    draw_values[target.figures](axes[0], target, {"": values})
     axes[0].set(xlabel=wrapped(f"predicted {target.title}", 40), ylabel="crystals")
     caption = "How the predictions are distributed"
     if uncertainty is None:

@@ -1,6 +1,6 @@
 """The report of a training run."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,6 @@ from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.inspection import element_names, nearest_training_crystals
 from skcgcnn.plotting import (
     BLUE,
-    ORANGE,
     crystal_sizes,
     interval_reliability,
     loss_curves,
@@ -26,8 +25,8 @@ from skcgcnn.reports._held_out import HeldOut
 from skcgcnn.reports._html import Figure, Section, Table, new_figure, page
 from skcgcnn.reports._parts import (
     crystals,
+    draw_values,
     element_table,
-    few_ticks,
     formulas,
     known,
     name_classes,
@@ -175,22 +174,13 @@ def _next(run: RunResult) -> Section:
 def _facts(run: RunResult) -> Facts:
     place = run.best_epoch - 1
     losses = {name: values[place] for name, values in run.losses.items() if len(values) > place}
-    r2, accuracy, frequent, rarest = {}, {}, {}, {}
+    by_target: dict[str, dict[str, float]] = defaultdict(dict)
     shown = run.shown
     for index, prediction in enumerate(shown.predictions):
         target, metrics = prediction.target, shown.metrics[prediction.target.name]
-        if target.classes is None:
-            if metrics.get("r2") is not None:
-                r2[target.name] = float(metrics["r2"] or 0.0)
-            continue
-        labels = known(shown.y[:, index])
-        if len(labels) and metrics.get("accuracy") is not None:
-            accuracy[target.name] = float(metrics["accuracy"] or 0.0)
-            frequent[target.name] = max(Counter(labels).values()) / len(labels)
-        trained = known(run.y["train"][:, index])
-        if len(trained):
-            shares = [np.mean(trained == label) for label in target.classes]
-            rarest[target.name] = float(min(shares))
+        tested, trained = known(shown.y[:, index]), known(run.y["train"][:, index])
+        for fact, value in target.facts(dict(metrics), tested, trained).items():
+            by_target[fact][target.name] = value
     return Facts(
         n_train=len(run.graphs["train"]),
         n_val=len(run.graphs["val"]),
@@ -198,10 +188,10 @@ def _facts(run: RunResult) -> Facts:
         train_loss=losses.get("training"),
         val_loss=losses.get("validation"),
         flat_from=flat_from(run.losses["training"], run.losses["validation"]),
-        r2=r2,
-        accuracy=accuracy,
-        most_frequent=frequent,
-        rarest=rarest,
+        r2=by_target["r2"],
+        accuracy=by_target["accuracy"],
+        most_frequent=by_target["most_frequent"],
+        rarest=by_target["rarest"],
         outside=_outside(run),
     )
 
@@ -222,22 +212,7 @@ def _data(run: RunResult) -> Section:
     for index, (ax, prediction) in enumerate(zip(axes[1:], run.shown.predictions, strict=True)):
         target = prediction.target
         values = {part: known(run.y[part][:, index]) for part in _PARTS}
-        if target.classes is None:
-            everything = np.concatenate([v.astype(float) for v in values.values()])
-            bins = np.histogram_bin_edges(everything, 25)
-            for (part, found), color in zip(values.items(), (BLUE, ORANGE, "0.3"), strict=True):
-                ax.hist(found.astype(float), bins, histtype="step", color=color, label=_PARTS[part])
-            few_ticks(ax)
-        else:
-            names = [target.cell(label) for label in target.classes]
-            width = 0.27
-            for step, ((part, found), color) in enumerate(
-                zip(values.items(), (BLUE, ORANGE, "0.3"), strict=True)
-            ):
-                counts = [int((found == label).sum()) for label in target.classes]
-                places = np.arange(len(names)) + (step - 1) * width
-                ax.bar(places, counts, width, color=color, label=_PARTS[part])
-            name_classes(ax, names)
+        draw_values[target.figures](ax, target, {_PARTS[p]: found for p, found in values.items()})
         ax.set(xlabel=wrapped(target.title, 34), ylabel="crystals")
         ax.set_ylim(top=1.35 * ax.get_ylim()[1])  # room for the legend
         ax.legend(frameon=False, fontsize="small", ncols=3, columnspacing=0.8, handlelength=1)
@@ -262,14 +237,9 @@ def _learning(run: RunResult) -> Section:
 def _target(run: RunResult, index: int) -> Section:
     shown = run.shown
     prediction, truth = shown.predictions[index], shown.y[:, index]
-    parts: list[Table | Figure]
-    if prediction.target.classes is None:
-        parts, errors = _numbers(prediction, truth.astype(float), shown.what)
-    else:
-        parts, errors = _classes(prediction, truth, shown.what)
+    parts = _FIGURES[prediction.target.figures](prediction, truth, shown.what)
+    errors = prediction.target.error_sizes(truth, prediction)
     wrong = np.isfinite(errors) & (errors > 0)
-    if not prediction.target.is_number:
-        wrong &= prediction.values != truth  # right ones are not worst, however unsure
     order = np.argsort(-np.nan_to_num(errors, nan=-np.inf), kind="stable")
     worst = [int(row) for row in order if wrong[row]][:_WORST]
     if not worst:
@@ -286,13 +256,12 @@ def _target(run: RunResult, index: int) -> Section:
     return Section(f"Target: {prediction.target.name}", parts=parts)
 
 
-def _numbers(
-    prediction: Prediction, truth: npt.NDArray[np.float64], what: str
-) -> tuple[list[Table | Figure], npt.NDArray[np.float64]]:
+def _numbers(prediction: Prediction, truth: npt.NDArray[Any], what: str) -> list[Table | Figure]:
     target, values = prediction.target, np.asarray(prediction.values, dtype=float)
+    truth = truth.astype(float)
     std, errors = prediction.std, values - truth
     if not np.isfinite(errors).any():
-        return [], np.abs(errors)
+        return []
     caption = f"Predicted against true values of {what}."
     figure, axes = new_figure(1 if std is None else 2, (5.0 if std is None else 9.5, 4.4))
     parity(truth, values, y_std=std, name=target.name, unit=target.unit, ax=axes[0])
@@ -303,27 +272,21 @@ def _numbers(
             " Bars are standard deviations; beside it, how many errors lie within intervals that "
             "should hold so many."
         )
-    return [Figure(figure, caption)], np.abs(errors)
+    return [Figure(figure, caption)]
 
 
-def _classes(
-    prediction: Prediction, truth: npt.NDArray[Any], what: str
-) -> tuple[list[Table | Figure], npt.NDArray[np.float64]]:
+def _classes(prediction: Prediction, truth: npt.NDArray[Any], what: str) -> list[Table | Figure]:
     from sklearn.calibration import CalibrationDisplay
     from sklearn.metrics import ConfusionMatrixDisplay, RocCurveDisplay
 
-    proba, classes = prediction.proba, prediction.target.classes
-    errors = np.full(len(truth), np.nan)
-    if proba is None or classes is None:
-        return [], errors
+    proba, classes = prediction.proba, np.asarray(prediction.target.classes)
+    if proba is None:
+        return []
     usable = np.array([label in classes for label in truth]) & np.isfinite(proba).all(axis=1)
     places = np.searchsorted(classes, truth[usable].astype(classes.dtype))
-    errors[usable] = 1 - proba[usable, places]
-    if not usable.any():
-        return [], errors
     names = [for_figures(prediction.target.cell(label)) for label in classes]
-    if len(names) > _MOST_CLASSES:
-        return [], errors
+    if not usable.any() or len(names) > _MOST_CLASSES:
+        return []
     binary = len(classes) == 2 and len(set(places)) == 2
     # Shares of a handful of crystals are noise.
     calibrated = binary and int(usable.sum()) >= _CALIBRATION
@@ -359,10 +322,14 @@ def _classes(
             f"Confusion matrix and ROC curve of {what}, and how often the second class is true "
             "where it is said to be so probable."
         )
-    return [Figure(figure, caption)], errors
+    return [Figure(figure, caption)]
+
+
+# What is drawn of a target, see `Task.figures`.
+_FIGURES = {"numbers": _numbers, "classes": _classes}
 
 
 def _worst_values(prediction: Prediction, row: int, truth: Any, error: float) -> list[Any]:
     target = prediction.target
-    shown = error if target.is_number else 1 - error
-    return [target.cell(truth), target.cell(prediction.values[row]), float(shown)]
+    shown = float(target.shown_error(error))
+    return [target.cell(truth), target.cell(prediction.values[row]), shown]

@@ -1,5 +1,6 @@
 """Classes."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any, ClassVar
@@ -44,6 +45,7 @@ class Classes(Task):
     is_number: ClassVar[bool] = False
     scorers: ClassVar[tuple[str, ...]] = ("accuracy", "f1", "roc_auc")
     error_name: ClassVar[str] = "probability of the true class"
+    figures: ClassVar[str] = "classes"
 
     @property
     def labels(self) -> npt.NDArray[Any]:
@@ -106,6 +108,10 @@ class Classes(Task):
         """Return the cross-entropy of each crystal."""
         return functional.cross_entropy(outputs, target.long(), reduction="none")
 
+    def same_values(self, other: Task) -> bool:
+        """Tell whether another target has the same classes."""
+        return super().same_values(other) and np.array_equal(self.labels, np.asarray(other.classes))
+
     def in_units(self, outputs: Tensor) -> Tensor:
         """Return the probabilities of the classes."""
         return outputs.softmax(dim=-1)
@@ -164,6 +170,33 @@ class Classes(Task):
     def describe_error(self, true: npt.NDArray[Any], values: npt.NDArray[Any]) -> str:
         """Return the accuracy as a text."""
         return f"accuracy {np.mean(true == values):.3f}"
+
+    def error_sizes(self, true: npt.NDArray[Any], prediction: Prediction) -> FloatArray:
+        """Return 1 less the probability of the true class, or 0 where it is predicted."""
+        sizes, proba = np.full(len(true), np.nan), prediction.proba
+        if proba is None:
+            return sizes
+        usable = np.array([label in self.labels for label in true]) & np.isfinite(proba).all(axis=1)
+        places = np.searchsorted(self.labels, true[usable].astype(self.labels.dtype))
+        wrong = prediction.values[usable] != true[usable]
+        sizes[usable] = np.where(wrong, 1 - proba[usable, places], 0.0)
+        return sizes
+
+    def shown_error(self, size: float) -> float:
+        """Return the probability of the true class."""
+        return 1 - size
+
+    def facts(
+        self, metrics: Metrics, tested: npt.NDArray[Any], trained: npt.NDArray[Any]
+    ) -> dict[str, float]:
+        """Return the accuracy, and how frequent the most frequent and the rarest class are."""
+        found = {}
+        if len(tested) and metrics.get("accuracy") is not None:
+            found["accuracy"] = float(metrics["accuracy"] or 0.0)
+            found["most_frequent"] = max(Counter(tested).values()) / len(tested)
+        if len(trained):
+            found["rarest"] = float(min(np.mean(trained == label) for label in self.labels))
+        return found
 
     def columns(self, prediction: Prediction) -> list[tuple[str, Any]]:
         """Return the columns of a file: labels, and the probability of the second or of each."""

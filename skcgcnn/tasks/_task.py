@@ -69,6 +69,8 @@ class Task:
     scorers: ClassVar[tuple[str, ...]] = ("neg_mae", "neg_rmse", "r2")
     # What the errors are called that the report of a training lists.
     error_name: ClassVar[str] = "absolute error"
+    # As what reports draw its values: "numbers" or "classes".
+    figures: ClassVar[str] = "numbers"
 
     @property
     def classes(self) -> npt.NDArray[Any] | None:
@@ -174,6 +176,10 @@ class Task:
         """Return how much of the logarithm of a learned scale is added to its loss; 0 for none."""
         return 0.5
 
+    def same_values(self, other: "Task") -> bool:
+        """Tell whether another target has values of the same kind, and the same classes."""
+        return self.kind == other.kind
+
     def same_outputs(self, other: "Task") -> bool:
         """Tell whether outputs for another task mean the same."""
         return (self.kind, self.n_outputs) == (other.kind, other.n_outputs)
@@ -260,19 +266,9 @@ class Task:
     ) -> "Task":
         """Return the task with deviations that hold for crystals outside of the fit.
 
-        Parameters
-        ----------
-        outputs : ndarray of shape (n_members, n_crystals, n_outputs)
-            Of each network.
-        left_out : ndarray of shape (n_members, n_crystals)
-            Which crystals each network was not fitted on.
-        encoded : ndarray of shape (n_crystals,)
-            Their true values, encoded.
-
-        Returns
-        -------
-        Task
-            As it was, where there are too few.
+        `outputs` are those of each network, `left_out`, of shape (n_members, n_crystals), tells
+        which crystals it was not fitted on, and `encoded` are their true values. The task stays as
+        it was where there are too few.
         """
         return self
 
@@ -356,6 +352,24 @@ class Task:
         error = np.abs(as_floats(true) - values).mean()
         return f"MAE {error:.3g}" + (f" {self.unit}" if self.unit else "")
 
+    def error_sizes(self, true: npt.NDArray[Any], prediction: Prediction) -> FloatArray:
+        """Return how wrong each prediction is: 0 where it is right, NaN where that is not known."""
+        return np.asarray(np.abs(prediction.values.astype(float) - true.astype(float)))
+
+    def shown_error(self, size: float) -> float:
+        """Return one of `error_sizes` as `error_name` calls it."""
+        return size
+
+    def facts(
+        self, metrics: Metrics, tested: npt.NDArray[Any], trained: npt.NDArray[Any]
+    ) -> dict[str, float]:
+        """Return what advice on a training depends on, see `skcgcnn.reports`.
+
+        `metrics` are those of the test crystals; `tested` and `trained` are the true values of
+        them and of the training crystals, none missing.
+        """
+        return {} if metrics.get("r2") is None else {"r2": float(metrics["r2"] or 0.0)}
+
     # In files, tables and reports
 
     def columns(self, prediction: Prediction) -> list[tuple[str, Any]]:
@@ -395,34 +409,13 @@ class Task:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Self:
-        """Return the task of what `to_plain` returned; more keys are left out.
-
-        Parameters
-        ----------
-        plain : mapping
-            The fields by name.
-
-        Returns
-        -------
-        Task
-
-        Raises
-        ------
-        KeyError, TypeError, ValueError
-            If they are not what `to_plain` returns.
-        """
+        """Return the task of what `to_plain` returned; more keys are left out."""
         task = cls(**{field.name: plain[field.name] for field in fields(cls)})
         task.check()
         return task
 
     def check(self) -> None:
-        """Refuse fields that no task has.
-
-        Raises
-        ------
-        TypeError, ValueError
-            It names them.
-        """
+        """Refuse fields that no task has, by a TypeError or ValueError that names them."""
         if not (isinstance(self.name, str) and isinstance(self.unit, str)):
             raise TypeError("the name and unit of a target must be strings")
         for number in (self.mean, self.scale):
