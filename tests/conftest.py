@@ -150,6 +150,22 @@ def graphs(cifs):
 
 
 @pytest.fixture
+def let_into_memory(monkeypatch):
+    """Return a function that says how many bytes of graphs in a file are in memory at a time.
+
+    These constants are patched, for files of several windows of 32 MB, or of selections of more
+    than 64 MB, would take minutes to train on.
+    """
+
+    def let(window, selection=None):
+        monkeypatch.setattr("skcgcnn.graphs._mapped.WINDOW_BYTES", window)
+        if selection is not None:
+            monkeypatch.setattr("skcgcnn.graphs._select._MOST_IN_MEMORY", selection)
+
+    return let
+
+
+@pytest.fixture
 def nacl():
     # Written out: pymatgen makes the group's operations anew each time, in most of a second.
     sodium = np.array([[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]])

@@ -4,11 +4,10 @@
 
 import os
 import stat
-import subprocess
-import sys
 import threading
 
 import pytest
+from hostile import run_bounded
 
 from skcgcnn._files import atomic_write
 
@@ -118,7 +117,7 @@ def test_the_home_of_nobody_is_a_name(tmp_path, monkeypatch):
 
 
 KILLED = """
-import os, signal, sys
+import os, signal
 from skcgcnn._files import atomic_write
 with atomic_write(sys.argv[1]) as file:
     file.write("half")
@@ -127,9 +126,16 @@ with atomic_write(sys.argv[1]) as file:
 """
 
 
-def test_what_a_killed_process_left_is_removed(tmp_path, monkeypatch):
-    monkeypatch.setattr("skcgcnn._files._tidy", set())
-    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "big")], check=False)
+WRITE = """
+from skcgcnn._files import atomic_write
+with atomic_write(sys.argv[1]) as file:
+    file.write("whole")
+"""
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    with pytest.raises(RuntimeError, match="exit status -9"):
+        run_bounded(KILLED, tmp_path / "big")
     (left,) = os.listdir(tmp_path)
     for foreign in (".big.tmp", ".x.skcgcnn.tmp", f"{left}x"):
         (tmp_path / foreign).write_text("of others")
@@ -137,6 +143,5 @@ def test_what_a_killed_process_left_is_removed(tmp_path, monkeypatch):
     with atomic_write(tmp_path / "other") as file:  # the first write to this folder
         file.write("half")
         file.flush()
-        monkeypatch.setattr("skcgcnn._files._tidy", set())
-        write(tmp_path / "file", "whole")  # leaves what is being written
+        run_bounded(WRITE, tmp_path / "file")  # leaves what is being written
     assert {*os.listdir(tmp_path)} == kept | {"other", "file"}

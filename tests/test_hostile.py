@@ -1,4 +1,4 @@
-"""The bounds of `run_bounded` bound: without them, tests of hostile files pass by themselves."""
+"""`run_bounded` bounds; if it did not, tests of hostile files would pass by themselves."""
 
 import pytest
 from hostile import run_bounded

@@ -264,7 +264,10 @@ def test_what_is_no_workbook_to_read(load, monkeypatch):
     monkeypatch.setitem(sys.modules, "openpyxl", None)
     with pytest.raises(ImportError, match=r"id_prop\.csv: workbooks need openpyxl: pip install"):
         load(packed.getvalue(), "a")
-    monkeypatch.setattr("skcgcnn.datasets._tables._MOST_BYTES", 10)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+        archive.infolist()[0].file_size = 10**9  # so it claims
     with pytest.raises(DataError, match="is too large a workbook"):
         load(packed.getvalue(), "a")
 

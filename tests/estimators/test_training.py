@@ -22,6 +22,7 @@ from skorch.callbacks import (
 
 import skcgcnn
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
+from skcgcnn.nn import GraphNet
 
 
 @pytest.fixture
@@ -143,7 +144,7 @@ def test_a_learning_rate_that_is_too_large(regressor, graphs, energies):
 
 def test_an_interrupted_fit_leaves_a_fitted_estimator(regressor, graphs, energies, monkeypatch):
     expected = clone(regressor).fit(graphs, energies).predict(graphs)
-    steps, train_step = [], type(regressor.fit(graphs, energies).net_).train_step
+    steps, train_step = [], GraphNet.train_step
 
     def interrupted(net, batch, **kwargs):
         steps.append(len(net.history))
@@ -151,20 +152,20 @@ def test_an_interrupted_fit_leaves_a_fitted_estimator(regressor, graphs, energie
             raise KeyboardInterrupt
         return train_step(net, batch, **kwargs)
 
-    monkeypatch.setattr("skcgcnn.nn._trainer.GraphNet.train_step", interrupted)
+    # Not in a callback: there it asks for an end of the training, which is no error.
+    monkeypatch.setattr(GraphNet, "train_step", interrupted)
+    regressor.set_params(max_epochs=9)
     with (
         pytest.warns(UserWarning, match="interrupted after 2 epochs"),
         pytest.raises(KeyboardInterrupt),
     ):
-        regressor.set_params(max_epochs=9).fit(graphs, energies)
+        regressor.fit(graphs, energies)
     assert (regressor.n_iter_, regressor.n_samples_fit_, len(regressor.history_)) == (2, 24, 2)
     # The third epoch, half of which was done, is undone.
     np.testing.assert_array_equal(regressor.predict(graphs), expected)
 
 
-def test_early_stopping_keeps_the_best_epoch_of_an_interrupted_fit(
-    regressor, graphs, energies, monkeypatch
-):
+def test_early_stopping_keeps_the_best_epoch_of_an_interrupted_fit(regressor, graphs, energies):
     regressor.set_params(early_stopping=True, lr=0.05, max_epochs=30, n_iter_no_change=30)
     straight = clone(regressor).fit(graphs, energies)
     best = int(np.argmin(straight.history_[:10, "valid_loss"]))
@@ -172,17 +173,14 @@ def test_early_stopping_keeps_the_best_epoch_of_an_interrupted_fit(
     class Interrupted(BaseException):
         pass
 
-    begin = type(straight.net_).on_epoch_begin
+    class Interrupt(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            if len(net.history) == 11:
+                raise Interrupted
 
-    def interrupt(net, *args, **kwargs):
-        begin(net, *args, **kwargs)
-        if len(net.history) == 11:
-            raise Interrupted
-
-    monkeypatch.setattr("skcgcnn.nn._trainer.GraphNet.on_epoch_begin", interrupt)
     with pytest.raises(Interrupted):
-        regressor.fit(graphs, energies)
-    monkeypatch.undo()
+        regressor.set_params(callbacks=[Interrupt()]).fit(graphs, energies)
+    regressor.set_params(callbacks=None)
     expected = clone(regressor).set_params(max_epochs=best + 1).fit(graphs, energies)
     np.testing.assert_array_equal(regressor.predict(graphs), expected.predict(graphs))
 

@@ -5,15 +5,15 @@ import pytest
 from pymatgen.core import Structure
 
 from skcgcnn import CrystalGraphs, CrystalGraphTransformer
-from skcgcnn.graphs import _mapped, digest_crystals
+from skcgcnn.graphs import digest_crystals
 
 
-def test_where_crystals_come_from_does_not_count(cifs, graphs, tmp_path, monkeypatch):
+def test_where_crystals_come_from_does_not_count(cifs, graphs, tmp_path, let_into_memory):
     expected = digest_crystals(graphs)
     structures = [Structure.from_file(path) for path in cifs]
     assert digest_crystals(CrystalGraphTransformer().transform(structures)) == expected
     graphs.save(tmp_path / "graphs")
-    monkeypatch.setattr(_mapped, "WINDOW_BYTES", 5_000)
+    let_into_memory(5_000)
     assert digest_crystals(CrystalGraphs.load(tmp_path / "graphs", mmap=True)) == expected
     # Their kinds of site are numbered by all of them.
     some = digest_crystals(CrystalGraphTransformer().transform(cifs[5:]))

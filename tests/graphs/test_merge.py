@@ -10,7 +10,7 @@ from pymatgen.core import Lattice, Structure
 
 from skcgcnn import CrystalGraphs
 from skcgcnn.exceptions import DataError
-from skcgcnn.graphs import _mapped, _merge, _select, concatenate, is_mapped, merge_files
+from skcgcnn.graphs import _merge, _select, concatenate, is_mapped, merge_files
 
 
 def same(found, expected):
@@ -42,6 +42,7 @@ def files(parts, tmp_path):
 
 @pytest.mark.parametrize("rows", [7, 10**6])
 def test_merged_files_hold_what_joined_parts_hold(parts, files, tmp_path, monkeypatch, rows):
+    # A million rows at a time are most of a gigabyte.
     monkeypatch.setattr(_merge, "_ROWS", rows)
     merged = merge_files(files, tmp_path / "all")
     same(merged, concatenate(parts))
@@ -71,14 +72,14 @@ def test_parts_that_differ_or_are_damaged(graphs, cscl, files, tmp_path):
     assert not (tmp_path / "all").exists()
 
 
-def test_a_large_selection_of_a_file_lies_in_a_file(graphs, tmp_path, monkeypatch):
+def test_a_large_selection_of_a_file_lies_in_a_file(graphs, tmp_path, monkeypatch, let_into_memory):
     graphs.save(tmp_path / "graphs")
     rows = np.random.default_rng(0).permutation(len(graphs))[:20]
-    monkeypatch.setattr(_select, "_CRYSTALS_AT_ONCE", 6)
+    monkeypatch.setattr(_select, "_CRYSTALS_AT_ONCE", 6)  # not 20,000
     assert not is_mapped(graphs[rows].distances)
     mapped = CrystalGraphs.load(tmp_path / "graphs", mmap=True)
     assert not is_mapped(mapped[rows].distances)  # it is small
-    monkeypatch.setattr(_select, "_MOST_IN_MEMORY", 100)
+    let_into_memory(32_000_000, selection=100)
     chosen = mapped[rows]
     assert is_mapped(chosen.distances)
     same(chosen, graphs[rows])
@@ -92,17 +93,17 @@ def test_a_large_selection_of_a_file_lies_in_a_file(graphs, tmp_path, monkeypatc
     }
 
 
-def test_a_selection_where_the_folder_cannot_be_written(graphs, tmp_path, monkeypatch):
+def test_a_selection_where_the_folder_cannot_be_written(graphs, tmp_path, let_into_memory):
     graphs.save(tmp_path / "graphs")
     mapped = CrystalGraphs.load(tmp_path / "graphs", mmap=True)
-    monkeypatch.setattr(_select, "_MOST_IN_MEMORY", 100)
+    let_into_memory(32_000_000, selection=100)
     shutil.rmtree(tmp_path)
     same(mapped[5:15], graphs[5:15])
 
 
-def test_what_joblib_maps_for_its_workers_counts_as_memory(graphs, monkeypatch):
+def test_what_joblib_maps_for_its_workers_counts_as_memory(graphs, let_into_memory):
     # Fits in workers are those of one process: graphs that came from memory are not cut in windows.
-    monkeypatch.setattr(_mapped, "WINDOW_BYTES", 100)
+    let_into_memory(100)
     parallel = Parallel(n_jobs=2, max_nbytes=10)
     found = parallel(delayed(_kinds_of_memory)(graphs) for _ in range(2))
     assert found == [(True, False)] * 2

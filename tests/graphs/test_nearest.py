@@ -1,13 +1,14 @@
 """The nearest neighbors."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
 from hostile import run_bounded
 from hypothesis import given
 from hypothesis import strategies as st
-from pymatgen.core import Lattice
+from pymatgen.core import Lattice, Structure
 
 from skcgcnn import CrystalGraphTransformer
 from skcgcnn.exceptions import StructureError
@@ -138,17 +139,21 @@ def test_a_tree_finds_what_the_boxes_find(seed, n_sites, length):
             np.testing.assert_allclose(a[order[0]], b[order[1]], atol=1e-9)
 
 
-def test_large_cells_have_the_graphs_of_small_ones(monkeypatch, cifs):
-    transform = CrystalGraphTransformer().transform
-    expected = transform(cifs)
-    monkeypatch.setattr("skcgcnn.graphs._neighbor_list.LARGE", 0)
-    found = transform(cifs)
-    np.testing.assert_array_equal(found.neighbors, expected.neighbors)
-    np.testing.assert_array_equal(found.distances, expected.distances)
-    official = CrystalGraphTransformer(neighbor_ties="official").transform(cifs)
-    monkeypatch.undo()
-    again = CrystalGraphTransformer(neighbor_ties="official").transform(cifs)
-    np.testing.assert_array_equal(official.neighbors, again.neighbors)
+@pytest.mark.parametrize("ties", ["invariant", "official"])
+def test_large_cells_have_the_graphs_of_small_ones(cifs, ties):
+    """Cells of 5,000 sites or more are searched in another way."""
+    transform = CrystalGraphTransformer(neighbor_ties=ties).transform
+    for path in (cifs[1], cifs[10], cifs[17], cifs[23]):
+        cell = Structure.from_file(path)
+        times = math.ceil((5_000 / len(cell)) ** (1 / 3))
+        found = transform([cell.make_supercell(times, in_place=False)])
+        expected = transform([cell])
+        assert found.n_sites[0] >= 5_000
+        np.testing.assert_array_equal(found.site_counts, expected.site_counts * times**3)
+        np.testing.assert_array_equal(found.site_kinds, expected.site_kinds)
+        np.testing.assert_array_equal(found.bond_counts, expected.bond_counts)
+        np.testing.assert_array_equal(found.neighbors, expected.neighbors)
+        np.testing.assert_allclose(found.distances, expected.distances, rtol=1e-6)
 
 
 LARGE_CELLS = """
@@ -176,19 +181,27 @@ def test_crowded_and_large_cells_take_bounded_memory_and_time():
     assert [line.split(" 15625 ")[1] for line in printed] == ["[]"] * 3
 
 
-@pytest.mark.parametrize("large", [0, 5_000])
-def test_too_many_pairs_for_the_official_order(large, monkeypatch):
-    monkeypatch.setattr("skcgcnn.graphs._neighbor_list.LARGE", large)
-    monkeypatch.setattr("skcgcnn.graphs._neighbor_list._MOST_PAIRS", 10)
+# A simple cubic cell of 5,832 sites.
+GRID = 3.0 * np.array(np.meshgrid(*[np.arange(18)] * 3)).reshape(3, -1).T
+
+
+@pytest.mark.parametrize(
+    ("length", "coords", "radius"),
+    [
+        (0.6, np.zeros((1, 3)), 300.0),
+        pytest.param(54.0, GRID, 62.0, marks=pytest.mark.slow),
+    ],
+    ids=["small cell", "large cell"],
+)
+def test_too_many_pairs_for_the_official_order(length, coords, radius):
     with pytest.raises(StructureError, match="too many for neighbor_ties='official'"):
-        find_neighbors(3 * np.eye(3), np.zeros((1, 3)), 12, 8.0)
+        find_neighbors(length * np.eye(3), coords, 12, radius)
 
 
-def test_many_neighbors_in_large_cells(monkeypatch):
-    monkeypatch.setattr("skcgcnn.graphs._neighbor_list.LARGE", 0)
-    lattice, coords = 3 * np.eye(3), np.zeros((1, 3))
-    for count in (12, 128, 129, 400):
-        pairs = find_neighbors(lattice, coords, count, 8.0, margin=TIE, ordered=False)
-        indices, distances = nearest_neighbors(pairs, count, np.ones(1))
-        assert indices.shape == (1, count)
-        assert (np.diff(distances[0]) >= 0).all()
+def test_many_neighbors_in_large_cells():
+    for count in (128, 129):  # found by a tree, and found as in small cells
+        pairs = find_neighbors(54 * np.eye(3), GRID, count, 8.0, margin=TIE, ordered=False)
+        indices, distances = nearest_neighbors(pairs, count, np.ones(len(GRID)))
+        assert indices.shape == (len(GRID), count)
+        assert (np.diff(distances[[0, -1]]) >= 0).all()
+        np.testing.assert_allclose(distances[0], distances[-1], rtol=1e-9)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from skcgcnn import CGCNNRegressor, CrystalGraphs
-from skcgcnn.graphs import _mapped, is_mapped
+from skcgcnn.graphs import is_mapped
 from skcgcnn.nn import GraphBatches, GraphDataset, WindowedBatches
 
 
@@ -16,9 +16,9 @@ def mapped(graphs, tmp_path):
 
 
 @pytest.fixture
-def small_windows(graphs, monkeypatch):
+def small_windows(graphs, let_into_memory):
     """Let about seven crystals into memory at a time."""
-    monkeypatch.setattr(_mapped, "WINDOW_BYTES", graphs.__sizeof__() * 7 // len(graphs))
+    let_into_memory(graphs.__sizeof__() * 7 // len(graphs))
 
 
 def dataset(graphs):
@@ -60,7 +60,7 @@ def test_the_order_depends_on_seed_and_epoch_alone(mapped, small_windows):
     assert order() == list(range(len(mapped)))
 
 
-def test_neighbors_in_the_file_are_spread_over_the_windows(mapped, small_windows, monkeypatch):
+def test_neighbors_in_the_file_are_spread_over_the_windows(mapped, small_windows):
     # 24 crystals in windows of some 7: with runs of one crystal, no window is a part of the file.
     batches = WindowedBatches(dataset(mapped), batch_size=100, device="cpu", seed=0)
     windows = [np.sort(weighted.rows) for weighted, _ in batches]

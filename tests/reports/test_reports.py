@@ -76,6 +76,7 @@ def few(runs, tmp_path):
     return tmp_path / "data"
 
 
+@pytest.mark.slow
 def test_names_that_look_like_mathtext(few, tmp_path):
     table = few / "id_prop.csv"
     with table.open(newline="") as file:

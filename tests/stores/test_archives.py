@@ -13,7 +13,7 @@ import pytest
 from hostile import run_bounded
 
 from skcgcnn.exceptions import DataError
-from skcgcnn.stores import _featurize, featurize, open_store
+from skcgcnn.stores import featurize, open_store
 
 READ = """
 from skcgcnn.stores import featurize
@@ -132,31 +132,36 @@ def test_an_archive_that_ends_between_two_crystals(archive, tmp_path):
         assert featurize(archive, tmp_path / "store").n_crystals == 3
 
 
-def test_few_bytes_are_in_memory_at_a_time(archive, tmp_path, monkeypatch):
-    featurize(archive, tmp_path / "one")
-    sizes = []
-    write = _featurize.write_shard
+def test_few_bytes_are_in_memory_at_a_time(cifs, tmp_path):
+    """Shards are small where crystals take much memory: 16 MB of files are one."""
+    path = tmp_path / "large.tar.gz"
+    with tarfile.open(path, "w:gz", compresslevel=1) as file:
+        for number, cif in enumerate(cifs[:6]):
+            content = Path(cif).read_bytes() + b"\n" + b"#" * 6_000_000
+            info = tarfile.TarInfo(f"{number}.cif")
+            info.size = len(content)
+            file.addfile(info, io.BytesIO(content))
+    (tmp_path / "properties.csv").write_text("id,gap\nno crystal,1\n")
+    with pytest.raises(DataError, match="no name in it is that of a crystal"):
+        featurize(path, tmp_path / "store", properties=tmp_path / "properties.csv")
+    assert len(list((tmp_path / "store" / ".skcgcnn-shards").glob("*.npz"))) == 2
+    assert featurize(path, tmp_path / "store").n_kept == 6
+    assert open_store(tmp_path / "store").graphs.ids.tolist() == list("012345")
 
-    def counting(items, *args):
-        sizes.append(len(items))
-        return write(items, *args)
 
-    monkeypatch.setattr(_featurize, "write_shard", counting)
-    monkeypatch.setattr(_featurize, "_AT_ONCE", Path(archive).stat().st_size // 3)
-    featurize(archive, tmp_path / "many")
-    assert len(sizes) > 1
-    assert sum(sizes) == 6
-    names = [open_store(tmp_path / name).graphs.ids.tolist() for name in ("one", "many")]
-    assert names[0] == names[1]
-
-
-def test_lines_without_an_end(tmp_path, nacl, monkeypatch):
-    monkeypatch.setattr("skcgcnn.stores._sources.MAX_BYTES", 10_000)
-    line = json.dumps(nacl.as_dict())
-    text = io.StringIO("\n".join([line, "x" * 35_000, line, "y" * 9_999, "z" * 20_000]))
-    (tmp_path / "lines.jsonl").write_text(text.getvalue())
+def test_lines_without_an_end(tmp_path, nacl):
+    """Of more than 100 MB."""
+    line = json.dumps(nacl.as_dict()).encode()
+    million = 10**6
+    with gzip.open(tmp_path / "lines.jsonl.gz", "wb", compresslevel=1) as file:
+        file.write(line + b"\n")
+        for _ in range(210):
+            file.write(b"x" * million)
+        file.write(b"\n" + line + b"\n" + b"y" * million + b"\n")
+        for _ in range(101):
+            file.write(b"z" * million)
     with pytest.warns(UserWarning, match="3 of 5 crystals"):
-        assert featurize(tmp_path / "lines.jsonl", tmp_path / "store").n_crystals == 2
+        assert featurize(tmp_path / "lines.jsonl.gz", tmp_path / "store").n_crystals == 2
     failures = (tmp_path / "store" / "failures.csv").read_text()
     assert failures.count("is larger than 100 MB") == 2
     assert "line 4" in failures

@@ -269,22 +269,17 @@ def test_the_graphs_are_made_as_asked_for(some, tmp_path):
     assert (options.max_num_nbr, options.radius, options.neighbor_ties) == (6, 5.0, "official")
 
 
-def interrupt(monkeypatch, source, store):
-    """Make a store up to where its shards are joined."""
-
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr("skcgcnn.stores._featurize.joined_streams", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            featurize(source, store)
+def interrupt(source, store):
+    """Make a store up to where its shards are joined: a table of properties fits no crystal."""
+    table = write_table(store.with_name("properties.csv"), ["id", "number"], ["no crystal", 1])
+    with pytest.raises(DataError, match="no name in it is that of a crystal"):
+        featurize(source, store, properties=table)
 
 
 def test_what_a_run_left_that_was_killed_at_its_end_is_removed(some, tmp_path, monkeypatch):
     table = write_table(tmp_path / "ok.csv", ["path"], *([path] for path in some[:3]))
     with monkeypatch.context() as patched:
-        patched.setattr("skcgcnn.stores._featurize.shutil.rmtree", lambda *_, **__: None)
+        patched.setattr(shutil, "rmtree", lambda *_, **__: None)
         folder = made(tmp_path, table).folder
     (folder / f".data-{'0' * 32}.tmp").mkdir()
     left = [path.name for path in folder.glob(".*.tmp")]
@@ -297,11 +292,13 @@ def test_what_a_run_left_that_was_killed_at_its_end_is_removed(some, tmp_path, m
 
 
 @pytest.mark.parametrize("damage", ["truncated", "of others", "too deep", "no facts"])
-def test_a_damaged_shard_is_made_again(damage, bundled, tmp_path, monkeypatch):
-    table = write_table(tmp_path / "t.csv", ["path"], *([path] for path in bundled.data[:120]))
-    monkeypatch.setattr("skcgcnn.stores._featurize._UNKNOWN", 50)
-    featurize(table, tmp_path / "whole")
-    interrupt(monkeypatch, table, tmp_path / "store")
+def test_a_damaged_shard_is_made_again(damage, bundled, tmp_path):
+    folder = tmp_path / "cifs"
+    folder.mkdir()
+    for path in bundled.data[:120]:
+        (folder / Path(path).name).symlink_to(path)
+    featurize(folder, tmp_path / "whole")
+    interrupt(folder, tmp_path / "store")
     first, second, _ = sorted((tmp_path / "store" / ".skcgcnn-shards").glob("*.npz"))
     facts = first.with_suffix(".json")
     if damage == "truncated":
@@ -312,11 +309,11 @@ def test_a_damaged_shard_is_made_again(damage, bundled, tmp_path, monkeypatch):
         facts.write_text("[" * 100_000)
     else:
         facts.write_text("[]")
-    assert featurize(table, tmp_path / "store").n_kept == 70
+    assert featurize(folder, tmp_path / "store").n_kept == 70
     assert contents(tmp_path / "store") == contents(tmp_path / "whole")
 
 
-def test_workers_and_changes(bundled, tmp_path, monkeypatch):
+def test_workers_and_changes(bundled, tmp_path):
     folder = tmp_path / "cifs"
     folder.mkdir()
     for path in bundled.data[:120]:
@@ -327,7 +324,7 @@ def test_workers_and_changes(bundled, tmp_path, monkeypatch):
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
     # A store that was interrupted before it was joined, and a crystal that changed since.
-    interrupt(monkeypatch, folder, tmp_path / "three")
+    interrupt(folder, tmp_path / "three")
     with pytest.raises(DataError, match="not complete; repeat `skcgcnn featurize`"):
         open_store(tmp_path / "three")
     first.write_bytes(Path(bundled.data[200]).read_bytes())
@@ -422,6 +419,7 @@ def test_without_locks_as_on_windows(some, tmp_path, monkeypatch):
         return rename(path, target)
 
     table = write_table(tmp_path / "ok.csv", ["path"], *([path] for path in some[:3]))
+    # Windows has no such module; all three have imported it here.
     for module in ("stores._featurize", "graphs._folder", "_files"):
         monkeypatch.setattr(f"skcgcnn.{module}.fcntl", None)
     monkeypatch.setattr(Path, "rename", as_on_windows)
@@ -509,7 +507,7 @@ def test_values_of_columns(structures, tmp_path, monkeypatch):
     ):
         store = made(tmp_path, path)
     assert store.properties["code"].tolist() == ["1234567", "1234568", "x", "0.1"]
-    # The same in little memory.
+    # The same in little memory, which is 256 MB of columns.
     monkeypatch.setattr("skcgcnn.stores._columns._AT_ONCE", 1)
     with pytest.warns(UserWarning, match="letters are left out"):
         featurize(path, tmp_path / "two")
@@ -529,14 +527,14 @@ def test_names_with_bytes_that_are_no_letters(some, tmp_path):
     assert failures(store)[1][0].endswith(r"caf\udce9.cif")
 
 
-def test_a_changed_database_is_read_again(structures, tmp_path, monkeypatch):
+def test_a_changed_database_is_read_again(structures, tmp_path):
     connect = pytest.importorskip("ase.db").connect
     path = tmp_path / "crystals.db"
     with connect(path) as database:
         for structure in structures[:3]:
             database.write(structure.to_ase_atoms(), gap=1.0)
 
-    interrupt(monkeypatch, path, tmp_path / "store")
+    interrupt(path, tmp_path / "store")
     connect(path).update(1, gap=2.0)
     assert featurize(path, tmp_path / "store").n_kept == 0
     assert open_store(tmp_path / "store").properties["gap"].tolist() == [2, 1, 1]
@@ -561,7 +559,14 @@ def test_damaged_stores_and_packed_files(some, tmp_path):
         open_store(store.folder)
 
 
-def test_archives_that_are_odd(some, tmp_path, monkeypatch):
+class Zeros:
+    """A file that does not end."""
+
+    def read(self, size):
+        return bytes(size)
+
+
+def test_archives_that_are_odd(some, tmp_path):
     archive = tmp_path / "odd.tar"
     content = Path(some[0]).read_bytes()
     with tarfile.open(archive, "w") as file:
@@ -573,9 +578,12 @@ def test_archives_that_are_odd(some, tmp_path, monkeypatch):
     with pytest.warns(UserWarning, match="1 of 2 crystals"):
         store = made(tmp_path, archive)
     assert failures(store)[1] == [f"{archive}: b.cif", "is a link or a device, not a file"]
-    monkeypatch.setattr("skcgcnn.stores._archives.MAX_BYTES", 10)
-    with pytest.raises(DataError, match="is larger than"):
-        featurize(archive, tmp_path / "two")
+    with tarfile.open(tmp_path / "large.tar.gz", "w:gz", compresslevel=1) as file:
+        info = tarfile.TarInfo("a.cif")
+        info.size = 100_000_001
+        file.addfile(info, Zeros())
+    with pytest.raises(DataError, match="is larger than 100 MB"):
+        featurize(tmp_path / "large.tar.gz", tmp_path / "two")
 
 
 def test_a_spreadsheet_of_crystals(some, tmp_path):

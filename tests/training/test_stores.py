@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 import skcgcnn
 from skcgcnn.cli import app
 from skcgcnn.datasets import SAMPLE_FOLDER
-from skcgcnn.graphs import _mapped, _select
 from skcgcnn.stores import open_store
 
 WITH_REPORT = ["--epochs", 2, "--atom-fea-len", 8, "--n-conv", 1, "--h-fea-len", 8, "--quiet"]
@@ -75,11 +74,11 @@ def test_graphs_are_those_of_the_store(store, tmp_path):
     assert "made with max_num_nbr=12, but this transformer has max_num_nbr=6" in result.output
 
 
-def test_predictions_by_windows(store, model, tmp_path, monkeypatch):
+def test_predictions_by_windows(store, model, tmp_path, let_into_memory):
     done("predict", model, SAMPLE_FOLDER, "-o", tmp_path / "folder.csv")
     done("predict", model, store, "-o", tmp_path / "store.csv")
     size = open_store(store).graphs.__sizeof__()
-    monkeypatch.setattr(_mapped, "WINDOW_BYTES", size // 9)
+    let_into_memory(size // 9)
     done("predict", model, store, "-o", tmp_path / "windows.csv")
     expected = rows(tmp_path / "folder.csv")
     for name in ("store.csv", "windows.csv"):
@@ -93,10 +92,10 @@ def test_predictions_by_windows(store, model, tmp_path, monkeypatch):
             )
 
 
-def test_parquet(store, model, tmp_path, monkeypatch):
+def test_parquet(store, model, tmp_path, let_into_memory):
     parquet = pytest.importorskip("pyarrow.parquet")
     done("predict", model, store, "-o", tmp_path / "store.csv")
-    monkeypatch.setattr(_mapped, "WINDOW_BYTES", open_store(store).graphs.__sizeof__() // 9)
+    let_into_memory(open_store(store).graphs.__sizeof__() // 9)
     done("predict", model, store, "-o", tmp_path / "predictions.parquet")
     file = parquet.ParquetFile(tmp_path / "predictions.parquet")
     assert file.num_row_groups >= 9
@@ -120,10 +119,9 @@ def test_reports(store, model, tmp_path):
     assert "254 crystals" in (tmp_path / "p.html").read_text()
 
 
-def test_training_by_windows(store, tmp_path, monkeypatch):
+def test_training_by_windows(store, tmp_path, let_into_memory):
     size = open_store(store).graphs.__sizeof__()
-    monkeypatch.setattr(_mapped, "WINDOW_BYTES", size // 5)
-    monkeypatch.setattr(_select, "_MOST_IN_MEMORY", size // 4)
+    let_into_memory(size // 5, selection=size // 4)
     options = ("--target", "formation_energy", "--batch-size", "32", "--epochs", "20", "--lr")
     done("train", store, *options, "0.01", *QUICK[2:], "-o", tmp_path / "run")
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
@@ -182,23 +180,23 @@ def test_parquet_with_a_crystal_that_fails(model, tmp_path):
 
 
 @pytest.mark.parametrize("classes", [["gap", "metal"], [3, 5], [1.0, 2.0], [False, True]], ids=str)
-def test_parquet_where_the_first_crystals_fail(classes, cifs, labels, tiny, tmp_path, monkeypatch):
+def test_parquet_where_the_first_crystals_fail(classes, cifs, labels, tiny, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     y = np.array(classes)[labels]
     skcgcnn.CGCNNClassifier(**tiny).fit(cifs, y).save(tmp_path / "model.safetensors")
-    for name in ("a", "b", "c", "d"):
-        (tmp_path / f"{name}.cif").write_text("broken")
-    for place in ("graphs._transformer", "estimators._crystals"):
-        monkeypatch.setattr(f"skcgcnn.{place}.CHUNK", 2)
+    # More than the 500 that are read at a time.
+    for number in range(501):
+        (tmp_path / f"{number:03d}.cif").write_text("broken")
     broken = sorted(tmp_path.glob("*.cif"))
     args = ("-o", tmp_path / "p.parquet", "--on-error", "nan")
     done("predict", tmp_path / "model.safetensors", *broken, *cifs[:4], *args)
     table = parquet.read_table(tmp_path / "p.parquet")
     name = table.column_names[1]
     found = table.to_pydict()[name]
-    assert found[:4] == [None] * 4
-    assert set(found[4:]) <= set(classes)
-    assert type(found[4]) is type(classes[0])
+    assert found[:501] == [None] * 501
+    assert len(found) == 505
+    assert set(found[501:]) <= set(classes)
+    assert type(found[501]) is type(classes[0])
 
 
 @pytest.mark.parametrize("names", [("e", "e_pred"), ("cif_id", "e"), ("e", "e_std")], ids=str)
