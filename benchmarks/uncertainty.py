@@ -105,13 +105,17 @@ def show() -> None:
         cells = [f"{m:.3f} ± {s:.3f}" for m, s in zip(mean, spread, strict=True)]
         lines.append([name, *cells])
     head = ["method", "MAE (eV)", "NLL", "coverage 68 %", "coverage 95 %", "calibration error"]
+    n = rows[0]["crystals"]
     done = ", ".join(str(row["fold"]) for row in rows)
     text = [
         "# How well networks know how far off they are",
         "",
-        f"Made by `benchmarks/uncertainty.py`, folds {done} of 5: {rows[0]['crystals']} crystals, "
+        f"Made by `benchmarks/uncertainty.py`, folds {done} of 5: {n} crystals, "
         f"a tenth of them held back; {rows[0]['epochs']} epochs, {rows[0]['threads']} thread(s) of "
         f"{rows[0]['processor']}. {commits(rows)}",
+        "",
+        f"    python benchmarks/uncertainty.py --table perov5_val.csv.gz --crystals {n} "
+        f"--epochs {rows[0]['epochs']} --only {done.replace(',', '')} --threads 1",
         "",
         table([*head, "Spearman"], lines),
     ]
@@ -126,7 +130,7 @@ def draw(curves: dict[str, list[list[float]]]) -> None:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(4.8, 4.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(4.8, 5.4), layout="constrained")
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, label="ideal")
     # Told apart by color-blind readers.
     colors = ["#56B4E9", "#0072B2", "#E69F00", "#D55E00", "#009E73"]
@@ -139,7 +143,7 @@ def draw(curves: dict[str, list[list[float]]]) -> None:
         title="Heat of formation of perovskites",
         aspect="equal",
     )
-    axes.legend(frameon=False)
+    figure.legend(loc="outside lower center", frameon=False, fontsize="small")
     figure.savefig(RESULTS / "uncertainty.png", dpi=150)
 
 

@@ -153,10 +153,10 @@ def train(
         if resume is not None and elsewhere:
             shutil.copyfile(resume.with_name(BEST), output / BEST)
     best = fit_parts(est, run, parts, classes, output if is_main else None, resume)
-    said = _cross_validate(folds, settings, data, graphs, classes, machine, trees=report)
+    said = _cross_validate(folds, settings, data, graphs, classes, machine)
     if not is_main:
         return {}
-    test = predict_part(est, parts["train"], parts["test"], trees=report)
+    test = predict_part(est, parts["train"], parts["test"])
     tested = [held_out(test, data, graphs)]
     if said:
         tested.append(held_out(together(said), data, graphs, len(said)))
@@ -263,8 +263,6 @@ def _cross_validate(
     graphs: CrystalGraphs,
     classes: Any,
     machine: dict[str, Any],
-    *,
-    trees: bool,
 ) -> list[Said]:
     """Return what is said of the crystals of each fold by a model that is not fitted on them."""
     said = []
@@ -273,7 +271,7 @@ def _cross_validate(
             fold = {name: data.part(own, graphs) for name, own in rows.items()}
             est = new_estimator(settings, data, read_start(settings, None, None)[0])
             fit_parts(est.set_params(**machine), {}, fold, classes)
-            said.append(predict_part(est, fold["train"], fold["test"], trees=trees))
+            said.append(predict_part(est, fold["train"], fold["test"]))
             shown.update(1)
     return said
 

@@ -31,7 +31,7 @@ class Said:
     simple : list of ndarray
         Of the simplest model, see `skcgcnn.metrics.simplest`.
     composition : list of ndarray or None
-        Of extra trees on the composition; None where they are not wanted, or cannot be fitted.
+        Of extra trees on the composition; None where they cannot be fitted.
     """
 
     rows: npt.NDArray[np.int64]
@@ -40,7 +40,7 @@ class Said:
     composition: list[Column | None]
 
 
-def predict_part(est: BaseCGCNN, train: Part, test: Part, *, trees: bool) -> Said:
+def predict_part(est: BaseCGCNN, train: Part, test: Part) -> Said:
     """Return what an estimator and simpler models say of crystals that it was not fitted on.
 
     Parameters
@@ -49,8 +49,6 @@ def predict_part(est: BaseCGCNN, train: Part, test: Part, *, trees: bool) -> Sai
         Fitted on `train`.
     train, test : Part
         Parts of the split.
-    trees : bool
-        Whether to fit extra trees on the composition too.
 
     Returns
     -------
@@ -59,12 +57,12 @@ def predict_part(est: BaseCGCNN, train: Part, test: Part, *, trees: bool) -> Sai
     said = Said(test.rows, predict_targets(est, test.graphs) if len(test.rows) else [], [], [])
     # Without test crystals there are no predictions.
     for prediction, trained in zip(said.predictions, train.table().T, strict=False):
-        target, found = prediction.target, None
+        target = prediction.target
         kind = float if target.is_number else object
         said.simple.append(np.full(len(test.rows), simplest(trained, target), kind))
-        if trees:
-            found = predict_by_composition(train.graphs, trained, test.graphs, target, est.n_jobs)
-        said.composition.append(found)
+        said.composition.append(
+            predict_by_composition(train.graphs, trained, test.graphs, target, est.n_jobs)
+        )
     return said
 
 
