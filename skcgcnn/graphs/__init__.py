@@ -18,6 +18,12 @@ from skcgcnn.graphs._nearest import TIE, nearest_neighbors
 from skcgcnn.graphs._neighbor_list import NeighborList, find_neighbors
 from skcgcnn.graphs._options import GraphOptions
 from skcgcnn.graphs._packing import member_index, offsets_from_counts
+from skcgcnn.graphs._same import (
+    Fingerprints,
+    fingerprints,
+    group_fingerprints,
+    same_crystals,
+)
 from skcgcnn.graphs._saved import check_content, graphs_in
 
 if TYPE_CHECKING:
@@ -33,6 +39,7 @@ __all__ = [
     "CrystalGraphs",
     "ElementFeatures",
     "ExpandedGraphs",
+    "Fingerprints",
     "GraphMaker",
     "GraphOptions",
     "NeighborList",
@@ -43,8 +50,10 @@ __all__ = [
     "crystals_in_memory",
     "digest_crystals",
     "find_neighbors",
+    "fingerprints",
     "forget_files",
     "graphs_in",
+    "group_fingerprints",
     "is_mapped",
     "join_headers",
     "joined_streams",
@@ -59,6 +68,7 @@ __all__ = [
     "read_data",
     "remove_leftovers",
     "replace_data",
+    "same_crystals",
     "stream_arrays",
 ]
 
