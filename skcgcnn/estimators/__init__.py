@@ -1,6 +1,7 @@
 """The estimators, and what loads, saves and predicts with them."""
 
 from skcgcnn.estimators._base import BaseCGCNN
+from skcgcnn.estimators._baseline import mean_features
 from skcgcnn.estimators._classifier import CGCNNClassifier
 from skcgcnn.estimators._columns import split_columns, stack_columns
 from skcgcnn.estimators._ensemble import Uncertainty
@@ -27,6 +28,7 @@ __all__ = [
     "expand_to_sites",
     "from_model_state",
     "load",
+    "mean_features",
     "pooled_crystals",
     "predict_target_chunks",
     "predict_targets",

@@ -18,8 +18,8 @@ _ROUNDS = 4
 # How much a color depends on the length of a bond (per Å) and on the color at its end. Larger
 # numbers would amplify rounding errors, smaller ones would not tell crystals apart.
 _BY_LENGTH, _BY_COLOR, _BY_BONDS = 2.0, 2.0, 1.5
-# Brings colors to a scale on which errors of distances grow to no more than they are.
-_COLOR_SCALE = 0.3
+# Brings colors to a scale on which errors of distances grow to about what they are, in Å.
+_COLOR_SCALE = 3.0
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
