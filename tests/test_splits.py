@@ -56,7 +56,8 @@ def test_groups_of_graphs_are_those_of_crystals(cifs, graphs):
 def test_mixed_sites_and_elements_with_the_same_features():
     mixed = Structure(Lattice.cubic(4.2), [{"Na": 0.5, "K": 0.5}, "Cl"], [[0] * 3, [0.5] * 3])
     found = group_by_composition([mixed, rocksalt("La", "N")])
-    assert found[0].endswith("Cl1") and "kind" in found[0]
+    assert found[0].endswith("Cl1")
+    assert "kind" in found[0]
     assert found[1] == "Ce/La1 N1"
 
 
@@ -75,7 +76,8 @@ def test_splitters_are_those_of_scikit_learn(cv, cifs, graphs, energies):
     assert cv.get_n_splits(graphs, energies) == len(list(cv.split(graphs, energies)))
     for X in (graphs, cifs):
         for train, test in cv.split(X, energies, groups):
-            assert len(train) and len(test)
+            assert len(train)
+            assert len(test)
             assert not set(groups[train]) & set(groups[test])
     # Of a dummy: what is trained does not matter here.
     scores = cross_validate(DummyRegressor(), graphs, energies, cv=cv)["test_score"]
@@ -110,7 +112,8 @@ def test_an_element_is_only_in_the_test(graphs):
 def test_the_highest_values_are_held_out():
     y = np.array([0.5, np.nan, 3.0, 2.0, 1.0, 2.5])
     ((train, test),) = ExtrapolationSplit(0.4).split(y, y)
-    assert test.tolist() == [2, 5] and train.tolist() == [0, 1, 3, 4]
+    assert test.tolist() == [2, 5]
+    assert train.tolist() == [0, 1, 3, 4]
     ((_, test),) = ExtrapolationSplit(0.2, end="low").split(y, y)
     assert test.tolist() == [0]
 

@@ -2,6 +2,7 @@
 
 from skcgcnn.model_selection._groups import (
     GROUPINGS,
+    anonymous_formulas,
     element_sets,
     group_by_composition,
     group_by_elements,
@@ -22,6 +23,7 @@ __all__ = [
     "LeaveOneClusterOut",
     "LeaveOneElementOut",
     "TaskStratifiedKFold",
+    "anonymous_formulas",
     "cross_val_predict_tasks",
     "element_sets",
     "group_by_composition",

@@ -72,7 +72,7 @@ def group_by_composition(X: Any) -> Labels:
     --------
     >>> from skcgcnn.datasets import load_sample_regression
     >>> group_by_composition(load_sample_regression().data[:2]).tolist()
-    ['Ag1 Br1', 'Ag1 Cl1']
+    ['Ag1 Cl1', 'Ag1 Ga1 S2']
     """
     graphs = _graphs(X)
     symbols = _symbols(graphs)
@@ -101,7 +101,7 @@ def group_by_elements(X: Any) -> Labels:
     --------
     >>> from skcgcnn.datasets import load_sample_regression
     >>> group_by_elements(load_sample_regression().data[:2]).tolist()
-    ['Ag Br', 'Ag Cl']
+    ['Ag Cl', 'Ag Ga S']
     """
     return np.array([" ".join(sorted(found)) for found in element_sets(X)], dtype=np.str_)
 
@@ -163,7 +163,7 @@ def group_by_prototype(X: Any, *, symprec: float = _SYMPREC) -> Labels:
     --------
     >>> from skcgcnn.datasets import load_sample_regression
     >>> group_by_prototype(load_sample_regression().data[:2]).tolist()
-    ['AB 225', 'AB 225']
+    ['AB 225', 'ABC2 122']
     """
     if isinstance(X, CrystalGraphs):
         raise TypeError(
@@ -180,9 +180,9 @@ def _prototype(crystal: Crystal, symprec: float) -> str:
 
     kinds: dict[Any, int] = {}
     numbers = [kinds.setdefault(species, len(kinds) + 1) for species in crystal.species]
-    positions = crystal.coords @ np.linalg.inv(crystal.lattice)
+    cell: Any = crystal.lattice, crystal.coords @ np.linalg.inv(crystal.lattice), numbers
     try:
-        group = spglib.get_spacegroup((crystal.lattice, positions, numbers), symprec=symprec)
+        group = spglib.get_spacegroup(cell, symprec=symprec)
     except spglib.SpglibError:  # atoms that are too close, for example
         group = None
     number = "?" if group is None else group.rpartition("(")[2].rstrip(")")
@@ -231,7 +231,8 @@ def join_groups(*groupings: Any) -> npt.NDArray[np.int64]:
 def _graphs(X: Any) -> CrystalGraphs:
     if isinstance(X, CrystalGraphs):
         return X
-    return CrystalGraphTransformer(on_error="nan").fit_transform(X)
+    graphs: CrystalGraphs = CrystalGraphTransformer(on_error="nan").fit_transform(X)
+    return graphs
 
 
 def _counts(graphs: CrystalGraphs) -> list[dict[int, int]]:

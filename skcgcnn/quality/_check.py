@@ -171,7 +171,7 @@ def survey(
     failures: list[tuple[str, str]] = []
     if isinstance(X, CrystalGraphs):
         graphs, sources = X, None
-        known_ids: Sequence[Any] = graphs.ids
+        known_ids: Any = graphs.ids
     else:
         sources = list_sources(split_numbers(X)[0], check=False)
         graphs = _read(X, n_jobs, atom_features, verbose, failures)

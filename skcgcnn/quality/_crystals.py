@@ -115,9 +115,7 @@ def bond_ratios(graphs: CrystalGraphs, elements: IntArray) -> npt.NDArray[np.flo
     return found
 
 
-def _odd_distances(
-    graphs: CrystalGraphs, elements: IntArray, names: Names
-) -> Iterator[Finding]:
+def _odd_distances(graphs: CrystalGraphs, elements: IntArray, names: Names) -> Iterator[Finding]:
     ratios = bond_ratios(graphs, elements)
     for row in np.flatnonzero(ratios < _TOO_CLOSE).tolist():
         text = (
@@ -177,8 +175,9 @@ def _rare_elements(
     if not len(rare):
         return
     rows = [int(pairs[1, pairs[0] == z][0]) for z in rare]
-    each = [f"{Element.from_Z(int(z)).symbol} ({names[r]})" for z, r in zip(rare, rows, strict=True)]
-    text = f"Elements in one crystal alone: {', '.join(each)}. Nothing can be learned about them."
+    symbols = [Element.from_Z(int(z)).symbol for z in rare]
+    each = ", ".join(f"{s} ({names[row]})" for s, row in zip(symbols, rows, strict=True))
+    text = f"Elements in one crystal alone: {each}. Nothing can be learned about them."
     yield Finding("rare elements", sorted(set(rows)), "remark", text)
 
 

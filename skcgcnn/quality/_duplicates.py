@@ -141,7 +141,7 @@ def _floor(name: str, column: npt.NDArray[Any], members: list[IntArray]) -> Floo
         if is_number:
             errors.append(np.abs(known - np.median(known)))
         else:
-            labels, places = np.unique(known.astype(str), return_inverse=True)
+            _, places = np.unique(known.astype(str), return_inverse=True)
             errors.append((places != np.bincount(places).argmax()).astype(float))
     total = np.concatenate(errors) if errors else np.zeros(0)
     if not total.any():
@@ -200,9 +200,7 @@ def _near_duplicates(
         yield Finding("near duplicates, unconfirmed", (), "remark", message)
 
 
-def _near_pairs(
-    found: Fingerprints, groups: IntArray
-) -> tuple[IntArray, npt.NDArray[np.float64]]:
+def _near_pairs(found: Fingerprints, groups: IntArray) -> tuple[IntArray, npt.NDArray[np.float64]]:
     """Return pairs of different crystals that are alike, by one of each group."""
     from scipy.spatial import cKDTree
 

@@ -125,9 +125,8 @@ def _folds(groups: IntArray, seed: int) -> Iterator[tuple[IntArray, IntArray]]:
     rng = np.random.default_rng(seed)
     folds = GroupKFold(n_folds, shuffle=True, random_state=seed)
     for train, test in folds.split(groups, groups=groups):
-        if len(train) > _MOST_TRAINED:
-            train = rng.choice(train, _MOST_TRAINED, replace=False)
-        yield train, test
+        most = min(len(train), _MOST_TRAINED)
+        yield np.sort(rng.choice(train, most, replace=False)), test
 
 
 def _robust(values: FloatArray) -> tuple[float, float]:

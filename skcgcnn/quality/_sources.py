@@ -1,6 +1,6 @@
 """The crystals and columns of what is to be checked: a folder, a table, or a store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -37,7 +37,7 @@ class Data:
     """
 
     name: str
-    ids: Sequence[Any]
+    ids: Any
     paths: list[str] | None
     graphs: CrystalGraphs | None
     columns: Mapping[str, npt.NDArray[Any]]

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,9 @@ from skcgcnn.plotting import (
     loss_curves,
     parity,
 )
+from skcgcnn.quality import PowerLaw
 from skcgcnn.reports._advice import Facts, advice, flat_from
+from skcgcnn.reports._honesty import absolute_errors, honesty, learning_section
 from skcgcnn.reports._html import Figure, Section, Table, new_figure, page
 from skcgcnn.reports._parts import (
     crystals,
@@ -73,6 +75,12 @@ class RunResult:
     losses : mapping of str to sequence of float
         Epoch by epoch: "training" and "validation".
     best_epoch : int
+    split : str
+        By which rule the crystals were split, as a sentence.
+    splits : mapping of str to mapping
+        Errors on splits by other rules.
+    curves : mapping of str to PowerLaw
+        How the error of each target falls with more training crystals.
     """
 
     name: str
@@ -88,6 +96,9 @@ class RunResult:
     n_unreadable: int
     losses: Mapping[str, Sequence[float]]
     best_epoch: int
+    split: str = ""
+    splits: Mapping[str, Any] = field(default_factory=dict)
+    curves: Mapping[str, PowerLaw] = field(default_factory=dict)
 
 
 def training_report(run: RunResult) -> str:
@@ -102,12 +113,15 @@ def training_report(run: RunResult) -> str:
     -------
     str
     """
+    outside = _outside(run)
     sections = [
         _results(run),
-        _next(run),
+        *_honesty(run, outside),
+        _next(run, outside),
         _data(run),
         _learning(run),
         *(_target(run, index) for index in range(len(run.predictions))),
+        *_more_crystals(run),
         Section(
             "Settings",
             ["Values chosen for auto are in brackets."],
@@ -144,12 +158,38 @@ def _left_out(run: RunResult) -> Iterator[str]:
 _PARTS = {"train": "trained on", "val": "validated", "test": "tested"}
 
 
-def _next(run: RunResult) -> Section:
-    found = advice(_facts(run))
+def _honesty(run: RunResult, outside: npt.NDArray[np.bool_] | None) -> Iterator[Section]:
+    if not run.predictions:
+        return
+    errors = {
+        prediction.target.name: (
+            absolute_errors(prediction, run.y["test"][:, index]),
+            _error_name(prediction),
+        )
+        for index, prediction in enumerate(run.predictions)
+    }
+    yield honesty(run.split, errors, run.graphs["test"], outside, run.splits, run.errors)
+
+
+def _error_name(prediction: Prediction) -> str:
+    target = prediction.target
+    if not target.is_number:
+        return "share of wrong labels"
+    return f"mean absolute error{f' ({target.unit})' if target.unit else ''}"
+
+
+def _more_crystals(run: RunResult) -> Iterator[Section]:
+    if run.curves:
+        names = {p.target.name: wrapped(_error_name(p), 30) for p in run.predictions}
+        yield learning_section(run.curves, names)
+
+
+def _next(run: RunResult, outside: npt.NDArray[np.bool_] | None) -> Section:
+    found = advice(_facts(run, outside))
     return Section("What to try next", found or ["Nothing looks wrong."])
 
 
-def _facts(run: RunResult) -> Facts:
+def _facts(run: RunResult, outside: npt.NDArray[np.bool_] | None) -> Facts:
     place = run.best_epoch - 1
     losses = {name: values[place] for name, values in run.losses.items() if len(values) > place}
     r2, accuracy, frequent, rarest = {}, {}, {}, {}
@@ -176,18 +216,18 @@ def _facts(run: RunResult) -> Facts:
         accuracy=accuracy,
         most_frequent=frequent,
         rarest=rarest,
-        outside=_outside(run),
+        outside=None if outside is None else float(outside.mean()),
     )
 
 
-def _outside(run: RunResult) -> float | None:
+def _outside(run: RunResult) -> npt.NDArray[np.bool_] | None:
+    """Tell which test crystals are unlike the training crystals, where that can be told."""
     train, test = run.graphs["train"], run.graphs["test"]
     if len(train) < 2 or not len(test):
         return None
     if len(train) > _MOST_TRAINING:
         train = train[np.random.default_rng(0).permutation(len(train))[:_MOST_TRAINING]]
-    near = nearest_training_crystals(run.est, test, train, k=1)
-    return float(near.is_outside.mean())
+    return nearest_training_crystals(run.est, test, train, k=1).is_outside
 
 
 def _data(run: RunResult) -> Section:

@@ -215,8 +215,7 @@ def read_paths(path: Path, columns: Sequence[str] | None = ()) -> Table:
     there = list(items[0].values) if items else []
     names = there if columns is None else [name for name in columns if name in there]
     values = [
-        _column([str(item.values[name]) for item in items], texts=columns is None)
-        for name in names
+        _column([str(item.values[name]) for item in items], texts=columns is None) for name in names
     ]
     return Table(path, [item.id for item in items], [item.source for item in items], names, values)
 

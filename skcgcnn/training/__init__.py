@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING
 
 from skcgcnn._lazy import lazy_names
-from skcgcnn.training._settings import Settings, Task, default_of, option_of, run_parameters
+from skcgcnn.training._settings import Rule, Settings, Task, default_of, option_of, run_parameters
 
 if TYPE_CHECKING:
+    from skcgcnn.training._data import bundled_folder
     from skcgcnn.training._predictions import (
         check_ending,
         write_prediction_chunks,
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
     from skcgcnn.training._split import split_rows
 
 __all__ = [
+    "Rule",
     "Settings",
     "Task",
+    "bundled_folder",
     "check_ending",
     "default_of",
     "find_crystals",
@@ -36,6 +39,7 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
+        "bundled_folder": "_data",
         "find_crystals": "_sources",
         "refuse_inputs": "_sources",
         "split_rows": "_split",

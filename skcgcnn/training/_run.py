@@ -5,6 +5,7 @@ import math
 import shutil
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,10 @@ from skcgcnn.estimators import (
 )
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs, CrystalGraphTransformer, concatenate, digest_crystals
-from skcgcnn.metrics import HeldOutError, held_out_error, target_metrics
+from skcgcnn.metrics import HeldOutError, target_metrics
 from skcgcnn.modelfiles import ModelState, read_model_file
 from skcgcnn.nn import BestEpoch, choose_device
+from skcgcnn.quality import PowerLaw
 from skcgcnn.reports import RunResult, training_report
 from skcgcnn.tasks import Prediction
 from skcgcnn.training._checkpoint import (
@@ -39,9 +41,16 @@ from skcgcnn.training._checkpoint import (
     write_original,
 )
 from skcgcnn.training._data import Part, RunData, load_run_data
+from skcgcnn.training._learning import learning_curves, no_curves
 from skcgcnn.training._predictions import write_predictions
+from skcgcnn.training._rules import (
+    Grouping,
+    compare_rules,
+    find_groups,
+    held_out_errors,
+    split_parts,
+)
 from skcgcnn.training._settings import Settings, default_of, option_of
-from skcgcnn.training._split import split_rows
 
 # The epochs, a line each; and everything at a glance.
 HISTORY, REPORT = "history.csv", "report.html"
@@ -70,10 +79,13 @@ def train(
     progress: bool = True,
     remarks: bool = False,
     report: bool = True,
+    splits: Sequence[str] = (),
+    learning_curve: bool = False,
 ) -> dict[str, Any]:
     """Train on a folder of crystals, keep the best epoch, and test it.
 
-    Where the folder has a ``groups.csv``, crystals of a group are in one part of the split.
+    The same crystals, however they are written, are in one part of the split, and so are those of a
+    group where the folder has a ``groups.csv``.
 
     Writes ``checkpoint.pth.tar`` (last epoch, from which training can go on),
     ``model.safetensors`` (the epoch with the lowest loss on the validation crystals, as
@@ -108,6 +120,10 @@ def train(
         Whether to list all remarks about files.
     report : bool, default=True
         Whether to write the report.
+    splits : sequence of str, default=()
+        Other rules, as for ``settings.split``, by which to split, train and test as well.
+    learning_curve : bool, default=False
+        Whether to train on 1/8, 1/4 and 1/2 of the training crystals as well.
 
     Returns
     -------
@@ -152,7 +168,8 @@ def train(
     transformer = est.get_transformer().set_params(verbose=verbose)
     graphs = data.with_numbers(_read(transformer, data, output if is_main else None))
     _check_same(run, graphs, settings, resume)
-    parts = _split(settings, data, graphs)
+    grouping = find_groups(settings.split, data, graphs)
+    parts = split_parts(settings, data, graphs, grouping)
     classes = data.classes(graphs.n_sites > 0)
     if resume is not None and est.n_iter_ >= est._resolve(len(parts["train"].rows))["max_epochs"]:
         raise DataError(
@@ -171,7 +188,13 @@ def train(
     _write_history(output / HISTORY, est, losses)
     best_epoch = best.best_epoch_ if validated else est.n_iter_
     loss = best.best_loss_ if validated and math.isfinite(best.best_loss_) else None
-    found, predictions = _evaluate(est, best_epoch, loss, parts, data, output)
+    found, predictions = _evaluate(est, best_epoch, loss, parts, data, output, grouping)
+    refit = partial(_fit_again, run, classes)
+    rules = [rule for rule in splits if rule != settings.split]
+    found["splits"] = dict(compare_rules(est, rules, settings, data, graphs, refit))
+    ask = learning_curves if learning_curve else no_curves
+    curves = ask(est, parts, predictions, grouping, settings.seed, refit)
+    _write_metrics(output, found, curves)
     if report:
         result = RunResult(
             name=output.resolve().name,
@@ -187,10 +210,18 @@ def train(
             n_unreadable=int((graphs.n_sites == 0).sum()),
             losses=losses,
             best_epoch=best_epoch,
+            split=grouping.text,
+            splits=found["splits"],
+            curves=curves,
         )
         with atomic_write(output / REPORT) as file:
             file.write(training_report(result))
     return found
+
+
+def _fit_again(run: dict[str, Any], classes: Any, est: BaseCGCNN, parts: dict[str, Part]) -> None:
+    """Fit on other parts of the crystals, and write nothing."""
+    _fit(est, run, parts, classes, None, None)
 
 
 def _refuse_results(folder: Path) -> None:
@@ -213,7 +244,9 @@ def _read_start(
         if state.training is None or "settings" not in state.training.run:
             raise DataError(f"{resume}: is a model, but not a checkpoint of a training run")
         then = state.training.run["settings"]
-        taken = {name: then[name] for name in own - set(own if given is None else given)}
+        missing = own - set(own if given is None else given)
+        # Checkpoints of earlier versions lack what is new.
+        taken = {name: then[name] for name in missing if name in then}
         params = {**then["params"], **settings.params}
         return state, replace(settings, **taken, params=params)
     if (source := settings.params.get("init_from")) is not None:
@@ -282,7 +315,8 @@ def _resumed(
     state: Any, settings: Settings, data: RunData, file: Path, device: str, accelerator: Any
 ) -> tuple[BaseCGCNN, dict[str, Any]]:
     run = state.training.run
-    then, now = dict(run["settings"]), asdict(settings)
+    # Checkpoints of earlier versions lack what is new.
+    then, now = {"split": Settings.split, **run["settings"]}, asdict(settings)
     before, asked = then.pop("params"), now.pop("params")
     then |= {name: before.get(name, default_of(name)) for name in asked}
     for name, value in (now | asked).items():
@@ -326,19 +360,6 @@ def _check_same(
         )
 
 
-def _split(settings: Settings, data: RunData, graphs: CrystalGraphs) -> dict[str, Part]:
-    rows = split_rows(
-        np.flatnonzero(graphs.n_sites > 0),
-        settings.ratios(),
-        labels=data.stratify_labels(),
-        groups=data.groups,
-        seed=settings.seed,
-    )
-    # Test rows in the data's order, whatever the split's.
-    chosen = {"train": rows["train"], "val": rows["val"], "test": np.sort(rows["test"])}
-    return {name: data.part(part, graphs) for name, part in chosen.items()}
-
-
 def _evaluate(
     est: BaseCGCNN,
     best_epoch: int,
@@ -346,6 +367,7 @@ def _evaluate(
     parts: dict[str, Part],
     data: RunData,
     output: Path,
+    grouping: Grouping,
 ) -> tuple[dict[str, Any], list[Prediction]]:
     """Test the model, and write it with what came out."""
     test = parts["test"]
@@ -357,15 +379,17 @@ def _evaluate(
         "best_epoch": best_epoch,
         "best_validation_loss": loss,
         **{f"n_{name}": len(part.rows) for name, part in parts.items()},
+        "split": {"rule": grouping.rule, "text": grouping.text},
+        "splits": {},
         "n_groups": None
-        if data.groups is None
-        else {name: len(np.unique(data.groups[part.rows])) for name, part in parts.items()},
+        if grouping.groups is None
+        else {name: len(np.unique(grouping.groups[part.rows])) for name, part in parts.items()},
         "test": {
             prediction.target.name: target_metrics(truth[:, i], prediction)
             for i, prediction in enumerate(predictions)
         },
     }
-    errors = _errors(parts, data, predictions)
+    errors = dict(held_out_errors(predictions, parts, grouping))
     report["errors"] = {name: asdict(error) for name, error in errors.items()}
     # The model file itself tells how good it is: see `skcgcnn info`.
     metrics = {
@@ -375,25 +399,16 @@ def _evaluate(
     }
     write_model(est, output, {"validation loss": loss, **metrics})
     write_original(est, output)
-    with atomic_write(output / "metrics.json") as file:
-        json.dump(report, file, indent=2)
-        file.write("\n")
+    # Also before fits on other splits, which may be interrupted.
+    _write_metrics(output, report, {})
     return report, predictions
 
 
-def _errors(
-    parts: dict[str, Part], data: RunData, predictions: list[Prediction]
-) -> dict[str, HeldOutError]:
-    """Return the test error of every target, with its interval."""
-    train, test = parts["train"], parts["test"]
-    groups = None if data.groups is None else data.groups[test.rows]
-    columns = [part.y.reshape(len(part.y), len(data.names)).T for part in (test, train)]
-    found = {}
-    # Without test crystals there are no predictions.
-    for prediction, true, trained in zip(predictions, *columns, strict=False):
-        if error := held_out_error(true, prediction, trained, groups=groups):
-            found[prediction.target.name] = error
-    return found
+def _write_metrics(output: Path, found: dict[str, Any], curves: dict[str, PowerLaw]) -> None:
+    found["learning_curves"] = {name: asdict(law) for name, law in curves.items()}
+    with atomic_write(output / "metrics.json") as file:
+        json.dump(found, file, indent=2)
+        file.write("\n")
 
 
 def _write_history(path: Path, est: BaseCGCNN, losses: dict[str, list[float]]) -> None:

@@ -13,6 +13,7 @@ from skcgcnn._parameters import MultiTaskParameters, NetParameters, OnError
 from skcgcnn._recipes import is_auto
 
 Task = Literal["regression", "classification", "multi"]
+Rule = Literal["random", "structure", "composition", "elements", "prototype"]
 
 # Those of all tasks. A run is repeatable without being asked to.
 _DEFAULTS = {
@@ -53,6 +54,10 @@ class Settings:
         Columns of numbers beside the crystals from which to learn.
     train_ratio, val_ratio, test_ratio : float, default=0.8, 0.1, 0.1
         Shares of the parts of the split.
+    split : str, default="random"
+        What stays together in the split: the same crystals ("random"), nearly the same ones
+        ("structure"), those of one "composition", with the same "elements", or of one
+        "prototype", which is an anonymous formula with a space group.
     params : mapping, default={}
         Parameters of the estimator, by name; those in `net_params` may stand beside the others.
         By default ``random_state`` is 0.
@@ -71,6 +76,7 @@ class Settings:
     train_ratio: float = 0.8
     val_ratio: float = 0.1
     test_ratio: float = 0.1
+    split: Rule = "random"
     params: Mapping[str, Any] = field(default_factory=dict)
 
     @property
