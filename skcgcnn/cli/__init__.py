@@ -1,10 +1,10 @@
-"""The command line: ``skcgcnn train``, ``check``, ``predict``, ``featurize``, ``info``, ``make-vacancies``."""
+"""The command line: ``skcgcnn train``, ``check``, ``predict``, ``featurize`` and others."""
 
 import io
 import sys
 
 # Each file adds its commands to the application, in the order in which --help lists them.
-from skcgcnn.cli import _check, _featurize, _predict, _tools, _train  # noqa: F401
+from skcgcnn.cli import _check, _featurize, _predict, _suggest, _tools, _train  # noqa: F401
 from skcgcnn.cli._app import app
 from skcgcnn.cli._tools import make_vacancies
 

@@ -5,6 +5,7 @@ from skcgcnn.quality._duplicates import Floor
 from skcgcnn.quality._learning import PowerLaw, fit_power_law
 from skcgcnn.quality._residuals import Expected
 from skcgcnn.quality._sources import Data, open_data
+from skcgcnn.quality._suggest import suggest, uncertainty
 
 __all__ = [
     "Data",
@@ -15,5 +16,7 @@ __all__ = [
     "check",
     "fit_power_law",
     "open_data",
+    "suggest",
     "survey",
+    "uncertainty",
 ]

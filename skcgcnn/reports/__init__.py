@@ -1,4 +1,4 @@
-"""Reports of training runs, predictions and checks: one HTML file that holds everything it shows."""
+"""Reports of runs, predictions and checks: one HTML file that holds everything it shows."""
 
 from skcgcnn.reports._advice import Facts, advice
 from skcgcnn.reports._html import Figure, Section, Table, page

@@ -158,9 +158,9 @@ def _coverage(survey: Survey) -> Section:
         element_table(names),
     ]
     largest, count = families.most_common(1)[0]
+    share = count / len(readable)
     lines = [
-        f"{count / len(readable):.0%} of the crystals are of one type of formula, {largest}; there "
-        f"are {len(families)} types."
+        f"{share:.0%} of the crystals have one type of formula, {largest}, of {len(families)}.",
     ]
     if survey.sources is not None and len(readable) <= _MOST_SYMMETRIES:
         prototypes = group_by_prototype([survey.sources[row] for row in readable])
