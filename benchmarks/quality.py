@@ -1,4 +1,4 @@
-"""Does `check` find planted faults, how fast is it on a million crystals, and what does `suggest` save?
+"""What `check` finds of planted faults, its time for a million crystals, and what `suggest` saves.
 
 The parts: ``faults`` plants 50 duplicates, 20 labels in other units, 10 swapped labels and 5 broken
 crystals among 1,000 perovskites. ``million`` makes a store by scaling the cells of real crystals, a
@@ -7,9 +7,6 @@ tenth of them twice, and looks for these. ``suggest`` labels perovskites in the 
 """
 
 import argparse
-import csv
-import gzip
-import io
 import resource
 import subprocess
 import sys
@@ -17,25 +14,22 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from measure import machine, save
+from measure import keep, read_table, table
 from pymatgen.core import Lattice, Structure
 
 from skcgcnn import CGCNNRegressor, CrystalGraphTransformer
-from skcgcnn.graphs import CrystalGraphs, concatenate, merge_files, same_crystals
-from skcgcnn.quality import check
+from skcgcnn.graphs import CrystalGraphs, concatenate, merge_files
+from skcgcnn.quality import check, suggest, survey
 
 UNITS = (96.485, 1000.0, 5.0, 1 / 27.2114)
+Rows = tuple[list[str], list[list[Any]]]
 WAYS = ("supercell", "axes", "order", "rounded")
 
 
-def read_table(path):
-    """Return the rows of a packed table."""
-    return list(csv.DictReader(io.StringIO(gzip.decompress(path.read_bytes()).decode())))
-
-
-def written_again(structure, way, rng):
+def written_again(structure: Structure, way: str, rng: np.random.Generator) -> Structure:
     """Return another description of a crystal."""
     again = structure.copy()
     if way == "supercell":
@@ -52,7 +46,7 @@ def written_again(structure, way, rng):
     return again
 
 
-def broken(structure, kind):
+def broken(structure: Structure, kind: int) -> Any:
     """Return a crystal that cannot be, or cannot be read."""
     crystal = structure.copy()
     if kind == 0:
@@ -68,7 +62,9 @@ def broken(structure, kind):
     return crystal
 
 
-def plant(rows, *, n_crystals=1000, n_twice=50, seed=0):
+def plant(
+    rows: list[dict[str, str]], *, n_crystals: int = 1000, n_twice: int = 50, seed: int = 0
+) -> tuple[list[Any], Any, list[str], dict[str, Any]]:
     """Return crystals, targets, names, and the names of what was planted."""
     rng = np.random.default_rng(seed)
     rows = rows[: n_crystals - n_twice]
@@ -94,7 +90,7 @@ def plant(rows, *, n_crystals=1000, n_twice=50, seed=0):
     return X, np.concatenate([given, given[twice]]), ids, named
 
 
-def count(frame, named):
+def count(frame: Any, named: dict[str, Any]) -> dict[str, int]:
     """Return how many of the planted faults a check found, and its false alarms."""
     frame = frame[frame["severity"] != "remark"]
     label = frame["kind"].isin(["unexpected label", "label in another unit"])
@@ -114,7 +110,7 @@ def count(frame, named):
     }
 
 
-def run_faults(args):
+def run_faults(args: argparse.Namespace) -> Rows:
     """Count what `check` finds."""
     rows = read_table(args.data / "perov5_val.csv.gz")
     found = []
@@ -129,16 +125,13 @@ def run_faults(args):
     return [*head, "seconds"], found
 
 
-def make_store(args, folder):
+def make_store(data: Path, n_crystals: int, folder: Path) -> int:
     """Make graphs of a number of different crystals, a tenth of them twice."""
-    rows = [
-        row
-        for name in ("perov5_val", "carbon24_val")
-        for row in read_table(args.data / f"{name}.csv.gz")
-    ]
+    names = ("perov5_val", "carbon24_val")
+    rows = [row for name in names for row in read_table(data / f"{name}.csv.gz")]
     base = CrystalGraphTransformer().fit_transform([row["cif"] for row in rows])
     rng, parts = np.random.default_rng(0), []
-    n_copies = -(-args.crystals * 10 // 11 // len(base))
+    n_copies = -(-n_crystals * 10 // 11 // len(base))
     for copy in range(n_copies):
         scaled = replace(base, distances=base.distances * np.float32(1 + 0.002 * copy))
         again = scaled[rng.permutation(len(base))[: len(base) // 10]]
@@ -148,23 +141,79 @@ def make_store(args, folder):
     return n_copies * len(base)
 
 
-def run_million(args):
-    """Measure the time and memory of looking for the same crystal in a large store."""
+def run_million(args: argparse.Namespace) -> Rows:
+    """Measure the time and memory of a check of a large store."""
     with tempfile.TemporaryDirectory(dir=args.scratch) as name:
         folder = Path(name)
-        n_different = make_store(args, folder)
-        code = [sys.executable, __file__, "--look", str(folder / "all"), "million"]
+        n_different = make_store(args.data, args.crystals, folder)
+        code = [sys.executable, __file__, "look", "--data", str(folder / "all")]
         out = subprocess.run(code, check=True, capture_output=True, text=True).stdout
     n, found, seconds, memory = map(float, out.split())
     row = [int(n), n_different, int(found), round(seconds, 1), round(memory / 1e3, 2)]
     return ["crystals", "different", "found to be", "seconds", "most memory (GB)"], [row]
 
 
-def look(folder):
-    """Print how many crystals of a folder are different, the seconds, and the memory in MB."""
-    graphs = CrystalGraphs.load(folder, mmap=True)
+def run_look(args: argparse.Namespace) -> None:
+    """Print how many crystals of a store are different, the seconds, and the memory in MB."""
+    graphs = CrystalGraphs.load(args.data, mmap=True)
     start = time.perf_counter()
-    found = same_crystals(graphs).max() + 1
+    found = len(np.unique(survey(graphs, labels=False).groups))
     seconds = time.perf_counter() - start
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     print(len(graphs), found, seconds, memory)
+
+
+def run_suggest(args: argparse.Namespace) -> Rows:
+    """Label perovskites in the order of `suggest` and at random."""
+    rows = read_table(args.data / "perov5_val.csv.gz")[: args.pool + 500]
+    graphs = CrystalGraphTransformer().fit_transform([row["cif"] for row in rows])
+    y = np.array([float(row["heat_ref"]) for row in rows])
+    found = []
+    for seed in args.seeds:
+        order = np.random.default_rng(seed).permutation(len(y))
+        pool, test = order[: args.pool], order[args.pool :]
+        for how in ("suggest", "random"):
+            taken = pool[: args.step]
+            while True:
+                est = CGCNNRegressor(
+                    n_estimators=3, max_epochs=args.epochs, batch_size=32, random_state=seed
+                ).fit(graphs[taken], y[taken])
+                error = float(np.abs(est.predict(graphs[test]) - y[test]).mean())
+                found.append([seed, how, len(taken), round(error, 4)])
+                print(*found[-1], flush=True)
+                if len(taken) >= args.most:
+                    break
+                left = np.setdiff1d(pool, taken, assume_unique=True)
+                if how == "suggest":
+                    more = left[suggest(est, graphs[left], args.step, known=graphs[taken])]
+                else:
+                    more = pool[len(taken) : len(taken) + args.step]
+                taken = np.concatenate([taken, more])
+    return ["seed", "order", "labels", "mean absolute error (eV/atom)"], found
+
+
+PARTS = {"faults": run_faults, "million": run_million, "suggest": run_suggest}
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", choices=[*PARTS, "look"])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the tables, or a store")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--crystals", type=int, default=1_000_000)
+    parser.add_argument("--scratch", type=Path, help="where the store is made")
+    parser.add_argument("--pool", type=int, default=1000)
+    parser.add_argument("--step", type=int, default=50)
+    parser.add_argument("--most", type=int, default=300)
+    parser.add_argument("--epochs", type=int, default=40)
+    arguments = parser.parse_args()
+    if arguments.part == "look":
+        run_look(arguments)
+    else:
+        header, lines = PARTS[arguments.part](arguments)
+        title = {
+            "faults": "Planted faults that `check` finds",
+            "million": "A check of a large store",
+            "suggest": "Errors with labels that `suggest` asks for, and with random ones",
+        }[arguments.part]
+        numbers = {"header": header, "rows": lines}
+        keep(f"quality_{arguments.part}", title, [table(header, lines)], numbers)

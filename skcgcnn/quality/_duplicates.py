@@ -14,6 +14,7 @@ from skcgcnn.tasks import is_missing
 
 # In Å: mean distances of near duplicates differ by no more.
 _NEAR = 0.05
+_NEAREST = 3
 # Of pymatgen's StructureMatcher: small displacements of atoms, without a change of the volume.
 _MATCHER = {"ltol": 0.05, "stol": 0.1, "angle_tol": 2, "scale": False}
 # Each takes milliseconds, or seconds where cells are large.
@@ -212,9 +213,16 @@ def _near_pairs(found: Fingerprints, groups: IntArray) -> tuple[IntArray, npt.ND
     for rows in np.split(order, starts[1:]):
         if len(rows) > 1:
             tree = cKDTree(found.distances[rows])
-            near = tree.query_pairs(_NEAR, p=np.inf, output_type="ndarray")
-            pairs.append(rows[near])
-    joined = np.sort(np.concatenate(pairs), axis=1)
+            # The nearest ones alone: of very many crystals that are alike, all pairs are too many.
+            _, near = tree.query(
+                found.distances[rows],
+                k=np.arange(2, 2 + min(_NEAREST, len(rows) - 1)),
+                p=np.inf,
+                distance_upper_bound=_NEAR,
+            )
+            own, places = np.nonzero(near < len(rows))
+            pairs.append(np.column_stack([rows[own], rows[near[own, places]]]))
+    joined = np.unique(np.sort(np.concatenate(pairs), axis=1), axis=0)
     differences = found.distances[joined[:, 0]] - found.distances[joined[:, 1]]
     return joined, np.abs(differences).max(axis=1, initial=0.0)
 

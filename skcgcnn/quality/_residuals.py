@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
+from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import GroupKFold
 
-from skcgcnn.estimators import CGCNNClassifier, CGCNNRegressor
+from skcgcnn.estimators import CGCNNClassifier, CGCNNRegressor, mean_features
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.quality._findings import Finding, Names
 
@@ -16,12 +17,14 @@ from skcgcnn.quality._findings import Finding, Names
 # this purpose.
 FEWEST, _MOST_TRAINED = 50, 5_000
 _FOLDS = 5
-# Values are clipped so many robust standard deviations from the median before networks see them:
-# a few in another unit would decide everything.
+# Values are clipped so many robust standard deviations from the median before networks see them.
 _CLIP = 5.0
-# An error is odd beyond so many robust standard deviations of the errors, and may be explained by
+# An error is odd beyond so many standard deviations that are expected, and may be explained by
 # another unit where that brings it below the second number.
-_ODD, _EXPLAINED = 6.0, 2.5
+_ODD, _EXPLAINED = 4.2, 2.5
+# Larger errors count as so many robust standard deviations where trees learn what to expect.
+_BOUND = 4.0
+_NETWORKS, _STEPS, _FEWEST_EPOCHS = 3, 1600, 10
 # A label with a lower probability is odd.
 _UNLIKELY = 0.02
 # Units of an energy in eV: hartree, kJ/mol, meV; and all sites instead of one.
@@ -48,7 +51,8 @@ class Expected(NamedTuple):
     values : ndarray of shape (n_known,)
         Predicted numbers, or labels.
     spread : ndarray of shape (n_known,)
-        The robust standard deviation of their errors; of labels, the probability of the given one.
+        The standard deviation that is expected of their errors; of labels, the probability of
+        the given one.
     """
 
     rows: IntArray
@@ -68,7 +72,7 @@ def expect_numbers(
     groups : ndarray of shape (n_crystals,)
         Crystals of a group are predicted together.
     estimator : estimator or None
-        By default an ensemble.
+        By default an ensemble of three networks.
     seed : int
 
     Returns
@@ -76,17 +80,52 @@ def expect_numbers(
     Expected
     """
     rows = np.flatnonzero(np.isfinite(column) & (graphs.n_sites > 0))
-    middle, spread = _robust(column[rows])
-    y = np.clip(column[rows], middle - _CLIP * spread, middle + _CLIP * spread)
-    est = CGCNNRegressor(random_state=seed) if estimator is None else estimator
-    values, stds = np.empty(len(rows)), np.full(len(rows), np.nan)
+    y = _clipped(column[rows])
+    values, stds = np.empty(len(rows)), np.zeros(len(rows))
     for train, test in _folds(groups[rows], seed):
-        fitted = clone(est).fit(graphs[rows[train]], y[train])
-        values[test] = fitted.predict(graphs[rows[test]])
-    errors = np.abs(y - values)
-    scale = 1.4826 * float(np.median(errors))
-    stds[:] = max(scale, 1e-9 * max(spread, 1e-300))
-    return Expected(rows, values, stds)
+        est = _ensemble(len(train), seed) if estimator is None else clone(estimator)
+        est.fit(graphs[rows[train]], y[train])
+        values[test] = est.predict(graphs[rows[test]])
+        if estimator is None:
+            stds[test] = est.predict_uncertainty(graphs[rows[test]]).epistemic
+    features = np.column_stack([mean_features(graphs[rows]), values, stds])
+    return Expected(
+        rows, values, _expected_errors(features, np.abs(y - values), groups[rows], seed)
+    )
+
+
+def _ensemble(n_train: int, seed: int) -> CGCNNRegressor:
+    """Return some networks that take a third of the usual steps each."""
+    batch_size = 32 if n_train <= 1000 else 64
+    n_epochs = max(_FEWEST_EPOCHS, round(_STEPS * batch_size / n_train))
+    return CGCNNRegressor(
+        n_estimators=_NETWORKS, batch_size=batch_size, max_epochs=n_epochs, random_state=seed
+    )
+
+
+def _expected_errors(
+    features: FloatArray, errors: FloatArray, groups: IntArray, seed: int
+) -> FloatArray:
+    """Return the error that is to be expected of each crystal, as a standard deviation.
+
+    Trees learn from the other crystals where networks are good, and where they are not.
+    """
+    scale = 1.4826 * float(np.median(errors)) or float(errors.max()) or 1.0
+    bounded = np.minimum(errors, _BOUND * scale)
+    expected = np.empty(len(errors))
+    for train, test in _folds(groups, seed):
+        trees = ExtraTreesRegressor(
+            100, min_samples_leaf=10, max_features=0.3, random_state=seed
+        ).fit(features[train], bounded[train])
+        # Of the normal distribution: from the mean error to the standard deviation.
+        expected[test] = 1.2533 * trees.predict(features[test])
+    return np.maximum(expected, 0.5 * scale)
+
+
+def _clipped(values: FloatArray) -> FloatArray:
+    """Return values without those far outside: a few in another unit would decide everything."""
+    middle, spread = _robust(values)
+    return np.clip(values, middle - _CLIP * spread, middle + _CLIP * spread)
 
 
 def expect_labels(
@@ -154,7 +193,8 @@ def odd_numbers(
     Finding
     """
     rows = expected.rows
-    errors = np.abs(column[rows] - expected.values) / expected.spread
+    # Of values far outside, that they are far outside is odd, not how far.
+    errors = np.abs(_clipped(column[rows]) - expected.values) / expected.spread
     for place in np.argsort(-errors, kind="stable"):
         if errors[place] <= _ODD:
             break
