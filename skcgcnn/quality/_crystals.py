@@ -126,7 +126,9 @@ def _odd_distances(graphs: CrystalGraphs, elements: IntArray, names: Names) -> I
         yield Finding("atoms too close", [row], "error", text)
     for row in np.flatnonzero(ratios > _TOO_FAR).tolist():
         one = graphs[row : row + 1]
-        if set(elements[one.site_kinds].tolist()) <= _NOBLE:
+        own = set(elements[one.site_kinds].tolist())
+        # Noble gases are so, and of a mixed site the radius is not known.
+        if own <= _NOBLE or 0 in own:
             continue
         text = (
             f"{names[row]}: no two atoms are nearer than {_shortest(graphs, row):.3g} Å, "
