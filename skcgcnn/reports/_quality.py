@@ -24,7 +24,7 @@ from skcgcnn.reports._parts import (
 
 # More rows of a kind are in the table of findings alone.
 _ROWS, _PICTURES = 20, 6
-_NAMES, _BARS = 6, 12
+_BARS = 12
 # Space groups of more crystals take too long.
 _MOST_SYMMETRIES = 5_000
 _MOST_CLASSES = 20
@@ -58,7 +58,7 @@ def _summary(survey: Survey) -> Section:
     n, n_same = len(survey.ids), len(np.unique(survey.groups))
     lines = [
         f"{crystals(n)}, {n_same} of them different.",
-        "Nothing looks wrong." if survey.is_sound else "Some things should be looked at.",
+        "Nothing looks wrong." if survey.is_sound else "See the findings below.",
         *(text for text in frame["message"][frame["kind"] == "floor of the error"]),
     ]
     counts = frame.groupby(["severity", "kind"], sort=False).size()
@@ -69,30 +69,20 @@ def _summary(survey: Survey) -> Section:
 
 def _findings(survey: Survey) -> Iterator[Section]:
     """Yield a section for each kind of finding, the worst first."""
+    places = {str(each): place for place, each in enumerate(survey.ids)}
     for kind, found in survey.findings.groupby("kind", sort=False):
         if kind == "floor of the error":
             continue
-        rows = [
-            [_shortened(ids), message]
-            for ids, message in zip(found["ids"][:_ROWS], found["message"][:_ROWS], strict=True)
-        ]
-        more = [f"The first {_ROWS} of {len(found)}."] if len(found) > _ROWS else []
-        table = Table(["crystals", "what"], rows)
+        n_shown = _ROWS
+        rows: list[list[Any]] = [[message] for message in found["message"][:_ROWS]]
+        table = Table([""], rows)
         if kind in {"atoms too close", "atoms too far apart"} and survey.sources is not None:
-            rows = rows[:_PICTURES]
-            places = {str(each): place for place, each in enumerate(survey.ids)}
-            sources = [survey.sources[places[ids[0]]] for ids in found["ids"][:_PICTURES]]
-            table = with_pictures("", ["crystals", "what"], rows, sources)
-            more = [f"The first {_PICTURES} of {len(found)}."] if len(found) > _PICTURES else []
+            n_shown = _PICTURES
+            sources = [survey.sources[places[ids[0]]] for ids in found["ids"][:n_shown]]
+            table = with_pictures("", [""], rows[:n_shown], sources)
+        more = [f"The first {n_shown} of {len(found)}."] if len(found) > n_shown else []
         title = str(kind)[0].upper() + str(kind)[1:]
         yield Section(title, more, [table])
-
-
-def _shortened(ids: list[str]) -> str:
-    if not ids:
-        return "all"
-    shown = ", ".join(ids[:_NAMES])
-    return shown if len(ids) <= _NAMES else f"{shown} and {len(ids) - _NAMES} more"
 
 
 def _target(survey: Survey, name: str, column: npt.NDArray[Any]) -> Section:
