@@ -27,14 +27,11 @@ _BOUND = 4.0
 _NETWORKS, _STEPS, _FEWEST_EPOCHS = 3, 1600, 10
 # A label with a lower probability is odd.
 _UNLIKELY = 0.02
-# Units of an energy in eV: hartree, kJ/mol, meV; and all sites instead of one.
+# Units of an energy in eV: hartree, kJ/mol and meV. More of them would explain more by chance.
 _UNITS = {
     27.2114: "hartree and eV",
     96.485: "eV and kJ/mol",
     1000.0: "a unit and a thousandth of it",
-    23.0605: "eV and kcal/mol",
-    13.6057: "rydberg and eV",
-    4.184: "kJ and kcal",
 }
 
 FloatArray = npt.NDArray[np.float64]
@@ -217,8 +214,8 @@ def _explanation(value: float, said: float, spread: float, n_sites: int) -> str:
     ways += [(unit, f"divided by {unit:g}, as between {what}") for unit, what in _UNITS.items()]
     if n_sites > 1:
         ways += [
-            (float(n_sites), f"divided by {n_sites}, its number of atoms: a total?"),
-            (1 / n_sites, f"times {n_sites}, its number of atoms: should it be the total?"),
+            (float(n_sites), f"divided by {n_sites}, its number of atoms: it is a total"),
+            (1 / n_sites, f"times {n_sites}, its number of atoms: the others are totals"),
         ]
     ways.append((-1.0, "with the other sign"))
     found = min(ways, key=lambda way: abs(value / way[0] - said))
