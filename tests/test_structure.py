@@ -43,6 +43,7 @@ LAYERS = [
     {"modelfiles"},
     {"estimators"},
     {"export", "inspection", "metrics", "model_selection", "plotting"},
+    {"quality"},
     {"reports"},
     {"training"},
     {"cli"},

@@ -1,11 +1,11 @@
-"""The command line: ``skcgcnn train``, ``predict``, ``featurize``, ``info``, ``make-vacancies``."""
+"""The command line: ``skcgcnn train``, ``check``, ``predict``, ``featurize`` and others."""
 
 import io
 import sys
 
 # isort: off
 # Each file adds its commands to the application, in the order in which --help lists them.
-from skcgcnn.cli import _train, _predict, _featurize, _tools  # noqa: F401
+from skcgcnn.cli import _train, _predict, _check, _suggest, _featurize, _tools  # noqa: F401
 
 # isort: on
 from skcgcnn.cli._app import app

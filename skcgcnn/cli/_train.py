@@ -1,10 +1,11 @@
 """``skcgcnn train``."""
 
 import signal
+from collections.abc import Iterator
 from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -13,7 +14,7 @@ from skcgcnn._text import for_terminals
 from skcgcnn.cli._app import app, is_typed, n_processes, plain_errors
 from skcgcnn.cli._options import with_estimator_options
 from skcgcnn.exceptions import ProcessError
-from skcgcnn.training import Settings, Task, option_of
+from skcgcnn.training import Rule, Settings, Task, option_of
 
 Ratio = Annotated[float, typer.Option(min=0.0, max=1.0)]
 
@@ -68,6 +69,29 @@ def train(
             show_default="none",
         ),
     ] = Settings.folds,
+    split: Annotated[
+        Rule,
+        typer.Option(
+            help="What stays in one part of the split, besides the same crystals: nearly the same "
+            "ones (structure), or those of one composition, of the same elements, or of one "
+            "prototype (anonymous formula and space group)."
+        ),
+    ] = Settings.split,
+    splits: Annotated[
+        str | None,
+        typer.Option(
+            help="Train and test on other splits as well: all, or rules separated by commas.",
+            show_default="none",
+        ),
+    ] = None,
+    learning_curve: Annotated[
+        bool,
+        typer.Option(
+            "--learning-curve",
+            help="Train on 1/8, 1/4 and 1/2 of the crystals as well, to tell how much more would "
+            "help.",
+        ),
+    ] = False,
     resume: Annotated[
         Path | None, typer.Option(help="Continue from this checkpoint.pth.tar.")
     ] = None,
@@ -131,9 +155,22 @@ def train(
             progress=not quiet,
             remarks=remarks,
             report=report,
+            splits=_rules(splits),
+            learning_curve=learning_curve,
         )
         if results:
             _show(results, folder)
+
+
+def _rules(typed: str | None) -> list[str]:
+    """Return the rules of splits that are typed."""
+    known = get_args(Rule)
+    found = [rule.strip() for rule in (typed or "").split(",") if rule.strip()]
+    if found == ["all"]:
+        return list(known)
+    if unknown := [rule for rule in found if rule not in known]:
+        raise ValueError(f"--splits {unknown[0]}: expected all, or some of {', '.join(known)}")
+    return found
 
 
 def _accelerator(device: str) -> Any:
@@ -192,7 +229,8 @@ def _show(report: dict[str, Any], folder: Path) -> None:
         groups = "{train} groups trained, {val} validated, {test} tested".format(
             **report["n_groups"]
         )
-        lines.append(f"{groups}; none is in two parts (groups.csv)")
+        lines.append(f"{groups}; none is in two parts")
+    lines += _of_splits(report)
     lines.append(f"Model, predictions and metrics are in {folder}")
     if (folder / "report.html").exists():
         lines.append(f"All at a glance: {folder / 'report.html'}")
@@ -212,3 +250,19 @@ def _table(title: str, measures: dict[str, dict[str, float | None]]) -> Any:
             shown = "undefined" if value is None else f"{value:.4f}"
             table.add_row(Text(for_terminals(name)), metric, shown)
     return table
+
+
+def _of_splits(report: dict[str, Any]) -> Iterator[str]:
+    """Yield by which rule crystals were split, and what other rules and numbers of them give."""
+    from skcgcnn.metrics import HeldOutError
+    from skcgcnn.quality import PowerLaw
+
+    yield report["split"]["text"]
+    for rule, found in report["splits"].items():
+        if "cannot" in found:
+            yield f"Split by {rule}: {found['cannot']}"
+        else:
+            each = (f"{name}: {HeldOutError(**error)}" for name, error in found.items())
+            yield f"Split by {rule}: {'; '.join(each)}"
+    for name, law in report["learning_curves"].items():
+        yield f"{name}: {PowerLaw(**law)}"

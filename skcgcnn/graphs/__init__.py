@@ -22,6 +22,12 @@ from skcgcnn.graphs._nearest import TIE, nearest_neighbors
 from skcgcnn.graphs._neighbor_list import NeighborList, find_neighbors
 from skcgcnn.graphs._options import GraphOptions
 from skcgcnn.graphs._packing import member_index, offsets_from_counts
+from skcgcnn.graphs._same import (
+    Fingerprints,
+    fingerprints,
+    group_fingerprints,
+    same_crystals,
+)
 from skcgcnn.graphs._saved import check_content, graphs_in
 from skcgcnn.graphs._sites import expand_to_sites
 
@@ -38,6 +44,7 @@ __all__ = [
     "CrystalGraphs",
     "ElementFeatures",
     "ExpandedGraphs",
+    "Fingerprints",
     "GraphMaker",
     "GraphOptions",
     "NeighborList",
@@ -49,8 +56,10 @@ __all__ = [
     "digest_crystals",
     "expand_to_sites",
     "find_neighbors",
+    "fingerprints",
     "forget_files",
     "graphs_in",
+    "group_fingerprints",
     "is_mapped",
     "join_headers",
     "joined_streams",
@@ -66,6 +75,7 @@ __all__ = [
     "read_data",
     "remove_leftovers",
     "replace_data",
+    "same_crystals",
     "stream_arrays",
 ]
 

@@ -148,3 +148,25 @@ def distinct_rows(
     which = [numbers.setdefault(np.asarray(row).tobytes(), len(numbers)) for row in rows]
     distinct = np.array([np.frombuffer(row, dtype=np.float32) for row in numbers], dtype=np.float32)
     return distinct, np.array(which, dtype=np.int32)
+
+
+def distinct_numbers(values: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+    """Return numbers from 0 for values, in the order of their first appearance.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+
+    Returns
+    -------
+    ndarray of shape (n,), int64
+
+    Examples
+    --------
+    >>> distinct_numbers(np.array([7, 3, 7])).tolist()
+    [0, 1, 0]
+    """
+    _, firsts, which = np.unique(values, return_index=True, return_inverse=True)
+    rank = np.empty(len(firsts), dtype=np.int64)
+    rank[np.argsort(firsts)] = np.arange(len(firsts))
+    return np.asarray(rank[which])

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn.graphs._packing import distinct_numbers
+
 # Color refinement ends after so many rounds over all sites, and so many sites besides, which takes
 # seconds. Few crystals need more than ten rounds, and thousands only chains of thousands of sites.
 _MOST_ROUNDS = 64
@@ -172,7 +174,7 @@ def _refine(
             bonds ^= bonds >> np.uint64(32)
             new[start : start + _SITES_AT_ONCE] = bonds.sum(axis=1)
         colors[sites] = _hash(_hash(colors[sites]) + new)
-    return _numbered(colors)
+    return distinct_numbers(colors)
 
 
 def _count(classes: IntArray) -> int:
@@ -188,14 +190,6 @@ def _hash(numbers: Hashes) -> Hashes:
     return hashed
 
 
-def _numbered(values: npt.NDArray[np.integer]) -> IntArray:
-    """Return numbers from 0 for values, in the order of their first appearance."""
-    _, firsts, which = np.unique(values, return_index=True, return_inverse=True)
-    rank = np.empty(len(firsts), dtype=np.int64)
-    rank[np.argsort(firsts)] = np.arange(len(firsts))
-    return np.asarray(rank[which])
-
-
 def _first_sites(classes: IntArray) -> IntArray:
     """Return the first site of each class; classes are numbered by these."""
     return np.flatnonzero(np.diff(np.maximum.accumulate(classes), prepend=-1))
@@ -203,7 +197,7 @@ def _first_sites(classes: IntArray) -> IntArray:
 
 def _apart(classes: IntArray, sites: npt.NDArray[np.bool_]) -> IntArray:
     """Return classes in which each of some sites is alone."""
-    return _numbered(np.where(sites, _count(classes) + np.arange(len(classes)), classes))
+    return distinct_numbers(np.where(sites, _count(classes) + np.arange(len(classes)), classes))
 
 
 def _sorted_bonds(

@@ -1,9 +1,10 @@
-"""Reports of training runs and of predictions: one HTML file that holds everything it shows."""
+"""Reports of runs, predictions and checks: one HTML file that holds everything it shows."""
 
 from skcgcnn.reports._advice import Facts, advice
 from skcgcnn.reports._held_out import HeldOut
 from skcgcnn.reports._html import Figure, Section, Table, page
 from skcgcnn.reports._prediction import PredictionResult, prediction_report
+from skcgcnn.reports._quality import check_report
 from skcgcnn.reports._training import RunResult, training_report
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Section",
     "Table",
     "advice",
+    "check_report",
     "page",
     "prediction_report",
     "training_report",

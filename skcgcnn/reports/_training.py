@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,10 @@ from skcgcnn.plotting import (
     loss_curves,
     parity,
 )
+from skcgcnn.quality import PowerLaw
 from skcgcnn.reports._advice import Facts, advice, flat_from
 from skcgcnn.reports._held_out import HeldOut
+from skcgcnn.reports._honesty import absolute_errors, honesty, learning_section
 from skcgcnn.reports._html import Figure, Section, Table, new_figure, page
 from skcgcnn.reports._parts import (
     crystals,
@@ -71,6 +73,12 @@ class RunResult:
     start : str
         What the errors on the validation crystals were before and after a fine-tuning, where there
         was one.
+    split : str
+        By which rule the crystals were split, as a sentence.
+    splits : mapping of str to mapping
+        Errors on splits by other rules.
+    curves : mapping of str to PowerLaw
+        How the error of each target falls with more training crystals.
     """
 
     name: str
@@ -84,6 +92,9 @@ class RunResult:
     losses: Mapping[str, Sequence[float]]
     best_epoch: int
     start: str = ""
+    split: str = ""
+    splits: Mapping[str, Any] = field(default_factory=dict)
+    curves: Mapping[str, PowerLaw] = field(default_factory=dict)
 
     @property
     def shown(self) -> HeldOut:
@@ -103,13 +114,16 @@ def training_report(run: RunResult) -> str:
     -------
     str
     """
+    outside = _outside(run)
     sections = [
         _results(run),
         *([] if run.folds is None else [_cross_validation(run.folds)]),
-        _next(run),
+        *_honesty(run, outside),
+        _next(run, outside),
         _data(run),
         _learning(run),
         *(_target(run, index) for index in range(len(run.shown.predictions))),
+        *_more_crystals(run),
         Section(
             "Settings",
             ["Values chosen for auto are in brackets."],
@@ -166,12 +180,39 @@ def _left_out(run: RunResult) -> Iterator[str]:
 _PARTS = {"train": "trained on", "val": "validated", "test": "tested"}
 
 
-def _next(run: RunResult) -> Section:
-    found = advice(_facts(run))
+def _honesty(run: RunResult, outside: npt.NDArray[np.bool_] | None) -> Iterator[Section]:
+    test = run.test
+    if not test.predictions:
+        return
+    errors = {
+        prediction.target.name: (
+            absolute_errors(prediction, test.y[:, index]),
+            _error_name(prediction),
+        )
+        for index, prediction in enumerate(test.predictions)
+    }
+    yield honesty(run.split, errors, test.graphs, outside, run.splits, test.errors)
+
+
+def _error_name(prediction: Prediction) -> str:
+    target = prediction.target
+    if not target.is_number:
+        return "share of wrong labels"
+    return f"mean absolute error{f' ({target.unit})' if target.unit else ''}"
+
+
+def _more_crystals(run: RunResult) -> Iterator[Section]:
+    if run.curves:
+        names = {p.target.name: wrapped(_error_name(p), 30) for p in run.test.predictions}
+        yield learning_section(run.curves, names)
+
+
+def _next(run: RunResult, outside: npt.NDArray[np.bool_] | None) -> Section:
+    found = advice(_facts(run, outside))
     return Section("What to try next", found or ["Nothing looks wrong."])
 
 
-def _facts(run: RunResult) -> Facts:
+def _facts(run: RunResult, outside: npt.NDArray[np.bool_] | None) -> Facts:
     place = run.best_epoch - 1
     losses = {name: values[place] for name, values in run.losses.items() if len(values) > place}
     by_target: dict[str, dict[str, float]] = defaultdict(dict)
@@ -192,18 +233,18 @@ def _facts(run: RunResult) -> Facts:
         accuracy=by_target["accuracy"],
         most_frequent=by_target["most_frequent"],
         rarest=by_target["rarest"],
-        outside=_outside(run),
+        outside=None if outside is None else float(outside.mean()),
     )
 
 
-def _outside(run: RunResult) -> float | None:
+def _outside(run: RunResult) -> npt.NDArray[np.bool_] | None:
+    """Tell which test crystals are unlike the training crystals, where that can be told."""
     train, test = run.graphs["train"], run.graphs["test"]
     if len(train) < 2 or not len(test):
         return None
     if len(train) > _MOST_TRAINING:
         train = train[np.random.default_rng(0).permutation(len(train))[:_MOST_TRAINING]]
-    near = nearest_training_crystals(run.est, test, train, k=1)
-    return float(near.is_outside.mean())
+    return nearest_training_crystals(run.est, test, train, k=1).is_outside
 
 
 def _data(run: RunResult) -> Section:

@@ -5,9 +5,10 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from skcgcnn._files import user_path
 from skcgcnn.crystals import MAX_BYTES, READABLE, is_cif_text, source_id
@@ -184,15 +185,16 @@ def _from_table(path: Path, crystal_column: str | None) -> Iterator[Item]:
     sheet.warn()
 
 
-def read_paths(path: Path, columns: Sequence[str] = ()) -> Table:
+def read_paths(path: Path, columns: Sequence[str] | None = ()) -> Table:
     """Read a table whose crystals are files.
 
     Parameters
     ----------
     path : Path
         A file with a header.
-    columns : sequence of str
-        Names of the columns of numbers to read, if they are there.
+    columns : sequence of str or None
+        Names of the columns of numbers to read, if they are there; None reads all columns, also
+        those of texts.
 
     Returns
     -------
@@ -210,10 +212,20 @@ def read_paths(path: Path, columns: Sequence[str] = ()) -> Table:
                 f"{item.name}: holds no path of a crystal. A table with their content becomes a "
                 f"store first, with skcgcnn featurize {path} --output STORE"
             )
-    names = [name for name in columns if items and name in items[0].values]
-    cells = [[number(str(item.values[name])) for item in items] for name in names]
-    values = [np.array(column, dtype=np.float64) for column in cells]
+    there = list(items[0].values) if items else []
+    names = there if columns is None else [name for name in columns if name in there]
+    values = [
+        _column([str(item.values[name]) for item in items], texts=columns is None) for name in names
+    ]
     return Table(path, [item.id for item in items], [item.source for item in items], names, values)
+
+
+def _column(cells: list[str], *, texts: bool) -> npt.NDArray[Any]:
+    """Return a column: floats, or objects where texts may be and there are no numbers."""
+    numbers = np.array([number(cell) for cell in cells], dtype=np.float64)
+    if texts and np.isnan(numbers).all():
+        return np.array([np.nan if is_missing_cell(c) else c for c in cells], dtype=object)
+    return numbers
 
 
 def _without_ending(name: str) -> str:

@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING
 
 from skcgcnn._lazy import lazy_names
-from skcgcnn.training._settings import Settings, Task, default_of, option_of, run_parameters
+from skcgcnn.training._settings import Rule, Settings, Task, default_of, option_of, run_parameters
 
 if TYPE_CHECKING:
+    from skcgcnn.training._data import bundled_folder
     from skcgcnn.training._predictions import (
         check_ending,
         write_prediction_chunks,
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
     from skcgcnn.training._tested import errors_of, join_predictions
 
 __all__ = [
+    "Rule",
     "Settings",
     "Task",
+    "bundled_folder",
     "check_ending",
     "default_of",
     "errors_of",
@@ -40,6 +43,7 @@ __getattr__ = lazy_names(
     __name__,
     {
         "errors_of": "_tested",
+        "bundled_folder": "_data",
         "find_crystals": "_sources",
         "join_predictions": "_tested",
         "refuse_inputs": "_sources",

@@ -161,6 +161,12 @@ class RunData:
         return None if self.labels is None else np.array([str(label) for label in self.labels])
 
 
+def bundled_folder(name: str) -> Path:
+    """Return the folder of a bundled dataset; of another name, the path that it is."""
+    folder, _ = BUNDLED.get(name, (user_path(name), {}))
+    return folder
+
+
 def load_run_data(settings: Settings) -> RunData:
     """Load the folder that a run names.
 

@@ -5,6 +5,7 @@ import math
 import shutil
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs, CrystalGraphTransformer, concatenate, digest_crystals
 from skcgcnn.nn import BestEpoch, choose_device
+from skcgcnn.quality import PowerLaw
 from skcgcnn.reports import HeldOut, RunResult, training_report
 from skcgcnn.training._checkpoint import BEST, CHECKPOINT, ORIGINAL, write_model, write_original
 from skcgcnn.training._data import Part, RunData, load_run_data
@@ -30,9 +32,11 @@ from skcgcnn.training._fits import (
     read_start,
     resumed_estimator,
 )
+from skcgcnn.training._learning import learning_curves
 from skcgcnn.training._predictions import write_predictions
+from skcgcnn.training._rules import Grouping, compare_rules, find_groups, split_parts
 from skcgcnn.training._settings import Settings
-from skcgcnn.training._split import Rows, fold_rows, split_rows
+from skcgcnn.training._split import Rows, fold_rows
 from skcgcnn.training._tested import Said, held_out, predict_part, together
 
 # The epochs, a line each; and everything at a glance.
@@ -56,10 +60,13 @@ def train(
     progress: bool = True,
     remarks: bool = False,
     report: bool = True,
+    splits: Sequence[str] = (),
+    learning_curve: bool = False,
 ) -> dict[str, Any]:
     """Train on a folder of crystals, keep the best epoch, and test it.
 
-    Where the folder has a ``groups.csv``, crystals of a group are in one part of the split.
+    The same crystals, however they are written, are in one part of the split, and so are those of a
+    group where the folder has a ``groups.csv``.
 
     Writes ``checkpoint.pth.tar`` (last epoch, from which training can go on),
     ``model.safetensors`` (the epoch with the lowest loss on the validation crystals, as
@@ -95,6 +102,10 @@ def train(
         Whether to list all remarks about files.
     report : bool, default=True
         Whether to write the report.
+    splits : sequence of str, default=()
+        Other rules, as for ``settings.split``, by which to split, train and test as well.
+    learning_curve : bool, default=False
+        Whether to train on 1/8, 1/4 and 1/2 of the training crystals as well.
 
     Returns
     -------
@@ -124,7 +135,6 @@ def train(
         est, run = new_estimator(settings, data, state), new_run(settings, data)
     else:
         est, run = resumed_estimator(state, settings, data, resume, device, accelerator)
-    progress = progress and is_main
     # What every fit of the run has.
     machine = {
         "device": device,
@@ -132,15 +142,16 @@ def train(
         "n_jobs": n_jobs,
         "on_error": settings.on_error,
         "max_epochs": settings.params.get("max_epochs", est.max_epochs),
-        "verbose": int(progress),
+        "verbose": int(progress and is_main),
     }
     est.set_params(**machine)
-    verbose = 2 if remarks and is_main else int(progress)
+    verbose = 2 if remarks and is_main else machine["verbose"]
     transformer = est.get_transformer().set_params(verbose=verbose)
     graphs = data.with_numbers(_read(transformer, data, output if is_main else None))
     _check_same(run, graphs, settings, resume)
-    parts = _split(settings, data, graphs)
-    folds = _folds(settings, data, graphs)
+    grouping = find_groups(settings.split, data, graphs)
+    parts = split_parts(settings, data, graphs, grouping)
+    folds = _folds(settings, data, graphs, grouping)
     classes = data.classes(graphs.n_sites > 0)
     most = resolve(est.get_params(deep=False), len(parts["train"].rows))["max_epochs"]
     if resume is not None and est.n_iter_ >= most and not folds:
@@ -157,10 +168,17 @@ def train(
     if not is_main:
         return {}
     test = predict_part(est, parts["train"], parts["test"])
-    tested = [held_out(test, data, graphs)]
+    tested = [held_out(test, data, graphs, grouping.groups)]
     if said:
-        tested.append(held_out(together(said), data, graphs, len(said)))
-    found = _evaluate(est, best, parts, data, tested, output)
+        tested.append(held_out(together(said), data, graphs, grouping.groups, len(said)))
+    found = _evaluate(est, best, parts, tested, output, grouping)
+    refit = partial(_fit_again, run, classes)
+    others = [rule for rule in splits if rule != settings.split]
+    found["splits"] = dict(compare_rules(est, others, settings, data, graphs, refit))
+    curves = {}
+    if learning_curve:
+        curves = learning_curves(est, parts, test.predictions, grouping, settings.seed, refit)
+    _write_metrics(output, found, curves)
     if report:
         result = RunResult(
             name=output.resolve().name,
@@ -174,6 +192,9 @@ def train(
             losses=_losses(est),
             best_epoch=found["best_epoch"],
             start=found.get("fine_tuning", ""),
+            split=grouping.text,
+            splits=found["splits"],
+            curves=curves,
         )
         with atomic_write(output / REPORT) as file:
             file.write(training_report(result))
@@ -187,6 +208,11 @@ def _check_asked(settings: Settings, output: Path, device: str) -> None:
     if settings.folds < 0 or settings.folds == 1:
         raise ValueError(f"--folds {settings.folds}: at least 2 are needed, or 0 for none")
     choose_device(device)  # raises where there is none
+
+
+def _fit_again(run: dict[str, Any], classes: Any, est: BaseCGCNN, parts: dict[str, Part]) -> None:
+    """Fit on other parts of the crystals, and write nothing."""
+    fit_parts(est, run, parts, classes)
 
 
 def _refuse_results(folder: Path) -> None:
@@ -229,20 +255,9 @@ def _check_same(
         )
 
 
-def _split(settings: Settings, data: RunData, graphs: CrystalGraphs) -> dict[str, Part]:
-    rows = split_rows(
-        np.flatnonzero(graphs.n_sites > 0),
-        settings.ratios(),
-        labels=data.stratify_labels(),
-        groups=data.groups,
-        seed=settings.seed,
-    )
-    # Test rows in the data's order, whatever the split's.
-    chosen = {"train": rows["train"], "val": rows["val"], "test": np.sort(rows["test"])}
-    return {name: data.part(part, graphs) for name, part in chosen.items()}
-
-
-def _folds(settings: Settings, data: RunData, graphs: CrystalGraphs) -> list[dict[str, Rows]]:
+def _folds(
+    settings: Settings, data: RunData, graphs: CrystalGraphs, grouping: Grouping
+) -> list[dict[str, Rows]]:
     """Return the rows of each part of each fold of the cross-validation, if there is one."""
     if not settings.folds:
         return []
@@ -251,7 +266,7 @@ def _folds(settings: Settings, data: RunData, graphs: CrystalGraphs) -> list[dic
         settings.folds,
         settings.val_ratio / (settings.train_ratio + settings.val_ratio),
         labels=data.stratify_labels(),
-        groups=data.groups,
+        groups=grouping.groups,
         seed=settings.seed,
     )
 
@@ -280,9 +295,9 @@ def _evaluate(
     est: BaseCGCNN,
     best: BestEpoch,
     parts: dict[str, Part],
-    data: RunData,
     tested: Sequence[HeldOut],
     output: Path,
+    grouping: Grouping,
 ) -> dict[str, Any]:
     """Write the model with what came out, and all predictions."""
     validates = len(parts["val"].rows) > 0
@@ -296,9 +311,11 @@ def _evaluate(
         "best_epoch": best.best_epoch_ if validates else est.n_iter_,
         "best_validation_loss": loss,
         **{f"n_{name}": len(part.rows) for name, part in parts.items()},
+        "split": {"rule": grouping.rule, "text": grouping.text},
+        "splits": {},
         "n_groups": None
-        if data.groups is None
-        else {name: len(np.unique(data.groups[part.rows])) for name, part in parts.items()},
+        if grouping.groups is None
+        else {name: len(np.unique(grouping.groups[part.rows])) for name, part in parts.items()},
         "test": tested[0].metrics,
         "errors": {name: asdict(error) for name, error in tested[0].errors.items()},
     }
@@ -316,10 +333,16 @@ def _evaluate(
     # The model file itself tells how good it is: see `skcgcnn info`.
     write_model(est, output, metrics)
     write_original(est, output)
-    with atomic_write(output / "metrics.json") as file:
-        json.dump(report, file, indent=2)
-        file.write("\n")
+    # Also before fits on other splits, which may be interrupted.
+    _write_metrics(output, report, {})
     return report
+
+
+def _write_metrics(output: Path, found: dict[str, Any], curves: dict[str, PowerLaw]) -> None:
+    found["learning_curves"] = {name: asdict(law) for name, law in curves.items()}
+    with atomic_write(output / "metrics.json") as file:
+        json.dump(found, file, indent=2)
+        file.write("\n")
 
 
 def _losses(est: BaseCGCNN) -> dict[str, list[float]]:

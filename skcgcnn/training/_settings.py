@@ -13,6 +13,7 @@ from skcgcnn._parameters import MultiTaskParameters, NetParameters, OnError
 from skcgcnn._recipes import is_auto
 
 Task = Literal["regression", "classification", "multi"]
+Rule = Literal["random", "structure", "composition", "elements", "prototype"]
 
 # Those of all tasks. A run is repeatable without being asked to.
 _DEFAULTS = {
@@ -58,6 +59,10 @@ class Settings:
     folds : int, default=0
         Folds of a cross-validation beside it, which predicts every crystal by a network that was
         not trained on it; 0 for none.
+    split : str, default="random"
+        What stays together in the split: the same crystals ("random"), nearly the same ones
+        ("structure"), those of one "composition", with the same "elements", or of one
+        "prototype", which is an anonymous formula with a space group.
     params : mapping, default={}
         Parameters of the estimator, by name; those in `net_params` may stand beside the others.
         By default ``random_state`` is 0.
@@ -78,6 +83,7 @@ class Settings:
     val_ratio: float = 0.1
     test_ratio: float = 0.1
     folds: int = 0
+    split: Rule = "random"
     params: Mapping[str, Any] = field(default_factory=dict)
 
     @property

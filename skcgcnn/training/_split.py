@@ -18,8 +18,9 @@ def split_rows(
     ratios: dict[str, float],
     *,
     labels: npt.NDArray[np.str_] | None = None,
-    groups: npt.NDArray[np.str_] | None = None,
+    groups: npt.NDArray[Any] | None = None,
     seed: int = 0,
+    grouped_by: str = "groups.csv",
 ) -> dict[str, Rows]:
     """Split rows at random.
 
@@ -31,11 +32,13 @@ def split_rows(
         Shares of "train", "val" and "test".
     labels : ndarray of str, optional
         Label of each row; every part gets them in the same shares if possible.
-    groups : ndarray of str, optional
+    groups : ndarray, optional
         Group of each row. Rows of a group stay in one part, so that parts only have about the
         sizes in `ratios`.
     seed : int, default=0
         Decides the split.
+    grouped_by : str, default="groups.csv"
+        What made the groups; messages name it.
 
     Returns
     -------
@@ -68,7 +71,7 @@ def split_rows(
     if not uses_all:
         sizes["train"] = min(sizes["train"], max(1, round(ratios["train"] * len(rows))))
     n_parts = sum(ratio > 0 for ratio in ratios.values())
-    _check_enough(rows, groups, sizes["train"], n_parts)
+    _check_enough(rows, groups, sizes["train"], n_parts, grouped_by)
     parts = {}
     for part in _PARTS[::-1]:
         if not sizes[part]:
@@ -150,7 +153,7 @@ def _stratified(rows: Rows, labels: npt.NDArray[np.str_] | None, n_folds: int) -
 
 
 def _check_enough(
-    rows: Rows, groups: npt.NDArray[np.str_] | None, n_train: int, n_parts: int
+    rows: Rows, groups: npt.NDArray[Any] | None, n_train: int, n_parts: int, grouped_by: str
 ) -> None:
     what = ("train", "train and validate or test", "train, validate and test")[n_parts - 1]
     if n_train < 1:
@@ -159,7 +162,7 @@ def _check_enough(
         )
     if groups is not None and (n_groups := len(np.unique(groups[rows]))) < n_parts:
         raise DataError(
-            f"groups.csv puts the crystals into {n_groups} group(s), which stay together; to "
+            f"{grouped_by} puts the crystals into {n_groups} group(s), which stay together; to "
             f"{what} at least {n_parts} are needed"
         )
 
@@ -179,7 +182,7 @@ def _stratify(
 def _split_groups(
     rows: Rows,
     labels: npt.NDArray[np.str_] | None,
-    groups: npt.NDArray[np.str_],
+    groups: npt.NDArray[Any],
     size: int,
     seed: int,
 ) -> tuple[Rows, Rows]:

@@ -161,7 +161,9 @@ def _like(true: Column, target: Task) -> Column:
     return found
 
 
-def held_out(said: Said, data: RunData, graphs: CrystalGraphs, n_folds: int = 0) -> HeldOut:
+def held_out(
+    said: Said, data: RunData, graphs: CrystalGraphs, groups: Column | None, n_folds: int = 0
+) -> HeldOut:
     """Return predictions with the truth and their errors.
 
     Parameters
@@ -172,6 +174,8 @@ def held_out(said: Said, data: RunData, graphs: CrystalGraphs, n_folds: int = 0)
         The crystals and targets of the run.
     graphs : CrystalGraphs
         Of all crystals.
+    groups : ndarray of shape (n_crystals,), or None
+        What stays together in a split.
     n_folds : int, default=0
         Folds of the cross-validation; 0 for the test part.
 
@@ -181,7 +185,7 @@ def held_out(said: Said, data: RunData, graphs: CrystalGraphs, n_folds: int = 0)
     """
     rows = said.rows
     part = data.part(rows, graphs)
-    groups = None if data.groups is None else data.groups[rows]
+    groups = None if groups is None else groups[rows]
     metrics, errors = {}, {}
     columns = zip(said.predictions, said.simple, said.composition, part.table().T, strict=False)
     for prediction, simple, trees, true in columns:

@@ -17,6 +17,7 @@ from sklearn.base import clone
 
 import skcgcnn
 from skcgcnn import CGCNNRegressor, CrystalGraphTransformer
+from skcgcnn.graphs import fingerprints, group_fingerprints, same_crystals
 
 WAYS = ["permuted", "rotated", "translated", "supercell", "primitive", "conventional"]
 
@@ -141,3 +142,85 @@ def test_real_crystals(reference, real, fitted, model):
 
     changes = largest_changes(predict, real)
     assert max(changes.values()) < 1e-4, changes
+
+
+def random_crystal(seed):
+    """Return a crystal without symmetry, of one to eight sites, some of them mixed."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 9))
+    lengths = rng.uniform(0.8, 1.4, 3) * (20 * n) ** (1 / 3)
+    lattice = Lattice.from_parameters(*lengths, *rng.uniform(70, 110, 3))
+    kinds = ["Na", "Cl", "O", {"Li": 0.5, "Ni": 0.5}]
+    return Structure(lattice, [kinds[i] for i in rng.integers(4, size=n)], rng.random((n, 3)))
+
+
+@given(seed=st.integers(0, 10_000), data=st.data())
+def test_a_crystal_is_the_same_however_it_is_written(seed, data):
+    crystal, other = random_crystal(seed), random_crystal(seed + 1)
+    again = crystal
+    for way in data.draw(st.lists(st.sampled_from(WAYS), min_size=1, max_size=3)):
+        again = other_way(again, way, seed)
+    graphs = CrystalGraphTransformer().transform([other, crystal, again])
+    assert same_crystals(graphs).tolist() == [0, 1, 1]
+
+
+@given(seed=st.integers(0, 10_000), shift=st.floats(-6e-6, 6e-6))
+def test_no_rounding_boundary_parts_a_crystal(seed, shift):
+    crystal = decorated(seed)
+    again = crystal.copy()
+    again.scale_lattice(crystal.volume * (1 + shift) ** 3)
+    assert same_crystals(CrystalGraphTransformer().transform([crystal, again])).tolist() == [0, 0]
+
+
+def test_a_shorter_bond_another_order_or_element_is_another_crystal():
+    crystal = decorated(0)
+    closer, swapped, changed = crystal.copy(), crystal.copy(), crystal.copy()
+    closer.translate_sites([3], [0.001, 0, 0], frac_coords=False)
+    first = crystal[0].specie
+    other = next(i for i, site in enumerate(crystal) if site.specie != first)
+    swapped.replace(0, crystal[other].specie)
+    swapped.replace(other, first)
+    changed.replace(0, "Mn")
+    graphs = CrystalGraphTransformer().transform([crystal, closer, swapped, changed])
+    assert same_crystals(graphs).tolist() == [0, 1, 2, 3]
+
+
+def test_crystals_of_several_containers_and_unreadable_ones(tmp_path):
+    crystals = [decorated(0), decorated(1), tmp_path / "missing.cif", tmp_path / "none.cif"]
+    transform = CrystalGraphTransformer(on_error="nan").transform
+    with pytest.warns(UserWarning, match="cannot be turned into graphs"):
+        graphs = transform(crystals)
+    assert same_crystals(graphs).tolist() == [0, 1, 2, 3]
+    alone = [fingerprints(transform([crystals[i]])) for i in (1, 0)]
+    joined = type(alone[0])(*(np.concatenate(arrays) for arrays in zip(*alone, strict=True)))
+    np.testing.assert_array_equal(joined.compositions, fingerprints(graphs[[1, 0]]).compositions)
+    assert group_fingerprints(joined).tolist() == [0, 1]
+    with pytest.raises(ValueError, match="expected a number above 0"):
+        same_crystals(graphs, tol=0)
+    assert same_crystals(graphs[[]]).tolist() == []
+
+
+def test_graphs_on_the_disk_give_the_same_groups(tmp_path):
+    crystals = [decorated(seed) for seed in range(4)]
+    again = [other_way(crystal, "permuted") for crystal in crystals]
+    graphs = CrystalGraphTransformer().transform(crystals + again)
+    graphs.save(tmp_path / "graphs")
+    mapped = type(graphs).load(tmp_path / "graphs", mmap=True)
+    expected = [0, 1, 2, 3, 0, 1, 2, 3]
+    assert same_crystals(mapped).tolist() == same_crystals(graphs).tolist() == expected
+
+
+@pytest.mark.slow
+def test_ten_thousand_crystals_are_ten_thousand():
+    """They differ in nothing but the elements on the sites of a lattice."""
+    graphs = CrystalGraphTransformer().transform([decorated(seed) for seed in range(10_000)])
+    assert same_crystals(graphs).max() == 9_999
+
+
+@pytest.mark.slow
+def test_real_crystals_are_the_same_in_all_ways(real):
+    for way in WAYS:
+        graphs = CrystalGraphTransformer().transform([*real, *(other_way(s, way) for s in real)])
+        groups = same_crystals(graphs)
+        np.testing.assert_array_equal(groups[: len(real)], groups[len(real) :])
+        assert len(np.unique(groups)) == len(real)

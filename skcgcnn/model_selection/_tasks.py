@@ -14,8 +14,6 @@ from skcgcnn._sklearn import safe_indexing
 from skcgcnn.estimators import predict_targets
 from skcgcnn.tasks import is_missing, split_columns, stack_columns
 
-__all__ = ["TaskStratifiedKFold", "cross_val_predict_tasks"]
-
 
 class TaskStratifiedKFold(StratifiedGroupKFold):
     """K folds that are stratified by one column of y and keep groups together.

@@ -1,0 +1,71 @@
+"""``skcgcnn suggest``."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from skcgcnn._files import atomic_write, user_path
+from skcgcnn._parameters import Parameters
+from skcgcnn.cli._app import DataHome, Device, Jobs, app, plain_errors
+
+
+@app.command()
+def suggest(
+    model: Annotated[str, typer.Argument(help="A model file: an ensemble, or one of classes.")],
+    pool: Annotated[
+        list[Path], typer.Argument(help="The crystals to choose from, as for predict.")
+    ],
+    number: Annotated[
+        int, typer.Option("--number", "-n", min=1, help="How many crystals to choose.")
+    ] = 20,
+    training_data: Annotated[
+        Path | None,
+        typer.Option("--training-data", help="What the model was trained on: not to choose again."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="CSV file.", show_default="the terminal"),
+    ] = None,
+    device: Device = Parameters.device,
+    n_jobs: Jobs = None,
+    data_home: DataHome = None,
+) -> None:
+    """Say which crystals of POOL to compute next, so that MODEL learns most from them.
+
+    They are those of which the model is least sure, and that are unlike each other and what is
+    known. Writes a row for each, the most useful first: its name, its file, and its uncertainty as
+    a multiple of the mean over the pool. Crystals that cannot be read are left out.
+    """
+    with plain_errors():
+        from skcgcnn.datasets import write_rows
+        from skcgcnn.estimators import load
+        from skcgcnn.quality import suggest as choose
+        from skcgcnn.quality import uncertainty
+        from skcgcnn.training import find_crystals, refuse_inputs
+
+        est = load(model, device, data_home=data_home)
+        est.set_params(n_jobs=n_jobs, on_error="nan")
+        beside = est.graph_options_.global_features
+        found = find_crystals([user_path(path) for path in pool], beside)
+        known = None
+        if training_data is not None:
+            known = find_crystals([user_path(training_data)], beside).X
+        output = None if output is None else user_path(output)
+        if output is not None:
+            refuse_inputs(output, [model, *pool, *found.paths])
+        graphs = est.get_transformer().transform(found.X)
+        chosen = choose(est, graphs, number, known=known)
+        unsure = uncertainty(est, graphs)
+        rows = [
+            [found.ids[row], found.paths[row] if found.paths else "", f"{unsure[row]:.3g}"]
+            for row in chosen
+        ]
+        table = [["cif_id", "path", "uncertainty"], *rows]
+        if output is None:
+            write_rows(sys.stdout, table)
+            return
+        with atomic_write(output) as file:
+            write_rows(file, table)
+        typer.echo(f"{len(rows)} of {len(found.ids)} crystals in {output}")

@@ -1,0 +1,251 @@
+"""Crystals that are there twice, and what the spread of their targets means."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from skcgcnn.crystals import read_crystal
+from skcgcnn.exceptions import StructureError
+from skcgcnn.graphs import CrystalGraphs, Fingerprints, fingerprints, group_fingerprints
+from skcgcnn.quality._findings import Finding, Names
+from skcgcnn.tasks import is_missing
+
+# In Å: mean distances of near duplicates differ by no more.
+_NEAR = 0.05
+_NEAREST = 3
+# Of pymatgen's StructureMatcher: small displacements of atoms, without a change of the volume.
+_MATCHER = {"ltol": 0.05, "stol": 0.1, "angle_tol": 2, "scale": False}
+# Each takes milliseconds, or seconds where cells are large.
+_MOST_PAIRS = 1000
+_MOST_SITES = 200
+# Targets of one crystal that differ by less than this share of the spread of all are the same.
+_SAME_TARGET = 1e-6
+
+IntArray = npt.NDArray[np.int64]
+
+
+class Floor(NamedTuple):
+    """The error below which no model can get, by targets that differ for one crystal.
+
+    Attributes
+    ----------
+    target : str
+        Name of the column.
+    error : float
+        Mean absolute deviation from the median over descriptions of one crystal; of labels, the
+        share that is not the most frequent one.
+    n_crystals : int
+        How many crystals that is the mean of.
+    is_number : bool
+    """
+
+    target: str
+    error: float
+    n_crystals: int
+    is_number: bool
+
+
+class Duplicates(NamedTuple):
+    """Crystals that are there more than once.
+
+    Attributes
+    ----------
+    groups : ndarray of shape (n_crystals,)
+        The same number for the same crystals.
+    findings : list of Finding
+    floors : list of Floor
+    """
+
+    groups: IntArray
+    findings: list[Finding]
+    floors: list[Floor]
+
+
+def find_duplicates(
+    graphs: CrystalGraphs, columns: Mapping[str, npt.NDArray[Any]], sources: Any, names: Names
+) -> Duplicates:
+    """Find crystals that are there twice, or nearly so.
+
+    Parameters
+    ----------
+    graphs : CrystalGraphs
+    columns : mapping of str to ndarray of shape (n_crystals,)
+        The targets: floats, or objects.
+    sources : sequence of crystals, or None
+        What pymatgen's matcher confirms near duplicates with.
+    names : Names
+
+    Returns
+    -------
+    Duplicates
+    """
+    found = fingerprints(graphs)
+    groups = group_fingerprints(found)
+    copies = _with_numbers(groups, graphs.global_features)
+    findings, floors = [], []
+    members = _members(copies)
+    for rows in members:
+        differing = [_spread(column[rows], name) for name, column in columns.items()]
+        said = [text for text in differing if text]
+        what = f"{names.some(rows)}: one crystal, {len(rows)} times"
+        message = f"{what}; {'; '.join(said)}." if said else f"{what}; keep one of them."
+        kind = "same crystal, other target" if said else "same crystal"
+        findings.append(Finding(kind, rows.tolist(), "warning", message))
+    for name, column in columns.items():
+        if (floor := _floor(name, column, members)) is not None:
+            findings.append(Finding("floor of the error", (), "remark", _about(floor)))
+            floors.append(floor)
+    findings += _near_duplicates(found, groups, columns, sources, graphs.n_sites, names)
+    return Duplicates(groups, findings, floors)
+
+
+def _with_numbers(groups: IntArray, numbers: npt.NDArray[np.float64]) -> IntArray:
+    """Return groups of crystals with the same numbers beside them."""
+    if not numbers.shape[1]:
+        return groups
+    rows = np.column_stack([groups, numbers])
+    return np.unique(rows, axis=0, return_inverse=True)[1].ravel()
+
+
+def _members(groups: IntArray) -> list[IntArray]:
+    """Return the rows of the groups that have several."""
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
+    sizes = np.diff(starts, append=len(groups))
+    several = np.flatnonzero(sizes > 1)
+    return [order[starts[i] : starts[i] + sizes[i]] for i in several]
+
+
+def _spread(values: npt.NDArray[Any], name: str) -> str:
+    """Return how the targets of one crystal differ; nothing if they do not."""
+    known = values[~is_missing(values)]
+    if len(known) < 2:
+        return ""
+    if known.dtype == object:
+        different = sorted({str(value) for value in known})
+        return f"{name} is {' and '.join(different)}" if len(different) > 1 else ""
+    low, high = float(known.min()), float(known.max())
+    if high - low <= _SAME_TARGET * max(abs(low), abs(high)):
+        return ""
+    return f"{name} differs by {high - low:.4g} ({low:.6g} to {high:.6g})"
+
+
+def _floor(name: str, column: npt.NDArray[Any], members: list[IntArray]) -> Floor | None:
+    errors: list[npt.NDArray[np.float64]] = []
+    is_number = column.dtype != object
+    for rows in members:
+        known = column[rows][~is_missing(column[rows])]
+        if len(known) < 2:
+            continue
+        if is_number:
+            errors.append(np.abs(known - np.median(known)))
+        else:
+            _, places = np.unique(known.astype(str), return_inverse=True)
+            errors.append((places != np.bincount(places).argmax()).astype(float))
+    total = np.concatenate(errors) if errors else np.zeros(0)
+    if not total.any():
+        return None
+    return Floor(name, float(total.mean()), len(total), is_number)
+
+
+def _about(floor: Floor) -> str:
+    if floor.is_number:
+        return (
+            f"{floor.target}: no model can have a mean absolute error below {floor.error:.4g} on "
+            f"the {floor.n_crystals} rows that describe a crystal again, for their values differ."
+        )
+    return (
+        f"{floor.target}: no model can have more than {1 - floor.error:.1%} right on the "
+        f"{floor.n_crystals} rows that describe a crystal again, for their labels differ."
+    )
+
+
+def _near_duplicates(
+    found: Fingerprints,
+    groups: IntArray,
+    columns: Mapping[str, npt.NDArray[Any]],
+    sources: Any,
+    n_sites: IntArray,
+    names: Names,
+) -> Iterator[Finding]:
+    pairs, distances = _near_pairs(found, groups)
+    if not len(pairs):
+        return
+    if sources is None:
+        rows = np.unique(pairs).tolist()
+        message = (
+            f"{len(pairs)} pairs have one composition and distances that differ by less than "
+            f"{_NEAR} Å, such as {names.some(pairs[0])}. Graphs hold no positions to confirm it: "
+            "check the files."
+        )
+        yield Finding("near duplicates, unconfirmed", rows, "remark", message)
+        return
+    small = np.flatnonzero(n_sites[pairs].max(axis=1) <= _MOST_SITES)
+    looked_at = small[np.argsort(distances[small], kind="stable")][:_MOST_PAIRS]
+    structures: dict[int, Any] = {}
+    for place in looked_at:
+        first, second = pairs[place]
+        if _match(sources, structures, int(first), int(second)):
+            said = [_spread(c[pairs[place]], name) for name, c in columns.items()]
+            targets = "; ".join(text for text in said if text)
+            message = (
+                f"{names[first]} and {names[second]} are one crystal but for small displacements "
+                f"(mean distances differ by {distances[place]:.2g} Å){'; ' if targets else ''}"
+                f"{targets}."
+            )
+            yield Finding("near duplicate", [int(first), int(second)], "warning", message)
+    if rest := len(pairs) - len(looked_at):
+        message = f"{rest} more pairs of similar crystals were not looked at: they are too many."
+        yield Finding("near duplicates, unconfirmed", (), "remark", message)
+
+
+def _near_pairs(found: Fingerprints, groups: IntArray) -> tuple[IntArray, npt.NDArray[np.float64]]:
+    """Return pairs of different crystals that are alike, by one of each group."""
+    from scipy.spatial import cKDTree
+
+    firsts = np.sort(np.unique(groups, return_index=True)[1])
+    firsts = firsts[found.compositions[firsts] != 0]
+    order = firsts[np.argsort(found.compositions[firsts], kind="stable")]
+    starts = np.flatnonzero(np.diff(found.compositions[order], prepend=np.uint64(0)))
+    pairs = [np.empty((0, 2), dtype=np.int64)]
+    for rows in np.split(order, starts[1:]):
+        if len(rows) > 1:
+            tree = cKDTree(found.distances[rows])
+            # The nearest ones alone: of very many crystals that are alike, all pairs are too many.
+            _, near = tree.query(
+                found.distances[rows],
+                k=np.arange(2, 2 + min(_NEAREST, len(rows) - 1)),
+                p=np.inf,
+                distance_upper_bound=_NEAR,
+            )
+            own, places = np.nonzero(near < len(rows))
+            pairs.append(np.column_stack([rows[own], rows[near[own, places]]]))
+    joined = np.unique(np.sort(np.concatenate(pairs), axis=1), axis=0)
+    differences = found.distances[joined[:, 0]] - found.distances[joined[:, 1]]
+    return joined, np.abs(differences).max(axis=1, initial=0.0)
+
+
+def _match(sources: Sequence[Any], read: dict[int, Any], first: int, second: int) -> bool:
+    """Tell whether pymatgen finds that two crystals are the same."""
+    from pymatgen.analysis.structure_matcher import StructureMatcher
+
+    for row in (first, second):
+        if row not in read:
+            read[row] = to_structure(sources[row])
+    if read[first] is None or read[second] is None:
+        return False
+    return bool(StructureMatcher(**_MATCHER).fit(read[first], read[second]))
+
+
+def to_structure(source: Any) -> Any:
+    """Return a crystal as pymatgen has it; None if it cannot be read."""
+    from pymatgen.core import Element, Structure
+
+    try:
+        crystal = read_crystal(source)
+    except StructureError:
+        return None
+    species = [{Element.from_Z(z): share for z, share in site} for site in crystal.species]
+    return Structure(crystal.lattice, species, crystal.coords, coords_are_cartesian=True)

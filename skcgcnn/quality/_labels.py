@@ -1,0 +1,143 @@
+"""Columns of targets that look odd, without a look at the crystals."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from skcgcnn.quality._findings import Finding, Names
+from skcgcnn.tasks import is_missing
+
+# A value that so many crystals and such a share of them have, while most values are there once,
+# is a stand-in, or was copied down.
+_REPEATED, _REPEATED_SHARE, _MOSTLY_ONCE = 5, 0.01, 0.5
+# Values with so few decimals, of so many, are rounded.
+_ROUNDED_VALUES = 20
+# So many different whole numbers are classes rather than a measure.
+_MOST_CLASSES = 20
+# Texts with more different ones than that, and than this share of the crystals, are no classes.
+_MOST_SHARE = 0.1
+
+
+def is_classes(column: npt.NDArray[Any]) -> bool:
+    """Tell whether a column holds classes: texts, or few different whole numbers."""
+    if column.dtype == object:
+        return True
+    known = column[~is_missing(column)]
+    return bool(
+        len(known) and (known == np.round(known)).all() and len(np.unique(known)) <= _MOST_CLASSES
+    )
+
+
+def odd_columns(name: str, column: npt.NDArray[Any], names: Names) -> Iterator[Finding]:
+    """Yield what is odd about a column.
+
+    Parameters
+    ----------
+    name : str
+        Of the column.
+    column : ndarray of shape (n_crystals,)
+        Floats, or objects.
+    names : Names
+        Of the crystals.
+
+    Yields
+    ------
+    Finding
+    """
+    missing = is_missing(column)
+    known = np.flatnonzero(~missing)
+    if missing.any():
+        rows = np.flatnonzero(missing).tolist()
+        text = f"{len(rows)} of {len(column)} crystals have no {name}, such as {names.some(rows)}."
+        yield Finding("no target", rows, "remark", text)
+    values = column[known]
+    if len(known) > 1 and len(set(values.tolist())) == 1:
+        text = f"{name} is {values[0]} for all {len(known)} crystals: there is nothing to learn."
+        yield Finding("constant column", (), "warning", text)
+        return
+    if column.dtype == object:
+        if len({str(value) for value in values}) > max(_MOST_CLASSES, _MOST_SHARE * len(values)):
+            return  # names or comments
+        yield from _spellings(name, known, values, names)
+    if is_classes(column):
+        yield from _rare_classes(name, known, values, names)
+    elif len(known):
+        yield from _numbers(name, known, values.astype(float), names)
+
+
+def _spellings(
+    name: str, known: npt.NDArray[np.int64], values: npt.NDArray[Any], names: Names
+) -> Iterator[Finding]:
+    """Yield labels that differ by case or blanks alone."""
+    spellings = defaultdict[str, Counter[str]](Counter)
+    for value in map(str, values):
+        spellings["".join(value.casefold().split())][value] += 1
+    for found in spellings.values():
+        if len(found) < 2:
+            continue
+        (usual, _), *others = found.most_common()
+        unusual = {value for value, _ in others}
+        rows = [int(row) for row, v in zip(known, values, strict=True) if str(v) in unusual]
+        shown = ", ".join(repr(value) for value in unusual)
+        text = (
+            f"{name}: {shown} ({names.some(rows)}) and {usual!r} differ by case or blanks alone, "
+            "and count as different classes."
+        )
+        yield Finding("labels spelled differently", rows, "warning", text)
+
+
+def _rare_classes(
+    name: str, known: npt.NDArray[np.int64], values: npt.NDArray[Any], names: Names
+) -> Iterator[Finding]:
+    for label, count in Counter(values.tolist()).items():
+        if count == 1:
+            row = int(known[values == label][0])
+            text = (
+                f"{name}: only {names[row]} is {label!r}; a class of one crystal can be trained "
+                "or tested, not both."
+            )
+            yield Finding("class of one crystal", [row], "warning", text)
+
+
+def _numbers(
+    name: str, known: npt.NDArray[np.int64], values: npt.NDArray[np.float64], names: Names
+) -> Iterator[Finding]:
+    infinite = known[~np.isfinite(values)]
+    if len(infinite):
+        rows = infinite.tolist()
+        text = f"{name} is infinite for {names.some(rows)}."
+        yield Finding("infinite target", rows, "error", text)
+    counts = Counter(values.tolist())
+    once = sum(count for count in counts.values() if count == 1) / len(values)
+    least = max(_REPEATED, _REPEATED_SHARE * len(values))
+    for value, count in counts.items():
+        if count >= least and once >= _MOSTLY_ONCE:
+            rows = known[values == value].tolist()
+            text = (
+                f"{name} is {value:g} for {count} crystals ({names.some(rows)}), while most values "
+                "are there once: does it stand for a missing value?"
+            )
+            # Pure elements have a formation energy of 0, and metals no gap.
+            severity = "remark" if value == 0 else "warning"
+            yield Finding("repeated value", rows, severity, text)
+    if len(values) >= _ROUNDED_VALUES:
+        yield from _rounded(name, known, values, names)
+
+
+def _rounded(
+    name: str, known: npt.NDArray[np.int64], values: npt.NDArray[np.float64], names: Names
+) -> Iterator[Finding]:
+    """Yield values with two decimals at most, where most others have more."""
+    is_rounded = np.isclose(values, np.round(values, 2), rtol=0, atol=1e-12) & (values != 0)
+    share = float(is_rounded.mean())
+    by_chance = 0.02
+    if by_chance < share < 1 - _MOSTLY_ONCE:
+        rows = known[is_rounded].tolist()
+        text = (
+            f"{name} has two decimals at most for {len(rows)} of {len(values)} crystals "
+            f"({names.some(rows)}), and more for the others: do they come from another source?"
+        )
+        yield Finding("rounded values", rows, "remark", text)

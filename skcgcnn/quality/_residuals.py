@@ -1,0 +1,253 @@
+"""Labels that networks which were not trained on them do not expect."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import clone
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.model_selection import GroupKFold
+
+from skcgcnn.estimators import CGCNNClassifier, CGCNNRegressor, mean_features
+from skcgcnn.graphs import CrystalGraphs
+from skcgcnn.quality._findings import Finding, Names
+
+# Fewer crystals say nothing about each other; a network learns no more from more than that for
+# this purpose.
+FEWEST, _MOST_TRAINED = 50, 5_000
+_FOLDS = 5
+# Values are clipped so many robust standard deviations from the median before networks see them.
+_CLIP = 5.0
+# An error is odd beyond so many standard deviations that are expected, and may be explained by
+# another unit where that brings it below the second number.
+_ODD, _EXPLAINED = 4.2, 2.5
+# Larger errors count as so many robust standard deviations where trees learn what to expect.
+_BOUND = 4.0
+_NETWORKS, _STEPS, _FEWEST_EPOCHS = 3, 1600, 10
+# A label with a lower probability is odd.
+_UNLIKELY = 0.02
+# Units of an energy in eV: hartree, kJ/mol and meV. More of them would explain more by chance.
+_UNITS = {
+    27.2114: "hartree and eV",
+    96.485: "eV and kJ/mol",
+    1000.0: "a unit and a thousandth of it",
+}
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+class Expected(NamedTuple):
+    """What networks expect of a column that they were not trained on.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n_known,)
+        The crystals with a value.
+    values : ndarray of shape (n_known,)
+        Predicted numbers, or labels.
+    spread : ndarray of shape (n_known,)
+        The standard deviation that is expected of their errors; of labels, the probability of
+        the given one.
+    """
+
+    rows: IntArray
+    values: npt.NDArray[Any]
+    spread: FloatArray
+
+
+def expect_numbers(
+    column: FloatArray, graphs: CrystalGraphs, groups: IntArray, estimator: Any, seed: int
+) -> Expected:
+    """Predict each number of a column by networks that were trained on other crystals.
+
+    Parameters
+    ----------
+    column : ndarray of shape (n_crystals,)
+    graphs : CrystalGraphs
+    groups : ndarray of shape (n_crystals,)
+        Crystals of a group are predicted together.
+    estimator : estimator or None
+        By default an ensemble of three networks.
+    seed : int
+
+    Returns
+    -------
+    Expected
+    """
+    rows = np.flatnonzero(np.isfinite(column) & (graphs.n_sites > 0))
+    y = _clipped(column[rows])
+    values, stds = np.empty(len(rows)), np.zeros(len(rows))
+    for train, test in _folds(groups[rows], seed):
+        est = _ensemble(len(train), seed) if estimator is None else clone(estimator)
+        est.fit(graphs[rows[train]], y[train])
+        values[test] = est.predict(graphs[rows[test]])
+        if estimator is None:
+            stds[test] = est.predict_uncertainty(graphs[rows[test]]).epistemic
+    features = np.column_stack([mean_features(graphs[rows]), values, stds])
+    return Expected(
+        rows, values, _expected_errors(features, np.abs(y - values), groups[rows], seed)
+    )
+
+
+def _ensemble(n_train: int, seed: int) -> CGCNNRegressor:
+    """Return some networks that take a third of the usual steps each."""
+    batch_size = 32 if n_train <= 1000 else 64
+    n_epochs = max(_FEWEST_EPOCHS, round(_STEPS * batch_size / n_train))
+    return CGCNNRegressor(
+        n_estimators=_NETWORKS, batch_size=batch_size, max_epochs=n_epochs, random_state=seed
+    )
+
+
+def _expected_errors(
+    features: FloatArray, errors: FloatArray, groups: IntArray, seed: int
+) -> FloatArray:
+    """Return the error that is to be expected of each crystal, as a standard deviation.
+
+    Trees learn from the other crystals where networks are good, and where they are not.
+    """
+    scale = 1.4826 * float(np.median(errors)) or float(errors.max()) or 1.0
+    bounded = np.minimum(errors, _BOUND * scale)
+    expected = np.empty(len(errors))
+    for train, test in _folds(groups, seed):
+        trees = ExtraTreesRegressor(
+            100, min_samples_leaf=10, max_features=0.3, random_state=seed
+        ).fit(features[train], bounded[train])
+        # Of the normal distribution: from the mean error to the standard deviation.
+        expected[test] = 1.2533 * trees.predict(features[test])
+    return np.maximum(expected, 0.5 * scale)
+
+
+def _clipped(values: FloatArray) -> FloatArray:
+    """Return values without those far outside: a few in another unit would decide everything."""
+    middle, spread = _robust(values)
+    return np.clip(values, middle - _CLIP * spread, middle + _CLIP * spread)
+
+
+def expect_labels(
+    column: npt.NDArray[Any], known: IntArray, graphs: CrystalGraphs, groups: IntArray, seed: int
+) -> Expected:
+    """Predict each label of a column by networks that were trained on other crystals.
+
+    Parameters
+    ----------
+    column : ndarray of shape (n_crystals,)
+    known : ndarray of int
+        Where there are labels of readable crystals.
+    graphs : CrystalGraphs
+    groups : ndarray of shape (n_crystals,)
+    seed : int
+
+    Returns
+    -------
+    Expected
+    """
+    labels = column[known].astype(str)
+    values, probabilities = labels.copy(), np.ones(len(known))
+    for train, test in _folds(groups[known], seed):
+        if len(set(labels[train])) < 2:
+            continue
+        fitted = CGCNNClassifier(random_state=seed).fit(graphs[known[train]], labels[train])
+        proba = fitted.predict_proba(graphs[known[test]])
+        values[test] = fitted.classes_[proba.argmax(axis=1)]
+        matches = labels[test][:, np.newaxis] == fitted.classes_
+        probabilities[test] = np.where(matches.any(axis=1), (proba * matches).sum(axis=1), 1.0)
+    return Expected(known, values, probabilities)
+
+
+def _folds(groups: IntArray, seed: int) -> Iterator[tuple[IntArray, IntArray]]:
+    n_folds = min(_FOLDS, len(np.unique(groups)))
+    rng = np.random.default_rng(seed)
+    folds = GroupKFold(n_folds, shuffle=True, random_state=seed)
+    for train, test in folds.split(groups, groups=groups):
+        most = min(len(train), _MOST_TRAINED)
+        yield np.sort(rng.choice(train, most, replace=False)), test
+
+
+def _robust(values: FloatArray) -> tuple[float, float]:
+    """Return the median, and the standard deviation by the quartiles."""
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+    return float(middle), float((high - low) / 1.349) or float(values.std())
+
+
+def odd_numbers(
+    name: str, column: FloatArray, expected: Expected, n_sites: IntArray, names: Names
+) -> Iterator[Finding]:
+    """Yield numbers that are far from what is expected, and what may explain them.
+
+    Parameters
+    ----------
+    name : str
+        Of the column.
+    column : ndarray of shape (n_crystals,)
+    expected : Expected
+    n_sites : ndarray of shape (n_crystals,)
+    names : Names
+
+    Yields
+    ------
+    Finding
+    """
+    rows = expected.rows
+    # Of values far outside, that they are far outside is odd, not how far.
+    errors = np.abs(_clipped(column[rows]) - expected.values) / expected.spread
+    for place in np.argsort(-errors, kind="stable"):
+        if errors[place] <= _ODD:
+            break
+        row, value = int(rows[place]), float(column[rows[place]])
+        said, spread = float(expected.values[place]), float(expected.spread[place])
+        why = _explanation(value, said, spread, int(n_sites[row]))
+        text = (
+            f"{names[row]}: {name} is {value:.4g}, where networks that were not trained on it "
+            f"expect {said:.4g} ± {spread:.2g}"
+        )
+        if why:
+            yield Finding("label in another unit", [row], "warning", f"{text}; {why}.")
+        else:
+            yield Finding("unexpected label", [row], "warning", f"{text}. Is it of this crystal?")
+
+
+def _explanation(value: float, said: float, spread: float, n_sites: int) -> str:
+    """Return what would bring a value near to what is expected."""
+    ways = [(1 / unit, f"times {unit:g}, as between {what}") for unit, what in _UNITS.items()]
+    ways += [(unit, f"divided by {unit:g}, as between {what}") for unit, what in _UNITS.items()]
+    if n_sites > 1:
+        ways += [
+            (float(n_sites), f"divided by {n_sites}, its number of atoms: it is a total"),
+            (1 / n_sites, f"times {n_sites}, its number of atoms: the others are totals"),
+        ]
+    ways.append((-1.0, "with the other sign"))
+    found = min(ways, key=lambda way: abs(value / way[0] - said))
+    changed = value / found[0]
+    if abs(changed - said) > _EXPLAINED * spread:
+        return ""
+    return f"{changed:.4g} would fit: {found[1]}"
+
+
+def odd_labels(
+    name: str, column: npt.NDArray[Any], expected: Expected, names: Names
+) -> Iterator[Finding]:
+    """Yield labels that networks find very unlikely.
+
+    Parameters
+    ----------
+    name : str
+        Of the column.
+    column : ndarray of shape (n_crystals,)
+    expected : Expected
+    names : Names
+
+    Yields
+    ------
+    Finding
+    """
+    for place in np.argsort(expected.spread, kind="stable"):
+        if expected.spread[place] >= _UNLIKELY:
+            break
+        row = int(expected.rows[place])
+        text = (
+            f"{names[row]}: {name} is {column[row]}, where networks that were not trained on it "
+            f"expect {expected.values[place]} and give it {expected.spread[place]:.1%}."
+        )
+        yield Finding("unexpected label", [row], "warning", text)

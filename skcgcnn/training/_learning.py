@@ -1,0 +1,91 @@
+"""Fits on fewer of the training crystals: how much more of them would help."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import clone
+
+from skcgcnn.estimators import BaseCGCNN, predict_targets
+from skcgcnn.quality import PowerLaw, fit_power_law
+from skcgcnn.tasks import Prediction, is_missing
+from skcgcnn.training._data import Part
+from skcgcnn.training._rules import Grouping
+
+_SHARES = (1 / 8, 1 / 4, 1 / 2)
+# Fewer crystals would not be a training.
+_FEWEST = 8
+
+
+def learning_curves(
+    est: BaseCGCNN,
+    parts: Mapping[str, Part],
+    predictions: list[Prediction],
+    grouping: Grouping,
+    seed: int,
+    fit: Callable[[BaseCGCNN, dict[str, Part]], Any],
+) -> dict[str, PowerLaw]:
+    """Return how the test error of each target falls with the number of training crystals.
+
+    Parameters
+    ----------
+    est : fitted estimator
+        Clones of it are fitted on 1/8, 1/4 and 1/2 of the training crystals.
+    parts : mapping of str to Part
+    predictions : list of Prediction
+        Of `est` for the test crystals.
+    grouping : Grouping
+        Groups are taken whole.
+    seed : int
+        Decides which crystals are taken.
+    fit : callable
+        Fits an estimator on the parts of a split.
+
+    Returns
+    -------
+    dict of str to PowerLaw
+        Empty where there are too few crystals, or none to test.
+    """
+    train, test = parts["train"], parts["test"]
+    order = _in_order(train, grouping, seed)
+    sizes = [round(share * len(order)) for share in _SHARES]
+    sizes = [size for size in sizes if size >= _FEWEST]
+    if not sizes or not predictions:
+        return {}
+    found = []
+    for size in sizes:
+        rows = np.sort(order[:size])
+        some = replace(train, rows=train.rows[rows], graphs=train.graphs[rows], y=train.y[rows])
+        other = clone(est)
+        fit(other, {**parts, "train": some})
+        found.append(predict_targets(other, test.graphs))
+    groups = None if grouping.groups is None else grouping.groups[test.rows]
+    laws = {}
+    for index, column in enumerate(test.y.reshape(len(test.y), len(test.names)).T):
+        series = [said[index] for said in (*found, predictions)]
+        known = ~is_missing(column) & ~np.any([is_missing(s.values) for s in series], axis=0)
+        if known.any():
+            errors = [_errors(column[known], said, known) for said in series]
+            own = None if groups is None else groups[known]
+            laws[series[0].target.name] = fit_power_law([*sizes, len(order)], errors, own)
+    return laws
+
+
+def _in_order(train: Part, grouping: Grouping, seed: int) -> npt.NDArray[np.int64]:
+    """Return places of training crystals at random, those of a group after each other."""
+    n = len(train.rows)
+    own = np.arange(n) if grouping.groups is None else grouping.groups[train.rows]
+    _, groups = np.unique(own, return_inverse=True)
+    rank = np.random.default_rng(seed).permutation(int(groups.max(initial=0)) + 1)
+    return np.argsort(rank[groups], kind="stable")
+
+
+def _errors(
+    true: npt.NDArray[Any], said: Prediction, known: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float64]:
+    values = said.values[known]
+    if said.target.is_number:
+        return np.asarray(np.abs(values.astype(float) - true.astype(float)))
+    return np.asarray(values != true, dtype=np.float64)

@@ -1,0 +1,269 @@
+"""What a check of data finds, and what it leaves alone."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from pymatgen.core import Lattice, Structure
+from typer.testing import CliRunner
+
+from skcgcnn import CrystalGraphs
+from skcgcnn.cli import app
+from skcgcnn.datasets import load_sample_regression
+from skcgcnn.exceptions import DataError
+from skcgcnn.quality import check, open_data, survey
+from skcgcnn.stores import featurize
+
+ROCKSALT = Structure.from_spacegroup(
+    "Fm-3m", Lattice.cubic(5.6), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]
+)
+
+
+@pytest.fixture(scope="module")
+def sample():
+    return load_sample_regression()
+
+
+def kinds(frame):
+    return dict(zip(frame["kind"], frame["ids"], strict=True))
+
+
+def test_sound_data_has_no_findings(sample):
+    frame = check(sample.data[:60], sample.target[:60], labels=False)
+    assert not (frame["severity"] != "remark").any(), frame["message"].tolist()
+
+
+def test_the_same_crystal_twice_and_its_floor(sample):
+    again = Structure.from_file(sample.data[3]).make_supercell((2, 1, 1))
+    X, y = [*sample.data[:5], again], [*sample.target[:5], sample.target[3] + 0.2]
+    frame = check(X, y, ids=list("abcdef"), labels=False)
+    found = frame[frame["kind"] == "same crystal, other target"]
+    assert found["ids"].tolist() == [["d", "f"]]
+    assert "differs by 0.2" in found["message"].item()
+    (floor,) = survey(X, y, labels=False).floors
+    assert floor.error == pytest.approx(0.1)
+    frame = check(X, list("xyzxyz"), labels=False)
+    message = frame["message"][frame["kind"] == "floor of the error"].item()
+    assert "no model can have more than 50.0% right" in message
+    # Numbers beside the crystals tell the same crystals apart.
+    beside = pd.DataFrame({"crystal": X, "T": [300.0] * 5 + [600.0]})
+    assert not check(beside, y, labels=False)["kind"].str.contains("same").any()
+
+
+def test_a_small_displacement_is_a_near_duplicate(tmp_path):
+    moved, strained = ROCKSALT.copy(), ROCKSALT.copy()
+    moved.translate_sites([0], [0.01, 0, 0], frac_coords=False)
+    strained.scale_lattice(1.1 * ROCKSALT.volume)
+    frame = check([ROCKSALT, moved, strained], ids=["a", "b", "c"])
+    assert kinds(frame) == {"near duplicate": ["a", "b"]}
+    # Without positions, it cannot be confirmed.
+    graphs = CrystalGraphs.from_structures([ROCKSALT, moved, strained])
+    frame = check(graphs)
+    assert kinds(frame) == {"near duplicates, unconfirmed": ["0", "1"]}
+    assert frame["severity"].tolist() == ["remark"]
+
+
+def test_crystals_that_cannot_be(tmp_path):
+    close, empty = ROCKSALT.copy(), ROCKSALT.copy()
+    close.append("Na", [0.02, 0.02, 0.02])
+    empty.scale_lattice(8 * ROCKSALT.volume)
+    missing = tmp_path / "missing.cif"
+    frame = check([ROCKSALT, close, empty, missing], ids=list("abcd"))
+    assert kinds(frame) == {
+        "unreadable crystal": ["d"],
+        "atoms too close": ["b"],
+        "atoms too far apart": ["c"],
+    }
+    assert frame["severity"].tolist() == ["error", "error", "warning"]
+    assert "no such file" in frame["message"][0]
+
+
+def test_remarks_about_crystals(sample):
+    mixed = Structure(Lattice.cubic(4.2), [{"Na": 0.5, "K": 0.5}, "Cl"], [[0] * 3, [0.5] * 3])
+    ring = Structure(Lattice.orthorhombic(4, 20, 20), ["C", "C"], [[0, 0, 0], [0.35, 0.02, 0]])
+    large = Structure.from_file(sample.data[0]).make_supercell((3, 3, 3))
+    large.replace(0, "Xe")
+    X = [*sample.data[:60], mixed, ring, large]
+    frame = check(X, ids=[f"c{i}" for i in range(63)])
+    assert set(frame["severity"]) == {"remark"}
+    found = kinds(frame)
+    assert found["mixed sites"] == ["c60"]
+    assert "c61" in found["missing hydrogen"]
+    assert "c62" in found["rare elements"]
+    assert found["very large cells"] == ["c62"]
+
+
+Y = np.random.default_rng(0).normal(size=100)
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "message"),
+    [
+        (np.full(100, 3.5), "constant column", "nothing to learn"),
+        (np.array(["a"] * 99 + ["b"]), "class of one crystal", "only c99"),
+        (np.array(["a "] * 50 + ["A"] * 20 + ["b"] * 30), "labels spelled differently", "'A'"),
+        (np.where(np.arange(100) < 8, 9999.0, Y), "repeated value", "9999 for 8 crystals"),
+        (np.where(np.arange(100) < 20, Y.round(2), Y), "rounded values", "two decimals"),
+        (np.where(np.arange(100) == 3, np.inf, Y), "infinite target", "c3"),
+        (np.where(np.arange(100) == 3, np.nan, Y), "no target", "such as c3"),
+    ],
+)
+def test_odd_columns(sample, column, kind, message):
+    ids = [f"c{i}" for i in range(100)]
+    frame = check(sample.data[:100], {"y": column}, ids=ids, labels=False)
+    assert message in frame["message"][frame["kind"] == kind].item()
+
+
+def test_good_columns_and_comments_are_left_alone(sample):
+    columns = {
+        "energy": Y,
+        "metal": np.arange(100) % 2,
+        "comment": [f"from paper {i}" for i in range(100)],
+    }
+    frame = check(sample.data[:100], pd.DataFrame(columns), labels=False)
+    assert not (frame["severity"] != "remark").any()
+
+
+class ByAtomicNumber:
+    """A regressor that knows the answer: it makes a test of the rules quick."""
+
+    def fit(self, X, y):
+        self.middle_ = float(np.median(y))
+        return self
+
+    def predict(self, X):
+        return truth(X)
+
+    def get_params(self, deep=True):
+        return {}
+
+
+def truth(graphs):
+    """Return a number that the composition decides."""
+    weights = np.random.default_rng(1).normal(size=graphs.kind_features.shape[1])
+    owners = np.repeat(np.arange(len(graphs)), np.diff(graphs.offsets))
+    values = graphs.kind_features[graphs.site_kinds] @ weights * graphs.site_counts
+    return 5 + np.bincount(owners, values, len(graphs)) / np.maximum(graphs.n_sites, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "message"),
+    [
+        (lambda y, n: 96.485 * y, "label in another unit", "kJ/mol"),
+        (lambda y, n: y / 27.2114, "label in another unit", "hartree"),
+        (lambda y, n: 1000 * y, "label in another unit", "thousandth"),
+        (lambda y, n: n * y, "label in another unit", "number of atoms"),
+        (lambda y, n: -y, "label in another unit", "other sign"),
+        (lambda y, n: 1.7 * y, "unexpected label", "Is it of this crystal?"),
+    ],
+)
+def test_labels_that_are_not_expected(sample, graphs_of_sample, change, kind, message):
+    y = truth(graphs_of_sample) + np.random.default_rng(0).normal(scale=0.01, size=254)
+    row = int(np.flatnonzero(graphs_of_sample.n_sites == 8)[0])
+    y[row] = change(y[row], 8)
+    frame = check(graphs_of_sample, y, estimator=ByAtomicNumber())
+    found = frame[frame["kind"].isin(["label in another unit", "unexpected label"])]
+    assert [sample.cif_ids[row]] in found["ids"].tolist()
+    own = found[[ids == [sample.cif_ids[row]] for ids in found["ids"]]]
+    assert own["kind"].item() == kind
+    assert message in own["message"].item()
+    assert len(found) <= 3
+
+
+@pytest.fixture(scope="module")
+def graphs_of_sample(sample):
+    return CrystalGraphs.from_structures(sample.data)
+
+
+@pytest.mark.slow
+def test_networks_tell_wrong_labels(sample, graphs_of_sample):
+    y = sample.target.copy()
+    rows = [5, 60, 120]
+    assert np.abs(y[rows]).min() > 0.2
+    y[rows] *= 96.485
+    metal = np.where(y < -0.5, "ionic", "other").astype(object)
+    metal[7] = "other" if metal[7] == "ionic" else "ionic"
+    frame = check(graphs_of_sample, {"energy": y, "kind": metal})
+    found = {i for ids in frame["ids"][frame["kind"] == "label in another unit"] for i in ids}
+    assert {sample.cif_ids[row] for row in rows} <= found
+
+
+def test_what_is_no_data(sample):
+    with pytest.raises(ValueError, match="3 ids for 2 crystals"):
+        check(sample.data[:2], ids=["a", "b", "c"])
+    with pytest.raises(ValueError, match="y has 3 values for 2 crystals"):
+        check(sample.data[:2], [1, 2, 3])
+    with pytest.raises(DataError, match="neither a folder"):
+        open_data("nowhere")
+
+
+@pytest.fixture
+def folder(tmp_path, sample):
+    """Return a folder with a crystal that is there twice, and a text beside numbers."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    rows = ["cif_id,energy,kind"]
+    for path, energy in zip(sample.data[:12], sample.target[:12], strict=True):
+        shutil.copy(path, folder)
+        rows.append(f"{Path(path).stem},{energy},a")
+    Structure.from_file(sample.data[2]).make_supercell((1, 2, 1)).to(str(folder / "again.cif"))
+    (folder / "id_prop.csv").write_text("\n".join([*rows, "again,1.5,b"]) + "\n")
+    return folder
+
+
+def run(*words, code=0):
+    found = CliRunner().invoke(app, ["check", *map(str, words)])
+    assert found.exit_code == code, found.output
+    return found.stdout
+
+
+def test_the_command(folder, tmp_path):
+    out = tmp_path / "out"
+    text = run(folder, "--quick", "-o", out, "--quiet", code=1)
+    assert "again: one crystal, 2 times" in text
+    frame = pd.read_csv(out / "check.csv")
+    assert list(frame) == ["kind", "ids", "severity", "message"]
+    page = (out / "check.html").read_text()
+    assert "<h2>Coverage</h2>" in page
+    assert "Same crystal, other target" in page
+    found = json.loads(run(folder, "--json", "-o", out, code=1))
+    assert found["n_crystals"] == 13
+    assert found["n_different"] == 12
+    assert found["floors"]["energy"] > 0
+    assert found["findings"][0]["ids"][1] == "again"
+    (folder / "again.cif").unlink()
+    assert "unreadable crystal" in (run(folder, "--json", "-o", out, code=1))
+
+
+def test_sound_data_and_data_that_cannot_be_read(folder, tmp_path, sample):
+    lines = (folder / "id_prop.csv").read_text().splitlines()[:-1]
+    (folder / "id_prop.csv").write_text("\n".join(line.rpartition(",")[0] for line in lines))
+    (folder / "again.cif").unlink()
+    run(folder, "--quick", "-o", tmp_path)
+    run(tmp_path / "nowhere", code=2)
+    (folder / "id_prop.csv").write_text("a,b,c\n1,2\n")
+    run(folder, "-o", tmp_path, code=2)
+
+
+def test_tables_folders_and_stores(folder, tmp_path):
+    table = tmp_path / "table.csv"
+    paths = sorted(folder.glob("*.cif"))
+    rows = [f"{path.stem},{path},{i / 7},x" for i, path in enumerate(paths)]
+    table.write_text("\n".join(["id,path,energy,kind", *rows]) + "\n")
+    opened = open_data(table)
+    assert opened.columns["energy"].dtype == float
+    assert opened.columns["kind"].tolist() == ["x"] * 13
+    store = tmp_path / "store"
+    featurize(folder, store)
+    opened = open_data(store)
+    assert opened.paths is None
+    assert set(opened.columns) == {"energy", "kind"}
+    found = survey(opened.graphs, opened.columns, ids=opened.ids, labels=False)
+    assert not found.is_sound
+    (folder / "id_prop.csv").unlink()
+    opened = open_data(folder)
+    assert opened.columns == {}
+    assert len(opened.ids) == 13

@@ -1,0 +1,140 @@
+"""Groups of crystals, and splits by what a model has not seen."""
+
+import numpy as np
+import pytest
+from pymatgen.core import Lattice, Structure
+from sklearn.base import clone
+from sklearn.dummy import DummyRegressor
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score, cross_validate
+
+from skcgcnn import CGCNNRegressor
+from skcgcnn.model_selection import (
+    GROUPINGS,
+    ExtrapolationSplit,
+    LeaveOneClusterOut,
+    LeaveOneElementOut,
+    element_sets,
+    group_by_composition,
+    group_by_elements,
+    group_by_prototype,
+    group_by_structure,
+    join_groups,
+)
+
+SPLITTERS = [LeaveOneElementOut(min_crystals=2), LeaveOneClusterOut(3), ExtrapolationSplit()]
+
+
+def rocksalt(a, b, length=5.6):
+    return Structure.from_spacegroup("Fm-3m", Lattice.cubic(length), [a, b], [[0] * 3, [0.5] * 3])
+
+
+@pytest.fixture(scope="module")
+def crystals():
+    nacl = rocksalt("Na", "Cl")
+    cscl = Structure(Lattice.cubic(4.12), ["Cs", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    other = Structure(Lattice.cubic(3.3), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    return [nacl, nacl.get_primitive_structure(), cscl, other, rocksalt("K", "Cl", 6.3)]
+
+
+def test_groups(crystals):
+    assert group_by_structure(crystals).tolist() == [0, 0, 1, 2, 3]
+    salts = ["Cl1 Na1", "Cl1 Na1", "Cl1 Cs1", "Cl1 Na1", "Cl1 K1"]
+    assert group_by_composition(crystals).tolist() == salts
+    assert group_by_elements(crystals).tolist() == [name.replace("1", "") for name in salts]
+    prototypes = ["AB 225", "AB 225", "AB 221", "AB 221", "AB 225"]
+    assert group_by_prototype(crystals).tolist() == prototypes
+    assert element_sets(crystals)[0] == {"Na", "Cl"}
+
+
+def test_groups_of_graphs_are_those_of_crystals(cifs, graphs):
+    for name in ("structure", "composition", "elements"):
+        np.testing.assert_array_equal(GROUPINGS[name](graphs), GROUPINGS[name](cifs))
+    with pytest.raises(TypeError, match="needs positions"):
+        group_by_prototype(graphs)
+
+
+def test_mixed_sites_and_elements_with_the_same_features():
+    mixed = Structure(Lattice.cubic(4.2), [{"Na": 0.5, "K": 0.5}, "Cl"], [[0] * 3, [0.5] * 3])
+    found = group_by_composition([mixed, rocksalt("La", "N")])
+    assert found[0].endswith("Cl1")
+    assert "kind" in found[0]
+    assert found[1] == "Ce/La1 N1"
+
+
+def test_crystals_that_cannot_be_read_have_no_prototype(tmp_path):
+    assert group_by_prototype([tmp_path / "none.cif"]).tolist() == [""]
+
+
+def test_joined_groups():
+    assert join_groups([0, 0, 1, 2], ["x", "y", "y", "z"]).tolist() == [0, 0, 0, 1]
+
+
+@pytest.mark.parametrize("cv", SPLITTERS, ids=lambda cv: type(cv).__name__)
+def test_splitters_are_those_of_scikit_learn(cv, cifs, graphs, energies):
+    groups = np.arange(len(graphs)) // 2
+    assert repr(cv).startswith(type(cv).__name__)
+    assert cv.get_n_splits(graphs, energies) == len(list(cv.split(graphs, energies)))
+    for X in (graphs, cifs):
+        for train, test in cv.split(X, energies, groups):
+            assert len(train)
+            assert len(test)
+            assert not set(groups[train]) & set(groups[test])
+    # Of a dummy: what is trained does not matter here.
+    scores = cross_validate(DummyRegressor(), graphs, energies, cv=cv)["test_score"]
+    assert len(scores) == cv.get_n_splits(graphs, energies)
+    search = GridSearchCV(DummyRegressor(), {"strategy": ["mean", "median"]}, cv=cv)
+    search.fit(graphs, energies, groups=groups)
+    assert search.n_splits_ >= 1
+
+
+def test_a_network_is_validated_on_them(tiny, graphs, energies):
+    est = CGCNNRegressor(**tiny)
+    scores = cross_val_score(est, graphs, energies, cv=ExtrapolationSplit(0.25))
+    assert np.isfinite(scores).all()
+    fitted = clone(est).fit(graphs, energies)
+    cv = LeaveOneClusterOut(2, est=fitted)
+    tests = [test for _, test in cv.split(graphs)]
+    np.testing.assert_array_equal(np.sort(np.concatenate(tests)), np.arange(len(graphs)))
+    scores = cross_val_score(
+        est, graphs, energies, groups=group_by_composition(graphs), cv=GroupKFold(3)
+    )
+    assert np.isfinite(scores).all()
+
+
+def test_an_element_is_only_in_the_test(graphs):
+    cv = LeaveOneElementOut(min_crystals=2)
+    found = element_sets(graphs)
+    for name, (train, test) in zip(cv.held_out(graphs), cv.split(graphs), strict=True):
+        assert all(name in found[row] for row in test)
+        assert not any(name in found[row] for row in train)
+
+
+def test_the_highest_values_are_held_out():
+    y = np.array([0.5, np.nan, 3.0, 2.0, 1.0, 2.5])
+    ((train, test),) = ExtrapolationSplit(0.4).split(y, y)
+    assert test.tolist() == [2, 5]
+    assert train.tolist() == [0, 1, 3, 4]
+    ((_, test),) = ExtrapolationSplit(0.2, end="low").split(y, y)
+    assert test.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("cv", "message"),
+    [
+        (LeaveOneElementOut(["Xx"]), "no crystal contains Xx"),
+        (LeaveOneElementOut(min_crystals=1000), "set min_crystals or max_share"),
+        (LeaveOneClusterOut(1), "expected from 2 to"),
+        (ExtrapolationSplit(1.5), "expected a share between 0 and 1"),
+        (ExtrapolationSplit(end="top"), 'expected "high" or "low"'),
+    ],
+)
+def test_what_cannot_be_split(cv, message, graphs, energies):
+    with pytest.raises(ValueError, match=message):
+        list(cv.split(graphs, energies))
+
+
+def test_extrapolation_needs_targets(graphs):
+    with pytest.raises(ValueError, match="needs y"):
+        list(ExtrapolationSplit().split(graphs))
+    with pytest.raises(ValueError, match="needs X"):
+        LeaveOneElementOut().get_n_splits()
