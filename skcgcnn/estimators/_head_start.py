@@ -20,8 +20,8 @@ from skcgcnn.tasks import Task, output_slices
 _PENALTIES = np.logspace(-3, 4, 22)
 # Of the logistic regression: the inverse of its penalty.
 _C = 0.1
-# What stands for "auto" where training starts from a general model. The start is good: short fits
-# do not forget it, and dropout, with which the model was not trained, hinders (docs/guide/weights).
+# What stands for "auto" where training starts from a general model, by trials: longer fits are no
+# better, and dropout, which the model does not know, hinders (benchmarks/results/pretrained.md).
 _RECIPE = {"lr": 1e-3, "dropout": 0.0, "max_epochs": 40}
 _SMALL_BATCH, _MOST_FOR_SMALL_BATCH = 32, 1000
 # The network's own part is taken to be no smaller than this share of the target's scale.
@@ -31,7 +31,9 @@ _LEAST_LEFT = 0.1
 def with_general_recipe(params: dict[str, Any], n_crystals: int) -> dict[str, Any]:
     """Return parameters with what stands for "auto" where training starts from a general model."""
     init_from = params["init_from"]
-    if init_from is None or not is_general(read_source(init_from)):
+    if init_from is None or params["recipe"] != "default":
+        return params
+    if not is_general(read_source(init_from)):
         return params
     recipe: dict[str, Any] = dict(_RECIPE)
     if n_crystals <= _MOST_FOR_SMALL_BATCH:

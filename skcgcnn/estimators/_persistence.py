@@ -59,7 +59,7 @@ class Persistent(Documented, BaseEstimator):
         Parameters
         ----------
         model : str or path
-            Name of a model of ours, "perov5-heat-gap" or "li-vacancy" (see
+            Name of a model of ours, "chgnet-distilled", "perov5-heat-gap" or "li-vacancy" (see
             `skcgcnn.modelfiles.model_card`), or of an official one (a key of
             `skcgcnn.modelfiles.PRETRAINED`, which also tells units and meanings); or a path, see
             `skcgcnn.load`.
