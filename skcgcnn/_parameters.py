@@ -307,12 +307,9 @@ class Parameters:
         (object,),
         "estimator, path, str or None",
         """Model to start from: a fitted estimator, a file (see `skcgcnn.load`), or the name of a
-        model of ours, such as "chgnet-distilled", or of an official one (see
-        `skcgcnn.modelfiles.PRETRAINED`). Its embedding and convolutions are copied, and the parts
-        of its head that fit; targets are scaled anew. Sizes of the network that are not set are
-        those of the model. From "chgnet-distilled", the outputs start as a ridge (or logistic)
-        regression on its embeddings, and "auto" stands for a short training: 40 epochs, without
-        dropout. With `warm_start`, for the first fit only.""",
+        pretrained model, such as "chgnet-distilled". Its embedding and convolutions are copied, and
+        the parts of its head that fit; targets are scaled anew. Sizes of the network that are not
+        set are those of the model. With `warm_start`, for the first fit only.""",
         option=Option(
             "Start",
             "Model to start from: a file, or a pretrained model's name.",
