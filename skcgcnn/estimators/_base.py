@@ -290,7 +290,10 @@ class BaseCGCNN(
         Parameters
         ----------
         model : str or path
-            Name of a model or a path, see `skcgcnn.load`.
+            Name of a model of ours, "chgnet-distilled", "perov5-heat-gap" or "li-vacancy" (see
+            `skcgcnn.modelfiles.model_card`), or of an official one (a key of
+            `skcgcnn.modelfiles.PRETRAINED`, which also tells units and meanings); or a path, see
+            `skcgcnn.load`.
         data_home : path, optional
             Where the official files are kept, see `skcgcnn.modelfiles.fetch_pretrained`.
         device : str or torch.device, default="auto"

@@ -20,10 +20,11 @@ from skcgcnn.tasks import FloatArray, Task, output_slices
 _PENALTIES = np.logspace(-3, 4, 22)
 # Of the logistic regression: the inverse of its penalty.
 _C = 0.1
-# What stands for "auto" where training starts from a general model. The start is good: short fits
-# do not forget it, and dropout, with which the model was not trained, hinders (docs/guide/weights).
-_RECIPE = {"lr": 1e-3, "dropout": 0.0, "max_epochs": 40}
-_SMALL_BATCH, _MOST_FOR_SMALL_BATCH = 32, 1000
+# What stands for "auto" where training starts from a general model, by trials: longer fits are no
+# better, and dropout, which the model does not know, hinders (benchmarks/results/pretrained.md).
+_FEW = {"dropout": 0.0, "lr": 1e-3, "max_epochs": 40, "batch_size": 32}
+_MANY = {"dropout": 0.0, "lr": 2e-3, "max_epochs": 80}
+_MOST_OF_FEW = 1000
 # The network's own part is taken to be no smaller than this share of the target's scale.
 _LEAST_LEFT = 0.1
 
@@ -31,11 +32,11 @@ _LEAST_LEFT = 0.1
 def with_general_recipe(params: dict[str, Any], n_crystals: int) -> dict[str, Any]:
     """Return parameters with what stands for "auto" where training starts from a general model."""
     init_from = params["init_from"]
-    if init_from is None or not is_general(read_source(init_from)):
+    if init_from is None or params["recipe"] != "default":
         return params
-    recipe: dict[str, Any] = dict(_RECIPE)
-    if n_crystals <= _MOST_FOR_SMALL_BATCH:
-        recipe["batch_size"] = _SMALL_BATCH
+    if not is_general(read_source(init_from)):
+        return params
+    recipe = _FEW if n_crystals <= _MOST_OF_FEW else _MANY
     return params | {name: value for name, value in recipe.items() if is_auto(params[name])}
 
 
@@ -134,8 +135,9 @@ def _set_outputs(
     """
     known = {name: tensor.double() for name, tensor in source.weights.items()}
     weights, bias = known["head.fc_out.weight"], known["head.fc_out.bias"]
-    of_outputs = torch.from_numpy(coefficients)
-    of_hidden, combined = of_outputs[:, : weights.shape[1]], of_outputs[:, weights.shape[1] :]
+    n_hidden = weights.shape[1]
+    of_hidden = torch.from_numpy(coefficients[:, :n_hidden])
+    combined = torch.from_numpy(coefficients[:, n_hidden:])
     start = torch.from_numpy(starts)
     baseline: Any = net.baseline
     with torch.no_grad():

@@ -57,7 +57,7 @@ def model_card(name: str) -> str:
 
     Parameters
     ----------
-    name : {"li-vacancy", "perov5-heat-gap"}
+    name : {"chgnet-distilled", "li-vacancy", "perov5-heat-gap"}
         The model.
 
     Returns

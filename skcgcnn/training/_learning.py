@@ -25,7 +25,7 @@ def learning_curves(
     predictions: list[Prediction],
     grouping: Grouping,
     seed: int,
-    fit: Callable[[BaseCGCNN, dict[str, Part]], Any],
+    fit: Callable[[BaseCGCNN, dict[str, Part]], Any] | None,
 ) -> dict[str, PowerLaw]:
     """Return how the test error of each target falls with the number of training crystals.
 
@@ -41,13 +41,15 @@ def learning_curves(
     seed : int
         Decides which crystals are taken.
     fit : callable
-        Fits an estimator on the parts of a split.
+        Fits an estimator on the parts of a split; None where no curve is asked for.
 
     Returns
     -------
     dict of str to PowerLaw
-        Empty where there are too few crystals, or none to test.
+        Empty where none is asked for, there are too few crystals, or none to test.
     """
+    if fit is None:
+        return {}
     train, test = parts["train"], parts["test"]
     order = _in_order(train, grouping, seed)
     sizes = [round(share * len(order)) for share in _SHARES]

@@ -145,8 +145,8 @@ def train(
         "verbose": int(progress and is_main),
     }
     est.set_params(**machine)
-    verbose = 2 if remarks and is_main else machine["verbose"]
-    transformer = est.get_transformer().set_params(verbose=verbose)
+    transformer = est.get_transformer()
+    transformer.set_params(verbose=2 if remarks and is_main else machine["verbose"])
     graphs = data.with_numbers(_read(transformer, data, output if is_main else None))
     _check_same(run, graphs, settings, resume)
     grouping = find_groups(settings.split, data, graphs)
@@ -175,9 +175,8 @@ def train(
     refit = partial(_fit_again, run, classes)
     others = [rule for rule in splits if rule != settings.split]
     found["splits"] = dict(compare_rules(est, others, settings, data, graphs, refit))
-    curves = {}
-    if learning_curve:
-        curves = learning_curves(est, parts, test.predictions, grouping, settings.seed, refit)
+    again = refit if learning_curve else None
+    curves = learning_curves(est, parts, test.predictions, grouping, settings.seed, again)
     _write_metrics(output, found, curves)
     if report:
         result = RunResult(

@@ -485,7 +485,7 @@ def test_unreadable_crystals(data, tmp_path):
         (["train", "DATA", "--lr", "0"], "option --lr"),
         (["predict", "none.pth.tar", "DATA"], "none.pth.tar: no such file"),
         (["predict", "DATA/id_prop.csv", "DATA"], "cannot be loaded as a model file"),
-        (["predict", "band-gaps", "DATA"], "none of the pretrained models: li-vacancy, "),
+        (["predict", "band-gaps", "DATA"], "none of the pretrained models: chgnet-distilled, "),
         (["info", "DATA"], "is a folder, not a model file"),
         (["info", "DATA/id_prop.csv"], "cannot be loaded as a model file"),
         (["train", "DATA", "--init-from", "none"], "none: no such file"),

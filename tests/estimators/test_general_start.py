@@ -1,0 +1,125 @@
+"""Fits that start from a model of many targets: chgnet-distilled."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import skcgcnn
+from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
+from skcgcnn.datasets import load_sample_classification, load_sample_regression
+from skcgcnn.modelfiles import SHIPPED
+
+MODEL = "chgnet-distilled"
+# Steps too small to tell.
+STILL = {"lr": 1e-30, "max_epochs": 1, "weight_decay": 0.0, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def data():
+    bunch, metals = load_sample_regression(), load_sample_classification().target
+    rows = np.random.default_rng(0).permutation(len(bunch.target))[:80]
+    graphs = CrystalGraphTransformer().transform([bunch.data[i] for i in rows])
+    return graphs[:60], bunch.target[rows][:60], metals[rows][:60], graphs[60:]
+
+
+@pytest.fixture(scope="module")
+def embeddings(data):
+    model = CGCNNRegressor.from_pretrained(MODEL)
+    return model.transform(data[0]), model.transform(data[3])
+
+
+def test_embeddings_without_a_fit(embeddings):
+    model = CGCNNRegressor.from_pretrained(MODEL)
+    n_features = 128 + len(model.targets_)
+    assert embeddings[0].shape == (60, n_features) == (60, len(model.get_feature_names_out()))
+    assert model.target_names_[:2] == ["energy", "moment"]
+    assert SHIPPED[MODEL].stat().st_size < 1e6
+
+
+def test_numbers_start_as_a_ridge_regression_on_the_embeddings(data, embeddings):
+    graphs, y, _, others = data
+    penalties = np.logspace(-3, 4, 22)
+    ridge = make_pipeline(StandardScaler(), RidgeCV(penalties)).fit(embeddings[0], y)
+    est = CGCNNRegressor(init_from=MODEL, **STILL).fit(graphs, y)
+    np.testing.assert_allclose(est.predict(others), ridge.predict(embeddings[1]), atol=2e-3)
+
+
+def test_classes_start_as_a_logistic_regression(data, embeddings):
+    graphs, _, metals, others = data
+    logistic = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
+    expected = logistic.fit(embeddings[0], metals).predict_proba(embeddings[1])
+    est = CGCNNClassifier(init_from=MODEL, **STILL).fit(graphs, metals)
+    np.testing.assert_allclose(est.predict_proba(others), expected, atol=5e-3)
+    three = np.arange(60) % 3
+    expected = logistic.fit(embeddings[0], three).predict_proba(embeddings[1])
+    est = CGCNNClassifier(init_from=MODEL, **STILL).fit(graphs, three)
+    np.testing.assert_allclose(est.predict_proba(others), expected, atol=5e-3)
+
+
+def test_missing_targets_are_left_out(data, embeddings):
+    graphs, y, metals, others = data
+    Y = np.column_stack([y, metals]).astype(float)
+    Y[::3, 0] = np.nan
+    Y[1::3, 1] = np.nan
+    est = CGCNNMultiTask(init_from=MODEL, **STILL).fit(graphs, Y)
+    known = ~np.isnan(Y[:, 0])
+    ridge = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 4, 22)))
+    guessed = ridge.fit(embeddings[0][known], y[known]).predict(embeddings[1])
+    # The scale of the features is that of all crystals, which matters to the penalty alone.
+    np.testing.assert_allclose(est.predict(others)[:, 0].astype(float), guessed, atol=0.5)
+
+
+def test_a_fit_is_short_and_keeps_the_batch_statistics(data):
+    graphs, y, _, others = data
+    est = CGCNNRegressor(init_from=MODEL, random_state=0).fit(graphs, y)
+    assert (est.n_iter_, est.fitted_params_["dropout"], est.fitted_params_["lr"]) == (40, 0, 1e-3)
+    source = CGCNNRegressor.from_pretrained(MODEL).module_.head.norm
+    assert torch.equal(est.module_.head.norm.running_mean, source.running_mean)
+    assert est.transform(others).shape == (20, 128)
+    given = CGCNNRegressor(init_from=MODEL, max_epochs=2, dropout=0.2, batch_size=7).fit(graphs, y)
+    assert (given.n_iter_, given.fitted_params_["batch_size"]) == (2, 7)
+
+
+def test_the_start_is_worth_much(data):
+    graphs, y, _, _ = data
+    half = CGCNNRegressor(init_from=MODEL, random_state=0).fit(graphs[:40], y[:40])
+    error = np.abs(half.predict(graphs[40:]) - y[40:]).mean()
+    assert error < 0.6 * np.abs(y[40:] - y[:40].mean()).mean()
+
+
+def test_saved_ensembled_and_continued(data, tmp_path):
+    graphs, y, _, others = data
+    several = CGCNNRegressor(init_from=MODEL, n_estimators=2, max_epochs=2, random_state=0)
+    predicted, std = several.fit(graphs, y).predict(others, return_std=True)
+    assert (std > 0).all()
+    several.save(tmp_path / "model")
+    loaded = skcgcnn.load(tmp_path / "model")
+    assert loaded.init_from == MODEL
+    np.testing.assert_array_equal(loaded.predict(others), predicted)
+    one = CGCNNRegressor(init_from=MODEL, max_epochs=1, warm_start=True, random_state=0)
+    first = one.fit(graphs, y).predict(others)
+    norm = one.module_.head.norm.running_mean.clone()
+    assert not np.array_equal(one.fit(graphs, y).predict(others), first)
+    assert torch.equal(one.module_.head.norm.running_mean, norm)
+    stopping = CGCNNRegressor(init_from=MODEL, max_epochs=2, random_state=0)
+    stopping.fit(graphs, y, validation_data=(others, y[:20]))
+    assert not hasattr(stopping, "start_validation_score_")
+
+
+def test_where_the_head_does_not_fit_it_is_new(data):
+    graphs, y, _, others = data
+    for params in ({"h_fea_len": 16}, {"pooling": "sum"}):
+        est = CGCNNRegressor(init_from=MODEL, max_epochs=1, random_state=0, **params)
+        assert np.isfinite(est.fit(graphs, y).predict(others)).all()
+    numbered = graphs.with_global_features(np.arange(60.0)[:, None], ("kelvin",))
+    est = CGCNNRegressor(init_from=MODEL, max_epochs=1, random_state=0).fit(numbered, y)
+    assert np.isfinite(est.predict(numbered)).all()
+
+
+def test_the_recipe_of_the_paper_stays_as_it_is(data):
+    graphs, y, _, _ = data
+    est = CGCNNRegressor(recipe="paper", init_from=MODEL, max_epochs=1).fit(graphs, y)
+    assert est.fitted_params_["lr"] == 0.01
