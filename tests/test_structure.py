@@ -10,6 +10,7 @@ from numpydoc.docscrape import NumpyDocString
 
 import skcgcnn
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
+from skcgcnn.estimators import BaseCGCNN
 
 ROOT = Path(skcgcnn.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
@@ -155,3 +156,24 @@ def test_the_guide_says_when_to_set_each_parameter():
     for cls in ESTIMATORS:
         for name in inspect.signature(cls).parameters:
             assert f"``{name}``" in page, name
+
+
+def test_the_base_class_calls_nothing_that_only_a_subclass_defines():
+    source = (ROOT / "estimators" / "_base.py").read_text(encoding="utf-8")
+    used = {
+        node.attr
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "self"
+    }
+    # What a fit learns ends with an underscore.
+    missing = {name for name in used if not hasattr(BaseCGCNN, name) and not name.endswith("_")}
+    assert not missing
+    assert BaseCGCNN.__abstractmethods__ == {"_encode"}
+
+
+def test_the_estimators_export_no_plumbing():
+    functions = {"architecture", "load", "predict_target_chunks", "predict_targets"}
+    names = set(skcgcnn.estimators.__all__)
+    assert names - functions == {"BaseCGCNN", *(cls.__name__ for cls in ESTIMATORS), "Uncertainty"}

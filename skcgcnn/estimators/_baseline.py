@@ -19,17 +19,7 @@ _MOST_CRYSTALS = 50_000
 
 
 def mean_features(graphs: CrystalGraphs) -> FloatArray:
-    """Return the mean of the features over the sites of each crystal.
-
-    Parameters
-    ----------
-    graphs : CrystalGraphs
-        None of them empty.
-
-    Returns
-    -------
-    ndarray of shape (n_crystals, n_features)
-    """
+    """Return the mean of the features over the sites of each crystal, none of them empty."""
     crystals = np.repeat(np.arange(len(graphs)), np.diff(graphs.offsets))
     kinds = len(graphs.kind_features)
     # Sites of each kind in each crystal, then one product: there are fewer kinds than sites.
@@ -48,18 +38,8 @@ def fit_baseline(
     """Fit the numbers among the targets by ridge regressions on the mean features of the sites.
 
     The penalties are chosen by generalized cross-validation. Of more than 50,000 crystals, that
-    many are taken at random: a line has fewer coefficients than a hundred.
-
-    Parameters
-    ----------
-    net : CrystalGraphConvNet
-        Not trained yet; changed in place.
-    targets : sequence of Task
-        Its targets.
-    data : TrainingData
-        The crystals to train on.
-    extensive : bool
-        Whether the targets are sums over sites.
+    many are taken at random: a line has fewer coefficients than a hundred. `net` is changed in
+    place; `extensive` tells whether the targets are sums over sites.
     """
     if len(data) > _MOST_CRYSTALS:
         chosen = np.random.default_rng(0).choice(len(data), _MOST_CRYSTALS, replace=False)

@@ -19,17 +19,7 @@ _REGISTRIES: dict[str, Mapping[str, Any]] = {
 
 
 def constraints(parameters: Any) -> dict[str, Any]:
-    """Return what scikit-learn checks of the parameters of an estimator.
-
-    Parameters
-    ----------
-    parameters : dataclass
-        See `skcgcnn._declared.declared`.
-
-    Returns
-    -------
-    dict
-    """
+    """Return what scikit-learn checks of the parameters of an estimator."""
     return {
         name: "no_validation" if object in each.allowed else list(_of(each.allowed))
         for name, each in declared(parameters).items()

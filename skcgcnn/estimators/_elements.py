@@ -17,19 +17,10 @@ _MOST_KINDS = 200
 
 
 def training_kinds(graphs: CrystalGraphs, source: ModelState | None) -> npt.NDArray[np.float32]:
-    """Return the features of the kinds of site that get learned features.
+    """Return the features of the kinds of site that get learned features, a row each.
 
-    Parameters
-    ----------
-    graphs : CrystalGraphs
-        The crystals to train on.
-    source : ModelState or None
-        The model that training starts from.
-
-    Returns
-    -------
-    ndarray of shape (n_kinds, n_features), float32
-        Those of most sites; before them those of `source`. None at all where it has none.
+    Those of most sites; before them those of `source`, the model that training starts from. None
+    at all where it has none.
     """
     n_sites = graphs.sites_by_kind()
     kinds = graphs.kind_features[np.argsort(-n_sites, kind="stable")][: np.count_nonzero(n_sites)]
@@ -46,15 +37,7 @@ def training_kinds(graphs: CrystalGraphs, source: ModelState | None) -> npt.NDAr
 
 
 def set_kinds(net: CrystalGraphConvNet, kinds: npt.NDArray[np.float32]) -> None:
-    """Tell a network which kinds of site have learned features.
-
-    Parameters
-    ----------
-    net : CrystalGraphConvNet
-        Not trained yet; changed in place.
-    kinds : ndarray of shape (n_kinds, n_features)
-        See `training_kinds`.
-    """
+    """Tell a network which kinds of site have learned features."""
     if net.embedding.elements is not None:
         net.embedding.elements.kinds.copy_(torch.from_numpy(kinds))
 

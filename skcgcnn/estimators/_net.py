@@ -66,29 +66,8 @@ def make_net(
 ) -> GraphNet:
     """Return a net that is not initialized.
 
-    Parameters
-    ----------
-    est : estimator
-        Its device, callbacks and verbosity are used.
-    sizes : dict
-        Arguments of `CrystalGraphConvNet`.
-    params : mapping
-        The other parameters: of the estimator, or of an earlier fit.
-    decoder : TargetDecoder
-        What the network predicts.
-    seed : int
-        Decides initial weights, batches and dropout.
-    fall_back : bool, default=False
-        Whether to use the CPU where the device is not there.
-
-    Returns
-    -------
-    GraphNet
-
-    Raises
-    ------
-    TypeError
-        If a callback is none.
+    `sizes` are arguments of `CrystalGraphConvNet`, `params` the other parameters: of the estimator
+    or of an earlier fit. `fall_back` uses the CPU where the device is not there.
     """
     optimizer: Any = params["optimizer"]
     options: dict[str, Any] = {}
@@ -141,20 +120,7 @@ def takes_weight_decay(optimizer: Any) -> bool:
 
 
 def check_net_params(params: Mapping[str, Any], estimator: str) -> None:
-    """Refuse what `net_params` is not for.
-
-    Parameters
-    ----------
-    params : mapping
-        Parameters of an estimator.
-    estimator : str
-        Its name.
-
-    Raises
-    ------
-    ValueError
-        If it holds something else than `NetParameters` and options that skorch names.
-    """
+    """Refuse what `net_params` is not for."""
     given = {str(name): value for name, value in (params["net_params"] or {}).items()}
     known = {name: given.pop(name) for name in _NET_CONSTRAINTS if name in given}
     validate_parameter_constraints(_NET_CONSTRAINTS, known, f"{estimator}'s net_params")
@@ -188,19 +154,7 @@ def _callbacks(est: Any, params: Mapping[str, Any]) -> list[Any]:
 
 
 def update_net(est: Any, params: Mapping[str, Any]) -> None:
-    """Give the net of an estimator the parameters that may change while training goes on.
-
-    Parameters
-    ----------
-    est : fitted estimator
-    params : mapping
-        Its parameters, with values for "auto".
-
-    Raises
-    ------
-    ValueError
-        If another parameter has changed since the network was made.
-    """
+    """Give the net of an estimator the parameters that may change while training goes on."""
     made_with, parameters = est.fitted_params_, all_declared(est)
     for name in sorted(made_with):
         values = _plain(params[name]), _plain(made_with[name])

@@ -19,24 +19,7 @@ def scale(
 ) -> tuple[tuple[Task, ...], list[float] | None]:
     """Return the targets of training crystals as the network is to learn them.
 
-    Parameters
-    ----------
-    data : TrainingData
-        The crystals.
-    params : mapping
-        Parameters of the estimator.
-
-    Returns
-    -------
-    targets : tuple of Task
-        With means and scales.
-    starts : list of float or None
-        The outputs of a site with which training begins; None where they are not set.
-
-    Raises
-    ------
-    ValueError
-        If a target has no value, or there are classes among extensive targets.
+    Beside them, for sums over sites, the outputs of a site with which training begins, else None.
     """
     for target, column in zip(data.targets, data.values.T, strict=True):
         if np.isnan(column).all():
@@ -54,20 +37,7 @@ def scale(
 
 
 def scale_numbers(net: CrystalGraphConvNet, graphs: CrystalGraphs) -> None:
-    """Give a network the mean and scale of the numbers beside its training crystals.
-
-    Parameters
-    ----------
-    net : CrystalGraphConvNet
-        Not trained yet; changed in place.
-    graphs : CrystalGraphs
-        The crystals.
-
-    Raises
-    ------
-    ValueError
-        If numbers differ by too little.
-    """
+    """Give a network the mean and scale of the numbers beside its training crystals."""
     if net.head.globals is None:
         return
     for name, numbers in zip(graphs.options.global_features, graphs.global_features.T, strict=True):

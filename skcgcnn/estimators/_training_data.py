@@ -54,26 +54,7 @@ class TrainingData:
 
 
 def split(data: TrainingData, share: float, seed: int) -> tuple[TrainingData, TrainingData]:
-    """Hold out crystals, stratified by the labels where that is possible.
-
-    Parameters
-    ----------
-    data : TrainingData
-        The crystals.
-    share : float
-        Share of them to hold out.
-    seed : int
-        Decides which.
-
-    Returns
-    -------
-    train, valid : TrainingData
-
-    Raises
-    ------
-    ValueError
-        If there are too few.
-    """
+    """Hold out crystals, stratified by the labels where that is possible."""
     n = len(data)
     if n < 2:
         raise ValueError(

@@ -37,26 +37,7 @@ _HIDDEN = ("head.norm.", "head.conv_to_fc.", "head.fcs.", "head.globals.")
 
 
 def read_source(init_from: Any) -> ModelState:
-    """Read what the parameter `init_from` names.
-
-    Parameters
-    ----------
-    init_from : fitted estimator, path, or name of an official model
-        The model to start from.
-
-    Returns
-    -------
-    ModelState
-
-    Raises
-    ------
-    NotFittedError
-        If it is an estimator that is not fitted.
-    TypeError
-        If it is something else.
-    DataError
-        If the file does not exist or does not hold a model.
-    """
+    """Read what the parameter `init_from` names."""
     if isinstance(init_from, Parameters):
         if not hasattr(init_from, "net_"):
             raise NotFittedError(f"{_name(init_from, ' is a ')} that is not fitted; fit it first")
@@ -122,16 +103,8 @@ def _sizes(state: ModelState) -> dict[str, Any]:
 def with_architecture(params: dict[str, Any], fitted: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return parameters of an estimator with the sizes of the model that it starts from.
 
-    Parameters
-    ----------
-    params : dict
-        Parameters of an estimator, with `init_from`. What has not its default was set, and stays.
-    fitted : mapping or None
-        Parameters of the fit, where training goes on.
-
-    Returns
-    -------
-    dict
+    What has not its default was set, and stays. `fitted` are the parameters of the fit, where
+    training goes on.
     """
     if params["init_from"] is None:
         return params
@@ -160,25 +133,8 @@ def transfer_weights(
 
     Embedding and convolutions are copied, and must fit. The hidden layers of the head are
     copied if they are of the same size, and then the outputs of every target that the other
-    model has too, of the same kind and number of classes; the rest of the head stays new.
-
-    Parameters
-    ----------
-    net : CrystalGraphConvNet
-        Not trained yet; changed in place.
-    targets : sequence of Task
-        Its targets.
-    source : ModelState
-        Where the weights come from.
-    init_from : fitted estimator, path, or name of an official model
-        What messages call it.
-    global_features : sequence of str
-        The numbers beside each crystal. Where the other model has not the same, the head is new.
-
-    Raises
-    ------
-    ValueError
-        If the convolutions do not fit; it names the parameters.
+    model has too, of the same kind and number of classes; the rest of the head stays new. So does
+    all of it where the numbers beside each crystal are not the same.
     """
     _check_fit(net, source, _name(init_from, "="))
     own = net.state_dict()
@@ -203,19 +159,9 @@ def transfer_weights(
 
 
 def pair_targets(targets: Sequence[Task], known: Sequence[Task]) -> list[int] | None:
-    """Return which target of another model each target is, by kind and classes, in their order.
+    """Return which target of another model each target is, in the order of the targets.
 
-    Parameters
-    ----------
-    targets : sequence of Task
-        The targets.
-    known : sequence of Task
-        Those of the other model.
-
-    Returns
-    -------
-    list of int or None
-        None where one of them is not there.
+    Kind and classes decide; None where one of them is not there.
     """
     free, found = list(range(len(known))), []
     for target in targets:
@@ -230,17 +176,7 @@ def pair_targets(targets: Sequence[Task], known: Sequence[Task]) -> list[int] | 
 def start_outputs(
     net: CrystalGraphConvNet, targets: Sequence[Task], starts: Sequence[float]
 ) -> None:
-    """Set the biases of the outputs with which training begins.
-
-    Parameters
-    ----------
-    net : CrystalGraphConvNet
-        Not trained yet; changed in place.
-    targets : sequence of Task
-        Its targets.
-    starts : sequence of float
-        One number for each of them.
-    """
+    """Set the biases of the outputs with which training begins."""
     with torch.no_grad():
         for rows, start in zip(output_slices(targets), starts, strict=True):
             net.head.fc_out.bias[rows.start] = start
@@ -249,24 +185,8 @@ def start_outputs(
 def n_frozen_layers(freeze: str | int, n_conv: int, *, begun: bool) -> int:
     """Return how many layers stay as they are, counted from the input.
 
-    Parameters
-    ----------
-    freeze : {"none", "convs"} or int
-        The parameter of the estimators.
-    n_conv : int
-        Number of convolutions.
-    begun : bool
-        Whether there are weights worth keeping: of another model, or of an earlier fit.
-
-    Returns
-    -------
-    int
-        0 for none, 1 for the embedding, 1 + i for i convolutions as well.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer layers, or they would keep random weights.
+    0 for none, 1 for the embedding, 1 + i for i convolutions as well. `begun` tells whether there
+    are weights worth keeping: of another model, or of an earlier fit.
     """
     if not begun and freeze not in ("none", 0):
         raise ValueError(
