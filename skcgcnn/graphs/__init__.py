@@ -23,7 +23,7 @@ from skcgcnn.graphs._neighbor_list import NeighborList, find_neighbors
 from skcgcnn.graphs._options import GraphOptions
 from skcgcnn.graphs._packing import member_index, offsets_from_counts
 from skcgcnn.graphs._saved import check_content, graphs_in
-from skcgcnn.graphs._sites import expand_to_sites
+from skcgcnn.graphs._sites import expand_to_sites, mean_features
 
 if TYPE_CHECKING:
     from skcgcnn.graphs._recent import forget_files
@@ -57,6 +57,7 @@ __all__ = [
     "load_element_features",
     "map_arrays",
     "matching_element_features",
+    "mean_features",
     "member_index",
     "merge_files",
     "nearest_neighbors",
