@@ -171,9 +171,3 @@ def test_the_base_class_calls_nothing_that_only_a_subclass_defines():
     missing = {name for name in used if not hasattr(BaseCGCNN, name) and not name.endswith("_")}
     assert not missing
     assert BaseCGCNN.__abstractmethods__ == {"_encode"}
-
-
-def test_the_estimators_export_no_plumbing():
-    functions = {"architecture", "load", "predict_target_chunks", "predict_targets"}
-    names = set(skcgcnn.estimators.__all__)
-    assert names - functions == {"BaseCGCNN", *(cls.__name__ for cls in ESTIMATORS), "Uncertainty"}

@@ -7,29 +7,15 @@ import torch
 from sklearn.linear_model import RidgeCV
 
 from skcgcnn.estimators._training_data import TrainingData
-from skcgcnn.graphs import CrystalGraphs
+from skcgcnn.graphs import mean_features
 from skcgcnn.nn import CrystalGraphConvNet
-from skcgcnn.tasks import FloatArray, Task, output_slices
+from skcgcnn.tasks import Task, output_slices
 
 _PENALTIES = np.logspace(-4, 3, 15)
 # What is left is taken to be no smaller than this share of the target's scale.
 _LEAST_LEFT = 0.1
 # The features of more would take more memory than their graphs.
 _MOST_CRYSTALS = 50_000
-
-
-def mean_features(graphs: CrystalGraphs) -> FloatArray:
-    """Return the mean of the features over the sites of each crystal, none of them empty."""
-    crystals = np.repeat(np.arange(len(graphs)), np.diff(graphs.offsets))
-    kinds = len(graphs.kind_features)
-    # Sites of each kind in each crystal, then one product: there are fewer kinds than sites.
-    pairs, places = np.unique(crystals * kinds + graphs.site_kinds, return_inverse=True)
-    counts = np.bincount(places, graphs.site_counts)
-    owners, kinds_of = np.divmod(pairs, kinds)
-    sums = np.zeros((len(graphs), graphs.kind_features.shape[1]))
-    np.add.at(sums, owners, graphs.kind_features[kinds_of] * counts[:, np.newaxis])
-    means: FloatArray = sums / graphs.n_sites[:, np.newaxis]
-    return means
 
 
 def fit_baseline(

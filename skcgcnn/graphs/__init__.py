@@ -29,7 +29,7 @@ from skcgcnn.graphs._same import (
     same_crystals,
 )
 from skcgcnn.graphs._saved import check_content, graphs_in
-from skcgcnn.graphs._sites import expand_to_sites
+from skcgcnn.graphs._sites import expand_to_sites, mean_features
 
 if TYPE_CHECKING:
     from skcgcnn.graphs._recent import forget_files
@@ -66,6 +66,7 @@ __all__ = [
     "load_element_features",
     "map_arrays",
     "matching_element_features",
+    "mean_features",
     "member_index",
     "merge_files",
     "nearest_neighbors",
