@@ -48,10 +48,10 @@ class Settings:
         What to learn.
     target : tuple of str, default=()
         Columns of numbers to learn; by default the only one.
-    unit : tuple of str, default=()
-        Units of these columns, in their order; by default those that the table tells.
     label : str, optional
         Column of classes to learn; by default the only one.
+    unit : tuple of str, default=()
+        Units of the columns of numbers, in their order; by default those that the table tells.
     global_feature : tuple of str, default=()
         Columns of numbers beside the crystals from which to learn.
     train_ratio, val_ratio, test_ratio : float, default=0.8, 0.1, 0.1
@@ -76,8 +76,8 @@ class Settings:
     data: str
     task: Task = "regression"
     target: tuple[str, ...] = ()
-    unit: tuple[str, ...] = ()
     label: str | None = None
+    unit: tuple[str, ...] = ()
     global_feature: tuple[str, ...] = ()
     train_ratio: float = 0.8
     val_ratio: float = 0.1
