@@ -83,9 +83,7 @@ def test_crystals_that_cannot_be(tmp_path):
 
 def test_remarks_about_crystals(sample):
     mixed = Structure(Lattice.cubic(4.2), [{"Na": 0.5, "K": 0.5}, "Cl"], [[0] * 3, [0.5] * 3])
-    ring = Structure(
-        Lattice.orthorhombic(4, 20, 20), ["C", "C"], [[0, 0, 0], [0.35, 0.02, 0]]
-    )
+    ring = Structure(Lattice.orthorhombic(4, 20, 20), ["C", "C"], [[0, 0, 0], [0.35, 0.02, 0]])
     large = Structure.from_file(sample.data[0]).make_supercell((3, 3, 3))
     large.replace(0, "Xe")
     X = [*sample.data[:60], mixed, ring, large]
