@@ -113,7 +113,8 @@ def same_crystals(graphs: CrystalGraphs, *, tol: float = TIE) -> IntArray:
     --------
     >>> from pymatgen.core import Lattice, Structure
     >>> cscl = Structure(Lattice.cubic(4.12), ["Cs", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
-    >>> graphs = CrystalGraphs.from_structures([cscl, cscl * (2, 1, 1), cscl.scale_lattice(80)])
+    >>> wider = Structure(Lattice.cubic(4.13), ["Cs", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    >>> graphs = CrystalGraphs.from_structures([cscl, cscl * (2, 1, 1), wider])
     >>> same_crystals(graphs).tolist()
     [0, 0, 1]
     """

@@ -79,7 +79,7 @@ def honesty(
             lines += _of_unlike(name, values, is_outside, what)
         parts += _tables(name, values, graphs, what)
     if splits:
-        parts.insert(0, _of_splits(split, splits, own))
+        parts.insert(0, _of_splits(splits, own))
     return Section("What the test error means", lines, parts)
 
 
@@ -115,14 +115,23 @@ def _tables(name: str, values: Errors, graphs: Any, what: str) -> Iterator[Table
             yield Table(head, rows[:_MOST], f"{name}: error by {title}{more}")
 
 
-def _of_splits(split: str, splits: Mapping[str, Any], own: Mapping[str, HeldOutError]) -> Table:
-    rows: list[list[Any]] = [["this one", name, str(error)] for name, error in own.items()]
+def _of_splits(splits: Mapping[str, Any], own: Mapping[str, HeldOutError]) -> Table:
+    rows = [_of_error("this one", name, error) for name, error in own.items()]
     for rule, found in splits.items():
         if "cannot" in found:
-            rows.append([rule, "", found["cannot"]])
+            rows.append([rule, "", found["cannot"], "", ""])
         else:
-            rows += [[rule, n, str(HeldOutError(**error))] for n, error in found.items()]
-    return Table(["split by", "target", "test error"], rows, "Other splits of the same crystals")
+            rows += [_of_error(rule, name, HeldOutError(**each)) for name, each in found.items()]
+    head = ["split", "target", "error", "95 % interval", "simplest prediction"]
+    return Table(head, rows, "Other splits of the same crystals")
+
+
+def _of_error(rule: str, name: str, error: HeldOutError) -> list[Any]:
+    known = error.low is not None and error.high is not None
+    interval = f"{error.low:.3g} to {error.high:.3g}" if known else ""
+    unit = f" {error.unit}" if error.unit and error.metric != "accuracy" else ""
+    shown = f"{error.value:.3g}{unit}" if error.metric == "mae" else f"{error.value:.3g} right"
+    return [rule, name, shown, interval, float(error.simple)]
 
 
 def learning_section(curves: Mapping[str, PowerLaw], units: Mapping[str, str]) -> Section:
@@ -159,4 +168,4 @@ def learning_section(curves: Mapping[str, PowerLaw], units: Mapping[str, str]) -
         "is 10 % less error."
     )
     lines = [f"{name}: {law}" for name, law in curves.items()]
-    return Section("How much more crystals would help", lines, [Figure(figure, text)])
+    return Section("How many more crystals would help", lines, [Figure(figure, text)])

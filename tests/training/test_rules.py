@@ -100,7 +100,7 @@ def test_a_run_tells_its_rule_and_other_splits(folder, tmp_path):
     assert law["sizes"][-1] == metrics["n_train"]
     assert law["errors"][-1] == pytest.approx(metrics["errors"]["energy"]["value"])
     page = (out / "report.html").read_text()
-    for title in ("What the test error means", "How much more crystals would help"):
+    for title in ("What the test error means", "How many more crystals would help"):
         assert f"<h2>{title}</h2>" in page
     assert "Other splits of the same crystals" in page
     words = ["--splits", "anything", *small]
