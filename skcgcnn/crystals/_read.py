@@ -20,6 +20,7 @@ import numpy as np
 
 from skcgcnn.crystals._carriers import to_structure
 from skcgcnn.crystals._cif import parse_cif, syntax_error
+from skcgcnn.crystals._cif_numbers import check_characters
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.crystals._sources import PACKED, is_cif_text, is_json_text, is_poscar_text
 from skcgcnn.exceptions import StructureError, TransientReadError
@@ -154,9 +155,12 @@ def _read_file(path: str, max_bytes: int) -> Crystal:
 
 
 def _read_cif(text: str, path: str | None = None) -> Crystal:
+    if not text.isascii():
+        check_characters(text)
     crystal = parse_cif(text)
     if crystal is not None:
         return crystal
+    check_characters(text)
     try:
         crystal = _read_with_pymatgen(path, text)
     except StructureError as error:
