@@ -3,6 +3,7 @@
 from skcgcnn.crystals._carriers import is_bare_crystal, is_crystal
 from skcgcnn.crystals._cif import parse_cif, syntax_error
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
+from skcgcnn.crystals._json import load_json
 from skcgcnn.crystals._read import (
     MAX_BYTES,
     MAX_LENGTH,
@@ -34,6 +35,7 @@ __all__ = [
     "is_crystal",
     "is_text",
     "list_sources",
+    "load_json",
     "parse_cif",
     "read_crystal",
     "source_id",

@@ -11,6 +11,7 @@ import gemmi
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn.crystals._cif_numbers import CELL, COORDS, underscore
 from skcgcnn.crystals._cif_symmetry import Operations, UnsureError, distinct, expand, parse_triplets
 from skcgcnn.crystals._crystal import Crystal, Species
 from skcgcnn.exceptions import StructureError
@@ -28,22 +29,13 @@ _SURELY_THICK = 0.02
 # Far beyond, nothing would be left after the decimal point.
 _MAX_FRACTION = 10_000
 
-_CELL = (
-    "_cell_length_a",
-    "_cell_length_b",
-    "_cell_length_c",
-    "_cell_angle_alpha",
-    "_cell_angle_beta",
-    "_cell_angle_gamma",
-)
-_COORDS = ("_atom_site_fract_x", "_atom_site_fract_y", "_atom_site_fract_z")
 _SITE_TAGS = (
     "_atom_site_label",
     "_atom_site_type_symbol",
-    *_COORDS,
+    *COORDS,
     "_atom_site_occupancy",
 )
-_REQUIRED = {"_atom_site_label", *_COORDS}
+_REQUIRED = {"_atom_site_label", *COORDS}
 _SYMMETRY = (
     "_symmetry_equiv_pos_as_xyz",
     "_symmetry_equiv_pos_as_xyz_",
@@ -83,7 +75,8 @@ def parse_cif(text: str) -> Crystal | None:
     Raises
     ------
     StructureError
-        If a site names no single element; pymatgen would silently leave it out.
+        If a site names no single element, which pymatgen would silently leave out, or a number has
+        an underscore, which Python would.
 
     Examples
     --------
@@ -150,7 +143,7 @@ def syntax_error(text: str) -> str | None:
 
 
 def _read_block(block: gemmi.cif.Block) -> Crystal:
-    lattice = _lattice([_number(_value(block, tag)) for tag in _CELL])
+    lattice = _lattice([_number(_value(block, tag)) for tag in CELL])
     symbols, coords, occupancies = _read_sites(block)
     contents: list[_Content] = [
         ((_element(symbol), occupancy),)
@@ -183,6 +176,8 @@ def _value(block: gemmi.cif.Block, tag: str) -> str:
 
 
 def _number(text: str) -> float:
+    if "_" in text:
+        raise underscore(text)
     try:
         return float(text)
     except ValueError:
@@ -233,7 +228,7 @@ def _read_sites(block: gemmi.cif.Block) -> tuple[list[str], FloatArray, list[flo
         raise UnsureError
     symbols = columns.get("_atom_site_type_symbol", columns["_atom_site_label"])
     symbols = [_text(symbol) for symbol in symbols]
-    coords = np.array([[_coordinate(value) for value in columns[tag]] for tag in _COORDS]).T
+    coords = np.array([[_coordinate(value) for value in columns[tag]] for tag in COORDS]).T
     if "_atom_site_occupancy" not in columns:
         return symbols, coords, [1.0] * len(symbols)
     occupancies = [_occupancy(value) for value in columns["_atom_site_occupancy"]]

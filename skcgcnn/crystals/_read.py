@@ -3,7 +3,6 @@
 import bz2
 import errno
 import gzip
-import json
 import lzma
 import math
 import os
@@ -20,7 +19,9 @@ import numpy as np
 
 from skcgcnn.crystals._carriers import to_structure
 from skcgcnn.crystals._cif import parse_cif, syntax_error
+from skcgcnn.crystals._cif_numbers import check_characters
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
+from skcgcnn.crystals._json import load_json
 from skcgcnn.crystals._sources import PACKED, is_cif_text, is_json_text, is_poscar_text
 from skcgcnn.exceptions import StructureError, TransientReadError
 
@@ -154,9 +155,12 @@ def _read_file(path: str, max_bytes: int) -> Crystal:
 
 
 def _read_cif(text: str, path: str | None = None) -> Crystal:
+    if not text.isascii():
+        check_characters(text)
     crystal = parse_cif(text)
     if crystal is not None:
         return crystal
+    check_characters(text)
     try:
         crystal = _read_with_pymatgen(path, text)
     except StructureError as error:
@@ -230,7 +234,7 @@ def _is_passing(error: Exception) -> bool:
 
 def _read_json(text: str) -> Crystal:
     try:
-        content = json.loads(text)
+        content = load_json(text)
     except (ValueError, RecursionError) as error:
         raise StructureError(f"is not well-formed JSON ({_first_line(error)})") from error
     structure, remarks = to_structure(content)

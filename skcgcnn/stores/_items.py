@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import json
 import zlib
 from collections.abc import Mapping
 from functools import lru_cache
@@ -14,6 +13,7 @@ from skcgcnn.crystals import (
     Crystal,
     is_bare_crystal,
     is_cif_text,
+    load_json,
     try_to_read,
 )
 from skcgcnn.datasets import ID_NAMES
@@ -140,7 +140,7 @@ def _text(source: PackedCif, max_bytes: int) -> str:
 
 def _from_json(text: str) -> tuple[Any, str, Values]:
     try:
-        content = json.loads(text)
+        content = load_json(text)
     except (ValueError, RecursionError) as error:
         raise StructureError(f"is not a line of JSON ({error})") from error
     if not isinstance(content, Mapping):

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import re
 import warnings
 from pathlib import Path
 
@@ -189,6 +190,33 @@ def outcome(path, text):
             return CrystalGraphTransformer().transform([path])
         except StructureError as error:
             return error
+
+
+PLAIN = cif("Na1 Na 0.1 0.2 0.3 1", "Cl1 Cl 0.6 0.7 0.8 1")
+ALTERED = {
+    "a length": ("4.1", "4_0.1", "'4_0.1'; write it without the underscore"),
+    "a coordinate": ("0.6", "0.6_1", "'0.6_1'"),
+    "a minus sign": ("0.6", "\u22120.6", "_atom_site_fract_x holds '~0.6'"),
+    "digits of other scripts": ("0.6", "0.\uff166", "'0.~6'"),
+    "a letter of another script": (" Cl ", " \u0421u ", "_atom_site_type_symbol holds '~u'"),
+}
+
+
+@pytest.mark.parametrize("several", [False, True], ids=["fast", "by pymatgen"])
+@pytest.mark.parametrize("kind", ALTERED)
+def test_no_character_is_left_out_of_numbers_and_symbols(kind, several):
+    before, after, message = ALTERED[kind]
+    more = "\ndata_more\n" if several else ""
+    assert (parse_cif(PLAIN + more) is None) == several
+    read_crystal(PLAIN + more)
+    with pytest.raises(StructureError, match=re.escape(message)):
+        read_crystal(PLAIN.replace(before, after, 1) + more)
+
+
+def test_characters_elsewhere_change_nothing():
+    text = PLAIN.replace("data_test", "data_test\n_author 'M\u00fcller 1_555'\n_id_ 1_000")
+    text = "\ufeff" + text.replace("0.6 ", "0.6\u00a0 ").replace("Cl1", "Cl1\u2032")
+    assert_same(read_crystal(text), read_crystal(PLAIN))
 
 
 @pytest.mark.slow

@@ -20,8 +20,9 @@ from comparison import contents
 from pymatgen.core import Structure
 
 from skcgcnn import CrystalGraphs, CrystalGraphTransformer
+from skcgcnn.crystals import read_crystal
 from skcgcnn.datasets import load_sample_regression
-from skcgcnn.exceptions import DataError
+from skcgcnn.exceptions import DataError, StructureError
 from skcgcnn.graphs import is_mapped
 from skcgcnn.stores import featurize, is_store, open_store
 
@@ -203,6 +204,26 @@ def test_lines_of_json(suffix, some, structures, tmp_path):
     np.testing.assert_array_equal(store.properties["stable"][2:5], [np.nan, 1, 1])
     assert [row[0] for row in failures(store)[1:]] == [f"{path}: line {i}" for i in range(10, 14)]
     assert all(row[1] for row in failures(store))
+
+
+def test_json_says_one_thing(structures, tmp_path):
+    s = json.dumps(structures[0].as_dict())
+    lines = {
+        f'{{"gap": NaN, "s": {s}}}': "",
+        f'{{"gap": 1, "s": {s}, "gap": 2}}': "the name 'gap' comes twice in an object",
+        f'{{"gap": 1e999, "s": {s}}}': "the number 1e999 is not finite",
+        f'{{"gap": -Infinity, "s": {s}}}': "the number -Infinity is not finite",
+        s[:-1] + ', "lattice": {}}': "the name 'lattice' comes twice",
+    }
+    (tmp_path / "c.jsonl").write_text("\n".join(lines))
+    with pytest.warns(UserWarning, match="4 of 5 crystals"):
+        store = made(tmp_path, tmp_path / "c.jsonl")
+    assert np.isnan(store.properties["gap"]).all()
+    for (_, cause), message in zip(failures(store)[1:], list(lines.values())[1:], strict=True):
+        assert message in cause
+    for line, message in list(lines.items())[1:]:
+        with pytest.raises(StructureError, match=message):
+            read_crystal(line)
 
 
 def test_what_is_no_source(tmp_path, some):
