@@ -1,7 +1,6 @@
 """The estimators, and what loads them and predicts with them."""
 
 from skcgcnn.estimators._base import BaseCGCNN
-from skcgcnn.estimators._baseline import mean_features
 from skcgcnn.estimators._classifier import CGCNNClassifier
 from skcgcnn.estimators._load import load
 from skcgcnn.estimators._multitask import CGCNNMultiTask
@@ -18,7 +17,6 @@ __all__ = [
     "Uncertainty",
     "architecture",
     "load",
-    "mean_features",
     "predict_target_chunks",
     "predict_targets",
 ]

@@ -36,11 +36,7 @@ from skcgcnn.estimators._persistence import (
 )
 from skcgcnn.estimators._training_data import check_fit_input, check_validation
 from skcgcnn.graphs import CrystalGraphs, CrystalGraphTransformer, concatenate
-from skcgcnn.modelfiles import (
-    ModelState,
-    find_model,
-    read_model_file,
-)
+from skcgcnn.modelfiles import ModelState, find_model, read_model_file
 from skcgcnn.nn import CrystalGraphConvNet
 from skcgcnn.tasks import FloatArray, Prediction, TargetDecoder, Task
 
@@ -290,10 +286,8 @@ class BaseCGCNN(
         Parameters
         ----------
         model : str or path
-            Name of a model of ours, "chgnet-distilled", "perov5-heat-gap" or "li-vacancy" (see
-            `skcgcnn.modelfiles.model_card`), or of an official one (a key of
-            `skcgcnn.modelfiles.PRETRAINED`, which also tells units and meanings); or a path, see
-            `skcgcnn.load`.
+            Name of a model of the package, such as "chgnet-distilled", or of an official one, a
+            key of `skcgcnn.modelfiles.PRETRAINED`; or a path, see `skcgcnn.load`.
         data_home : path, optional
             Where the official files are kept, see `skcgcnn.modelfiles.fetch_pretrained`.
         device : str or torch.device, default="auto"

@@ -9,8 +9,7 @@ from sklearn.cluster import KMeans
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.preprocessing import StandardScaler
 
-from skcgcnn.estimators import mean_features
-from skcgcnn.graphs import CrystalGraphs, CrystalGraphTransformer
+from skcgcnn.graphs import CrystalGraphs, CrystalGraphTransformer, mean_features
 from skcgcnn.model_selection._groups import element_sets
 
 Rows = npt.NDArray[np.int64]

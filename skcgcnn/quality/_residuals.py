@@ -9,8 +9,8 @@ from sklearn.base import clone
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import GroupKFold
 
-from skcgcnn.estimators import CGCNNClassifier, CGCNNRegressor, mean_features
-from skcgcnn.graphs import CrystalGraphs
+from skcgcnn.estimators import CGCNNClassifier, CGCNNRegressor
+from skcgcnn.graphs import CrystalGraphs, mean_features
 from skcgcnn.quality._findings import Finding, Names
 
 # Fewer crystals say nothing about each other; a network learns no more from more than that for

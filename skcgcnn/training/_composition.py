@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn.estimators import mean_features
-from skcgcnn.graphs import CrystalGraphs
+from skcgcnn.graphs import CrystalGraphs, mean_features
 from skcgcnn.tasks import Task, is_missing
 
 _TREES = 200
