@@ -131,7 +131,8 @@ def _of_error(rule: str, name: str, error: HeldOutError) -> list[Any]:
     interval = f"{error.low:.3g} to {error.high:.3g}" if known else ""
     unit = f" {error.unit}" if error.unit and error.metric != "accuracy" else ""
     shown = f"{error.value:.3g}{unit}" if error.metric == "mae" else f"{error.value:.3g} right"
-    return [rule, name, shown, interval, float(error.simple)]
+    simple = "" if error.simple is None else float(error.simple)
+    return [rule, name, shown, interval, simple]
 
 
 def learning_section(curves: Mapping[str, PowerLaw], units: Mapping[str, str]) -> Section:
