@@ -49,7 +49,7 @@ def element_table(est: Any) -> ElementFeatures | None:
 
 def elements_of(est: Any, graphs: CrystalGraphs) -> tuple[int, ...] | None:
     """Return atomic numbers of the elements that graphs may hold; None if that is not known."""
-    table = element_table(est)
+    table = matching_element_features(est.atom_features, graphs.options.atom_features)
     return None if table is None else tuple(sorted(table.elements_in(graphs.used_features())[1]))
 
 

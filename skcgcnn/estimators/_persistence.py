@@ -88,16 +88,8 @@ def model_state(est: Any, *, training: bool = False) -> ModelState:
 def set_model_state(est: Any, state: ModelState) -> None:
     """Make an estimator the fitted one of a state; the parameters stay as they are."""
     provenance, training = state.provenance, state.training
-    est.targets_ = state.targets
-    est.y_ndim_ = state.y_ndim
-    est.graph_options_ = state.graph_options
-    est.n_iter_ = provenance.n_epochs
-    est.elements_ = provenance.elements
-    if provenance.n_samples is not None:
-        est.n_samples_fit_ = provenance.n_samples
     weights = _tensors(state.weights)
     params = resolve(with_net_params(state.params), provenance.n_samples or 1) | state.auto
-    est.fitted_params_ = {name: params[name] for name in made_with(est) & params.keys()}
     nets = []
     for member in (weights, *map(_tensors, state.more_weights)):
         net = make_net(
@@ -114,7 +106,7 @@ def set_model_state(est: Any, state: ModelState) -> None:
         if missing or unexpected:
             raise ValueError(f"weights missing: {missing}; unexpected: {unexpected}")
         nets.append(net)
-    net, est.more_nets_ = nets[0], nets[1:]
+    net = nets[0]
     if training is None:
         net.module_.trained.load_state_dict(net.module_.average.state_dict())
     else:
@@ -125,7 +117,19 @@ def set_model_state(est: Any, state: ModelState) -> None:
         net.module_.n_steps.fill_(training.n_steps)
         net.optimizer_.load_state_dict(_tensors(training.optimizer))
     net.history = History(provenance.history)
-    est.net_ = net
+    if provenance.n_samples is not None:
+        est.n_samples_fit_ = provenance.n_samples
+    # At once, as in a fit.
+    vars(est).update(
+        targets_=state.targets,
+        y_ndim_=state.y_ndim,
+        graph_options_=state.graph_options,
+        n_iter_=provenance.n_epochs,
+        elements_=provenance.elements,
+        fitted_params_={name: params[name] for name in made_with(est) & params.keys()},
+        net_=net,
+        more_nets_=nets[1:],
+    )
 
 
 def from_model_state(cls: Any, state: ModelState, name: str, device: Any, accelerator: Any) -> Any:

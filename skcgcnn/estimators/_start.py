@@ -48,13 +48,22 @@ def initialize(
         start_head(est, trained, targets, source, data)
     net.module_.average.load_state_dict(trained.state_dict())
     _ = net.optimizer_  # raises if its options are wrong, before anything is fitted
-    est.graph_options_, est.targets_, est.y_ndim_ = options, targets, data.y_ndim
-    est.elements_ = elements_of(est, whole.graphs)
-    if source is not None and est.elements_ is not None:
+    elements = elements_of(est, whole.graphs)
+    if source is not None and elements is not None:
         known = source.provenance.elements
-        est.elements_ = None if known is None else tuple(sorted({*known, *est.elements_}))
-    est.fitted_params_ = {name: params[name] for name in made_with(est)}
+        elements = None if known is None else tuple(sorted({*known, *elements}))
+    made = {name: params[name] for name in made_with(est)}
     if params["atom_features"] is not est.atom_features:
-        est.fitted_params_["atom_features"] = params["atom_features"]
-    est.net_ = net
-    est.more_nets_ = []
+        made["atom_features"] = params["atom_features"]
+    # At once: an interrupt leaves the estimator as it was, or with all that belongs to the network.
+    vars(est).update(
+        graph_options_=options,
+        targets_=targets,
+        y_ndim_=data.y_ndim,
+        elements_=elements,
+        fitted_params_=made,
+        n_iter_=0,
+        n_samples_fit_=len(data),
+        net_=net,
+        more_nets_=[],
+    )

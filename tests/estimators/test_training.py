@@ -165,6 +165,38 @@ def test_an_interrupted_fit_leaves_a_fitted_estimator(regressor, graphs, energie
     np.testing.assert_array_equal(regressor.predict(graphs), expected)
 
 
+@pytest.mark.parametrize("fitted", [False, True])
+@pytest.mark.parametrize(
+    "place", ["estimators._start.elements_of", "estimators._fit.start_values", "nn.BestEpoch"]
+)
+def test_what_is_left_by_an_interrupt_can_be_saved(
+    regressor, graphs, energies, fitted, place, monkeypatch, tmp_path
+):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    if fitted:
+        regressor.fit(graphs, energies + 1000)
+        before = regressor.predict(graphs)
+    if place == "nn.BestEpoch":
+        monkeypatch.setattr("skcgcnn.estimators._fit.BestEpoch", interrupted)
+    else:
+        monkeypatch.setattr(f"skcgcnn.{place}", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        regressor.fit(graphs[::2], energies[::2], validation_data=(graphs, energies))
+    if "start.elements" in place:  # the network is not there yet
+        assert hasattr(regressor, "net_") == fitted
+        if not fitted:
+            return
+        np.testing.assert_array_equal(regressor.predict(graphs), before)
+    predicted = regressor.predict(graphs)
+    regressor.save(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(
+        skcgcnn.load(tmp_path / "model.safetensors").predict(graphs), predicted
+    )
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(regressor)).predict(graphs), predicted)
+
+
 def test_early_stopping_keeps_the_best_epoch_of_an_interrupted_fit(regressor, graphs, energies):
     regressor.set_params(early_stopping=True, lr=0.05, max_epochs=30, n_iter_no_change=30)
     straight = clone(regressor).fit(graphs, energies)
