@@ -97,7 +97,9 @@ def test_onnx_rounds_no_mean_and_no_scale(graphs, energies, tmp_path, mean, scal
     export_onnx(est, tmp_path / "model.onnx")
     session = runtime.InferenceSession(tmp_path / "model.onnx")
     tensors = GraphBatch.from_graphs(graphs).tensors()
-    inputs = {i.name: tensor.numpy() for i, tensor in zip(session.get_inputs(), tensors)}
+    inputs = {
+        i.name: tensor.numpy() for i, tensor in zip(session.get_inputs(), tensors, strict=True)
+    }
     (predicted,) = session.run(None, inputs)
     np.testing.assert_allclose(predicted[:, 0], est.predict(graphs), rtol=0, atol=1e-6 * scale)
 
