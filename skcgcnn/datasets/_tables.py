@@ -18,6 +18,7 @@ from typing import IO, Any, TextIO
 
 from skcgcnn._numbers import read_float, with_minus
 from skcgcnn._warnings import warn_caller
+from skcgcnn.datasets._workbook import check_workbook
 from skcgcnn.exceptions import DataError
 
 # Endings of tables.
@@ -38,8 +39,6 @@ _NO_TEXT = re.compile("[\0\udc80-\udcff]")
 # Follows the last line, to tell whether it ended a row; of no text.
 _END = "\ue000skcgcnn\ue000"
 _WORKBOOK = b"PK\x03\x04"
-# In bytes, unpacked: a workbook is read as a whole.
-_MOST_BYTES = 200_000_000
 # So many lines tell what stands between the cells.
 _FIRST = 100
 
@@ -137,10 +136,7 @@ class Sheet:
         import pandas as pd
 
         self.separator = ""
-        with zipfile.ZipFile(self.file) as archive:
-            n_bytes = sum(one.file_size for one in archive.infolist())
-        if n_bytes > _MOST_BYTES:
-            raise DataError(f"{self.file}: is too large a workbook; save it as 'CSV UTF-8'")
+        check_workbook(self.file)
         try:
             with pd.ExcelFile(self.file, engine="openpyxl") as book:
                 first, *others = book.sheet_names

@@ -57,11 +57,9 @@ def forward(est: Any, graphs: CrystalGraphs) -> FloatArray:
         usable = GraphDataset(graphs if readable.all() else graphs[readable])
         for index, net in enumerate(nets):
             outputs[index, readable] = net.outputs(usable)
-    # NaN is what could not be read, and nothing else.
-    if (lost := np.isnan(outputs[:, readable]).any(axis=(0, 2))).any():
-        row = int(np.flatnonzero(readable)[lost.argmax()])
-        raise ValueError(
-            f"the prediction for crystal {row} is not a number: weights of the model are too "
-            "large, as after a fit whose loss grew"
-        )
+        if (bad := readable & np.isnan(outputs).any(axis=(0, 2))).any():
+            raise ValueError(
+                f"the prediction for {str(graphs.ids[int(bad.argmax())])!r} is not a number: "
+                "weights of the model are too large, or the crystal is far from those of the fit"
+            )
     return outputs

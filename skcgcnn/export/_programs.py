@@ -91,6 +91,9 @@ def export_onnx(est: BaseCGCNN, path: str | PathLike[str]) -> None:
         made: Any = torch.onnx.export(
             _traced(network),
             dynamo=True,
+            # The optimizer takes what is within 1e-8 of 0 for 0, and within 1e-5 of 1 for 1: the
+            # mean of small targets. Whoever runs the file optimizes it, and keeps the numbers.
+            optimize=False,
             input_names=list(GraphBatch._fields[:n_inputs]),
             output_names=["prediction"],
             verbose=False,

@@ -65,8 +65,12 @@ def load_content(path: Path) -> dict[str, Any]:
         try:
             with zipfile.ZipFile(path) as archive:
                 packed = any(item.compress_type != zipfile.ZIP_STORED for item in archive.filelist)
-        except zipfile.BadZipFile as error:
+                # torch itself does not look whether numbers are those that were written.
+                damaged = None if packed else archive.testzip()
+        except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
             raise DataError(f"{refusal}it is damaged or of another kind") from error
+        if damaged is not None:
+            raise DataError(f"{refusal}it is damaged or of another kind (in {damaged!r})")
         if packed:  # torch never packs; what is packed may unpack to any size
             raise DataError(f"{refusal}it is a compressed archive")
     try:

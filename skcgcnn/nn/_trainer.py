@@ -323,6 +323,8 @@ class GraphNet(NeuralNet):
         try:
             super().notify(method_name, **kwargs)
         except KeyboardInterrupt as interrupt:
+            if method_name in {"on_train_begin", "on_train_end"}:  # nothing is there to stop
+                raise
             raise _StopTrainingError from interrupt
         except (LookupError, ValueError, SkorchException) as error:
             if "valid_" in str(error) and not self._validates:

@@ -1,6 +1,5 @@
 """A number, and a number with its variance."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Self
@@ -22,6 +21,8 @@ _COVERAGE = 0.68
 # The square of the distance, in standard deviations, that this share of a normal distribution is
 # within.
 _WITHIN = float(norm.ppf((1 + _COVERAGE) / 2)) ** 2
+# Of what deviations are multiplied by, and of scaled ones.
+_LARGEST = 1e30
 # So many errors are needed to tell it.
 _FEWEST_ERRORS = 20
 
@@ -114,12 +115,20 @@ class Number(Task):
             return None
         missing = 0 * outputs[:, :, 0].sum(axis=0)  # NaN where there is no prediction
         unit = self.scale * self.std_factor
-        aleatoric = np.sqrt(self._variance(outputs)) * unit + missing
-        return np.asarray(aleatoric), np.asarray(outputs[:, :, 0].std(axis=0) * unit)
+        with np.errstate(over="ignore"):
+            aleatoric = np.sqrt(self._variance(outputs)) * unit + missing
+            epistemic = outputs[:, :, 0].std(axis=0) * unit
+        if (infinite := np.isinf(aleatoric) | np.isinf(epistemic)).any():
+            raise ValueError(
+                f"the standard deviation of {self.name!r} for crystal {int(infinite.argmax())} is "
+                "infinite: weights or scales of the model are too large, or the crystal is far "
+                "from those of the fit"
+            )
+        return np.asarray(aleatoric), np.asarray(epistemic)
 
     def _variance(self, outputs: FloatArray) -> FloatArray:
         """Return the mean variance of scaled values that the networks learned."""
-        return np.full(outputs.shape[1], self.spread**2)
+        return np.full(outputs.shape[1], float(self.spread) ** 2)
 
     @property
     def calibration(self) -> str:
@@ -193,10 +202,12 @@ class Number(Task):
     def check(self) -> None:
         """Refuse fields that no number has."""
         super().check()
-        if not (math.isfinite(self.std_factor) and self.std_factor > 0):
-            raise ValueError(f"std_factor {self.std_factor} of a target")
-        if not (math.isfinite(self.spread) and self.spread >= 0):
-            raise ValueError(f"spread {self.spread} of a target")
+        for name, least in (("std_factor", np.nextafter(0, 1)), ("spread", 0.0)):
+            number = getattr(self, name)
+            # Larger ones come from no errors, and their squares would be infinite.
+            known = isinstance(number, (int, float)) and not isinstance(number, bool)
+            if not (known and least <= number <= _LARGEST):
+                raise ValueError(f"{name} {number} of a target")
         if not isinstance(self.n_calibrated, int) or self.n_calibrated < 0:
             raise ValueError(f"n_calibrated {self.n_calibrated} of a target")
 

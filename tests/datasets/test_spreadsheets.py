@@ -255,6 +255,31 @@ def test_a_workbook_of_numbers(tmp_path):
     np.testing.assert_array_equal(data.target, [[1.5, 0], [-2, np.nan]])
 
 
+ROW = '<row r="{}"><c r="{}" t="n"><v>1</v></c></row>'
+FAR = {
+    "far right": ("".join(ROW.format(i, f"XFD{i}") for i in range(1, 3000)), "2999 rows and 16384"),
+    "far down": (ROW.format(1, "AZ1") + ROW.format(1_000_000, "A1000000"), "1000000 rows and 52"),
+    "without names": ("<row>" + "<c/>" * 10_000 + "</row>" + "<row/>" * 9_999, "and 10000 columns"),
+    "one row many times": (ROW.format(1, "XFD1") * 3000, "3000 rows and 16384"),
+    "a negative row": ('<row r="-9"/>', "a row '-9'"),
+    "no such row": ('<row r="999999999"/>', "a cell in row 999999999"),
+    "no such column": (ROW.format(1, "ZZZ1"), "column 18278"),
+    "no such cell": (ROW.format(1, "a-1"), "it has a cell 'a-1'"),
+}
+
+
+@pytest.mark.parametrize("kind", FAR)
+def test_cells_far_away_are_refused_before_anything_is_made(kind, tmp_path, monkeypatch):
+    rows, message = FAR[kind]
+    sheet = f'<worksheet xmlns="m"><sheetData>{rows}</sheetData></worksheet>'
+    with zipfile.ZipFile(tmp_path / "t.xlsx", "w") as archive:
+        archive.writestr("xl/media/picture.png", b"\x89PNG")
+        archive.writestr("any/name.xml", sheet)
+    monkeypatch.setattr(pd, "ExcelFile", lambda *args, **kwargs: pytest.fail("it is opened"))
+    with pytest.raises(DataError, match=message):
+        list(Sheet(tmp_path / "t.xlsx"))
+
+
 def test_what_is_no_workbook_to_read(load, monkeypatch):
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:

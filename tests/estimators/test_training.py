@@ -197,6 +197,23 @@ def test_what_is_left_by_an_interrupt_can_be_saved(
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(regressor)).predict(graphs), predicted)
 
 
+@pytest.mark.parametrize("moment", ["on_train_begin", "on_train_end"])
+def test_an_interrupt_around_the_epochs_gets_through(regressor, graphs, energies, moment):
+    class Interrupted(Callback):
+        def on_train_begin(self, net, **kwargs):
+            self.told("on_train_begin")
+
+        def on_train_end(self, net, **kwargs):
+            self.told("on_train_end")
+
+        def told(self, what):
+            if what == moment:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        regressor.set_params(callbacks=[Interrupted()]).fit(graphs, energies)
+
+
 def test_early_stopping_keeps_the_best_epoch_of_an_interrupted_fit(regressor, graphs, energies):
     regressor.set_params(early_stopping=True, lr=0.05, max_epochs=30, n_iter_no_change=30)
     straight = clone(regressor).fit(graphs, energies)

@@ -88,6 +88,22 @@ def test_onnx_keeps_the_digits_of_numbers_far_from_zero(graphs, energies, tmp_pa
     np.testing.assert_allclose(found[:, 0], est.predict(graphs), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize(("mean", "scale"), [(1e-9, 1e-10), (0.3, 1.000004)])
+def test_onnx_rounds_no_mean_and_no_scale(graphs, energies, tmp_path, mean, scale):
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    y = mean + scale * (energies - energies.mean()) / energies.std()
+    est = CGCNNRegressor(n_conv=1, max_epochs=1, random_state=0).fit(graphs, y)
+    export_onnx(est, tmp_path / "model.onnx")
+    session = runtime.InferenceSession(tmp_path / "model.onnx")
+    tensors = GraphBatch.from_graphs(graphs).tensors()
+    inputs = {
+        i.name: tensor.numpy() for i, tensor in zip(session.get_inputs(), tensors, strict=True)
+    }
+    (predicted,) = session.run(None, inputs)
+    np.testing.assert_allclose(predicted[:, 0], est.predict(graphs), rtol=0, atol=1e-6 * scale)
+
+
 def test_numbers_beside_crystals_go_with_the_batch(graphs, Y):
     hot = graphs.with_global_features(np.linspace(0, 1, len(graphs))[:, None], ["T"])
     est = CGCNNRegressor(max_epochs=1, random_state=0).fit(hot, Y[:, 0])

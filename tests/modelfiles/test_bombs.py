@@ -11,6 +11,7 @@ from safetensors.torch import save
 import skcgcnn
 from skcgcnn import CGCNNRegressor
 from skcgcnn.exceptions import DataError
+from skcgcnn.modelfiles import write_checkpoint
 from skcgcnn.modelfiles._json import from_plain, to_plain
 
 
@@ -61,3 +62,27 @@ def test_a_model_whose_predictions_are_infinite(tiny, graphs, energies, tmp_path
     est.save(tmp_path / "m.safetensors")
     with pytest.raises(ValueError, match="prediction of 'target' for crystal 0 is infinite"):
         skcgcnn.load(tmp_path / "m.safetensors").predict(graphs)
+
+
+@pytest.mark.parametrize("part", ["embedding.weight", "head.fc_out.bias"])
+def test_a_model_whose_predictions_or_deviations_are_no_numbers(
+    part, tiny, graphs, energies, tmp_path
+):
+    est = CGCNNRegressor(**tiny, loss="gaussian_nll").fit(graphs, energies)
+    est.net_.module_.average.state_dict()[part].fill_(3e38 if "weight" in part else 1e20)
+    est.save(tmp_path / "m.safetensors")
+    with pytest.raises(ValueError, match="is not a number|deviation of 'target' for .* infinite"):
+        skcgcnn.load(tmp_path / "m.safetensors").predict(graphs, return_std=True)
+
+
+def test_changed_bytes_in_a_checkpoint_are_noticed(tiny, graphs, energies, tmp_path):
+    est = CGCNNRegressor(**tiny).fit(graphs, energies)
+    path = tmp_path / "m.pth.tar"
+    write_checkpoint(est._get_model_state(training=True), path)
+    skcgcnn.load(path)
+    content = bytearray(path.read_bytes())
+    weights = est.net_.module_.average.head.fc_out.weight.detach().numpy().tobytes()
+    content[content.index(weights) + 1] ^= 64
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="damaged or of another kind"):
+        skcgcnn.load(path)

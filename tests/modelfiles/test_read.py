@@ -298,6 +298,10 @@ HOSTILE = {
     "classes of a regressor": lambda c: c["targets"][0].update(
         kind="classification", classes={"dtype": "int64", "values": [0]}
     ),
+    "a huge spread": lambda c: c["targets"][0].update(spread=1e308),
+    "a spread of many digits": lambda c: c["targets"][0].update(spread=10**40),
+    "a huge factor": lambda c: c["targets"][0].update(std_factor=1e200),
+    "a factor that is a truth value": lambda c: c["targets"][0].update(std_factor=True),
     "an infinite learning rate": lambda c: c["params"].update(lr=float("inf")),
     "three dimensions": lambda c: c.update(y_ndim=3),
 }
