@@ -20,7 +20,7 @@ from skcgcnn.estimators._constraints import constraints
 from skcgcnn.estimators._elements import set_kinds, training_kinds
 from skcgcnn.estimators._ensemble import MAX_SEED, fit_members, leave_out
 from skcgcnn.estimators._fine_tuning import compare, start_values
-from skcgcnn.estimators._head_start import keeps_norm, start_head, with_general_recipe
+from skcgcnn.estimators._head_start import keeps_norm, slower, start_head, with_general_recipe
 from skcgcnn.estimators._history import FitHistory
 from skcgcnn.estimators._names import KnownNames
 from skcgcnn.estimators._net import (
@@ -386,6 +386,7 @@ class BaseCGCNN(KnownNames, Parameters, FitHistory, Predictor):
             names = options.global_features
             transfer_weights(trained, targets, source, self.init_from, names)
             start_head(self, trained, targets, source, data)
+            params["lr"] = slower(self, net, params["lr"])
         net.module_.average.load_state_dict(trained.state_dict())
         _ = net.optimizer_  # raises if its options are wrong, before anything is fitted
         self.graph_options_, self.targets_, self.y_ndim_ = options, targets, data.y_ndim
