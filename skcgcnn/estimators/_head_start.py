@@ -146,7 +146,7 @@ def slower(est: Any, net: Any, lr: float) -> float:
     if not is_auto(est.lr) or not has_general_head(trained, read_source(est.init_from)):
         return lr
     scale = 1.0 if trained.baseline is None else trained.baseline.scale.unsqueeze(1)
-    norm = float((trained.head.fc_out.weight * scale).norm(dim=1).max())
+    norm = float((trained.head.fc_out.weight.detach() * scale).norm(dim=1).max())
     found = lr * min(1.0, _LARGEST_NORM / norm)
     set_lr(net, found)
     return found
