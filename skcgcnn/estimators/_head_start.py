@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression, RidgeCV
 
 from skcgcnn._recipes import is_auto
 from skcgcnn.estimators._features import MANY_TARGETS, embeddings
+from skcgcnn.estimators._net import set_lr
 from skcgcnn.estimators._persistence import set_model_state
 from skcgcnn.estimators._training_data import TrainingData
 from skcgcnn.estimators._transfer import read_source
@@ -25,6 +26,9 @@ _C = 0.1
 _FEW = {"dropout": 0.0, "lr": 1e-3, "max_epochs": 40, "batch_size": 32}
 _MANY = {"dropout": 0.0, "lr": 2e-3, "max_epochs": 80}
 _MOST_OF_FEW = 1000
+# Where crystals are much alike, the outputs need large weights, with which every step of the layers
+# before them changes much: above this norm, steps are smaller.
+_LARGEST_NORM = 3.0
 # The network's own part is taken to be no smaller than this share of the target's scale.
 _LEAST_LEFT = 0.1
 
@@ -119,6 +123,33 @@ def start_head(
             continue
         per_output = coefficients / deviation
         _set_outputs(net, source, places, per_output, starts - per_output @ mean, left)
+
+
+def slower(est: Any, net: Any, lr: float) -> float:
+    """Lower the learning rate of a net, if it is "auto", where the outputs have large weights.
+
+    Parameters
+    ----------
+    est : estimator
+        Whose network it is.
+    net : GraphNet
+        Initialized, with its outputs.
+    lr : float
+        Its learning rate.
+
+    Returns
+    -------
+    float
+        The new one.
+    """
+    trained = net.module_.trained
+    if not is_auto(est.lr) or not has_general_head(trained, read_source(est.init_from)):
+        return lr
+    scale = 1.0 if trained.baseline is None else trained.baseline.scale.unsqueeze(1)
+    norm = float((trained.head.fc_out.weight.detach() * scale).norm(dim=1).max())
+    found = lr * min(1.0, _LARGEST_NORM / norm)
+    set_lr(net, found)
+    return found
 
 
 def _set_outputs(

@@ -180,8 +180,8 @@ def update_net(est: Any, params: Mapping[str, Any]) -> None:
     )
     if params["weight_decay"] is None and made_with["weight_decay"] is not None:
         raise ValueError("weight_decay cannot become None while training goes on; give a number")
+    set_lr(net, params["lr"])
     for group in net.optimizer_.param_groups:
-        group["lr"] = group["initial_lr"] = params["lr"] * group.get("lr_factor", 1.0)
         if params["weight_decay"] is not None and group.get("decays", True):
             group["weight_decay"] = params["weight_decay"]
     module.ema_decay = params["ema_decay"]
@@ -192,6 +192,19 @@ def update_net(est: Any, params: Mapping[str, Any]) -> None:
         net.callbacks = _callbacks(est, params)
         net.initialize_callbacks()
     est.fitted_params_ = {name: params[name] for name in made_with}
+
+
+def set_lr(net: GraphNet, lr: float) -> None:
+    """Change the peak learning rate of a net that is initialized.
+
+    Parameters
+    ----------
+    net : GraphNet
+    lr : float
+    """
+    net.set_params(lr=lr)
+    for group in net.optimizer_.param_groups:
+        group["lr"] = group["initial_lr"] = lr * group.get("lr_factor", 1.0)
 
 
 def _plain(value: Any) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 from skcgcnn._parameter_lists import made_with
 from skcgcnn.estimators._baseline import fit_baseline
 from skcgcnn.estimators._elements import elements_of, set_kinds, training_kinds
-from skcgcnn.estimators._head_start import start_head
+from skcgcnn.estimators._head_start import slower, start_head
 from skcgcnn.estimators._net import SIZES, make_net
 from skcgcnn.estimators._scaling import scale, scale_numbers
 from skcgcnn.estimators._training_data import TrainingData
@@ -46,6 +46,7 @@ def initialize(
         names = options.global_features
         transfer_weights(trained, targets, source, est.init_from, names)
         start_head(est, trained, targets, source, data)
+        params["lr"] = slower(est, net, params["lr"])
     net.module_.average.load_state_dict(trained.state_dict())
     _ = net.optimizer_  # raises if its options are wrong, before anything is fitted
     elements = elements_of(est, whole.graphs)

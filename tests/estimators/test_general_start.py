@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from pymatgen.core import Lattice, Structure
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -123,3 +124,19 @@ def test_the_recipe_of_the_paper_stays_as_it_is(data):
     graphs, y, _, _ = data
     est = CGCNNRegressor(recipe="paper", init_from=MODEL, max_epochs=1).fit(graphs, y)
     assert est.fitted_params_["lr"] == 0.01
+
+
+def test_steps_are_small_where_crystals_are_alike():
+    sizes = 5.64 * np.linspace(0.995, 1.005, 20)
+    salt = [
+        Structure.from_spacegroup("Fm-3m", Lattice.cubic(a), ["Na", "Cl"], [[0] * 3, [0.5] * 3])
+        for a in sizes
+    ]
+    graphs = CrystalGraphTransformer().transform(salt)
+    est = CGCNNRegressor(init_from=MODEL, random_state=0).fit(graphs[::2], sizes[::2])
+    assert est.fitted_params_["lr"] < 1e-4
+    assert est.net_.optimizer_.param_groups[0]["initial_lr"] == est.fitted_params_["lr"]
+    error = np.abs(est.predict(graphs[1::2]) - sizes[1::2]).mean()
+    assert error < 0.3 * sizes.std()
+    given = CGCNNRegressor(init_from=MODEL, lr=1e-3, max_epochs=1).fit(graphs, sizes)
+    assert given.fitted_params_["lr"] == 1e-3
