@@ -1,5 +1,6 @@
 """Write files so that a reader never sees half of one."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -12,10 +13,13 @@ try:
 except ImportError:  # on Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["atomic_write", "user_path"]
+__all__ = ["DISK_FULL", "atomic_write", "named_if_full", "user_path"]
 
 # How temporary files are called: nobody else's are.
 _TEMPORARY, _ENDING = ".skcgcnn-", ".tmp"
+
+# What a disk without room says, or a quota, or a limit of the size of files.
+DISK_FULL = {errno.ENOSPC, errno.EFBIG, *filter(None, [getattr(errno, "EDQUOT", None)])}
 
 # Folders that this process has looked for leftovers in.
 _tidy = set[Path]()
@@ -24,6 +28,17 @@ _tidy = set[Path]()
 def user_path(path: str | os.PathLike[str]) -> Path:
     """Return a path with the home folder in the place of ``~``; that of nobody stays as it is."""
     return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib raises where there is nobody
+
+
+@contextmanager
+def named_if_full(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Add the name of a file to the error of a disk without room, which names none."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno not in DISK_FULL:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 @contextmanager
@@ -65,7 +80,7 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
     except OSError as error:  # it names the temporary file
         raise OSError(error.errno, error.strerror, str(given)) from error
     try:
-        with open(number, mode, **text) as file:  # noqa: PTH123 - of a file that is open
+        with named_if_full(given), open(number, mode, **text) as file:  # noqa: PTH123 - open already
             _lock(number)
             if hasattr(os, "fchmod"):  # not on Windows
                 os.fchmod(number, _mode(path))

@@ -9,6 +9,7 @@ import threading
 import pytest
 from hostile import run_bounded
 
+from skcgcnn import CrystalGraphs
 from skcgcnn._files import atomic_write
 
 
@@ -117,7 +118,12 @@ def test_the_home_of_nobody_is_a_name(tmp_path, monkeypatch):
 
 
 KILLED = """
+<<<<<<< HEAD
 import os, signal
+=======
+import os, signal, sys
+from skcgcnn import CrystalGraphs
+>>>>>>> edges2
 from skcgcnn._files import atomic_write
 with atomic_write(sys.argv[1]) as file:
     file.write("half")
@@ -145,3 +151,35 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
         file.flush()
         run_bounded(WRITE, tmp_path / "file")  # leaves what is being written
     assert {*os.listdir(tmp_path)} == kept | {"other", "file"}
+
+
+def test_a_full_disk_leaves_old_files_whole_and_is_named(graphs, tmp_path):
+    resource = pytest.importorskip("resource")
+
+    names = ("text.csv", "graphs.npz", "graphs")
+
+    def write_text():
+        with atomic_write(tmp_path / "text.csv") as file:
+            file.write("x" * 2000)
+
+    write = [
+        write_text,
+        lambda: graphs.save(tmp_path / "graphs.npz"),
+        lambda: graphs.save(tmp_path / "graphs"),
+    ]
+    (tmp_path / "text.csv").write_text("old")
+    for path in names[1:]:
+        graphs[:3].save(tmp_path / path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for name, action in zip(names, write, strict=True):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))  # Python ignores the signal
+        try:
+            with pytest.raises(OSError, match="too large") as caught:
+                action()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert str(tmp_path / name) in str(caught.value.filename)
+    assert (tmp_path / "text.csv").read_text() == "old"
+    assert [len(CrystalGraphs.load(tmp_path / path)) for path in names[1:]] == [3, 3]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["graphs", "graphs.npz", "text.csv"]
+    assert len(list((tmp_path / "graphs").iterdir())) == 2

@@ -1,6 +1,5 @@
 """The command line's application, and what its commands share."""
 
-import errno
 import os
 import re
 import sys
@@ -13,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 # Nothing heavy is imported here: `skcgcnn --help` should not wait for torch.
+from skcgcnn._files import DISK_FULL
 from skcgcnn._parameters import OnError
 from skcgcnn._text import for_terminals
 from skcgcnn._version import __version__
@@ -81,8 +81,10 @@ def plain_errors(interrupted: Callable[[], str] = str) -> Iterator[None]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
         except OSError as error:
-            if error.errno == errno.ENOSPC:
-                typer.echo("Error: no space left on the disk; old files stay as they are", err=True)
+            if error.errno in DISK_FULL:
+                name = f"{error.filename}: " if error.filename else ""
+                what = "no space left on the disk; what is there stays as it is, each file whole"
+                typer.echo(for_terminals(f"Error: {name}{what}"), err=True)
                 raise typer.Exit(2) from error
             typer.echo(for_terminals(f"Error: {error}"), err=True)
             raise typer.Exit(2) from error

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn._files import atomic_write, user_path
+from skcgcnn._files import atomic_write, named_if_full, user_path
 
 _READ_HEADER: dict[Any, Any] = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -120,7 +120,8 @@ def stream_arrays(folder: str | os.PathLike[str], arrays: Mapping[str, Stream]) 
             "fortran_order": False,
             "shape": stream.shape,
         }
-        with (path / f"{name}.npy").open("wb") as file:
+        target = path / f"{name}.npy"
+        with named_if_full(target), target.open("wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
             for piece in stream.pieces:
                 whole = np.ascontiguousarray(piece, dtype)

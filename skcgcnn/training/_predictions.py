@@ -299,5 +299,6 @@ def _cell(value: Any) -> Any:
         # Whole numbers in a column of floats are labels as a rule: 1, not 1.0.
         if math.isnan(value):
             return ""
-        return int(value) if float(value).is_integer() else f"{value:.8g}"
+        # All digits: those of numbers that are far from zero and near each other are at the end.
+        return int(value) if float(value).is_integer() else float(value)
     return value
