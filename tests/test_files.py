@@ -118,12 +118,7 @@ def test_the_home_of_nobody_is_a_name(tmp_path, monkeypatch):
 
 
 KILLED = """
-<<<<<<< HEAD
 import os, signal
-=======
-import os, signal, sys
-from skcgcnn import CrystalGraphs
->>>>>>> edges2
 from skcgcnn._files import atomic_write
 with atomic_write(sys.argv[1]) as file:
     file.write("half")
