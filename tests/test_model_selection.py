@@ -33,6 +33,7 @@ def test_every_crystal_is_predicted_by_a_net_that_has_not_seen_it(multi, graphs,
     assert found.classes.tolist() == [0, 1]
 
 
+@pytest.mark.slow
 def test_texts_frames_paths_groups_and_pipelines(multi, cifs, energies, labels):
     frame = pd.DataFrame({"energy": energies, "kind": np.array(["gap", "metal"])[labels]})
     pipeline = make_pipeline(CrystalGraphTransformer(), multi)

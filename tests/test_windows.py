@@ -47,6 +47,7 @@ assert len(open_store("store").graphs) == 5
 """
 
 
+@pytest.mark.slow
 def test_without_what_windows_lacks(tmp_path):
     root = str(Path(__file__).parents[1])
     subprocess.run(

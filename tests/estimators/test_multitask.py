@@ -125,7 +125,9 @@ def test_y_must_fit_tasks(tiny, graphs, Y, energies):
         CGCNNMultiTask(**tiny, tasks=("regression", "ranking")).fit(graphs, Y)
     infinite = Y.copy()
     infinite[0, 0] = np.inf
-    with pytest.raises(ValueError, match="column 'y0' of y holds infinity"):
+    with pytest.raises(
+        ValueError, match="column 'y0' of y holds inf, which is not a finite number"
+    ):
         CGCNNMultiTask(**tiny).fit(graphs, infinite)
 
 

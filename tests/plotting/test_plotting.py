@@ -35,6 +35,7 @@ def calls(nacl):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [r"$\frac{a}$", "$" + 2_000 * "{" + "x$", "$x$ and $", r"\$", "$a_1$"],

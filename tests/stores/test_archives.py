@@ -75,6 +75,7 @@ CLAIMS = {
 }
 
 
+@pytest.mark.slow
 def test_claims_of_archives_take_no_time_and_no_memory(tmp_path):
     paths = [tmp_path / f"{number}.tar" for number in range(len(CLAIMS))]
     for path, (content, _) in zip(paths, CLAIMS.values(), strict=True):

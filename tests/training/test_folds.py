@@ -77,6 +77,7 @@ def test_errors_of_folds_are_in_the_report_the_metrics_and_the_model(folder, tmp
     assert f"mean absolute error {error['value']:.3g} (95 % interval {error['low']:.3g}" in text
 
 
+@pytest.mark.slow
 def test_a_finished_run_can_get_folds(tmp_path, folder):
     output = tmp_path / "run"
     train(Settings("sample-regression", params=SMALL), output, progress=False)
@@ -119,6 +120,7 @@ def test_one_fold_is_refused_before_anything_is_read(tmp_path):
     assert "at least 2 are needed" in result.output
 
 
+@pytest.mark.slow
 def test_several_networks_with_classes_beside_numbers(tmp_path):
     args = ["train", "sample-regression", "--task", "multi", "--n-estimators", "2"]
     args += ["--epochs", "2", "--n-conv", "1", "--batch-size", "64", "-q", "--folds", "2"]

@@ -83,6 +83,7 @@ def test_without_duplicates_nothing_is_grouped(folder, loaded):
     assert grouping.text == "Split at random: no crystal is there twice."
 
 
+@pytest.mark.slow
 def test_a_run_tells_its_rule_and_other_splits(folder, tmp_path):
     out = tmp_path / "out"
     words = ["--split", "composition", "--splits", "random,elements", "--learning-curve"]
