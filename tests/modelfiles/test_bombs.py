@@ -71,7 +71,7 @@ def test_a_model_whose_predictions_or_deviations_are_no_numbers(
     est = CGCNNRegressor(**tiny, loss="gaussian_nll").fit(graphs, energies)
     est.net_.module_.average.state_dict()[part].fill_(3e38 if "weight" in part else 1e20)
     est.save(tmp_path / "m.safetensors")
-    with pytest.raises(ValueError, match="is not a number|deviation of 'target' for .* infinite"):
+    with pytest.raises(ValueError, match=r"is not a number|deviation of 'target' for .* infinite"):
         skcgcnn.load(tmp_path / "m.safetensors").predict(graphs, return_std=True)
 
 
