@@ -1,17 +1,21 @@
-"""Count what becomes of damaged CIFs, and of stores whose making is killed.
+"""Count what becomes of damaged CIFs, and of stores on full disks, replaced, or killed half way.
 
-Usage: ``python benchmarks/damage.py [--damaged 2000] [--kills 20] [--seed 0]``. It needs nothing
-but the bundled crystals. A damaged CIF is a bundled one with one to three mutations. It counts as
-refused if the message is that of a `StructureError`, as a bare error if it is any other, and as a
-hang if it takes more than 20 s. A killed run is ``skcgcnn featurize`` with two workers that gets
-SIGKILL at a random time; then the store must be complete or not there, no worker may be left after
-5 s, and the repeated command must make the same bytes as a run that nobody killed, and nothing
-else. It needs Linux.
+Usage: ``python benchmarks/damage.py [--damaged 2000] [--kills 20] [--full 20] [--rounds 200]
+[--seed 0]``. It needs nothing but the bundled crystals, and Linux. A damaged CIF is a bundled one
+with one to three mutations. It counts as refused if the message is that of a `StructureError`, as a
+bare error if it is any other, and as a hang if it takes more than 20 s. A killed run is ``skcgcnn
+featurize`` with two workers that gets SIGKILL at a random time; then the store must be complete or
+not there, no worker may be left after 5 s, and the repeated command must make the same bytes as a
+run that nobody killed, and nothing else. A full disk is a random limit of the size of files, under
+which a store is replaced: the command must say so, and the old store must be whole. Readings are of
+a folder of graphs that another process replaces as fast as it can: ids and distances must belong
+together.
 """
 
 import argparse
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -26,10 +30,10 @@ from typing import Any
 
 from measure import keep, seconds, table
 
-from skcgcnn import CrystalGraphTransformer
+from skcgcnn import CrystalGraphs, CrystalGraphTransformer
 from skcgcnn.datasets import load_sample_regression
 from skcgcnn.exceptions import StructureError
-from skcgcnn.stores import is_store, open_store
+from skcgcnn.stores import featurize, is_store, open_store
 
 LONGEST = 20
 ORPHANED = 5
@@ -153,6 +157,65 @@ def kill(count: int, chance: random.Random, folder: Path) -> dict[str, int]:
     return dict(found)
 
 
+def fill(count: int, chance: random.Random, folder: Path) -> dict[str, int]:
+    """Return what became of stores that were replaced where there was no room."""
+    source, store, found = folder / "few", folder / "full", Counter[str]()
+    source.mkdir()
+    for path in map(Path, load_sample_regression().data[:30]):
+        (source / path.name).symlink_to(path)
+    featurize(source, store)
+    expected = contents(store)
+    (source / path.name).unlink()  # the new store is another one
+    command = [sys.executable, "-m", "skcgcnn", "featurize", str(source), "-o", str(store)]
+    for _ in range(count):
+        limit = chance.randrange(100, 4_000)
+        ended = subprocess.run(
+            [*command, "--overwrite", "-q"],
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),  # noqa: B023
+        )
+        said = ended.returncode == 2 and "no space left on the disk" in ended.stderr
+        found["said so" if said else "went through" if not ended.returncode else "bare error"] += 1
+        found["damaged stores"] += not (is_whole(store, expected) or ended.returncode == 0)
+        if ended.returncode == 0:
+            break
+    return dict(found)
+
+
+WRITE = """
+import sys
+from pathlib import Path
+from skcgcnn import CrystalGraphs
+both = [CrystalGraphs.load(path) for path in sys.argv[2:]]
+while Path(sys.argv[2]).exists():
+    for graphs in both:
+        graphs.save(sys.argv[1])
+"""
+
+
+def replace(rounds: int, folder: Path) -> dict[str, int]:
+    """Return what was read of graphs that another process replaces."""
+    cifs, found, sums = load_sample_regression().data, Counter[str](), {}
+    paths = [folder / "a.npz", folder / "b.npz"]
+    for path, some in zip(paths, (cifs[:10], cifs[10:30]), strict=True):
+        graphs = CrystalGraphTransformer().transform(some)
+        graphs.save(path)
+        sums[tuple(graphs.ids.tolist())] = float(graphs.distances.sum())
+    graphs.save(folder / "graphs")
+    command = [sys.executable, "-c", WRITE, *map(str, (folder / "graphs", *paths))]
+    with subprocess.Popen(command) as writer:
+        for number in range(rounds):
+            graphs = CrystalGraphs.load(folder / "graphs", mmap=bool(number % 2))
+            time.sleep(0.02)
+            whole = sums.get(tuple(graphs.ids.tolist())) == float(graphs.distances.sum())
+            found[f"{len(graphs)} crystals" if whole else "mixtures"] += 1
+        paths[0].unlink()
+        writer.wait()
+    return dict(found)
+
+
 def start(source: Path, store: Path) -> subprocess.Popen[bytes]:
     """Start to make a store."""
     command = [sys.executable, "-m", "skcgcnn", "featurize", str(source), "-o", str(store)]
@@ -195,6 +258,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--damaged", type=int, default=2_000)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--full", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -203,19 +268,31 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         read = read_damaged(arguments.damaged, chance, Path(folder))
         killed = kill(arguments.kills, chance, Path(folder))
+        full = fill(arguments.full, chance, Path(folder))
+        replaced = replace(arguments.rounds, Path(folder))
     outcomes = ("refused", "read", "bare error", "hang")
     states = ("killed", "damaged stores", "workers left", "other stores after repeating")
+    ends = ("said so", "went through", "bare error", "damaged stores")
+    seen = ("10 crystals", "20 crystals", "mixtures")
     keep(
         "damage",
-        "Damaged CIFs and killed runs",
+        "Damaged CIFs, killed runs, full disks and replaced graphs",
         [
             table(
                 ["damaged CIFs", *outcomes],
                 [[arguments.damaged, *(read.get(n, 0) for n in outcomes)]],
             ),
             table(["kills", *states], [[arguments.kills, *(killed.get(n, 0) for n in states)]]),
+            table(["full disks", *ends], [[arguments.full, *(full.get(n, 0) for n in ends)]]),
+            table(["readings", *seen], [[arguments.rounds, *(replaced.get(n, 0) for n in seen)]]),
         ],
-        {"seed": arguments.seed, "damaged": read, "kills": killed},
+        {
+            "seed": arguments.seed,
+            "damaged": read,
+            "kills": killed,
+            "full": full,
+            "replaced": replaced,
+        },
     )
 
 

@@ -102,6 +102,8 @@ def check_fit_input(
     fitted = known if reset else est.targets_
     encoded, targets = est._encode(y, fitted, classes)
     targets = with_units(targets, y) if fitted is None else targets
+    for target in targets:
+        target.check()
     values = encoded.reshape(len(encoded), -1)
     if sample_weight is not None and not isinstance(sample_weight, Real):
         sample_weight = as_floats(sample_weight)

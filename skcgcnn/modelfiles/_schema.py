@@ -15,11 +15,9 @@ from skcgcnn.crystals import MAX_LENGTH
 from skcgcnn.modelfiles._pretrained import PRETRAINED, SHIPPED
 from skcgcnn.modelfiles._state import ModelState
 from skcgcnn.nn import CrystalGraphConvNet
-from skcgcnn.tasks import Task
 
 _MOST_FEATURES = 100_000
 _MOST_TARGETS = 10_000
-_LONGEST_NAME = 1_000
 _MOST_ELEMENTS = 200
 
 
@@ -128,13 +126,7 @@ def _check_targets(state: ModelState) -> None:
     if state.y_ndim not in {1, 2} or (state.y_ndim == 1 and len(state.targets) > 1):
         raise ValueError(f"y_ndim={state.y_ndim} with {len(state.targets)} targets")
     for target in state.targets:
-        _check_target(target)
-
-
-def _check_target(target: Task) -> None:
-    target.check()
-    if max(len(target.name), len(target.unit)) > _LONGEST_NAME:
-        raise ValueError("a target has too long a name or unit")
+        target.check()
 
 
 def _check_integer(name: str, value: Any, most: int | None) -> None:

@@ -133,7 +133,7 @@ def rename_targets(
     Raises
     ------
     ValueError
-        If there are not as many as targets.
+        If there are not as many as targets, or one is too long.
 
     Examples
     --------
@@ -147,7 +147,7 @@ def rename_targets(
     for what, values in given.items():
         if values is not None and len(values) != len(targets):
             raise ValueError(f"{what} has {len(values)} entries; the model has {len(targets)}")
-    return tuple(
+    renamed = tuple(
         replace(
             target,
             name=target.name if names is None else str(names[i]),
@@ -155,3 +155,6 @@ def rename_targets(
         )
         for i, target in enumerate(targets)
     )
+    for target in renamed:
+        target.check()
+    return renamed

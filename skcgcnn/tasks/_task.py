@@ -18,6 +18,10 @@ from skcgcnn.tasks._metrics import regression_metrics
 Metrics = dict[str, float | None]
 
 
+# Of a target, and of its unit: a model file holds no longer ones.
+_LONGEST_NAME = 1_000
+
+
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """What a model says about one target.
@@ -418,6 +422,11 @@ class Task:
         """Refuse fields that no task has, by a TypeError or ValueError that names them."""
         if not (isinstance(self.name, str) and isinstance(self.unit, str)):
             raise TypeError("the name and unit of a target must be strings")
+        if max(len(self.name), len(self.unit)) > _LONGEST_NAME:
+            raise ValueError(
+                f"a target has a name or unit of more than {_LONGEST_NAME:,} characters: "
+                f"{self.name[:50]!r}; use a shorter one"
+            )
         for number in (self.mean, self.scale):
             if isinstance(number, bool) or not isinstance(number, (int, float)):
                 raise TypeError("mean and scale of a target must be numbers")

@@ -8,6 +8,7 @@ import sys
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
@@ -245,3 +246,14 @@ def test_a_balance_that_was_learned(tiny, graphs, Y, tmp_path):
     again = skcgcnn.load(tmp_path / "model")
     assert again.cls_weight == "auto"
     np.testing.assert_array_equal(again.predict(graphs), est.predict(graphs))
+
+
+def test_names_that_no_file_may_hold_are_refused_before_the_fit(tiny, graphs, energies, tmp_path):
+    est = CGCNNRegressor(**tiny)
+    with pytest.raises(ValueError, match="more than 1,000 characters: 'xxx"):
+        est.fit(graphs, pd.Series(energies, name="x" * 1001))
+    est.fit(graphs, pd.Series(energies, name="x" * 1000)).save(tmp_path / "m.safetensors")
+    assert len(skcgcnn.load(tmp_path / "m.safetensors").target_names_[0]) == 1000
+    for name in ("targets", "units"):
+        with pytest.raises(ValueError, match="more than 1,000 characters"):
+            est.save(tmp_path / "m.safetensors", **{name: "x" * 1001})
