@@ -425,8 +425,7 @@ class Task:
         """
         if not (isinstance(self.name, str) and isinstance(self.unit, str)):
             raise TypeError("the name and unit of a target must be strings")
-        check_length(self.name)
-        check_length(self.unit)
+        check_length(max(self.name, self.unit, key=len))
         for number in (self.mean, self.scale):
             if isinstance(number, bool) or not isinstance(number, (int, float)):
                 raise TypeError("mean and scale of a target must be numbers")
