@@ -12,6 +12,9 @@ FloatArray = npt.NDArray[np.float64]
 # How large a number may be; its inverse is how small the largest of a column may be.
 MOST = 1e100
 
+# Of a target, and of its unit: a model file holds no longer ones.
+_LONGEST_NAME = 1_000
+
 
 def is_missing(column: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Return where a column holds None or NaN."""
@@ -81,3 +84,12 @@ def to_floats(values: npt.NDArray[Any], name: str, rows: npt.NDArray[np.int64]) 
             "numbers any more; give y in another unit"
         )
     return numbers
+
+
+def check_length(name: str) -> None:
+    """Refuse the name of a target, or its unit, that is too long for a model file."""
+    if len(name) > _LONGEST_NAME:
+        raise ValueError(
+            f"a target has a name or unit of more than {_LONGEST_NAME:,} characters: "
+            f"{name[:50]!r}; use a shorter one"
+        )

@@ -12,14 +12,10 @@ from sklearn.metrics import r2_score
 from torch import Tensor
 
 from skcgcnn._numbers import as_floats
-from skcgcnn.tasks._columns import FloatArray, is_missing, to_floats
+from skcgcnn.tasks._columns import FloatArray, check_length, is_missing, to_floats
 from skcgcnn.tasks._metrics import regression_metrics
 
 Metrics = dict[str, float | None]
-
-
-# Of a target, and of its unit: a model file holds no longer ones.
-_LONGEST_NAME = 1_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -422,11 +418,7 @@ class Task:
         """Refuse fields that no task has, by a TypeError or ValueError that names them."""
         if not (isinstance(self.name, str) and isinstance(self.unit, str)):
             raise TypeError("the name and unit of a target must be strings")
-        if max(len(self.name), len(self.unit)) > _LONGEST_NAME:
-            raise ValueError(
-                f"a target has a name or unit of more than {_LONGEST_NAME:,} characters: "
-                f"{self.name[:50]!r}; use a shorter one"
-            )
+        check_length(max(self.name, self.unit, key=len))
         for number in (self.mean, self.scale):
             if isinstance(number, bool) or not isinstance(number, (int, float)):
                 raise TypeError("mean and scale of a target must be numbers")
