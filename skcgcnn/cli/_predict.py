@@ -10,6 +10,7 @@ import typer
 
 from skcgcnn._files import user_path
 from skcgcnn._parameters import Parameters
+from skcgcnn._text import for_terminals
 from skcgcnn.cli._app import BadCrystals, DataHome, Device, Jobs, app, plain_errors
 
 
@@ -106,7 +107,7 @@ def predict(
                 report, model, est, graphs, found, predictions, training, numbers
             )
         for line in errors_of(predictions, found.truth):
-            typer.echo(line, err=output is None)
+            typer.echo(for_terminals(line), err=output is None)
         if output is not None:
             failed = len(found.ids) - n
             empty = f"; empty cells for {failed} that could not be read" if failed else ""

@@ -197,3 +197,24 @@ def test_predictions_for_a_folder_with_values_tell_their_errors(folder, tmp_path
     assert told(["", *values[1:]], "--report", str(tmp_path / "r.html"))[0][1] == "7"
     # What tells nothing: the same value for all, and texts.
     assert told([0] * 8) == told(["?", *values[1:]]) == told(list("abcdefgh")) == []
+
+
+def test_a_target_moves_no_cursor(tmp_path):
+    sample, name = load_sample_regression(), "a\x07\x1b[2Jb"
+    cifs, values = sample.data[:8], sample.target[:8]
+    est = skcgcnn.CGCNNRegressor(max_epochs=1, n_conv=1, atom_fea_len=8).fit(cifs, values)
+    est.save(tmp_path / "m.safetensors", targets=[name])
+    for path in cifs:
+        shutil.copy(path, tmp_path)
+    rows = [f"{Path(path).stem},{value}" for path, value in zip(cifs, values, strict=True)]
+    (tmp_path / "id_prop.csv").write_text("\n".join([f"cif_id,{name}", *rows]))
+    args = [
+        "predict",
+        str(tmp_path / "m.safetensors"),
+        str(tmp_path),
+        "-o",
+        str(tmp_path / "p.csv"),
+    ]
+    result = CliRunner().invoke(app, args)
+    assert "a\\x07\\x1b[2Jb: mean absolute error" in result.output
+    assert "\x07" not in result.output
