@@ -124,16 +124,16 @@ for networks with few labels, and embeddings for other models.
 - **Data.** {facts["n"]:,} crystals, made by `tools/make_pretraining_crystals.py` and labeled by
   `tools/label_with_chgnet.py`: perovskites of all chemistries (48 %), AFLOW prototypes with other
   elements (36 %), crystals of this package with other volumes or elements (8 %), layered oxides
-  with vacancies (3 %), carbon (5 %), partly strained, displaced or with a vacancy. The structures of `carbon24_val`, strained
-  and displaced, were among those of carbon, and a line through the lattice constants of
-  `perov5_val` gave those of the perovskites; no label of either was used, nor of any other data. The
-  energies of the textbook crystals and the vacancies of this package come from CHGNet too, so that
-  a model from this one is no fair test on them.
+  with vacancies (3 %), carbon (5 %), partly strained, displaced or with a vacancy. The structures
+  of `carbon24_val`, strained and displaced, were among those of carbon, and a line through the
+  lattice constants of `perov5_val` gave those of the perovskites; no label of either was used, nor
+  of any other data. The energies of the textbook crystals and the vacancies of this package come
+  from CHGNet too, so that a model from this one is no fair test on them.
 - **Recipe.** `CGCNNRegressor` with default sizes: {facts["epochs"]} epochs of batches of
   {facts["batch_size"]} crystals, {facts["parameters"]:,} parameters.
   `tools/train_distilled.py`, skcgcnn {__version__}, torch {torch.__version__.partition("+")[0]}.
-- **Errors** on {facts["n_test"]:,} such crystals that were held back, against CHGNet: of the energy
-  the mean absolute error {facts["errors"][0]["energy_mae"]:.3f} eV/atom; of the 64 features the
+- **Errors** on {facts["n_test"]:,} such crystals that were held back, against CHGNet: mean absolute
+  error {facts["errors"][0]["energy_mae"]:.3f} eV/atom of the energy; of the 64 features the
   mean R², by their variances over the training crystals.
 
   | family | crystals | energy (eV/atom) | features (R²) |
