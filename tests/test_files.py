@@ -134,6 +134,7 @@ with atomic_write(sys.argv[1]) as file:
 """
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_left_is_removed(tmp_path):
     with pytest.raises(RuntimeError, match="exit status -9"):
         run_bounded(KILLED, tmp_path / "big")

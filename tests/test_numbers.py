@@ -105,5 +105,5 @@ def test_a_prediction_that_is_not_a_number_is_not_that_of_an_unreadable_crystal(
     est = CGCNNRegressor(**TINY).fit(graphs, np.arange(6.0))
     for weights in est.module_.parameters():
         weights.data.fill_(3.4e38)
-    with pytest.raises(ValueError, match=r"crystal 0 (is not a number|is infinite)"):
+    with pytest.raises(ValueError, match=r"prediction for .* is not a number|infinite"):
         est.predict(graphs)

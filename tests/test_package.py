@@ -31,6 +31,7 @@ def test_import_is_lazy():
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
+@pytest.mark.slow
 def test_what_is_imported_when(graphs, energies, tiny, tmp_path):
     """Nothing that reads crystals before there are some; no compiler to predict."""
     CGCNNRegressor(**tiny).fit(graphs, energies).save(tmp_path / "model.safetensors")

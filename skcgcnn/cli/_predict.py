@@ -46,7 +46,10 @@ def predict(
     ] = None,
     training_data: Annotated[
         Path | None,
-        typer.Option("--training-data", help="Folder it was trained on, for the report."),
+        typer.Option(
+            "--training-data",
+            help="Folder it was trained on: tells which crystals are unlike it.",
+        ),
     ] = None,
 ) -> None:
     """Predict for DATA with a trained MODEL.
@@ -72,7 +75,7 @@ def predict(
         training_data = None if training_data is None else user_path(training_data)
         check_ending(output)
         data = _expanded(data)
-        _check_report(report, training_data, output)
+        _check_files(report, training_data, output)
         est = load(model, device, data_home=data_home, trust_pickle=trust)
         est.set_params(n_jobs=n_jobs, on_error=on_error)
         beside = est.graph_options_.global_features
@@ -84,7 +87,7 @@ def predict(
         for file in (output, report):
             if file is not None:
                 refuse_inputs(file, inputs)
-        if report is None and output is not None:
+        if report is None and training is None and output is not None:
             # The crystals are read while the network runs.
             chunks = predict_target_chunks(est, found.X)
             kept: list[Any] = []
@@ -93,10 +96,11 @@ def predict(
             n = write_prediction_chunks(output, found.ids, chunks)
             predictions = join_predictions(kept)
         else:
-            # A report needs all graphs.
+            # A report, and the comparison with other crystals, need all graphs.
             graphs = est.get_transformer().transform(found.X)
             predictions = predict_targets(est, graphs)
-            n = write_predictions(output or sys.stdout, found.ids, predictions)
+            trained, unlike = _compared(est, graphs, training)
+            n = write_predictions(output or sys.stdout, found.ids, predictions, unlike=unlike)
         if report is not None:
             from skcgcnn.modelfiles import PICKLES, find_model, read_model_file
             from skcgcnn.training import write_prediction_report
@@ -104,7 +108,7 @@ def predict(
             file = find_model(model, data_home)
             numbers = {} if file.suffix in PICKLES else read_model_file(file).provenance.metrics
             write_prediction_report(
-                report, model, est, graphs, found, predictions, training, numbers
+                report, model, est, graphs, found, predictions, trained, numbers
             )
         for line in errors_of(predictions, found.truth):
             typer.echo(for_terminals(line), err=output is None)
@@ -114,6 +118,18 @@ def predict(
             typer.echo(f"{n} predictions in {output}{empty}")
         if report is not None:
             typer.echo(f"Report in {report}")
+
+
+def _compared(est: Any, graphs: Any, training: Any) -> tuple[Any, Any]:
+    """Return training crystals and their names, and which others are unlike them."""
+    from skcgcnn.inspection import nearest_training_crystals
+
+    if training is None:
+        return None, None
+    trained = est.get_transformer().transform(training.X)
+    unlike = nearest_training_crystals(est, graphs, trained, k=1).is_outside.astype(object)
+    unlike[graphs.n_sites == 0] = None  # could not be read
+    return (trained, training.ids), unlike
 
 
 def _keeping(chunks: Iterator[Any], kept: list[Any]) -> Iterator[Any]:
@@ -142,10 +158,8 @@ def _expanded(data: list[Path]) -> list[Path]:
     return found
 
 
-def _check_report(report: Path | None, training_data: Path | None, output: Path | None) -> None:
-    """Refuse options of a report that do not go together."""
-    if training_data is not None and report is None:
-        raise ValueError("--training-data is for a report: name its file with --report")
+def _check_files(report: Path | None, training_data: Path | None, output: Path | None) -> None:
+    """Refuse files that are not there, or do not go together."""
     if training_data is not None and not training_data.exists():
         raise ValueError(f"--training-data {training_data}: no such file or folder")
     if report is not None and output == report:

@@ -65,6 +65,8 @@ class Classes(Task):
             found = np.unique(known if labels is None else labels)
         except TypeError as error:
             raise _not_comparable(error) from error
+        if not len(found):
+            raise ValueError(f"column {self.name!r} of y holds no target: every label is missing")
         if len(found) == 1:
             warn_caller(
                 f"column {self.name!r} of y holds one class, {found.tolist()[0]!r}; all "

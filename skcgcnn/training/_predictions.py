@@ -50,6 +50,8 @@ def write_predictions(
     cif_ids: Sequence[str],
     predictions: list[Prediction],
     truth: npt.NDArray[Any] | None = None,
+    *,
+    unlike: npt.NDArray[Any] | None = None,
 ) -> int:
     """Write predictions: a header, and one line per crystal.
 
@@ -66,6 +68,9 @@ def write_predictions(
     predictions : list of Prediction
     truth : ndarray of shape (n_crystals, n_targets), optional
         The true targets.
+    unlike : ndarray of shape (n_crystals,), optional
+        Which crystals are unlike those of the training, for a column ``unlike_training``; None for
+        those that could not be read.
 
     Returns
     -------
@@ -73,7 +78,11 @@ def write_predictions(
         Number of crystals that have predictions.
     """
     with prediction_file(target) as write:
-        write(_columns(cif_ids, predictions, truth))
+        columns = _columns(cif_ids, predictions, truth)
+        if unlike is not None:
+            columns.append(Column("unlike_training", unlike))
+            _refuse_same([column.name for column in columns], "")
+        write(columns)
     return _count(predictions)
 
 
@@ -256,7 +265,7 @@ def write_prediction_report(
     graphs: CrystalGraphs,
     found: Found,
     predictions: list[Prediction],
-    training: Found | None = None,
+    training: tuple[CrystalGraphs, Sequence[str]] | None = None,
     numbers: Mapping[str, float] | None = None,
 ) -> None:
     """Write an HTML file with figures of predictions.
@@ -274,8 +283,8 @@ def write_prediction_report(
     found : Found
         Their names and where they come from.
     predictions : list of Prediction
-    training : Found, optional
-        Those that the model was trained on: crystals unlike all of them are named.
+    training : (CrystalGraphs, sequence of str), optional
+        Those that the model was trained on, and their names: crystals unlike all of them are named.
     numbers : mapping of str to float, optional
         What the model file tells of the quality of the model.
     """
@@ -286,8 +295,8 @@ def write_prediction_report(
         ids=found.ids,
         paths=found.paths,
         predictions=predictions,
-        training=None if training is None else est.get_transformer().transform(training.X),
-        training_ids=[] if training is None else training.ids,
+        training=None if training is None else training[0],
+        training_ids=[] if training is None else training[1],
         numbers=numbers or {},
     )
     with atomic_write(target) as file:

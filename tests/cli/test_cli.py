@@ -25,6 +25,7 @@ from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGrap
 from skcgcnn.cli import app
 from skcgcnn.datasets import load_id_prop
 from skcgcnn.estimators import predict_targets
+from skcgcnn.inspection import nearest_training_crystals
 from skcgcnn.nn import GraphNet
 from skcgcnn.training import Settings, split_rows, train
 
@@ -809,6 +810,20 @@ def add_column(data, name, cells):
     (data / "id_prop.csv").write_text("\n".join(lines) + "\n")
 
 
+def test_crystals_unlike_the_training_are_told_in_the_table(data, tmp_path):
+    run("train", data, "--target", "energy", "--epochs", 1, "-o", "out", *TINY)
+    cifs = sorted(data.glob("*.cif"))
+    (tmp_path / "known").mkdir()
+    for path in cifs[:4]:
+        shutil.copy(path, tmp_path / "known")
+    model = tmp_path / "out" / "model.safetensors"
+    run("predict", model, *cifs, "--training-data", tmp_path / "known", "-o", "p.csv")
+    nearest = nearest_training_crystals(skcgcnn.load(model), cifs, cifs[:4], k=1)
+    told = [row["unlike_training"] for row in rows(tmp_path / "p.csv")]
+    assert told == [*map(str, nearest.is_outside)]
+    assert {*told} == {"True", "False"}
+
+
 def test_numbers_beside_the_crystals(data, tmp_path):
     add_column(data, "T", [300 + 10 * i for i in range(24)])
     options = ["--target", "energy", "--global-feature", "T", "--epochs", 2]
@@ -818,6 +833,8 @@ def test_numbers_beside_the_crystals(data, tmp_path):
     run("predict", model, data, "-o", "p.csv", "--report", "p.html", "--training-data", data)
     found = {row["cif_id"]: row for row in rows(tmp_path / "p.csv")}
     assert len(found) == 24
+    # Of what it was trained on, nothing is unlike it.
+    assert {row["unlike_training"] for row in found.values()} == {"False"}
     for row in rows(tmp_path / "out" / "test_results.csv"):
         again = float(found[row["cif_id"]]["energy_pred"])
         assert again == pytest.approx(float(row["energy_pred"]), rel=1e-5)

@@ -24,6 +24,7 @@ for path in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_a_small_file_that_unpacks_to_a_large_one(tmp_path):
     (tmp_path / "bomb.cif.gz").write_bytes(1_000 * gzip.compress(b"#" * 10**6 + b"\n"))
     assert (tmp_path / "bomb.cif.gz").stat().st_size < 10**7

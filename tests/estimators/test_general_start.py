@@ -126,6 +126,7 @@ def test_the_recipe_of_the_paper_stays_as_it_is(data):
     assert est.fitted_params_["lr"] == 0.01
 
 
+@pytest.mark.slow
 def test_steps_are_small_where_crystals_are_alike():
     sizes = 5.64 * np.linspace(0.995, 1.005, 20)
     salt = [

@@ -96,7 +96,7 @@ def test_grid_search(regressor, X, energies, n_jobs):
     assert np.isfinite(search.best_score_)
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_grid_search_over_cls_weight_without_scoring(multi, X, Y, n_jobs, tmp_path):
     search = GridSearchCV(multi, {"cls_weight": [0.1, 0.5, 1.0]}, cv=CV, n_jobs=n_jobs).fit(X, Y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()

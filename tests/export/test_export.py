@@ -43,6 +43,7 @@ def fitted(request, graphs, Y):
     return cls(**params, max_epochs=1, random_state=0).fit(graphs, y)
 
 
+@pytest.mark.slow
 def test_an_exported_program_predicts_batches_of_other_sizes(fitted, graphs):
     file = io.BytesIO()
     torch.export.save(export_program(fitted), file)
@@ -88,6 +89,7 @@ def test_onnx_keeps_the_digits_of_numbers_far_from_zero(graphs, energies, tmp_pa
     np.testing.assert_allclose(found[:, 0], est.predict(graphs), rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mean", "scale"), [(1e-9, 1e-10), (0.3, 1.000004)])
 def test_onnx_rounds_no_mean_and_no_scale(graphs, energies, tmp_path, mean, scale):
     pytest.importorskip("onnxscript")

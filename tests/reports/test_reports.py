@@ -197,8 +197,10 @@ def test_predictions_have_deviations_and_a_report(predicted):
     with (predicted / "out.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == [
-        *("cif_id", "y0_pred", "y0_std", "y0_calibration", "y1_pred", "y1_proba")
+        *("cif_id", "y0_pred", "y0_std", "y0_calibration", "y1_pred", "y1_proba"),
+        "unlike_training",
     ]
+    assert [row["cif_id"] for row in rows if not row["unlike_training"]] == ["broken"]
     assert all(float(row["y0_std"]) > 0 for row in rows if row["cif_id"] != "broken")
     text = (predicted / "report.html").read_text()
     titles = ["Predictions", "How far off the model was in its test"]

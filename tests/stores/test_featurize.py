@@ -334,6 +334,7 @@ def test_a_damaged_shard_is_made_again(damage, bundled, tmp_path):
     assert contents(tmp_path / "store") == contents(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_workers_and_changes(bundled, tmp_path):
     folder = tmp_path / "cifs"
     folder.mkdir()
