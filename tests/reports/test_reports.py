@@ -214,13 +214,6 @@ def test_predictions_have_deviations_and_a_report(predicted):
     assert text.count('alt="crystal"') == 20
 
 
-def test_training_data_without_a_report_is_refused(predicted):
-    command = ["predict", predicted / "model.safetensors", predicted / "new"]
-    result = CliRunner().invoke(app, [*map(str, command), "--training-data", str(predicted)])
-    assert result.exit_code == 2
-    assert "name its file with --report" in result.output
-
-
 def test_names_cannot_break_the_page():
     text = page("<b>", [Section("&", ["<script>"], [Table(["<i>"], [["<u>", 1.5, 2]])])])
     for mark in ("<b>", "<script>", "<i>", "<u>"):
