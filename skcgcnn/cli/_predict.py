@@ -11,7 +11,15 @@ import typer
 from skcgcnn._files import user_path
 from skcgcnn._parameters import Parameters
 from skcgcnn._text import for_terminals
-from skcgcnn.cli._app import BadCrystals, DataHome, Device, Jobs, app, plain_errors
+from skcgcnn.cli._app import (
+    BadCrystals,
+    DataHome,
+    Device,
+    Jobs,
+    app,
+    plain_errors,
+    table_output,
+)
 
 
 @app.command()
@@ -96,7 +104,7 @@ def predict(
             # A report needs all graphs.
             graphs = est.get_transformer().transform(found.X)
             predictions = predict_targets(est, graphs)
-            n = write_predictions(output or sys.stdout, found.ids, predictions)
+            n = write_predictions(output or table_output(), found.ids, predictions)
         if report is not None:
             from skcgcnn.modelfiles import PICKLES, find_model, read_model_file
             from skcgcnn.training import write_prediction_report
@@ -111,9 +119,9 @@ def predict(
         if output is not None:
             failed = len(found.ids) - n
             empty = f"; empty cells for {failed} that could not be read" if failed else ""
-            typer.echo(f"{n} predictions in {output}{empty}")
+            typer.echo(for_terminals(f"{n} predictions in {output}{empty}"))
         if report is not None:
-            typer.echo(f"Report in {report}")
+            typer.echo(for_terminals(f"Report in {report}"))
 
 
 def _keeping(chunks: Iterator[Any], kept: list[Any]) -> Iterator[Any]:
