@@ -13,7 +13,14 @@ try:
 except ImportError:  # on Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["DISK_FULL", "atomic_write", "named_if_full", "user_path"]
+__all__ = [
+    "DISK_FULL",
+    "atomic_write",
+    "lock_folder",
+    "named_if_full",
+    "unlock_folder",
+    "user_path",
+]
 
 # How temporary files are called: nobody else's are.
 _TEMPORARY, _ENDING = ".skcgcnn-", ".tmp"
@@ -125,3 +132,42 @@ def _mode(path: Path) -> int:
     mask = os.umask(0)
     os.umask(mask)
     return 0o666 & ~mask
+
+
+def lock_folder(folder: Path, *, wait: bool) -> int | None:
+    """Lock a folder against other processes that ask; the system unlocks it for the dead.
+
+    Parameters
+    ----------
+    folder : Path
+    wait : bool
+        Whether to wait for the process that has it.
+
+    Returns
+    -------
+    int or None
+        What `unlock_folder` takes; None where folders cannot be locked.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process has it, and this one does not wait.
+    """
+    if fcntl is None:
+        return None  # type: ignore[unreachable]
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(number)
+        raise
+    except OSError:  # a file system without locks
+        os.close(number)
+        return None
+    return number
+
+
+def unlock_folder(number: int | None) -> None:
+    """Unlock what `lock_folder` locked."""
+    if number is not None:
+        os.close(number)

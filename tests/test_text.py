@@ -1,12 +1,14 @@
 """What others write into names reaches no terminal as anything but text, and not without end."""
 
 import csv
+import io
 import shutil
+import sys
 
 import pytest
 from typer.testing import CliRunner
 
-from skcgcnn import CrystalGraphTransformer
+from skcgcnn import CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.cli import app
 from skcgcnn.exceptions import StructureError
 
@@ -16,6 +18,20 @@ TINY = ["--epochs", "1", "--atom-fea-len", "8", "--n-conv", "1", "--h-fea-len", 
 
 def run(*args):
     return CliRunner().invoke(app, [str(arg) for arg in args])
+
+
+class Terminal(io.StringIO):
+    """A standard output that a person looks at."""
+
+    def isatty(self):
+        return True
+
+
+def hidden(folder):
+    """Rename a column, so that the direction of writing is another one."""
+    table = folder / "id_prop.csv"
+    table.write_text(table.read_text().replace("other", "gpj.\u202eexe"), encoding="utf-8")
+    return folder
 
 
 @pytest.fixture
@@ -70,7 +86,20 @@ def test_no_command_sends_escape_sequences_to_the_terminal(folder, tmp_path, mon
         assert not {*RED} & {*result.output} - {*"[31m"}
         printed.append(result.output)
     assert sum("\\x1b[31m" in output for output in printed) == 6
+    assert "\\u202e" in run("check", hidden(folder), "-o", "check").output
     with (tmp_path / "run" / "failures.csv").open(newline="") as file:
         rows = list(csv.reader(file))
     assert rows[0] == ["path", "cause"]
     assert len(rows) == 16
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_tables_are_shown_in_a_terminal_and_exact_in_a_pipe(
+    stream, cifs, energies, monkeypatch, tmp_path
+):
+    est = CGCNNRegressor(atom_fea_len=8, n_conv=1, h_fea_len=8, max_epochs=1, device="cpu")
+    est.fit(cifs, energies).save(tmp_path / "model.safetensors", targets=[f"e{RED}"])
+    monkeypatch.setattr(sys, "stdout", stream())
+    app(["predict", str(tmp_path / "model.safetensors"), cifs[0]], standalone_mode=False)
+    shown = r"e\x1b[31m\x07" if stream is Terminal else f"e{RED}"
+    assert sys.stdout.getvalue().splitlines()[0] == f"cif_id,{shown}_pred"

@@ -75,7 +75,7 @@ def plain_errors(interrupted: Callable[[], str] = str) -> Iterator[None]:
         try:
             yield
         except KeyboardInterrupt:
-            typer.echo(f"Interrupted.{interrupted()}", err=True)
+            typer.echo(for_terminals(f"Interrupted.{interrupted()}"), err=True)
             raise typer.Exit(130) from None
         except BrokenPipeError:  # whoever read the output has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -89,7 +89,7 @@ def plain_errors(interrupted: Callable[[], str] = str) -> Iterator[None]:
             typer.echo(for_terminals(f"Error: {error}"), err=True)
             raise typer.Exit(2) from error
         except ProcessError as error:
-            typer.echo(f"{_process()}Error: {error}.{interrupted()}", err=True)
+            typer.echo(for_terminals(f"{_process()}Error: {error}.{interrupted()}"), err=True)
             raise typer.Exit(2) from error
         except (ValueError, MemoryError, ImportError) as error:
             # DataError and StructureError are ValueErrors, as are scikit-learn's; and perhaps ours.
@@ -106,6 +106,18 @@ def _show_warning(
     if issubclass(category, DeprecationWarning) or _process():
         return  # of libraries, to their developers; or said by the first process
     typer.echo(for_terminals(f"Warning: {_in_options(str(message))}"), err=True)
+
+
+class _Terminal:
+    """The standard output, where what is written is shown and does nothing else."""
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(for_terminals(text))
+
+
+def table_output() -> Any:
+    """Return where tables go: to a terminal as it can be shown, to other programs as they are."""
+    return _Terminal() if sys.stdout.isatty() else sys.stdout
 
 
 def n_processes() -> int:

@@ -61,7 +61,7 @@ def check(
             n_jobs=n_jobs,
             atom_features=opened.atom_features,
             verbose=int(not quiet),
-            progress=None if quiet else lambda text: typer.echo(f"{text} ...", err=True),
+            progress=None if quiet else _tell_step,
         )
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_write(folder / "check.html") as file:
@@ -74,6 +74,10 @@ def check(
         else:
             _show(found, folder)
     raise typer.Exit(0 if found.is_sound else 1)
+
+
+def _tell_step(text: str) -> None:
+    typer.echo(for_terminals(f"{text} ..."), err=True)
 
 
 def _as_json(found: Any) -> dict[str, Any]:

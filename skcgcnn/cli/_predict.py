@@ -11,7 +11,15 @@ import typer
 from skcgcnn._files import user_path
 from skcgcnn._parameters import Parameters
 from skcgcnn._text import for_terminals
-from skcgcnn.cli._app import BadCrystals, DataHome, Device, Jobs, app, plain_errors
+from skcgcnn.cli._app import (
+    BadCrystals,
+    DataHome,
+    Device,
+    Jobs,
+    app,
+    plain_errors,
+    table_output,
+)
 
 
 @app.command()
@@ -100,7 +108,8 @@ def predict(
             graphs = est.get_transformer().transform(found.X)
             predictions = predict_targets(est, graphs)
             trained, unlike = _compared(est, graphs, training)
-            n = write_predictions(output or sys.stdout, found.ids, predictions, unlike=unlike)
+            target = output or table_output()
+            n = write_predictions(target, found.ids, predictions, unlike=unlike)
         if report is not None:
             from skcgcnn.modelfiles import PICKLES, find_model, read_model_file
             from skcgcnn.training import write_prediction_report
@@ -115,9 +124,9 @@ def predict(
         if output is not None:
             failed = len(found.ids) - n
             empty = f"; empty cells for {failed} that could not be read" if failed else ""
-            typer.echo(f"{n} predictions in {output}{empty}")
+            typer.echo(for_terminals(f"{n} predictions in {output}{empty}"))
         if report is not None:
-            typer.echo(f"Report in {report}")
+            typer.echo(for_terminals(f"Report in {report}"))
 
 
 def _compared(est: Any, graphs: Any, training: Any) -> tuple[Any, Any]:

@@ -1,6 +1,5 @@
 """``skcgcnn suggest``."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +7,8 @@ import typer
 
 from skcgcnn._files import atomic_write, user_path
 from skcgcnn._parameters import Parameters
-from skcgcnn.cli._app import DataHome, Device, Jobs, app, plain_errors
+from skcgcnn._text import for_terminals
+from skcgcnn.cli._app import DataHome, Device, Jobs, app, plain_errors, table_output
 
 
 @app.command()
@@ -64,8 +64,8 @@ def suggest(
         ]
         table = [["cif_id", "path", "uncertainty"], *rows]
         if output is None:
-            write_rows(sys.stdout, table)
+            write_rows(table_output(), table)
             return
         with atomic_write(output) as file:
             write_rows(file, table)
-        typer.echo(f"{len(rows)} of {len(found.ids)} crystals in {output}")
+        typer.echo(for_terminals(f"{len(rows)} of {len(found.ids)} crystals in {output}"))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from skcgcnn._text import for_terminals
-from skcgcnn.cli._app import DataHome, app, plain_errors
+from skcgcnn.cli._app import DataHome, app, plain_errors, table_output
 
 
 @app.command()
@@ -79,4 +79,4 @@ def make_vacancies(
             random_state=seed,
         )
         for file in files:
-            typer.echo(file)
+            print(file, file=table_output())

@@ -12,18 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from os import O_RDONLY, close
-from os import open as os_open
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from skcgcnn._files import atomic_write
-
-try:
-    import fcntl
-except ImportError:  # on Windows
-    fcntl = None  # type: ignore[assignment]
+from skcgcnn._files import atomic_write, lock_folder, unlock_folder
 
 INDEX = "store.json"
 
@@ -32,6 +25,8 @@ FOLDER_FORMAT = 2
 
 _NAME = re.compile(r"data-[0-9a-f]{32}")
 _AT_ONCE = 1 << 20
+# In bytes; a thousand properties are some ten thousand.
+_LONGEST = 1 << 24
 
 T = TypeVar("T")
 
@@ -70,7 +65,7 @@ def replace_data(folder: Path) -> Iterator[NewData]:
         _remove_leftovers(folder)
         new = NewData(_temporary(folder))
         new.path.mkdir()
-        used = _open_locked(new.path, wait=False)
+        used = lock_folder(new.path, wait=False)
     try:
         yield new
         name = f"data-{_digest(new.path)}"
@@ -84,7 +79,7 @@ def replace_data(folder: Path) -> Iterator[NewData]:
                 if other.name != name:
                     _remove(folder, other)
     finally:
-        _close(used)
+        unlock_folder(used)
         shutil.rmtree(new.path, ignore_errors=True)
 
 
@@ -125,7 +120,11 @@ def read_index(folder: Path) -> dict[str, Any]:
     OSError, ValueError
         If it is missing or damaged, or of a later version.
     """
-    facts = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    with (folder / INDEX).open("rb") as file:
+        text = file.read(_LONGEST + 1)
+    if len(text) > _LONGEST:
+        raise ValueError(f"{INDEX} is longer than {_LONGEST} bytes")
+    facts = json.loads(text.decode())
     if not isinstance(facts, dict) or "format" not in facts:
         raise ValueError(f"{INDEX} does not describe arrays")
     if facts["format"] != FOLDER_FORMAT:
@@ -188,39 +187,18 @@ def _remove_leftovers(folder: Path) -> None:
     for path in folder.glob(".data-*.tmp"):
         # Its writer holds the lock as long as it lives.
         with suppress(OSError):
-            number = _open_locked(path, wait=False)
+            number = lock_folder(path, wait=False)
             if number is not None:
                 shutil.rmtree(path, ignore_errors=True)
-                _close(number)
+                unlock_folder(number)
     for path in folder.glob(f".{INDEX}.*.tmp"):
         path.unlink(missing_ok=True)
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    number = _open_locked(folder, wait=True)
+    number = lock_folder(folder, wait=True)
     try:
         yield
     finally:
-        _close(number)
-
-
-def _open_locked(folder: Path, *, wait: bool) -> int | None:
-    """Lock a folder; None where folders cannot be locked. The system unlocks for the dead."""
-    if fcntl is None:
-        return None  # type: ignore[unreachable]
-    number = os_open(folder, O_RDONLY)
-    try:
-        fcntl.flock(number, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        close(number)
-        raise
-    except OSError:  # a file system without locks
-        close(number)
-        return None
-    return number
-
-
-def _close(number: int | None) -> None:
-    if number is not None:
-        close(number)
+        unlock_folder(number)

@@ -3,15 +3,18 @@
 import json
 import math
 import shutil
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from functools import partial
+from os import fstat
+from os.path import samestat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from skcgcnn._files import atomic_write
+from skcgcnn._files import atomic_write, lock_folder, unlock_folder
 from skcgcnn._progress import Progress
 from skcgcnn._recipes import resolve
 from skcgcnn._warnings import warn_caller
@@ -124,80 +127,107 @@ def train(
     _check_asked(settings, output, device)
     is_main = accelerator is None or accelerator.is_main_process
     elsewhere = resume is None or resume.parent.resolve() != output.resolve()
-    if is_main and elsewhere and not overwrite:
-        _refuse_results(output)
-    state, settings = read_start(settings, resume, given)
-    if resume is None:
-        settings = settings.with_ratios(given)
-        check_params(settings)
-    data = load_run_data(settings)
-    if resume is None:
-        est, run = new_estimator(settings, data, state), new_run(settings, data)
-    else:
-        est, run = resumed_estimator(state, settings, data, resume, device, accelerator)
-    # What every fit of the run has.
-    machine = {
-        "device": device,
-        "accelerator": accelerator,
-        "n_jobs": n_jobs,
-        "on_error": settings.on_error,
-        "max_epochs": settings.params.get("max_epochs", est.max_epochs),
-        "verbose": int(progress and is_main),
-    }
-    est.set_params(**machine)
-    transformer = est.get_transformer()
-    transformer.set_params(verbose=2 if remarks and is_main else machine["verbose"])
-    graphs = data.with_numbers(_read(transformer, data, output if is_main else None))
-    _check_same(run, graphs, settings, resume)
-    grouping = find_groups(settings.split, data, graphs)
-    parts = split_parts(settings, data, graphs, grouping)
-    folds = _folds(settings, data, graphs, grouping)
-    classes = data.classes(graphs.n_sites > 0)
-    most = resolve(est.get_params(deep=False), len(parts["train"].rows))["max_epochs"]
-    if resume is not None and est.n_iter_ >= most and not folds:
-        raise DataError(
-            f"{resume}: has {est.n_iter_} epochs already; ask for more than that with --max-epochs "
-            "to continue"
-        )
-    if is_main:
-        output.mkdir(parents=True, exist_ok=True)
-        if resume is not None and elsewhere:
+    with _alone(output) if is_main else nullcontext():
+        if is_main and elsewhere and not overwrite:
+            _refuse_results(output)
+        state, settings = read_start(settings, resume, given)
+        if resume is None:
+            settings = settings.with_ratios(given)
+            check_params(settings)
+        data = load_run_data(settings)
+        if resume is None:
+            est, run = new_estimator(settings, data, state), new_run(settings, data)
+        else:
+            est, run = resumed_estimator(state, settings, data, resume, device, accelerator)
+        # What every fit of the run has.
+        machine = {
+            "device": device,
+            "accelerator": accelerator,
+            "n_jobs": n_jobs,
+            "on_error": settings.on_error,
+            "max_epochs": settings.params.get("max_epochs", est.max_epochs),
+            "verbose": int(progress and is_main),
+        }
+        est.set_params(**machine)
+        transformer = est.get_transformer()
+        transformer.set_params(verbose=2 if remarks and is_main else machine["verbose"])
+        graphs = data.with_numbers(_read(transformer, data, output if is_main else None))
+        _check_same(run, graphs, settings, resume)
+        grouping = find_groups(settings.split, data, graphs)
+        parts = split_parts(settings, data, graphs, grouping)
+        folds = _folds(settings, data, graphs, grouping)
+        classes = data.classes(graphs.n_sites > 0)
+        most = resolve(est.get_params(deep=False), len(parts["train"].rows))["max_epochs"]
+        if resume is not None and est.n_iter_ >= most and not folds:
+            raise DataError(
+                f"{resume}: has {est.n_iter_} epochs already; ask for more than that with "
+                "--max-epochs to continue"
+            )
+        if is_main and resume is not None and elsewhere:
             shutil.copyfile(resume.with_name(BEST), output / BEST)
-    best = fit_parts(est, run, parts, classes, output if is_main else None, resume)
-    said = _cross_validate(folds, settings, data, graphs, classes, machine)
-    if not is_main:
-        return {}
-    test = predict_part(est, parts["train"], parts["test"])
-    tested = [held_out(test, data, graphs, grouping.groups)]
-    if said:
-        tested.append(held_out(together(said), data, graphs, grouping.groups, len(said)))
-    found = _evaluate(est, best, parts, tested, output, grouping)
-    refit = partial(_fit_again, run, classes)
-    others = [rule for rule in splits if rule != settings.split]
-    found["splits"] = dict(compare_rules(est, others, settings, data, graphs, refit))
-    again = refit if learning_curve else None
-    curves = learning_curves(est, parts, test.predictions, grouping, settings.seed, again)
-    _write_metrics(output, found, curves)
-    if report:
-        result = RunResult(
-            name=output.resolve().name,
-            settings=settings.described(est.fitted_params_),
-            est=est,
-            graphs={name: part.graphs for name, part in parts.items()},
-            y={name: part.table() for name, part in parts.items()},
-            test=tested[0],
-            folds=tested[1] if said else None,
-            n_unreadable=int((graphs.n_sites == 0).sum()),
-            losses=_losses(est),
-            best_epoch=found["best_epoch"],
-            start=found.get("fine_tuning", ""),
-            split=grouping.text,
-            splits=found["splits"],
-            curves=curves,
+        best = fit_parts(est, run, parts, classes, output if is_main else None, resume)
+        said = _cross_validate(folds, settings, data, graphs, classes, machine)
+        if not is_main:
+            return {}
+        test = predict_part(est, parts["train"], parts["test"])
+        tested = [held_out(test, data, graphs, grouping.groups)]
+        if said:
+            tested.append(held_out(together(said), data, graphs, grouping.groups, len(said)))
+        found = _evaluate(est, best, parts, tested, output, grouping)
+        refit = partial(_fit_again, run, classes)
+        others = [rule for rule in splits if rule != settings.split]
+        found["splits"] = dict(compare_rules(est, others, settings, data, graphs, refit))
+        again = refit if learning_curve else None
+        curves = learning_curves(est, parts, test.predictions, grouping, settings.seed, again)
+        _write_metrics(output, found, curves)
+        if report:
+            result = RunResult(
+                name=output.resolve().name,
+                settings=settings.described(est.fitted_params_),
+                est=est,
+                graphs={name: part.graphs for name, part in parts.items()},
+                y={name: part.table() for name, part in parts.items()},
+                test=tested[0],
+                folds=tested[1] if said else None,
+                n_unreadable=int((graphs.n_sites == 0).sum()),
+                losses=_losses(est),
+                best_epoch=found["best_epoch"],
+                start=found.get("fine_tuning", ""),
+                split=grouping.text,
+                splits=found["splits"],
+                curves=curves,
+            )
+            with atomic_write(output / REPORT) as file:
+                file.write(training_report(result))
+        return found
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Make a folder, and keep other runs from writing to it; a run that ends at once leaves none.
+
+    Two at once would leave the model of one beside the results of the other.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()] or [folder]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        number = lock_folder(folder, wait=False)
+        # Another one that ended at once may have removed it in between.
+        is_gone = number is not None and not samestat(fstat(number), folder.stat())
+    except (BlockingIOError, FileNotFoundError):
+        is_gone = True
+    if is_gone:
+        raise DataError(
+            f"{folder}: another run writes its results there; choose another folder with "
+            "--output, or wait for it"
         )
-        with atomic_write(output / REPORT) as file:
-            file.write(training_report(result))
-    return found
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # one that is not empty
+            for path in made:
+                path.rmdir()
+        unlock_folder(number)
 
 
 def _check_asked(settings: Settings, output: Path, device: str) -> None:
@@ -236,7 +266,6 @@ def _read(
     if output is not None:
         (output / FAILURES).unlink(missing_ok=True)  # that of an earlier run
         if failures:
-            output.mkdir(parents=True, exist_ok=True)
             _write_table(output / FAILURES, ("path", "cause"), failures)
             warn_caller(f"{output / FAILURES} lists the {len(failures)} crystals that failed")
     return graphs

@@ -28,6 +28,7 @@ from skcgcnn.estimators import predict_targets
 from skcgcnn.inspection import nearest_training_crystals
 from skcgcnn.nn import GraphNet
 from skcgcnn.training import Settings, split_rows, train
+from skcgcnn.training._checkpoint import RunCheckpoint
 
 # Drawing the report takes most of the time of a small run.
 WITH_REPORT = ["--atom-fea-len", 8, "--n-conv", 1, "--h-fea-len", 8, "--device", "cpu", "-b", 8]
@@ -546,6 +547,39 @@ def test_an_earlier_run_is_not_replaced(data, tmp_path):
     assert (tmp_path / "cgcnn_run" / "model.safetensors").read_bytes() == before
     run("train", data, "--epochs", 1, "--seed", 3, "-o", "cgcnn_run", "--overwrite", *TINY)
     assert (tmp_path / "cgcnn_run" / "model.safetensors").read_bytes() != before
+
+
+def _blocked(data, output, began, goes_on):
+    """Train as the command does, but wait at the end of the first epoch."""
+
+    def wait(*args, **kwargs):
+        began.set()
+        goes_on.wait(60)
+
+    RunCheckpoint.on_epoch_end = wait  # of this process alone, which is a fork
+    _train(data, output)
+
+
+def test_two_runs_do_not_write_to_one_folder(data, tmp_path):
+    fork = multiprocessing.get_context("fork")
+    began, goes_on = fork.Event(), fork.Event()
+    first = fork.Process(target=_blocked, args=(data, tmp_path / "one", began, goes_on))
+    first.start()
+    try:
+        assert began.wait(60)
+        for options in ([], ["--overwrite"]):
+            message = run("train", data, "-o", "one", "--epochs", 1, *TINY, *options, code=2)
+            assert "another run writes its results there; choose another folder" in message
+        assert not list((tmp_path / "one").iterdir())
+    finally:
+        first.kill()
+        first.join()
+    run("train", data, "-o", "one", "--epochs", 1, *TINY)
+
+
+def test_a_run_that_ends_at_once_leaves_no_folder(data, tmp_path):
+    run("train", data, "-o", "new/one", "--target", "other", *TINY, code=2)
+    assert not (tmp_path / "new").exists()
 
 
 def test_predictions_do_not_replace_what_is_read(data, model, tmp_path):

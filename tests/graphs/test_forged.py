@@ -145,6 +145,9 @@ def test_folders_with_forged_headers(graphs, tmp_path):
         index.write_text(text)
         with pytest.raises(DataError, match="not a folder of crystal graphs"):
             CrystalGraphs.load(tmp_path / "forged")
+    with index.open("wb") as file:
+        file.truncate(10**12)
+    assert "is longer than" in run_bounded(LOAD, tmp_path / "forged", megabytes=500)
 
 
 def header(shape):
