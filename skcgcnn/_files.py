@@ -3,6 +3,7 @@
 import errno
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,6 +25,8 @@ __all__ = [
 
 # How temporary files are called: nobody else's are.
 _TEMPORARY, _ENDING = ".skcgcnn-", ".tmp"
+# After so long a writer that lives has locked its file.
+_SECONDS = 10
 
 # What a disk without room says, or a quota, or a limit of the size of files.
 DISK_FULL = {errno.ENOSPC, errno.EFBIG, *filter(None, [getattr(errno, "EDQUOT", None)])}
@@ -108,8 +111,10 @@ def _remove_leftovers(folder: Path) -> None:
         for path in (path for path in found if path.is_file() and not path.is_symlink()):
             with suppress(OSError):
                 with path.open("rb") as file:
-                    # A live writer holds the lock; one that has just begun has written nothing.
-                    is_left = _lock(file.fileno()) and path.stat().st_size
+                    # A live writer holds the lock; one that has just begun is about to take it.
+                    facts = path.stat()
+                    begun = facts.st_size or time.time() - facts.st_mtime > _SECONDS
+                    is_left = _lock(file.fileno()) and begun
                 if is_left:  # closed, for Windows removes no open file
                     path.unlink()
 

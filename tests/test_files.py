@@ -149,6 +149,16 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     assert {*os.listdir(tmp_path)} == kept | {"other", "file"}
 
 
+def test_empty_files_of_the_killed_are_removed_too(tmp_path):
+    old, new = tmp_path / ".a.skcgcnn-0.tmp", tmp_path / ".b.skcgcnn-0.tmp"
+    old.touch()
+    new.touch()
+    os.utime(old, (0, 0))
+    with atomic_write(tmp_path / "file") as file:
+        file.write("text")
+    assert {*os.listdir(tmp_path)} == {new.name, "file"}  # its writer may be about to lock it
+
+
 def test_a_full_disk_leaves_old_files_whole_and_is_named(graphs, tmp_path):
     resource = pytest.importorskip("resource")
 

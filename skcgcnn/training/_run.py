@@ -197,8 +197,9 @@ def train(
                 splits=found["splits"],
                 curves=curves,
             )
+            text = training_report(result)  # before a file is opened: it takes seconds
             with atomic_write(output / REPORT) as file:
-                file.write(training_report(result))
+                file.write(text)
         return found
 
 

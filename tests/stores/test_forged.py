@@ -78,3 +78,13 @@ def test_forged_stores(forge, good, tmp_path):
     forge(data)
     with pytest.raises(DataError, match="forged: is a damaged store"):
         open_store(folder)
+
+
+def test_shards_elsewhere_are_not_followed(good, tmp_path):
+    folder, other = shutil.copytree(good, tmp_path / "forged"), tmp_path / "other"
+    other.mkdir()
+    (other / ".own.tmp").write_text("of somebody else")
+    (folder / ".skcgcnn-shards").symlink_to(other)
+    with pytest.raises(DataError, match="skcgcnn-shards: is a link; remove it"):
+        featurize(good.parent / "t.csv", folder, overwrite=True)
+    assert [path.name for path in other.iterdir()] == [".own.tmp"]
