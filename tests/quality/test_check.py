@@ -181,8 +181,8 @@ def graphs_of_sample(sample):
 @pytest.mark.slow
 def test_networks_tell_wrong_labels(sample, graphs_of_sample):
     y = sample.target.copy()
-    rows = [5, 60, 120]
-    assert np.abs(y[rows]).min() > 0.2
+    # Labels near zero are as good in another unit.
+    rows = np.flatnonzero(np.abs(y) > 1.0)[[5, 40, 80]]
     y[rows] *= 96.485
     metal = np.where(y < -0.5, "ionic", "other").astype(object)
     metal[7] = "other" if metal[7] == "ionic" else "ionic"
