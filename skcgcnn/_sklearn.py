@@ -1,6 +1,7 @@
 """The private parts of scikit-learn that this library uses, in one place for when they move."""
 
 from numbers import Integral
+from os import PathLike, fspath
 from typing import Any
 
 from sklearn.base import _clone_parametrized as clone_parametrized
@@ -12,6 +13,7 @@ from sklearn.utils._param_validation import (
     validate_parameter_constraints,
 )
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+from sklearn.utils.validation import check_memory
 
 __all__ = [
     "N_JOBS",
@@ -19,8 +21,10 @@ __all__ = [
     "HasMethods",
     "Interval",
     "StrOptions",
+    "as_memory",
     "check_sample_weight",
     "clone_parametrized",
+    "crystal_tags",
     "safe_indexing",
     "validate_parameter_constraints",
 ]
@@ -31,6 +35,21 @@ N_JOBS: list[Any] = [
     Interval(Integral, 1, None, closed="left"),
     Interval(Integral, None, -1, closed="right"),
 ]
+
+
+def as_memory(memory: Any) -> Any:
+    """Return the cache that the parameter `memory` names; None where there is none."""
+    folder = fspath(memory) if isinstance(memory, PathLike) else memory
+    return None if folder is None else check_memory(folder)
+
+
+def crystal_tags(tags: Any) -> Any:
+    """Return scikit-learn's tags of an estimator that takes crystals."""
+    tags.input_tags.string = True
+    tags.input_tags.one_d_array = True
+    tags.input_tags.two_d_array = False
+    tags.requires_fit = False
+    return tags
 
 
 class Documented:

@@ -7,7 +7,6 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn._numbers import as_floats
 from skcgcnn.estimators import predict_targets
 from skcgcnn.tasks import (
     TASKS,
@@ -15,6 +14,7 @@ from skcgcnn.tasks import (
     Task,
     classification_metrics,
     is_missing,
+    misses,
     readable,
     regression_metrics,
     split_columns,
@@ -252,9 +252,8 @@ def held_out_error(
     is_number, answers = prediction.target.is_number, np.asarray(true)[known]
 
     def errors(values: Any) -> npt.NDArray[np.float64]:
-        if is_number:
-            return np.asarray(np.abs(values[known].astype(float) - as_floats(answers)))
-        return np.asarray(values[known] == answers, dtype=float)
+        found = misses(answers, values[known], is_number=is_number)
+        return found if is_number else 1 - found
 
     found = errors(prediction.values)
     low, high = _interval(found, np.arange(len(found)) if groups is None else groups[known])

@@ -2,18 +2,24 @@
 
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
-from os import PathLike, fspath
+from os import PathLike
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import joblib
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import check_memory
 
 from skcgcnn._parallel import streaming_parallel, task
 from skcgcnn._progress import Progress
-from skcgcnn._sklearn import N_JOBS, Documented, HasMethods, StrOptions
+from skcgcnn._sklearn import (
+    N_JOBS,
+    Documented,
+    HasMethods,
+    StrOptions,
+    as_memory,
+    crystal_tags,
+)
 from skcgcnn._warnings import warn_caller
 from skcgcnn.crystals import Crystal, describe_source, list_sources, split_numbers, try_to_read
 from skcgcnn.exceptions import StructureError, TransientReadError, describe_failures
@@ -206,8 +212,7 @@ class PotentialFeatures(Documented, TransformerMixin, BaseEstimator):
 
     def _rows(self, sources: Sequence[Any]) -> FloatArray:
         n_columns = len(_NUMBERS) + _make(self.potential).n_features
-        folder = fspath(self.memory) if isinstance(self.memory, PathLike) else self.memory
-        memory = None if folder is None else check_memory(folder)
+        memory = as_memory(self.memory)
         starts = range(0, len(sources), _CHUNK)
         tasks = (
             task(_read_and_compute)(sources[start : start + _CHUNK], self.potential, memory)
@@ -228,12 +233,7 @@ class PotentialFeatures(Documented, TransformerMixin, BaseEstimator):
         return np.concatenate(found)
 
     def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.one_d_array = True
-        tags.input_tags.two_d_array = False
-        tags.requires_fit = False
-        return tags
+        return crystal_tags(super().__sklearn_tags__())
 
 
 def _make(potential: Any) -> Potential:

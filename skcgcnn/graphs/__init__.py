@@ -29,7 +29,13 @@ from skcgcnn.graphs._same import (
     same_crystals,
 )
 from skcgcnn.graphs._saved import check_content, graphs_in
-from skcgcnn.graphs._sites import expand_to_sites, mean_features
+from skcgcnn.graphs._sites import (
+    count_kinds,
+    crystals_of_classes,
+    ends_of_bonds,
+    expand_to_sites,
+    mean_features,
+)
 
 if TYPE_CHECKING:
     from skcgcnn.graphs._recent import forget_files
@@ -52,8 +58,11 @@ __all__ = [
     "build_graphs",
     "check_content",
     "concatenate",
+    "count_kinds",
     "crystals_in_memory",
+    "crystals_of_classes",
     "digest_crystals",
+    "ends_of_bonds",
     "expand_to_sites",
     "find_neighbors",
     "fingerprints",

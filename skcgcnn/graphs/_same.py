@@ -10,6 +10,7 @@ from skcgcnn.graphs._graphs import CrystalGraphs
 from skcgcnn.graphs._mapped import crystals_in_memory, release_pages
 from skcgcnn.graphs._nearest import TIE
 from skcgcnn.graphs._packing import distinct_numbers
+from skcgcnn.graphs._sites import count_kinds, ends_of_bonds
 
 # Of graphs in memory, which take some ten times their size while they are looked at.
 _CRYSTALS_AT_ONCE = 50_000
@@ -159,10 +160,7 @@ def _number(row: npt.NDArray[np.float32]) -> int:
 
 def _compositions(graphs: CrystalGraphs, numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """Return a number for the reduced composition of each crystal with sites."""
-    crystals = np.repeat(np.arange(len(graphs)), np.diff(graphs.offsets))
-    pairs, places = np.unique(crystals * len(numbers) + graphs.site_kinds, return_inverse=True)
-    counts = np.bincount(places.ravel(), graphs.site_counts).astype(np.int64)
-    owners, kinds = np.divmod(pairs, len(numbers))
+    owners, kinds, counts = count_kinds(graphs)
     starts = np.flatnonzero(np.diff(owners, prepend=-1))
     divisors = np.repeat(np.gcd.reduceat(counts, starts), np.diff(starts, append=len(owners)))
     hashed = (counts // divisors).astype(np.uint64) * numbers[kinds]
@@ -176,8 +174,7 @@ def _mean_distances(graphs: CrystalGraphs) -> FloatArray:
 
 def _mean_colors(graphs: CrystalGraphs, numbers: npt.NDArray[np.uint64]) -> FloatArray:
     own = (numbers / 2.0**64 * 2 * np.pi)[graphs.site_kinds]
-    starts = np.repeat(graphs.offsets[:-1], np.diff(graphs.offsets))
-    ends = graphs.neighbors + np.repeat(starts, np.diff(graphs.bond_offsets))
+    ends = ends_of_bonds(graphs)
     phases = _BY_LENGTH * graphs.distances.astype(np.float64)
     weights = graphs.bond_counts * (_BY_BONDS / graphs.options.max_num_nbr)
     colors, means = own, []

@@ -5,19 +5,26 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from numbers import Integral, Real
-from os import PathLike, fspath
+from os import PathLike
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import check_memory
 
 from skcgcnn._parallel import streaming_parallel, task
 from skcgcnn._parameters import MAX_MERGE_TOL, MAX_NEIGHBORS, MAX_RADIUS
 from skcgcnn._progress import Progress
-from skcgcnn._sklearn import N_JOBS, Documented, HasMethods, Interval, StrOptions
+from skcgcnn._sklearn import (
+    N_JOBS,
+    Documented,
+    HasMethods,
+    Interval,
+    StrOptions,
+    as_memory,
+    crystal_tags,
+)
 from skcgcnn._warnings import warn_caller
 from skcgcnn.crystals import MAX_BYTES, list_sources, split_numbers
 from skcgcnn.exceptions import StructureError, describe_failures, describe_notes
@@ -254,8 +261,7 @@ class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
 
     def _chunks(self, sources: Sequence[Any]) -> Iterator[Chunk]:
         maker = self._maker()
-        folder = fspath(self.memory) if isinstance(self.memory, PathLike) else self.memory
-        memory = None if folder is None else check_memory(folder)
+        memory = as_memory(self.memory)
         starts = range(0, max(len(sources), 1), self._chunk_size(len(sources)))
         plans: deque[Plan] = deque()
 
@@ -324,12 +330,7 @@ class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
         return graphs
 
     def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.one_d_array = True
-        tags.input_tags.two_d_array = False
-        tags.requires_fit = False
-        return tags
+        return crystal_tags(super().__sklearn_tags__())
 
 
 def _with_numbers(

@@ -15,6 +15,7 @@ from skcgcnn.graphs import (
     TIE,
     CrystalGraphs,
     CrystalGraphTransformer,
+    count_kinds,
     load_element_features,
     same_crystals,
 )
@@ -238,13 +239,9 @@ def _graphs(X: Any) -> CrystalGraphs:
 
 def _counts(graphs: CrystalGraphs) -> list[dict[int, int]]:
     """Return the number of sites of each kind, crystal by crystal."""
-    n_kinds = len(graphs.kind_features)
-    crystals = np.repeat(np.arange(len(graphs)), np.diff(graphs.offsets))
-    pairs, places = np.unique(crystals * n_kinds + graphs.site_kinds, return_inverse=True)
-    counts = np.bincount(places.ravel(), graphs.site_counts).astype(np.int64)
     found: list[dict[int, int]] = [{} for _ in range(len(graphs))]
-    for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
-        found[pair // n_kinds][pair % n_kinds] = count
+    for crystal, kind, count in np.stack(count_kinds(graphs), axis=1).tolist():
+        found[crystal][kind] = count
     return found
 
 

@@ -7,7 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn.graphs import CrystalGraphs, ElementFeatures
+from skcgcnn.graphs import (
+    CrystalGraphs,
+    ElementFeatures,
+    crystals_of_classes,
+    ends_of_bonds,
+)
 from skcgcnn.quality._findings import Finding, Names
 
 # Of the sum of two covalent radii. Triple bonds have 0.77, the shortest bonds of metals 0.65.
@@ -66,7 +71,7 @@ def odd_crystals(graphs: CrystalGraphs, elements: IntArray, names: Names) -> Ite
     """
     yield from _odd_distances(graphs, elements, names)
     yield from _open_carbon(graphs, elements, names)
-    owners = np.repeat(np.arange(len(graphs)), np.diff(graphs.offsets))
+    owners = crystals_of_classes(graphs)
     if len(mixed := np.unique(owners[elements[graphs.site_kinds] == 0])):
         text = (
             f"{len(mixed)} crystals have sites that several elements share, or whose elements are "
@@ -105,9 +110,7 @@ def bond_ratios(graphs: CrystalGraphs, elements: IntArray) -> npt.NDArray[np.flo
         return np.full(len(graphs), np.nan)
     radii = _radii()[elements[graphs.site_kinds]]
     degrees = np.diff(graphs.bond_offsets)
-    starts = np.repeat(graphs.offsets[:-1], np.diff(graphs.offsets))
-    ends = graphs.neighbors + np.repeat(starts, degrees)
-    ratios = graphs.distances / (np.repeat(radii, degrees) + radii[ends])
+    ratios = graphs.distances / (np.repeat(radii, degrees) + radii[ends_of_bonds(graphs)])
     per_class = np.fmin.reduceat(ratios, graphs.bond_offsets[:-1])
     found = np.full(len(graphs), np.nan)
     filled = np.diff(graphs.offsets) > 0
@@ -147,7 +150,7 @@ def _open_carbon(graphs: CrystalGraphs, elements: IntArray, names: Names) -> Ite
     numbers = elements[graphs.site_kinds]
     if not (numbers == 6).any():
         return
-    owners = np.repeat(np.arange(len(graphs)), np.diff(graphs.offsets))
+    owners = crystals_of_classes(graphs)
     bound = graphs.distances < _CARBON_BOND
     totals = np.concatenate([[0], np.cumsum(graphs.bond_counts * bound)])
     n_bonds = totals[graphs.bond_offsets[1:]] - totals[graphs.bond_offsets[:-1]]

@@ -12,35 +12,11 @@ from skcgcnn.plotting import BLUE, GRAY, ORANGE
 from skcgcnn.quality import PowerLaw
 from skcgcnn.reports._html import Figure, Section, Table, new_figure
 from skcgcnn.reports._parts import crystals
-from skcgcnn.tasks import Prediction, is_missing
 
 # Errors of fewer crystals are noise; more rows are not read.
 _FEWEST, _MOST = 5, 12
 
 Errors = npt.NDArray[np.float64]
-
-
-def absolute_errors(prediction: Prediction, truth: npt.NDArray[Any]) -> Errors:
-    """Return the error of each crystal: absolute, or 1 for a label that is wrong.
-
-    Parameters
-    ----------
-    prediction : Prediction
-    truth : ndarray of shape (n_crystals,)
-
-    Returns
-    -------
-    ndarray of shape (n_crystals,)
-        NaN where the truth or the prediction is missing.
-    """
-    known = ~is_missing(truth) & ~is_missing(prediction.values)
-    errors = np.full(len(truth), np.nan)
-    if prediction.target.is_number:
-        values = prediction.values[known].astype(float)
-        errors[known] = np.abs(values - truth[known].astype(float))
-    else:
-        errors[known] = prediction.values[known] != truth[known]
-    return errors
 
 
 def honesty(

@@ -23,7 +23,7 @@ from skcgcnn.plotting import (
 from skcgcnn.quality import PowerLaw
 from skcgcnn.reports._advice import Facts, advice, flat_from
 from skcgcnn.reports._held_out import HeldOut
-from skcgcnn.reports._honesty import absolute_errors, honesty, learning_section
+from skcgcnn.reports._honesty import honesty, learning_section
 from skcgcnn.reports._html import Figure, Section, Table, new_figure, page
 from skcgcnn.reports._parts import (
     crystals,
@@ -34,7 +34,7 @@ from skcgcnn.reports._parts import (
     name_classes,
     with_pictures,
 )
-from skcgcnn.tasks import Prediction, is_missing
+from skcgcnn.tasks import Prediction, is_missing, misses
 
 _WORST = 10
 # A confusion matrix of more classes cannot be read, and a calibration curve of fewer crystals is
@@ -186,7 +186,7 @@ def _honesty(run: RunResult, outside: npt.NDArray[np.bool_] | None) -> Iterator[
         return
     errors = {
         prediction.target.name: (
-            absolute_errors(prediction, test.y[:, index]),
+            misses(test.y[:, index], prediction.values, is_number=prediction.target.is_number),
             _error_name(prediction),
         )
         for index, prediction in enumerate(test.predictions)

@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 from skcgcnn.estimators import BaseCGCNN, predict_targets
 from skcgcnn.quality import PowerLaw, fit_power_law
-from skcgcnn.tasks import Prediction, is_missing
+from skcgcnn.tasks import Prediction, misses
 from skcgcnn.training._data import Part
 from skcgcnn.training._rules import Grouping
 
@@ -66,12 +66,12 @@ def learning_curves(
     groups = None if grouping.groups is None else grouping.groups[test.rows]
     laws = {}
     for index, column in enumerate(test.y.reshape(len(test.y), len(test.names)).T):
-        series = [said[index] for said in (*found, predictions)]
-        known = ~is_missing(column) & ~np.any([is_missing(s.values) for s in series], axis=0)
+        series, target = [said[index] for said in (*found, predictions)], predictions[index].target
+        errors = np.array([misses(column, s.values, is_number=target.is_number) for s in series])
+        known = ~np.isnan(errors).any(axis=0)
         if known.any():
-            errors = [_errors(column[known], said, known) for said in series]
             own = None if groups is None else groups[known]
-            laws[series[0].target.name] = fit_power_law([*sizes, len(order)], errors, own)
+            laws[target.name] = fit_power_law([*sizes, len(order)], [*errors[:, known]], own)
     return laws
 
 
@@ -82,12 +82,3 @@ def _in_order(train: Part, grouping: Grouping, seed: int) -> npt.NDArray[np.int6
     _, groups = np.unique(own, return_inverse=True)
     rank = np.random.default_rng(seed).permutation(int(groups.max(initial=0)) + 1)
     return np.argsort(rank[groups], kind="stable")
-
-
-def _errors(
-    true: npt.NDArray[Any], said: Prediction, known: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.float64]:
-    values = said.values[known]
-    if said.target.is_number:
-        return np.asarray(np.abs(values.astype(float) - true.astype(float)))
-    return np.asarray(values != true, dtype=np.float64)
