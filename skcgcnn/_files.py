@@ -57,7 +57,7 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
 
     The temporary file has a name of its own, so that several writers do not disturb each other,
     and it is removed if writing fails; what a killed process left is removed at the first write to
-    the folder. What is no regular file, such as ``/dev/null`` or a pipe, is
+    the folder. A file that is not regular, such as ``/dev/null`` or a pipe, is
     written directly; a link stays a link.
 
     Parameters
@@ -73,7 +73,7 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
     """
     text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
     given = user_path(path)
-    # Before links are followed: that of a pipe leads to what is no path.
+    # Before links are followed: that of a pipe does not lead to a path.
     if given.exists() and not given.is_file():
         with given.open(mode, **text) as file:
             yield file

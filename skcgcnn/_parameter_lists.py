@@ -42,7 +42,7 @@ _OTHER_NAMES = {
 
 
 def unknown_parameter(name: str, estimator: str, known: Collection[str]) -> str:
-    """Return what is wrong with a name that is no parameter's, and which one may be meant.
+    """Return what is wrong with a name that no parameter has, and which one may be meant.
 
     Parameters
     ----------

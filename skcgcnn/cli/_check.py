@@ -39,7 +39,7 @@ def check(
     """Check whether DATA are sound: crystals that are there twice, odd labels, odd crystals.
 
     Writes check.html, which shows what was found and what the data cover, and check.csv, a row a
-    finding. The exit code is 0 if the data are sound, 1 with findings (remarks alone are none),
+    finding. The exit code is 0 if the data are sound, 1 with findings (remarks do not count),
     and 2 if they cannot be read.
     """
     with plain_errors():

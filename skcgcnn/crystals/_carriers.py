@@ -140,7 +140,7 @@ def _shared_sites(atoms: Any) -> list[Any] | None:
     species = []
     for kind, symbol in zip(kinds, atoms.symbols, strict=True):
         share = shares.get(str(kind), {})
-        # An element that was put there later is no part of what the CIF said.
+        # An element that was put there later is not part of what the CIF said.
         species.append(dict(share) if symbol in share else {symbol: 1.0})
     return species
 

@@ -75,7 +75,7 @@ def split_numbers(X: Any) -> tuple[Any, npt.NDArray[np.float64], tuple[str, ...]
     X : sequence
         The crystals.
     numbers : ndarray of shape (n_crystals, n_columns)
-        The columns of numbers; none for what is no such frame.
+        The columns of numbers; none for anything but such a frame.
     names : tuple of str
         Their names.
 
@@ -177,7 +177,7 @@ def _hint(X: np.ndarray) -> str:
 
 
 def _advice(source: Any) -> str:
-    """Return what to do about something that is no crystal."""
+    """Return what to do about something that is not a crystal."""
     if isinstance(source, (Real, np.number)):
         return " Numbers tell no structure: pass the crystals that they describe."
     if type(source).__name__ in {"Molecule", "IMolecule"}:

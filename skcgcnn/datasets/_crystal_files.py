@@ -77,13 +77,13 @@ class CrystalFolder:
 
     def _below(self, stem: str) -> list[Path]:
         """Return the files of a crystal in a folder below."""
-        with suppress(OSError):  # a text that is no name of a file
+        with suppress(OSError):  # a text that cannot name a file
             paths = [self.folder / f"{stem}{suffix}" for suffix in _SUFFIXES]
             return [path for path in paths if path.is_file()]
         return []
 
     def others(self, paths: Iterable[Path]) -> list[str]:
-        """Return the names of the files in the folder that are none of these."""
+        """Return the names of the files in the folder besides these."""
         listed = set(paths)
         files = [path for found in self._by_name.values() for path in found]
         return sorted(path.name for path in files if path not in listed)

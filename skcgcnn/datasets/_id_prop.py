@@ -48,7 +48,7 @@ class Table:
     units: dict[str, str] = field(default_factory=dict)
 
     def choose(self, names: Sequence[str]) -> "Table":
-        """Return the table with some of its columns; refuse names that are none of one."""
+        """Return the table with some of its columns; refuse names that no column has."""
         for name in names:
             if self.names.count(name) != 1:
                 how = "has no" if name not in self.names else "has several"

@@ -185,7 +185,7 @@ class Sheet:
                 line_of_row = before + reader.line_num + 1
 
     def _checked(self, lines: Iterable[str]) -> Iterator[str]:
-        """Yield lines; refuse what is no text in UTF-8."""
+        """Yield lines; refuse what is not text in UTF-8."""
         for place, line in enumerate(lines, 1):
             if found := _NO_TEXT.search(line):
                 byte = ord(found[0]) & 0xFF
@@ -203,7 +203,7 @@ class Sheet:
         Parameters
         ----------
         check : callable
-            Refuses names that are none.
+            Refuses names that no column has.
 
         Raises
         ------

@@ -32,7 +32,7 @@ def check_workbook(path: Path) -> None:
     DataError
         If it is too large, or has a cell that no workbook has.
     zipfile.BadZipFile
-        If it is none.
+        If it is not a workbook.
     """
     with zipfile.ZipFile(path) as archive:
         if sum(one.file_size for one in archive.infolist()) > _MOST_BYTES:

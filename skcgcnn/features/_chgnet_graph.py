@@ -9,7 +9,7 @@ from skcgcnn.crystals import Crystal
 
 # In Å: how far bonds of atoms go, and bonds between which there are angles.
 CUTOFF, ANGLE_CUTOFF = 6.0, 3.0
-# In Å: an atom is no neighbor of itself.
+# In Å: an atom is not a neighbor of itself.
 _SAME_SITE = 1e-8
 
 _Ints = npt.NDArray[np.int64]

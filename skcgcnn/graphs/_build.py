@@ -65,7 +65,7 @@ class GraphMaker:
     Raises
     ------
     ValueError
-        If a value is none of the parameter.
+        If a parameter has an invalid value.
     """
 
     features: ElementFeatures

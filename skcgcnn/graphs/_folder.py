@@ -84,7 +84,7 @@ def replace_data(folder: Path) -> Iterator[NewData]:
 
 
 def holds_other_files(folder: Path) -> bool:
-    """Tell whether a folder is none of arrays, nor about to become one by another writer."""
+    """Tell whether a folder neither holds arrays nor is being filled by another writer."""
     if not folder.is_dir() or (folder / INDEX).is_file():
         return False
     own = (".data-", "data-", f".{INDEX}.")

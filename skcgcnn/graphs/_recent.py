@@ -40,7 +40,7 @@ class Plan:
     Attributes
     ----------
     keys : list
-        Of every crystal; None for what is no file.
+        Of every crystal; None for a source that is not a file.
     unknown : list of int
         BatchShard of the crystals that are to be read.
     names : list of str
@@ -215,7 +215,7 @@ def forget_files() -> None:
 
 
 def _key(source: Any, options: GraphOptions, max_bytes: int) -> _Key | None:
-    """Return what the graph of a file depends on; None for what is no readable file."""
+    """Return what the graph of a file depends on; None if it cannot be read."""
     if not isinstance(source, (str, PathLike)) or is_text(source):
         return None
     try:

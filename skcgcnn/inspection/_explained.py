@@ -57,7 +57,7 @@ def explained(est: Any, target: int | str, label: Any) -> Explained:
     Raises
     ------
     TypeError
-        If it is no estimator of this library.
+        If it is not an estimator of this library.
     NotFittedError
         If it is not fitted.
     ValueError

@@ -41,7 +41,7 @@ def describe_model(
     Raises
     ------
     DataError
-        If there is no such file, or it is no model.
+        If there is no such file, or it is not a model.
     """
     path = find_model(model, data_home)
     facts = {"file": str(path), "size": f"{path.stat().st_size / 1e6:.2f} MB"}

@@ -41,7 +41,7 @@ def read_model_file(path: str | PathLike[str]) -> ModelState:
     Raises
     ------
     DataError
-        If it is none of these, damaged, or written by a newer major version.
+        If it is another kind of file, damaged, or written by a newer major version.
     """
     path = user_path(path)
     if path.is_dir():

@@ -117,7 +117,7 @@ class AveragedNet(nn.Module):
             return
         momentum, counts = norms[0].momentum, [norm.num_batches_tracked for norm in norms]
         for norm in norms:
-            norm.num_batches_tracked = None  # this is no training
+            norm.num_batches_tracked = None  # this is not training
         try:
             for n_before, (weighted, _) in enumerate(batches):
                 for norm in norms:

@@ -174,7 +174,7 @@ class GraphNet(NeuralNet):
         return network
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Keep the weights of the epoch, or stop where they are no numbers any more."""
+        """Keep the weights of the epoch, or stop where they are not finite any more."""
         super().on_epoch_end(net, **kwargs)
         losses = self.history[-1, "batches", :, "train_loss"]
         if all(map(math.isfinite, losses)) and self._is_finite():

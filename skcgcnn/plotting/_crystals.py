@@ -24,7 +24,7 @@ def elements(
     Parameters
     ----------
     values : mapping of str to float
-        By symbol; what is no element is left out.
+        By symbol; other symbols are left out.
     label : str, optional
         What the numbers are.
     center : float, optional
@@ -141,7 +141,7 @@ def crystal(
     ImportError
         If ASE is not installed.
     StructureError
-        If it is no crystal.
+        If it is not a crystal.
     ValueError
         If `site_values` has not one number for each site.
 

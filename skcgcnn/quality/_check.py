@@ -71,7 +71,7 @@ class Survey:
 
     @property
     def is_sound(self) -> bool:
-        """Whether there are no findings but remarks."""
+        """Whether all findings are remarks, if there are any."""
         return not (self.findings["severity"] != "remark").any()
 
 

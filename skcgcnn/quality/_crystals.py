@@ -85,7 +85,7 @@ def odd_crystals(graphs: CrystalGraphs, elements: IntArray, names: Names) -> Ite
 
 @cache
 def _radii() -> npt.NDArray[np.float64]:
-    """Return covalent radii by atomic number, in Å; NaN for 0, which is no element."""
+    """Return covalent radii by atomic number, in Å; NaN for 0, which is not an element."""
     from pymatgen.analysis.molecule_structure_comparator import CovalentRadius
     from pymatgen.core import Element
 

@@ -17,7 +17,7 @@ _REPEATED, _REPEATED_SHARE, _MOSTLY_ONCE = 5, 0.01, 0.5
 _ROUNDED_VALUES = 20
 # So many different whole numbers are classes rather than a measure.
 _MOST_CLASSES = 20
-# Texts with more different ones than that, and than this share of the crystals, are no classes.
+# Texts with more different ones than that, and than this share of the crystals, are not classes.
 _MOST_SHARE = 0.1
 
 

@@ -58,7 +58,7 @@ def open_data(source: str | PathLike[str]) -> Data:
     Raises
     ------
     DataError
-        If it is none of them, or its table cannot be read.
+        If it is something else, or its table cannot be read.
     """
     path = user_path(source)
     if is_store(path):

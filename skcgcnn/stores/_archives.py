@@ -115,7 +115,7 @@ def zip_items(path: Path) -> tuple[Iterator[Item], int]:
     Raises
     ------
     DataError
-        If it is no such archive.
+        If it is not such an archive.
     """
     try:
         with zipfile.ZipFile(path) as archive:

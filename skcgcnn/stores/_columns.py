@@ -159,7 +159,7 @@ def read_columns(path: Path) -> dict[str, npt.NDArray[Any]]:
     Raises
     ------
     OSError, ValueError, LookupError, RecursionError
-        If a column is missing, or is none of numbers or texts.
+        If a column is missing, or holds something else than numbers or texts.
     """
     arrays = map_arrays(path)
     names = json.loads(str(arrays["names"]))

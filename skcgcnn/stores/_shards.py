@@ -160,7 +160,7 @@ def write_shard(
 
 
 def printable(text: str) -> str:
-    """Return a text that can be written: names of files may hold bytes that are no letters."""
+    """Return a text that can be written: names of files may hold bytes that are not letters."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -85,7 +85,7 @@ def find_source(source: str | os.PathLike[str], crystal_column: str | None = Non
     Raises
     ------
     DataError
-        If it is none of them.
+        If it is something else.
     """
     name = os.fspath(source)
     path, lower = user_path(name), name.lower()
@@ -259,7 +259,7 @@ def _is_crystal_file(path: Path) -> bool:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except (OSError, ValueError):  # a text that is no name of a file
+    except (OSError, ValueError):  # a text that cannot name a file
         return False
 
 
@@ -333,7 +333,7 @@ def read_properties(path: Path) -> tuple[list[str], dict[str, Values]]:
     Raises
     ------
     DataError
-        If it is no such table, or names a crystal twice.
+        If it is not such a table, or names a crystal twice.
     """
 
     def check(names: list[str]) -> None:

@@ -60,7 +60,7 @@ def to_floats(values: npt.NDArray[Any], name: str, rows: npt.NDArray[np.int64]) 
     Raises
     ------
     ValueError
-        If they are none.
+        If they are not such numbers.
     """
     try:
         numbers = as_floats(values)
