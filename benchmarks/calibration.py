@@ -12,11 +12,10 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
+from measure import crystals_with_heats
 
 from skcgcnn import CGCNNRegressor, CrystalGraphTransformer
-from skcgcnn.datasets import load_sample_regression
 from skcgcnn.estimators import _ensemble
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -28,11 +27,7 @@ parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
 arguments = parser.parse_args()
 
 torch.set_num_threads(1)
-if arguments.table is None:
-    crystals, y = load_sample_regression(return_X_y=True)
-else:
-    table = pd.read_csv(arguments.table, nrows=1500)
-    crystals, y = list(table["cif"]), table["heat_ref"].to_numpy()
+crystals, y = crystals_with_heats(arguments.table)
 graphs = CrystalGraphTransformer().transform(crystals)
 ours = _ensemble.leave_out
 

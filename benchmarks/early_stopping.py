@@ -11,12 +11,11 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-import pandas as pd
 import torch
+from measure import crystals_with_heats
 from sklearn.metrics import mean_absolute_error
 
 from skcgcnn import CGCNNRegressor, CrystalGraphTransformer
-from skcgcnn.datasets import load_sample_regression
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--table", type=Path)
@@ -25,11 +24,7 @@ parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
 arguments = parser.parse_args()
 
 torch.set_num_threads(1)
-if arguments.table is None:
-    crystals, y = load_sample_regression(return_X_y=True)
-else:
-    table = pd.read_csv(arguments.table, nrows=1500)
-    crystals, y = list(table["cif"]), table["heat_ref"].to_numpy()
+crystals, y = crystals_with_heats(arguments.table)
 graphs = CrystalGraphTransformer(n_jobs=1).transform(crystals)
 
 for n in arguments.numbers:

@@ -13,6 +13,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from skcgcnn.datasets import load_sample_regression
+
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ["skcgcnn", "torch", "numpy", "scikit-learn", "skorch", "pymatgen", "gemmi"]
 
@@ -23,6 +28,16 @@ def read_table(path: Path) -> list[dict[str, str]]:
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def crystals_with_heats(table: Path | None) -> tuple[Sequence[Any], npt.NDArray[np.float64]]:
+    """Return 1,500 perovskites of a table with their heats of formation, or what is bundled."""
+    if table is None:
+        crystals: Sequence[Any]
+        crystals, y = load_sample_regression(return_X_y=True)
+        return crystals, y
+    rows = read_table(table)[:1500]
+    return [row["cif"] for row in rows], np.array([float(row["heat_ref"]) for row in rows])
 
 
 def write_cifs(rows: Sequence[dict[str, str]], folder: Path) -> list[Path]:
