@@ -40,11 +40,14 @@ class Grouping:
         None where every crystal is alone.
     text : str
         A sentence.
+    by : str
+        What puts crystals together, for messages.
     """
 
     rule: str
     groups: npt.NDArray[Any] | None
     text: str
+    by: str
 
 
 def find_groups(rule: str, data: RunData, graphs: CrystalGraphs) -> Grouping:
@@ -95,12 +98,13 @@ def find_groups(rule: str, data: RunData, graphs: CrystalGraphs) -> Grouping:
         texts.append(f"{again}, and {'stays' if n_again == 1 else 'stay'} with the first")
     head = "at random" if rule == "random" else f"by {rule}"
     text = f"Split {head}: {'; '.join(texts) or 'no crystal is there twice'}."
+    by = "groups.csv" if rule == "random" and data.groups is not None else f"--split {rule}"
     if len(parts) == 1 and not n_again:
-        return Grouping(rule, None, text)
+        return Grouping(rule, None, text, by)
     joined = join_groups(*parts)
     if data.groups is not None and joined.max() + 1 == len(np.unique(data.groups)):
-        return Grouping(rule, data.groups, text)  # by their names, which decide the split
-    return Grouping(rule, joined, text)
+        return Grouping(rule, data.groups, text, by)  # by their names, which decide the split
+    return Grouping(rule, joined, text, by)
 
 
 def split_parts(
@@ -120,14 +124,13 @@ def split_parts(
     -------
     dict of str to Part
     """
-    only_file = grouping.rule == "random" and data.groups is not None
     rows = split_rows(
         np.flatnonzero(graphs.n_sites > 0),
         settings.ratios(),
         labels=data.stratify_labels(),
         groups=grouping.groups,
         seed=settings.seed,
-        grouped_by="groups.csv" if only_file else f"--split {grouping.rule}",
+        grouped_by=grouping.by,
     )
     # Test rows in the data's order, whatever the split's.
     chosen = {"train": rows["train"], "val": rows["val"], "test": np.sort(rows["test"])}

@@ -297,6 +297,7 @@ def _folds(
         labels=data.stratify_labels(),
         groups=grouping.groups,
         seed=settings.seed,
+        grouped_by=grouping.by,
     )
 
 
@@ -309,11 +310,13 @@ def _cross_validate(
     machine: dict[str, Any],
 ) -> list[Said]:
     """Return what is said of the crystals of each fold by a model that is not fitted on them."""
-    said = []
-    with Progress(len(folds), "fold", enabled=bool(folds and machine["verbose"])) as shown:
+    if not folds:
+        return []
+    start, said = read_start(settings, None, None)[0], []
+    with Progress(len(folds), "fold", enabled=bool(machine["verbose"])) as shown:
         for rows in folds:
             fold = {name: data.part(own, graphs) for name, own in rows.items()}
-            est = new_estimator(settings, data, read_start(settings, None, None)[0])
+            est = new_estimator(settings, data, start)
             fit_parts(est.set_params(**machine), {}, fold, classes)
             said.append(predict_part(est, fold["train"], fold["test"]))
             shown.update(1)

@@ -101,12 +101,13 @@ def fold_rows(
     labels: npt.NDArray[np.str_] | None = None,
     groups: npt.NDArray[np.str_] | None = None,
     seed: int = 0,
+    grouped_by: str = "groups.csv",
 ) -> list[dict[str, Rows]]:
     """Return the parts of each fold of a cross-validation, which tests every row once.
 
     Parameters
     ----------
-    rows, labels, groups, seed
+    rows, labels, groups, seed, grouped_by
         See `split_rows`.
     n_folds : int
         Number of folds.
@@ -132,7 +133,7 @@ def fold_rows(
     """
     n_possible = len(rows) if groups is None else len(np.unique(groups[rows]))
     if n_possible < n_folds:
-        what = "crystals" if groups is None else "groups (groups.csv)"
+        what = "crystals" if groups is None else f"groups ({grouped_by})"
         raise DataError(f"--folds {n_folds}: there are only {n_possible} {what}")
     column = _stratified(rows, labels, n_folds)
     folds = TaskStratifiedKFold(n_folds, shuffle=True, random_state=seed)
@@ -140,7 +141,9 @@ def fold_rows(
     found = []
     for others, fold in folds.split(rows, column[:, np.newaxis], own):
         ratios = {"train": 1 - val_ratio, "val": val_ratio, "test": 0.0}
-        parts = split_rows(rows[others], ratios, labels=labels, groups=groups, seed=seed)
+        parts = split_rows(
+            rows[others], ratios, labels=labels, groups=groups, seed=seed, grouped_by=grouped_by
+        )
         found.append({**parts, "test": np.sort(rows[fold])})
     return found
 
