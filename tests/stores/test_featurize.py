@@ -441,8 +441,8 @@ def test_without_locks_as_on_windows(some, tmp_path, monkeypatch):
         return rename(path, target)
 
     table = write_table(tmp_path / "ok.csv", ["path"], *([path] for path in some[:3]))
-    # Windows has no such module; all three have imported it here.
-    for module in ("stores._featurize", "graphs._folder", "_files"):
+    # Windows has no such module; both have imported it here.
+    for module in ("stores._featurize", "_files"):
         monkeypatch.setattr(f"skcgcnn.{module}.fcntl", None)
     monkeypatch.setattr(Path, "rename", as_on_windows)
     assert len(made(tmp_path, table)) == 3
