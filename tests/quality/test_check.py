@@ -186,6 +186,7 @@ def test_networks_tell_wrong_labels(sample, graphs_of_sample):
     y[rows] *= 96.485
     metal = np.where(y < -0.5, "ionic", "other").astype(object)
     metal[7] = "other" if metal[7] == "ionic" else "ionic"
+    metal[60:] = None  # networks for all of them would take minutes more
     frame = check(graphs_of_sample, {"energy": y, "kind": metal})
     found = {i for ids in frame["ids"][frame["kind"] == "label in another unit"] for i in ids}
     assert {sample.cif_ids[row] for row in rows} <= found
