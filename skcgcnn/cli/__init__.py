@@ -5,7 +5,7 @@ import sys
 
 # isort: off
 # Each file adds its commands to the application, in the order in which --help lists them.
-from skcgcnn.cli import _train, _predict, _check, _suggest, _featurize, _tools  # noqa: F401
+from skcgcnn.cli import _train, _tune, _predict, _check, _suggest, _featurize, _tools  # noqa: F401
 
 # isort: on
 from skcgcnn.cli._app import app

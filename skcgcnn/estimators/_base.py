@@ -22,7 +22,8 @@ from skcgcnn.estimators._crystals import (
 )
 from skcgcnn.estimators._ensemble import fit_alone, fit_ensemble
 from skcgcnn.estimators._features import crystal_features, n_crystal_features, site_features
-from skcgcnn.estimators._fit import fit_one_epoch
+from skcgcnn.estimators._fit import fit_one_epoch, resolved
+from skcgcnn.estimators._head_start import choose_start
 from skcgcnn.estimators._net import check_net_params
 from skcgcnn.estimators._outputs import member_outputs
 from skcgcnn.estimators._persistence import (
@@ -155,10 +156,12 @@ class BaseCGCNN(
         reset = self.n_estimators > 1 or not goes_on
         data = check_fit_input(self, X, y, sample_weight, reset=reset, classes=classes)
         valid = None if validation_data is None else check_validation(self, validation_data, data)
+        source = choose_start(self, data.graphs.options) if reset else None
         if self.n_estimators > 1:
-            fit_ensemble(self, data, valid)
+            fit_ensemble(self, data, valid, source)
         else:
-            fit_alone(self, data, valid, reset=reset, callbacks=callbacks, resume=resume)
+            options = {"callbacks": callbacks, "resume": resume}
+            fit_alone(self, data, valid, source=source, reset=reset, **options)
         return self
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
@@ -168,12 +171,17 @@ class BaseCGCNN(
             raise ValueError("partial_fit supports neither early_stopping=True nor n_estimators>1")
         reset = not hasattr(self, "net_")
         data = check_fit_input(self, X, y, sample_weight, reset=reset, classes=classes)
-        fit_one_epoch(self, data, reset=reset)
+        source = choose_start(self, data.graphs.options) if reset else None
+        fit_one_epoch(self, data, source=source, reset=reset)
         return self
 
     def _validate_params(self) -> None:
         super()._validate_params()
         check_net_params(self.get_params(deep=False), type(self).__name__)
+
+    def _resolved_params(self, graphs: CrystalGraphs) -> dict[str, Any]:
+        """Return the parameters of a new fit to crystals, with values for "auto"."""
+        return resolved(self, choose_start(self, graphs.options), len(graphs))
 
     def get_transformer(self) -> CrystalGraphTransformer:
         """Return the transformer that makes the graphs for this estimator.

@@ -8,7 +8,8 @@ import torch
 from joblib import effective_n_jobs
 
 from skcgcnn._parameter_lists import with_net_params
-from skcgcnn.estimators._transfer import with_architecture
+from skcgcnn._recipes import is_auto
+from skcgcnn.estimators._transfer import read_source, sizes_of, with_architecture
 from skcgcnn.graphs import (
     CHUNK,
     CrystalGraphs,
@@ -16,18 +17,23 @@ from skcgcnn.graphs import (
     crystals_in_memory,
     read_ahead,
 )
+from skcgcnn.modelfiles import ModelState
 from skcgcnn.nn import at_most
 
 _MADE_WITH = ("max_num_nbr", "radius", "neighbor_ties")
 
 
-def flat_params(est: Any, *, reset: bool) -> dict[str, Any]:
+def flat_params(est: Any, *, reset: bool, source: ModelState | None = None) -> dict[str, Any]:
     """Return parameters, flat; sizes that are not set are those of `init_from`.
 
-    `reset` is True for a fit that starts from scratch.
+    `reset` is True for a new fit, whose start is `source`, or is read anew.
     """
-    fitted = None if reset else est.fitted_params_
-    return with_architecture(with_net_params(est.get_params(deep=False)), fitted)
+    params = with_net_params(est.get_params(deep=False))
+    if est.init_from is None or (reset and is_auto(est.init_from)):
+        return params  # what "auto" starts from has the usual sizes
+    if reset:
+        return with_architecture(params, sizes_of(source or read_source(est.init_from)))
+    return with_architecture(params, est.fitted_params_)
 
 
 def new_transformer(est: Any, *, reset: bool) -> CrystalGraphTransformer:

@@ -14,6 +14,7 @@ from skcgcnn.estimators._fit import MAX_SEED, fit_data, make_seed, resolved
 from skcgcnn.estimators._persistence import model_state, set_model_state
 from skcgcnn.estimators._training_data import TrainingData
 from skcgcnn.estimators._uncertainty import calibrate_out_of_bag
+from skcgcnn.modelfiles import ModelState
 from skcgcnn.tasks import LOSSES
 
 # Each network leaves out one part of so many.
@@ -22,7 +23,9 @@ _PARTS = 10
 _FEWEST_LEFT_OUT = 20
 
 
-def fit_ensemble(est: Any, data: TrainingData, valid: TrainingData | None) -> None:
+def fit_ensemble(
+    est: Any, data: TrainingData, valid: TrainingData | None, source: ModelState | None
+) -> None:
     """Fit an ensemble and store its members.
 
     Each leaves out some crystals, which tell how far its predictions for others are off.
@@ -37,7 +40,7 @@ def fit_ensemble(est: Any, data: TrainingData, valid: TrainingData | None) -> No
     left_out[:n_members] = leave_out(n_members, len(data), make_seed(est))
     # Processes train one network after another, together.
     fitted = Parallel(est.n_jobs if est.accelerator is None else None)(
-        delayed(_fit_member)(member, data, valid, rows)
+        delayed(_fit_member)(member, data, valid, source, rows)
         for member, rows in zip(members, left_out, strict=True)
     )
     vars(est).update({n: v for n, v in vars(fitted[0]).items() if n in START_RESULTS})
@@ -56,22 +59,29 @@ def fit_ensemble(est: Any, data: TrainingData, valid: TrainingData | None) -> No
 
 
 def fit_alone(
-    est: Any, data: TrainingData, valid: TrainingData | None, *, reset: bool, **options: Any
+    est: Any,
+    data: TrainingData,
+    valid: TrainingData | None,
+    *,
+    source: ModelState | None,
+    reset: bool,
+    **options: Any,
 ) -> None:
     """Fit an estimator of one network, see `fit_data`.
 
     As each network of an ensemble, one that predicts a variance leaves out some crystals to be
     calibrated by, unless others are held out.
     """
-    loss = resolved(est, len(data), reset=reset).get("loss")
+    options |= {"source": source, "reset": reset}
+    loss = resolved(est, source, len(data), reset=reset).get("loss")
     begins = (reset or options.get("resume")) and valid is None and not est.early_stopping
     left_out = np.zeros((1, len(data)), dtype=bool)
     if begins and loss is not None and LOSSES[loss].has_variance:
         left_out = leave_out(1, len(data), make_seed(est))
     if not left_out.any():
-        fit_data(est, data, valid, reset=reset, **options)
+        fit_data(est, data, valid, **options)
         return
-    fit_data(est, data.take(np.flatnonzero(~left_out[0])), None, reset=reset, whole=data, **options)
+    fit_data(est, data.take(np.flatnonzero(~left_out[0])), None, whole=data, **options)
     calibrate_out_of_bag(est, data, left_out)
     est.n_samples_fit_ = len(data)
 
@@ -92,8 +102,12 @@ def leave_out(n_members: int, n_crystals: int, seed: int) -> npt.NDArray[np.bool
 
 
 def _fit_member(
-    member: Any, data: TrainingData, valid: TrainingData | None, left_out: npt.NDArray[np.bool_]
+    member: Any,
+    data: TrainingData,
+    valid: TrainingData | None,
+    source: ModelState | None,
+    left_out: npt.NDArray[np.bool_],
 ) -> Any:
     own = data.take(np.flatnonzero(~left_out)) if left_out.any() else data
-    fit_data(member, own, valid, whole=data)
+    fit_data(member, own, valid, source=source, whole=data)
     return member

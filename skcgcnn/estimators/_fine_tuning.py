@@ -9,7 +9,8 @@ from skcgcnn._warnings import warn_caller
 from skcgcnn.estimators._head_start import is_general, source_model
 from skcgcnn.estimators._outputs import forward
 from skcgcnn.estimators._training_data import TrainingData
-from skcgcnn.estimators._transfer import pair_targets, read_source
+from skcgcnn.estimators._transfer import pair_targets
+from skcgcnn.modelfiles import ModelState
 from skcgcnn.tasks import decode, is_missing, mean_score
 
 _LOGGER = logging.getLogger("skcgcnn")
@@ -19,15 +20,14 @@ _LOGGER = logging.getLogger("skcgcnn")
 RESULTS = ("start_validation_score_", "start_comparison_")
 
 
-def start_values(est: Any, valid: TrainingData | None) -> list[npt.NDArray[Any]] | None:
+def start_values(
+    est: Any, source: ModelState | None, valid: TrainingData | None
+) -> list[npt.NDArray[Any]] | None:
     """Return what the model of `init_from` says of crystals; None where it cannot tell."""
     for name in RESULTS:
         vars(est).pop(name, None)  # of an earlier fit
-    if est.init_from is None or valid is None:
-        return None
-    source = read_source(est.init_from)
-    if is_general(source):
-        return None  # its targets are others, whatever their kind
+    if source is None or valid is None or is_general(source):
+        return None  # the targets of a general model are others, whatever their kind
     places = pair_targets(est.targets_, source.targets)
     known, given = source.graph_options, valid.graphs.options
     if places is None or known.differences(given):

@@ -11,12 +11,13 @@ from skcgcnn._warnings import warn_caller
 from skcgcnn.estimators._crystals import flat_params
 from skcgcnn.estimators._elements import elements_of
 from skcgcnn.estimators._fine_tuning import compare, start_values
-from skcgcnn.estimators._head_start import keeps_norm, with_general_recipe
+from skcgcnn.estimators._head_start import with_general_recipe
 from skcgcnn.estimators._net import takes_weight_decay, update_net
 from skcgcnn.estimators._start import initialize
 from skcgcnn.estimators._training_data import TrainingData, split
 from skcgcnn.estimators._transfer import n_frozen_layers
 from skcgcnn.estimators._uncertainty import calibrate_out_of_bag
+from skcgcnn.modelfiles import ModelState
 from skcgcnn.nn import BestEpoch, GraphDataset, broadcast_int, check_callbacks
 from skcgcnn.tasks import TargetDecoder
 
@@ -30,6 +31,7 @@ def fit_data(
     train: TrainingData,
     valid: TrainingData | None,
     *,
+    source: ModelState | None = None,
     reset: bool = True,
     whole: TrainingData | None = None,
     callbacks: Sequence[tuple[str, Any]] = (),
@@ -37,17 +39,18 @@ def fit_data(
 ) -> None:
     """Fit an estimator, see `BaseCGCNN._fit`.
 
-    `whole` is what an ensemble shares, of which `train` is a part.
+    `source` is what a new fit starts from; `whole` what an ensemble shares, of which `train` is a
+    part.
     """
     seed, stops = make_seed(est), est.early_stopping
     if stops and valid is None:
         stops = _can_hold_out(est, len(train))
         train, valid = split(train, est.validation_fraction, seed) if stops else (train, None)
     whole = whole or train
-    params = resolved(est, len(whole), reset=reset) | {"early_stopping": stops}
+    params = resolved(est, source, len(whole), reset=reset) | {"early_stopping": stops}
     check_callbacks(est.callbacks or [], schedule=params["schedule"], validates=valid is not None)
-    _prepare(est, train, seed, params, reset=reset, whole=whole)
-    start = start_values(est, valid) if reset else None
+    _prepare(est, train, source, seed, params, reset=reset, whole=whole)
+    start = start_values(est, source, valid) if reset else None
     epochs, done = params["max_epochs"], len(est.net_.history)
     if valid is not None and "best_epoch" not in dict(callbacks):
         callbacks = [("best_epoch", BestEpoch()), *callbacks]
@@ -67,18 +70,22 @@ def fit_data(
         calibrate_out_of_bag(est, valid, np.ones((1, len(valid)), dtype=bool))
 
 
-def fit_one_epoch(est: Any, data: TrainingData, *, reset: bool) -> None:
+def fit_one_epoch(est: Any, data: TrainingData, *, source: ModelState | None, reset: bool) -> None:
     """Train for one epoch; the end is not known, so that the learning rate is constant."""
-    params = resolved(est, len(data), reset=reset)
+    params = resolved(est, source, len(data), reset=reset)
     check_callbacks(est.callbacks or [], schedule="constant", validates=False)
-    _prepare(est, data, make_seed(est), params, reset=reset)
+    _prepare(est, data, source, make_seed(est), params, reset=reset)
     _train(est, data, None, 1, None)
 
 
-def resolved(est: Any, n_crystals: int, *, reset: bool = True) -> dict[str, Any]:
+def resolved(
+    est: Any, source: ModelState | None, n_crystals: int, *, reset: bool = True
+) -> dict[str, Any]:
     """Return the parameters, with values for "auto": those of the fit while it goes on."""
-    own = flat_params(est, reset=reset)
-    found = resolve(with_general_recipe(own, n_crystals), n_crystals)
+    own = flat_params(est, reset=reset, source=source)
+    if reset:
+        own["init_from"] = source
+    found = resolve(with_general_recipe(own, source, n_crystals), n_crystals)
     if is_auto(own["weight_decay"]) and not takes_weight_decay(found["optimizer"]):
         found["weight_decay"] = None
     if not reset:
@@ -98,6 +105,7 @@ def make_seed(est: Any) -> int:
 def _prepare(
     est: Any,
     data: TrainingData,
+    source: ModelState | None,
     seed: int,
     params: dict[str, Any],
     *,
@@ -110,10 +118,10 @@ def _prepare(
             f"{1 + len(est.more_nets_)} networks were fitted, and training can continue with "
             "one only. Fit with warm_start=False, or begin with n_estimators=1"
         )
-    begun = not reset or est.init_from is not None
+    begun = not reset or source is not None
     n_frozen = n_frozen_layers(est.freeze, params["n_conv"], begun=begun)
     if reset:
-        initialize(est, data, whole or data, seed, params)
+        initialize(est, data, whole or data, source, seed, params)
     else:
         update_net(est, params)
         # Deviations that were calibrated are those of the network before.
@@ -121,7 +129,7 @@ def _prepare(
         more = elements_of(est, data.graphs)
         if est.elements_ is not None and more is not None:
             est.elements_ = tuple(sorted({*est.elements_, *more}))
-    est.net_.module_.freeze(n_frozen, keeps_norm=keeps_norm(est))
+    est.net_.module_.freeze(n_frozen)
 
 
 def _train(

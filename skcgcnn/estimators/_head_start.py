@@ -1,6 +1,7 @@
 """Outputs for new targets, fitted to what a pretrained network says of the training crystals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -8,16 +9,33 @@ import torch
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, RidgeCV
 
+from skcgcnn._parameter_lists import with_net_params
+from skcgcnn._parameters import NetParameters
 from skcgcnn._recipes import is_auto
 from skcgcnn.estimators._features import MANY_TARGETS, embeddings
 from skcgcnn.estimators._net import set_lr
 from skcgcnn.estimators._persistence import set_model_state
 from skcgcnn.estimators._training_data import TrainingData
-from skcgcnn.estimators._transfer import read_source
+from skcgcnn.estimators._transfer import is_default, read_source
+from skcgcnn.graphs import GraphOptions
 from skcgcnn.modelfiles import ModelState
 from skcgcnn.nn import CrystalGraphConvNet
 from skcgcnn.tasks import FloatArray, Task, output_slices
 
+# What `init_from="auto"` starts from, and the parameters that must be as usual for it.
+GENERAL = "chgnet-distilled"
+_AS_USUAL = (
+    "recipe",
+    "conv",
+    "pooling",
+    "heads",
+    "atom_fea_len",
+    "n_conv",
+    "h_fea_len",
+    "n_h",
+    "composition_baseline",
+    "element_embedding",
+)
 _PENALTIES = np.logspace(-3, 4, 22)
 # Of the logistic regression: the inverse of its penalty.
 _C = 0.1
@@ -33,12 +51,28 @@ _LARGEST_NORM = 3.0
 _LEAST_LEFT = 0.1
 
 
-def with_general_recipe(params: dict[str, Any], n_crystals: int) -> dict[str, Any]:
+def choose_start(est: Any, options: GraphOptions) -> ModelState | None:
+    """Return the model that a new fit starts from; None where it starts from scratch.
+
+    It is read once for all of a fit, so that a file which is replaced meanwhile is not mixed with
+    another. "auto" is the general model, where its head fits too: with graphs and sizes as usual.
+    """
+    if not is_auto(est.init_from):
+        return None if est.init_from is None else read_source(est.init_from)
+    params = with_net_params(est.get_params(deep=False))
+    usual = {each.name: each.default for each in (*fields(est), *fields(NetParameters))}
+    if not all(is_default(params[n], usual[n]) for n in _AS_USUAL if n in usual):
+        return None
+    source = read_source(GENERAL)
+    different = source.graph_options.differences(options)
+    return None if set(different) - {"neighbor_ties"} else source
+
+
+def with_general_recipe(
+    params: dict[str, Any], source: ModelState | None, n_crystals: int
+) -> dict[str, Any]:
     """Return parameters with what stands for "auto" where training starts from a general model."""
-    init_from = params["init_from"]
-    if init_from is None or params["recipe"] != "default":
-        return params
-    if not is_general(read_source(init_from)):
+    if source is None or params["recipe"] != "default" or not is_general(source):
         return params
     recipe = _FEW if n_crystals <= _MOST_OF_FEW else _MANY
     return params | {name: value for name, value in recipe.items() if is_auto(params[name])}
@@ -49,11 +83,12 @@ def is_general(source: ModelState) -> bool:
     return len(source.targets) >= MANY_TARGETS and not source.more_weights
 
 
-def has_general_head(net: CrystalGraphConvNet, source: ModelState) -> bool:
+def has_general_head(sizes: Mapping[str, Any], source: ModelState | None) -> bool:
     """Tell whether a network has the hidden layers of a general model, and pools as that does."""
-    own, known = net.architecture, source.network
     names = ("pooling", "atom_fea_len", "h_fea_len", "n_h", "n_globals", "heads", "n_conv")
-    return is_general(source) and all(own[name] == known[name] for name in names)
+    if source is None or not is_general(source):
+        return False
+    return all(sizes[name] == source.network[name] for name in names)
 
 
 def source_model(est: Any, source: ModelState) -> Any:
@@ -61,13 +96,6 @@ def source_model(est: Any, source: ModelState) -> Any:
     model = clone(est).set_params(init_from=None, callbacks=None)
     set_model_state(model, source)
     return model
-
-
-def keeps_norm(est: Any) -> bool:
-    """Tell whether the head of a network keeps its batch statistics: those of a general model."""
-    if est.init_from is None:
-        return False
-    return has_general_head(est.net_.module_.trained, read_source(est.init_from))
 
 
 def start_head(
@@ -95,7 +123,7 @@ def start_head(
     data : TrainingData
         The crystals.
     """
-    if not has_general_head(net, source):
+    if not has_general_head(net.architecture, source):
         return
     model = source_model(est, source)
     model.graph_options_ = data.graphs.options  # of which the ties of neighbors may differ
@@ -125,7 +153,7 @@ def start_head(
         _set_outputs(net, source, places, per_output, starts - per_output @ mean, left)
 
 
-def slower(est: Any, net: Any, lr: float) -> float:
+def slower(est: Any, net: Any, source: ModelState, lr: float) -> float:
     """Lower the learning rate of a net, if it is "auto", where the outputs have large weights.
 
     Parameters
@@ -134,6 +162,8 @@ def slower(est: Any, net: Any, lr: float) -> float:
         Whose network it is.
     net : GraphNet
         Initialized, with its outputs.
+    source : ModelState
+        The model that training starts from.
     lr : float
         Its learning rate.
 
@@ -143,7 +173,7 @@ def slower(est: Any, net: Any, lr: float) -> float:
         The new one.
     """
     trained = net.module_.trained
-    if not is_auto(est.lr) or not has_general_head(trained, read_source(est.init_from)):
+    if not is_auto(est.lr) or not has_general_head(trained.architecture, source):
         return lr
     scale = 1.0 if trained.baseline is None else trained.baseline.scale.unsqueeze(1)
     norm = float((trained.head.fc_out.weight.detach() * scale).norm(dim=1).max())

@@ -5,16 +5,22 @@ from typing import Any
 from skcgcnn._parameter_lists import made_with
 from skcgcnn.estimators._baseline import fit_baseline
 from skcgcnn.estimators._elements import elements_of, set_kinds, training_kinds
-from skcgcnn.estimators._head_start import slower, start_head
+from skcgcnn.estimators._head_start import has_general_head, slower, start_head
 from skcgcnn.estimators._net import SIZES, make_net
 from skcgcnn.estimators._scaling import scale, scale_numbers
 from skcgcnn.estimators._training_data import TrainingData
-from skcgcnn.estimators._transfer import read_source, start_outputs, transfer_weights
+from skcgcnn.estimators._transfer import start_outputs, transfer_weights
+from skcgcnn.modelfiles import ModelState
 from skcgcnn.tasks import TargetDecoder
 
 
 def initialize(
-    est: Any, data: TrainingData, whole: TrainingData, seed: int, params: dict[str, Any]
+    est: Any,
+    data: TrainingData,
+    whole: TrainingData,
+    source: ModelState | None,
+    seed: int,
+    params: dict[str, Any],
 ) -> None:
     """Give an estimator a new network, and what it knows before the network learns."""
     options = data.graphs.options
@@ -23,7 +29,6 @@ def initialize(
         "orig_atom_fea_len": options.n_features,
         **{name: params[name] for name in SIZES if name in params},
     }
-    source = None if est.init_from is None else read_source(est.init_from)
     if source is not None:
         sizes["composition_baseline"] = source.network["composition_baseline"]
     separate = params["heads"] == "separate" and len(targets) > 1
@@ -33,6 +38,7 @@ def initialize(
     kinds = training_kinds(whole.graphs, source) if learned else None
     sizes["n_kinds"] = 0 if kinds is None else len(kinds)
     sizes["n_outputs"] = sum(target.n_outputs for target in targets)
+    sizes["fixed_norm"] = has_general_head({**params, **sizes}, source)
     net = make_net(est, sizes, params, TargetDecoder(targets, data.y_ndim), seed).initialize()
     trained = net.module_.trained
     if kinds is not None:
@@ -46,7 +52,7 @@ def initialize(
         names = options.global_features
         transfer_weights(trained, targets, source, est.init_from, names)
         start_head(est, trained, targets, source, data)
-        params["lr"] = slower(est, net, params["lr"])
+        params["lr"] = slower(est, net, source, params["lr"])
     net.module_.average.load_state_dict(trained.state_dict())
     _ = net.optimizer_  # raises if its options are wrong, before anything is fitted
     elements = elements_of(est, whole.graphs)

@@ -85,13 +85,14 @@ def architecture(init_from: Any) -> dict[str, Any]:
     1
     """
     state = read_source(init_from)
-    sizes = _sizes(state)
+    sizes = sizes_of(state)
     if sizes.pop("heads") == "separate":
         return {**sizes, "net_params": {"heads": "separate"}}
     return sizes
 
 
-def _sizes(state: ModelState) -> dict[str, Any]:
+def sizes_of(state: ModelState) -> dict[str, Any]:
+    """Return the parameters that an estimator shares with a model which it starts from."""
     sizes = dict(state.network)
     sizes["heads"] = "shared" if sizes["heads"] is None else "separate"
     # A file need not name what has its default value.
@@ -100,25 +101,21 @@ def _sizes(state: ModelState) -> dict[str, Any]:
     return {name: sizes[name] for name in _SIZES} | graph
 
 
-def with_architecture(params: dict[str, Any], fitted: Mapping[str, Any] | None) -> dict[str, Any]:
+def with_architecture(params: dict[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
     """Return parameters of an estimator with the sizes of the model that it starts from.
 
-    What has not its default was set, and stays. `fitted` are the parameters of the fit, where
-    training goes on.
+    What has not its default was set, and stays. `found` are the sizes.
     """
-    if params["init_from"] is None:
-        return params
-    found = _sizes(read_source(params["init_from"])) if fitted is None else fitted
     taken = {
         name: found[name]
         for name in (*_SIZES, *_GRAPH)
-        if name in found and _is_default(params[name], _DEFAULTS[name])
+        if name in found and is_default(params[name], _DEFAULTS[name])
     }
     return params | taken
 
 
-def _is_default(value: Any, default: Any) -> bool:
-    # The defaults are plain values; some parameters hold arrays, which do not compare.
+def is_default(value: Any, default: Any) -> bool:
+    """Tell whether a parameter was not set; some hold arrays, which do not compare."""
     return type(value) is type(default) and bool(value == default)
 
 

@@ -179,6 +179,7 @@ def _network(weights: Mapping[str, Any]) -> dict[str, Any]:
         "n_kinds": 0,
         "n_globals": 0,
         "heads": None,
+        "fixed_norm": False,
     }
 
 

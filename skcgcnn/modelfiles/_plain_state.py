@@ -17,7 +17,7 @@ from skcgcnn._warnings import warn_caller
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import GraphOptions, load_element_features
 from skcgcnn.modelfiles._json import from_plain, to_plain
-from skcgcnn.modelfiles._pretrained import PRETRAINED, SHIPPED
+from skcgcnn.modelfiles._pretrained import is_start
 from skcgcnn.modelfiles._state import ModelState, Provenance, TrainingState
 from skcgcnn.tasks import TASKS, Task
 
@@ -167,7 +167,7 @@ def split_members(joined: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
 def _network(plain: Mapping[str, Any]) -> dict[str, Any]:
     if "network" not in plain:
         raise DataError("was written before files held the network; fit and save it again")
-    return dict(plain["network"])
+    return {"fixed_norm": False, **plain["network"]}  # earlier files have no such network
 
 
 def _graph_options(plain: Mapping[str, Any]) -> GraphOptions:
@@ -210,7 +210,7 @@ def _plain_params(params: Mapping[str, Any], estimator: str) -> dict[str, Any]:
     parameters = declared(OF_ESTIMATORS[estimator])
     plain, left_out = {}, []
     for name, value in params.items():
-        if not parameters[name].in_file or (name == "init_from" and not _has_name(value)):
+        if not parameters[name].in_file or (name == "init_from" and not is_start(value)):
             continue  # the last may reveal the name of a folder
         kept = value
         if name == "atom_features":
@@ -226,10 +226,6 @@ def _plain_params(params: Mapping[str, Any], estimator: str) -> dict[str, Any]:
     if left_out:
         warn_caller(f"left out of the file, since they are not plain values: {', '.join(left_out)}")
     return plain
-
-
-def _has_name(init_from: Any) -> bool:
-    return isinstance(init_from, str) and init_from in {*PRETRAINED, *SHIPPED}
 
 
 def _embedded(atom_features: Any) -> Any:

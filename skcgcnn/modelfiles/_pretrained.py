@@ -5,9 +5,10 @@ import os
 from importlib.resources import files
 from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from skcgcnn._files import user_path
+from skcgcnn._recipes import AUTO
 from skcgcnn.exceptions import DataError
 
 # One commit of the official repository, so that the files stay as they are.
@@ -50,6 +51,12 @@ PRETRAINED = _read_table()
 SHIPPED = {
     file.stem: file for file in sorted((Path(__file__).parent / "models").glob("*.safetensors"))
 }
+
+
+def is_start(init_from: Any) -> bool:
+    """Tell whether a file may hold a value of `init_from`: the name of a pretrained model."""
+    names = {AUTO, *SHIPPED, *PRETRAINED}
+    return init_from is None or (isinstance(init_from, str) and init_from in names)
 
 
 def model_card(name: str) -> str:

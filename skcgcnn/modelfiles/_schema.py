@@ -12,7 +12,7 @@ from skcgcnn._parameter_lists import OF_ESTIMATORS, all_declared, may_be_in_file
 from skcgcnn._parameters import MAX_MERGE_TOL, NetParameters
 from skcgcnn._recipes import is_auto
 from skcgcnn.crystals import MAX_LENGTH
-from skcgcnn.modelfiles._pretrained import PRETRAINED, SHIPPED
+from skcgcnn.modelfiles._pretrained import is_start
 from skcgcnn.modelfiles._state import ModelState
 from skcgcnn.nn import CrystalGraphConvNet
 
@@ -102,8 +102,7 @@ def _check_training(params: Mapping[str, Any]) -> None:
     _check_params({name: value for name, value in given.items() if name in own}, own)
     if params.get("callbacks"):
         raise ValueError("a file has no callbacks")
-    init_from = params.get("init_from")
-    if init_from is not None and init_from not in {*PRETRAINED, *SHIPPED}:
+    if not is_start(params.get("init_from")):
         raise ValueError("init_from of a file may be the name of a pretrained model alone")
 
 

@@ -62,19 +62,17 @@ class AveragedNet(nn.Module):
         out: Tensor = (self.trained if self.training else self.average)(batch)
         return out
 
-    def freeze(self, n_layers: int, *, keeps_norm: bool = False) -> None:
+    def freeze(self, n_layers: int) -> None:
         """Leave the first layers out of training, see `CrystalGraphConvNet.freeze`.
 
         Parameters
         ----------
         n_layers : int
             Number of layers.
-        keeps_norm : bool, default=False
-            Whether the normalization with which the head begins is left out too.
         """
-        self.trained.freeze(n_layers, keeps_norm=keeps_norm)
+        self.trained.freeze(n_layers)
         # Where training continues, the two differ; the layers that predict are those to keep.
-        averages = self.average.first_layers(n_layers, keeps_norm=keeps_norm)
+        averages = self.average.first_layers(n_layers)
         for layer, average in zip(self.trained.frozen, averages, strict=True):
             layer.load_state_dict(average.state_dict())
 

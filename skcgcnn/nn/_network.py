@@ -59,6 +59,9 @@ class CrystalGraphConvNet(nn.Module):
     heads : sequence of int, optional
         Outputs of each task, where every task has hidden layers of its own after pooling; by
         default all share them.
+    fixed_norm : bool, default=False
+        Whether the normalization with which the head begins, where it has one, keeps the
+        statistics and weights that it is given.
     seed : int, optional
         Seed of the initial weights; by default they are drawn from torch's global generator.
 
@@ -99,6 +102,7 @@ class CrystalGraphConvNet(nn.Module):
         n_kinds: int = 0,
         n_globals: int = 0,
         heads: Sequence[int] | None = None,
+        fixed_norm: bool = False,
         seed: int | None = None,
     ) -> None:
         super().__init__()
@@ -119,6 +123,7 @@ class CrystalGraphConvNet(nn.Module):
             "n_kinds": n_kinds,
             "n_globals": n_globals,
             "heads": None if heads is None else list(heads),
+            "fixed_norm": fixed_norm,
         }
         generator = None if seed is None else torch.Generator().manual_seed(seed)
         self.embedding = SiteEmbedding(orig_atom_fea_len, atom_fea_len, n_kinds, generator)
@@ -156,26 +161,25 @@ class CrystalGraphConvNet(nn.Module):
         # Only for a training in which each forward pass is followed by exactly one backward pass.
         self.buffer_pool: BufferPool | None = None
 
-    def freeze(self, n_layers: int, *, keeps_norm: bool = False) -> None:
+    def freeze(self, n_layers: int) -> None:
         """Leave the first layers out of training, their batch normalization included.
 
         Parameters
         ----------
         n_layers : int
             0 for none, 1 for the embedding, 1 + i for the first i convolutions as well.
-        keeps_norm : bool, default=False
-            Whether the normalization with which the head begins is left out too.
         """
         self.requires_grad_(requires_grad=True)
-        self.frozen = self.first_layers(n_layers, keeps_norm=keeps_norm)
+        self.frozen = self.first_layers(n_layers)
         for module in self.frozen:
             module.requires_grad_(requires_grad=False)
         self.train(self.training)
 
-    def first_layers(self, n_layers: int, *, keeps_norm: bool) -> list[nn.Module]:
+    def first_layers(self, n_layers: int) -> list[nn.Module]:
         """Return the modules that `freeze` leaves out of training."""
         found = [module for layer in self.layers()[:n_layers] for module in layer]
-        return [*found, self.head.norm] if keeps_norm and self.head.norm is not None else found
+        norm = self.head.norm if self.architecture["fixed_norm"] else None
+        return found if norm is None else [*found, norm]
 
     def layers(self) -> list[list[nn.Module]]:
         """Return the modules of each layer before the pooling, from the input."""

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn.crystals import list_sources, source_id, split_numbers
+from skcgcnn.exceptions import UnseenElementsWarning
 from skcgcnn.graphs import (
     CrystalGraphs,
     CrystalGraphTransformer,
@@ -28,6 +29,7 @@ from skcgcnn.quality._residuals import (
     odd_labels,
     odd_numbers,
 )
+from skcgcnn.quality._valences import odd_valences
 from skcgcnn.tasks import is_missing
 
 Columns = Mapping[str, npt.NDArray[Any]]
@@ -188,14 +190,18 @@ def survey(
     findings = list(_unreadable(graphs, sources, failures, names))
     findings += twice.findings
     findings += odd_crystals(graphs, elements, names)
+    findings += odd_valences(graphs, elements, names)
     for name, column in columns.items():
         findings += odd_columns(name, column, names)
     expected: dict[str, Expected] = {}
     for name, column in columns.items() if labels else ():
         tell(f"Training networks that say what they expect of {name}")
-        findings += _unexpected(
-            name, column, graphs, twice, names, expected, estimator, random_state
-        )
+        with warnings.catch_warnings():
+            # Each fold lacks some; which elements are rare is a finding.
+            warnings.simplefilter("ignore", UnseenElementsWarning)
+            findings += _unexpected(
+                name, column, graphs, twice, names, expected, estimator, random_state
+            )
     return Survey(
         findings=to_frame(findings, names),
         ids=names.ids,

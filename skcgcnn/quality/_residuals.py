@@ -80,8 +80,9 @@ def expect_numbers(
     y = _clipped(column[rows])
     values, stds = np.empty(len(rows)), np.zeros(len(rows))
     for train, test in _folds(groups[rows], seed):
-        est = _ensemble(len(train), seed) if estimator is None else clone(estimator)
-        est.fit(graphs[rows[train]], y[train])
+        known = graphs[rows[train]]
+        est = _ensemble(known, seed) if estimator is None else clone(estimator)
+        est.fit(known, y[train])
         values[test] = est.predict(graphs[rows[test]])
         if estimator is None:
             stds[test] = est.predict_uncertainty(graphs[rows[test]]).epistemic
@@ -91,13 +92,14 @@ def expect_numbers(
     )
 
 
-def _ensemble(n_train: int, seed: int) -> CGCNNRegressor:
-    """Return some networks that take a third of the usual steps each."""
-    batch_size = 32 if n_train <= 1000 else 64
-    n_epochs = max(_FEWEST_EPOCHS, round(_STEPS * batch_size / n_train))
-    return CGCNNRegressor(
-        n_estimators=_NETWORKS, batch_size=batch_size, max_epochs=n_epochs, random_state=seed
+def _ensemble(graphs: CrystalGraphs, seed: int) -> CGCNNRegressor:
+    """Return some networks that take a third of the usual steps each, or fewer."""
+    batch_size = 32 if len(graphs) <= 1000 else 64
+    est = CGCNNRegressor(
+        n_estimators=_NETWORKS, init_from="auto", batch_size=batch_size, random_state=seed
     )
+    n_epochs = max(_FEWEST_EPOCHS, round(_STEPS * batch_size / len(graphs)))
+    return est.set_params(max_epochs=min(n_epochs, est._resolved_params(graphs)["max_epochs"]))
 
 
 def _expected_errors(
@@ -148,7 +150,9 @@ def expect_labels(
     for train, test in _folds(groups[known], seed):
         if len(set(labels[train])) < 2:
             continue
-        fitted = CGCNNClassifier(random_state=seed).fit(graphs[known[train]], labels[train])
+        fitted = CGCNNClassifier(init_from="auto", random_state=seed).fit(
+            graphs[known[train]], labels[train]
+        )
         proba = fitted.predict_proba(graphs[known[test]])
         values[test] = fitted.classes_[proba.argmax(axis=1)]
         matches = labels[test][:, np.newaxis] == fitted.classes_

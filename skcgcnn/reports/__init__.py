@@ -6,6 +6,7 @@ from skcgcnn.reports._html import Figure, Section, Table, page
 from skcgcnn.reports._prediction import PredictionResult, prediction_report
 from skcgcnn.reports._quality import check_report
 from skcgcnn.reports._training import RunResult, training_report
+from skcgcnn.reports._tuning import Trial, TuneResult, tune_report
 
 __all__ = [
     "Facts",
@@ -15,9 +16,12 @@ __all__ = [
     "RunResult",
     "Section",
     "Table",
+    "Trial",
+    "TuneResult",
     "advice",
     "check_report",
     "page",
     "prediction_report",
     "training_report",
+    "tune_report",
 ]

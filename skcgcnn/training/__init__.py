@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from skcgcnn.training._sources import find_crystals, refuse_inputs
     from skcgcnn.training._split import split_rows
     from skcgcnn.training._tested import errors_of, join_predictions
+    from skcgcnn.training._tune import tune
 
 __all__ = [
     "Rule",
@@ -33,6 +34,7 @@ __all__ = [
     "run_parameters",
     "split_rows",
     "train",
+    "tune",
     "write_prediction_chunks",
     "write_prediction_report",
     "write_predictions",
@@ -49,6 +51,7 @@ __getattr__ = lazy_names(
         "refuse_inputs": "_sources",
         "split_rows": "_split",
         "train": "_run",
+        "tune": "_tune",
         "write_prediction_chunks": "_predictions",
         "write_prediction_report": "_predictions",
         "check_ending": "_predictions",

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from skcgcnn._recipes import is_auto
 from skcgcnn.estimators import (
     BaseCGCNN,
     CGCNNClassifier,
@@ -31,7 +32,7 @@ _FREE = {"data", "folds", "max_epochs", "on_error"}
 
 def read_start(
     settings: Settings, resume: Path | None, given: Collection[str] | None
-) -> tuple[ModelState | None, Settings]:
+) -> tuple[ModelState | str | None, Settings]:
     """Read the model to go on or to start from, and complete the settings by it.
 
     Parameters
@@ -45,7 +46,7 @@ def read_start(
 
     Returns
     -------
-    state : ModelState or None
+    state : ModelState, "auto" or None
     settings : Settings
 
     Raises
@@ -62,9 +63,10 @@ def read_start(
         taken = {name: then[name] for name in own - set(own if given is None else given)}
         params = {**then["params"], **settings.params}
         return state, replace(settings, **taken, params=params)
-    if (source := settings.params.get("init_from")) is not None:
-        return read_model_file(find_model(source)), settings
-    return None, settings
+    source = settings.params.get("init_from")
+    if source is None or is_auto(source):
+        return source, settings
+    return read_model_file(find_model(source)), settings
 
 
 def _settings_then(run: dict[str, Any]) -> dict[str, Any]:
@@ -93,7 +95,7 @@ def check_params(settings: Settings) -> None:
     cls(**params)._validate_params()
 
 
-def new_estimator(settings: Settings, data: RunData, start: ModelState | None) -> BaseCGCNN:
+def new_estimator(settings: Settings, data: RunData, start: ModelState | str | None) -> BaseCGCNN:
     """Return the estimator of a run, before its fit.
 
     Parameters
@@ -102,7 +104,7 @@ def new_estimator(settings: Settings, data: RunData, start: ModelState | None) -
         The run.
     data : RunData
         Its crystals and targets.
-    start : ModelState or None
+    start : ModelState, "auto" or None
         What it begins with.
 
     Returns

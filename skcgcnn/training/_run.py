@@ -3,20 +3,17 @@
 import json
 import math
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
-from os import fstat
-from os.path import samestat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from skcgcnn._files import atomic_write, lock_folder, unlock_folder
+from skcgcnn._files import atomic_write
 from skcgcnn._progress import Progress
-from skcgcnn._recipes import resolve
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets import write_rows
 from skcgcnn.estimators import BaseCGCNN
@@ -35,6 +32,7 @@ from skcgcnn.training._fits import (
     read_start,
     resumed_estimator,
 )
+from skcgcnn.training._folder import alone, refuse_results
 from skcgcnn.training._learning import learning_curves
 from skcgcnn.training._predictions import write_predictions
 from skcgcnn.training._rules import Grouping, compare_rules, find_groups, split_parts
@@ -48,6 +46,8 @@ HISTORY, REPORT = "history.csv", "report.html"
 FAILURES = "failures.csv"
 # What was predicted for the test part, and for every crystal by a cross-validation.
 TESTED, FOLDS = "test_results.csv", "cv_predictions.csv"
+# What a run leaves.
+RESULTS = (CHECKPOINT, BEST, ORIGINAL, "metrics.json", TESTED, FOLDS, HISTORY, REPORT)
 
 
 def train(
@@ -124,12 +124,12 @@ def train(
     ValueError
         If the device is not there.
     """
-    _check_asked(settings, output, device)
+    check_asked(settings, output, device)
     is_main = accelerator is None or accelerator.is_main_process
     elsewhere = resume is None or resume.parent.resolve() != output.resolve()
-    with _alone(output) if is_main else nullcontext():
+    with alone(output) if is_main else nullcontext():
         if is_main and elsewhere and not overwrite:
-            _refuse_results(output)
+            refuse_results(output, RESULTS)
         state, settings = read_start(settings, resume, given)
         if resume is None:
             settings = settings.with_ratios(given)
@@ -151,13 +151,13 @@ def train(
         est.set_params(**machine)
         transformer = est.get_transformer()
         transformer.set_params(verbose=2 if remarks and is_main else machine["verbose"])
-        graphs = data.with_numbers(_read(transformer, data, output if is_main else None))
+        graphs = data.with_numbers(read_graphs(transformer, data, output if is_main else None))
         _check_same(run, graphs, settings, resume)
         grouping = find_groups(settings.split, data, graphs)
         parts = split_parts(settings, data, graphs, grouping)
         folds = _folds(settings, data, graphs, grouping)
         classes = data.classes(graphs.n_sites > 0)
-        most = resolve(est.get_params(deep=False), len(parts["train"].rows))["max_epochs"]
+        most = est._resolved_params(parts["train"].graphs)["max_epochs"]
         if resume is not None and est.n_iter_ >= most and not folds:
             raise DataError(
                 f"{resume}: has {est.n_iter_} epochs already; ask for more than that with "
@@ -203,36 +203,25 @@ def train(
         return found
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Make a folder, and keep other runs from writing to it; a run that ends at once leaves none.
+def check_asked(settings: Settings, output: Path, device: str) -> None:
+    """Refuse what can be refused before anything is read.
 
-    Two at once would leave the model of one beside the results of the other.
+    Parameters
+    ----------
+    settings : Settings
+        The run.
+    output : Path
+        Folder of the results.
+    device : str
+        Where to train.
+
+    Raises
+    ------
+    DataError
+        If `output` is a file.
+    ValueError
+        If the device or the number of folds is not possible.
     """
-    made = [path for path in (folder, *folder.parents) if not path.exists()] or [folder]
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        number = lock_folder(folder, wait=False)
-        # Another one that ended at once may have removed it in between.
-        is_gone = number is not None and not samestat(fstat(number), folder.stat())
-    except (BlockingIOError, FileNotFoundError):
-        is_gone = True
-    if is_gone:
-        raise DataError(
-            f"{folder}: another run writes its results there; choose another folder with "
-            "--output, or wait for it"
-        )
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # one that is not empty
-            for path in made:
-                path.rmdir()
-        unlock_folder(number)
-
-
-def _check_asked(settings: Settings, output: Path, device: str) -> None:
-    """Refuse what can be refused before anything is read."""
     if output.exists() and not output.is_dir():
         raise DataError(f"{output}: is a file; name a folder for the results")
     if settings.folds < 0 or settings.folds == 1:
@@ -245,21 +234,30 @@ def _fit_again(run: dict[str, Any], classes: Any, est: BaseCGCNN, parts: dict[st
     fit_parts(est, run, parts, classes)
 
 
-def _refuse_results(folder: Path) -> None:
-    """Refuse to replace the results of an earlier run."""
-    names = (CHECKPOINT, BEST, ORIGINAL, "metrics.json", TESTED, FOLDS, HISTORY, REPORT)
-    for name in names:
-        if (folder / name).exists():
-            raise DataError(
-                f"{folder} holds the results of an earlier run ({name}); choose another folder "
-                "with --output, replace them with --overwrite, or continue with --resume"
-            )
-
-
-def _read(
+def read_graphs(
     transformer: CrystalGraphTransformer, data: RunData, output: Path | None
 ) -> CrystalGraphs:
-    """Return the graphs of a run; write a table of crystals that failed, if there is a folder."""
+    """Return the graphs of a run; write a table of crystals that failed, if there is a folder.
+
+    Parameters
+    ----------
+    transformer : CrystalGraphTransformer
+        That of its estimator.
+    data : RunData
+        Its crystals.
+    output : Path or None
+        Folder of the results.
+
+    Returns
+    -------
+    CrystalGraphs
+        Of all crystals.
+
+    Raises
+    ------
+    StructureError
+        If crystals cannot be read and the run does not go on without them.
+    """
     if data.graphs is not None:
         return transformer.transform(data.graphs)
     failures: list[tuple[str, str]] = []

@@ -5,6 +5,7 @@ It imports neither torch nor scikit-learn: ``--help`` should not wait for them.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
+from shlex import quote
 from typing import Any, Literal
 
 from skcgcnn._declared import Parameter
@@ -147,6 +148,26 @@ class Settings:
             elif name in fitted or name in self.params:
                 found[option_of(name)] = str(fitted.get(name, value))
         return found
+
+    def typed(self) -> list[str]:
+        """Return the arguments of ``skcgcnn train`` for these settings, quoted for a shell.
+
+        Examples
+        --------
+        >>> Settings("my data", target=("gap",), params={"lr": 0.01, "n_conv": 2}).typed()
+        ["'my data'", '--target', 'gap', '--lr', '0.01', '--n-conv', '2']
+        """
+        found = [self.data]
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.name in ("data", "params") or value == each.default:
+                continue
+            for one in value if isinstance(value, tuple) else (value,):
+                found += [option_of(each.name), str(one)]
+        for name, value in self.params.items():
+            if name in run_parameters() and value is not None:
+                found += [option_of(name), str(value)]
+        return [quote(each) for each in found]
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters of the estimator that are given, as its constructor takes them."""

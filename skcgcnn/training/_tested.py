@@ -40,7 +40,7 @@ class Said:
     composition: list[Column | None]
 
 
-def predict_part(est: BaseCGCNN, train: Part, test: Part) -> Said:
+def predict_part(est: BaseCGCNN, train: Part, test: Part, *, composition: bool = True) -> Said:
     """Return what an estimator and simpler models say of crystals that it was not fitted on.
 
     Parameters
@@ -49,6 +49,8 @@ def predict_part(est: BaseCGCNN, train: Part, test: Part) -> Said:
         Fitted on `train`.
     train, test : Part
         Parts of the split.
+    composition : bool, default=True
+        Whether to fit extra trees on the composition.
 
     Returns
     -------
@@ -62,6 +64,8 @@ def predict_part(est: BaseCGCNN, train: Part, test: Part) -> Said:
         said.simple.append(np.full(len(test.rows), simplest(trained, target), kind))
         said.composition.append(
             predict_by_composition(train.graphs, trained, test.graphs, target, est.n_jobs)
+            if composition
+            else None
         )
     return said
 

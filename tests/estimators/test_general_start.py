@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import skorch
 import torch
 from pymatgen.core import Lattice, Structure
 from sklearn.linear_model import LogisticRegression, RidgeCV
@@ -12,6 +13,7 @@ import skcgcnn
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.datasets import load_sample_classification, load_sample_regression
 from skcgcnn.modelfiles import SHIPPED
+from skcgcnn.training import Settings, train
 
 MODEL = "chgnet-distilled"
 # Steps too small to tell.
@@ -141,3 +143,72 @@ def test_steps_are_small_where_crystals_are_alike():
     assert error < 0.3 * sizes.std()
     given = CGCNNRegressor(init_from=MODEL, lr=1e-3, max_epochs=1).fit(graphs, sizes)
     assert given.fitted_params_["lr"] == 1e-3
+
+
+def test_auto_is_the_general_model_where_that_fits(data):
+    graphs, y, metals, others = data
+    named = CGCNNRegressor(init_from=MODEL, max_epochs=1, random_state=0).fit(graphs, y)
+    auto = CGCNNRegressor(init_from="auto", max_epochs=1, random_state=0).fit(graphs, y)
+    np.testing.assert_array_equal(auto.predict(others), named.predict(others))
+    assert auto.fitted_params_ == named.fitted_params_
+    both = CGCNNMultiTask(init_from="auto", max_epochs=1, random_state=0)
+    both.fit(graphs, np.column_stack([y, metals]))
+    assert both.module_.architecture["fixed_norm"]
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"recipe": "paper"},
+        {"atom_fea_len": 16},
+        {"pooling": "sum"},
+        {"net_params": {"element_embedding": False}},
+        {"net_params": {"heads": "separate"}},
+    ],
+    ids=str,
+)
+def test_auto_is_none_where_something_is_not_as_usual(data, params):
+    graphs, y, _, others = data
+    given = {"max_epochs": 1, "random_state": 0, **params}
+    auto = CGCNNRegressor(init_from="auto", **given).fit(graphs, y)
+    scratch = CGCNNRegressor(**given).fit(graphs, y)
+    np.testing.assert_array_equal(auto.predict(others), scratch.predict(others))
+
+
+def test_auto_is_none_for_other_graphs(data):
+    graphs, y, _, _ = data
+    numbered = graphs.with_global_features(np.arange(60.0)[:, None], ("kelvin",))
+    shorter = CrystalGraphTransformer(max_num_nbr=8).transform(load_sample_regression().data[:60])
+    for other in (numbered, shorter):
+        est = CGCNNRegressor(init_from="auto", max_epochs=1, random_state=0).fit(other, y)
+        assert not est.module_.architecture["fixed_norm"]
+
+
+def test_a_file_that_is_replaced_during_a_fit_is_not_mixed(data, tmp_path, monkeypatch):
+    graphs, y, _, others = data
+    path = tmp_path / "model.safetensors"
+    first = CGCNNRegressor(max_epochs=1, random_state=0).fit(graphs, y)
+    other = CGCNNRegressor(max_epochs=1, random_state=1).fit(graphs, y)
+    first.save(path)
+    given = {"max_epochs": 1, "random_state": 0, "n_estimators": 2}
+    expected = CGCNNRegressor(init_from=first, **given).fit(graphs, y).predict(others)
+
+    class Replaces(skorch.callbacks.Callback):
+        def on_train_begin(self, net, **kwargs):
+            other.save(path)
+
+    est = CGCNNRegressor(init_from=path, callbacks=[Replaces()], **given).fit(graphs, y)
+    np.testing.assert_array_equal(est.predict(others), expected)
+
+
+def test_a_training_that_is_resumed_keeps_the_batch_statistics(tmp_path):
+    given = {"init_from": MODEL, "schedule": "constant", "batch_size": 64}
+    for epochs, output in ((2, "whole"), (1, "broken")):
+        settings = Settings("sample-regression", params={**given, "max_epochs": epochs})
+        train(settings, tmp_path / output, progress=False, report=False)
+    broken = tmp_path / "broken"
+    settings = Settings("sample-regression", params={**given, "max_epochs": 2})
+    checkpoint = broken / "checkpoint.pth.tar"
+    train(settings, broken, resume=checkpoint, given={"data"}, progress=False, report=False)
+    for name in ("test_results.csv", "metrics.json"):
+        assert (broken / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

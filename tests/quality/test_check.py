@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from pymatgen.analysis.bond_valence import calculate_bv_sum
 from pymatgen.core import Lattice, Structure
 from typer.testing import CliRunner
 
@@ -14,7 +15,9 @@ from skcgcnn import CrystalGraphs
 from skcgcnn.cli import app
 from skcgcnn.datasets import load_sample_regression
 from skcgcnn.exceptions import DataError
+from skcgcnn.graphs import expand_to_sites
 from skcgcnn.quality import check, open_data, survey
+from skcgcnn.quality._valences import bond_valence_sums
 from skcgcnn.stores import featurize
 
 ROCKSALT = Structure.from_spacegroup(
@@ -64,6 +67,33 @@ def test_a_small_displacement_is_a_near_duplicate(tmp_path):
     frame = check(graphs)
     assert kinds(frame) == {"near duplicates, unconfirmed": ["0", "1"]}
     assert frame["severity"].tolist() == ["remark"]
+
+
+def test_bond_valences_are_those_of_pymatgen(sample):
+    structures = [Structure.from_file(path) for path in sample.data[:40]]
+    graphs = CrystalGraphs.from_structures(structures)
+    found = survey(structures, labels=False)
+    sums = expand_to_sites(graphs, bond_valence_sums(graphs, found.elements))
+    n_compared = 0
+    for structure, own in zip(structures, sums, strict=True):
+        for site, value in zip(structure, own, strict=True):
+            around = sorted(structure.get_neighbors(site, 9.0), key=lambda each: each.nn_distance)
+            # Which of several at one distance are among the twelve is arbitrary.
+            if around[12].nn_distance - around[11].nn_distance < 1e-3 or np.isnan(value):
+                continue
+            assert value == pytest.approx(calculate_bv_sum(site, around[:12]), abs=1e-4)
+            n_compared += 1
+    assert n_compared > 40
+
+
+def test_unusual_valences_are_remarked():
+    pressed = Structure.from_spacegroup(
+        "Fm-3m", Lattice.cubic(4.2), ["K", "O"], [[0, 0, 0], [0.5, 0.5, 0.5]]
+    )
+    frame = check([ROCKSALT, pressed], ids=["salt", "pressed"])
+    assert kinds(frame) == {"unusual valences": ["pressed"]}
+    assert frame["severity"].tolist() == ["remark"]
+    assert "K in pressed has a valence of" in frame["message"].item()
 
 
 def test_crystals_that_cannot_be(tmp_path):

@@ -1,0 +1,70 @@
+"""The folder of the results of a run."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from os import fstat
+from os.path import samestat
+from pathlib import Path
+
+from skcgcnn._files import lock_folder, unlock_folder
+from skcgcnn.exceptions import DataError
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Make a folder, and keep other runs from writing to it; a run that ends at once leaves none.
+
+    Two at once would leave the model of one beside the results of the other.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Raises
+    ------
+    DataError
+        If another run writes to it.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()] or [folder]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        number = lock_folder(folder, wait=False)
+        # Another one that ended at once may have removed it in between.
+        is_gone = number is not None and not samestat(fstat(number), folder.stat())
+    except (BlockingIOError, FileNotFoundError):
+        is_gone = True
+    if is_gone:
+        raise DataError(
+            f"{folder}: another run writes its results there; choose another folder with "
+            "--output, or wait for it"
+        )
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # one that is not empty
+            for path in made:
+                path.rmdir()
+        unlock_folder(number)
+
+
+def refuse_results(folder: Path, names: Sequence[str]) -> None:
+    """Refuse to replace the results of an earlier run.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they would be.
+    names : sequence of str
+        Their names.
+
+    Raises
+    ------
+    DataError
+        If one of them is there.
+    """
+    for name in names:
+        if (folder / name).exists():
+            raise DataError(
+                f"{folder} holds the results of an earlier run ({name}); choose another folder "
+                "with --output, replace them with --overwrite, or continue with --resume"
+            )

@@ -1,0 +1,283 @@
+"""A search of parameters by Optuna: what to try next, and what to give up early."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from skcgcnn.exceptions import DataError
+from skcgcnn.reports import Trial
+
+# So many folds, each with about as many crystals of every class.
+N_FOLDS = 5
+# Where training may start: from nothing, or from the model that knows most crystals.
+SCRATCH, GENERAL = "scratch", "chgnet-distilled"
+# What is tried in the place of what a parameter usually is: values, or factors around it.
+_VALUES: dict[str, tuple[Any, ...]] = {
+    "dropout": (0.0, 0.1, 0.2, 0.3),
+    "n_conv": (2, 3, 4, 5),
+    "atom_fea_len": (32, 64, 96, 128),
+}
+_FACTORS = {"lr": 3.0, "weight_decay": 10.0, "max_epochs": 2.0}
+# Those of a model that training starts from are as they are.
+_SIZES = {"n_conv", "atom_fea_len"}
+# Trials that are drawn at random before the others decide.
+_RANDOM = 10
+_STUDY = "skcgcnn tune"
+
+
+@dataclass(frozen=True)
+class Space:
+    """What is searched.
+
+    Attributes
+    ----------
+    usual : dict of str to dict
+        The parameters as they are without a search, by where training starts.
+    fixed : frozenset of str
+        Parameters that are given, and not searched.
+    """
+
+    usual: Mapping[str, Mapping[str, Any]]
+    fixed: frozenset[str]
+
+    def names(self, start: str) -> Iterator[str]:
+        """Yield the parameters that are searched from a start."""
+        for name in (*_VALUES, *_FACTORS):
+            is_number = isinstance(self.usual[start].get(name), (int, float))
+            if name not in self.fixed and is_number and (start == SCRATCH or name not in _SIZES):
+                yield name
+
+    def usual_point(self, start: str) -> dict[str, Any]:
+        """Return the point at which every parameter is as usual."""
+        own = self.usual[start]
+        names = self.names(start)
+        return {"start": start} | {n: own[n] if n in _VALUES else 1.0 for n in names}
+
+    def params(self, trial: Any) -> dict[str, Any]:
+        """Return the parameters of a trial that are not as usual."""
+        start = trial.suggest_categorical("start", list(self.usual))
+        own = self.usual[start]
+        found: dict[str, Any] = {} if start == SCRATCH else {"init_from": start}
+        for name in self.names(start):
+            if name in _VALUES:
+                # A usual value that a user would not find here is one more.
+                values = sorted({*_VALUES[name], own[name]})
+                value = trial.suggest_categorical(name, values)
+            else:
+                most = _FACTORS[name]
+                factor = trial.suggest_float(name, 1 / most, most, log=True)
+                value = own[name] if factor == 1.0 else _rounded(own[name], factor)
+            if value != own[name]:
+                found[name] = value
+        return found
+
+
+def _rounded(usual: float, factor: float) -> float:
+    """Return a multiple that can be read: three digits, or a whole number."""
+    if isinstance(usual, int):
+        return max(1, round(usual * factor))
+    return float(f"{usual * factor:.3g}")
+
+
+class Search:
+    """A search that can be interrupted and goes on from its file.
+
+    Parameters
+    ----------
+    file : Path
+        The history, which Optuna writes.
+    space : Space
+        What is searched.
+    about : str
+        What tells these crystals and settings from others.
+    seed : int
+        Decides what is tried.
+
+    Raises
+    ------
+    DataError
+        If the file is of another search, or no history.
+    """
+
+    def __init__(self, file: Path, space: Space, about: str, seed: int) -> None:
+        optuna = _optuna()
+        goes_on = file.exists()
+        self.file, self.space = file, space
+        with _named(file):
+            storage = optuna.storages.JournalStorage(
+                optuna.storages.journal.JournalFileBackend(str(file))
+            )
+            self.study = optuna.create_study(
+                storage=storage,
+                study_name=_STUDY,
+                load_if_exists=True,
+                sampler=optuna.samplers.TPESampler(n_startup_trials=_RANDOM, seed=seed),
+                pruner=optuna.pruners.SuccessiveHalvingPruner(reduction_factor=2),
+            )
+            before = self.study.user_attrs.get("about")
+            trials = self.study.get_trials()
+        if goes_on and before != about:
+            raise DataError(
+                f"{file}: is the search of other crystals, settings or options; restore them, or "
+                "begin anew with --overwrite"
+            )
+        # Other trials than those before, which the same random numbers would give.
+        self.study.sampler = optuna.samplers.TPESampler(
+            n_startup_trials=_RANDOM, seed=seed + len(trials)
+        )
+        self.study.set_user_attr("about", about)
+        if not goes_on:
+            for start in space.usual:
+                self.study.enqueue_trial(space.usual_point(start))
+        self._close_interrupted(trials)
+
+    def _close_interrupted(self, trials: list[Any]) -> None:
+        """Begin trials again that ended with their process."""
+        state = _optuna().trial.TrialState
+        for each in trials:
+            if each.state == state.RUNNING:
+                self.study.tell(each.number, state=state.FAIL)
+                self.study.enqueue_trial(each.params)
+
+    def run(
+        self,
+        evaluate: Callable[[dict[str, Any], int], float],
+        n_trials: int | None,
+        deadline: float,
+        shown: Callable[[Trial], None],
+    ) -> None:
+        """Try parameters until the time is up.
+
+        After one, two and four folds, a trial that is not among the better half is given up.
+
+        Parameters
+        ----------
+        evaluate : callable
+            From parameters and the number of a fold to an error.
+        n_trials : int or None
+            So many trials at most.
+        deadline : float
+            Of `time.monotonic`. What is left after it is not tried.
+        shown : callable
+            Gets each trial after its end.
+        """
+        state = _optuna().trial.TrialState
+        clock = _Clock(deadline)
+        done = 0
+        while (n_trials is None or done < n_trials) and clock.has_time():
+            trial = self.study.ask()
+            params = self.space.params(trial)
+            trial.set_user_attr("params", params)
+            errors: list[float] = []
+            outcome, why = state.COMPLETE, ""
+            try:
+                for fold in range(N_FOLDS):
+                    if not clock.has_time():
+                        outcome, why = state.FAIL, "the time was up"
+                        break
+                    with clock.measured():
+                        errors.append(evaluate(params, fold))
+                    if not np.isfinite(errors[-1]):
+                        outcome, why = state.FAIL, "the training diverged"
+                        break
+                    trial.set_user_attr("errors", errors)
+                    trial.report(float(np.mean(errors)), fold + 1)
+                    if fold + 1 < N_FOLDS and trial.should_prune():
+                        outcome = state.PRUNED
+                        break
+            except DataError as error:
+                outcome, why = state.FAIL, str(error)
+            except BaseException:
+                self.study.tell(trial, state=state.FAIL)
+                self.study.enqueue_trial(trial.params)
+                raise
+            trial.set_user_attr("why", why)
+            value = float(np.mean(errors)) if outcome == state.COMPLETE else None
+            self.study.tell(trial, value, state=outcome)
+            done += 1
+            shown(self.trials()[-1])
+
+    def trials(self) -> list[Trial]:
+        """Return what was tried, in order, without what was interrupted."""
+        state = _optuna().trial.TrialState
+        words = {state.COMPLETE: "complete", state.PRUNED: "given up", state.FAIL: "failed"}
+        with _named(self.file):
+            return [
+                Trial(
+                    number=each.number,
+                    params=dict(each.user_attrs["params"]),
+                    errors=tuple(each.user_attrs.get("errors", ())),
+                    outcome=words[each.state],
+                    why=each.user_attrs["why"],
+                )
+                for each in self.study.get_trials()
+                if each.state in words and "why" in each.user_attrs
+            ]
+
+
+class _Clock:
+    """Tells whether there is time for one more fold, and for the fits at the end."""
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.longest = 0.0
+
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        begun = time.monotonic()
+        yield
+        self.longest = max(self.longest, time.monotonic() - begun)
+
+    def has_time(self) -> bool:
+        # At the end two networks are fitted, each on a quarter more crystals than in a fold.
+        return time.monotonic() + 3.5 * self.longest < self.deadline
+
+
+def choose(trials: list[Trial]) -> Trial | None:
+    """Return the trial whose parameters are taken.
+
+    They are the usual ones, unless others are better by more than the standard error of the
+    difference, fold by fold.
+
+    Parameters
+    ----------
+    trials : list of Trial
+
+    Returns
+    -------
+    Trial or None
+        None where the usual parameters were not tried to the end.
+    """
+    complete = [each for each in trials if each.outcome == "complete"]
+    usual = next((each for each in complete if not each.params), None)
+    if usual is None:
+        return None
+    best = min(complete, key=lambda each: each.mean)
+    gains = np.subtract(usual.errors, best.errors)
+    return best if gains.mean() > gains.std(ddof=1) / np.sqrt(len(gains)) else usual
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError as error:
+        raise ImportError("skcgcnn tune needs pip install 'skcgcnn[optuna]'") from error
+    return cast("Any", optuna)
+
+
+@contextmanager
+def _named(file: Path) -> Iterator[None]:
+    """Name the file in whatever Optuna raises from what is in it."""
+    try:
+        yield
+    except (OSError, MemoryError, ImportError):
+        raise
+    except Exception as error:
+        raise DataError(
+            f"{file}: is not a history of skcgcnn tune ({error!r}); begin anew with --overwrite"
+        ) from error

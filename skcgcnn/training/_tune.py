@@ -1,0 +1,305 @@
+"""A search of parameters within a time, and the model that it ends with: ``skcgcnn tune``."""
+
+import json
+import logging
+import time
+import warnings
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skcgcnn._files import atomic_write
+from skcgcnn._progress import Progress
+from skcgcnn.datasets import write_rows
+from skcgcnn.estimators import BaseCGCNN
+from skcgcnn.exceptions import UnseenElementsWarning
+from skcgcnn.graphs import CrystalGraphs, digest_crystals
+from skcgcnn.metrics import HeldOutError
+from skcgcnn.reports import Trial, TuneResult, tune_report
+from skcgcnn.tasks import misses
+from skcgcnn.training._data import Part, RunData, load_run_data
+from skcgcnn.training._fits import check_params, fit_parts, new_estimator, read_start
+from skcgcnn.training._folder import alone, refuse_results
+from skcgcnn.training._rules import find_groups, split_parts
+from skcgcnn.training._run import check_asked, read_graphs, train
+from skcgcnn.training._search import GENERAL, N_FOLDS, SCRATCH, Search, Space, choose
+from skcgcnn.training._settings import Settings
+from skcgcnn.training._split import fold_rows
+from skcgcnn.training._tested import Said, held_out, predict_part
+
+# What Optuna writes, from which a search goes on; what was tried, as a table and as a page; and
+# what came out.
+HISTORY, TRIALS, PAGE, RESULTS = "tune.log", "trials.csv", "tune.html", "tune.json"
+
+
+def tune(
+    settings: Settings,
+    output: Path,
+    *,
+    seconds: float,
+    n_trials: int | None = None,
+    resume: bool = False,
+    given: Collection[str] | None = None,
+    overwrite: bool = False,
+    device: str = "auto",
+    n_jobs: int | None = None,
+    progress: bool = True,
+    remarks: bool = False,
+) -> dict[str, Any]:
+    """Search parameters for some time, and train with the best.
+
+    Each trial is a five-fold cross-validation of the training and validation crystals of a run;
+    those of a group stay together. After one, two and four folds, trials that are not among the
+    better half are given up (successive halving). The test crystals are not looked at before the
+    end, when they are predicted with the usual and with the best parameters.
+
+    Writes what `train` writes, with the best parameters, and ``tune.html``, ``trials.csv``,
+    ``tune.json`` and ``tune.log``, from which a search that was interrupted goes on.
+
+    Parameters
+    ----------
+    settings : Settings
+        The run. Parameters that are given are not searched.
+    output : Path
+        Folder for the files; made if need be.
+    seconds : float
+        How long to search and train, reading not counted. The usual parameters are tried first.
+    n_trials : int, optional
+        So many trials at most.
+    resume : bool, default=False
+        Whether to go on with the search in `output`, for as many seconds more.
+    given, overwrite, device, n_jobs, progress, remarks
+        See `train`.
+
+    Returns
+    -------
+    dict
+        What stands in ``tune.json``: the parameters, errors of the cross-validation as shares of
+        those of the simplest prediction, and test errors.
+
+    Raises
+    ------
+    DataError
+        If the data are not as they should be, or the search in `output` is of others.
+    StructureError
+        If crystals cannot be read.
+    ImportError
+        If Optuna is not installed.
+    """
+    check_asked(settings, output, device)
+    settings = settings.with_ratios(given)
+    check_params(settings)
+    machine = {"device": device, "n_jobs": n_jobs, "on_error": settings.on_error, "verbose": 0}
+    with alone(output):
+        if not resume:
+            if not overwrite:
+                refuse_results(output, [HISTORY, TRIALS, PAGE, RESULTS])
+            (output / HISTORY).unlink(missing_ok=True)
+        data = load_run_data(settings)
+        run = _Run(settings, data, machine, quiet=not progress, remarks=remarks)
+        with _quiet():
+            search = Search(output / HISTORY, run.space(), run.about(), settings.seed)
+            _search(search, run, n_trials, time.monotonic() + seconds, enabled=progress)
+            trials = search.trials()
+        chosen = choose(trials)
+        params = {} if chosen is None else chosen.params
+        best = replace(settings, params={**settings.params, **params})
+        usual = run.test(settings) if params else None
+    metrics = train(
+        best,
+        output,
+        overwrite=True,
+        device=device,
+        n_jobs=n_jobs,
+        progress=progress,
+        remarks=False,
+    )
+    tested = {name: HeldOutError(**error) for name, error in metrics["errors"].items()}
+    result = TuneResult(
+        name=output.resolve().name,
+        trials=trials,
+        chosen=chosen,
+        fixed={name: value for name, value in settings.params.items() if name not in params},
+        command=_command(best),
+        python=_python(best, data),
+        tested=tested,
+        usual=tested if usual is None else usual,
+    )
+    return _write(output, result)
+
+
+class _Run:
+    """The crystals of a search, and what is asked of them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        data: RunData,
+        machine: Mapping[str, Any],
+        *,
+        quiet: bool,
+        remarks: bool,
+    ) -> None:
+        self.settings, self.data, self.machine = settings, data, machine
+        self.starts: dict[Any, Any] = {}
+        transformer = self.estimator(settings).get_transformer()
+        transformer.set_params(verbose=2 if remarks else int(not quiet))
+        self.graphs: CrystalGraphs = data.with_numbers(read_graphs(transformer, data, None))
+        self.grouping = find_groups(settings.split, data, self.graphs)
+        self.parts = split_parts(settings, data, self.graphs, self.grouping)
+        rows = np.concatenate([self.parts[name].rows for name in ("train", "val")])
+        folds = fold_rows(
+            np.sort(rows),
+            N_FOLDS,
+            settings.val_ratio / (settings.train_ratio + settings.val_ratio),
+            labels=data.stratify_labels(),
+            groups=self.grouping.groups,
+            seed=settings.seed,
+            grouped_by=self.grouping.by,
+        )
+        self.folds = [
+            {name: data.part(own, self.graphs) for name, own in fold.items()} for fold in folds
+        ]
+        self.classes = data.classes(self.graphs.n_sites > 0)
+
+    def about(self) -> str:
+        """Return what tells these crystals and settings from others."""
+        settings = {n: v for n, v in asdict(self.settings).items() if n != "data"}
+        about = [settings, self.data.fingerprint(), digest_crystals(self.graphs)]
+        return json.dumps(about, sort_keys=True, default=str)
+
+    def space(self) -> Space:
+        """Return what is searched."""
+        graphs = self.folds[0]["train"].graphs
+        est = self.estimator(self.settings)
+        usual = {SCRATCH: est._resolved_params(graphs)}
+        if "init_from" not in self.settings.params:
+            found = est.set_params(init_from="auto")._resolved_params(graphs)
+            if found["init_from"] is not None:
+                usual[GENERAL] = found
+        return Space(usual, frozenset(self.settings.params))
+
+    def estimator(self, settings: Settings) -> BaseCGCNN:
+        """Return an estimator that is not fitted."""
+        start = settings.params.get("init_from")
+        if start not in self.starts:
+            self.starts[start] = read_start(settings, None, None)[0]
+        est = new_estimator(settings, self.data, self.starts[start])
+        found: BaseCGCNN = est.set_params(**self.machine)
+        return found
+
+    def fit(self, settings: Settings, parts: dict[str, Part], *, composition: bool) -> Said:
+        """Return what a network says of the test crystals of a split."""
+        est = self.estimator(settings)
+        fit_parts(est, {}, parts, self.classes)
+        return predict_part(est, parts["train"], parts["test"], composition=composition)
+
+    def evaluate(self, params: dict[str, Any], fold: int) -> float:
+        """Return the error of a fold, as a share of that of the simplest prediction.
+
+        It is the mean over the targets: absolute errors of numbers; for labels that are wrong,
+        what the probability of the right one lacks to 1.
+        """
+        settings = replace(self.settings, params={**self.settings.params, **params})
+        parts = self.folds[fold]
+        said, shares = self.fit(settings, parts, composition=False), []
+        columns = zip(said.predictions, said.simple, parts["test"].table().T, strict=True)
+        for prediction, simple, true in columns:
+            target = prediction.target
+            worst = np.nanmean(misses(true, simple, is_number=target.is_number))
+            shares.append(np.nanmean(target.error_sizes(true, prediction)) / (worst or 1.0))
+        return float(np.nanmean(shares))
+
+    def test(self, settings: Settings) -> dict[str, HeldOutError]:
+        """Return the test errors of a run."""
+        said = self.fit(settings, self.parts, composition=True)
+        return dict(held_out(said, self.data, self.graphs, self.grouping.groups).errors)
+
+
+def _search(
+    search: Search, run: _Run, n_trials: int | None, deadline: float, *, enabled: bool
+) -> None:
+    best = min((each.mean for each in search.trials() if each.outcome == "complete"), default=None)
+    with Progress(n_trials, "trial", enabled=enabled) as shown:
+
+        def tell(trial: Trial) -> None:
+            nonlocal best
+            if trial.outcome == "complete":
+                best = trial.mean if best is None else min(best, trial.mean)
+            facts = "" if best is None else f"best error {best:.3f} of the simplest prediction's"
+            shown.update(1, facts)
+
+        search.run(run.evaluate, n_trials, deadline, tell)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Print no line for each trial and fold: there is a page, and the last model tells its own."""
+    logger = logging.getLogger("optuna")
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UnseenElementsWarning)
+            yield
+    finally:
+        logger.setLevel(before)
+
+
+def _command(settings: Settings) -> str:
+    """Return the command that trains with these settings."""
+    return " ".join(["skcgcnn", "train", *settings.typed()])
+
+
+def _python(settings: Settings, data: RunData) -> str:
+    """Return the estimator with these settings as Python has it."""
+    est = new_estimator(settings, data, None)
+    params = settings.parameters()
+    if settings.task == "multi":
+        params["tasks"] = est.get_params(deep=False)["tasks"]
+    text = ", ".join(f"{name}={value!r}" for name, value in params.items())
+    return f"{type(est).__name__}({text})"
+
+
+def _write(output: Path, result: TuneResult) -> dict[str, Any]:
+    """Write what was tried and what came out."""
+    names = sorted({name for each in result.trials for name in each.params})
+    header = ["trial", "outcome", "error", "folds", *names]
+    rows: list[list[Any]] = [
+        [
+            each.number,
+            each.outcome if not each.why else f"{each.outcome}: {each.why}",
+            each.mean if each.errors else "",
+            len(each.errors),
+            *(each.params.get(name, "usual") for name in names),
+        ]
+        for each in result.trials
+    ]
+    with atomic_write(output / TRIALS) as file:
+        write_rows(file, [header, *rows])
+    found = {
+        "params": {} if result.chosen is None else dict(result.chosen.params),
+        "command": result.command,
+        "python": result.python,
+        "n_trials": len(result.trials),
+        "cross_validation": {
+            name: None if each is None else each.mean
+            for name, each in (("usual", result.usual_trial), ("chosen", result.chosen))
+        },
+        "test": {
+            name: {target: asdict(error) for target, error in errors.items()}
+            for name, errors in (("usual", result.usual), ("chosen", result.tested))
+        },
+        "text": result.text,
+    }
+    with atomic_write(output / RESULTS) as file:
+        json.dump(found, file, indent=2)
+        file.write("\n")
+    page = tune_report(result)
+    with atomic_write(output / PAGE) as file:
+        file.write(page)
+    return found

@@ -1,0 +1,213 @@
+"""The search of parameters: what is tried, what is taken, and what becomes of interruptions."""
+
+import csv
+import json
+import shlex
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import skcgcnn
+from skcgcnn import CGCNNRegressor
+from skcgcnn.cli import app
+from skcgcnn.datasets import load_sample_regression
+from skcgcnn.exceptions import DataError
+from skcgcnn.reports import Trial
+from skcgcnn.training import Settings, tune
+from skcgcnn.training import _tune as module
+from skcgcnn.training._search import choose
+
+pytest.importorskip("optuna")
+
+TINY = {"max_epochs": 1, "batch_size": 64, "h_fea_len": 8, "n_conv": 1, "device": "cpu"}
+SMALL = {name: value for name, value in TINY.items() if name != "device"}
+
+
+def read(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def command(*arguments, code=0):
+    result = CliRunner().invoke(app, ["tune", *map(str, arguments)])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Return a folder with 60 crystals, ten of which are there twice."""
+    folder = tmp_path_factory.mktemp("data")
+    bunch = load_sample_regression()
+    rows = [*range(0, 250, 5), *range(0, 50, 5)]
+    table = pd.DataFrame({"file": [bunch.data[row] for row in rows], "e": bunch.target[rows]})
+    table["id"] = [f"crystal{i}" for i in range(len(rows))]
+    for cif_id, file in zip(table["id"], table["file"], strict=True):
+        (folder / f"{cif_id}.cif").write_bytes(open(file, "rb").read())  # noqa: SIM115, PTH123
+    table[["id", "e"]].to_csv(folder / "id_prop.csv", index=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(data, tmp_path_factory):
+    """Return the results of a search of six trials."""
+    output = tmp_path_factory.mktemp("tune") / "run"
+    settings = Settings(str(data), params=SMALL)
+    result = tune(settings, output, seconds=600, n_trials=6, device="cpu", progress=False)
+    return output, result
+
+
+def test_the_usual_parameters_come_first_and_are_tried_in_all_folds(found):
+    output, result = found
+    rows = read(output / "trials.csv")
+    assert len(rows) == result["n_trials"] == 6
+    assert (rows[0]["outcome"], rows[0]["folds"]) == ("complete", "5")
+    searched = rows[0].keys() - {"trial", "outcome", "error", "folds"}
+    assert {rows[0][name] for name in searched} == {"usual"}
+    # What is given is not searched.
+    assert searched <= {"lr", "dropout", "weight_decay", "atom_fea_len"}
+    assert {"complete", "given up"} == {row["outcome"] for row in rows}
+    assert all(int(row["folds"]) in {1, 2, 4} for row in rows if row["outcome"] == "given up")
+
+
+def test_the_error_is_that_of_crystals_that_were_not_trained_on(data, found):
+    output, result = found
+    errors = [float(row["error"]) for row in read(output / "trials.csv")]
+    assert result["cross_validation"]["usual"] == pytest.approx(errors[0])
+    # After one epoch nearly nothing is known.
+    assert 0.4 < errors[0] < 2
+
+
+def test_it_ends_with_a_model_that_its_command_and_its_python_make_again(data, found, tmp_path):
+    output, result = found
+    predicted = [float(row["e_pred"]) for row in read(output / "test_results.csv")]
+    words = shlex.split(result["command"])
+    assert words[0] == "skcgcnn"
+    again = CliRunner().invoke(
+        app, [*words[1:], "-o", str(tmp_path / "again"), "--device", "cpu", "--no-report"]
+    )
+    assert again.exit_code == 0, again.output
+    rows = read(tmp_path / "again" / "test_results.csv")
+    assert [float(row["e_pred"]) for row in rows] == predicted
+    est = eval(result["python"], {"CGCNNRegressor": CGCNNRegressor})  # noqa: S307
+    model = skcgcnn.load(output / "model.safetensors")
+    for name in ("lr", "dropout", "weight_decay", "n_conv", "atom_fea_len", "random_state"):
+        assert getattr(est, name) == getattr(model, name)
+
+
+def test_the_page_and_the_test_errors(found):
+    output, result = found
+    text = (output / "tune.html").read_text()
+    for part in ("Test crystals", "What was tried", "skcgcnn train", "CGCNNRegressor("):
+        assert part in text
+    assert json.loads((output / "tune.json").read_text()) == result
+    metrics = json.loads((output / "metrics.json").read_text())
+    assert result["test"]["chosen"] == metrics["errors"]
+    if not result["params"]:
+        assert result["test"]["usual"] == result["test"]["chosen"]
+
+
+def test_no_crystal_is_on_both_sides_and_none_of_the_test_is_searched(data, tmp_path, monkeypatch):
+    seen = []
+    fit = module._Run.fit
+
+    def spy(self, settings, parts, *, composition):
+        seen.append((self, {name: part.rows for name, part in parts.items()}))
+        return fit(self, settings, parts, composition=composition)
+
+    monkeypatch.setattr(module._Run, "fit", spy)
+    settings = Settings(str(data), params={**SMALL, "atom_fea_len": 8})
+    tune(settings, tmp_path / "run", seconds=600, n_trials=1, device="cpu", progress=False)
+    run, _ = seen[0]
+    tested = set(run.parts["test"].rows.tolist())
+    for _, rows in seen[:5]:
+        groups = [set(run.grouping.groups[own].tolist()) for own in rows.values()]
+        assert not groups[0] & groups[2]
+        assert not groups[1] & groups[2]
+        assert not tested & set(np.concatenate(list(rows.values())).tolist())
+
+
+def test_the_general_model_is_tried_where_it_fits(tmp_path):
+    settings = Settings("sample-regression", params={"max_epochs": 1, "batch_size": 64})
+    found = tune(settings, tmp_path / "run", seconds=600, n_trials=2, device="cpu", progress=False)
+    # After one epoch it is much better.
+    assert found["params"] == {"init_from": "chgnet-distilled"}
+    assert "--init-from chgnet-distilled" in found["command"]
+    errors = found["test"]
+    assert (
+        errors["chosen"]["formation_energy"]["value"] < errors["usual"]["formation_energy"]["value"]
+    )
+
+
+def test_a_search_goes_on_where_it_was_interrupted(data, tmp_path, monkeypatch):
+    settings = Settings(str(data), params={**SMALL, "atom_fea_len": 8})
+    given = {"seconds": 600, "device": "cpu", "progress": False}
+    output = tmp_path / "run"
+    evaluate, calls = module._Run.evaluate, []
+
+    def interrupted(self, params, fold):
+        calls.append(fold)
+        if len(calls) == 7:
+            raise KeyboardInterrupt
+        return evaluate(self, params, fold)
+
+    monkeypatch.setattr(module._Run, "evaluate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tune(settings, output, n_trials=4, **given)
+    monkeypatch.undo()
+    assert not (output / "model.safetensors").exists()
+    with pytest.raises(DataError, match=r"tune\.log.*choose another folder"):
+        tune(settings, output, n_trials=1, **given)
+    found = tune(settings, output, n_trials=2, resume=True, **given)
+    rows = read(output / "trials.csv")
+    # The usual parameters, which were done; those that were interrupted, again; and others.
+    assert found["n_trials"] == len(rows) == 3
+    assert rows[0]["lr"] == "usual"
+    other = Settings(str(data), params={**SMALL, "atom_fea_len": 16})
+    with pytest.raises(DataError, match="other crystals, settings or options"):
+        tune(other, output, resume=True, **given)
+    (output / "tune.log").write_text("nothing\nof the kind\n")
+    with pytest.raises(DataError, match="is not a history"):
+        tune(settings, output, resume=True, **given)
+
+
+def test_the_time_is_kept(data, tmp_path):
+    settings = Settings(str(data), params={**SMALL, "atom_fea_len": 8})
+    found = tune(settings, tmp_path / "run", seconds=1e-9, device="cpu", progress=False)
+    assert found["n_trials"] == 0
+    assert "the time was too short" in found["text"]
+    assert (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_others_are_taken_only_if_they_are_better_by_more_than_chance():
+    usual = Trial(0, {}, (0.5, 0.6, 0.5, 0.6, 0.5), "complete")
+    lucky = Trial(1, {"lr": 1.0}, (0.3, 0.8, 0.4, 0.6, 0.5), "complete")
+    better = Trial(2, {"lr": 2.0}, (0.45, 0.55, 0.46, 0.54, 0.45), "complete")
+    early = Trial(3, {"lr": 3.0}, (0.1,), "given up")
+    assert choose([usual, lucky, early]) is usual
+    assert choose([usual, better, early]) is better
+    assert choose([early]) is None
+
+
+@pytest.mark.slow
+def test_several_targets_and_classes(tmp_path):
+    for task, name in (("classification", "is_metal"), ("multi", "formation_energy")):
+        settings = Settings("sample-regression", task=task, params={**SMALL, "atom_fea_len": 8})
+        output = tmp_path / task
+        found = tune(settings, output, seconds=600, n_trials=2, device="cpu", progress=False)
+        assert name in found["test"]["chosen"]
+        assert f"--task {task}" in found["command"]
+
+
+def test_the_command(data, tmp_path):
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in TINY.items()]
+    text = command(data, "--time", "90s", "--n-trials", 1, "-q", "-o", tmp_path / "run", *options)
+    assert "To train so again: skcgcnn train" in text
+    assert "1 trial: none was better" in text
+    for wrong in ("30", "-1m", "0s", "soon"):
+        assert "expected a time such as 90s" in command(data, "--time", wrong, code=2)
+    output = tmp_path / "run"
+    assert "holds the results of an earlier run" in command(data, "-o", output, code=2)
+    assert "at least" in command(data, "--train-ratio", 0.0001, "-o", tmp_path / "b", code=2)
