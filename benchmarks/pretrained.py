@@ -39,9 +39,10 @@ from skcgcnn.features import PotentialFeatures
 
 MODEL = "chgnet-distilled"
 NUMBERS = {
-    "perovskites": (60, 300, 1000, 3030),
-    "carbon": (60,),
-    "textbook": (60,),
+    "perovskites": (30, 60, 100, 300, 1000, 3030),
+    "gaps": (30, 60, 100, 300, 1000, 3030),
+    "carbon": (60, 300, 1000),
+    "textbook": (30, 60, 120),
     "vacancies": (60,),
 }
 # A Gaussian process on more takes minutes, and is no better than a network.
@@ -50,10 +51,17 @@ WORDS = {
     "trees": "extra trees on composition",
     "scratch": "default, from scratch",
     "pretrained": f'`init_from="{MODEL}"`',
+    "five": "five such networks",
     "embeddings": "Gaussian process on its embeddings",
     "chgnet": "Gaussian process on CHGNet's features",
 }
-UNITS = {"perovskites": "eV", "carbon": "eV/atom", "textbook": "eV/atom", "vacancies": "eV"}
+UNITS = {
+    "perovskites": "eV",
+    "gaps": "eV",
+    "carbon": "eV/atom",
+    "textbook": "eV/atom",
+    "vacancies": "eV",
+}
 
 
 class Crystals:
@@ -130,6 +138,11 @@ def pretrained(data: Crystals, train: Any, test: Any, seed: int) -> np.ndarray:
     return network(data, train, test, seed, init_from=MODEL)
 
 
+def five(data: Crystals, train: Any, test: Any, seed: int) -> np.ndarray:
+    """Return predictions of five networks that start from the pretrained one."""
+    return network(data, train, test, seed, init_from=MODEL, n_estimators=5)
+
+
 def embeddings(data: Crystals, train: Any, test: Any, _seed: int) -> np.ndarray:
     """Return predictions of a Gaussian process on embeddings."""
     return on_features(gaussians(), data.embeddings, data, train, test)
@@ -144,6 +157,7 @@ METHODS: dict[str, Callable[[Crystals, Any, Any, int], np.ndarray]] = {
     "trees": trees,
     "scratch": network,
     "pretrained": pretrained,
+    "five": five,
     "embeddings": embeddings,
     "chgnet": chgnet,
 }
@@ -156,6 +170,7 @@ def read_data(
     found = {}
     for name, path, column in (
         ("perovskites", perovskites, "heat_ref"),
+        ("gaps", perovskites, "dir_gap"),
         ("carbon", carbon, "energy_per_atom"),
     ):
         if path is not None:
