@@ -10,6 +10,9 @@ are in memory; warm epochs, loading included, in turns; medians of the ratios. P
 * MEGNet of matgl with its default sizes and a cutoff of 4 Å, if it is installed.
 """
 
+# Before torch, so that the gated network may be trained on several threads.
+import skcgcnn  # noqa: F401, I001 - above the others on purpose
+
 import argparse
 import statistics
 from collections.abc import Callable

@@ -9,6 +9,9 @@ of the ratios. Then both are begun from the same weights and given the same batc
 must agree. At last one epoch of 100,000 crystals, for its memory and the time of a step.
 """
 
+# Before torch, so that the gated network may be trained on several threads.
+import skcgcnn  # noqa: F401, I001 - above the others on purpose
+
 import argparse
 import json
 import resource

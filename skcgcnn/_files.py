@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from os.path import samestat
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,6 +20,7 @@ __all__ = [
     "atomic_write",
     "lock_folder",
     "named_if_full",
+    "take_folder",
     "unlock_folder",
     "user_path",
 ]
@@ -169,6 +171,33 @@ def lock_folder(folder: Path, *, wait: bool) -> int | None:
     except OSError:  # a file system without locks
         os.close(number)
         return None
+    return number
+
+
+def take_folder(folder: Path) -> int | None:
+    """Lock a folder for this process alone, see `lock_folder`.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    int or None
+
+    Raises
+    ------
+    BlockingIOError
+        If another process has it, or had it and removed it.
+    """
+    try:
+        number = lock_folder(folder, wait=False)
+        is_gone = number is not None and not samestat(os.fstat(number), folder.stat())
+    except FileNotFoundError:
+        number, is_gone = None, True
+    if is_gone:
+        unlock_folder(number)
+        raise BlockingIOError
     return number
 
 

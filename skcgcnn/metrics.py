@@ -14,7 +14,6 @@ from skcgcnn.tasks import (
     Task,
     classification_metrics,
     is_missing,
-    misses,
     readable,
     regression_metrics,
     split_columns,
@@ -195,12 +194,7 @@ def simplest(trained: npt.NDArray[Any], target: Task) -> Any:
         NaN where all are missing.
     """
     known = trained[~is_missing(trained)]
-    if not len(known):
-        return np.nan
-    if target.is_number:
-        return float(known.astype(float).mean())
-    labels, counts = np.unique(known, return_counts=True)
-    return labels[counts.argmax()]
+    return target.simplest(known) if len(known) else np.nan
 
 
 def held_out_error(
@@ -249,22 +243,21 @@ def held_out_error(
         known &= ~is_missing(simple)
     if not known.any():
         return None
-    is_number, answers = prediction.target.is_number, np.asarray(true)[known]
+    target, answers = prediction.target, np.asarray(true)[known]
 
-    def errors(values: Any) -> npt.NDArray[np.float64]:
-        found = misses(answers, values[known], is_number=is_number)
-        return found if is_number else 1 - found
+    def errors(values: Any) -> Any:
+        return target.as_metric(target.misses(answers, values[known]))
 
     found = errors(prediction.values)
     low, high = _interval(found, np.arange(len(found)) if groups is None else groups[known])
     return HeldOutError(
-        metric="mae" if is_number else "accuracy",
+        metric=target.metric,
         value=float(found.mean()),
         low=low,
         high=high,
         n_crystals=len(found),
         simple=None if simple is None else float(errors(simple).mean()),
-        unit=prediction.target.unit,
+        unit=target.unit,
         composition=None if composition is None else float(errors(composition).mean()),
         n_folds=n_folds,
     )

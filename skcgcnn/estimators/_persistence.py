@@ -126,7 +126,11 @@ def set_model_state(est: Any, state: ModelState) -> None:
         graph_options_=state.graph_options,
         n_iter_=provenance.n_epochs,
         elements_=provenance.elements,
-        fitted_params_={name: params[name] for name in made_with(est) & params.keys()},
+        fitted_params_={
+            # What training started from is known where it was "auto".
+            name: params[name]
+            for name in {*made_with(est) & params.keys(), *({"init_from"} & state.auto.keys())}
+        },
         net_=net,
         more_nets_=nets[1:],
     )

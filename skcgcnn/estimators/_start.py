@@ -3,9 +3,10 @@
 from typing import Any
 
 from skcgcnn._parameter_lists import made_with
+from skcgcnn._recipes import is_auto
 from skcgcnn.estimators._baseline import fit_baseline
 from skcgcnn.estimators._elements import elements_of, set_kinds, training_kinds
-from skcgcnn.estimators._head_start import has_general_head, slower, start_head
+from skcgcnn.estimators._head_start import GENERAL, has_general_head, slower, start_head
 from skcgcnn.estimators._net import SIZES, make_net
 from skcgcnn.estimators._scaling import scale, scale_numbers
 from skcgcnn.estimators._training_data import TrainingData
@@ -62,6 +63,8 @@ def initialize(
     made = {name: params[name] for name in made_with(est)}
     if params["atom_features"] is not est.atom_features:
         made["atom_features"] = params["atom_features"]
+    if is_auto(est.init_from):
+        made["init_from"] = None if source is None else GENERAL
     # At once: an interrupt leaves the estimator as it was, or with all that belongs to the network.
     vars(est).update(
         graph_options_=options,

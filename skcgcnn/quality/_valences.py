@@ -77,7 +77,7 @@ def bond_valence_sums(graphs: CrystalGraphs, elements: IntArray) -> FloatArray:
     counts = (own.is_anion[one] | own.is_anion[two]) & (one != two)
     weighted = np.where(counts, signs * valences, 0.0) * graphs.bond_counts
     weighted[np.isnan(r1) | np.isnan(r2)] = np.nan
-    return np.bincount(ends, weighted, minlength=len(numbers))
+    return np.asarray(np.bincount(ends, weighted, minlength=len(numbers)), dtype=np.float64)
 
 
 def odd_valences(graphs: CrystalGraphs, elements: IntArray, names: Names) -> Iterator[Finding]:

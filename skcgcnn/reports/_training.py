@@ -34,7 +34,7 @@ from skcgcnn.reports._parts import (
     name_classes,
     with_pictures,
 )
-from skcgcnn.tasks import Prediction, is_missing, misses
+from skcgcnn.tasks import Prediction, is_missing
 
 _WORST = 10
 # A confusion matrix of more classes cannot be read, and a calibration curve of fewer crystals is
@@ -186,7 +186,7 @@ def _honesty(run: RunResult, outside: npt.NDArray[np.bool_] | None) -> Iterator[
         return
     errors = {
         prediction.target.name: (
-            misses(test.y[:, index], prediction.values, is_number=prediction.target.is_number),
+            prediction.target.misses(test.y[:, index], prediction.values),
             _error_name(prediction),
         )
         for index, prediction in enumerate(test.predictions)
@@ -196,9 +196,7 @@ def _honesty(run: RunResult, outside: npt.NDArray[np.bool_] | None) -> Iterator[
 
 def _error_name(prediction: Prediction) -> str:
     target = prediction.target
-    if not target.is_number:
-        return "share of wrong labels"
-    return f"mean absolute error{f' ({target.unit})' if target.unit else ''}"
+    return f"{target.miss_name} ({target.unit})" if target.unit else target.miss_name
 
 
 def _more_crystals(run: RunResult) -> Iterator[Section]:

@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn._files import atomic_write, user_path
+from skcgcnn._files import atomic_write, take_folder, unlock_folder, user_path
 from skcgcnn._parallel import streaming_parallel, task
 from skcgcnn._progress import Progress
 from skcgcnn._warnings import warn_caller
@@ -40,11 +40,6 @@ from skcgcnn.stores._store import (
     SHARDS,
     is_store,
 )
-
-try:
-    import fcntl
-except ImportError:  # on Windows
-    fcntl = None  # type: ignore[assignment]
 
 # Small sources are divided too, so that several workers have something to do.
 _LEAST, _SHARE, _UNKNOWN = 50, 64, 1_000
@@ -229,30 +224,15 @@ _BUSY = "{}: another process makes this store; wait for it, or end it"
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Keep other processes from making the same store; the system forgets it with the process."""
-    if fcntl is None:  # Windows renames no folder with an open file
-        yield  # type: ignore[unreachable]
-        return
-    path = folder / SHARDS / "lock"
-    with ExitStack() as stack:
-        try:
-            file = stack.enter_context(path.open("w"))
-            _lock(file.fileno())
-            gone = os.fstat(file.fileno()).st_ino != path.stat().st_ino
-        except (BlockingIOError, FileNotFoundError):
-            gone = True  # in the second case, another process is just done
-        if gone:
-            raise DataError(_BUSY.format(folder))
-        yield
-
-
-def _lock(number: int) -> None:
+    """Keep other processes from making the same store."""
     try:
-        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        number = take_folder(folder / SHARDS)
     except BlockingIOError:
-        raise
-    except OSError:  # a file system without locks
-        pass
+        raise DataError(_BUSY.format(folder)) from None
+    try:
+        yield
+    finally:
+        unlock_folder(number)
 
 
 def _clean(folder: Path) -> None:

@@ -4,7 +4,7 @@ from skcgcnn.tasks._classes import Classes
 from skcgcnn.tasks._columns import FloatArray, is_missing
 from skcgcnn.tasks._decode import combine, decode, deviations, mean_score, output_slices
 from skcgcnn.tasks._losses import LOSSES, Loss
-from skcgcnn.tasks._metrics import classification_metrics, misses, regression_metrics
+from skcgcnn.tasks._metrics import classification_metrics, regression_metrics
 from skcgcnn.tasks._number import Number, NumberWithVariance
 from skcgcnn.tasks._targets import TargetDecoder, encode, readable, score_readable
 from skcgcnn.tasks._task import TASKS, Prediction, Task
@@ -38,7 +38,6 @@ __all__ = [
     "encode",
     "is_missing",
     "mean_score",
-    "misses",
     "output_slices",
     "readable",
     "regression_metrics",

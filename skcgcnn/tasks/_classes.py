@@ -44,6 +44,8 @@ class Classes(Task):
 
     is_number: ClassVar[bool] = False
     scorers: ClassVar[tuple[str, ...]] = ("accuracy", "f1", "roc_auc")
+    metric: ClassVar[str] = "accuracy"
+    miss_name: ClassVar[str] = "share of wrong labels"
     error_name: ClassVar[str] = "probability of the true class"
     figures: ClassVar[str] = "classes"
 
@@ -172,6 +174,22 @@ class Classes(Task):
     def describe_error(self, true: npt.NDArray[Any], values: npt.NDArray[Any]) -> str:
         """Return the accuracy as a text."""
         return f"accuracy {np.mean(true == values):.3f}"
+
+    def misses(self, true: npt.NDArray[Any], values: npt.NDArray[Any]) -> FloatArray:
+        """Return 1 for each label that is wrong, 0 for the others; NaN where either is missing."""
+        known = ~is_missing(true) & ~is_missing(values)
+        found = np.full(len(true), np.nan)
+        found[known] = values[known] != true[known]
+        return found
+
+    def as_metric(self, misses: Any) -> Any:
+        """Return the share of labels that are right."""
+        return 1 - misses
+
+    def simplest(self, known: npt.NDArray[Any]) -> Any:
+        """Return the most frequent label."""
+        labels, counts = np.unique(known, return_counts=True)
+        return labels[counts.argmax()]
 
     def error_sizes(self, true: npt.NDArray[Any], prediction: Prediction) -> FloatArray:
         """Return 1 less the probability of the true class, or 0 where it is predicted."""

@@ -3,42 +3,9 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn import metrics
 
 from skcgcnn._numbers import as_floats
-from skcgcnn.tasks._columns import is_missing
-
-
-def misses(
-    true: npt.NDArray[Any], values: npt.NDArray[Any], *, is_number: bool
-) -> npt.NDArray[np.float64]:
-    """Return how far off each prediction is: absolute, or 1 for a label that is wrong.
-
-    Parameters
-    ----------
-    true, values : ndarray of shape (n_crystals,)
-        True and predicted values of a target; NaN or None is missing.
-    is_number : bool
-        Whether the target is a number.
-
-    Returns
-    -------
-    ndarray of shape (n_crystals,)
-        NaN where either is missing.
-
-    Examples
-    --------
-    >>> misses(np.array([1.0, np.nan]), np.array([1.5, 2.0]), is_number=True)
-    array([0.5, nan])
-    """
-    known = ~is_missing(true) & ~is_missing(values)
-    found = np.full(len(true), np.nan)
-    if is_number:
-        found[known] = np.abs(as_floats(values[known]) - as_floats(true[known]))
-    else:
-        found[known] = values[known] != true[known]
-    return found
 
 
 def regression_metrics(true: Any, predicted: Any) -> dict[str, float | None]:

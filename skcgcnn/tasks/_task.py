@@ -67,6 +67,9 @@ class Task:
     is_linear: ClassVar[bool] = False
     has_variance: ClassVar[bool] = False
     scorers: ClassVar[tuple[str, ...]] = ("neg_mae", "neg_rmse", "r2")
+    # What the error on held-out crystals is called, in files and in words.
+    metric: ClassVar[str] = "mae"
+    miss_name: ClassVar[str] = "mean absolute error"
     # What the errors are called that the report of a training lists.
     error_name: ClassVar[str] = "absolute error"
     # As what reports draw its values: "numbers" or "classes".
@@ -351,6 +354,37 @@ class Task:
         """Return how wrong predictions are, with the unit, as a text; none are missing."""
         error = np.abs(as_floats(true) - values).mean()
         return f"MAE {error:.3g}" + (f" {self.unit}" if self.unit else "")
+
+    def misses(self, true: npt.NDArray[Any], values: npt.NDArray[Any]) -> FloatArray:
+        """Return how far off each prediction is, for averages; NaN where either is missing.
+
+        Parameters
+        ----------
+        true, values : ndarray of shape (n_crystals,)
+            True and predicted values; NaN or None is missing.
+
+        Returns
+        -------
+        ndarray of shape (n_crystals,)
+
+        Examples
+        --------
+        >>> from skcgcnn.tasks import Number
+        >>> Number("gap").misses(np.array([1.0, np.nan]), np.array([1.5, 2.0]))
+        array([0.5, nan])
+        """
+        known = ~is_missing(true) & ~is_missing(values)
+        found = np.full(len(true), np.nan)
+        found[known] = np.abs(as_floats(values[known]) - as_floats(true[known]))
+        return found
+
+    def as_metric(self, misses: Any) -> Any:
+        """Return misses, or their mean, as `metric` has them."""
+        return misses
+
+    def simplest(self, known: npt.NDArray[Any]) -> Any:
+        """Return the simplest prediction from values of training crystals, none missing."""
+        return float(known.astype(float).mean())
 
     def error_sizes(self, true: npt.NDArray[Any], prediction: Prediction) -> FloatArray:
         """Return how wrong each prediction is: 0 where it is right, NaN where that is not known."""

@@ -2,11 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from os import fstat
-from os.path import samestat
 from pathlib import Path
 
-from skcgcnn._files import lock_folder, unlock_folder
+from skcgcnn._files import take_folder, unlock_folder
 from skcgcnn.exceptions import DataError
 
 
@@ -28,16 +26,12 @@ def alone(folder: Path) -> Iterator[None]:
     made = [path for path in (folder, *folder.parents) if not path.exists()] or [folder]
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        number = lock_folder(folder, wait=False)
-        # Another one that ended at once may have removed it in between.
-        is_gone = number is not None and not samestat(fstat(number), folder.stat())
-    except (BlockingIOError, FileNotFoundError):
-        is_gone = True
-    if is_gone:
+        number = take_folder(folder)
+    except BlockingIOError:
         raise DataError(
             f"{folder}: another run writes its results there; choose another folder with "
             "--output, or wait for it"
-        )
+        ) from None
     try:
         yield
     finally:

@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 from skcgcnn.estimators import BaseCGCNN, predict_targets
 from skcgcnn.quality import PowerLaw, fit_power_law
-from skcgcnn.tasks import Prediction, misses
+from skcgcnn.tasks import Prediction
 from skcgcnn.training._data import Part
 from skcgcnn.training._rules import Grouping
 
@@ -66,8 +66,9 @@ def learning_curves(
     groups = None if grouping.groups is None else grouping.groups[test.rows]
     laws = {}
     for index, column in enumerate(test.y.reshape(len(test.y), len(test.names)).T):
-        series, target = [said[index] for said in (*found, predictions)], predictions[index].target
-        errors = np.array([misses(column, s.values, is_number=target.is_number) for s in series])
+        target = predictions[index].target
+        series = [said[index].values for said in (*found, predictions)]
+        errors = np.array([target.misses(column, values) for values in series])
         known = ~np.isnan(errors).any(axis=0)
         if known.any():
             own = None if groups is None else groups[known]

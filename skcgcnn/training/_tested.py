@@ -60,8 +60,7 @@ def predict_part(est: BaseCGCNN, train: Part, test: Part, *, composition: bool =
     # Without test crystals there are no predictions.
     for prediction, trained in zip(said.predictions, train.table().T, strict=False):
         target = prediction.target
-        kind = float if target.is_number else object
-        said.simple.append(np.full(len(test.rows), simplest(trained, target), kind))
+        said.simple.append(np.full(len(test.rows), simplest(trained, target), object))
         said.composition.append(
             predict_by_composition(train.graphs, trained, test.graphs, target, est.n_jobs)
             if composition

@@ -20,7 +20,6 @@ from skcgcnn.exceptions import UnseenElementsWarning
 from skcgcnn.graphs import CrystalGraphs, digest_crystals
 from skcgcnn.metrics import HeldOutError
 from skcgcnn.reports import Trial, TuneResult, tune_report
-from skcgcnn.tasks import misses
 from skcgcnn.training._data import Part, RunData, load_run_data
 from skcgcnn.training._fits import check_params, fit_parts, new_estimator, read_start
 from skcgcnn.training._folder import alone, refuse_results
@@ -210,7 +209,7 @@ class _Run:
         columns = zip(said.predictions, said.simple, parts["test"].table().T, strict=True)
         for prediction, simple, true in columns:
             target = prediction.target
-            worst = np.nanmean(misses(true, simple, is_number=target.is_number))
+            worst = np.nanmean(target.misses(true, simple))
             shares.append(np.nanmean(target.error_sizes(true, prediction)) / (worst or 1.0))
         return float(np.nanmean(shares))
 

@@ -441,9 +441,8 @@ def test_without_locks_as_on_windows(some, tmp_path, monkeypatch):
         return rename(path, target)
 
     table = write_table(tmp_path / "ok.csv", ["path"], *([path] for path in some[:3]))
-    # Windows has no such module; both have imported it here.
-    for module in ("stores._featurize", "_files"):
-        monkeypatch.setattr(f"skcgcnn.{module}.fcntl", None)
+    # Windows has no such module.
+    monkeypatch.setattr("skcgcnn._files.fcntl", None)
     monkeypatch.setattr(Path, "rename", as_on_windows)
     assert len(made(tmp_path, table)) == 3
     assert len(made(tmp_path, table, overwrite=True)) == 3
@@ -452,11 +451,13 @@ def test_without_locks_as_on_windows(some, tmp_path, monkeypatch):
 def test_one_process_makes_a_store(some, tmp_path):
     fcntl = pytest.importorskip("fcntl")
     table = write_table(tmp_path / "ok.csv", ["path"], *([path] for path in some[:3]))
-    (tmp_path / "store" / ".skcgcnn-shards").mkdir(parents=True)
-    with (tmp_path / "store" / ".skcgcnn-shards" / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(DataError, match="another process makes this store"):
-            featurize(table, tmp_path / "store")
+    shards = tmp_path / "store" / ".skcgcnn-shards"
+    shards.mkdir(parents=True)
+    number = os.open(shards, os.O_RDONLY)
+    fcntl.flock(number, fcntl.LOCK_EX)
+    with pytest.raises(DataError, match="another process makes this store"):
+        featurize(table, tmp_path / "store")
+    os.close(number)
     featurize(table, tmp_path / "store")
 
 
