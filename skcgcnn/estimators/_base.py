@@ -202,19 +202,12 @@ class BaseCGCNN(
         return new_transformer(self, reset=True)
 
     def _to_graphs(self, X: Any, *, reset: bool = False) -> CrystalGraphs:
-        """Return the graphs of X: the one place where an estimator looks at X.
-
-        `reset` is True for a fit that starts from scratch.
-        """
+        """Return the graphs of X: the one place where it is looked at. A new fit has `reset`."""
         return make_graphs(self, X, reset=reset)
 
     def _fitted_graphs(self, X: Any) -> CrystalGraphs:
         """Return the graphs of X, which must be made as those of the fit."""
         return concatenate(list(checked_chunks(self, X)))
-
-    def _member_outputs(self, X: Any) -> FloatArray:
-        """Return the outputs of each network, of shape (n_members, n_crystals, n_outputs)."""
-        return member_outputs(self, X)
 
     def _predict_targets(self, X: Any) -> list[Prediction]:
         """Return predictions for every column of y."""

@@ -246,4 +246,5 @@ def _target_from_plain(plain: Mapping[str, Any]) -> Task:
     kind = plain["kind"]
     if kind not in TASKS:
         raise ValueError(f"unknown kind of target {kind!r}")
-    return TASKS[kind].from_plain({name: from_plain(value) for name, value in plain.items()})
+    found: Task = TASKS[kind].from_plain({name: from_plain(v) for name, v in plain.items()})
+    return found

@@ -3,11 +3,12 @@
 from skcgcnn.tasks._classes import Classes
 from skcgcnn.tasks._columns import FloatArray, is_missing
 from skcgcnn.tasks._decode import combine, decode, deviations, mean_score, output_slices
+from skcgcnn.tasks._kinds import TASKS
 from skcgcnn.tasks._losses import LOSSES, Loss
 from skcgcnn.tasks._metrics import classification_metrics, regression_metrics
 from skcgcnn.tasks._number import Number, NumberWithVariance
 from skcgcnn.tasks._targets import TargetDecoder, encode, readable, score_readable
-from skcgcnn.tasks._task import TASKS, Prediction, Task
+from skcgcnn.tasks._task import Prediction, Task
 from skcgcnn.tasks._y import (
     check_names,
     check_order,

@@ -16,8 +16,9 @@ from torch.nn import functional
 from skcgcnn._numbers import as_floats
 from skcgcnn._warnings import warn_caller
 from skcgcnn.tasks._columns import FloatArray, is_missing, mark_missing
+from skcgcnn.tasks._kinds import TASKS
 from skcgcnn.tasks._metrics import classification_metrics
-from skcgcnn.tasks._task import TASKS, Metrics, Prediction, Task
+from skcgcnn.tasks._task import Metrics, Prediction, Task
 
 # Kinds of dtypes of labels.
 _LABELS = "OUTbiuf"

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from skcgcnn._warnings import warn_caller
 from skcgcnn.tasks._columns import FloatArray
+from skcgcnn.tasks._kinds import TASKS
 from skcgcnn.tasks._losses import LOSSES
-from skcgcnn.tasks._task import TASKS, Prediction, Task
+from skcgcnn.tasks._task import Prediction, Task
 
 # Share of the errors that is to be within a standard deviation.
 _COVERAGE = 0.68

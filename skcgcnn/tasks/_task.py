@@ -67,10 +67,9 @@ class Task:
     is_linear: ClassVar[bool] = False
     has_variance: ClassVar[bool] = False
     scorers: ClassVar[tuple[str, ...]] = ("neg_mae", "neg_rmse", "r2")
-    # What the error on held-out crystals is called, in files and in words.
+    # What the error on held-out crystals is called, in files and in words, and single errors.
     metric: ClassVar[str] = "mae"
     miss_name: ClassVar[str] = "mean absolute error"
-    # What the errors are called that the report of a training lists.
     error_name: ClassVar[str] = "absolute error"
     # As what reports draw its values: "numbers" or "classes".
     figures: ClassVar[str] = "numbers"
@@ -99,8 +98,8 @@ class Task:
     def title(self) -> str:
         """Its name and unit, for axes and tables."""
         # A name such as "Band gap (eV)" has it already.
-        told = not self.unit or f"({self.unit})" in self.name or f"[{self.unit}]" in self.name
-        return self.name if told else f"{self.name} ({self.unit})"
+        told = any(f"{a}{self.unit}{b}" in self.name for a, b in ("()", "[]"))
+        return self.name if told or not self.unit else f"{self.name} ({self.unit})"
 
     # y as numbers
 
@@ -358,15 +357,6 @@ class Task:
     def misses(self, true: npt.NDArray[Any], values: npt.NDArray[Any]) -> FloatArray:
         """Return how far off each prediction is, for averages; NaN where either is missing.
 
-        Parameters
-        ----------
-        true, values : ndarray of shape (n_crystals,)
-            True and predicted values; NaN or None is missing.
-
-        Returns
-        -------
-        ndarray of shape (n_crystals,)
-
         Examples
         --------
         >>> from skcgcnn.tasks import Number
@@ -458,20 +448,3 @@ class Task:
                 raise TypeError("mean and scale of a target must be numbers")
         if not (math.isfinite(self.mean) and math.isfinite(self.scale) and self.scale > 0):
             raise ValueError(f"mean {self.mean} and scale {self.scale} of a target")
-
-
-class Tasks(dict[str, type[Task]]):
-    """Kinds of task by name."""
-
-    def register(self, kind: str) -> Callable[[type[Any]], type[Any]]:
-        """Return a decorator that adds a subclass of `Task` under a name."""
-
-        def add(task: type[Any]) -> type[Any]:
-            task.kind = kind
-            self[kind] = task
-            return task
-
-        return add
-
-
-TASKS = Tasks()

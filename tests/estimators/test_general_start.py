@@ -150,7 +150,8 @@ def test_auto_is_the_general_model_where_that_fits(data):
     named = CGCNNRegressor(init_from=MODEL, max_epochs=1, random_state=0).fit(graphs, y)
     auto = CGCNNRegressor(init_from="auto", max_epochs=1, random_state=0).fit(graphs, y)
     np.testing.assert_array_equal(auto.predict(others), named.predict(others))
-    assert auto.fitted_params_ == named.fitted_params_
+    assert auto.fitted_params_ == {**named.fitted_params_, "init_from": MODEL}
+    assert auto._get_model_state().auto["init_from"] == MODEL
     both = CGCNNMultiTask(init_from="auto", max_epochs=1, random_state=0)
     both.fit(graphs, np.column_stack([y, metals]))
     assert both.module_.architecture["fixed_norm"]
@@ -173,6 +174,13 @@ def test_auto_is_none_where_something_is_not_as_usual(data, params):
     auto = CGCNNRegressor(init_from="auto", **given).fit(graphs, y)
     scratch = CGCNNRegressor(**given).fit(graphs, y)
     np.testing.assert_array_equal(auto.predict(others), scratch.predict(others))
+
+
+def test_targets_of_one_value_start_from_it_too(data):
+    graphs, _, _, others = data
+    with pytest.warns(UserWarning, match="holds one value"):
+        est = CGCNNRegressor(init_from=MODEL, max_epochs=1).fit(graphs, np.full(60, 3.0))
+    np.testing.assert_allclose(est.predict(others), 3.0, atol=0.1)
 
 
 def test_auto_is_none_for_other_graphs(data):

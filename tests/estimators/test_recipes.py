@@ -12,6 +12,7 @@ import skcgcnn
 from skcgcnn import RECIPES, CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
 from skcgcnn._parameter_lists import with_net_params
 from skcgcnn._recipes import resolve
+from skcgcnn.estimators._outputs import member_outputs
 from skcgcnn.nn import one_cycle
 
 SMALL = {"atom_fea_len": 8, "n_conv": 2, "h_fea_len": 8, "max_epochs": 3, "random_state": 0}
@@ -213,7 +214,7 @@ def test_an_ensemble_knows_how_sure_it_is(ensemble, cifs, energies):
 
 def test_an_ensemble_predicts_the_mean(cifs, energies):
     est = CGCNNRegressor(**SMALL, n_estimators=3).fit(cifs, energies)
-    outputs = est._member_outputs(cifs)[:, :, 0] * est.target_scale_ + est.target_mean_
+    outputs = member_outputs(est, cifs)[:, :, 0] * est.target_scale_ + est.target_mean_
     predicted, std = est.predict(cifs, return_std=True)
     np.testing.assert_allclose(predicted, outputs.mean(axis=0))
     np.testing.assert_allclose(std, outputs.std(axis=0))
@@ -244,7 +245,7 @@ def test_probabilities_of_an_ensemble_are_means(graphs, labels):
     est = CGCNNClassifier(**SMALL, n_estimators=2).fit(graphs, labels)
     from scipy.special import softmax
 
-    mean = softmax(est._member_outputs(graphs), axis=2).mean(axis=0)
+    mean = softmax(member_outputs(est, graphs), axis=2).mean(axis=0)
     np.testing.assert_allclose(est.predict_proba(graphs), mean, atol=1e-12)
 
 

@@ -10,6 +10,7 @@ from torch.nn import functional
 import skcgcnn
 from skcgcnn import CGCNNMultiTask, CGCNNRegressor
 from skcgcnn.estimators import predict_targets
+from skcgcnn.estimators._outputs import member_outputs
 from skcgcnn.metrics import target_metrics, task_scorers
 from skcgcnn.tasks import LOSSES, TASKS, Loss, Task
 
@@ -69,7 +70,7 @@ def test_an_ensemble_of_such(tiny, graphs, counts):
     """The mean of the outputs is combined as the task says, here the mean of logarithms."""
     params = {**tiny, "n_estimators": 2}
     est = CGCNNMultiTask(**params, tasks=("count", "classification")).fit(graphs, counts)
-    outputs = est._member_outputs(graphs)[:, :, 0]
+    outputs = member_outputs(est, graphs)[:, :, 0]
     np.testing.assert_allclose(
         est.predict(graphs)[:, 0].astype(float), np.exp(outputs.mean(axis=0)), rtol=1e-6
     )
