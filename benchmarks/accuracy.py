@@ -127,8 +127,6 @@ def fit(
     else:
         est = CGCNNRegressor(init_from=None, random_state=seed, **RECIPES[name])
         est.fit(graphs[train], y[train])
-            graphs[train], y[train]
-        )
         seconds = time.perf_counter() - start
         found = {name: errors(est, graphs, y, train, test) | {"seconds": seconds}}
         if name in FIRST_OF:
