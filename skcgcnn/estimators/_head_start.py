@@ -177,7 +177,7 @@ def slower(est: Any, net: Any, source: ModelState, lr: float) -> float:
         return lr
     scale = 1.0 if trained.baseline is None else trained.baseline.scale.unsqueeze(1)
     norm = float((trained.head.fc_out.weight.detach() * scale).norm(dim=1).max())
-    found = lr * min(1.0, _LARGEST_NORM / norm)
+    found = lr * _LARGEST_NORM / max(norm, _LARGEST_NORM)
     set_lr(net, found)
     return found
 
