@@ -125,7 +125,8 @@ def fit(
         trees = ExtraTreesRegressor(300, random_state=seed, n_jobs=-1).fit(X[train], y[train])
         predicted, fitted = trees.predict(X[test]), trees.predict(X[train])
     else:
-        est = CGCNNRegressor(random_state=seed, **RECIPES[name]).fit(graphs[train], y[train])
+        est = CGCNNRegressor(init_from=None, random_state=seed, **RECIPES[name])
+        est.fit(graphs[train], y[train])
         seconds = time.perf_counter() - start
         found = {name: errors(est, graphs, y, train, test) | {"seconds": seconds}}
         if name in FIRST_OF:

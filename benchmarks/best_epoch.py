@@ -37,7 +37,7 @@ for n in arguments.numbers:
         order = np.random.default_rng(seed).permutation(len(y))
         test = order[n:]
         train, val = train_test_split(order[:n], test_size=round(n / 9), random_state=seed)
-        est = CGCNNRegressor(random_state=seed)
+        est = CGCNNRegressor(init_from=None, random_state=seed)
         est.fit(graphs[train], y[train], validation_data=(graphs[val], y[val]))
         best = mean_absolute_error(y[test], est.predict(graphs[test]))
         epoch = int(np.argmin(est.history_[:, "valid_loss"])) + 1

@@ -45,7 +45,11 @@ for n in arguments.numbers:
             for leave_out in (ours, leave_out_none):
                 _ensemble.leave_out = leave_out
                 est = CGCNNRegressor(
-                    n_estimators=5, loss=loss, max_epochs=arguments.epochs, random_state=seed
+                    n_estimators=5,
+                    loss=loss,
+                    max_epochs=arguments.epochs,
+                    init_from=None,
+                    random_state=seed,
                 )
                 est.fit(graphs[train], y[train])
                 predicted, std = est.predict(graphs[test], return_std=True)

@@ -34,7 +34,7 @@ for n in arguments.numbers:
         said = []
         for stops in (False, True):
             start = perf_counter()
-            est = CGCNNRegressor(early_stopping=stops, random_state=seed)
+            est = CGCNNRegressor(init_from=None, early_stopping=stops, random_state=seed)
             est.fit(graphs[train], y[train])
             error = mean_absolute_error(y[test], est.predict(graphs[test]))
             seconds = perf_counter() - start

@@ -195,7 +195,9 @@ def measure(arguments: argparse.Namespace) -> None:
                 continue
             X = formulas(crystals) if METHODS[method] is by_composition else graphs
             start = time.perf_counter()
-            energy, proba = METHODS[method](X, Y, train, test, {"random_state": fold, **params})
+            energy, proba = METHODS[method](
+                X, Y, train, test, {"init_from": None, "random_state": fold, **params}
+            )
             row = {
                 **dict(zip(KEYS, key, strict=True)),
                 "scores": scores(Y[test], energy, proba),

@@ -127,6 +127,11 @@ def on_features(model: Any, features: np.ndarray, data: Crystals, train: Any, te
     return model.fit(features[train][:, kept], data.y[train]).predict(features[test][:, kept])
 
 
+def scratch(data: Crystals, train: Any, test: Any, seed: int) -> np.ndarray:
+    """Return predictions of a network that starts from nothing."""
+    return network(data, train, test, seed, init_from=None)
+
+
 def trees(data: Crystals, train: Any, test: Any, seed: int) -> np.ndarray:
     """Return predictions of extra trees on the composition."""
     model = ExtraTreesRegressor(300, random_state=seed)
@@ -155,7 +160,7 @@ def chgnet(data: Crystals, train: Any, test: Any, _seed: int) -> np.ndarray:
 
 METHODS: dict[str, Callable[[Crystals, Any, Any, int], np.ndarray]] = {
     "trees": trees,
-    "scratch": network,
+    "scratch": scratch,
     "pretrained": pretrained,
     "five": five,
     "embeddings": embeddings,

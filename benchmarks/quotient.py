@@ -64,6 +64,7 @@ def works(graphs: CrystalGraphs, batch_size: int) -> dict[str, Callable[[], Any]
             net_params={"schedule": "constant"},
             batch_size=batch_size,
             max_epochs=1,
+            init_from=None,
             random_state=0,
             device="cpu",
         )

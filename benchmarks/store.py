@@ -98,7 +98,7 @@ def measure_one(what: str, store: Path) -> dict[str, float]:
     from skcgcnn.training import write_prediction_chunks
 
     few = open_store(store).graphs[:10]
-    est = CGCNNRegressor(max_epochs=EPOCHS, random_state=0)
+    est = CGCNNRegressor(init_from=None, max_epochs=EPOCHS, random_state=0)
     est.fit(few, np.arange(10.0)).predict(few)
     before = peak_mb()
     start = time.perf_counter()

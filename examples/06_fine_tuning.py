@@ -54,12 +54,12 @@ else:
     graphs, Y, energy, label = graphs[rest], Y[rest], "formation energy", "metal"
     sizes, n_test, seeds, epochs = (20, 60), 70, range(2), 20
 
-same_network = architecture(model)
+same_network = {**architecture(model), "init_from": None}
 ways = {
     "from scratch": same_network,
     "fine-tuned": {**same_network, "init_from": model},
     "fine-tuned, convolutions frozen": {**same_network, "init_from": model, "freeze": "convs"},
-    "default network, from scratch": {},
+    "default network, from scratch": {"init_from": None},
 }
 results = []
 for seed in seeds:

@@ -304,15 +304,18 @@ class Parameters:
         option=Option("Training", "Networks that predict together, with standard deviations."),
     )
     init_from: Any = param(
-        None,
+        "auto",
         (object,),
         "estimator, path, str or None",
         """Model to start from: a fitted estimator, a file (see `skcgcnn.load`), or the name of a
         pretrained model, such as "chgnet-distilled". Its embedding and convolutions are copied, and
         the parts of its head that fit; targets are scaled anew. Sizes of the network that are not
         set are those of the model. "auto" is "chgnet-distilled" where recipe, graphs and sizes are
-        the usual ones, and None elsewhere. With `warm_start`, for the first fit only.""",
-        option=Option("Start", "Model to start from: auto, a file, or a pretrained model's name."),
+        the usual ones, and None elsewhere; None is from scratch. With `warm_start`, for the first
+        fit only.""",
+        option=Option(
+            "Start", "Model to start from: auto, none, a file, or a pretrained model's name."
+        ),
     )
     freeze: str | int = param(
         "none",

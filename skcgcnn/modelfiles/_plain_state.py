@@ -210,9 +210,11 @@ def _plain_params(params: Mapping[str, Any], estimator: str) -> dict[str, Any]:
     parameters = declared(OF_ESTIMATORS[estimator])
     plain, left_out = {}, []
     for name, value in params.items():
-        if not parameters[name].in_file or (name == "init_from" and not is_start(value)):
-            continue  # the last may reveal the name of a folder
+        if not parameters[name].in_file:
+            continue
         kept = value
+        if name == "init_from" and not is_start(value):
+            kept = None  # it may reveal the name of a folder
         if name == "atom_features":
             kept = _embedded(value)
         elif name == "net_params" and value:

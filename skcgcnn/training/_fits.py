@@ -26,6 +26,8 @@ _ESTIMATORS: dict[str, type[BaseCGCNN]] = {
     "classification": CGCNNClassifier,
     "multi": CGCNNMultiTask,
 }
+# How None is typed.
+SCRATCH = "none"
 # What may change when a run is resumed.
 _FREE = {"data", "folds", "max_epochs", "on_error"}
 
@@ -63,8 +65,10 @@ def read_start(
         taken = {name: then[name] for name in own - set(own if given is None else given)}
         params = {**then["params"], **settings.params}
         return state, replace(settings, **taken, params=params)
-    source = settings.params.get("init_from")
-    if source is None or is_auto(source):
+    source = settings.params.get("init_from", default_of("init_from"))
+    if source in (None, SCRATCH):
+        return None, settings
+    if is_auto(source):
         return source, settings
     return read_model_file(find_model(source)), settings
 

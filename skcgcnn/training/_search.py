@@ -14,8 +14,8 @@ from skcgcnn.reports import Trial
 
 # So many folds, each with about as many crystals of every class.
 N_FOLDS = 5
-# Where training may start: from nothing, or from the model that knows most crystals.
-SCRATCH, GENERAL = "scratch", "chgnet-distilled"
+# Where training may start: as usual, or from scratch.
+USUAL, SCRATCH = "auto", "none"
 # What is tried in the place of what a parameter usually is: values, or factors around it.
 _VALUES: dict[str, tuple[Any, ...]] = {
     "dropout": (0.0, 0.1, 0.2, 0.3),
@@ -49,7 +49,8 @@ class Space:
         """Yield the parameters that are searched from a start."""
         for name in (*_VALUES, *_FACTORS):
             is_number = isinstance(self.usual[start].get(name), (int, float))
-            if name not in self.fixed and is_number and (start == SCRATCH or name not in _SIZES):
+            is_given = name in _SIZES and self.usual[start]["init_from"] is not None
+            if name not in self.fixed and is_number and not is_given:
                 yield name
 
     def usual_point(self, start: str) -> dict[str, Any]:
@@ -62,7 +63,7 @@ class Space:
         """Return the parameters of a trial that are not as usual."""
         start = trial.suggest_categorical("start", list(self.usual))
         own = self.usual[start]
-        found: dict[str, Any] = {} if start == SCRATCH else {"init_from": start}
+        found: dict[str, Any] = {} if start == USUAL else {"init_from": start}
         for name in self.names(start):
             if name in _VALUES:
                 # A usual value that a user would not find here is one more.

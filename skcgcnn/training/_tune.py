@@ -25,7 +25,7 @@ from skcgcnn.training._fits import check_params, fit_parts, new_estimator, read_
 from skcgcnn.training._folder import alone, refuse_results
 from skcgcnn.training._rules import find_groups, split_parts
 from skcgcnn.training._run import check_asked, read_graphs, train
-from skcgcnn.training._search import GENERAL, N_FOLDS, SCRATCH, Search, Space, choose
+from skcgcnn.training._search import N_FOLDS, SCRATCH, USUAL, Search, Space, choose
 from skcgcnn.training._settings import Settings
 from skcgcnn.training._split import fold_rows
 from skcgcnn.training._tested import Said, held_out, predict_part
@@ -175,11 +175,9 @@ class _Run:
         """Return what is searched."""
         graphs = self.folds[0]["train"].graphs
         est = self.estimator(self.settings)
-        usual = {SCRATCH: est._resolved_params(graphs)}
-        if "init_from" not in self.settings.params:
-            found = est.set_params(init_from="auto")._resolved_params(graphs)
-            if found["init_from"] is not None:
-                usual[GENERAL] = found
+        usual = {USUAL: est._resolved_params(graphs)}
+        if "init_from" not in self.settings.params and usual[USUAL]["init_from"] is not None:
+            usual[SCRATCH] = est.set_params(init_from=None)._resolved_params(graphs)
         return Space(usual, frozenset(self.settings.params))
 
     def estimator(self, settings: Settings) -> BaseCGCNN:
@@ -258,6 +256,8 @@ def _python(settings: Settings, data: RunData) -> str:
     """Return the estimator with these settings as Python has it."""
     est = new_estimator(settings, data, None)
     params = settings.parameters()
+    if params.get("init_from") == SCRATCH:
+        params["init_from"] = None
     if settings.task == "multi":
         params["tasks"] = est.get_params(deep=False)["tasks"]
     text = ", ".join(f"{name}={value!r}" for name, value in params.items())
