@@ -107,8 +107,9 @@ def start_head(
 ) -> None:
     """Give a network outputs that are linear functions of a general model's embeddings.
 
-    For numbers they are ridge regressions, whose penalties are chosen by generalized
-    cross-validation; for classes a logistic regression. From another model nothing changes.
+    For numbers they are ridge regressions, whose penalties are chosen by leaving out one crystal
+    at a time, or the median where that is better; for classes a logistic regression. From another
+    model nothing changes.
 
     Parameters
     ----------
@@ -134,12 +135,8 @@ def start_head(
         known = ~np.isnan(values)
         y, rows, weights = values[known], features[known], data.weights[known]
         if target.is_number and len(y) > 1:
-            ridge = RidgeCV(_PENALTIES).fit(
-                rows, (y - target.mean) / target.scale, sample_weight=weights
-            )
-            left = np.clip(np.sqrt(-ridge.best_score_), _LEAST_LEFT, 1.0)
-            coefficients, starts = ridge.coef_[np.newaxis], np.array([ridge.intercept_])
-            places = [outputs.start]
+            coefficients, start, left = _regression(rows, (y - target.mean) / target.scale, weights)
+            starts, places = np.array([start]), [outputs.start]
         elif not target.is_number and len(found := np.unique(y)) > 1:
             model = LogisticRegression(C=_C, max_iter=1000).fit(rows, y, sample_weight=weights)
             coefficients, starts, left = model.coef_, model.intercept_, 1.0
@@ -151,6 +148,23 @@ def start_head(
             continue
         per_output = coefficients / deviation
         _set_outputs(net, source, places, per_output, starts - per_output @ mean, left)
+
+
+def _regression(
+    rows: FloatArray, y: FloatArray, weights: FloatArray
+) -> tuple[FloatArray, float, float]:
+    """Return coefficients and the intercept for a number, and the error that they leave.
+
+    Numbers that are one value but for a few crystals, such as gaps of metals, are better guessed
+    by their median than by a regression.
+    """
+    ridge = RidgeCV(_PENALTIES, store_cv_results=True).fit(rows, y, sample_weight=weights)
+    errors = np.sqrt(ridge.cv_results_[:, np.flatnonzero(ridge.alpha_ == _PENALTIES)[0]])
+    median = float(np.median(y))
+    if errors.mean() >= np.abs(y - median).mean():
+        return np.zeros((1, rows.shape[1])), median, 1.0
+    left = float(np.clip(np.sqrt(-ridge.best_score_), _LEAST_LEFT, 1.0))
+    return ridge.coef_[np.newaxis], float(ridge.intercept_), left
 
 
 def slower(est: Any, net: Any, source: ModelState, lr: float) -> float:
@@ -194,6 +208,7 @@ def _set_outputs(
 
     Its outputs are linear functions of its last hidden layer and of the composition.
     """
+    kind = net.head.fc_out.weight.dtype
     known = {name: tensor.double() for name, tensor in source.weights.items()}
     weights, bias = known["head.fc_out.weight"], known["head.fc_out.bias"]
     n_hidden = weights.shape[1]
@@ -203,12 +218,12 @@ def _set_outputs(
     baseline: Any = net.baseline
     with torch.no_grad():
         if baseline is None:
-            net.head.fc_out.weight[places] = (combined @ weights + of_hidden).float()
-            net.head.fc_out.bias[places] = (combined @ bias + start).float()
+            net.head.fc_out.weight[places] = (combined @ weights + of_hidden).to(kind)
+            net.head.fc_out.bias[places] = (combined @ bias + start).to(kind)
             return
         scaled = combined * known["baseline.scale"]
-        net.head.fc_out.weight[places] = ((scaled @ weights + of_hidden) / left).float()
-        net.head.fc_out.bias[places] = (scaled @ bias / left).float()
-        baseline.weight[places] = (combined @ known["baseline.weight"]).float()
-        baseline.bias[places] = (combined @ known["baseline.bias"] + start).float()
+        net.head.fc_out.weight[places] = ((scaled @ weights + of_hidden) / left).to(kind)
+        net.head.fc_out.bias[places] = (scaled @ bias / left).to(kind)
+        baseline.weight[places] = (combined @ known["baseline.weight"]).to(kind)
+        baseline.bias[places] = (combined @ known["baseline.bias"] + start).to(kind)
         baseline.scale[places] = left

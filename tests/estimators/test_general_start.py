@@ -176,6 +176,21 @@ def test_auto_is_none_where_something_is_not_as_usual(data, params):
     np.testing.assert_array_equal(auto.predict(others), scratch.predict(others))
 
 
+def test_where_the_median_is_better_than_a_regression_it_is_the_start(data):
+    graphs, _, _, others = data
+    y = np.where(np.arange(60) % 20 == 0, 5.0, 0.0) + np.linspace(0, 0.02, 60)
+    est = CGCNNRegressor(init_from=MODEL, **STILL).fit(graphs, y)
+    np.testing.assert_allclose(est.predict(others), np.median(y), atol=1e-4)
+
+
+def test_a_start_in_double_precision(data):
+    graphs, y, _, others = data
+    given = {"init_from": MODEL, "max_epochs": 1, "random_state": 0}
+    single = CGCNNRegressor(**given).fit(graphs, y).predict(others)
+    double = CGCNNRegressor(**given, precision="float64").fit(graphs, y).predict(others)
+    np.testing.assert_allclose(double, single, atol=2e-3)
+
+
 def test_targets_of_one_value_start_from_it_too(data):
     graphs, _, _, others = data
     with pytest.warns(UserWarning, match="holds one value"):

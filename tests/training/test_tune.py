@@ -129,16 +129,24 @@ def test_no_crystal_is_on_both_sides_and_none_of_the_test_is_searched(data, tmp_
         assert not tested & set(np.concatenate(list(rows.values())).tolist())
 
 
-def test_the_general_model_is_tried_where_it_fits(tmp_path):
+def test_from_scratch_is_tried_where_the_general_model_is_usual(tmp_path):
     settings = Settings("sample-regression", params={"max_epochs": 1, "batch_size": 64})
     found = tune(settings, tmp_path / "run", seconds=600, n_trials=2, device="cpu", progress=False)
-    # After one epoch it is much better.
-    assert found["params"] == {"init_from": "chgnet-distilled"}
-    assert "--init-from chgnet-distilled" in found["command"]
-    errors = found["test"]
-    assert (
-        errors["chosen"]["formation_energy"]["value"] < errors["usual"]["formation_energy"]["value"]
-    )
+    usual, scratch = read(tmp_path / "run" / "trials.csv")
+    assert (usual["init_from"], scratch["init_from"]) == ("usual", "none")
+    # After one epoch little is learned.
+    assert float(usual["error"]) < 0.5 * float(scratch["error"])
+    assert found["params"] == {}
+
+
+def test_the_start_is_typed_and_written_in_python(tmp_path):
+    params = {"max_epochs": 1, "batch_size": 64, "init_from": "none"}
+    settings = Settings("sample-regression", params=params)
+    found = tune(settings, tmp_path / "run", seconds=600, n_trials=1, device="cpu", progress=False)
+    assert "--init-from none" in found["command"]
+    assert "init_from=None" in found["python"]
+    model = skcgcnn.load(tmp_path / "run" / "model.safetensors")
+    assert (model.init_from, model.module_.architecture["fixed_norm"]) == (None, False)
 
 
 def test_a_search_goes_on_where_it_was_interrupted(data, tmp_path, monkeypatch):
