@@ -156,7 +156,7 @@ class BaseCGCNN(
         reset = self.n_estimators > 1 or not goes_on
         data = check_fit_input(self, X, y, sample_weight, reset=reset, classes=classes)
         valid = None if validation_data is None else check_validation(self, validation_data, data)
-        source = choose_start(self, data.graphs.options) if reset else None
+        source = choose_start(self, data.graphs) if reset else None
         if self.n_estimators > 1:
             fit_ensemble(self, data, valid, source)
         else:
@@ -171,7 +171,7 @@ class BaseCGCNN(
             raise ValueError("partial_fit supports neither early_stopping=True nor n_estimators>1")
         reset = not hasattr(self, "net_")
         data = check_fit_input(self, X, y, sample_weight, reset=reset, classes=classes)
-        source = choose_start(self, data.graphs.options) if reset else None
+        source = choose_start(self, data.graphs) if reset else None
         fit_one_epoch(self, data, source=source, reset=reset)
         return self
 
@@ -181,7 +181,7 @@ class BaseCGCNN(
 
     def _resolved_params(self, graphs: CrystalGraphs) -> dict[str, Any]:
         """Return the parameters of a new fit to crystals, with values for "auto"."""
-        return resolved(self, choose_start(self, graphs.options), len(graphs))
+        return resolved(self, choose_start(self, graphs), len(graphs))
 
     def get_transformer(self) -> CrystalGraphTransformer:
         """Return the transformer that makes the graphs for this estimator.

@@ -235,3 +235,19 @@ def test_a_training_that_is_resumed_keeps_the_batch_statistics(tmp_path):
     train(settings, broken, resume=checkpoint, given={"data"}, progress=False, report=False)
     for name in ("test_results.csv", "metrics.json"):
         assert (broken / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_auto_is_none_for_many_crystals_that_are_alike():
+    sizes = 5.64 * np.linspace(0.98, 1.02, 130)
+    salt = [
+        Structure.from_spacegroup("Fm-3m", Lattice.cubic(a), ["Na", "Cl"], [[0] * 3, [0.5] * 3])
+        for a in sizes
+    ]
+    graphs = CrystalGraphTransformer().transform(salt)
+    given = {"max_epochs": 1, "random_state": 0}
+    many = CGCNNRegressor(**given).fit(graphs, sizes)
+    assert many.fitted_params_["init_from"] is None
+    scratch = CGCNNRegressor(init_from=None, **given).fit(graphs, sizes)
+    np.testing.assert_array_equal(many.predict(graphs), scratch.predict(graphs))
+    few = CGCNNRegressor(**given).fit(graphs[:100], sizes[:100])
+    assert few.fitted_params_["init_from"] == MODEL
