@@ -310,9 +310,9 @@ class Parameters:
         """Model to start from: a fitted estimator, a file (see `skcgcnn.load`), or the name of a
         pretrained model, such as "chgnet-distilled". Its embedding and convolutions are copied, and
         the parts of its head that fit; targets are scaled anew. Sizes of the network that are not
-        set are those of the model. "auto" is "chgnet-distilled" where recipe, graphs and sizes are
-        the usual ones, and None elsewhere; None is from scratch. With `warm_start`, for the first
-        fit only.""",
+        set are those of the model. None is from scratch. "auto" is "chgnet-distilled" where recipe,
+        graphs and sizes are the usual ones, and None elsewhere, and for more than 120 crystals
+        that this model hardly tells apart. With `warm_start`, for the first fit only.""",
         option=Option(
             "Start", "Model to start from: auto, none, a file, or a pretrained model's name."
         ),
