@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 import skcgcnn
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.datasets import load_sample_classification, load_sample_regression
+from skcgcnn.estimators._head_start import _weighted_median
 from skcgcnn.modelfiles import SHIPPED
 from skcgcnn.training import Settings, train
 
@@ -235,3 +236,24 @@ def test_a_training_that_is_resumed_keeps_the_batch_statistics(tmp_path):
     train(settings, broken, resume=checkpoint, given={"data"}, progress=False, report=False)
     for name in ("test_results.csv", "metrics.json"):
         assert (broken / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_the_median_is_that_of_the_weights(data):
+    graphs, _, _, others = data
+    # Nearly all of the weight is at 1, and nothing else tells.
+    y = np.random.default_rng(0).choice([5.0, 6.0], 60)
+    y[::4] = 1.0
+    weights = np.where(y == 1.0, 1e4, 1.0)
+    est = CGCNNRegressor(init_from=MODEL, **STILL).fit(graphs, y, sample_weight=weights)
+    np.testing.assert_allclose(est.predict(others), 1.0, atol=0.05)
+    assert _weighted_median(np.array([4.0, 1.0, 2.0, 9.0]), np.ones(4)) == 3.0
+    assert _weighted_median(np.array([4.0, 1.0, 2.0]), np.ones(3)) == 2.0
+    assert _weighted_median(np.array([4.0, 1.0, 2.0]), np.array([9.0, 1.0, 1.0])) == 4.0
+
+
+def test_many_classes_are_told_once(data, recwarn):
+    graphs, *_ = data
+    labels = np.arange(60) % 40
+    CGCNNClassifier(init_from=MODEL, **STILL).fit(graphs, labels)
+    told = [each for each in recwarn if "number of unique classes" in str(each.message)]
+    assert len(told) == 1

@@ -298,3 +298,12 @@ def test_tables_folders_and_stores(folder, tmp_path):
     opened = open_data(folder)
     assert opened.columns == {}
     assert len(opened.ids) == 13
+
+
+def test_noble_gases_give_no_warnings_of_others(recwarn):
+    from skcgcnn.quality import _valences
+
+    _valences._parameters.cache_clear()
+    gases = [Structure(Lattice.cubic(4.0), [gas], [[0, 0, 0]]) for gas in ("He", "Ne", "Xe")]
+    assert "unusual valences" not in kinds(check(gases))
+    assert not [each for each in recwarn if "electronegativity" in str(each.message)]
