@@ -257,3 +257,17 @@ def test_many_classes_are_told_once(data, recwarn):
     CGCNNClassifier(init_from=MODEL, **STILL).fit(graphs, labels)
     told = [each for each in recwarn if "number of unique classes" in str(each.message)]
     assert len(told) == 1
+
+
+@pytest.mark.parametrize("n_crystals", [4, 24, 40])
+def test_networks_that_begin_alike_do_not_agree_on_everything(data, n_crystals):
+    graphs, y, _, others = data
+    est = CGCNNRegressor(n_estimators=3, max_epochs=2, random_state=0)
+    est.fit(graphs[:n_crystals], y[:n_crystals])
+    errors = np.abs(
+        est.predict(others) - CGCNNRegressor(random_state=0).fit(graphs, y).predict(others)
+    )
+    deviations = est.predict_std(others)
+    assert deviations.mean() > 0.1 * errors.mean()
+    # With 20 errors or more they are calibrated.
+    assert (est.targets_[0].n_calibrated > 0) == (n_crystals >= 20)
