@@ -300,7 +300,7 @@ class Parameters:
         (Number(int, 1),),
         "int",
         """Number of networks that predict together; `n_jobs` are fitted at a time. Of numbers, each
-        leaves out a tenth of the crystals, which calibrates the standard deviations.""",
+        leaves out a tenth of the crystals, of few more, to calibrate the standard deviations.""",
         option=Option("Training", "Networks that predict together, with standard deviations."),
     )
     init_from: Any = param(

@@ -1,6 +1,7 @@
 """Names that come from files of others, as they can be shown: they hold whatever they hold."""
 
 import re
+from shlex import quote
 
 
 def for_figures(name: object) -> str:
@@ -39,6 +40,33 @@ def for_terminals(text: str) -> str:
     'a\\x1b[31mb'
     """
     return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+
+
+def quoted(text: str) -> str:
+    r"""Return a word of a command as bash and zsh take it, also where it is shown in a terminal.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> print(quoted("my data"), quoted("a\x1b[31mb's"))
+    'my data' $'a\x1b[31mb\'s'
+    """
+    if text.isprintable():
+        return quote(text)
+    parts = (c if c.isprintable() else _escaped(c) for c in re.sub(r"([\\'])", r"\\\1", text))
+    return f"$'{''.join(parts)}'"
+
+
+def _escaped(character: str) -> str:
+    """Return the bytes of a character as a shell takes them between $' and '."""
+    return "".join(f"\\x{byte:02x}" for byte in character.encode(errors="surrogateescape"))
 
 
 def wrapped(text: str, width: int = 36) -> str:

@@ -2,6 +2,9 @@
 
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 # What was said once, and where.
 _said = set[tuple[str, str, int]]()
@@ -53,3 +56,20 @@ def is_called_by(module: str) -> bool:
 
 def _is_inside(module: str) -> bool:
     return module.partition(".")[0] in {"skcgcnn", "sklearn", "skorch", "joblib"}
+
+
+@contextmanager
+def said_once() -> Iterator[None]:
+    """Show each warning once, however many fits give it."""
+    with warnings.catch_warnings():
+        show, said = warnings.showwarning, set[tuple[str, type[Warning]]]()
+
+        def show_new(
+            message: Warning | str, category: type[Warning], *args: Any, **kwargs: Any
+        ) -> None:
+            if (str(message), category) not in said:
+                said.add((str(message), category))
+                show(message, category, *args, **kwargs)
+
+        warnings.showwarning = show_new
+        yield

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from skcgcnn._files import user_path
-from skcgcnn._text import for_terminals
+from skcgcnn._text import for_terminals, quoted
 from skcgcnn.cli._app import app, is_typed, plain_errors
 from skcgcnn.cli._options import with_estimator_options
 from skcgcnn.training import Rule, Settings, Task
@@ -78,7 +78,8 @@ def tune(
     that was interrupted goes on with --resume.
     """
     folder = user_path(output)
-    again = f"skcgcnn tune {data} --resume --output {output}, and the other options as they were"
+    again = f"skcgcnn tune {quoted(data)} --resume --output {quoted(str(output))}"
+    again += ", and the other options as they were"
     with plain_errors(lambda: f" Continue with: {again}" if (folder / "tune.log").exists() else ""):
         from skcgcnn.training import tune as run
 

@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 
 from skcgcnn.estimators._fine_tuning import RESULTS as START_RESULTS
 from skcgcnn.estimators._fit import MAX_SEED, fit_data, make_seed, resolved
+from skcgcnn.estimators._head_start import is_general
 from skcgcnn.estimators._persistence import model_state, set_model_state
 from skcgcnn.estimators._training_data import TrainingData
 from skcgcnn.estimators._uncertainty import calibrate_out_of_bag
@@ -19,6 +20,8 @@ from skcgcnn.tasks import LOSSES
 
 # Each network leaves out one part of so many.
 _PARTS = 10
+# Networks that begin alike leave out more, where a tenth is too few: one of so many at most.
+_FEWEST_PARTS = 3
 # Fewer errors do not tell how large they are.
 _FEWEST_LEFT_OUT = 20
 
@@ -37,7 +40,8 @@ def fit_ensemble(
     # Of classes, the probabilities tell how sure a network is.
     n_members = len(members) if any(target.is_number for target in data.targets) else 0
     left_out = np.zeros((len(members), len(data)), dtype=bool)
-    left_out[:n_members] = leave_out(n_members, len(data), make_seed(est))
+    alike = source is not None and is_general(source)
+    left_out[:n_members] = leave_out(n_members, len(data), make_seed(est), alike=alike)
     # Processes train one network after another, together.
     fitted = Parallel(est.n_jobs if est.accelerator is None else None)(
         delayed(_fit_member)(member, data, valid, source, rows)
@@ -52,7 +56,7 @@ def fit_ensemble(
         provenance=replace(first.provenance, n_samples=len(data)),
     )
     set_model_state(est, state)
-    if left_out.any():
+    if left_out.any(axis=0).sum() >= _FEWEST_LEFT_OUT:
         calibrate_out_of_bag(est, data, left_out)
     elif valid is not None:
         calibrate_out_of_bag(est, valid, np.ones((len(members), len(valid)), dtype=bool))
@@ -86,18 +90,27 @@ def fit_alone(
     est.n_samples_fit_ = len(data)
 
 
-def leave_out(n_members: int, n_crystals: int, seed: int) -> npt.NDArray[np.bool_]:
+def leave_out(
+    n_members: int, n_crystals: int, seed: int, *, alike: bool = False
+) -> npt.NDArray[np.bool_]:
     """Return which crystals each network of an ensemble is not fitted on.
 
     Each leaves out a tenth, and as far as possible others than those before. All are False where
-    the crystals left out by any would be too few to tell anything.
+    the crystals left out by any would be too few to tell anything. Networks that begin `alike`, all
+    with one general model, would then be one network: they leave out more than a tenth, up to a
+    third.
     """
     left_out = np.zeros((n_members, n_crystals), dtype=bool)
-    if min(n_members, _PARTS) * (n_crystals // _PARTS) < _FEWEST_LEFT_OUT:
-        return left_out
-    parts = np.array_split(np.random.default_rng(seed).permutation(n_crystals), _PARTS)
+    possible = range(_PARTS, _FEWEST_PARTS - 1, -1) if alike and n_members > 1 else (_PARTS,)
+    for n_parts in possible:
+        if min(n_members, n_parts) * (n_crystals // n_parts) >= _FEWEST_LEFT_OUT:
+            break
+    else:
+        if len(possible) == 1 or n_crystals < n_parts:
+            return left_out
+    parts = np.array_split(np.random.default_rng(seed).permutation(n_crystals), n_parts)
     for member, rows in enumerate(left_out):
-        rows[parts[member % _PARTS]] = True
+        rows[parts[member % n_parts]] = True
     return left_out
 
 

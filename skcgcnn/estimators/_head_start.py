@@ -1,5 +1,6 @@
 """Outputs for new targets, fitted to what a pretrained network says of the training crystals."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
@@ -156,7 +157,8 @@ def start_head(
             coefficients, start, left = _regression(rows, (y - target.mean) / target.scale, weights)
             starts, places = np.array([start]), [outputs.start]
         elif not target.is_number and len(found := np.unique(y)) > 1:
-            model = LogisticRegression(C=_C, max_iter=1000).fit(rows, y, sample_weight=weights)
+            with warnings.catch_warnings(action="ignore"):  # those on y were told before
+                model = LogisticRegression(C=_C, max_iter=1000).fit(rows, y, sample_weight=weights)
             coefficients, starts, left = model.coef_, model.intercept_, 1.0
             if len(found) == 2:
                 coefficients = np.concatenate([-coefficients, coefficients]) / 2
@@ -177,12 +179,21 @@ def _regression(
     by their median than by a regression.
     """
     ridge = RidgeCV(_PENALTIES, store_cv_results=True).fit(rows, y, sample_weight=weights)
-    errors = np.sqrt(ridge.cv_results_[:, np.flatnonzero(ridge.alpha_ == _PENALTIES)[0]])
-    median = float(np.median(y))
-    if errors.mean() >= np.abs(y - median).mean():
+    squares = ridge.cv_results_[:, np.flatnonzero(ridge.alpha_ == _PENALTIES)[0]]
+    # They are those of crystals times their weights.
+    errors, median = np.sqrt(squares / weights), _weighted_median(y, weights)
+    if np.average(errors, weights=weights) >= np.average(np.abs(y - median), weights=weights):
         return np.zeros((1, rows.shape[1])), median, 1.0
-    left = float(np.clip(np.sqrt(-ridge.best_score_), _LEAST_LEFT, 1.0))
+    left = float(np.clip(np.sqrt(squares.sum() / weights.sum()), _LEAST_LEFT, 1.0))
     return ridge.coef_[np.newaxis], float(ridge.intercept_), left
+
+
+def _weighted_median(y: FloatArray, weights: FloatArray) -> float:
+    order = np.argsort(y)
+    sums = np.cumsum(weights[order])
+    # Where half of the weight is reached exactly, between two numbers, the mean of both.
+    middle = [np.searchsorted(sums, sums[-1] / 2, side) for side in ("left", "right")]
+    return float(y[order][np.minimum(middle, len(y) - 1)].mean())
 
 
 def slower(est: Any, net: Any, source: ModelState, lr: float) -> float:

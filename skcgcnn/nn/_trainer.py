@@ -165,6 +165,13 @@ class GraphNet(NeuralNet):
         dropout = self._halves or self.network.trained
         dropout.start_dropout(self.seed + len(self.history))
         self._seen = 0
+        self._unusable = False
+
+    def on_batch_end(self, net: Any, training: bool = False, **kwargs: Any) -> None:
+        """Note outputs for validation crystals that are no numbers, as huge weights give them."""
+        super().on_batch_end(net, training=training, **kwargs)
+        if not training:
+            self._unusable |= not bool(torch.isfinite(kwargs["y_pred"]).all())
 
     @property
     def network(self) -> AveragedNet:
@@ -177,7 +184,7 @@ class GraphNet(NeuralNet):
         """Keep the weights of the epoch, or stop where they are not finite any more."""
         super().on_epoch_end(net, **kwargs)
         losses = self.history[-1, "batches", :, "train_loss"]
-        if all(map(math.isfinite, losses)) and self._is_finite():
+        if all(map(math.isfinite, losses)) and self._is_finite() and not self._unusable:
             self._keep()
             return
         epoch = len(self.history)

@@ -1,5 +1,6 @@
 """Bond valences: what distances say of the valences of atoms."""
 
+import warnings
 from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple
@@ -40,7 +41,8 @@ def _parameters() -> _Parameters:
     is_anion = np.zeros(119, dtype=bool)
     for element, own in BV_PARAMS.items():
         z = Element(str(element)).Z
-        r[z], c[z], x[z] = own["r"], own["c"], Element(str(element)).X
+        with warnings.catch_warnings(action="ignore"):  # noble gases have no electronegativity
+            r[z], c[z], x[z] = own["r"], own["c"], Element(str(element)).X
         states = Element(str(element)).oxidation_states
         high[z], low[z] = max(states, default=np.nan), min(states, default=np.nan)
     is_anion[[Element(str(element)).Z for element in ELECTRONEG]] = True

@@ -6,9 +6,10 @@ from skcgcnn.reports._html import Figure, Section, Table, page
 from skcgcnn.reports._prediction import PredictionResult, prediction_report
 from skcgcnn.reports._quality import check_report
 from skcgcnn.reports._training import RunResult, training_report
-from skcgcnn.reports._tuning import Trial, TuneResult, tune_report
+from skcgcnn.reports._tuning import TIME_UP, Trial, TuneResult, tune_report
 
 __all__ = [
+    "TIME_UP",
     "Facts",
     "Figure",
     "HeldOut",

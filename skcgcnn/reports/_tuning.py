@@ -13,6 +13,8 @@ from skcgcnn.plotting import BLUE, ORANGE
 from skcgcnn.reports._html import Figure, Section, Table, new_figure, page
 
 _ROWS = 30
+# Why a trial failed that was in its folds when the time of the search ended.
+TIME_UP = "the time was up"
 _ERROR = "error / error of the simplest prediction"
 
 
@@ -84,6 +86,12 @@ class TuneResult:
         usual, n = self.usual_trial, len(self.trials)
         tried = f"{n} {'trial' if n == 1 else 'trials'}"
         if usual is None or self.chosen is None:
+            failed = (each for each in self.trials if each.outcome == "failed" and not each.params)
+            if why := next((each.why for each in failed if each.why != TIME_UP), None):
+                return (
+                    f"{tried}: nothing could be compared with the usual parameters, which failed "
+                    f"({why}); they were taken"
+                )
             return (
                 f"{tried}: the time was too short to try the usual parameters in all folds, so "
                 "that nothing could be compared; they were taken"

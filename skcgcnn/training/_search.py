@@ -10,7 +10,8 @@ from typing import Any, cast
 import numpy as np
 
 from skcgcnn.exceptions import DataError
-from skcgcnn.reports import Trial
+from skcgcnn.reports import TIME_UP, Trial
+from skcgcnn.training._journal import Journal
 
 # So many folds, each with about as many crystals of every class.
 N_FOLDS = 5
@@ -28,6 +29,8 @@ _SIZES = {"n_conv", "atom_fea_len"}
 # Trials that are drawn at random before the others decide.
 _RANDOM = 10
 _STUDY = "skcgcnn tune"
+# Where so many in a row fail, so will others: a parameter that is given may be impossible.
+_MOST_FAILURES = 10
 
 
 @dataclass(frozen=True)
@@ -106,13 +109,10 @@ class Search:
     """
 
     def __init__(self, file: Path, space: Space, about: str, seed: int) -> None:
-        optuna = _optuna()
-        goes_on = file.exists()
+        optuna = load_optuna()
         self.file, self.space = file, space
         with _named(file):
-            storage = optuna.storages.JournalStorage(
-                optuna.storages.journal.JournalFileBackend(str(file))
-            )
+            storage = optuna.storages.JournalStorage(Journal(file))
             self.study = optuna.create_study(
                 storage=storage,
                 study_name=_STUDY,
@@ -122,7 +122,8 @@ class Search:
             )
             before = self.study.user_attrs.get("about")
             trials = self.study.get_trials()
-        if goes_on and before != about:
+        # One without either ended before it began.
+        if before != about and (before is not None or trials):
             raise DataError(
                 f"{file}: is the search of other crystals, settings or options; restore them, or "
                 "begin anew with --overwrite"
@@ -132,18 +133,25 @@ class Search:
             n_startup_trials=_RANDOM, seed=seed + len(trials)
         )
         self.study.set_user_attr("about", about)
-        if not goes_on:
-            for start in space.usual:
-                self.study.enqueue_trial(space.usual_point(start))
-        self._close_interrupted(trials)
+        self._begin(trials)
 
-    def _close_interrupted(self, trials: list[Any]) -> None:
-        """Begin trials again that ended with their process."""
-        state = _optuna().trial.TrialState
+    def _begin(self, trials: list[Any]) -> None:
+        """Try the usual parameters first, and again what ended with its process or its time."""
+        state = load_optuna().trial.TrialState
+        wanted = [self.space.usual_point(start) for start in self.space.usual]
+        known = []
         for each in trials:
+            point = each.system_attrs.get("fixed_params", each.params)
             if each.state == state.RUNNING:
                 self.study.tell(each.number, state=state.FAIL)
-                self.study.enqueue_trial(each.params)
+            if each.state == state.RUNNING or _ended_early(each):
+                wanted.append(point)
+            else:
+                known.append(point)
+        for point in wanted:
+            if point and point not in known:
+                self.study.enqueue_trial(point)
+                known.append(point)
 
     def run(
         self,
@@ -154,7 +162,8 @@ class Search:
     ) -> None:
         """Try parameters until the time is up.
 
-        After one, two and four folds, a trial that is not among the better half is given up.
+        After one, two and four folds, a trial that is not among the better half is given up, but
+        for the usual parameters, which all others are compared with.
 
         Parameters
         ----------
@@ -167,10 +176,14 @@ class Search:
         shown : callable
             Gets each trial after its end.
         """
-        state = _optuna().trial.TrialState
+        state = load_optuna().trial.TrialState
         clock = _Clock(deadline)
-        done = 0
-        while (n_trials is None or done < n_trials) and clock.has_time():
+        done = n_failures = 0
+        while (
+            (n_trials is None or done < n_trials)
+            and n_failures < _MOST_FAILURES
+            and clock.has_time()
+        ):
             trial = self.study.ask()
             params = self.space.params(trial)
             trial.set_user_attr("params", params)
@@ -179,7 +192,7 @@ class Search:
             try:
                 for fold in range(N_FOLDS):
                     if not clock.has_time():
-                        outcome, why = state.FAIL, "the time was up"
+                        outcome, why = state.FAIL, TIME_UP
                         break
                     with clock.measured():
                         errors.append(evaluate(params, fold))
@@ -188,11 +201,11 @@ class Search:
                         break
                     trial.set_user_attr("errors", errors)
                     trial.report(float(np.mean(errors)), fold + 1)
-                    if fold + 1 < N_FOLDS and trial.should_prune():
+                    if fold + 1 < N_FOLDS and params and trial.should_prune():
                         outcome = state.PRUNED
                         break
-            except DataError as error:
-                outcome, why = state.FAIL, str(error)
+            except ValueError as error:  # also of networks whose predictions are no numbers
+                outcome, why = state.FAIL, str(error) or repr(error)
             except BaseException:
                 self.study.tell(trial, state=state.FAIL)
                 self.study.enqueue_trial(trial.params)
@@ -201,24 +214,40 @@ class Search:
             value = float(np.mean(errors)) if outcome == state.COMPLETE else None
             self.study.tell(trial, value, state=outcome)
             done += 1
+            n_failures = n_failures + 1 if outcome == state.FAIL else 0
             shown(self.trials()[-1])
 
     def trials(self) -> list[Trial]:
         """Return what was tried, in order, without what was interrupted."""
-        state = _optuna().trial.TrialState
+        state = load_optuna().trial.TrialState
         words = {state.COMPLETE: "complete", state.PRUNED: "given up", state.FAIL: "failed"}
         with _named(self.file):
             return [
-                Trial(
-                    number=each.number,
-                    params=dict(each.user_attrs["params"]),
-                    errors=tuple(each.user_attrs.get("errors", ())),
-                    outcome=words[each.state],
-                    why=each.user_attrs["why"],
-                )
+                _read(each, words[each.state])
                 for each in self.study.get_trials()
-                if each.state in words and "why" in each.user_attrs
+                if each.state in words and not _ended_early(each, "")
             ]
+
+
+def _ended_early(trial: Any, *why: str) -> bool:
+    """Tell whether a trial failed that did not fail by itself."""
+    has_failed = trial.state == load_optuna().trial.TrialState.FAIL
+    return has_failed and trial.user_attrs.get("why", "") in (why or ("", TIME_UP))
+
+
+def _read(trial: Any, outcome: str) -> Trial:
+    """Return a trial of the history."""
+    own = trial.user_attrs
+    errors = tuple(map(float, own.get("errors", ())))
+    if outcome == "complete" and len(errors) != N_FOLDS:
+        raise ValueError(f"trial {trial.number} has {len(errors)} folds")
+    return Trial(
+        number=trial.number,
+        params=dict(own["params"]),
+        errors=errors,
+        outcome=outcome,
+        why=str(own["why"]),
+    )
 
 
 class _Clock:
@@ -263,7 +292,14 @@ def choose(trials: list[Trial]) -> Trial | None:
     return best if gains.mean() > gains.std(ddof=1) / np.sqrt(len(gains)) else usual
 
 
-def _optuna() -> Any:
+def load_optuna() -> Any:
+    """Return the package that searches.
+
+    Raises
+    ------
+    ImportError
+        If it is not installed.
+    """
     try:
         import optuna
     except ImportError as error:

@@ -5,13 +5,13 @@ It imports neither torch nor scikit-learn: ``--help`` should not wait for them.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
-from shlex import quote
 from typing import Any, Literal
 
 from skcgcnn._declared import Parameter
 from skcgcnn._parameter_lists import all_declared
 from skcgcnn._parameters import MultiTaskParameters, NetParameters, OnError
 from skcgcnn._recipes import is_auto
+from skcgcnn._text import quoted
 
 Task = Literal["regression", "classification", "multi"]
 Rule = Literal["random", "structure", "composition", "elements", "prototype"]
@@ -157,7 +157,8 @@ class Settings:
         >>> Settings("my data", target=("gap",), params={"lr": 0.01, "n_conv": 2}).typed()
         ["'my data'", '--target', 'gap', '--lr', '0.01', '--n-conv', '2']
         """
-        found = [self.data]
+        # A name that begins like an option would be taken for one.
+        found = [f"./{self.data}" if self.data.startswith("-") else self.data]
         for each in fields(self):
             value = getattr(self, each.name)
             if each.name in ("data", "params") or value == each.default:
@@ -167,7 +168,7 @@ class Settings:
         for name, value in self.params.items():
             if name in run_parameters() and value is not None:
                 found += [option_of(name), str(value)]
-        return [quote(each) for each in found]
+        return [quoted(each) for each in found]
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters of the estimator that are given, as its constructor takes them."""

@@ -11,21 +11,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from skcgcnn._files import atomic_write
 from skcgcnn._progress import Progress
+from skcgcnn._warnings import said_once
 from skcgcnn.datasets import write_rows
 from skcgcnn.estimators import BaseCGCNN
-from skcgcnn.exceptions import UnseenElementsWarning
+from skcgcnn.exceptions import DataError, UnseenElementsWarning
 from skcgcnn.graphs import CrystalGraphs, digest_crystals
 from skcgcnn.metrics import HeldOutError
 from skcgcnn.reports import Trial, TuneResult, tune_report
+from skcgcnn.tasks import is_missing
 from skcgcnn.training._data import Part, RunData, load_run_data
 from skcgcnn.training._fits import check_params, fit_parts, new_estimator, read_start
 from skcgcnn.training._folder import alone, refuse_results
-from skcgcnn.training._rules import find_groups, split_parts
+from skcgcnn.training._rules import Grouping, find_groups, split_parts
+from skcgcnn.training._run import RESULTS as TRAINED
 from skcgcnn.training._run import check_asked, read_graphs, train
-from skcgcnn.training._search import N_FOLDS, SCRATCH, USUAL, Search, Space, choose
+from skcgcnn.training._search import N_FOLDS, SCRATCH, USUAL, Search, Space, choose, load_optuna
 from skcgcnn.training._settings import Settings
 from skcgcnn.training._split import fold_rows
 from skcgcnn.training._tested import Said, held_out, predict_part
@@ -93,30 +97,32 @@ def tune(
     settings = settings.with_ratios(given)
     check_params(settings)
     machine = {"device": device, "n_jobs": n_jobs, "on_error": settings.on_error, "verbose": 0}
-    with alone(output):
-        if not resume:
-            if not overwrite:
-                refuse_results(output, [HISTORY, TRIALS, PAGE, RESULTS])
-            (output / HISTORY).unlink(missing_ok=True)
-        data = load_run_data(settings)
-        run = _Run(settings, data, machine, quiet=not progress, remarks=remarks)
-        with _quiet():
-            search = Search(output / HISTORY, run.space(), run.about(), settings.seed)
-            _search(search, run, n_trials, time.monotonic() + seconds, enabled=progress)
-            trials = search.trials()
-        chosen = choose(trials)
-        params = {} if chosen is None else chosen.params
-        best = replace(settings, params={**settings.params, **params})
-        usual = run.test(settings) if params else None
-    metrics = train(
-        best,
-        output,
-        overwrite=True,
-        device=device,
-        n_jobs=n_jobs,
-        progress=progress,
-        remarks=False,
-    )
+    with said_once():
+        with alone(output):
+            resume = resume and (output / HISTORY).exists()
+            if not resume and not overwrite:
+                refuse_results(output, [HISTORY, TRIALS, PAGE, RESULTS, *TRAINED])
+            data = load_run_data(settings)
+            run = _Run(settings, data, machine, quiet=not progress, remarks=remarks)
+            if not resume:  # what was tried stays until the data are known to be right
+                (output / HISTORY).unlink(missing_ok=True)
+            with _quiet():
+                search = Search(output / HISTORY, run.space(), run.about(), settings.seed)
+                _search(search, run, n_trials, time.monotonic() + seconds, enabled=progress)
+                trials = search.trials()
+            chosen = choose(trials)
+            params = {} if chosen is None else chosen.params
+            best = replace(settings, params={**settings.params, **params})
+            usual = run.test(settings) if params else None
+        metrics = train(
+            best,
+            output,
+            overwrite=True,
+            device=device,
+            n_jobs=n_jobs,
+            progress=progress,
+            remarks=False,
+        )
     tested = {name: HeldOutError(**error) for name, error in metrics["errors"].items()}
     result = TuneResult(
         name=output.resolve().name,
@@ -150,9 +156,10 @@ class _Run:
         self.graphs: CrystalGraphs = data.with_numbers(read_graphs(transformer, data, None))
         self.grouping = find_groups(settings.split, data, self.graphs)
         self.parts = split_parts(settings, data, self.graphs, self.grouping)
-        rows = np.concatenate([self.parts[name].rows for name in ("train", "val")])
+        rows = np.sort(np.concatenate([self.parts[name].rows for name in ("train", "val")]))
+        _check_enough(rows, self.grouping)
         folds = fold_rows(
-            np.sort(rows),
+            rows,
             N_FOLDS,
             settings.val_ratio / (settings.train_ratio + settings.val_ratio),
             labels=data.stratify_labels(),
@@ -168,7 +175,12 @@ class _Run:
     def about(self) -> str:
         """Return what tells these crystals and settings from others."""
         settings = {n: v for n, v in asdict(self.settings).items() if n != "data"}
-        about = [settings, self.data.fingerprint(), digest_crystals(self.graphs)]
+        about = [
+            settings,
+            self.data.fingerprint(),
+            digest_crystals(self.graphs),
+            self.space().usual,
+        ]
         return json.dumps(about, sort_keys=True, default=str)
 
     def space(self) -> Space:
@@ -206,15 +218,30 @@ class _Run:
         said, shares = self.fit(settings, parts, composition=False), []
         columns = zip(said.predictions, said.simple, parts["test"].table().T, strict=True)
         for prediction, simple, true in columns:
-            target = prediction.target
-            worst = np.nanmean(target.misses(true, simple))
-            shares.append(np.nanmean(target.error_sizes(true, prediction)) / (worst or 1.0))
-        return float(np.nanmean(shares))
+            target, known = prediction.target, ~is_missing(true)
+            if known.any():
+                worst = np.mean(target.misses(true, simple)[known])
+                # A label that no crystal to train on has is not known, and so wrong.
+                sizes = np.nan_to_num(target.error_sizes(true, prediction)[known], nan=1.0)
+                shares.append(np.mean(sizes) / (worst or 1.0))
+        return float(np.mean(shares))
 
     def test(self, settings: Settings) -> dict[str, HeldOutError]:
         """Return the test errors of a run."""
         said = self.fit(settings, self.parts, composition=True)
         return dict(held_out(said, self.data, self.graphs, self.grouping.groups).errors)
+
+
+def _check_enough(rows: npt.NDArray[np.int64], grouping: Grouping) -> None:
+    """Refuse a search with fewer crystals, or groups of them, than folds."""
+    groups = grouping.groups
+    n_possible = len(rows) if groups is None else len(np.unique(groups[rows]))
+    if n_possible < N_FOLDS:
+        what = "crystals" if groups is None else f"groups of crystals ({grouping.by})"
+        raise DataError(
+            f"a search needs at least {N_FOLDS} {what} beside those to test, but there are "
+            f"{n_possible}"
+        )
 
 
 def _search(
@@ -236,6 +263,7 @@ def _search(
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Print no line for each trial and fold: there is a page, and the last model tells its own."""
+    load_optuna()  # which sets the level
     logger = logging.getLogger("optuna")
     before = logger.level
     logger.setLevel(logging.WARNING)

@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 import skcgcnn
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.datasets import load_sample_classification, load_sample_regression
+from skcgcnn.estimators._head_start import _weighted_median
 from skcgcnn.modelfiles import SHIPPED
 from skcgcnn.training import Settings, train
 
@@ -251,3 +252,38 @@ def test_auto_is_none_for_many_crystals_that_are_alike():
     np.testing.assert_array_equal(many.predict(graphs), scratch.predict(graphs))
     few = CGCNNRegressor(**given).fit(graphs[:100], sizes[:100])
     assert few.fitted_params_["init_from"] == MODEL
+
+
+def test_the_median_is_that_of_the_weights(data):
+    graphs, _, _, others = data
+    # Nearly all of the weight is at 1, and nothing else tells.
+    y = np.random.default_rng(0).choice([5.0, 6.0], 60)
+    y[::4] = 1.0
+    weights = np.where(y == 1.0, 1e4, 1.0)
+    est = CGCNNRegressor(init_from=MODEL, **STILL).fit(graphs, y, sample_weight=weights)
+    np.testing.assert_allclose(est.predict(others), 1.0, atol=0.05)
+    assert _weighted_median(np.array([4.0, 1.0, 2.0, 9.0]), np.ones(4)) == 3.0
+    assert _weighted_median(np.array([4.0, 1.0, 2.0]), np.ones(3)) == 2.0
+    assert _weighted_median(np.array([4.0, 1.0, 2.0]), np.array([9.0, 1.0, 1.0])) == 4.0
+
+
+def test_many_classes_are_told_once(data, recwarn):
+    graphs, *_ = data
+    labels = np.arange(60) % 40
+    CGCNNClassifier(init_from=MODEL, **STILL).fit(graphs, labels)
+    told = [each for each in recwarn if "number of unique classes" in str(each.message)]
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("n_crystals", [4, 24, 40])
+def test_networks_that_begin_alike_do_not_agree_on_everything(data, n_crystals):
+    graphs, y, _, others = data
+    est = CGCNNRegressor(n_estimators=3, max_epochs=2, random_state=0)
+    est.fit(graphs[:n_crystals], y[:n_crystals])
+    errors = np.abs(
+        est.predict(others) - CGCNNRegressor(random_state=0).fit(graphs, y).predict(others)
+    )
+    deviations = est.predict_std(others)
+    assert deviations.mean() > 0.1 * errors.mean()
+    # With 20 errors or more they are calibrated.
+    assert (est.targets_[0].n_calibrated > 0) == (n_crystals >= 20)

@@ -139,6 +139,14 @@ def test_a_learning_rate_that_is_too_large(regressor, graphs, energies):
     assert np.isfinite(regressor.predict(graphs)).all()
 
 
+def test_validation_outputs_that_are_no_numbers_are_a_divergence(graphs, energies):
+    # From a general model the first step is made with finite numbers; weights are huge after it.
+    est = CGCNNRegressor(lr=1e10, max_epochs=2, batch_size=len(graphs), random_state=0)
+    with pytest.warns(ConvergenceWarning, match="diverged in epoch 1.*the weights of the start"):
+        est.fit(graphs, energies, validation_data=(graphs, energies))
+    assert np.isfinite(est.predict(graphs)).all()
+
+
 # Interruption
 
 

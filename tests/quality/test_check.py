@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from pymatgen.analysis.bond_valence import calculate_bv_sum
-from pymatgen.core import Lattice, Structure
+from pymatgen.core import Element, Lattice, Structure
 from typer.testing import CliRunner
 
 from skcgcnn import CrystalGraphs
@@ -298,3 +298,14 @@ def test_tables_folders_and_stores(folder, tmp_path):
     opened = open_data(folder)
     assert opened.columns == {}
     assert len(opened.ids) == 13
+
+
+def test_noble_gases_give_no_warnings_of_others(recwarn):
+    from skcgcnn.quality import _valences
+
+    _valences._parameters.cache_clear()
+    for gas in ("He", "Ne", "Ar"):
+        vars(Element(gas)).pop("X", None)  # as it is at first, when pymatgen warns
+    gases = [Structure(Lattice.cubic(4.0), [gas], [[0, 0, 0]]) for gas in ("He", "Ne", "Xe")]
+    assert "unusual valences" not in kinds(check(gases))
+    assert not [each for each in recwarn if "electronegativity" in str(each.message)]

@@ -189,6 +189,45 @@ def test_the_time_is_kept(data, tmp_path):
     assert (tmp_path / "run" / "model.safetensors").exists()
 
 
+def test_results_of_a_training_are_not_replaced_unasked(data, tmp_path):
+    (tmp_path / "model.safetensors").write_text("mine")
+    for resume in (False, True):
+        with pytest.raises(DataError, match=r"\(model\.safetensors\); choose another folder"):
+            tune(Settings(str(data)), tmp_path, seconds=1, resume=resume, progress=False)
+    (tmp_path / "tune.log").write_text("what was tried")
+    wrong = Settings(str(data), target=("energi",))
+    with pytest.raises(DataError, match="energi"):
+        tune(wrong, tmp_path, seconds=1, overwrite=True, progress=False)
+    assert (tmp_path / "tune.log").read_text() == "what was tried"
+
+
+def test_few_crystals_and_few_groups(data, tmp_path):
+    table = (data / "id_prop.csv").read_text().splitlines()
+    for row in table[1:21]:
+        name = f"{row.split(',')[0]}.cif"
+        (tmp_path / name).write_bytes((data / name).read_bytes())
+    given = {"seconds": 1, "device": "cpu", "progress": False}
+    (tmp_path / "id_prop.csv").write_text("\n".join(table[:6]))
+    with pytest.raises(DataError, match="search needs at least 5 crystals beside those to test"):
+        tune(Settings(str(tmp_path)), tmp_path / "run", **given)
+    (tmp_path / "id_prop.csv").write_text("\n".join(table[:21]))
+    groups = [f"{row.split(',')[0]},{i % 4}" for i, row in enumerate(table[1:21])]
+    (tmp_path / "groups.csv").write_text("\n".join(["id,group", *groups]))
+    with pytest.raises(DataError, match=r"at least 5 groups of crystals \(groups.csv\)"):
+        tune(Settings(str(tmp_path)), tmp_path / "run", **given)
+
+
+def test_a_warning_is_said_once(data, tmp_path, recwarn):
+    for path in data.glob("*.cif"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    names = [path.stem for path in sorted(data.glob("*.cif"))]
+    (tmp_path / "id_prop.csv").write_text("\n".join(["id,e", *(f"{n},3.0" for n in names)]))
+    settings = Settings(str(tmp_path), params=SMALL)
+    tune(settings, tmp_path / "run", seconds=60, n_trials=1, device="cpu", progress=False)
+    said = [str(each.message) for each in recwarn if "holds one value" in str(each.message)]
+    assert len(said) == 1
+
+
 def test_others_are_taken_only_if_they_are_better_by_more_than_chance():
     usual = Trial(0, {}, (0.5, 0.6, 0.5, 0.6, 0.5), "complete")
     lucky = Trial(1, {"lr": 1.0}, (0.3, 0.8, 0.4, 0.6, 0.5), "complete")

@@ -1,0 +1,163 @@
+"""The history of a search: what ends the process, or was written by others, does not spoil it."""
+
+import errno
+import logging
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from skcgcnn.exceptions import DataError
+from skcgcnn.reports import TIME_UP, TuneResult
+from skcgcnn.training._search import Search, Space, choose
+
+optuna = pytest.importorskip("optuna")
+
+SPACE = Space(
+    {
+        "auto": {"init_from": "general", "lr": 0.001, "dropout": 0.0},
+        "none": {"init_from": None, "lr": 0.01, "dropout": 0.1},
+    },
+    frozenset(),
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_lines():
+    optuna.logging.set_verbosity(logging.WARNING)
+
+
+def search(file, about="these"):
+    return Search(file, SPACE, about, 0)
+
+
+def error(params, fold):
+    return 0.5 + 0.01 * fold - 0.1 * params.get("dropout", 0.0)
+
+
+def run(found, evaluate=error, n_trials=3, seconds=60.0):
+    found.run(evaluate, n_trials, time.monotonic() + seconds, lambda trial: None)
+    return found.trials()
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "tune.log"
+
+
+def test_a_history_that_ends_anywhere_goes_on(file):
+    run(search(file), n_trials=2)
+    content = file.read_bytes()
+    for end in range(0, len(content), len(content) // 7):
+        file.write_bytes(content[:end])
+        # What was told stays; the usual parameters are tried to the end, from both starts.
+        trials = run(search(file), n_trials=2)
+        complete = [each.params for each in trials if each.outcome == "complete"]
+        assert {} in complete
+        assert {"init_from": "none"} in [each.params for each in trials]
+        assert choose(trials) is not None
+        assert all(line.startswith(b"{") for line in file.read_bytes().splitlines())
+
+
+def test_no_lock_stays(file, tmp_path):
+    lock = tmp_path / "tune.log.lock"
+    lock.symlink_to(file)  # that of Optuna, of a process that was killed
+    begun = time.monotonic()
+    run(search(file), n_trials=1)
+    assert time.monotonic() - begun < 10
+
+
+def test_a_disk_that_is_full_leaves_whole_lines(file, monkeypatch):
+    found = search(file)
+    fsync = os.fsync
+
+    def full(number):
+        os.truncate(number, os.fstat(number).st_size - 5)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def evaluate(params, fold):
+        monkeypatch.setattr(os, "fsync", full if fold == 2 else fsync)
+        return error(params, fold)
+
+    with pytest.raises(OSError, match="No space"):
+        run(found, evaluate)
+    monkeypatch.undo()
+    assert file.read_bytes().endswith(b"\n")
+    assert run(search(file), n_trials=1)[0].outcome == "complete"
+
+
+def test_the_usual_parameters_whose_time_was_up_are_tried_again(file):
+    found = search(file)
+
+    def late(params, fold):
+        time.sleep(0.05)
+        return error(params, fold)
+
+    trials = run(found, late, seconds=0.2)
+    assert [each.why for each in trials] == [TIME_UP]
+    assert choose(trials) is None
+    trials = run(search(file), n_trials=2)
+    assert choose(trials) is not None
+    assert {} in [each.params for each in trials if each.outcome == "complete"]
+
+
+def test_the_usual_parameters_are_not_given_up(file):
+    run(search(file), n_trials=1)
+    text = file.read_text()
+    # As if they had come after better ones.
+    found = search(file)
+    for each in (*SPACE.usual, "auto"):
+        found.study.enqueue_trial(SPACE.usual_point(each))
+    trials = run(found, lambda params, fold: error(params, fold) if params else 9.0, n_trials=4)
+    assert text in file.read_text()
+    assert {each.outcome for each in trials if not each.params} == {"complete"}
+
+
+def test_fits_that_fail_do_not_end_the_search_but_all_of_them_do(file):
+    def diverged(params, fold):
+        raise ValueError("the prediction for 'a' is not a number")
+
+    trials = run(search(file), diverged, n_trials=None)
+    assert len(trials) == 10
+    assert {each.outcome for each in trials} == {"failed"}
+    result = TuneResult("run", trials, None, {}, "", "", {}, {})
+    assert "which failed (the prediction for 'a' is not a number)" in result.text
+
+
+def test_a_search_of_another_kind_is_refused(file):
+    run(search(file), n_trials=1)
+    with pytest.raises(DataError, match="of other crystals, settings or options"):
+        search(file, "others")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"errors":[0.5', '"errors":["a"'),
+        ('{"params":{}}', '{"params":3}'),
+        ('"errors":[0.5,0.51,0.52,0.53,0.54]', '"errors":[0.5]'),
+    ],
+)
+def test_forged_histories_are_named(file, old, new):
+    run(search(file), n_trials=1)
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))
+    with pytest.raises(DataError, match=r"tune\.log: is not a history"):
+        search(file).trials()
+
+
+@pytest.mark.slow
+def test_optuna_prints_nothing(tmp_path):
+    code = "from skcgcnn.cli import app; app()"
+    words = ["tune", "sample-regression", "-q", "--max-epochs", "1", "--time", "1s"]
+    found = subprocess.run(
+        [sys.executable, "-c", code, *words, "-o", str(tmp_path / "run"), "--device", "cpu"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert "study" not in found.stdout + found.stderr

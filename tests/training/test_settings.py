@@ -1,0 +1,23 @@
+"""Settings as they are typed."""
+
+import os
+import subprocess
+
+import pytest
+
+from skcgcnn.training import Settings
+
+HOSTILE = "a\x1b[31m 'q' \"r\" $x$ `y` \\n\nnew é\u202eend!"
+
+
+def test_a_name_that_begins_like_an_option_is_typed_as_a_path():
+    assert Settings("-data").typed() == ["./-data"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no shell")
+def test_hostile_names_reach_a_program_through_a_shell_as_they_are():
+    typed = " ".join(Settings(HOSTILE, target=(HOSTILE,)).typed())
+    assert typed.isprintable()
+    words = ["bash", "-c", f"printf '%s|' {typed}"]
+    found = subprocess.run(words, capture_output=True, check=True)
+    assert found.stdout.decode() == f"{HOSTILE}|--target|{HOSTILE}|"
