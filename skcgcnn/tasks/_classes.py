@@ -183,6 +183,15 @@ class Classes(Task):
         found[known] = values[known] != true[known]
         return found
 
+    def proper_errors(self, true: npt.NDArray[Any], prediction: Prediction) -> FloatArray:
+        """Return half the Brier score of each crystal: 1 where a wrong class is sure."""
+        proba = np.zeros((len(true), 0)) if prediction.proba is None else prediction.proba
+        right = np.array(true[:, np.newaxis] == self.labels, dtype=float)
+        # Of a label that is not among the classes, all probabilities are wrong.
+        found = (np.square(proba - right).sum(axis=1) + (right.sum(axis=1) == 0)) / 2
+        found[is_missing(true)] = np.nan
+        return np.asarray(found)
+
     def as_metric(self, misses: Any) -> Any:
         """Return the share of labels that are right."""
         return 1 - misses

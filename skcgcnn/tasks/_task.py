@@ -332,20 +332,7 @@ class Task:
         return float(r2_score(numbers, guess, sample_weight=weights))
 
     def metrics(self, true: npt.NDArray[Any], prediction: Prediction) -> Metrics:
-        """Return its metrics for crystals that have a true value and a prediction.
-
-        Parameters
-        ----------
-        true : ndarray of shape (n_crystals,)
-            True values or labels; NaN or None is missing.
-        prediction : Prediction
-            NaN for crystals that could not be read.
-
-        Returns
-        -------
-        dict
-            None where a metric is undefined.
-        """
+        """Return its metrics for crystals with a value and a prediction; None is undefined."""
         known = ~is_missing(true) & ~is_missing(prediction.values)
         return regression_metrics(true[known], prediction.values[known])
 
@@ -367,6 +354,10 @@ class Task:
         found = np.full(len(true), np.nan)
         found[known] = np.abs(as_floats(values[known]) - as_floats(true[known]))
         return found
+
+    def proper_errors(self, true: npt.NDArray[Any], prediction: Prediction) -> FloatArray:
+        """Return how far off each prediction is, so that who is unsure gains nothing by it."""
+        return self.misses(true, prediction.values)
 
     def as_metric(self, misses: Any) -> Any:
         """Return misses, or their mean, as `metric` has them."""
