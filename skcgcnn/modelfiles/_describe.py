@@ -58,6 +58,10 @@ def describe_model(
     if provenance.n_samples is not None:
         facts["trained on"] = f"{provenance.n_samples} crystals"
     facts["epochs"] = str(provenance.n_epochs)
+    if "init_from" in state.auto:
+        facts["started from"] = state.auto["init_from"] or "scratch"
+    elif state.params.get("init_from") is not None:
+        facts["started from"] = str(state.params["init_from"])
     facts.update({name: f"{value:.6g}" for name, value in provenance.metrics.items()})
     # What was made, not the parameters: these may be "auto".
     shown = {name: state.network[name] for name in _SIZES}

@@ -13,7 +13,7 @@ import skcgcnn
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.datasets import load_sample_classification, load_sample_regression
 from skcgcnn.estimators._head_start import _weighted_median
-from skcgcnn.modelfiles import SHIPPED
+from skcgcnn.modelfiles import SHIPPED, describe_model
 from skcgcnn.training import Settings, train
 
 MODEL = "chgnet-distilled"
@@ -146,13 +146,20 @@ def test_steps_are_small_where_crystals_are_alike():
     assert given.fitted_params_["lr"] == 1e-3
 
 
-def test_auto_is_the_general_model_where_that_fits(data):
+def test_auto_is_the_general_model_where_that_fits(data, tmp_path):
     graphs, y, metals, others = data
     named = CGCNNRegressor(init_from=MODEL, max_epochs=1, random_state=0).fit(graphs, y)
     auto = CGCNNRegressor(init_from="auto", max_epochs=1, random_state=0).fit(graphs, y)
     np.testing.assert_array_equal(auto.predict(others), named.predict(others))
     assert auto.fitted_params_ == {**named.fitted_params_, "init_from": MODEL}
     assert auto._get_model_state().auto["init_from"] == MODEL
+    auto.save(tmp_path / "model.safetensors")
+    assert describe_model(tmp_path / "model.safetensors")["started from"] == MODEL
+    small = CGCNNRegressor(n_conv=1, max_epochs=1).fit(graphs, y)
+    small.save(tmp_path / "model.safetensors")
+    assert describe_model(tmp_path / "model.safetensors")["started from"] == "scratch"
+    loaded = skcgcnn.load(tmp_path / "model.safetensors")
+    assert loaded.fitted_params_["init_from"] is None
     both = CGCNNMultiTask(init_from="auto", max_epochs=1, random_state=0)
     both.fit(graphs, np.column_stack([y, metals]))
     assert both.module_.architecture["fixed_norm"]
