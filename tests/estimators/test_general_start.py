@@ -247,10 +247,9 @@ def test_a_training_that_is_resumed_keeps_the_batch_statistics(tmp_path):
 
 def test_auto_is_none_for_many_crystals_that_are_alike():
     sizes = 5.64 * np.linspace(0.98, 1.02, 130)
-    salt = [
-        Structure.from_spacegroup("Fm-3m", Lattice.cubic(a), ["Na", "Cl"], [[0] * 3, [0.5] * 3])
-        for a in sizes
-    ]
+    # Primitive cells of rock salt.
+    cells = [Lattice(a / 2 * np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]])) for a in sizes]
+    salt = [Structure(cell, ["Na", "Cl"], [[0] * 3, [0.5] * 3]) for cell in cells]
     graphs = CrystalGraphTransformer().transform(salt)
     given = {"max_epochs": 1, "random_state": 0}
     many = CGCNNRegressor(**given).fit(graphs, sizes)
