@@ -27,6 +27,9 @@ app = typer.Typer(
 
 
 Jobs = Annotated[int | None, typer.Option("--n-jobs", "-j", help="Workers that read crystals.")]
+Ratio = Annotated[float, typer.Option(min=0.0, max=1.0)]
+Remarks = Annotated[bool, typer.Option("--remarks", help="List all remarks about files.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, ...")]
 DataHome = Annotated[
     Path | None,

@@ -1,13 +1,15 @@
 """The parameters of the estimators as options of a command, from the table of parameters."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Annotated, Any
 
 import typer
 
 from skcgcnn._declared import Choice, Number, Parameter
-from skcgcnn.training import default_of, option_of, run_parameters
+from skcgcnn.cli._app import is_typed
+from skcgcnn.training import Settings, default_of, option_of, run_parameters
 
 # What scikit-learn calls so is an integer here.
 _INTEGERS: dict[Any, Number] = {"random_state": Number(int, 0), "n_jobs": Number(int)}
@@ -77,6 +79,51 @@ def with_estimator_options(command: Callable[..., None]) -> Callable[..., None]:
     command.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
     command.__annotations__ = {**command.__annotations__, **annotations}
     return command
+
+
+def typed_settings(
+    ctx: typer.Context, params: Mapping[str, Any], *, goes_on: bool = False
+) -> tuple[Settings, set[str], dict[str, Any]]:
+    """Return what a command with these options asks for.
+
+    Parameters
+    ----------
+    ctx : typer.Context
+        Of a command whose options have the names of the fields of `Settings`, not all of them.
+    params : mapping
+        Those of `with_estimator_options`.
+    goes_on : bool, default=False
+        Whether a run goes on, which has the task of its checkpoint.
+
+    Returns
+    -------
+    settings : Settings
+    given : set of str
+        The fields that were typed.
+    machine : dict
+        Device, and workers that read crystals.
+
+    Raises
+    ------
+    ValueError
+        If an option is not for the task.
+    """
+    given = {name: value for name, value in params.items() if value is not None}
+    machine = {"device": given.pop("device", "auto"), "n_jobs": given.pop("n_jobs", None)}
+    options = {f.name: ctx.params[f.name] for f in fields(Settings) if f.name in ctx.params}
+    for name in ("target", "unit", "global_feature"):
+        options[name] = tuple(options[name] or ())
+    settings = Settings(**options, params=given)
+    for name, is_given in (
+        ("label", settings.label is not None),
+        ("cls_weight", "cls_weight" in given),
+    ):
+        wanted = "multi or classification" if name == "label" else "multi"
+        if is_given and settings.task not in wanted and not goes_on:
+            raise ValueError(
+                f"{option_of(name)} needs --task {wanted}, but the task is {settings.task}"
+            )
+    return settings, {"data", *(name for name in options if is_typed(ctx, name))}, machine
 
 
 def _annotation(name: str, parameter: Parameter) -> Any:

@@ -2,7 +2,6 @@
 
 import signal
 from collections.abc import Iterator
-from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -11,12 +10,10 @@ import typer
 
 from skcgcnn._files import user_path
 from skcgcnn._text import for_terminals
-from skcgcnn.cli._app import app, is_typed, n_processes, plain_errors
-from skcgcnn.cli._options import with_estimator_options
+from skcgcnn.cli._app import Quiet, Ratio, Remarks, app, n_processes, plain_errors
+from skcgcnn.cli._options import typed_settings, with_estimator_options
 from skcgcnn.exceptions import ProcessError
-from skcgcnn.training import Rule, Settings, Task, option_of
-
-Ratio = Annotated[float, typer.Option(min=0.0, max=1.0)]
+from skcgcnn.training import Rule, Settings, Task
 
 
 @app.command()
@@ -107,10 +104,8 @@ def train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the results of an earlier run.")
     ] = False,
-    remarks: Annotated[
-        bool, typer.Option("--remarks", help="List all remarks about files.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
+    remarks: Remarks = False,
+    quiet: Quiet = False,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html.")] = True,
     **params: Any,
 ) -> None:
@@ -132,26 +127,16 @@ def train(
     with plain_errors(lambda: f" Continue with: {resuming}" if checkpoint.exists() else ""):
         from skcgcnn.training import train as run
 
-        given = {name: value for name, value in params.items() if value is not None}
-        device, n_jobs = given.pop("device", "auto"), given.pop("n_jobs", None)
-        for name, is_given in (("label", label is not None), ("cls_weight", "cls_weight" in given)):
-            wanted = "multi or classification" if name == "label" else "multi"
-            # A run that is resumed has the task of its checkpoint.
-            if is_given and task not in wanted and resume is None:
-                raise ValueError(f"{option_of(name)} needs --task {wanted}, but the task is {task}")
-        options = {f.name: ctx.params[f.name] for f in fields(Settings) if f.name != "params"}
-        for name in ("target", "unit", "global_feature"):
-            options[name] = tuple(options[name] or ())
-        accelerator = _accelerator(device)
+        settings, given, machine = typed_settings(ctx, params, goes_on=resume is not None)
+        accelerator = _accelerator(machine["device"])
         results = run(
-            Settings(**options, params=given),
+            settings,
             folder,
             resume=resume,
-            given={"data", *(name for name in options if is_typed(ctx, name))},
+            given=given,
             overwrite=overwrite,
-            device=device,
             accelerator=accelerator,
-            n_jobs=n_jobs,
+            **machine,
             progress=not quiet,
             remarks=remarks,
             report=report,

@@ -8,12 +8,11 @@ import typer
 
 from skcgcnn._files import user_path
 from skcgcnn._text import for_terminals, quoted
-from skcgcnn.cli._app import app, is_typed, plain_errors
-from skcgcnn.cli._options import with_estimator_options
+from skcgcnn.cli._app import Quiet, Ratio, Remarks, app, plain_errors
+from skcgcnn.cli._options import typed_settings, with_estimator_options
 from skcgcnn.training import Rule, Settings, Task
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-Ratio = Annotated[float, typer.Option(min=0.0, max=1.0)]
 
 
 def _seconds(text: str) -> float:
@@ -64,10 +63,8 @@ def tune(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the results of an earlier search.")
     ] = False,
-    remarks: Annotated[
-        bool, typer.Option("--remarks", help="List all remarks about files.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
+    remarks: Remarks = False,
+    quiet: Quiet = False,
     **params: Any,
 ) -> None:
     """Search parameters on DATA for some time, and train with the best.
@@ -83,29 +80,16 @@ def tune(
     with plain_errors(lambda: f" Continue with: {again}" if (folder / "tune.log").exists() else ""):
         from skcgcnn.training import tune as run
 
-        given = {name: value for name, value in params.items() if value is not None}
-        device, n_jobs = given.pop("device", "auto"), given.pop("n_jobs", None)
-        own = ("target", "unit", "global_feature")
-        options: dict[str, Any] = {
-            "data": data,
-            "task": task,
-            "label": label,
-            "train_ratio": train_ratio,
-            "val_ratio": val_ratio,
-            "test_ratio": test_ratio,
-            "split": split,
-            **{name: tuple(ctx.params[name] or ()) for name in own},
-        }
+        settings, given, machine = typed_settings(ctx, params)
         found = run(
-            Settings(**options, params=given),
+            settings,
             folder,
             seconds=seconds,
             n_trials=n_trials,
             resume=resume,
-            given={"data", *(name for name in options if is_typed(ctx, name))},
+            given=given,
             overwrite=overwrite,
-            device=device,
-            n_jobs=n_jobs,
+            **machine,
             progress=not quiet,
             remarks=remarks,
         )

@@ -77,7 +77,7 @@ _IS_FOLDER = "is a folder, not a file; pass its files, path by path"
 
 
 def _is_formula(name: str) -> bool:
-    """Tell whether a name for which there is no file looks like NaCl or Fe2O3."""
+    """Tell whether a name looks like a formula, such as NaCl or Fe2O3."""
     return re.fullmatch(r"([A-Z][a-z]?[\d.]*|[()]\d*)+", name) is not None
 
 

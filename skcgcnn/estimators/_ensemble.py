@@ -102,12 +102,10 @@ def leave_out(
     """
     left_out = np.zeros((n_members, n_crystals), dtype=bool)
     possible = range(_PARTS, _FEWEST_PARTS - 1, -1) if alike and n_members > 1 else (_PARTS,)
-    for n_parts in possible:
-        if min(n_members, n_parts) * (n_crystals // n_parts) >= _FEWEST_LEFT_OUT:
-            break
-    else:
-        if len(possible) == 1 or n_crystals < n_parts:
-            return left_out
+    enough = [n for n in possible if min(n_members, n) * (n_crystals // n) >= _FEWEST_LEFT_OUT]
+    n_parts = enough[0] if enough else possible[-1]
+    if not enough and (len(possible) == 1 or n_crystals < n_parts):
+        return left_out
     parts = np.array_split(np.random.default_rng(seed).permutation(n_crystals), n_parts)
     for member, rows in enumerate(left_out):
         rows[parts[member % n_parts]] = True

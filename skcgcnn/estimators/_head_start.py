@@ -75,16 +75,19 @@ def choose_start(est: Any, graphs: CrystalGraphs) -> ModelState | None:
     different = source.graph_options.differences(graphs.options)
     if set(different) - {"neighbor_ties"}:
         return None
-    if len(graphs) > _MOST_ALIKE and _are_alike(source_model(est, source), graphs):
-        return None
+    if len(graphs) > _MOST_ALIKE:
+        rows = np.sort(np.random.default_rng(0).permutation(len(graphs))[:_SAMPLE])
+        spread = _source_embeddings(est, source, graphs[rows]).std(axis=0)
+        if np.median(spread) < _ALIKE:
+            return None
     return source
 
 
-def _are_alike(model: Any, graphs: CrystalGraphs) -> bool:
-    """Tell whether crystals are nearly the same to a general model."""
-    rows = np.random.default_rng(0).permutation(len(graphs))[:_SAMPLE]
+def _source_embeddings(est: Any, source: ModelState, graphs: CrystalGraphs) -> FloatArray:
+    """Return the embeddings of crystals by the model that training starts from."""
+    model = source_model(est, source)
     model.graph_options_ = graphs.options  # of which the ties of neighbors may differ
-    return float(np.median(embeddings(model, graphs[np.sort(rows)]).std(axis=0))) < _ALIKE
+    return embeddings(model, graphs)
 
 
 def with_general_recipe(
@@ -145,9 +148,7 @@ def start_head(
     """
     if not has_general_head(net.architecture, source):
         return
-    model = source_model(est, source)
-    model.graph_options_ = data.graphs.options  # of which the ties of neighbors may differ
-    rows = embeddings(model, data.graphs)
+    rows = _source_embeddings(est, source, data.graphs)
     mean, deviation = rows.mean(axis=0), rows.std(axis=0) + 1e-6
     features = (rows - mean) / deviation
     for values, target, outputs in zip(data.values.T, targets, output_slices(targets), strict=True):

@@ -6,7 +6,7 @@ from skcgcnn.reports._html import Figure, Section, Table, page
 from skcgcnn.reports._prediction import PredictionResult, prediction_report
 from skcgcnn.reports._quality import check_report
 from skcgcnn.reports._training import RunResult, training_report
-from skcgcnn.reports._tuning import TIME_UP, Trial, TuneResult, tune_report
+from skcgcnn.reports._tuning import TIME_UP, Trial, TuneResult, tune_report, usual_trial
 
 __all__ = [
     "TIME_UP",
@@ -25,4 +25,5 @@ __all__ = [
     "prediction_report",
     "training_report",
     "tune_report",
+    "usual_trial",
 ]

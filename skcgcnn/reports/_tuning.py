@@ -46,6 +46,21 @@ class Trial:
         return float(np.mean(self.errors)) if self.errors else float("nan")
 
 
+def usual_trial(trials: Sequence[Trial]) -> Trial | None:
+    """Return that of the usual parameters; None where it did not come to its end.
+
+    Parameters
+    ----------
+    trials : sequence of Trial
+
+    Returns
+    -------
+    Trial or None
+    """
+    complete = (each for each in trials if each.outcome == "complete")
+    return next((each for each in complete if not each.params), None)
+
+
 @dataclass(frozen=True)
 class TuneResult:
     """What a report of a search tells of.
@@ -57,8 +72,6 @@ class TuneResult:
     trials : sequence of Trial
     chosen : Trial or None
         The parameters that were taken; None where the usual ones were not tried to the end.
-    fixed : mapping
-        Parameters that were given, and not searched.
     command, python : str
         How to train with the chosen parameters.
     tested, usual : mapping of str to HeldOutError
@@ -68,7 +81,6 @@ class TuneResult:
     name: str
     trials: Sequence[Trial]
     chosen: Trial | None
-    fixed: Mapping[str, Any]
     command: str
     python: str
     tested: Mapping[str, HeldOutError]
@@ -77,8 +89,7 @@ class TuneResult:
     @property
     def usual_trial(self) -> Trial | None:
         """That of the usual parameters; None where it did not come to its end."""
-        complete = (each for each in self.trials if each.outcome == "complete")
-        return next((each for each in complete if not each.params), None)
+        return usual_trial(self.trials)
 
     @property
     def text(self) -> str:

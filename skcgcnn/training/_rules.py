@@ -14,7 +14,7 @@ from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.model_selection import GROUPINGS, group_by_structure, join_groups
 from skcgcnn.training._data import Part, RunData
 from skcgcnn.training._settings import Rule, Settings
-from skcgcnn.training._split import split_rows
+from skcgcnn.training._split import Rows, fold_rows, split_rows
 from skcgcnn.training._tested import held_out, predict_part
 
 RULES: tuple[str, ...] = get_args(Rule)
@@ -135,6 +135,38 @@ def split_parts(
     # Test rows in the data's order, whatever the split's.
     chosen = {"train": rows["train"], "val": rows["val"], "test": np.sort(rows["test"])}
     return {name: data.part(part, graphs) for name, part in chosen.items()}
+
+
+def cross_validation_rows(
+    settings: Settings, data: RunData, grouping: Grouping, rows: Rows, n_folds: int
+) -> list[dict[str, Rows]]:
+    """Return the rows of each part of each fold of a cross-validation; none without folds.
+
+    Parameters
+    ----------
+    settings : Settings
+    data : RunData
+    grouping : Grouping
+    rows : ndarray of int
+        The crystals, each of which is tested once.
+    n_folds : int
+
+    Returns
+    -------
+    list of dict of str to ndarray of int
+        See `skcgcnn.training._split.fold_rows`.
+    """
+    if not n_folds:
+        return []
+    return fold_rows(
+        rows,
+        n_folds,
+        settings.val_ratio / (settings.train_ratio + settings.val_ratio),
+        labels=data.stratify_labels(),
+        groups=grouping.groups,
+        seed=settings.seed,
+        grouped_by=grouping.by,
+    )
 
 
 def compare_rules(

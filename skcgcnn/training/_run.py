@@ -35,9 +35,15 @@ from skcgcnn.training._fits import (
 from skcgcnn.training._folder import alone, refuse_results
 from skcgcnn.training._learning import learning_curves
 from skcgcnn.training._predictions import write_predictions
-from skcgcnn.training._rules import Grouping, compare_rules, find_groups, split_parts
+from skcgcnn.training._rules import (
+    Grouping,
+    compare_rules,
+    cross_validation_rows,
+    find_groups,
+    split_parts,
+)
 from skcgcnn.training._settings import Settings
-from skcgcnn.training._split import Rows, fold_rows
+from skcgcnn.training._split import Rows
 from skcgcnn.training._tested import Said, held_out, predict_part, together
 
 # The epochs, a line each; and everything at a glance.
@@ -155,14 +161,11 @@ def train(
         _check_same(run, graphs, settings, resume)
         grouping = find_groups(settings.split, data, graphs)
         parts = split_parts(settings, data, graphs, grouping)
-        folds = _folds(settings, data, graphs, grouping)
+        readable = np.flatnonzero(graphs.n_sites > 0)
+        folds = cross_validation_rows(settings, data, grouping, readable, settings.folds)
         classes = data.classes(graphs.n_sites > 0)
-        most = est._resolved_params(parts["train"].graphs)["max_epochs"]
-        if resume is not None and est.n_iter_ >= most and not folds:
-            raise DataError(
-                f"{resume}: has {est.n_iter_} epochs already; ask for more than that with "
-                "--max-epochs to continue"
-            )
+        if resume is not None and not folds:
+            _check_epochs_left(est, parts["train"], resume)
         if is_main and resume is not None and elsewhere:
             shutil.copyfile(resume.with_name(BEST), output / BEST)
         best = fit_parts(est, run, parts, classes, output if is_main else None, resume)
@@ -229,6 +232,15 @@ def check_asked(settings: Settings, output: Path, device: str) -> None:
     choose_device(device)  # raises where there is none
 
 
+def _check_epochs_left(est: BaseCGCNN, train: Part, file: Path) -> None:
+    """Refuse to go on with a training that is at its end."""
+    if est.n_iter_ >= est._resolved_params(train.graphs)["max_epochs"]:
+        raise DataError(
+            f"{file}: has {est.n_iter_} epochs already; ask for more than that with "
+            "--max-epochs to continue"
+        )
+
+
 def _fit_again(run: dict[str, Any], classes: Any, est: BaseCGCNN, parts: dict[str, Part]) -> None:
     """Fit on other parts of the crystals, and write nothing."""
     fit_parts(est, run, parts, classes)
@@ -280,23 +292,6 @@ def _check_same(
             f"{file}: was trained on other crystals than those in {settings.data} now, under the "
             "same names; restore them, or begin a new run without --resume"
         )
-
-
-def _folds(
-    settings: Settings, data: RunData, graphs: CrystalGraphs, grouping: Grouping
-) -> list[dict[str, Rows]]:
-    """Return the rows of each part of each fold of the cross-validation, if there is one."""
-    if not settings.folds:
-        return []
-    return fold_rows(
-        np.flatnonzero(graphs.n_sites > 0),
-        settings.folds,
-        settings.val_ratio / (settings.train_ratio + settings.val_ratio),
-        labels=data.stratify_labels(),
-        groups=grouping.groups,
-        seed=settings.seed,
-        grouped_by=grouping.by,
-    )
 
 
 def _cross_validate(

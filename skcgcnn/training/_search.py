@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from skcgcnn.exceptions import DataError
-from skcgcnn.reports import TIME_UP, Trial
+from skcgcnn.reports import TIME_UP, Trial, usual_trial
 from skcgcnn.training._journal import Journal
 
 # So many folds, each with about as many crystals of every class.
@@ -117,7 +117,6 @@ class Search:
                 storage=storage,
                 study_name=_STUDY,
                 load_if_exists=True,
-                sampler=optuna.samplers.TPESampler(n_startup_trials=_RANDOM, seed=seed),
                 pruner=optuna.pruners.SuccessiveHalvingPruner(reduction_factor=2),
             )
             before = self.study.user_attrs.get("about")
@@ -288,11 +287,10 @@ def choose(trials: list[Trial]) -> Trial | None:
     Trial or None
         None where the usual parameters were not tried to the end.
     """
-    complete = [each for each in trials if each.outcome == "complete"]
-    usual = next((each for each in complete if not each.params), None)
+    usual = usual_trial(trials)
     if usual is None:
         return None
-    best = min(complete, key=lambda each: each.mean)
+    best = min((e for e in trials if e.outcome == "complete"), key=lambda each: each.mean)
     gains = np.subtract(usual.errors, best.errors)
     return best if gains.mean() > 2 * gains.std(ddof=1) / np.sqrt(len(gains)) else usual
 

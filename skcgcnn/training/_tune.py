@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,11 @@ from skcgcnn.tasks import is_missing
 from skcgcnn.training._data import Part, RunData, load_run_data
 from skcgcnn.training._fits import check_params, fit_parts, new_estimator, read_start
 from skcgcnn.training._folder import alone, refuse_results
-from skcgcnn.training._rules import Grouping, find_groups, split_parts
+from skcgcnn.training._rules import Grouping, cross_validation_rows, find_groups, split_parts
 from skcgcnn.training._run import RESULTS as TRAINED
 from skcgcnn.training._run import check_asked, read_graphs, train
 from skcgcnn.training._search import N_FOLDS, SCRATCH, USUAL, Search, Space, choose, load_optuna
 from skcgcnn.training._settings import Settings
-from skcgcnn.training._split import fold_rows
 from skcgcnn.training._tested import Said, held_out, predict_part
 
 # What Optuna writes, from which a search goes on; what was tried, as a table and as a page; and
@@ -107,7 +107,7 @@ def tune(
             if not resume:  # what was tried stays until the data are known to be right
                 (output / HISTORY).unlink(missing_ok=True)
             with _quiet():
-                search = Search(output / HISTORY, run.space(), run.about(), settings.seed)
+                search = Search(output / HISTORY, run.space, run.about(), settings.seed)
                 _search(search, run, n_trials, time.monotonic() + seconds, enabled=progress)
                 trials = search.trials()
             chosen = choose(trials)
@@ -128,7 +128,6 @@ def tune(
         name=output.resolve().name,
         trials=trials,
         chosen=chosen,
-        fixed={name: value for name, value in settings.params.items() if name not in params},
         command=_command(best),
         python=_python(best, data),
         tested=tested,
@@ -158,15 +157,7 @@ class _Run:
         self.parts = split_parts(settings, data, self.graphs, self.grouping)
         rows = np.sort(np.concatenate([self.parts[name].rows for name in ("train", "val")]))
         _check_enough(rows, self.grouping)
-        folds = fold_rows(
-            rows,
-            N_FOLDS,
-            settings.val_ratio / (settings.train_ratio + settings.val_ratio),
-            labels=data.stratify_labels(),
-            groups=self.grouping.groups,
-            seed=settings.seed,
-            grouped_by=self.grouping.by,
-        )
+        folds = cross_validation_rows(settings, data, self.grouping, rows, N_FOLDS)
         self.folds = [
             {name: data.part(own, self.graphs) for name, own in fold.items()} for fold in folds
         ]
@@ -179,10 +170,11 @@ class _Run:
             settings,
             self.data.fingerprint(),
             digest_crystals(self.graphs),
-            self.space().usual,
+            self.space.usual,
         ]
         return json.dumps(about, sort_keys=True, default=str)
 
+    @cached_property
     def space(self) -> Space:
         """Return what is searched."""
         graphs = self.folds[0]["train"].graphs

@@ -954,3 +954,9 @@ def test_names_that_spreadsheets_would_run(data, tmp_path):
     assert load_id_prop(data, label="metal_pred").cif_ids[0].startswith("=c(")
     run("featurize", data, "-o", "store", "-q")
     assert "\n'=c(1)," in run("predict", "out/model.safetensors", "store")
+
+
+def test_a_search_refuses_options_of_other_tasks_as_a_training_does(data):
+    for command in ("train", "tune"):
+        message = run(command, data, "--label", "metal", code=2)
+        assert "--label needs --task multi or classification" in message

@@ -123,7 +123,7 @@ def test_fits_that_fail_do_not_end_the_search_but_all_of_them_do(file):
     trials = run(search(file), diverged, n_trials=None)
     assert len(trials) == 10
     assert {each.outcome for each in trials} == {"failed"}
-    result = TuneResult("run", trials, None, {}, "", "", {}, {})
+    result = TuneResult("run", trials, None, "", "", {}, {})
     assert "which failed (the prediction for 'a' is not a number)" in result.text
 
 
