@@ -37,12 +37,15 @@ def ray_cluster():
     from ray.util.joblib import register_ray
 
     register_ray()
-    ray.init(
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        runtime_env={"env_vars": ONE_THREAD},
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        # Workers of Ray are nice, and hardly run beside another busy process.
+        patch.setenv("RAY_worker_niceness", "0")
+        ray.init(
+            num_cpus=2,
+            include_dashboard=False,
+            log_to_driver=False,
+            runtime_env={"env_vars": ONE_THREAD},
+        )
     yield "ray"
     ray.shutdown()
 
