@@ -18,6 +18,7 @@ from sklearn.model_selection import GridSearchCV
 import skcgcnn
 from skcgcnn import _recipes
 from skcgcnn.datasets import load_sample_regression
+from skcgcnn.estimators import _head_start
 
 ROOT = Path(__file__).parents[1]
 GUIDE = sorted((ROOT / "docs/guide").glob("*.rst"))
@@ -49,9 +50,11 @@ def cases():
 @pytest.fixture
 def quick(monkeypatch, reference):
     """Let "auto" be one epoch, and official weights come from a folder."""
-    # The code stands there as users run it, for 60 epochs or more.
+    # The code stands there as users run it, for 40 epochs or more.
     monkeypatch.setattr(_recipes, "_FEWEST_EPOCHS", 1)
     monkeypatch.setattr(_recipes, "_MOST_EPOCHS", 1)
+    for recipe in (_head_start._FEW, _head_start._MANY):
+        monkeypatch.setitem(recipe, "max_epochs", 1)
     monkeypatch.setenv("SKCGCNN_DATA", str(reference))
     monkeypatch.setenv("MPLBACKEND", "Agg")
 
