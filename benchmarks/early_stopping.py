@@ -1,9 +1,10 @@
 """Compare fits that stop early with fits that do not.
 
 Usage: ``python benchmarks/early_stopping.py [--table perov5_val.csv.gz] [--numbers 60]
-[--seeds 3]``. Without a table, the crystals that come with the package; with it, heat of formation
-of perovskites (eV a formula unit). Both models get the same crystals, of which one holds out a
-tenth; both are tested on up to 500 crystals that were not drawn. Prints a line for every fit.
+[--seeds 0 1 2] [--init-from auto]``. Without a table, the crystals that come with the package; with
+it, heat of formation of perovskites (eV a formula unit). Both models get the same crystals, of
+which one holds out a tenth; both are tested on up to 500 crystals that were not drawn. Prints a
+line for every fit.
 """
 
 import argparse
@@ -21,7 +22,9 @@ parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--table", type=Path)
 parser.add_argument("--numbers", type=int, nargs="+", default=[60])
 parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+parser.add_argument("--init-from", choices=["auto", "none"], default="auto")
 arguments = parser.parse_args()
+init_from = None if arguments.init_from == "none" else "auto"
 
 torch.set_num_threads(1)
 crystals, y = crystals_with_heats(arguments.table)
@@ -34,7 +37,7 @@ for n in arguments.numbers:
         said = []
         for stops in (False, True):
             start = perf_counter()
-            est = CGCNNRegressor(init_from=None, early_stopping=stops, random_state=seed)
+            est = CGCNNRegressor(init_from=init_from, early_stopping=stops, random_state=seed)
             est.fit(graphs[train], y[train])
             error = mean_absolute_error(y[test], est.predict(graphs[test]))
             seconds = perf_counter() - start
