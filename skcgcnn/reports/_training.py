@@ -308,8 +308,8 @@ def _numbers(prediction: Prediction, truth: npt.NDArray[Any], what: str) -> list
         usable = np.isfinite(errors) & np.isfinite(std)
         interval_reliability(errors[usable], std[usable], ax=axes[1])
         caption += (
-            " Bars are standard deviations; beside it, how many errors lie within intervals that "
-            "should hold so many."
+            f" Bars are standard deviations, {target.calibration}; beside it, how many errors lie "
+            "within intervals that should hold so many."
         )
     return [Figure(figure, caption)]
 
