@@ -9,6 +9,7 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
+from skcgcnn._text import crystals
 from skcgcnn._warnings import warn_caller
 from skcgcnn.estimators._fine_tuning import RESULTS as START_RESULTS
 from skcgcnn.estimators._fit import MAX_SEED, fit_data, make_seed, resolved
@@ -74,10 +75,9 @@ def _keep_one(est: Any, data: TrainingData) -> None:
         return
     est.more_nets_ = []
     warn_caller(
-        f"n_estimators={est.n_estimators}: all networks begin with one model, and of {len(data)} "
-        f"crystal{'s' * (len(data) > 1)} none can be left out, so that all are the same. One is "
-        f"kept, without standard deviations; fit {_FEWEST_PARTS} crystals or more, or set "
-        "init_from=None"
+        f"n_estimators={est.n_estimators}: all networks begin with one model, and of "
+        f"{crystals(len(data))} none can be left out, so that all are the same. One is kept, "
+        f"without standard deviations; fit {_FEWEST_PARTS} crystals or more, or set init_from=None"
     )
 
 

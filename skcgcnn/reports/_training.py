@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn._text import for_figures, wrapped
+from skcgcnn._text import crystals, for_figures, wrapped
 from skcgcnn._version import __version__
 from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.graphs import CrystalGraphs
@@ -26,7 +26,6 @@ from skcgcnn.reports._held_out import HeldOut
 from skcgcnn.reports._honesty import honesty, learning_section
 from skcgcnn.reports._html import Figure, Section, Table, new_figure, page
 from skcgcnn.reports._parts import (
-    crystals,
     draw_values,
     element_table,
     formulas,

@@ -101,7 +101,7 @@ def deviations(outputs: FloatArray, targets: Sequence[Task]) -> tuple[FloatArray
     found = [t.deviations(outputs[:, :, own]) for t, own in zip(targets, slices, strict=True)]
     if len(outputs) == 1 and not any(found):
         raise ValueError(
-            'return_std needs n_estimators > 1, and 3 crystals or more to fit; or loss='
+            "return_std needs n_estimators > 1, and 3 crystals or more to fit; or loss="
             '"gaussian_nll"'
         )
     unknown = np.full(outputs.shape[1], np.nan)
