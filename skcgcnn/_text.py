@@ -42,6 +42,20 @@ def for_terminals(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
 
 
+def crystals(count: int) -> str:
+    """Return a number of crystals as words.
+
+    Parameters
+    ----------
+    count : int
+
+    Returns
+    -------
+    str
+    """
+    return "1 crystal" if count == 1 else f"{count} crystals"
+
+
 def quoted(text: str) -> str:
     r"""Return a word of a command as bash and zsh take it, also where it is shown in a terminal.
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from skcgcnn._files import atomic_write, user_path
-from skcgcnn._text import for_terminals
+from skcgcnn._text import crystals, for_terminals
 from skcgcnn.cli._app import Jobs, app, plain_errors
 
 _SHOWN = 20
@@ -97,9 +97,10 @@ def _show(found: Any, folder: Path) -> None:
     if n > _SHOWN:
         typer.echo(f"and {n - _SHOWN} more")
     n_sound = "no findings" if not n else f"{n} finding{'s' if n > 1 else ''}"
+    n_different = len(set(found.groups.tolist()))
     typer.echo(
         for_terminals(
-            f"{len(found.ids)} crystals, {len(set(found.groups.tolist()))} different; {n_sound} in "
+            f"{crystals(len(found.ids))}, {n_different} different; {n_sound} in "
             f"{folder / 'check.csv'}"
         )
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from skcgcnn._parameters import Parameters
-from skcgcnn._text import for_terminals
+from skcgcnn._text import crystals, for_terminals
 from skcgcnn.cli._app import Jobs, app, plain_errors
 
 Ties = Literal["invariant", "official"]
@@ -92,7 +92,7 @@ def featurize(
         )
         kept = f", {done.n_kept} of them read before" if done.n_kept else ""
         beside = f" with {', '.join(done.properties)}" if done.properties else ""
-        typer.echo(for_terminals(f"{done.n_crystals} crystals{beside} in {output}{kept}"))
+        typer.echo(for_terminals(f"{crystals(done.n_crystals)}{beside} in {output}{kept}"))
 
 
 def _connect(backend: str, scheduler: str | None, stack: ExitStack) -> None:

@@ -7,7 +7,7 @@ import typer
 
 from skcgcnn._files import atomic_write, user_path
 from skcgcnn._parameters import Parameters
-from skcgcnn._text import for_terminals
+from skcgcnn._text import crystals, for_terminals
 from skcgcnn.cli._app import DataHome, Device, Jobs, app, plain_errors, table_output
 
 
@@ -68,4 +68,4 @@ def suggest(
             return
         with atomic_write(output) as file:
             write_rows(file, table)
-        typer.echo(for_terminals(f"{len(rows)} of {len(found.ids)} crystals in {output}"))
+        typer.echo(for_terminals(f"{len(rows)} of {crystals(len(found.ids))} in {output}"))

@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args
 import typer
 
 from skcgcnn._files import user_path
-from skcgcnn._text import for_terminals
+from skcgcnn._text import crystals, for_terminals
 from skcgcnn.cli._app import Quiet, Ratio, Remarks, app, n_processes, plain_errors
 from skcgcnn.cli._options import typed_settings, with_estimator_options
 from skcgcnn.exceptions import ProcessError
@@ -207,8 +207,11 @@ def _show(report: dict[str, Any], folder: Path) -> None:
         lines += [f"{name}: {HeldOutError(**error)}" for name, error in folds["errors"].items()]
     if "fine_tuning" in report:
         lines.append(report["fine_tuning"])
-    sizes = "{n_train} crystals trained, {n_val} validated, {n_test} tested".format(**report)
-    decided = f"by the loss of {report['n_val']} validation crystals" if report["n_val"] else "last"
+    sizes = "{} trained, {n_val} validated, {n_test} tested".format(
+        crystals(report["n_train"]), **report
+    )
+    n_val = crystals(report["n_val"]).replace(" ", " validation ")
+    decided = f"by the loss of {n_val}" if report["n_val"] else "last"
     lines.append(f"{sizes}; best epoch {report['best_epoch']} ({decided})")
     if report["n_groups"] is not None:
         groups = "{train} groups trained, {val} validated, {test} tested".format(

@@ -6,7 +6,7 @@ from skcgcnn.estimators._load import load
 from skcgcnn.estimators._multitask import CGCNNMultiTask
 from skcgcnn.estimators._predict import predict_target_chunks, predict_targets
 from skcgcnn.estimators._regressor import CGCNNRegressor
-from skcgcnn.estimators._transfer import architecture
+from skcgcnn.estimators._transfer import architecture, read_source
 from skcgcnn.estimators._uncertainty import Uncertainty
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "load",
     "predict_target_chunks",
     "predict_targets",
+    "read_source",
 ]

@@ -13,6 +13,7 @@ from skorch.history import History
 from skcgcnn._parameter_lists import OF_ESTIMATORS, unknown_parameter
 from skcgcnn._parameters import Parameters
 from skcgcnn._sklearn import Documented
+from skcgcnn.estimators._astray import warn_if_astray
 from skcgcnn.estimators._constraints import constraints
 from skcgcnn.estimators._crystals import (
     checked_chunks,
@@ -39,7 +40,7 @@ from skcgcnn.estimators._training_data import check_fit_input, check_validation
 from skcgcnn.graphs import CrystalGraphs, CrystalGraphTransformer, concatenate
 from skcgcnn.modelfiles import ModelState, find_model, read_model_file
 from skcgcnn.nn import CrystalGraphConvNet
-from skcgcnn.tasks import FloatArray, Prediction, TargetDecoder, Task
+from skcgcnn.tasks import FloatArray, Prediction, Task, decode
 
 
 class BaseCGCNN(
@@ -162,6 +163,7 @@ class BaseCGCNN(
         else:
             options = {"callbacks": callbacks, "resume": resume}
             fit_alone(self, data, valid, source=source, reset=reset, **options)
+        warn_if_astray(self, data)
         return self
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
@@ -171,17 +173,18 @@ class BaseCGCNN(
             raise ValueError("partial_fit supports neither early_stopping=True nor n_estimators>1")
         reset = not hasattr(self, "net_")
         data = check_fit_input(self, X, y, sample_weight, reset=reset, classes=classes)
-        source = choose_start(self, data.graphs) if reset else None
-        fit_one_epoch(self, data, source=source, reset=reset)
+        fit_one_epoch(self, data, reset=reset)
+        warn_if_astray(self, data)
         return self
 
     def _validate_params(self) -> None:
         super()._validate_params()
         check_net_params(self.get_params(deep=False), type(self).__name__)
 
-    def _resolved_params(self, graphs: CrystalGraphs) -> dict[str, Any]:
-        """Return the parameters of a new fit to crystals, with values for "auto"."""
-        return resolved(self, choose_start(self, graphs), len(graphs))
+    def _resolved_params(self, graphs: CrystalGraphs, *, reset: bool = True) -> dict[str, Any]:
+        """Return the parameters of a new fit, or of one that goes on, with values for "auto"."""
+        source = choose_start(self, graphs) if reset else None
+        return resolved(self, source, len(graphs), reset=reset)
 
     def get_transformer(self) -> CrystalGraphTransformer:
         """Return the transformer that makes the graphs for this estimator.
@@ -211,8 +214,7 @@ class BaseCGCNN(
 
     def _predict_targets(self, X: Any) -> list[Prediction]:
         """Return predictions for every column of y."""
-        outputs = member_outputs(self, X)  # says so where it is not fitted
-        return TargetDecoder(self.targets_, self.y_ndim_).decode(outputs)
+        return decode(member_outputs(self, X), self.targets_)
 
     def transform(self, X: Any) -> FloatArray:
         """Return the embeddings of crystals: the last hidden layer, from which outputs come.

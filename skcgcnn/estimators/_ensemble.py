@@ -9,9 +9,12 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
+from skcgcnn._text import crystals
+from skcgcnn._warnings import warn_caller
 from skcgcnn.estimators._fine_tuning import RESULTS as START_RESULTS
 from skcgcnn.estimators._fit import MAX_SEED, fit_data, make_seed, resolved
 from skcgcnn.estimators._head_start import is_general
+from skcgcnn.estimators._outputs import forward
 from skcgcnn.estimators._persistence import model_state, set_model_state
 from skcgcnn.estimators._training_data import TrainingData
 from skcgcnn.estimators._uncertainty import calibrate_out_of_bag
@@ -22,6 +25,8 @@ from skcgcnn.tasks import LOSSES
 _PARTS = 10
 # Networks that begin alike leave out more, where a tenth is too few: one of so many at most.
 _FEWEST_PARTS = 3
+# Networks whose scaled outputs differ by no more than rounding are one.
+_ROUNDING = 1e-5
 # Fewer errors do not tell how large they are.
 _FEWEST_LEFT_OUT = 20
 
@@ -60,6 +65,20 @@ def fit_ensemble(
         calibrate_out_of_bag(est, data, left_out)
     elif valid is not None:
         calibrate_out_of_bag(est, valid, np.ones((len(members), len(valid)), dtype=bool))
+    if n_members and alike and not left_out.any():
+        _keep_one(est, data)
+
+
+def _keep_one(est: Any, data: TrainingData) -> None:
+    """Keep one of networks that are all the same: together they would claim to be certain."""
+    if forward(est, data.graphs).std(axis=0).max() > _ROUNDING:
+        return
+    est.more_nets_ = []
+    warn_caller(
+        f"n_estimators={est.n_estimators}: all networks begin with one model, and of "
+        f"{crystals(len(data))} none can be left out, so that all are the same. One is kept, "
+        f"without standard deviations; fit {_FEWEST_PARTS} crystals or more, or set init_from=None"
+    )
 
 
 def fit_alone(

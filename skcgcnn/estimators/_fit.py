@@ -11,7 +11,7 @@ from skcgcnn._warnings import warn_caller
 from skcgcnn.estimators._crystals import flat_params
 from skcgcnn.estimators._elements import elements_of
 from skcgcnn.estimators._fine_tuning import compare, start_values
-from skcgcnn.estimators._head_start import with_general_recipe
+from skcgcnn.estimators._head_start import choose_start, with_general_recipe
 from skcgcnn.estimators._net import takes_weight_decay, update_net
 from skcgcnn.estimators._start import initialize
 from skcgcnn.estimators._training_data import TrainingData, split
@@ -70,8 +70,9 @@ def fit_data(
         calibrate_out_of_bag(est, valid, np.ones((1, len(valid)), dtype=bool))
 
 
-def fit_one_epoch(est: Any, data: TrainingData, *, source: ModelState | None, reset: bool) -> None:
+def fit_one_epoch(est: Any, data: TrainingData, *, reset: bool) -> None:
     """Train for one epoch; the end is not known, so that the learning rate is constant."""
+    source = choose_start(est, data.graphs) if reset else None
     params = resolved(est, source, len(data), reset=reset)
     check_callbacks(est.callbacks or [], schedule="constant", validates=False)
     _prepare(est, data, source, make_seed(est), params, reset=reset)

@@ -44,11 +44,14 @@ def read_source(init_from: Any) -> ModelState:
         return model_state(init_from)
     if isinstance(init_from, ModelState):
         return init_from
+    expected = (
+        "expected a fitted estimator of skcgcnn, a path, or one of "
+        f"{', '.join([*SHIPPED, *PRETRAINED])}"
+    )
     if not isinstance(init_from, (str, PathLike)):
-        raise TypeError(
-            f"{_name(init_from, ' is a ')}; expected a fitted estimator of skcgcnn, a path, or one "
-            f"of {', '.join([*SHIPPED, *PRETRAINED])}"
-        )
+        raise TypeError(f"{_name(init_from, ' is a ')}; {expected}")
+    if isinstance(init_from, str) and not init_from.strip():
+        raise ValueError(f"init_from={init_from!r} names no model; {expected}")
     return read_model_file(find_model(init_from))
 
 

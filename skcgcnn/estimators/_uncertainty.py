@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils import check_consistent_length
 
+from skcgcnn._warnings import warn_caller
 from skcgcnn.estimators._outputs import member_outputs
 from skcgcnn.estimators._training_data import TrainingData
 from skcgcnn.tasks import TargetDecoder, deviations, output_slices
@@ -56,6 +57,11 @@ class UncertaintyMixin:
         ------
         ValueError
             See `predict`.
+
+        Warns
+        -----
+        UserWarning
+            If they are not calibrated.
         """
         return predict_with_std(self, X)[1]
 
@@ -103,6 +109,13 @@ def predict_with_std(est: Any, X: Any) -> tuple[npt.NDArray[Any], Uncertainty]:
     outputs = member_outputs(est, X)  # says so where it is not fitted
     decoder = TargetDecoder(est.targets_, est.y_ndim_)
     parts = deviations(outputs, est.targets_)
+    if unsure := [t.name for t in est.targets_ if getattr(t, "n_calibrated", None) == 0]:
+        warn_caller(
+            f"the standard deviations of {', '.join(unsure)} are not calibrated: too few crystals "
+            "outside of the fit told how far they hold. est.calibrate(X, y) does it by "
+            "20 crystals or more of your own",
+            once=True,
+        )
     shaped = (decoder.shape(list(part.T)) for part in (*parts, np.hypot(*parts)))
     return decoder.values(outputs), Uncertainty(*shaped)
 

@@ -1,8 +1,8 @@
 """Folders of arrays that are replaced as a whole: a reader gets one state, never parts of two.
 
 ``store.json`` names the subfolder with the arrays, ``data-`` and an identifier: a digest of their
-bytes, so that one name never stands for two contents. A writer fills a temporary subfolder, renames
-it, and replaces ``store.json``; then it deletes the subfolder that was named before.
+digests, so that one name never stands for two contents. A writer fills a temporary subfolder,
+renames it, and replaces ``store.json``; then it deletes the subfolder that was named before.
 """
 
 import json
@@ -25,6 +25,8 @@ FOLDER_FORMAT = 2
 
 _NAME = re.compile(r"data-[0-9a-f]{32}")
 _AT_ONCE = 1 << 20
+# In bytes, of arrays whose digests are looked at when a folder is opened: some 0.1 s.
+_MOST_CHECKED = 1 << 26
 # In bytes; a thousand properties are some ten thousand.
 _LONGEST = 1 << 24
 
@@ -68,12 +70,15 @@ def replace_data(folder: Path) -> Iterator[NewData]:
         used = lock_folder(new.path, wait=False)
     try:
         yield new
-        name = f"data-{_digest(new.path)}"
+        digests = _digests(new.path)
+        whole = blake2b(json.dumps(digests).encode(), digest_size=16).hexdigest()
+        name = f"data-{whole}"
         with _locked(folder):
             if not (folder / name).exists():
                 new.path.rename(folder / name)
             with atomic_write(folder / INDEX) as file:
-                json.dump({"format": FOLDER_FORMAT, "data": name, **new.facts}, file, indent=2)
+                facts = {"format": FOLDER_FORMAT, "data": name, **new.facts, "digests": digests}
+                json.dump(facts, file, indent=2)
                 file.write("\n")
             for other in folder.glob("data-*"):
                 if other.name != name:
@@ -161,13 +166,45 @@ def read_data(folder: Path, read: Callable[[Path, dict[str, Any]], T]) -> T:
         return read(folder / facts["data"], facts)
 
 
-def _digest(folder: Path) -> str:
+def check_digests(data: Path, facts: dict[str, Any]) -> None:
+    """Check that small arrays are those that were written.
+
+    Others of the same length would give crystals the labels of others. Large ones are not read, so
+    that a folder opens at once.
+
+    Parameters
+    ----------
+    data : Path
+        The subfolder with the arrays.
+    facts : dict
+        The content of ``store.json``; an older one has no digests.
+
+    Raises
+    ------
+    OSError, ValueError
+        If they are not.
+    """
+    digests, left = dict(facts.get("digests", {})), _MOST_CHECKED
+    # Files that are there, and regular: `facts` may come from a stranger.
+    files = [path for path in data.rglob("*.npy") if path.is_file()]
+    for size, path in sorted((path.stat().st_size, path) for path in files):
+        left -= size
+        known = digests.get(path.relative_to(data).as_posix())
+        if left >= 0 and known is not None and known != _digest(path):
+            raise ValueError(f"{path.name} is not as it was written")
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """Return the digest of every array."""
+    paths = sorted(folder.rglob("*.npy"))
+    return {path.relative_to(folder).as_posix(): _digest(path) for path in paths}
+
+
+def _digest(path: Path) -> str:
     digest = blake2b(digest_size=16)
-    for path in sorted(folder.rglob("*.npy")):
-        digest.update(f"{path.relative_to(folder).as_posix()} {path.stat().st_size}\n".encode())
-        with path.open("rb") as file:
-            while some := file.read(_AT_ONCE):
-                digest.update(some)
+    with path.open("rb") as file:
+        while some := file.read(_AT_ONCE):
+            digest.update(some)
     return digest.hexdigest()
 
 

@@ -14,7 +14,7 @@ from skcgcnn._parameters import MAX_MERGE_TOL, MAX_NEIGHBORS, MAX_RADIUS
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs._archive import Stream, map_arrays, read_arrays, stream_arrays, write_arrays
 from skcgcnn.graphs._check import check_arrays
-from skcgcnn.graphs._folder import holds_other_files, read_data, replace_data
+from skcgcnn.graphs._folder import check_digests, holds_other_files, read_data, replace_data
 from skcgcnn.graphs._options import GraphOptions
 from skcgcnn.graphs._schema import NAMES
 
@@ -82,6 +82,7 @@ def check_content(content: dict[str, Any]) -> dict[str, Any]:
 
 def graphs_in(data: Path, facts: dict[str, Any]) -> dict[str, Any]:
     """Return the memory-mapped arrays and the options in a folder of data: see `read_data`."""
+    check_digests(data, facts)
     return map_arrays(data, NAMES) | {"options": _options(facts["options"])}
 
 

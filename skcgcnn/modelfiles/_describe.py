@@ -4,6 +4,7 @@ import hashlib
 from os import PathLike
 from pathlib import Path
 
+from skcgcnn._text import crystals
 from skcgcnn.modelfiles._cgcnn import OFFICIAL
 from skcgcnn.modelfiles._pretrained import PRETRAINED, find_model
 from skcgcnn.modelfiles._read import PICKLES, read_model_file
@@ -56,7 +57,7 @@ def describe_model(
     facts["estimator"] = state.estimator
     facts.update(_targets(state, path))
     if provenance.n_samples is not None:
-        facts["trained on"] = f"{provenance.n_samples} crystals"
+        facts["trained on"] = crystals(provenance.n_samples)
     facts["epochs"] = str(provenance.n_epochs)
     if "init_from" in state.auto:
         facts["started from"] = state.auto["init_from"] or "scratch"

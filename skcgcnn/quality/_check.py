@@ -277,9 +277,9 @@ def _unreadable(
 
 @contextmanager
 def _without_remarks() -> Iterator[None]:
-    """Silence what networks say about elements that are in one fold alone."""
+    """Silence what networks say about their deviations, which are compared with each other."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*was trained on no crystal")
+        warnings.filterwarnings("ignore", message=".*not calibrated")
         yield
 
 

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._text import crystals
 from skcgcnn.metrics import HeldOutError
 from skcgcnn.model_selection import anonymous_formulas, element_sets
 from skcgcnn.plotting import BLUE, GRAY, ORANGE
 from skcgcnn.quality import PowerLaw
 from skcgcnn.reports._html import Figure, Section, Table, new_figure
-from skcgcnn.reports._parts import crystals
 
 # Errors of fewer crystals are noise; more rows are not read.
 _FEWEST, _MOST = 5, 12

@@ -44,20 +44,6 @@ def element_table(names_of: Iterable[Iterable[str]]) -> Figure:
     return Figure(figure, "How many crystals have each element.")
 
 
-def crystals(count: int) -> str:
-    """Return a number of crystals as words.
-
-    Parameters
-    ----------
-    count : int
-
-    Returns
-    -------
-    str
-    """
-    return "1 crystal" if count == 1 else f"{count} crystals"
-
-
 def formulas(est: BaseCGCNN, graphs: CrystalGraphs) -> list[str]:
     """Return the reduced formula of every crystal.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skcgcnn._text import for_figures, wrapped
+from skcgcnn._text import crystals, for_figures, wrapped
 from skcgcnn._version import __version__
 from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.graphs import CrystalGraphs
@@ -86,7 +86,7 @@ def prediction_report(run: PredictionResult) -> str:
 
 def _summary(run: PredictionResult) -> Section:
     n_failed = int((run.graphs.n_sites == 0).sum())
-    text = f"{len(run.ids) - n_failed} crystals."
+    text = f"{crystals(len(run.ids) - n_failed)}."
     if n_failed:
         have = "has" if n_failed == 1 else "have"
         text += f" {n_failed} more could not be read, and {have} no prediction."

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn._text import for_figures, wrapped
+from skcgcnn._text import crystals, for_figures, wrapped
 from skcgcnn._version import __version__
 from skcgcnn.model_selection import anonymous_formulas, group_by_prototype
 from skcgcnn.plotting import BLUE, ORANGE, crystal_sizes
 from skcgcnn.quality import Survey
 from skcgcnn.reports._html import Figure, Section, Table, new_figure, page
 from skcgcnn.reports._parts import (
-    crystals,
     element_table,
     few_ticks,
     known,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn._text import for_figures, wrapped
+from skcgcnn._text import crystals, for_figures, wrapped
 from skcgcnn._version import __version__
 from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.graphs import CrystalGraphs
@@ -26,7 +26,6 @@ from skcgcnn.reports._held_out import HeldOut
 from skcgcnn.reports._honesty import honesty, learning_section
 from skcgcnn.reports._html import Figure, Section, Table, new_figure, page
 from skcgcnn.reports._parts import (
-    crystals,
     draw_values,
     element_table,
     formulas,
@@ -308,8 +307,8 @@ def _numbers(prediction: Prediction, truth: npt.NDArray[Any], what: str) -> list
         usable = np.isfinite(errors) & np.isfinite(std)
         interval_reliability(errors[usable], std[usable], ax=axes[1])
         caption += (
-            " Bars are standard deviations; beside it, how many errors lie within intervals that "
-            "should hold so many."
+            f" Bars are standard deviations, {target.calibration}; beside it, how many errors lie "
+            "within intervals that should hold so many."
         )
     return [Figure(figure, caption)]
 

@@ -100,7 +100,10 @@ def deviations(outputs: FloatArray, targets: Sequence[Task]) -> tuple[FloatArray
     slices = output_slices(targets)
     found = [t.deviations(outputs[:, :, own]) for t, own in zip(targets, slices, strict=True)]
     if len(outputs) == 1 and not any(found):
-        raise ValueError('return_std needs n_estimators > 1 or loss="gaussian_nll"')
+        raise ValueError(
+            "return_std needs n_estimators > 1, and 3 crystals or more to fit; or loss="
+            '"gaussian_nll"'
+        )
     unknown = np.full(outputs.shape[1], np.nan)
     pairs = [(unknown, unknown) if each is None else each for each in found]
     aleatoric, epistemic = (np.stack(parts, axis=1) for parts in zip(*pairs, strict=True))

@@ -11,6 +11,7 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 from torch import Tensor
 
+from skcgcnn._text import crystals
 from skcgcnn._warnings import warn_caller
 from skcgcnn.tasks._columns import FloatArray
 from skcgcnn.tasks._kinds import TASKS
@@ -136,7 +137,7 @@ class Number(Task):
         """How far its standard deviations can be trusted, as a text."""
         if not self.n_calibrated:
             return "not calibrated"
-        return f"calibrated on {self.n_calibrated} crystals"
+        return f"calibrated on {crystals(self.n_calibrated)}"
 
     def calibrated(
         self, prediction: Prediction, encoded: FloatArray, deviations: FloatArray

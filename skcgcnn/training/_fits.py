@@ -13,9 +13,10 @@ from skcgcnn.estimators import (
     CGCNNClassifier,
     CGCNNMultiTask,
     CGCNNRegressor,
+    read_source,
 )
 from skcgcnn.exceptions import DataError
-from skcgcnn.modelfiles import ModelState, find_model, read_model_file
+from skcgcnn.modelfiles import ModelState, read_model_file
 from skcgcnn.nn import BestEpoch
 from skcgcnn.training._checkpoint import BEST, CHECKPOINT, RunCheckpoint
 from skcgcnn.training._data import Part, RunData
@@ -70,7 +71,7 @@ def read_start(
         return None, settings
     if is_auto(source):
         return source, settings
-    return read_model_file(find_model(source)), settings
+    return read_source(source), settings
 
 
 def _settings_then(run: dict[str, Any]) -> dict[str, Any]:

@@ -2,17 +2,22 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 
 from skcgcnn._files import take_folder, unlock_folder
 from skcgcnn.exceptions import DataError
+
+# Folders that the run of this thread has.
+_held = ContextVar[frozenset[Path]]("_held", default=frozenset())
 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Make a folder, and keep other runs from writing to it; a run that ends at once leaves none.
 
-    Two at once would leave the model of one beside the results of the other.
+    Two at once would leave the model of one beside the results of the other. A run that is a part
+    of another one, such as the last training of a search, writes to its folder.
 
     Parameters
     ----------
@@ -23,6 +28,10 @@ def alone(folder: Path) -> Iterator[None]:
     DataError
         If another run writes to it.
     """
+    place = folder.resolve()
+    if place in _held.get():
+        yield
+        return
     made = [path for path in (folder, *folder.parents) if not path.exists()] or [folder]
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -32,9 +41,11 @@ def alone(folder: Path) -> Iterator[None]:
             f"{folder}: another run writes its results there; choose another folder with "
             "--output, or wait for it"
         ) from None
+    before = _held.set(_held.get() | {place})
     try:
         yield
     finally:
+        _held.reset(before)
         with suppress(OSError):  # one that is not empty
             for path in made:
                 path.rmdir()

@@ -234,7 +234,7 @@ def check_asked(settings: Settings, output: Path, device: str) -> None:
 
 def _check_epochs_left(est: BaseCGCNN, train: Part, file: Path) -> None:
     """Refuse to go on with a training that is at its end."""
-    if est.n_iter_ >= est._resolved_params(train.graphs)["max_epochs"]:
+    if est.n_iter_ >= est._resolved_params(train.graphs, reset=False)["max_epochs"]:
         raise DataError(
             f"{file}: has {est.n_iter_} epochs already; ask for more than that with "
             "--max-epochs to continue"

@@ -97,23 +97,22 @@ def tune(
     settings = settings.with_ratios(given)
     check_params(settings)
     machine = {"device": device, "n_jobs": n_jobs, "on_error": settings.on_error, "verbose": 0}
-    with said_once():
-        with alone(output):
-            resume = resume and (output / HISTORY).exists()
-            if not resume and not overwrite:
-                refuse_results(output, [HISTORY, TRIALS, PAGE, RESULTS, *TRAINED])
-            data = load_run_data(settings)
-            run = _Run(settings, data, machine, quiet=not progress, remarks=remarks)
-            if not resume:  # what was tried stays until the data are known to be right
-                (output / HISTORY).unlink(missing_ok=True)
-            with _quiet():
-                search = Search(output / HISTORY, run.space, run.about(), settings.seed)
-                _search(search, run, n_trials, time.monotonic() + seconds, enabled=progress)
-                trials = search.trials()
-            chosen = choose(trials)
-            params = {} if chosen is None else chosen.params
-            best = replace(settings, params={**settings.params, **params})
-            usual = run.test(settings) if params else None
+    with said_once(), alone(output):
+        resume = resume and (output / HISTORY).exists()
+        if not resume and not overwrite:
+            refuse_results(output, [HISTORY, TRIALS, PAGE, RESULTS, *TRAINED])
+        data = load_run_data(settings)
+        run = _Run(settings, data, machine, quiet=not progress, remarks=remarks)
+        if not resume:  # what was tried stays until the data are known to be right
+            (output / HISTORY).unlink(missing_ok=True)
+        with _quiet():
+            search = Search(output / HISTORY, run.space, run.about(), settings.seed)
+            _search(search, run, n_trials, time.monotonic() + seconds, enabled=progress)
+            trials = search.trials()
+        chosen = choose(trials)
+        params = {} if chosen is None else chosen.params
+        best = replace(settings, params={**settings.params, **params})
+        usual = run.test(settings) if params else None
         metrics = train(
             best,
             output,
@@ -123,17 +122,17 @@ def tune(
             progress=progress,
             remarks=False,
         )
-    tested = {name: HeldOutError(**error) for name, error in metrics["errors"].items()}
-    result = TuneResult(
-        name=output.resolve().name,
-        trials=trials,
-        chosen=chosen,
-        command=_command(best),
-        python=_python(best, data),
-        tested=tested,
-        usual=tested if usual is None else usual,
-    )
-    return _write(output, result)
+        tested = {name: HeldOutError(**error) for name, error in metrics["errors"].items()}
+        result = TuneResult(
+            name=output.resolve().name,
+            trials=trials,
+            chosen=chosen,
+            command=_command(best),
+            python=_python(best, data),
+            tested=tested,
+            usual=tested if usual is None else usual,
+        )
+        return _write(output, result)
 
 
 class _Run:

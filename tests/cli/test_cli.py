@@ -365,6 +365,19 @@ def test_train_from_a_model(data, tmp_path, model):
     assert "--freeze convs, not 1" in message
 
 
+def test_a_finished_run_from_a_model_has_no_epochs_left(data, tmp_path):
+    out = tmp_path / "out"
+    options = ["--init-from", "chgnet-distilled", "--lr", 1e-30, "--device", "cpu"]
+    run("train", data, *options, "-o", out)
+    message = run("train", data, "--resume", out / "checkpoint.pth.tar", code=2)
+    assert "has 40 epochs already" in message
+
+
+def test_a_start_without_a_name(data):
+    message = run("train", data, "--init-from", "", code=2)
+    assert "--init-from='' names no model; expected" in " ".join(message.split())
+
+
 def test_train_from_a_model_with_its_features(data, tmp_path):
     table = {str(z): [z / 100, 1.0] for z in range(1, 101)}
     (data / "atom_init.json").write_text(json.dumps(table))

@@ -289,3 +289,19 @@ def test_networks_that_begin_alike_do_not_agree_on_everything(data, n_crystals):
     assert deviations.mean() > 0.2 * np.abs(predicted - expected).mean()
     # With 20 errors or more they are calibrated.
     assert (est.targets_[0].n_calibrated > 0) == (n_crystals >= 20)
+
+
+def test_networks_that_are_all_the_same_claim_no_certainty(data):
+    X, y = data[0][:2], data[1][:2]
+    est = CGCNNRegressor(n_estimators=2, max_epochs=2, random_state=0)
+    with pytest.warns(UserWarning, match="of 2 crystals none can be left out"):
+        est.fit(X, y)
+    with pytest.raises(ValueError, match="3 crystals or more"):
+        est.predict(X, return_std=True)
+
+
+def test_deviations_that_are_not_calibrated_say_so(data):
+    X, y = data[0][:4], data[1][:4]
+    est = CGCNNRegressor(n_estimators=2, max_epochs=2, random_state=0).fit(X, y)
+    with pytest.warns(UserWarning, match=r"deviations of target are not calibrated.*calibrate"):
+        est.predict(X, return_std=True)

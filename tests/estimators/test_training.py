@@ -139,6 +139,23 @@ def test_a_learning_rate_that_is_too_large(regressor, graphs, energies):
     assert np.isfinite(regressor.predict(graphs)).all()
 
 
+def test_finite_numbers_that_are_no_predictions_are_told(graphs, energies):
+    est = CGCNNRegressor(lr=3, max_epochs=4, random_state=0)
+    with pytest.warns(ConvergenceWarning, match=r"went astray.*times that of the simp.*was 3\)"):
+        est.fit(graphs[:6], energies[:6])
+    labels = np.arange(6) % 2
+    est = CGCNNClassifier(lr=3, max_epochs=4, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="went astray"):
+        est.fit(graphs[:6], labels)
+
+
+def test_a_value_that_hardly_counts_is_no_reason_to_warn(graphs, energies, recwarn):
+    y, weights = energies.copy(), np.ones(len(energies))
+    y[0], weights[0] = 1e6, 1e-12
+    CGCNNRegressor(max_epochs=1, random_state=0).fit(graphs, y, sample_weight=weights)
+    assert not [each for each in recwarn if "astray" in str(each.message)]
+
+
 def test_validation_outputs_that_are_no_numbers_are_a_divergence(graphs, energies):
     # From a general model the first step is made with finite numbers; weights are huge after it.
     est = CGCNNRegressor(lr=1e10, max_epochs=2, batch_size=len(graphs), random_state=0)

@@ -339,3 +339,8 @@ def test_a_start_with_other_targets_cannot_be_compared(source, params, graphs, l
     est = CGCNNClassifier(**params, init_from=source)
     est.fit(graphs, labels, validation_data=(graphs, labels))
     assert not hasattr(est, "start_validation_score_")
+
+
+def test_a_start_without_a_name(graphs, energies):
+    with pytest.raises(ValueError, match="init_from='' names no model; expected a fitted"):
+        CGCNNRegressor(init_from="").fit(graphs, energies)

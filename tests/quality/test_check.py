@@ -309,3 +309,8 @@ def test_noble_gases_give_no_warnings_of_others(recwarn):
     gases = [Structure(Lattice.cubic(4.0), [gas], [[0, 0, 0]]) for gas in ("He", "Ne", "Xe")]
     assert "unusual valences" not in kinds(check(gases))
     assert not [each for each in recwarn if "electronegativity" in str(each.message)]
+
+
+def test_one_crystal_is_counted_as_one(folder):
+    (folder / "id_prop.csv").write_text(folder.joinpath("id_prop.csv").read_text().split("\n")[1])
+    assert "1 crystal, 1 different; " in run(folder, "--quick", "-o", folder, code=1)

@@ -74,6 +74,7 @@ FORGED = {
 def test_forged_stores(forge, good, tmp_path):
     folder = shutil.copytree(good, tmp_path / "forged")
     (data,) = folder.glob("data-*")
+    facts(digests=None)(data)  # who forges a store leaves them out
     assert len(open_store(folder)) == 5
     forge(data)
     with pytest.raises(DataError, match="forged: is a damaged store"):
@@ -88,3 +89,15 @@ def test_shards_elsewhere_are_not_followed(good, tmp_path):
     with pytest.raises(DataError, match="skcgcnn-shards: is a link; remove it"):
         featurize(good.parent / "t.csv", folder, overwrite=True)
     assert [path.name for path in other.iterdir()] == [".own.tmp"]
+
+
+@pytest.mark.parametrize("name", ["ids", "properties/column_0", "properties/column_1"])
+def test_names_and_properties_of_other_crystals_are_told(name, good, tmp_path):
+    folder = shutil.copytree(good, tmp_path / "other")
+    (data,) = folder.glob("data-*")
+    path = data / f"{name}.npy"
+    np.save(path, np.load(path)[::-1])
+    with pytest.raises(
+        DataError, match=r"is a damaged store \((ids|column_.)\.npy is not as it was"
+    ):
+        open_store(folder)

@@ -3,6 +3,7 @@
 import csv
 import json
 import shlex
+from threading import Thread
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from skcgcnn.exceptions import DataError
 from skcgcnn.reports import Trial
 from skcgcnn.training import Settings, tune
 from skcgcnn.training import _tune as module
+from skcgcnn.training._folder import alone
 from skcgcnn.training._search import choose
 
 pytest.importorskip("optuna")
@@ -258,3 +260,30 @@ def test_the_command(data, tmp_path):
     output = tmp_path / "run"
     assert "holds the results of an earlier run" in command(data, "-o", output, code=2)
     assert "at least" in command(data, "--train-ratio", 0.0001, "-o", tmp_path / "b", code=2)
+
+
+def test_the_folder_is_taken_to_the_end(data, tmp_path, monkeypatch):
+    output, tried = tmp_path / "run", []
+
+    def try_to_take():
+        try:
+            with alone(output):
+                tried.append("taken")
+        except DataError:
+            tried.append("refused")
+
+    def tried_by_another(function):
+        def wrapped(*args, **kwargs):
+            other = Thread(target=try_to_take)
+            other.start()
+            other.join()
+            return function(*args, **kwargs)
+
+        return wrapped
+
+    monkeypatch.setattr(module, "train", tried_by_another(module.train))
+    monkeypatch.setattr(module, "tune_report", tried_by_another(module.tune_report))
+    tune(Settings(str(data), params=SMALL), output, seconds=1e-9, device="cpu", progress=False)
+    assert tried == ["refused", "refused"]
+    try_to_take()
+    assert tried[-1] == "taken"
