@@ -351,6 +351,7 @@ class Parameters:
         'int or "auto"',
         """Epochs without a lower validation loss before training stops; "auto" is a third of
         `max_epochs`, and 10 at least: errors fall for the last time when the learning rate does.
+        Fits that start from the general model are short, and "auto" lets them go to their end.
         Where `early_stopping` would hold out fewer than 20 crystals, whose loss does not tell which
         epoch is best, "auto" holds out none, with a warning.""",
         change="free",

@@ -2,6 +2,7 @@
 
 from skcgcnn.estimators._base import BaseCGCNN
 from skcgcnn.estimators._classifier import CGCNNClassifier
+from skcgcnn.estimators._head_start import first_to_choose
 from skcgcnn.estimators._load import load
 from skcgcnn.estimators._multitask import CGCNNMultiTask
 from skcgcnn.estimators._predict import predict_target_chunks, predict_targets
@@ -16,6 +17,7 @@ __all__ = [
     "CGCNNRegressor",
     "Uncertainty",
     "architecture",
+    "first_to_choose",
     "load",
     "predict_target_chunks",
     "predict_targets",

@@ -11,7 +11,7 @@ from skcgcnn._warnings import warn_caller
 from skcgcnn.estimators._crystals import flat_params
 from skcgcnn.estimators._elements import elements_of
 from skcgcnn.estimators._fine_tuning import compare, start_values
-from skcgcnn.estimators._head_start import choose_start, with_general_recipe
+from skcgcnn.estimators._head_start import choose_start, first_to_choose, with_general_recipe
 from skcgcnn.estimators._net import takes_weight_decay, update_net
 from skcgcnn.estimators._start import initialize
 from skcgcnn.estimators._training_data import TrainingData, split
@@ -52,8 +52,10 @@ def fit_data(
     _prepare(est, train, source, seed, params, reset=reset, whole=whole)
     start = start_values(est, source, valid) if reset else None
     epochs, done = params["max_epochs"], len(est.net_.history)
-    if valid is not None and "best_epoch" not in dict(callbacks):
-        callbacks = [("best_epoch", BestEpoch()), *callbacks]
+    if valid is not None:
+        best = dict(callbacks).get("best_epoch") or BestEpoch()
+        best.first = (0 if resume else done) + first_to_choose(est, epochs)
+        callbacks = [("best_epoch", best), *(each for each in callbacks if each[1] is not best)]
     own = est.net_.callbacks
     est.net_.callbacks = [*own, *callbacks]
     est.net_.initialize_callbacks()

@@ -97,7 +97,32 @@ def with_general_recipe(
     if source is None or params["recipe"] != "default" or not is_general(source):
         return params
     recipe = _FEW if n_crystals <= _MOST_OF_FEW else _MANY
-    return params | {name: value for name, value in recipe.items() if is_auto(params[name])}
+    found = params | {name: value for name, value in recipe.items() if is_auto(params[name])}
+    if is_auto(found["n_iter_no_change"]):
+        found["n_iter_no_change"] = found["max_epochs"]  # errors fall to the end
+    return found
+
+
+def first_to_choose(est: Any, n_epochs: int) -> int:
+    """Return the first of the epochs among which validation crystals choose one.
+
+    From a general model networks hardly overfit, and the luck of few validation crystals while
+    steps are large costs 3 to 6 % (benchmarks/results/best_epoch.md).
+
+    Parameters
+    ----------
+    est : estimator
+        With its network.
+    n_epochs : int
+        Of the whole training.
+
+    Returns
+    -------
+    int
+        Counted from 1.
+    """
+    general = est.net_.module_.trained.architecture["fixed_norm"]
+    return 1 + (3 * n_epochs // 4 if general else 0)
 
 
 def is_general(source: ModelState) -> bool:

@@ -1,7 +1,7 @@
 """The epoch that a training keeps."""
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from skorch.callbacks import Callback
@@ -15,12 +15,12 @@ class BestEpoch(Callback):
 
     Parameters
     ----------
-    loss : float, default=nan
-        Validation loss of the best epoch of a training that goes on.
-    epoch : int, default=0
-        That epoch, counted from 1.
+    losses : sequence of float, default=()
+        Validation losses of the epochs so far, of a training that goes on.
     weights : dict of str to Tensor, optional
-        Its weights: those of the network that predicts.
+        Of the best of them: of the network that predicts.
+    first : int, default=1
+        A training that gets here forgets the epochs before.
 
     Attributes
     ----------
@@ -31,41 +31,23 @@ class BestEpoch(Callback):
     """
 
     def __init__(
-        self, loss: float = np.nan, epoch: int = 0, weights: dict[str, Tensor] | None = None
+        self,
+        losses: Sequence[float] = (),
+        weights: dict[str, Tensor] | None = None,
+        first: int = 1,
     ) -> None:
-        self.loss, self.epoch, self.weights = loss, epoch, weights
+        self.losses, self.weights, self.first = losses, weights, first
 
-    @classmethod
-    def among(cls, losses: Sequence[float], weights: dict[str, Tensor]) -> Self:
-        """Return what a training that goes on begins with.
-
-        Parameters
-        ----------
-        losses : sequence of float
-            Validation losses of its epochs so far.
-        weights : dict of str to Tensor
-            Of the best of them: of the network that predicts.
-
-        Returns
-        -------
-        BestEpoch
-        """
-        best = cls(weights=weights)
-        for epoch, loss in enumerate(losses, 1):
-            if _is_better(loss, best.loss):
-                best.loss, best.epoch = loss, epoch
-        return best
-
-    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+    def on_train_begin(self, net: Any = None, **kwargs: Any) -> None:
         """Begin with what is known."""
-        self.best_loss_, self.best_epoch_ = self.loss, self.epoch
+        self.best_loss_, self.best_epoch_ = np.nan, 0
         self._kept: dict[str, Tensor] | None = None
+        for epoch, loss in enumerate(self.losses, 1):
+            self._choose(epoch, loss)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Keep the weights of an epoch that is not worse than all before."""
-        loss = net.history[-1].get("valid_loss", np.nan)
-        if _is_better(loss, self.best_loss_):
-            self.best_loss_, self.best_epoch_ = loss, len(net.history)
+        if self._choose(len(net.history), net.history[-1].get("valid_loss", np.nan)):
             self._kept = {n: tensor.clone() for n, tensor in net.network.state_dict().items()}
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
@@ -79,6 +61,10 @@ class BestEpoch(Callback):
         # They would be written into every pickle.
         self.weights = self._kept = None
 
-
-def _is_better(loss: float, best: float) -> bool:
-    return bool(np.isnan(best) or loss <= best)
+    def _choose(self, epoch: int, loss: float) -> bool:
+        """Tell whether an epoch is the best so far."""
+        best = self.best_loss_
+        if not (epoch == self.first or np.isnan(best) or loss <= best):
+            return False
+        self.best_loss_, self.best_epoch_ = loss, epoch
+        return True

@@ -13,6 +13,7 @@ from skcgcnn.estimators import (
     CGCNNClassifier,
     CGCNNMultiTask,
     CGCNNRegressor,
+    first_to_choose,
     read_source,
 )
 from skcgcnn.exceptions import DataError
@@ -186,7 +187,7 @@ def fit_parts(
     validates, best = len(parts["val"].rows) > 0, BestEpoch()
     if resume is not None and validates:
         losses = [row["valid_loss"] for row in est.history_]
-        best = BestEpoch.among(losses, read_model_file(resume.with_name(BEST)).weights)
+        best = BestEpoch(losses, read_model_file(resume.with_name(BEST)).weights)
     callbacks: list[tuple[str, Any]] = [("best_epoch", best)] if validates else []
     if output is not None:
         callbacks.append(("checkpoint", RunCheckpoint(est, run, output, best)))
@@ -203,8 +204,9 @@ def fit_parts(
         raise DataError("training diverged in the first epoch; use a smaller --lr")
     if est.n_estimators > 1 and validates:
         # Each network kept its own best epoch; what is told is that of the first.
-        best = BestEpoch.among([row["valid_loss"] for row in est.history_], {})
-        best.on_train_begin(None)
+        first = first_to_choose(est, est.fitted_params_["max_epochs"])
+        best = BestEpoch([row["valid_loss"] for row in est.history_], first=first)
+        best.on_train_begin()
     return best
 
 

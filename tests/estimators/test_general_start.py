@@ -305,3 +305,17 @@ def test_deviations_that_are_not_calibrated_say_so(data):
     est = CGCNNRegressor(n_estimators=2, max_epochs=2, random_state=0).fit(X, y)
     with pytest.warns(UserWarning, match=r"deviations of target are not calibrated.*calibrate"):
         est.predict(X, return_std=True)
+
+
+def test_epochs_are_chosen_where_steps_are_small(data):
+    """And early stopping goes there: before, few validation crystals choose an epoch by luck."""
+    graphs, y, _, _ = data
+    est = CGCNNRegressor(max_epochs=12, early_stopping=True, validation_fraction=0.5)
+    est.set_params(random_state=0).fit(graphs, y)
+    losses = est.history_[:, "valid_loss"]
+    assert len(losses) == 12
+    best = dict(est.net_.callbacks_)["best_epoch"]
+    assert best.best_loss_ == min(losses[9:])
+    own = est.set_params(init_from=None).fit(graphs, y)
+    losses = own.history_[:, "valid_loss"]
+    assert dict(own.net_.callbacks_)["best_epoch"].best_loss_ == min(losses)

@@ -33,3 +33,20 @@ def test_it_is_the_last_with_the_lowest_loss(losses, expected):
     best = BestEpoch()
     assert train(best, losses) == best.best_epoch_ == expected
     assert best.best_loss_ == losses[expected - 1] or math.isnan(losses[expected - 1])
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        ([0.1, 0.2, 0.5, 0.4, 0.6], 4),
+        ([0.1, 0.2, 0.3], 3),
+        ([0.2, 0.1], 2),
+        ([0.1, 0.2], 1),  # it stopped before
+        ([0.1, 0.1, math.nan, 0.4], 4),
+    ],
+)
+def test_epochs_before_the_first_to_choose_are_forgotten(losses, expected):
+    assert train(BestEpoch(first=3), losses) == expected
+    known = BestEpoch(losses, first=3)
+    known.on_train_begin()
+    assert known.best_epoch_ == expected
