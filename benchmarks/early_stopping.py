@@ -13,10 +13,10 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from measure import crystals_with_heats
+from pretrained import read_data
 from sklearn.metrics import mean_absolute_error
 
-from skcgcnn import CGCNNRegressor, CrystalGraphTransformer
+from skcgcnn import CGCNNRegressor
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--table", type=Path)
@@ -27,8 +27,9 @@ arguments = parser.parse_args()
 init_from = None if arguments.init_from == "none" else "auto"
 
 torch.set_num_threads(1)
-crystals, y = crystals_with_heats(arguments.table)
-graphs = CrystalGraphTransformer(n_jobs=1).transform(crystals)
+crystals = read_data(arguments.table, None, None)
+data = crystals["textbook" if arguments.table is None else "perovskites"]
+graphs, y = data.graphs, data.y
 
 for n in arguments.numbers:
     for seed in arguments.seeds:

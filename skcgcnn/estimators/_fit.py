@@ -11,7 +11,12 @@ from skcgcnn._warnings import warn_caller
 from skcgcnn.estimators._crystals import flat_params
 from skcgcnn.estimators._elements import elements_of
 from skcgcnn.estimators._fine_tuning import compare, start_values
-from skcgcnn.estimators._head_start import choose_start, first_to_choose, with_general_recipe
+from skcgcnn.estimators._head_start import (
+    choose_start,
+    first_to_choose,
+    goes_to_end,
+    with_general_recipe,
+)
 from skcgcnn.estimators._net import takes_weight_decay, update_net
 from skcgcnn.estimators._start import initialize
 from skcgcnn.estimators._training_data import TrainingData, split
@@ -42,14 +47,21 @@ def fit_data(
     `source` is what a new fit starts from; `whole` what an ensemble shares, of which `train` is a
     part.
     """
-    seed, stops = make_seed(est), est.early_stopping
+    seed, stops, n_held_out = make_seed(est), est.early_stopping, 0
     if stops and valid is None:
         stops = _can_hold_out(est, len(train))
         train, valid = split(train, est.validation_fraction, seed) if stops else (train, None)
+        n_held_out = 0 if valid is None else len(valid)
     whole = whole or train
     params = resolved(est, source, len(whole), reset=reset) | {"early_stopping": stops}
     check_callbacks(est.callbacks or [], schedule=params["schedule"], validates=valid is not None)
     _prepare(est, train, source, seed, params, reset=reset, whole=whole)
+    if n_held_out and goes_to_end(est):
+        warn_caller(
+            "a fit that starts from the general model is short and goes to its end: early_stopping "
+            f"only keeps {n_held_out} of {n_held_out + len(train)} crystals from being learned. "
+            "Leave it out, or set n_iter_no_change=10 to stop all the same"
+        )
     start = start_values(est, source, valid) if reset else None
     epochs, done = params["max_epochs"], len(est.net_.history)
     if valid is not None:

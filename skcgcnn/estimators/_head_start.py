@@ -121,8 +121,16 @@ def first_to_choose(est: Any, n_epochs: int) -> int:
     int
         Counted from 1.
     """
-    general = est.net_.module_.trained.architecture["fixed_norm"]
-    return 1 + (3 * n_epochs // 4 if general else 0)
+    return 1 + (3 * n_epochs // 4 if _has_general_net(est) else 0)
+
+
+def goes_to_end(est: Any) -> bool:
+    """Tell whether a fit is so short that early stopping lets it go to its end."""
+    return _has_general_net(est) and is_auto(est.n_iter_no_change)
+
+
+def _has_general_net(est: Any) -> bool:
+    return bool(est.net_.module_.trained.architecture["fixed_norm"])
 
 
 def is_general(source: ModelState) -> bool:
