@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from scipy.stats import ttest_rel
 
 from skcgcnn.exceptions import DataError
 from skcgcnn.reports import TIME_UP, Trial, usual_trial
@@ -29,6 +30,8 @@ _SIZES = {"n_conv", "atom_fea_len"}
 # Trials that are drawn at random before the others decide.
 _RANDOM = 10
 _STUDY = "skcgcnn tune"
+# Chance that parameters which are no better than the usual ones are taken.
+_LEVEL = 0.05
 # Where so many in a row fail, so will others: a parameter that is given may be impossible.
 _MOST_FAILURES = 10
 
@@ -275,8 +278,9 @@ class _Clock:
 def choose(trials: list[Trial]) -> Trial | None:
     """Return the trial whose parameters are taken.
 
-    They are the usual ones, unless others are better by more than twice the standard error of the
-    difference, fold by fold: the best of many is better than it should be.
+    They are the usual ones, unless others are better by more than chance: by a paired t-test over
+    the folds at 5 %, divided by the number of trials (Bonferroni), for the best of many is better
+    than it should be.
 
     Parameters
     ----------
@@ -290,9 +294,15 @@ def choose(trials: list[Trial]) -> Trial | None:
     usual = usual_trial(trials)
     if usual is None:
         return None
-    best = min((e for e in trials if e.outcome == "complete"), key=lambda each: each.mean)
-    gains = np.subtract(usual.errors, best.errors)
-    return best if gains.mean() > 2 * gains.std(ddof=1) / np.sqrt(len(gains)) else usual
+    level = _LEVEL / len(trials)
+    with np.errstate(all="ignore"):  # errors that are the same in all folds
+        better = [
+            each
+            for each in trials
+            if each.outcome == "complete"
+            and ttest_rel(usual.errors, each.errors, alternative="greater").pvalue < level
+        ]
+    return min(better, key=lambda each: each.mean, default=usual)
 
 
 def load_optuna() -> Any:

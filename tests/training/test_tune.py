@@ -238,6 +238,11 @@ def test_others_are_taken_only_if_they_are_better_by_more_than_chance():
     assert choose([usual, lucky, early]) is usual
     assert choose([usual, better, early]) is better
     assert choose([early]) is None
+    # Of many trials, one as lucky as that is to be expected.
+    fair = Trial(4, {"lr": 4.0}, (0.4, 0.5, 0.46, 0.59, 0.45), "complete")
+    assert choose([usual, fair]) is fair
+    assert choose([usual, fair, *[lucky] * 50]) is usual
+    assert choose([usual, Trial(5, {}, usual.errors, "complete")]) is usual
 
 
 @pytest.mark.slow
