@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 
 from skcgcnn import CGCNNMultiTask, CrystalGraphTransformer
 from skcgcnn.metrics import TaskScorer, task_scorers
-from skcgcnn.model_selection import TaskStratifiedKFold, cross_val_predict_tasks
+from skcgcnn.model_selection import LeaveOneElementOut, TaskStratifiedKFold, cross_val_predict_tasks
 
 
 @pytest.fixture
@@ -147,3 +147,21 @@ def test_names_of_scorers(multi, graphs, energies, labels):
     assert set(task_scorers(("regression",))) == {"y0_neg_mae", "y0_neg_rmse", "y0_r2"}
     with pytest.raises(ValueError, match="1 target_names, but 2 tasks"):
         task_scorers(("regression", "classification"), ["e"])
+
+
+@pytest.mark.parametrize("cv", [LeaveOneElementOut(min_crystals=2), TaskStratifiedKFold(2)])
+def test_groups_that_are_none_are_refused(cv, graphs, energies):
+    n, labels = len(graphs), np.arange(len(graphs)) % 2
+    missing = np.array(["a", None] * (n // 2), dtype=object)
+    for groups, message in (
+        (np.arange(n - 1), "groups has shape"),
+        (missing, f"{n // 2} of {n} groups are missing, the first in row 1"),
+        (np.where(np.arange(n) == 3, np.nan, 1.0), "first in row 3"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            list(cv.split(graphs, labels, groups))
+
+
+def test_a_single_group_leaves_nothing_to_train_on(graphs):
+    with pytest.raises(ValueError, match="no fold has a crystal to train on"):
+        list(LeaveOneElementOut(min_crystals=2).split(graphs, None, np.zeros(len(graphs))))

@@ -1,6 +1,7 @@
 """The command line: ``skcgcnn train``, ``check``, ``predict``, ``featurize`` and others."""
 
 import io
+import os
 import sys
 
 # isort: off
@@ -16,7 +17,16 @@ __all__ = ["app", "main", "make_vacancies"]
 
 def main() -> None:
     """Run the command line."""
+    _open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that is not UTF-8
     app()
+
+
+def _open_standard_streams() -> None:
+    """Open those that the caller closed: none would be there, or the next file in its place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode, encoding="utf-8")  # noqa: PTH123, SIM115 - until the end
+            setattr(sys, name, stream)

@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skcgcnn.graphs import CrystalGraphs, CrystalGraphTransformer, mean_features
 from skcgcnn.model_selection._groups import element_sets
+from skcgcnn.tasks import checked_groups
 
 Rows = npt.NDArray[np.int64]
 
@@ -42,13 +43,20 @@ class _CrystalSplitter(BaseCrossValidator):
         ValueError
             If there is nothing to split.
         """
-        names = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+        names, n_folds = None, 0
+        if groups is not None:
+            names = np.unique(checked_groups(groups, len(X)), return_inverse=True)[1]
         for mask in self._test_masks(X, y, groups):
             training = ~mask
             if names is not None:
                 training &= ~np.isin(names, names[mask])
             if training.any():
+                n_folds += 1
                 yield np.flatnonzero(training), np.flatnonzero(mask)
+        if not n_folds:
+            raise ValueError(
+                "no fold has a crystal to train on: every group has a crystal of each test part"
+            )
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Return the number of folds.

@@ -12,7 +12,7 @@ from sklearn.utils import Bunch, indexable
 
 from skcgcnn._sklearn import safe_indexing
 from skcgcnn.estimators import predict_targets
-from skcgcnn.tasks import is_missing, split_columns, stack_columns
+from skcgcnn.tasks import checked_groups, is_missing, split_columns, stack_columns
 
 
 class TaskStratifiedKFold(StratifiedGroupKFold):
@@ -85,7 +85,7 @@ class TaskStratifiedKFold(StratifiedGroupKFold):
         )
         rows = np.zeros(len(labels))
         if groups is not None:
-            yield from super().split(rows, labels, groups)
+            yield from super().split(rows, labels, checked_groups(groups, len(rows)))
             return
         folds = StratifiedKFold(self.n_splits, shuffle=self.shuffle, random_state=self.random_state)
         yield from folds.split(rows, labels)

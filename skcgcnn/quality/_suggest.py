@@ -9,6 +9,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skcgcnn.estimators import predict_targets
 from skcgcnn.graphs import CrystalGraphs, fingerprints, group_fingerprints
+from skcgcnn.tasks import checked_groups
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -56,20 +57,24 @@ def suggest(
     >>> len(suggest(est, cifs[50:100], 5, known=cifs[:50]))
     5
     """
-    if k < 1:
+    if not isinstance(k, (int, np.integer)) or k < 1:
         raise ValueError(f"k={k!r}; expected a number of crystals above 0")
     transformer = est.get_transformer()
     graphs: CrystalGraphs = transformer.transform(pool)
+    if not len(graphs):
+        raise ValueError("the pool holds no crystals")
     trained = graphs[:0] if known is None else transformer.transform(known)
     unsure = uncertainty(est, graphs)
     rows = _scaled(est, graphs, trained)
+    if groups is not None:
+        groups = checked_groups(groups, len(graphs))
     free = np.isfinite(unsure) & np.isfinite(rows[: len(graphs)]).all(axis=1)
     if not free.any():
         raise ValueError("no crystal of the pool can be read")
     same = _same(graphs, trained)
     own, others = same[: len(graphs)], same[len(graphs) :]
     free &= ~np.isin(own, others)
-    members = [own] if groups is None else [own, np.asarray(groups)]
+    members = [own] if groups is None else [own, groups]
     return _greedy(unsure, rows[: len(graphs)], rows[len(graphs) :], free, members, k)
 
 

@@ -1,7 +1,7 @@
 """Tasks: what a target is, from y to the loss, predictions, metrics and reports."""
 
 from skcgcnn.tasks._classes import Classes
-from skcgcnn.tasks._columns import FloatArray, is_missing
+from skcgcnn.tasks._columns import FloatArray, checked_groups, is_missing
 from skcgcnn.tasks._decode import combine, decode, deviations, mean_score, output_slices
 from skcgcnn.tasks._kinds import TASKS
 from skcgcnn.tasks._losses import LOSSES, Loss
@@ -31,6 +31,7 @@ __all__ = [
     "Task",
     "check_names",
     "check_order",
+    "checked_groups",
     "classification_metrics",
     "column_names",
     "combine",

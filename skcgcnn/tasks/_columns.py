@@ -93,3 +93,31 @@ def check_length(name: str) -> None:
             f"a target has a name or unit of more than {_LONGEST_NAME:,} characters: "
             f"{name[:50]!r}; use a shorter one"
         )
+
+
+def checked_groups(groups: Any, n_crystals: int) -> npt.NDArray[Any]:
+    """Return groups as an array; refuse what would split crystals in another way than is meant.
+
+    Parameters
+    ----------
+    groups : array-like of shape (n_crystals,)
+    n_crystals : int
+
+    Returns
+    -------
+    ndarray of shape (n_crystals,)
+
+    Raises
+    ------
+    ValueError
+        If there are more or fewer, or one is missing: all without one would be one group.
+    """
+    names = np.asarray(groups)
+    if names.shape != (n_crystals,):
+        raise ValueError(f"groups has shape {names.shape}; expected ({n_crystals},)")
+    if (missing := is_missing(names)).any():
+        raise ValueError(
+            f"{missing.sum()} of {n_crystals} groups are missing, the first in row "
+            f"{int(missing.argmax())}; give such a crystal a group of its own"
+        )
+    return names

@@ -52,8 +52,10 @@ HISTORY, REPORT = "history.csv", "report.html"
 FAILURES = "failures.csv"
 # What was predicted for the test part, and for every crystal by a cross-validation.
 TESTED, FOLDS = "test_results.csv", "cv_predictions.csv"
+# Of the errors.
+METRICS = "metrics.json"
 # What a run leaves.
-RESULTS = (CHECKPOINT, BEST, ORIGINAL, "metrics.json", TESTED, FOLDS, HISTORY, REPORT)
+RESULTS = (CHECKPOINT, BEST, ORIGINAL, METRICS, TESTED, FOLDS, HISTORY, REPORT)
 
 
 def train(
@@ -164,7 +166,7 @@ def train(
         readable = np.flatnonzero(graphs.n_sites > 0)
         folds = cross_validation_rows(settings, data, grouping, readable, settings.folds)
         classes = data.classes(graphs.n_sites > 0)
-        if resume is not None and not folds:
+        if resume is not None and not (folds or splits or learning_curve):
             _check_epochs_left(est, parts["train"], resume)
         if is_main and resume is not None and elsewhere:
             shutil.copyfile(resume.with_name(BEST), output / BEST)
@@ -233,8 +235,10 @@ def check_asked(settings: Settings, output: Path, device: str) -> None:
 
 
 def _check_epochs_left(est: BaseCGCNN, train: Part, file: Path) -> None:
-    """Refuse to go on with a training that is at its end."""
-    if est.n_iter_ >= est._resolved_params(train.graphs, reset=False)["max_epochs"]:
+    """Refuse to go on with a training that is at its end, and was not killed before its results."""
+    metrics = file.with_name(METRICS)
+    is_told = metrics.exists() and metrics.stat().st_mtime >= file.stat().st_mtime
+    if is_told and est.n_iter_ >= est._resolved_params(train.graphs, reset=False)["max_epochs"]:
         raise DataError(
             f"{file}: has {est.n_iter_} epochs already; ask for more than that with "
             "--max-epochs to continue"
@@ -365,7 +369,7 @@ def _evaluate(
 
 def _write_metrics(output: Path, found: dict[str, Any], curves: dict[str, PowerLaw]) -> None:
     found["learning_curves"] = {name: asdict(law) for name, law in curves.items()}
-    with atomic_write(output / "metrics.json") as file:
+    with atomic_write(output / METRICS) as file:
         json.dump(found, file, indent=2)
         file.write("\n")
 

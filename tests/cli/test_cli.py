@@ -973,3 +973,19 @@ def test_a_search_refuses_options_of_other_tasks_as_a_training_does(data):
     for command in ("train", "tune"):
         message = run(command, data, "--label", "metal", code=2)
         assert "--label needs --task multi or classification" in message
+
+
+def test_a_run_that_was_killed_after_its_last_epoch_is_completed(data, tmp_path):
+    out = tmp_path / "out"
+    run("train", data, "--epochs", 2, "-o", out, *TINY)
+    expected = (out / "test_results.csv").read_bytes()
+    again = ("train", data, "--resume", out / "checkpoint.pth.tar", "--device", "cpu")
+    assert "has 2 epochs already" in run(*again, code=2)
+    for name in ("metrics.json", "test_results.csv"):
+        (out / name).unlink()
+    run(*again)
+    assert (out / "test_results.csv").read_bytes() == expected
+    assert json.loads((out / "metrics.json").read_text())["n_test"] > 0
+    assert "has 2 epochs already" in run(*again, code=2)
+    run(*again, "--splits", "composition")
+    assert "composition" in json.loads((out / "metrics.json").read_text())["splits"]

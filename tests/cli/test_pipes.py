@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from skcgcnn.cli import app
+from skcgcnn.cli import app, main
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +71,20 @@ def test_the_home_folder(model, cifs, tmp_path, monkeypatch):
     run("predict", model, cifs[0], "-o", "~/p.csv", "--report", "~/p.html")
     assert (tmp_path / "p.csv").exists()
     assert (tmp_path / "p.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "code", "said"),
+    [
+        ("stdin", ("predict", "-"), 2, "the standard input names no file"),
+        ("stdout", ("info",), 0, ""),
+    ],
+)
+def test_streams_that_are_closed(model, name, arguments, code, said, monkeypatch, capsys):
+    command, *more = arguments
+    monkeypatch.setattr(sys, "argv", ["skcgcnn", command, str(model), *more])
+    monkeypatch.setattr(sys, name, None)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == code
+    assert said in capsys.readouterr().err

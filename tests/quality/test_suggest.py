@@ -31,8 +31,13 @@ def test_what_is_known_or_the_same_is_not_chosen(fitted, cifs):
     assert len(suggest(fitted, pool, 100, known=cifs[:12], groups=groups)) == 2
     first = suggest(fitted, pool, 3, known=cifs[:12])
     np.testing.assert_array_equal(first, chosen[:3])
-    with pytest.raises(ValueError, match="k=0"):
-        suggest(fitted, pool, 0)
+    for k in (0, 1.5, np.nan, "3", None):
+        with pytest.raises(ValueError, match=r"k=.*expected a number of crystals"):
+            suggest(fitted, pool, k)
+    with pytest.raises(ValueError, match="the pool holds no crystals"):
+        suggest(fitted, [], 3)
+    with pytest.raises(ValueError, match="groups has shape"):
+        suggest(fitted, pool, 3, groups=[1, 2])
 
 
 def test_unsure_ones_come_first_and_near_ones_later():
