@@ -221,8 +221,9 @@ class Classes(Task):
     ) -> dict[str, float]:
         """Return the accuracy, and how frequent the most frequent and the rarest class are."""
         found = {}
-        if len(tested) and metrics.get("accuracy") is not None:
-            found["accuracy"] = float(metrics["accuracy"] or 0.0)
+        accuracy = metrics.get("accuracy")
+        if accuracy is not None:
+            found["accuracy"] = accuracy
             found["most_frequent"] = max(Counter(tested).values()) / len(tested)
         if len(trained):
             found["rarest"] = float(min(np.mean(trained == label) for label in self.labels))

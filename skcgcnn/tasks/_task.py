@@ -383,7 +383,8 @@ class Task:
         `metrics` are those of the test crystals; `tested` and `trained` are the true values of
         them and of the training crystals, none missing.
         """
-        return {} if metrics.get("r2") is None else {"r2": float(metrics["r2"] or 0.0)}
+        r2 = metrics.get("r2")
+        return {} if r2 is None else {"r2": r2}
 
     # In files, tables and reports
 

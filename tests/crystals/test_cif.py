@@ -152,6 +152,13 @@ def test_empty_records_are_left_out():
     assert_same(parse_cif(text), by_pymatgen(text))
 
 
+def test_full_and_partial_sites_of_an_element_have_the_order_of_pymatgen():
+    # Their electronegativities are the same: names make the order, and those have occupancies.
+    text = cif("Cu1 Cu 0 0 0 0.5", "Cu2 Cu .5 .5 .5 1", "Cu3 Cu 0 .5 0 0.25")
+    assert_same(parse_cif(text), by_pymatgen(text))
+    assert parse_cif(text).species == [((29, 1.0),), ((29, 0.25),), ((29, 0.5),)]
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -211,6 +218,13 @@ def test_no_character_is_left_out_of_numbers_and_symbols(kind, several):
     read_crystal(PLAIN + more)
     with pytest.raises(StructureError, match=re.escape(message)):
         read_crystal(PLAIN.replace(before, after, 1) + more)
+
+
+def test_a_label_counts_where_no_symbol_is_given():
+    plain = re.sub(r"(?m)^_atom_site_type_symbol\n| (Na|Cl)(?= )", "", PLAIN)
+    assert_same(read_crystal(plain), read_crystal(PLAIN))
+    with pytest.raises(StructureError, match="_atom_site_label holds '~u1'"):
+        read_crystal(plain.replace("Cl1", "\u0421u1"))
 
 
 def test_characters_elsewhere_change_nothing():

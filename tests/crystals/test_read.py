@@ -8,6 +8,7 @@ import pytest
 from ase import Atoms
 from pymatgen.core import DummySpecies, Lattice, Structure
 
+from skcgcnn import CrystalGraphTransformer
 from skcgcnn.crystals import list_sources, read_crystal
 from skcgcnn.exceptions import StructureError
 
@@ -128,3 +129,8 @@ def test_single_structure_and_wide_arrays(nacl):
         list_sources(nacl)
     with pytest.raises(ValueError, match=r"shape \(1, 2\)"):
         list_sources(np.array([PATHS], dtype=object))
+
+
+def test_structures_that_numpy_took_apart(nacl):
+    with pytest.raises(ValueError, match="pass the list itself"):
+        CrystalGraphTransformer().fit_transform(np.array([nacl, nacl], dtype=object))

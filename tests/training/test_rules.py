@@ -11,6 +11,7 @@ from conftest import TINY
 from pymatgen.core import Structure
 from typer.testing import CliRunner
 
+from skcgcnn import CrystalGraphTransformer
 from skcgcnn.cli import app
 from skcgcnn.datasets import load_sample_regression
 from skcgcnn.exceptions import DataError
@@ -45,8 +46,6 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def loaded(folder):
-    from skcgcnn import CrystalGraphTransformer
-
     data = load_run_data(Settings(str(folder)))
     return data, CrystalGraphTransformer().transform(data.paths)
 
@@ -73,6 +72,16 @@ def test_rules(folder, loaded, rule):
     sets = [set(labels[part.rows]) for part in parts.values()]
     assert not sets[0] & sets[1] | sets[0] & sets[2] | sets[1] & sets[2]
     assert grouping.text.startswith(f"Split by {rule}: ")
+
+
+def test_what_is_nearly_the_same_is_grouped_by_structure_alone(loaded, nacl):
+    wider = nacl.copy()
+    wider.scale_lattice(5.642**3)
+    graphs = CrystalGraphTransformer().transform([nacl, wider, wider])
+    by_structure = find_groups("structure", loaded[0], graphs).groups
+    assert len(set(by_structure)) == 1
+    at_random = find_groups("random", loaded[0], graphs).groups
+    assert at_random[0] != at_random[1] == at_random[2]
 
 
 def test_without_duplicates_nothing_is_grouped(folder, loaded):

@@ -16,7 +16,7 @@ from skcgcnn.cli import app
 from skcgcnn.datasets import load_sample_regression
 from skcgcnn.exceptions import DataError
 from skcgcnn.reports import Trial
-from skcgcnn.training import Settings, tune
+from skcgcnn.training import Settings, train, tune
 from skcgcnn.training import _tune as module
 from skcgcnn.training._folder import alone
 from skcgcnn.training._search import choose
@@ -109,6 +109,19 @@ def test_the_page_and_the_test_errors(found):
     assert result["test"]["chosen"] == metrics["errors"]
     if not result["params"]:
         assert result["test"]["usual"] == result["test"]["chosen"]
+
+
+@pytest.mark.slow
+def test_the_usual_parameters_are_tested_beside_those_chosen(data, tmp_path, monkeypatch):
+    # By chance none may be better: the second trial is taken for it.
+    monkeypatch.setattr(module, "choose", lambda trials: trials[1])
+    settings, options = Settings(str(data), params=SMALL), {"device": "cpu", "progress": False}
+    result = tune(settings, tmp_path / "tune", seconds=600, n_trials=2, **options)
+    usual = train(settings, tmp_path / "usual", report=False, **options)
+    assert result["params"]
+    assert result["test"]["usual"] == usual["errors"]
+    chosen = json.loads((tmp_path / "tune" / "metrics.json").read_text())
+    assert result["test"]["chosen"] == chosen["errors"] != usual["errors"]
 
 
 def test_no_crystal_is_on_both_sides_and_none_of_the_test_is_searched(data, tmp_path, monkeypatch):
