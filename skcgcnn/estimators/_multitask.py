@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -224,7 +224,7 @@ class CGCNNMultiTask(UncertaintyMixin, MultiTaskParameters, BaseCGCNN):
             numbers, one label) is left out; NaN where all are.
         """
         predicted = predict_values(self, X, warn=False)
-        columns = self._columns(y, len(self.targets_))
+        columns = self._columns(y, self.targets_)
         return score_readable(self.targets_, predicted, columns, sample_weight)
 
     @property
@@ -235,17 +235,16 @@ class CGCNNMultiTask(UncertaintyMixin, MultiTaskParameters, BaseCGCNN):
     @property
     def classes_(self) -> npt.NDArray[Any]:
         """Classes of the first classification task."""
-        return cast("npt.NDArray[Any]", self.targets_[self._first(is_number=False)].classes)
+        return self.classifier_.classes_
 
-    def _columns(self, y: Any, n_tasks: int) -> list[npt.NDArray[Any]]:
+    def _columns(self, y: Any, targets: Sequence[Task]) -> list[npt.NDArray[Any]]:
         """Return the columns of y, each with its own type."""
-        columns = split_columns(y)
-        if len(columns) != n_tasks:
+        columns, kinds = split_columns(y), tuple(target.kind for target in targets)
+        if len(columns) != len(kinds):
             raise ValueError(
-                f"y has {len(columns)} columns, but tasks={tuple(self.tasks)!r} names {n_tasks}"
+                f"y has {len(columns)} columns, but tasks={kinds!r} names {len(kinds)}"
             )
-        if hasattr(self, "targets_"):
-            check_order(y, self.targets_)
+        check_order(y, targets)
         return columns
 
     def _new_targets(self, y: Any) -> list[Task]:
@@ -260,21 +259,13 @@ class CGCNNMultiTask(UncertaintyMixin, MultiTaskParameters, BaseCGCNN):
         self, y: Any, fitted: Sequence[Task] | None, classes: Any = None
     ) -> tuple[FloatArray, tuple[Task, ...]]:
         targets = self._new_targets(y) if fitted is None else fitted
-        columns = split_columns(y)
         if len(targets) > 1 and np.ndim(y) == 1:
             raise ValueError(
                 f"y has one dimension, but tasks={tuple(t.kind for t in targets)!r} names "
                 f"{len(targets)} columns: pass np.column_stack([first, second]) or a frame, with a "
                 "row per crystal, or use CGCNNRegressor or CGCNNClassifier for one target"
             )
-        if len(columns) != len(targets):
-            kinds = tuple(target.kind for target in targets)
-            raise ValueError(
-                f"y has {len(columns)} columns, but tasks={kinds!r} names {len(kinds)}"
-            )
-        if fitted is not None:
-            check_order(y, fitted)
-        return encode(columns, targets, classes, first=fitted is None)
+        return encode(self._columns(y, targets), targets, classes, first=fitted is None)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

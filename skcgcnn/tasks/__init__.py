@@ -2,7 +2,7 @@
 
 from skcgcnn.tasks._classes import Classes
 from skcgcnn.tasks._columns import FloatArray, is_missing
-from skcgcnn.tasks._decode import combine, decode, deviations, mean_score, output_slices
+from skcgcnn.tasks._decode import decode, deviations, mean_score, output_slices
 from skcgcnn.tasks._kinds import TASKS
 from skcgcnn.tasks._losses import LOSSES, Loss
 from skcgcnn.tasks._metrics import classification_metrics, regression_metrics
@@ -13,6 +13,7 @@ from skcgcnn.tasks._y import (
     check_names,
     check_order,
     column_names,
+    split_at_random,
     split_columns,
     stack_columns,
     without_mask,
@@ -33,7 +34,6 @@ __all__ = [
     "check_order",
     "classification_metrics",
     "column_names",
-    "combine",
     "decode",
     "deviations",
     "encode",
@@ -43,6 +43,7 @@ __all__ = [
     "readable",
     "regression_metrics",
     "score_readable",
+    "split_at_random",
     "split_columns",
     "stack_columns",
     "without_mask",

@@ -65,13 +65,6 @@ def decode(outputs: FloatArray, targets: Sequence[Task]) -> list[Prediction]:
     combined, found = combine(outputs, targets), []
     for target, own in zip(targets, output_slices(targets), strict=True):
         prediction = target.decode(combined[:, own])
-        # NaN is what could not be read.
-        if target.is_number and np.isinf(prediction.values).any():
-            row = int(np.isinf(prediction.values).argmax())
-            raise ValueError(
-                f"the prediction of {target.name!r} for crystal {row} is infinite: weights or "
-                "scales of the model are too large, or the crystal is far from those of the fit"
-            )
         known = target.deviations(outputs[:, :, own])
         found.append(prediction if known is None else replace(prediction, std=np.hypot(*known)))
     return found

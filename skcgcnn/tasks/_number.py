@@ -14,6 +14,7 @@ from torch import Tensor
 from skcgcnn._warnings import warn_caller
 from skcgcnn.tasks._columns import FloatArray
 from skcgcnn.tasks._kinds import TASKS
+from skcgcnn.tasks._linear import LinearOutputs, fit_number
 from skcgcnn.tasks._losses import LOSSES
 from skcgcnn.tasks._task import Prediction, Task
 
@@ -100,6 +101,12 @@ class Number(Task):
     def log_share(self, loss: str) -> float:
         """Return that of the loss."""
         return LOSSES[loss].log_share
+
+    def linear_outputs(
+        self, rows: FloatArray, encoded: FloatArray, weights: FloatArray
+    ) -> LinearOutputs | None:
+        """Return that of a ridge regression, or the median where that is better."""
+        return fit_number(rows, (encoded - self.mean) / self.scale, weights)
 
     def in_units(self, outputs: Tensor) -> Tensor:
         """Return the numbers in their unit."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.model_selection import train_test_split
 
 from skcgcnn.tasks._task import Task
 
@@ -31,6 +32,19 @@ def split_columns(y: Any) -> list[npt.NDArray[Any]]:
     if values.ndim not in (1, 2):
         raise ValueError(f"y has {values.ndim} dimensions; expected one row of targets per crystal")
     return list(values.T) if values.ndim == 2 else [values]
+
+
+def split_at_random(
+    rows: npt.NDArray[np.int64], size: int, seed: int, labels: npt.NDArray[Any] | None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the other rows and some at random, stratified by labels where that is possible."""
+    if labels is not None:
+        counts = np.unique(labels, return_counts=True)[1]
+        # scikit-learn refuses where a class cannot be on both sides.
+        if counts.min() < 2 or len(counts) > min(size, len(rows) - size):
+            labels = None
+    others, some = train_test_split(rows, test_size=size, random_state=seed, stratify=labels)
+    return others, some
 
 
 def stack_columns(columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:

@@ -11,7 +11,7 @@ from skcgcnn.estimators import BaseCGCNN, predict_targets
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.metrics import held_out_error, simplest, target_metrics
 from skcgcnn.reports import HeldOut
-from skcgcnn.tasks import Prediction, Task, is_missing
+from skcgcnn.tasks import Prediction
 from skcgcnn.training._composition import predict_by_composition
 from skcgcnn.training._data import Part, RunData
 
@@ -143,24 +143,12 @@ def errors_of(predictions: Sequence[Prediction], truth: dict[str, Column]) -> li
     found = []
     for prediction in predictions:
         target = prediction.target
-        if (true := truth.get(target.name)) is None:
+        if target.name not in truth or (true := target.truth(truth[target.name])) is None:
             continue
-        if target.is_number and not all(isinstance(value, (int, float)) for value in true):
-            continue  # texts
         # The mean of the training crystals; of sums over sites it is not known.
-        simple = getattr(target, "mean", None) or None
-        error = held_out_error(_like(true, target), prediction, simple)
+        error = held_out_error(true, prediction, target.mean or None)
         if error is not None:
             found.append(f"{target.name}: {error}")
-    return found
-
-
-def _like(true: Column, target: Task) -> Column:
-    """Return a column with labels as the classes of a target are: 1, not 1.0."""
-    if target.is_number or target.classes is None or target.classes.dtype.kind in "OU":
-        return true
-    known, found = ~is_missing(true), true.copy()
-    found[known] = true[known].astype(target.classes.dtype)
     return found
 
 
