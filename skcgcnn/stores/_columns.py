@@ -174,6 +174,13 @@ def read_columns(path: Path) -> dict[str, npt.NDArray[Any]]:
     return columns
 
 
+def as_in_tables(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a column of a store as a table has it: texts are objects, NaN where one is missing."""
+    if np.issubdtype(column.dtype, np.floating):
+        return np.asarray(column)
+    return np.array([str(cell) or np.nan for cell in column], dtype=object)
+
+
 class JoinedProperties:
     """The columns of shards with those of a table beside.
 

@@ -126,26 +126,6 @@ def new_estimator(settings: Settings, data: RunData, start: ModelState | str | N
     return _ESTIMATORS[settings.task](**params)
 
 
-def new_run(settings: Settings, data: RunData) -> dict[str, Any]:
-    """Return what the checkpoints of a run keep of it.
-
-    Parameters
-    ----------
-    settings : Settings
-        The run.
-    data : RunData
-        Its crystals and targets.
-
-    Returns
-    -------
-    dict
-    """
-    return {
-        "settings": asdict(settings),
-        "fingerprint": data.fingerprint(),
-    }
-
-
 def fit_parts(
     est: BaseCGCNN,
     run: dict[str, Any],

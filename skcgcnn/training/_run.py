@@ -15,7 +15,7 @@ import numpy as np
 from skcgcnn._files import atomic_write
 from skcgcnn._progress import Progress
 from skcgcnn._warnings import warn_caller
-from skcgcnn.datasets import write_rows
+from skcgcnn.datasets import write_table
 from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs, CrystalGraphTransformer, concatenate, digest_crystals
@@ -28,7 +28,6 @@ from skcgcnn.training._fits import (
     check_params,
     fit_parts,
     new_estimator,
-    new_run,
     read_start,
     resumed_estimator,
 )
@@ -142,7 +141,10 @@ def train(
             check_params(settings)
         data = load_run_data(settings)
         if resume is None:
-            est, run = new_estimator(settings, data, state), new_run(settings, data)
+            est, run = (
+                new_estimator(settings, data, state),
+                {"settings": asdict(settings), "fingerprint": data.fingerprint()},
+            )
         else:
             est, run = resumed_estimator(state, settings, data, resume, device, accelerator)
         # What every fit of the run has.
@@ -277,7 +279,7 @@ def read_graphs(
     if output is not None:
         (output / FAILURES).unlink(missing_ok=True)  # that of an earlier run
         if failures:
-            _write_table(output / FAILURES, ("path", "cause"), failures)
+            write_table(output / FAILURES, ("path", "cause"), failures)
             warn_caller(f"{output / FAILURES} lists the {len(failures)} crystals that failed")
     return graphs
 
@@ -386,10 +388,4 @@ def _write_history(path: Path, est: BaseCGCNN) -> None:
         [row["dur"] for row in est.history_],
     ]
     header = ["epoch", "training_loss", "validation_loss", "seconds"]
-    _write_table(path, header, zip(*columns, strict=True))
-
-
-def _write_table(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
-    with atomic_write(path) as file:
-        write_rows(file, [header])
-        write_rows(file, rows)
+    write_table(path, header, zip(*columns, strict=True))
