@@ -5,6 +5,7 @@ It imports neither torch nor scikit-learn.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
+from itertools import groupby
 from typing import Any, Literal, NamedTuple, Self
 
 
@@ -86,9 +87,26 @@ class Parameter:
         return next((int(high) for high in bounds if high is not None), None)
 
 
-def param(default: Any, allowed: tuple[Any, ...], kind: str, doc: str, **more: Any) -> Any:
-    """Return the field of a parameter."""
-    return field(default=default, metadata={"parameter": Parameter(allowed, kind, doc, **more)})
+def param(default: Any, allowed: tuple[Any, ...], doc: str, *, kind: str = "", **more: Any) -> Any:
+    """Return the field of a parameter; `kind` where what is allowed does not tell it in words."""
+    parameter = Parameter(allowed, kind or _in_words(allowed), doc, **more)
+    return field(default=default, metadata={"parameter": parameter})
+
+
+def _in_words(allowed: tuple[Any, ...]) -> str:
+    found = list[str]()
+    for are_words, some in groupby(allowed, lambda each: isinstance(each, Choice)):
+        if are_words:
+            words = [f'"{word}"' for each in some for word in each]
+            found.append(words[0] if len(words) == 1 else f"{{{', '.join(words)}}}")
+        else:
+            kinds = (each.kind if isinstance(each, Number) else each for each in some)
+            found += [
+                "str" if isinstance(k, Registered) else getattr(k, "__name__", "None")
+                for k in kinds
+            ]
+    *first, last = found
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def declared(parameters: Any) -> dict[str, Parameter]:

@@ -29,6 +29,8 @@ SIZES = (
     "radius",
 )
 OF_GRAPHS = ("max_num_nbr", "neighbor_ties", "merge_tol")
+# What a net takes under the same names, also while training goes on.
+_OF_TRAINING = ("lr", "batch_size", "max_batch_sites", "schedule", "max_grad_norm")
 _CALLBACKS = ("callbacks", "early_stopping", "n_iter_no_change")
 
 # Whether values are learned with numbers of their own, which a network has or has not.
@@ -88,20 +90,13 @@ def make_net(
         "criterion__cls_weight": params.get("cls_weight", 1.0),
         "criterion__loss": params.get("loss", "mse"),
         "optimizer": optimizer,
-        "lr": params["lr"],
-        "max_epochs": params["max_epochs"],
-        "batch_size": params["batch_size"],
+        **{name: params[name] for name in (*_OF_TRAINING, "max_epochs", "precision", "compile")},
         "callbacks": _callbacks(est, params),
         "train_split": None,
         "device": choose_device(est.device, fall_back=fall_back),
         "verbose": est.verbose,
         "seed": seed,
-        "precision": params["precision"],
-        "max_batch_sites": params["max_batch_sites"],
-        "schedule": params["schedule"],
-        "max_grad_norm": params["max_grad_norm"],
         "decay_biases": not isinstance(params["optimizer"], str),
-        "compile": params["compile"],
         "decoder": decoder,
         **{f"optimizer__{name}": value for name, value in options.items()},
     }
@@ -170,14 +165,7 @@ def update_net(est: Any, params: Mapping[str, Any]) -> None:
                 "Set it back, or fit with warm_start=False"
             )
     net, module = est.net_, est.net_.module_
-    net.set_params(
-        lr=params["lr"],
-        batch_size=params["batch_size"],
-        max_batch_sites=params["max_batch_sites"],
-        verbose=est.verbose,
-        schedule=params["schedule"],
-        max_grad_norm=params["max_grad_norm"],
-    )
+    net.set_params(verbose=est.verbose, **{name: params[name] for name in _OF_TRAINING})
     if params["weight_decay"] is None and made_with["weight_decay"] is not None:
         raise ValueError("weight_decay cannot become None while training goes on; give a number")
     set_lr(net, params["lr"])
