@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Of M. Okabe and K. Ito, https://jfly.uni-koeln.de/color.
-BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+BLUE, ORANGE = "#0072B2", "#E69F00"
 GRAY = "0.6"
 
 
@@ -33,6 +33,15 @@ def get_axes(ax: Any, size: tuple[float, float] = (4.2, 3.8)) -> "Axes":
 
     new: Axes = plt.subplots(figsize=size, layout="constrained")[1]
     return new
+
+
+def plain_logarithms(axis: Any) -> None:
+    """Write 0.03 at an axis, not 3 × 10⁻², and no numbers on top of each other."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def with_unit(text: str, unit: str) -> str:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from skcgcnn.metrics import HeldOutError
 from skcgcnn.model_selection import anonymous_formulas, element_sets
-from skcgcnn.plotting import BLUE, GRAY, ORANGE
+from skcgcnn.plotting import BLUE, GRAY, ORANGE, plain_logarithms
 from skcgcnn.quality import PowerLaw
 from skcgcnn.reports._html import Figure, Section, Table, new_figure
 from skcgcnn.reports._parts import crystals
@@ -125,8 +125,6 @@ def learning_section(curves: Mapping[str, PowerLaw], units: Mapping[str, str]) -
     -------
     Section
     """
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
     figure, axes = new_figure(len(curves), (4.8 * len(curves), 3.4))
     for (name, law), ax in zip(curves.items(), axes, strict=True):
         line = np.geomspace(law.sizes[0], 4 * law.sizes[-1], 50)
@@ -137,9 +135,7 @@ def learning_section(curves: Mapping[str, PowerLaw], units: Mapping[str, str]) -
             ax.plot(law.sizes[-1] + law.more()[0], goal, "o", color=ORANGE, fillstyle="none")
         ax.set(xscale="log", yscale="log", xlabel="training crystals", ylabel=units[name])
         for axis in (ax.xaxis, ax.yaxis):
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axis.set_minor_formatter(NullFormatter())
+            plain_logarithms(axis)
     text = (
         "The test error after training on fewer crystals, and the power law through it. The circle "
         "is 10 % less error."

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from skcgcnn._text import for_figures
-from skcgcnn._version import __version__
 from skcgcnn.metrics import HeldOutError
 from skcgcnn.plotting import BLUE, ORANGE
 from skcgcnn.reports._html import Figure, Section, Table, new_figure, page
@@ -142,7 +141,7 @@ def tune_report(result: TuneResult) -> str:
         _test(result),
         Section("What was tried", [_outcomes(result.trials)], list(_parts(result))),
     ]
-    return page(f"Search of parameters: {result.name}", sections, f"Made by skcgcnn {__version__}.")
+    return page(f"Search of parameters: {result.name}", sections)
 
 
 def _shown(chosen: Trial | None) -> list[str]:

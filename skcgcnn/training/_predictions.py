@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._files import atomic_write
+from skcgcnn._lazy import needed
 from skcgcnn.datasets import write_rows
 from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.exceptions import DataError
@@ -189,13 +190,10 @@ def _csv_writer(file: Any) -> Callable[[Columns], None]:
 
 
 def _parquet_writer(target: Path, stack: ExitStack) -> Callable[[Columns], None]:
-    try:
+    with needed("Parquet files, unlike .csv files, need pyarrow", "skcgcnn[parquet]"):
         import pyarrow as pa
         from pyarrow import parquet
-    except ImportError as error:
-        raise ImportError(
-            "Parquet files need pyarrow: pip install 'skcgcnn[parquet]'; or name a .csv file"
-        ) from error
+
     file = stack.enter_context(atomic_write(target, "wb"))
     writers: list[Any] = []
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from skcgcnn._lazy import needed
 from skcgcnn.exceptions import DataError
 from skcgcnn.reports import TIME_UP, Trial, usual_trial
 from skcgcnn.training._journal import Journal
@@ -303,10 +304,8 @@ def load_optuna() -> Any:
     ImportError
         If it is not installed.
     """
-    try:
+    with needed("skcgcnn tune needs Optuna", "skcgcnn[optuna]"):
         import optuna
-    except ImportError as error:
-        raise ImportError("skcgcnn tune needs pip install 'skcgcnn[optuna]'") from error
     return cast("Any", optuna)
 
 
