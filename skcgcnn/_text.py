@@ -23,7 +23,7 @@ def for_figures(name: object) -> str:
     return str(name).replace("$", r"\$")
 
 
-def for_terminals(text: str) -> str:
+def for_terminals(text: str, kept: str = "\n\t") -> str:
     r"""Return a text whose characters do nothing but being shown; lines and tabulators stay.
 
     Parameters
@@ -39,7 +39,7 @@ def for_terminals(text: str) -> str:
     >>> for_terminals("a\x1b[31mb")
     'a\\x1b[31mb'
     """
-    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+    return "".join(c if c.isprintable() or c in kept else repr(c)[1:-1] for c in text)
 
 
 def quoted(text: str) -> str:

@@ -1,6 +1,6 @@
 """Files of graphs as one file, whatever their size."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import reduce
 from os import PathLike
@@ -15,10 +15,7 @@ from skcgcnn.graphs._archive import Stream, map_arrays, read_arrays, stream_arra
 from skcgcnn.graphs._concatenate import Joint
 from skcgcnn.graphs._folder import read_data, replace_data
 from skcgcnn.graphs._graphs import CrystalGraphs
-from skcgcnn.graphs._schema import SCHEMA, PackedArray
-
-# Rows of an array that are copied together.
-_ROWS = 1_000_000
+from skcgcnn.graphs._schema import SCHEMA
 
 
 def merge_files(parts: Sequence[str | PathLike[str]], output: str | PathLike[str]) -> CrystalGraphs:
@@ -91,23 +88,9 @@ def joined_streams(joint: Joint, parts: Sequence[str | PathLike[str]]) -> dict[s
     for one in SCHEMA:
         name, width = one.name, joint.widths[one.name]
         dtype = reduce(np.promote_types, (dtypes[name] for dtypes in joint.dtypes))
-        streams[name] = Stream(dtype, (joint.length(one), *width), _pieces(joint, parts, one))
+        pieces = joint.pieces(one, (_read(user_path(path), name) for path in parts))
+        streams[name] = Stream(dtype, (joint.length(one), *width), pieces)
     return streams
-
-
-def _pieces(
-    joint: Joint, parts: Sequence[str | PathLike[str]], one: PackedArray
-) -> Iterator[npt.NDArray[Any]]:
-    """Yield the rows of an array from part to part."""
-    if one.level == "kind":
-        yield joint.kind_features
-        return
-    skipped = int(one.ends is not None)
-    yield np.zeros((skipped, *joint.widths[one.name]), joint.dtypes[0][one.name])
-    for index, path in enumerate(parts):
-        rows = _read(user_path(path), one.name)[skipped:]
-        for start in range(0, len(rows), _ROWS):
-            yield joint.change(one, index, rows[start : start + _ROWS])
 
 
 def _read(path: Path, name: str) -> npt.NDArray[Any]:

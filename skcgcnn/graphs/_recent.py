@@ -22,6 +22,7 @@ from skcgcnn.graphs._chunks import Chunk
 from skcgcnn.graphs._concatenate import concatenate
 from skcgcnn.graphs._graphs import CrystalGraphs
 from skcgcnn.graphs._options import GraphOptions
+from skcgcnn.graphs._packing import distinct_numbers
 
 # About 100,000 crystals of ten different sites.
 MAX_BYTES = 100_000_000
@@ -244,10 +245,7 @@ def in_order_of_kinds(graphs: CrystalGraphs) -> CrystalGraphs:
     -------
     CrystalGraphs
     """
-    used, firsts, which = np.unique(graphs.site_kinds, return_index=True, return_inverse=True)
-    order = np.argsort(firsts)
-    rank = np.empty(len(order), dtype=np.int32)
-    rank[order] = np.arange(len(order), dtype=np.int32)
-    return replace(
-        graphs, kind_features=graphs.kind_features[used[order]], site_kinds=rank[which].ravel()
-    )
+    kinds = graphs.site_kinds
+    firsts = np.sort(np.unique(kinds, return_index=True)[1])
+    numbers = distinct_numbers(kinds).astype(np.int32)
+    return replace(graphs, kind_features=graphs.kind_features[kinds[firsts]], site_kinds=numbers)

@@ -253,9 +253,8 @@ def _symbols(graphs: CrystalGraphs) -> list[str]:
     table = load_element_features()
     known = graphs.options.atom_features in {None, table.fingerprint}
     found = []
-    for place, row in enumerate(graphs.kind_features):
-        pure = table.elements_in(row[np.newaxis])[0] if known else set()
-        symbols = sorted(Element.from_Z(z).symbol for z in pure)
+    for place, own in enumerate(table.pure(graphs.kind_features)):
+        symbols = sorted(Element.from_Z(z).symbol for z in own if known)
         found.append("/".join(symbols) or f"(kind {place})")
     return found
 

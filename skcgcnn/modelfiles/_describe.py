@@ -4,6 +4,7 @@ import hashlib
 from os import PathLike
 from pathlib import Path
 
+from skcgcnn._text import for_terminals
 from skcgcnn.modelfiles._cgcnn import OFFICIAL
 from skcgcnn.modelfiles._pretrained import PRETRAINED, find_model
 from skcgcnn.modelfiles._read import PICKLES, read_model_file
@@ -68,12 +69,7 @@ def describe_model(
     shown |= {name: state.graph_value(name) for name in ("max_num_nbr", "neighbor_ties")}
     facts["network"] = ", ".join(f"{name}={value}" for name, value in shown.items())
     facts["weights"] = str(sum(tensor.numel() for tensor in state.weights.values()))
-    return {_one_line(name): _one_line(value) for name, value in facts.items()}
-
-
-def _one_line(text: str) -> str:
-    """Return a text without line breaks and other characters that do not print."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return {for_terminals(n, kept=""): for_terminals(v, kept="") for n, v in facts.items()}
 
 
 def _targets(state: ModelState, path: Path) -> dict[str, str]:
