@@ -1,6 +1,6 @@
 """Figures, drawn with matplotlib. Every function takes ``ax=`` and returns it."""
 
-from skcgcnn.plotting._axes import BLUE, GRAY, ORANGE, plain_logarithms
+from skcgcnn.plotting._axes import BLUE, GRAY, ORANGE
 from skcgcnn.plotting._crystals import crystal, elements
 from skcgcnn.plotting._errors import interval_reliability, loss_curves, parity
 from skcgcnn.plotting._maps import crystal_sizes, embedding_map
@@ -16,5 +16,4 @@ __all__ = [
     "interval_reliability",
     "loss_curves",
     "parity",
-    "plain_logarithms",
 ]

@@ -20,10 +20,6 @@ def get_axes(ax: Any, size: tuple[float, float] = (4.2, 3.8)) -> "Axes":
     ax : matplotlib Axes or None
     size : tuple of float
         Of a new figure, in inches.
-
-    Returns
-    -------
-    matplotlib Axes
     """
     if ax is not None:
         given: Axes = ax
@@ -33,15 +29,6 @@ def get_axes(ax: Any, size: tuple[float, float] = (4.2, 3.8)) -> "Axes":
 
     new: Axes = plt.subplots(figsize=size, layout="constrained")[1]
     return new
-
-
-def plain_logarithms(axis: Any) -> None:
-    """Write 0.03 at an axis, not 3 × 10⁻², and no numbers on top of each other."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())
 
 
 def with_unit(text: str, unit: str) -> str:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from skcgcnn._numbers import as_floats
 from skcgcnn._text import for_figures
-from skcgcnn.plotting._axes import BLUE, GRAY, ORANGE, get_axes, plain_logarithms, with_unit
+from skcgcnn.plotting._axes import BLUE, GRAY, ORANGE, get_axes, with_unit
 
 _LEVELS = np.arange(0.05, 1, 0.05)
 
@@ -181,7 +181,7 @@ def loss_curves(
     >>> loss_curves([1.0, 0.5, 0.3]).get_xlabel()
     'epoch'
     """
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     ax = get_axes(ax)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -198,7 +198,10 @@ def loss_curves(
         lowest = min(lowest, np.nanmin(curve, initial=np.inf))
     if lowest > 0:
         ax.set_yscale("log")
-        plain_logarithms(ax.yaxis)
+        # 0.03 rather than 3 × 10⁻², and no numbers on top of each other.
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.yaxis.set_minor_formatter(NullFormatter())
     if best_epoch is not None:
         ax.axvline(best_epoch, color=GRAY, linestyle=":", label=f"best epoch, {best_epoch}")
     ax.set(xlabel="epoch", ylabel="loss")

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from skcgcnn.metrics import HeldOutError
 from skcgcnn.model_selection import anonymous_formulas, element_sets
-from skcgcnn.plotting import BLUE, GRAY, ORANGE, plain_logarithms
+from skcgcnn.plotting import BLUE, GRAY, ORANGE
 from skcgcnn.quality import PowerLaw
 from skcgcnn.reports._html import Figure, Section, Table, new_figure
 from skcgcnn.reports._parts import crystals
@@ -43,10 +43,6 @@ def honesty(
         Errors on splits by other rules.
     own : mapping of str to HeldOutError
         Those of this split.
-
-    Returns
-    -------
-    Section
     """
     lines = [split] if split else []
     parts: list[Table | Figure] = []
@@ -112,19 +108,9 @@ def _of_error(rule: str, name: str, error: HeldOutError) -> list[Any]:
 
 
 def learning_section(curves: Mapping[str, PowerLaw], units: Mapping[str, str]) -> Section:
-    """Return the section that tells how much more crystals would help.
+    """Return the section that tells how much more crystals would help."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    Parameters
-    ----------
-    curves : mapping of str to PowerLaw
-        By target.
-    units : mapping of str to str
-        What their errors are.
-
-    Returns
-    -------
-    Section
-    """
     figure, axes = new_figure(len(curves), (4.8 * len(curves), 3.4))
     for (name, law), ax in zip(curves.items(), axes, strict=True):
         line = np.geomspace(law.sizes[0], 4 * law.sizes[-1], 50)
@@ -135,7 +121,9 @@ def learning_section(curves: Mapping[str, PowerLaw], units: Mapping[str, str]) -
             ax.plot(law.sizes[-1] + law.more()[0], goal, "o", color=ORANGE, fillstyle="none")
         ax.set(xscale="log", yscale="log", xlabel="training crystals", ylabel=units[name])
         for axis in (ax.xaxis, ax.yaxis):
-            plain_logarithms(axis)
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_minor_formatter(NullFormatter())
     text = (
         "The test error after training on fewer crystals, and the power law through it. The circle "
         "is 10 % less error."
