@@ -116,10 +116,6 @@ def declared(parameters: Any) -> dict[str, Parameter]:
     ----------
     parameters : dataclass
         `Parameters`, or an estimator or its class.
-
-    Returns
-    -------
-    dict of str to Parameter
     """
     return {each.name: each.metadata["parameter"] for each in fields(parameters)}
 

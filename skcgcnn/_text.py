@@ -7,14 +7,6 @@ from shlex import quote
 def for_figures(name: object) -> str:
     r"""Return a name as a label of matplotlib, which takes what is between dollars for mathtext.
 
-    Parameters
-    ----------
-    name : object
-
-    Returns
-    -------
-    str
-
     Examples
     --------
     >>> for_figures(r"$\frac{a}$")
@@ -26,14 +18,6 @@ def for_figures(name: object) -> str:
 def for_terminals(text: str, kept: str = "\n\t") -> str:
     r"""Return a text whose characters do nothing but being shown; lines and tabulators stay.
 
-    Parameters
-    ----------
-    text : str
-
-    Returns
-    -------
-    str
-
     Examples
     --------
     >>> for_terminals("a\x1b[31mb")
@@ -44,14 +28,6 @@ def for_terminals(text: str, kept: str = "\n\t") -> str:
 
 def quoted(text: str) -> str:
     r"""Return a word of a command as bash and zsh take it, also where it is shown in a terminal.
-
-    Parameters
-    ----------
-    text : str
-
-    Returns
-    -------
-    str
 
     Examples
     --------
@@ -71,11 +47,6 @@ def _escaped(character: str) -> str:
 
 def wrapped(text: str, width: int = 36) -> str:
     """Return a name as a label of matplotlib, in lines, broken at spaces and after _.
-
-    Parameters
-    ----------
-    text : str
-    width : int, default=36
 
     Returns
     -------

@@ -109,10 +109,6 @@ def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
     ----------
     command : callable
         Its arguments are the context, the data, options of its own, and ``**params``.
-
-    Returns
-    -------
-    callable
     """
     signature = inspect.signature(command)
     ctx, data, *own, _ = signature.parameters.values()

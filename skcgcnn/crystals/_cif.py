@@ -119,15 +119,6 @@ def parse_cif(text: str) -> Crystal | None:
 def syntax_error(text: str) -> str | None:
     r"""Return what is wrong with the syntax of a CIF, and in which line; None if nothing is.
 
-    Parameters
-    ----------
-    text : str
-        Content of a CIF.
-
-    Returns
-    -------
-    str or None
-
     Examples
     --------
     >>> syntax_error("data_x\nloop_\n_a\n_b\n1 2 3\n")

@@ -33,10 +33,6 @@ def list_sources(X: Any, *, check: bool = True) -> list[Any]:
     check : bool, default=True
         Whether to refuse elements that can be no crystal; otherwise they fail when they are read.
 
-    Returns
-    -------
-    list
-
     Raises
     ------
     TypeError

@@ -235,10 +235,6 @@ def read_table(
     count_others : bool, default=True
         Whether to tell of files in the folder that the table does not list.
 
-    Returns
-    -------
-    Table
-
     Raises
     ------
     DataError
@@ -324,13 +320,6 @@ def _find_files(
 
 def read_groups(folder: str | PathLike[str], cif_ids: Sequence[str]) -> npt.NDArray[np.str_] | None:
     """Read ``groups.csv``.
-
-    Parameters
-    ----------
-    folder : path
-        The folder.
-    cif_ids : sequence of str
-        The crystals.
 
     Returns
     -------

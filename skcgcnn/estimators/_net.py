@@ -183,13 +183,7 @@ def update_net(est: Any, params: Mapping[str, Any]) -> None:
 
 
 def set_lr(net: GraphNet, lr: float) -> None:
-    """Change the peak learning rate of a net that is initialized.
-
-    Parameters
-    ----------
-    net : GraphNet
-    lr : float
-    """
+    """Change the peak learning rate of a net that is initialized."""
     net.set_params(lr=lr)
     for group in net.optimizer_.param_groups:
         group["lr"] = group["initial_lr"] = lr * group.get("lr_factor", 1.0)

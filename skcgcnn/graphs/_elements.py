@@ -199,10 +199,6 @@ def matching_element_features(source: Any, fingerprint: str | None) -> ElementFe
         See `load_element_features`.
     fingerprint : str or None
         Of the features of the graphs, see `GraphOptions.atom_features`.
-
-    Returns
-    -------
-    ElementFeatures or None
     """
     table = None if fingerprint is None else load_element_features(source)
     return table if table is not None and table.fingerprint == fingerprint else None

@@ -50,17 +50,7 @@ def merge_files(parts: Sequence[str | PathLike[str]], output: str | PathLike[str
 
 
 def join_headers(parts: Sequence[str | PathLike[str]]) -> Joint:
-    """Check parts, and return how they fit together.
-
-    Parameters
-    ----------
-    parts : sequence of paths
-        See `merge_files`.
-
-    Returns
-    -------
-    Joint
-    """
+    """Check parts, and return how they fit together."""
     if not parts:
         raise ValueError("expected at least one file")
     joint = Joint()
@@ -71,19 +61,7 @@ def join_headers(parts: Sequence[str | PathLike[str]]) -> Joint:
 
 
 def joined_streams(joint: Joint, parts: Sequence[str | PathLike[str]]) -> dict[str, Stream]:
-    """Return the arrays of the whole, read from the parts as they are asked for.
-
-    Parameters
-    ----------
-    joint : Joint
-        What `join_headers` returned.
-    parts : sequence of paths
-        See `merge_files`.
-
-    Returns
-    -------
-    dict of str to Stream
-    """
+    """Return the arrays of the whole, read from the parts as they are asked for."""
     streams = {}
     for one in SCHEMA:
         name, width = one.name, joint.widths[one.name]

@@ -334,10 +334,6 @@ def read_ahead(chunks: Iterator[CrystalGraphs]) -> Iterator[CrystalGraphs]:
     chunks : iterator of CrystalGraphs
         The first chunk is read in the calling thread, whose joblib configuration applies; later
         ones in a worker thread.
-
-    Yields
-    ------
-    CrystalGraphs
     """
     chunk = next(chunks, None)
     with ThreadPoolExecutor(1) as reader:

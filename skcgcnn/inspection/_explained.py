@@ -50,10 +50,6 @@ def explained(est: Any, target: int | str, label: Any) -> Explained:
     label : object or None
         The class whose odds are explained.
 
-    Returns
-    -------
-    Explained
-
     Raises
     ------
     TypeError

@@ -111,11 +111,6 @@ def group_by_elements(X: Any) -> Labels:
 def element_sets(X: Any) -> list[set[str]]:
     """Return the elements of each crystal.
 
-    Parameters
-    ----------
-    X : sequence of crystals, or CrystalGraphs
-        The crystals.
-
     Returns
     -------
     list of set of str
@@ -128,11 +123,6 @@ def element_sets(X: Any) -> list[set[str]]:
 
 def anonymous_formulas(X: Any) -> Labels:
     """Return the reduced formula of each crystal without its elements, such as ``ABC3``.
-
-    Parameters
-    ----------
-    X : sequence of crystals, or CrystalGraphs
-        The crystals.
 
     Returns
     -------

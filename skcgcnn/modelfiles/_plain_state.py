@@ -25,10 +25,6 @@ from skcgcnn.tasks import TASKS, Task
 def state_to_plain(state: ModelState) -> dict[str, Any]:
     """Return all of a state but its weights, history and training as plain values.
 
-    Parameters
-    ----------
-    state : ModelState
-
     Returns
     -------
     dict
@@ -80,10 +76,6 @@ def state_from_plain(
     training : TrainingState, optional
         What training needs to go on.
 
-    Returns
-    -------
-    ModelState
-
     Raises
     ------
     DataError
@@ -120,16 +112,7 @@ def state_from_plain(
 
 
 def join_members(state: ModelState) -> dict[str, Tensor]:
-    """Return the weights of all networks; the names of those after the first begin with a number.
-
-    Parameters
-    ----------
-    state : ModelState
-
-    Returns
-    -------
-    dict of str to Tensor
-    """
+    """Return the weights of all networks; names of those after the first begin with a number."""
     joined = dict(state.weights)
     for number, weights in enumerate(state.more_weights, 1):
         joined |= {f"{number}.{name}": tensor for name, tensor in weights.items()}
@@ -138,14 +121,6 @@ def join_members(state: ModelState) -> dict[str, Tensor]:
 
 def split_members(joined: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
     """Return what `join_members` joined: the weights of each network.
-
-    Parameters
-    ----------
-    joined : mapping of str to Tensor
-
-    Returns
-    -------
-    list of dict of str to Tensor
 
     Raises
     ------

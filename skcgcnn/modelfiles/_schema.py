@@ -25,10 +25,6 @@ _MOST_ELEMENTS = 200
 def check_state(state: ModelState) -> None:
     """Check a state that comes from a file.
 
-    Parameters
-    ----------
-    state : ModelState
-
     Raises
     ------
     TypeError, ValueError
@@ -136,10 +132,6 @@ def _check_radius(radius: Any) -> None:
 
 def check_tensors(weights: Mapping[str, Any]) -> None:
     """Check that weights are finite real numbers, and no more than the file holds.
-
-    Parameters
-    ----------
-    weights : mapping of str to Tensor
 
     Raises
     ------

@@ -45,10 +45,6 @@ class BestEpoch(Callback):
             Validation losses of its epochs so far.
         weights : dict of str to Tensor
             Of the best of them: of the network that predicts.
-
-        Returns
-        -------
-        BestEpoch
         """
         best = cls(weights=weights)
         for epoch, loss in enumerate(losses, 1):

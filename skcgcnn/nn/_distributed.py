@@ -126,19 +126,7 @@ def _is_trained(part: Any) -> bool:
 
 
 def broadcast_int(accelerator: Any, value: int) -> int:
-    """Return the number that the main process has.
-
-    Parameters
-    ----------
-    accelerator : accelerate.Accelerator
-        The processes.
-    value : int
-        That of this process.
-
-    Returns
-    -------
-    int
-    """
+    """Return the number that the main process has."""
     with _talking():
         number = torch.tensor(value if accelerator.is_main_process else 0, dtype=torch.int64)
         return int(accelerator.reduce(number.to(accelerator.device), "sum"))

@@ -60,10 +60,6 @@ def odd_crystals(graphs: CrystalGraphs, elements: IntArray, names: Names) -> Ite
     elements : ndarray of shape (n_kinds,)
         See `kinds_as_elements`.
     names : Names
-
-    Yields
-    ------
-    Finding
     """
     yield from _odd_distances(graphs, elements, names)
     yield from _open_carbon(graphs, elements, names)

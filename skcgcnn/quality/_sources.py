@@ -46,14 +46,6 @@ class Data:
 def open_data(source: str | PathLike[str]) -> Data:
     """Open a folder with or without ``id_prop.csv``, a table of paths, or a store.
 
-    Parameters
-    ----------
-    source : path
-
-    Returns
-    -------
-    Data
-
     Raises
     ------
     DataError

@@ -67,15 +67,6 @@ class Section:
 def page(title: str, sections: Sequence[Section]) -> str:
     """Return a page as HTML.
 
-    Parameters
-    ----------
-    title : str
-    sections : sequence of Section
-
-    Returns
-    -------
-    str
-
     Examples
     --------
     >>> "<h2>Results</h2>" in page("A run", [Section("Results", ["All is well."])])
@@ -108,12 +99,6 @@ def _png(figure: Any) -> str:
 
 def new_figure(n_axes: int, size: tuple[float, float]) -> tuple[Any, list[Any]]:
     """Return a figure with axes side by side, without pyplot, which would keep it in memory.
-
-    Parameters
-    ----------
-    n_axes : int
-    size : tuple of float
-        Width and height in inches.
 
     Returns
     -------

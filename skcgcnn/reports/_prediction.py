@@ -62,17 +62,7 @@ class PredictionResult:
 
 
 def prediction_report(run: PredictionResult) -> str:
-    """Return the report of predictions as HTML, complete in itself.
-
-    Parameters
-    ----------
-    run : PredictionResult
-        The predictions.
-
-    Returns
-    -------
-    str
-    """
+    """Return the report of predictions as HTML, complete in itself."""
     sections = [
         _summary(run),
         _quality(run),

@@ -30,19 +30,7 @@ _MOST_CLASSES = 20
 
 
 def check_report(name: str, survey: Survey) -> str:
-    """Return the report of a check as HTML, complete in itself.
-
-    Parameters
-    ----------
-    name : str
-        Of the data.
-    survey : Survey
-        What was found.
-
-    Returns
-    -------
-    str
-    """
+    """Return the report of a check as HTML, complete in itself."""
     sections = [
         _summary(survey),
         *_findings(survey),

@@ -102,17 +102,7 @@ class RunResult:
 
 
 def training_report(run: RunResult) -> str:
-    """Return the report of a training run as HTML, complete in itself.
-
-    Parameters
-    ----------
-    run : RunResult
-        The run.
-
-    Returns
-    -------
-    str
-    """
+    """Return the report of a training run as HTML, complete in itself."""
     outside = _outside(run)
     sections = [
         _results(run),

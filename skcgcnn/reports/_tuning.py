@@ -46,16 +46,7 @@ class Trial:
 
 
 def usual_trial(trials: Sequence[Trial]) -> Trial | None:
-    """Return that of the usual parameters; None where it did not come to its end.
-
-    Parameters
-    ----------
-    trials : sequence of Trial
-
-    Returns
-    -------
-    Trial or None
-    """
+    """Return that of the usual parameters; None where it did not come to its end."""
     complete = (each for each in trials if each.outcome == "complete")
     return next((each for each in complete if not each.params), None)
 
@@ -121,16 +112,7 @@ class TuneResult:
 
 
 def tune_report(result: TuneResult) -> str:
-    """Return the report of a search as HTML, complete in itself.
-
-    Parameters
-    ----------
-    result : TuneResult
-
-    Returns
-    -------
-    str
-    """
+    """Return the report of a search as HTML, complete in itself."""
     sections = [
         Section("Summary", [f"{result.text}.", *_shown(result.chosen)]),
         Section(

@@ -147,15 +147,6 @@ def _float(cell: float | str | None) -> Any:
 def read_columns(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Return the columns of a store, mapped into memory.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    dict of str to ndarray
-
     Raises
     ------
     OSError, ValueError, LookupError, RecursionError

@@ -79,10 +79,6 @@ def find_source(source: str | os.PathLike[str], crystal_column: str | None = Non
     crystal_column : str, optional
         Name of the column of a table that holds the crystals.
 
-    Returns
-    -------
-    Source
-
     Raises
     ------
     DataError
@@ -191,10 +187,6 @@ def read_folder(folder: Path, columns: Sequence[str] | None = None) -> Table:
     columns : sequence of str, optional
         Those to read, where they are there; by default all.
 
-    Returns
-    -------
-    Table
-
     Raises
     ------
     DataError
@@ -218,10 +210,6 @@ def read_paths(path: Path, columns: Sequence[str] | None = ()) -> Table:
     columns : sequence of str or None
         Names of the columns of numbers to read, if they are there; None reads all columns, also
         those of texts.
-
-    Returns
-    -------
-    Table
 
     Raises
     ------
@@ -338,11 +326,6 @@ def _from_database(name: str, path: Path) -> Source:
 
 def read_properties(path: Path) -> tuple[list[str], dict[str, Values]]:
     """Read a table of properties, whose first column names the crystals.
-
-    Parameters
-    ----------
-    path : Path
-        A file with a header.
 
     Returns
     -------

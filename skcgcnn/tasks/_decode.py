@@ -18,10 +18,6 @@ def output_slices(targets: Sequence[Task]) -> list[slice]:
     ----------
     targets : sequence of Task
         The targets, in the order of their outputs.
-
-    Returns
-    -------
-    list of slice
     """
     ends = np.cumsum([target.n_outputs for target in targets]).tolist()
     return [slice(end - t.n_outputs, end) for t, end in zip(targets, ends, strict=True)]
@@ -57,10 +53,6 @@ def decode(outputs: FloatArray, targets: Sequence[Task]) -> list[Prediction]:
         Of each network; NaN for crystals that could not be read.
     targets : sequence of Task
         The targets, in the order of their outputs.
-
-    Returns
-    -------
-    list of Prediction
     """
     combined, found = combine(outputs, targets), []
     for target, own in zip(targets, output_slices(targets), strict=True):

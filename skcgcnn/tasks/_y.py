@@ -67,19 +67,7 @@ def stack_columns(columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
 
 
 def column_names(y: Any, defaults: Sequence[str]) -> list[str]:
-    """Return the names of the columns of a DataFrame or Series, else the defaults.
-
-    Parameters
-    ----------
-    y : array-like
-        The targets.
-    defaults : sequence of str
-        One name for every column.
-
-    Returns
-    -------
-    list of str
-    """
+    """Return the names of the columns of a DataFrame or Series, else the defaults."""
     if hasattr(y, "columns"):
         return [str(name) for name in y.columns]
     name = getattr(y, "name", None)
@@ -88,11 +76,6 @@ def column_names(y: Any, defaults: Sequence[str]) -> list[str]:
 
 def check_names(y: Any) -> None:
     """Refuse a frame with several columns of one name.
-
-    Parameters
-    ----------
-    y : array-like
-        The targets.
 
     Raises
     ------
@@ -106,13 +89,6 @@ def check_names(y: Any) -> None:
 
 def check_order(y: Any, targets: Sequence[Task]) -> None:
     """Refuse a frame that has the columns of the fit in other places.
-
-    Parameters
-    ----------
-    y : array-like
-        The targets.
-    targets : sequence of Task
-        Those of the fit.
 
     Raises
     ------

@@ -166,15 +166,6 @@ def bundled_folder(name: str) -> Path:
 def load_run_data(settings: Settings) -> RunData:
     """Load the folder that a run names.
 
-    Parameters
-    ----------
-    settings : Settings
-        The run.
-
-    Returns
-    -------
-    RunData
-
     Raises
     ------
     DataError

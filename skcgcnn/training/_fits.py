@@ -82,11 +82,6 @@ def _settings_then(run: dict[str, Any]) -> dict[str, Any]:
 def check_params(settings: Settings) -> None:
     """Refuse parameters, before anything is read.
 
-    Parameters
-    ----------
-    settings : Settings
-        The run.
-
     Raises
     ------
     ValueError
@@ -100,21 +95,7 @@ def check_params(settings: Settings) -> None:
 
 
 def new_estimator(settings: Settings, data: RunData, start: ModelState | str | None) -> BaseCGCNN:
-    """Return the estimator of a run, before its fit.
-
-    Parameters
-    ----------
-    settings : Settings
-        The run.
-    data : RunData
-        Its crystals and targets.
-    start : ModelState, "auto" or None
-        What it begins with.
-
-    Returns
-    -------
-    estimator
-    """
+    """Return the estimator of a run, before its fit."""
     params = {
         **data.graph_parameters(),
         **settings.parameters(),

@@ -211,15 +211,6 @@ def train(
 def check_asked(settings: Settings, output: Path, device: str) -> None:
     """Refuse what can be refused before anything is read.
 
-    Parameters
-    ----------
-    settings : Settings
-        The run.
-    output : Path
-        Folder of the results.
-    device : str
-        Where to train.
-
     Raises
     ------
     DataError
@@ -252,15 +243,6 @@ def read_graphs(
     transformer: CrystalGraphTransformer, data: RunData, output: Path | None
 ) -> CrystalGraphs:
     """Return the graphs of a run; write a table of crystals that failed, if there is a folder.
-
-    Parameters
-    ----------
-    transformer : CrystalGraphTransformer
-        That of its estimator.
-    data : RunData
-        Its crystals.
-    output : Path or None
-        Folder of the results.
 
     Returns
     -------

@@ -279,10 +279,6 @@ def choose(trials: list[Trial]) -> Trial | None:
     They are the usual ones, unless others are better by more than twice the standard error of the
     difference, fold by fold: the best of many is better than it should be.
 
-    Parameters
-    ----------
-    trials : list of Trial
-
     Returns
     -------
     Trial or None

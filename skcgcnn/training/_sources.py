@@ -53,10 +53,6 @@ def find_crystals(
     targets : sequence of str
         Columns of what is predicted, if there are such.
 
-    Returns
-    -------
-    Found
-
     Raises
     ------
     DataError
@@ -137,13 +133,6 @@ def _numbers(table: Table, names: Sequence[str]) -> Any:
 
 def refuse_inputs(output: Path, inputs: Sequence[str | Path]) -> None:
     """Refuse an output that would replace an input, or that cannot be written.
-
-    Parameters
-    ----------
-    output : Path
-        Where the results go.
-    inputs : sequence of str or Path
-        The files that are read.
 
     Raises
     ------

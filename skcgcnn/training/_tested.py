@@ -51,10 +51,6 @@ def predict_part(est: BaseCGCNN, train: Part, test: Part, *, composition: bool =
         Parts of the split.
     composition : bool, default=True
         Whether to fit extra trees on the composition.
-
-    Returns
-    -------
-    Said
     """
     said = Said(test.rows, predict_targets(est, test.graphs) if len(test.rows) else [], [], [])
     # Without test crystals there are no predictions.
@@ -76,10 +72,6 @@ def together(folds: Sequence[Said]) -> Said:
     ----------
     folds : sequence of Said
         At least one, each of other crystals and the same targets.
-
-    Returns
-    -------
-    Said
     """
     rows = np.concatenate([said.rows for said in folds])
     order = np.argsort(rows)
@@ -105,10 +97,6 @@ def join_predictions(parts: Sequence[Sequence[Prediction]]) -> list[Prediction]:
     ----------
     parts : sequence of sequence of Prediction
         At least one, each of the same targets.
-
-    Returns
-    -------
-    list of Prediction
     """
     return [
         Prediction(
@@ -135,10 +123,6 @@ def errors_of(predictions: Sequence[Prediction], truth: dict[str, Column]) -> li
         Target by target.
     truth : dict of str to ndarray
         Columns of a table by their names.
-
-    Returns
-    -------
-    list of str
     """
     found = []
     for prediction in predictions:
@@ -169,10 +153,6 @@ def held_out(
         What stays together in a split.
     n_folds : int, default=0
         Folds of the cross-validation; 0 for the test part.
-
-    Returns
-    -------
-    HeldOut
     """
     rows = said.rows
     part = data.part(rows, graphs)
