@@ -5,6 +5,7 @@ It imports neither torch nor scikit-learn.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
+from inspect import cleandoc
 from itertools import groupby
 from typing import Any, Literal, NamedTuple, Self
 
@@ -125,22 +126,23 @@ def with_parameters(cls: type, nested: Any, name: str) -> type:
 
     `nested` are those that the parameter of this name holds.
     """
-    lines = "\n".join(_entries(cls, nested, name)).lstrip()
-    cls.__doc__ = (cls.__doc__ or "").replace("<parameters>", lines)
+    lines = "\n".join(_entries(cls, nested, name))
+    # Without the indentation, which later versions of Python leave out themselves.
+    cls.__doc__ = cleandoc(cls.__doc__ or "").replace("<parameters>", lines)
     return cls
 
 
 def _entries(cls: Any, nested: Any, name: str) -> Iterator[str]:
     for each in fields(cls):
         parameter = each.metadata["parameter"]
-        yield f"    {each.name} : {parameter.kind}, default={_default(each)}"
-        yield from (f"        {line.strip()}" for line in parameter.doc.splitlines())
+        yield f"{each.name} : {parameter.kind}, default={_default(each)}"
+        yield from (f"    {line.strip()}" for line in parameter.doc.splitlines())
         if each.name == name:
             for inner in fields(nested):
                 parameter = inner.metadata["parameter"]
                 yield ""
-                yield f"        - ``{inner.name}`` : {parameter.kind}, default={_default(inner)}."
-                yield from (f"          {line.strip()}" for line in parameter.doc.splitlines())
+                yield f"    - ``{inner.name}`` : {parameter.kind}, default={_default(inner)}."
+                yield from (f"      {line.strip()}" for line in parameter.doc.splitlines())
 
 
 def _default(each: Any) -> str:

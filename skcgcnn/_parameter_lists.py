@@ -69,7 +69,7 @@ def made_with(parameters: Any) -> set[str]:
     return {name for name, each in all_declared(parameters).items() if each.change is not None}
 
 
-def documented(cls: type) -> type:
+def with_documented_parameters(cls: type) -> type:
     """Put the parameters into the docstring of an estimator."""
     return with_parameters(cls, NetParameters, "net_params")
 

@@ -6,13 +6,10 @@ from os import PathLike
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from skorch.history import History
 
 from skcgcnn._parameter_lists import OF_ESTIMATORS, unknown_parameter
 from skcgcnn._parameters import Parameters
-from skcgcnn._sklearn import Documented
 from skcgcnn.estimators._constraints import constraints
 from skcgcnn.estimators._crystals import (
     checked_chunks,
@@ -23,6 +20,7 @@ from skcgcnn.estimators._crystals import (
 from skcgcnn.estimators._ensemble import fit_alone, fit_ensemble
 from skcgcnn.estimators._features import crystal_features, n_crystal_features, site_features
 from skcgcnn.estimators._fit import fit_one_epoch, resolved
+from skcgcnn.estimators._fitted import Fitted
 from skcgcnn.estimators._head_start import choose_start
 from skcgcnn.estimators._net import check_net_params
 from skcgcnn.estimators._outputs import member_outputs
@@ -38,12 +36,11 @@ from skcgcnn.estimators._persistence import (
 from skcgcnn.estimators._training_data import check_fit_input, check_validation
 from skcgcnn.graphs import CrystalGraphs, CrystalGraphTransformer, concatenate
 from skcgcnn.modelfiles import ModelState, find_model, read_model_file
-from skcgcnn.nn import CrystalGraphConvNet
 from skcgcnn.tasks import FloatArray, Prediction, TargetDecoder, Task
 
 
 class BaseCGCNN(
-    Documented, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, BaseEstimator, ABC
+    Fitted, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, BaseEstimator, ABC
 ):
     """Base of the CGCNN estimators: owns a private skorch net.
 
@@ -360,55 +357,6 @@ class BaseCGCNN(
         """Return a fitted estimator; `name` is that of the model in messages."""
         est: Self = from_model_state(cls, state, name, device, accelerator)
         return est
-
-    @property
-    def module_(self) -> CrystalGraphConvNet:
-        """The torch module behind the predictions."""
-        module: CrystalGraphConvNet = self.net_.module_.average
-        return module
-
-    @property
-    def target_names_(self) -> list[str]:
-        """Name of every target."""
-        return [target.name for target in self.targets_]
-
-    @property
-    def target_mean_(self) -> npt.NDArray[np.float64]:
-        """Mean of every target over the training crystals; 0 for classes."""
-        return np.array([target.mean for target in self.targets_])
-
-    @property
-    def target_scale_(self) -> npt.NDArray[np.float64]:
-        """Standard deviation of every target over the training crystals; 1 for classes."""
-        return np.array([target.scale for target in self.targets_])
-
-    @property
-    def history_(self) -> History:
-        """What skorch recorded, epoch by epoch."""
-        return self.net_.history
-
-    @property
-    def loss_curve_(self) -> list[float]:
-        """Training loss of every epoch, of the scaled targets; empty for a model of a file."""
-        return [row["train_loss"] for row in self.history_]
-
-    @property
-    def validation_scores_(self) -> list[float] | None:
-        """Score of the validation crystals after every epoch; None without such crystals."""
-        scores = [row.get("valid_score") for row in self.history_]
-        return None if not scores or None in scores else scores
-
-    @property
-    def best_validation_score_(self) -> float | None:
-        """Score of the epoch with the lowest validation loss, whose weights predict."""
-        scores = self.validation_scores_
-        if scores is None:
-            return None
-        keeper = dict(getattr(self.net_, "callbacks_", [])).get("best_epoch")
-        # A fit that was continued has the best epoch of its last part.
-        best = getattr(keeper, "best_epoch_", None)
-        losses = np.nan_to_num(np.array(self.history_[:, "valid_loss"], dtype=float), nan=np.inf)
-        return float(scores[best - 1 if best else int(losses.argmin())])
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
