@@ -82,7 +82,7 @@ class AcceleratedNet(AccelerateMixin, GraphNet):
 
     def run(self, *args: Any, **kwargs: Any) -> None:
         """Train for some more epochs, see `GraphNet.run`."""
-        own = self.module_, self.criterion_, self.optimizer_
+        own = self._parts
         self._is_together = False
         try:
             with _talking():
@@ -111,9 +111,8 @@ class AcceleratedNet(AccelerateMixin, GraphNet):
     @cached_property
     def _wrapped(self) -> tuple[Any, Any, Any]:
         """Network, loss and optimizer for several processes: made once, for they leave hooks."""
-        parts = self.module_, self.criterion_, self.optimizer_
         module, criterion, optimizer = (
-            self.accelerator.prepare(part) if _is_trained(part) else part for part in parts
+            self.accelerator.prepare(part) if _is_trained(part) else part for part in self._parts
         )
         return module, criterion, optimizer
 

@@ -196,16 +196,17 @@ class GraphNet(NeuralNet):
         weights = self.network.trained.state_dict().values()
         return all(bool(torch.isfinite(w).all()) for w in weights if w.is_floating_point())
 
+    @property
+    def _parts(self) -> tuple[Any, Any, Any]:
+        return self.module_, self.criterion_, self.optimizer_
+
     def _keep(self) -> None:
         """Keep weights and optimizer, to return to them."""
-        states = self.module_, self.criterion_, self.optimizer_
-        self._kept = [_cloned(state.state_dict()) for state in states]
+        self._kept = [_cloned(part.state_dict()) for part in self._parts]
 
     def _restore(self) -> None:
         """Return to the last complete epoch."""
-        for part, kept in zip(
-            (self.module_, self.criterion_, self.optimizer_), self._kept, strict=True
-        ):
+        for part, kept in zip(self._parts, self._kept, strict=True):
             part.load_state_dict(kept)
         del self.history[-1]
 
