@@ -2,11 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
 
 from skcgcnn._parameter_lists import OF_ESTIMATORS, unknown_parameter
 from skcgcnn._parameters import Parameters
@@ -26,16 +29,24 @@ from skcgcnn.estimators._net import check_net_params
 from skcgcnn.estimators._outputs import member_outputs
 from skcgcnn.estimators._persistence import (
     cloned,
-    from_model_state,
     model_state,
     pickled,
     set_model_state,
     unpickled,
-    write_model,
 )
 from skcgcnn.estimators._training_data import check_fit_input, check_validation
+from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs, CrystalGraphTransformer, concatenate
-from skcgcnn.modelfiles import ModelState, find_model, read_model_file
+from skcgcnn.modelfiles import (
+    BUILD_ERRORS,
+    PICKLES,
+    ModelState,
+    find_model,
+    read_model_file,
+    rename_targets,
+    write_cgcnn,
+    write_safetensors,
+)
 from skcgcnn.tasks import FloatArray, Prediction, TargetDecoder, Task
 
 
@@ -344,7 +355,19 @@ class BaseCGCNN(
         >>> est.save("model.safetensors", units=["eV/atom", "eV"])  # doctest: +SKIP
         >>> skcgcnn.load("model.safetensors").predict(cifs)  # doctest: +SKIP
         """
-        write_model(self, path, targets=targets, units=units, metrics=metrics, layout=layout)
+        check_is_fitted(self, "net_")
+        if Path(path).suffix.lower() in PICKLES:
+            raise ValueError(
+                f"{path}: save writes a safetensors file, not a pickle; name it "
+                f"{Path(path).with_suffix('.safetensors').name}, or use joblib.dump(est, path)"
+            )
+        state = model_state(self)
+        if layout == "cgcnn":
+            write_cgcnn(state, path)
+            return
+        named = rename_targets(state.targets, targets, units)
+        provenance = replace(state.provenance, metrics=metrics or {})
+        write_safetensors(replace(state, targets=named, provenance=provenance), path)
 
     def _get_model_state(self, *, training: bool = False) -> ModelState:
         """Return what is fitted; `training` adds what training needs to go on."""
@@ -355,7 +378,17 @@ class BaseCGCNN(
         cls, state: ModelState, name: str, device: Any = "auto", accelerator: Any = None
     ) -> Self:
         """Return a fitted estimator; `name` is that of the model in messages."""
-        est: Self = from_model_state(cls, state, name, device, accelerator)
+        if state.estimator != cls.__name__:
+            raise DataError(
+                f"{name}: holds a {state.estimator}, not a {cls.__name__}; use "
+                f"{state.estimator}.from_pretrained, or start from it with init_from"
+            )
+        try:
+            est = cls(**{**state.params, "device": device, "accelerator": accelerator})
+            est._validate_params()
+            set_model_state(est, replace(state, params=est.get_params(deep=False)))
+        except BUILD_ERRORS as error:
+            raise DataError(f"{name}: not a model of {cls.__name__} ({error!r})") from error
         return est
 
     def __getstate__(self) -> dict[str, Any]:
