@@ -1,10 +1,9 @@
 """Files of graphs as one file, whatever their size."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import reduce
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -66,12 +65,15 @@ def joined_streams(joint: Joint, parts: Sequence[str | PathLike[str]]) -> dict[s
     for one in SCHEMA:
         name, width = one.name, joint.widths[one.name]
         dtype = reduce(np.promote_types, (dtypes[name] for dtypes in joint.dtypes))
-        pieces = joint.pieces(one, (_read(user_path(path), name) for path in parts))
+        pieces = joint.pieces(one, _arrays(parts, name))
         streams[name] = Stream(dtype, (joint.length(one), *width), pieces)
     return streams
 
 
-def _read(path: Path, name: str) -> npt.NDArray[Any]:
-    if path.is_dir():
-        return read_data(path, lambda data, _: map_arrays(data, [name])[name])
-    return read_arrays(path, [name])[name]
+def _arrays(parts: Sequence[str | PathLike[str]], name: str) -> Iterator[npt.NDArray[Any]]:
+    """Yield an array of each part."""
+    for path in map(user_path, parts):
+        if path.is_dir():
+            yield read_data(path, lambda data, _: map_arrays(data, [name])[name])
+        else:
+            yield read_arrays(path, [name])[name]

@@ -55,7 +55,7 @@ def load_graphs(path: str | PathLike[str], *, mmap: bool) -> dict[str, Any]:
             "name without .npz"
         )
     try:
-        content = _read_folder(source) if is_folder else _read_file(source)
+        content = read_data(source, graphs_in) if is_folder else _read_file(source)
         if content is not None:
             check_content(content)
             if is_folder and not mmap:
@@ -84,10 +84,6 @@ def check_content(content: dict[str, Any]) -> dict[str, Any]:
 def graphs_in(data: Path, facts: dict[str, Any]) -> dict[str, Any]:
     """Return the memory-mapped arrays and the options in a folder of data: see `read_data`."""
     return map_arrays(data, NAMES) | {"options": options_from_plain(facts["options"])}
-
-
-def _read_folder(folder: Path) -> dict[str, Any]:
-    return read_data(folder, graphs_in)
 
 
 def _read_file(path: Path) -> dict[str, Any] | None:
