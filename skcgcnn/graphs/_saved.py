@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -96,8 +96,7 @@ def _read_file(path: Path) -> dict[str, Any] | None:
 
 def options_from_plain(plain: Mapping[str, Any]) -> GraphOptions:
     """Return the options that a file holds, of the types that they have."""
-    known = {one.name for one in fields(GraphOptions)}
-    options = GraphOptions(**{name: value for name, value in plain.items() if name in known})
+    options = GraphOptions(**plain)
     check_options(options)
     return options
 
