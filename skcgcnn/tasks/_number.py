@@ -12,7 +12,7 @@ from scipy.stats import norm
 from torch import Tensor
 
 from skcgcnn._warnings import warn_caller
-from skcgcnn.tasks._columns import FloatArray
+from skcgcnn.tasks._columns import FloatArray, refuse_infinite
 from skcgcnn.tasks._kinds import TASKS
 from skcgcnn.tasks._linear import LinearOutputs, fit_number
 from skcgcnn.tasks._losses import LOSSES
@@ -126,12 +126,8 @@ class Number(Task):
         with np.errstate(over="ignore"):
             aleatoric = np.sqrt(self._variance(outputs)) * unit + missing
             epistemic = outputs[:, :, 0].std(axis=0) * unit
-        if (infinite := np.isinf(aleatoric) | np.isinf(epistemic)).any():
-            raise ValueError(
-                f"the standard deviation of {self.name!r} for crystal {int(infinite.argmax())} is "
-                "infinite: weights or scales of the model are too large, or the crystal is far "
-                "from those of the fit"
-            )
+        for each in (aleatoric, epistemic):
+            refuse_infinite(each, f"standard deviation of {self.name!r}")
         return np.asarray(aleatoric), np.asarray(epistemic)
 
     def _variance(self, outputs: FloatArray) -> FloatArray:

@@ -12,7 +12,13 @@ from sklearn.metrics import r2_score
 from torch import Tensor
 
 from skcgcnn._numbers import as_floats
-from skcgcnn.tasks._columns import FloatArray, check_length, is_missing, to_floats
+from skcgcnn.tasks._columns import (
+    FloatArray,
+    check_length,
+    is_missing,
+    refuse_infinite,
+    to_floats,
+)
 from skcgcnn.tasks._linear import LinearOutputs
 from skcgcnn.tasks._metrics import regression_metrics
 
@@ -227,13 +233,7 @@ class Task:
         They are NaN for crystals that could not be read.
         """
         values = self._numbers(outputs)
-        # NaN is what could not be read.
-        if (infinite := np.isinf(values)).any():
-            raise ValueError(
-                f"the prediction of {self.name!r} for crystal {int(infinite.argmax())} is "
-                "infinite: weights or scales of the model are too large, or the crystal is far "
-                "from those of the fit"
-            )
+        refuse_infinite(values, f"prediction of {self.name!r}")
         return Prediction(self, values)
 
     def deviations(self, outputs: FloatArray) -> tuple[FloatArray, FloatArray] | None:
