@@ -23,6 +23,8 @@ MAX_MERGE_TOL = 0.1
 # In Å, of the longest cell: a search goes no further.
 MAX_RADIUS = 10_000
 MAX_NEIGHBORS = 1_000
+# What makes a network, whatever its crystals and targets are.
+SIZES = ("conv", "pooling", "atom_fea_len", "n_conv", "h_fea_len", "n_h")
 
 _AUTO = Choice(AUTO)
 

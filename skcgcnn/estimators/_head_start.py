@@ -9,7 +9,7 @@ import torch
 from sklearn.base import clone
 
 from skcgcnn._parameter_lists import with_net_params
-from skcgcnn._parameters import NetParameters
+from skcgcnn._parameters import SIZES, NetParameters
 from skcgcnn._recipes import is_auto
 from skcgcnn.estimators._features import MANY_TARGETS, embeddings
 from skcgcnn.estimators._net import set_lr
@@ -23,18 +23,7 @@ from skcgcnn.tasks import FloatArray, Task, output_slices
 
 # What `init_from="auto"` starts from, and the parameters that must be as usual for it.
 GENERAL = "chgnet-distilled"
-_AS_USUAL = (
-    "recipe",
-    "conv",
-    "pooling",
-    "heads",
-    "atom_fea_len",
-    "n_conv",
-    "h_fea_len",
-    "n_h",
-    "composition_baseline",
-    "element_embedding",
-)
+_AS_USUAL = ("recipe", *SIZES, "heads", "composition_baseline", "element_embedding")
 # With more crystals, a network learns differences that the general model hardly sees: between
 # polymorphs of carbon, or supercells with vacancies, whose embeddings have standard deviations of
 # 0.09 and 0.05, where those of perovskites have 0.4 (benchmarks/results/pretrained.md).
@@ -98,7 +87,7 @@ def is_general(source: ModelState) -> bool:
 
 def has_general_head(sizes: Mapping[str, Any], source: ModelState | None) -> bool:
     """Tell whether a network has the hidden layers of a general model, and pools as that does."""
-    names = ("pooling", "atom_fea_len", "h_fea_len", "n_h", "n_globals", "heads", "n_conv")
+    names = (*SIZES, "n_globals", "heads")
     if source is None or not is_general(source):
         return False
     return all(sizes[name] == source.network[name] for name in names)

@@ -18,17 +18,7 @@ from skcgcnn.tasks import LOSSES, TargetDecoder
 
 _LOGGER = logging.getLogger("skcgcnn")
 
-SIZES = (
-    "conv",
-    "pooling",
-    "composition_baseline",
-    "atom_fea_len",
-    "n_conv",
-    "h_fea_len",
-    "n_h",
-    "radius",
-)
-OF_GRAPHS = ("max_num_nbr", "neighbor_ties", "merge_tol")
+_OF_GRAPHS = ("max_num_nbr", "neighbor_ties", "merge_tol")
 # What a net takes under the same names, also while training goes on.
 _OF_TRAINING = ("lr", "batch_size", "max_batch_sites", "schedule", "max_grad_norm")
 _CALLBACKS = ("callbacks", "early_stopping", "n_iter_no_change")
@@ -151,9 +141,10 @@ def _callbacks(est: Any, params: Mapping[str, Any]) -> list[Any]:
 def update_net(est: Any, params: Mapping[str, Any]) -> None:
     """Give the net of an estimator the parameters that may change while training goes on."""
     made_with, parameters = est.fitted_params_, all_declared(est)
+    of_graphs = est.graph_options_.parameters()
     for name in sorted(made_with):
         values = _plain(params[name]), _plain(made_with[name])
-        if name in OF_GRAPHS and params[name] == _of_graphs(est, name):
+        if name in _OF_GRAPHS and params[name] == of_graphs.get(name):
             continue  # it now says what the graphs had been made with
         fixed = parameters[name].change == "never" or (
             name in _LEARNS and _LEARNS[name](values[0]) != _LEARNS[name](values[1])
@@ -191,12 +182,6 @@ def set_lr(net: GraphNet, lr: float) -> None:
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
-
-
-def _of_graphs(est: Any, name: str) -> Any:
-    """Return how the graphs of a fit were made, whatever the parameters of the estimator were."""
-    value = getattr(est.graph_options_, name)
-    return (value or None) if name == "merge_tol" else value
 
 
 def _conv_groups(lr: float, factor: float) -> list[tuple[str, dict[str, float]]]:

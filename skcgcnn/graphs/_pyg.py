@@ -69,13 +69,7 @@ def _geometry(source: Any, graph: CrystalGraph, graphs: Any) -> _Geometry:
     # What the features are does not matter: they are those of the graph.
     elements = {z for species in crystal.species for z, _ in species}
     features = ElementFeatures({z: (float(z),) for z in elements}, "to_pyg")
-    maker = GraphMaker(
-        features,
-        options.max_num_nbr,
-        8.0 if options.radius is None else options.radius,
-        options.neighbor_ties or "invariant",
-        None,
-    )
+    maker = GraphMaker(features, **(options.parameters() | {"merge_tol": None}))
     arrays, failures = build_arrays([crystal], maker)
     if failures:
         raise ValueError(f"{graph.id!r}: {failures[0][1]}")

@@ -135,15 +135,7 @@ class RunData:
 
     def graph_parameters(self) -> dict[str, Any]:
         """Return the parameters with which graphs of a store were made."""
-        if self.graphs is None:
-            return {}
-        options = self.graphs.options
-        return {
-            "radius": options.radius,
-            "max_num_nbr": options.max_num_nbr,
-            "neighbor_ties": options.neighbor_ties,
-            "merge_tol": options.merge_tol or None,
-        }
+        return {} if self.graphs is None else self.graphs.options.parameters()
 
     def classes(self, readable: npt.NDArray[np.bool_]) -> npt.NDArray[Any] | None:
         """Return the classes of the crystals; those to train on may lack a rare one."""
