@@ -8,7 +8,7 @@ from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any
 
-from skcgcnn._declared import Parameter, declared, with_parameters
+from skcgcnn._declared import Parameter, declared
 from skcgcnn._parameters import (
     ClassifierParameters,
     MultiTaskParameters,
@@ -67,11 +67,6 @@ def all_declared(parameters: Any) -> dict[str, Parameter]:
 def made_with(parameters: Any) -> set[str]:
     """Return the names of the parameters that a fitted estimator keeps."""
     return {name for name, each in all_declared(parameters).items() if each.change is not None}
-
-
-def with_documented_parameters(cls: type) -> type:
-    """Put the parameters into the docstring of an estimator."""
-    return with_parameters(cls, NetParameters, "net_params")
 
 
 def may_be_in_file(name: str) -> bool:

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from skorch.history import History
 
-from skcgcnn._parameter_lists import with_documented_parameters
+from skcgcnn._declared import with_parameters
+from skcgcnn._parameters import NetParameters
 from skcgcnn._sklearn import Documented
 from skcgcnn.nn import CrystalGraphConvNet
 from skcgcnn.tasks import Task
@@ -110,7 +111,7 @@ class Fitted(Documented):
 
 def documented(cls: type) -> type:
     """Put parameters, and the attributes that all have, into the docstring of an estimator."""
-    cls = with_documented_parameters(cls)
+    cls = with_parameters(cls, NetParameters, "net_params")
     attributes = cleandoc(Fitted.__doc__ or "").partition("----------\n")[2]
     cls.__doc__ = (cls.__doc__ or "").replace("<attributes>", attributes)
     return cls
