@@ -5,6 +5,8 @@ It imports neither torch nor scikit-learn.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
+from inspect import cleandoc
+from itertools import groupby
 from typing import Any, Literal, NamedTuple, Self
 
 
@@ -86,9 +88,26 @@ class Parameter:
         return next((int(high) for high in bounds if high is not None), None)
 
 
-def param(default: Any, allowed: tuple[Any, ...], kind: str, doc: str, **more: Any) -> Any:
-    """Return the field of a parameter."""
-    return field(default=default, metadata={"parameter": Parameter(allowed, kind, doc, **more)})
+def param(default: Any, allowed: tuple[Any, ...], doc: str, *, kind: str = "", **more: Any) -> Any:
+    """Return the field of a parameter; `kind` where what is allowed does not tell it in words."""
+    parameter = Parameter(allowed, kind or _in_words(allowed), doc, **more)
+    return field(default=default, metadata={"parameter": parameter})
+
+
+def _in_words(allowed: tuple[Any, ...]) -> str:
+    found = list[str]()
+    for are_words, some in groupby(allowed, lambda each: isinstance(each, Choice)):
+        if are_words:
+            words = [f'"{word}"' for each in some for word in each]
+            found.append(words[0] if len(words) == 1 else f"{{{', '.join(words)}}}")
+        else:
+            kinds = (each.kind if isinstance(each, Number) else each for each in some)
+            found += [
+                "str" if isinstance(k, Registered) else getattr(k, "__name__", "None")
+                for k in kinds
+            ]
+    *first, last = found
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def declared(parameters: Any) -> dict[str, Parameter]:
@@ -98,10 +117,6 @@ def declared(parameters: Any) -> dict[str, Parameter]:
     ----------
     parameters : dataclass
         `Parameters`, or an estimator or its class.
-
-    Returns
-    -------
-    dict of str to Parameter
     """
     return {each.name: each.metadata["parameter"] for each in fields(parameters)}
 
@@ -111,22 +126,23 @@ def with_parameters(cls: type, nested: Any, name: str) -> type:
 
     `nested` are those that the parameter of this name holds.
     """
-    lines = "\n".join(_entries(cls, nested, name)).lstrip()
-    cls.__doc__ = (cls.__doc__ or "").replace("<parameters>", lines)
+    lines = "\n".join(_entries(cls, nested, name))
+    # Without the indentation, which later versions of Python leave out themselves.
+    cls.__doc__ = cleandoc(cls.__doc__ or "").replace("<parameters>", lines)
     return cls
 
 
 def _entries(cls: Any, nested: Any, name: str) -> Iterator[str]:
     for each in fields(cls):
         parameter = each.metadata["parameter"]
-        yield f"    {each.name} : {parameter.kind}, default={_default(each)}"
-        yield from (f"        {line.strip()}" for line in parameter.doc.splitlines())
+        yield f"{each.name} : {parameter.kind}, default={_default(each)}"
+        yield from (f"    {line.strip()}" for line in parameter.doc.splitlines())
         if each.name == name:
             for inner in fields(nested):
                 parameter = inner.metadata["parameter"]
                 yield ""
-                yield f"        - ``{inner.name}`` : {parameter.kind}, default={_default(inner)}."
-                yield from (f"          {line.strip()}" for line in parameter.doc.splitlines())
+                yield f"    - ``{inner.name}`` : {parameter.kind}, default={_default(inner)}."
+                yield from (f"      {line.strip()}" for line in parameter.doc.splitlines())
 
 
 def _default(each: Any) -> str:

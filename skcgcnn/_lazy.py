@@ -1,6 +1,7 @@
 """Public names that are imported when they are first used, so that an import does not wait."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -31,3 +32,12 @@ def lazy_names(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]
         return getattr(module, name)
 
     return getattribute
+
+
+@contextmanager
+def needed(what: str, install: str) -> Iterator[None]:
+    """Say what to install where a package is missing, which not everybody needs."""
+    try:
+        yield
+    except ImportError as error:
+        raise ImportError(f"{what}: pip install '{install}'") from error

@@ -27,10 +27,6 @@ def read_float(text: str) -> float | None:
     text : str
         A cell of a table, or a value of a column.
 
-    Returns
-    -------
-    float or None
-
     Examples
     --------
     >>> read_float("1e1"), read_float("1_0")

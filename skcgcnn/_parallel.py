@@ -26,10 +26,6 @@ def streaming_parallel(n_jobs: int | None, *, ordered: bool = True) -> Parallel:
         Number of workers, see joblib.
     ordered : bool, default=True
         Whether results come in the order of their tasks.
-
-    Returns
-    -------
-    joblib.Parallel
     """
     return_as = "generator" if ordered else "generator_unordered"
     # A worker that has no task yet looks for its parent too.
@@ -45,14 +41,6 @@ def task(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return `delayed` of joblib, for workers that end with this process.
 
     Workers of joblib wait for ever for a parent that was killed.
-
-    Parameters
-    ----------
-    function : callable
-
-    Returns
-    -------
-    callable
     """
     made: Callable[..., Any] = delayed(partial(_run, os.getpid(), function))
     return made

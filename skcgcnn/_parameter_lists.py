@@ -8,7 +8,7 @@ from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any
 
-from skcgcnn._declared import Parameter, declared, with_parameters
+from skcgcnn._declared import Parameter, declared
 from skcgcnn._parameters import (
     ClassifierParameters,
     MultiTaskParameters,
@@ -42,21 +42,7 @@ _OTHER_NAMES = {
 
 
 def unknown_parameter(name: str, estimator: str, known: Collection[str]) -> str:
-    """Return what is wrong with a name that no parameter has, and which one may be meant.
-
-    Parameters
-    ----------
-    name : str
-        The name.
-    estimator : str
-        Name of the estimator.
-    known : collection of str
-        Its parameters.
-
-    Returns
-    -------
-    str
-    """
+    """Return what is wrong with a name that no parameter has, and which one may be meant."""
     what = f"Invalid parameter {name!r} for estimator {estimator}"
     if hasattr(NetParameters, name):
         return f"{what}; it goes into net_params={{{name!r}: ...}}"
@@ -67,17 +53,7 @@ def unknown_parameter(name: str, estimator: str, known: Collection[str]) -> str:
 
 
 def with_net_params(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return parameters with those in `net_params` beside the others; in it stays what is skorch's.
-
-    Parameters
-    ----------
-    params : mapping
-        Parameters of an estimator.
-
-    Returns
-    -------
-    dict
-    """
+    """Return parameters with those in `net_params` beside them; what is skorch's stays in it."""
     given = dict(params.get("net_params") or {})
     own = {each.name: given.pop(each.name, each.default) for each in fields(NetParameters)}
     return {**params, **own, "net_params": given or None}
@@ -91,11 +67,6 @@ def all_declared(parameters: Any) -> dict[str, Parameter]:
 def made_with(parameters: Any) -> set[str]:
     """Return the names of the parameters that a fitted estimator keeps."""
     return {name for name, each in all_declared(parameters).items() if each.change is not None}
-
-
-def documented(cls: type) -> type:
-    """Put the parameters into the docstring of an estimator."""
-    return with_parameters(cls, NetParameters, "net_params")
 
 
 def may_be_in_file(name: str) -> bool:

@@ -23,6 +23,8 @@ MAX_MERGE_TOL = 0.1
 # In Å, of the longest cell: a search goes no further.
 MAX_RADIUS = 10_000
 MAX_NEIGHBORS = 1_000
+# What makes a network, whatever its crystals and targets are.
+SIZES = ("conv", "pooling", "atom_fea_len", "n_conv", "h_fea_len", "n_h")
 
 _AUTO = Choice(AUTO)
 
@@ -34,7 +36,6 @@ class NetParameters:
     schedule: str = param(
         AUTO,
         (_AUTO, Choice("one_cycle", "constant")),
-        '{"auto", "one_cycle", "constant"}',
         """Course of the learning rate over a fit. "one_cycle" rises, then falls to nearly zero;
         `partial_fit`, which does not know its end, keeps it constant. Choose "constant" for
         callbacks that change it.""",
@@ -44,14 +45,12 @@ class NetParameters:
     max_grad_norm: float | str | None = param(
         AUTO,
         (Number(float, 0, closed="neither"), _AUTO, None),
-        'float, "auto" or None',
         """Gradients with a larger norm are scaled down to it; None leaves them as they are.""",
         change="free",
     )
     ema_decay: float | str = param(
         AUTO,
         (Number(float, 0, 1), _AUTO),
-        'float or "auto"',
         """Decay per step of the exponential moving average of the weights used for prediction; 0
         predicts with the last weights.""",
         change="free",
@@ -59,7 +58,6 @@ class NetParameters:
     max_batch_sites: int | None = param(
         None,
         (Number(int, 1), None),
-        "int or None",
         """Maximum number of sites per batch in training, for crystals of very different sizes.
         Larger batches are split; a crystal above the limit forms its own batch.""",
         change="free",
@@ -67,7 +65,6 @@ class NetParameters:
     conv_lr_factor: float = param(
         1.0,
         (Number(float, 0, closed="neither"),),
-        "float",
         """Learning rate of embedding and convolutions as a multiple of `lr`. Below 1 they stay
         closer to `init_from`. Decided when the network is made.""",
         change="never",
@@ -76,7 +73,6 @@ class NetParameters:
     element_embedding: bool | str = param(
         AUTO,
         (bool, _AUTO),
-        'bool or "auto"',
         """Whether the elements of the training crystals get learned features beside those of
         `atom_features` (200 kinds of site at most); "auto" is from 500 crystals on, and never with
         ``recipe="paper"``. With `init_from` it is as in that model, whatever is set.""",
@@ -85,14 +81,12 @@ class NetParameters:
     heads: Literal["shared", "separate"] = param(
         "shared",
         (Choice("shared", "separate"),),
-        '{"shared", "separate"}',
         """Whether several targets share the hidden layers after pooling, or each has its own.""",
         change="never",
     )
     compile: bool = param(
         False,
         (bool,),
-        "bool",
         """Whether torch compiles the network, for GPUs.""",
         change="never",
         in_file=False,
@@ -106,7 +100,6 @@ class Parameters:
     recipe: Literal["default", "paper"] = param(
         "default",
         (Choice(*RECIPES),),
-        '{"default", "paper"}',
         """What parameters with the value "auto" stand for: the choices of this library, or those of
         Xie & Grossman (2018) and their code; `skcgcnn.RECIPES` lists both.""",
         change="never",
@@ -115,7 +108,6 @@ class Parameters:
     conv: str = param(
         AUTO,
         (_AUTO, Registered("convolutions")),
-        '"auto" or str',
         """Convolution, a name in `skcgcnn.nn.CONVOLUTIONS`: "gated" is that of the paper, which
         official weights need; "edge" updates the features of bonds too.""",
         change="never",
@@ -124,7 +116,6 @@ class Parameters:
     pooling: str = param(
         "mean",
         (Registered("poolings"),),
-        "str",
         """How a crystal's features come from its sites', a name in `skcgcnn.nn.POOLINGS`: "mean";
         for extensive targets "sum", of outputs by site; "attention", a mean with learned
         weights.""",
@@ -134,7 +125,6 @@ class Parameters:
     atom_fea_len: int = param(
         64,
         (Number(int, 1, 100_000, "both"),),
-        "int",
         """Hidden features per site.""",
         change="never",
         option=Option("Network", "Hidden features per site."),
@@ -142,7 +132,6 @@ class Parameters:
     n_conv: int = param(
         3,
         (Number(int, 0, 100_000, "both"),),
-        "int",
         """Number of convolutions.""",
         change="never",
         option=Option("Network", "Number of convolutions."),
@@ -150,7 +139,6 @@ class Parameters:
     h_fea_len: int = param(
         128,
         (Number(int, 1, 100_000, "both"),),
-        "int",
         """Hidden features per crystal, after pooling.""",
         change="never",
         option=Option("Network", "Hidden features per crystal."),
@@ -158,7 +146,6 @@ class Parameters:
     n_h: int = param(
         1,
         (Number(int, 1, 100_000, "both"),),
-        "int",
         """Number of hidden layers after pooling.""",
         change="never",
         option=Option("Network", "Number of hidden layers after pooling."),
@@ -166,7 +153,6 @@ class Parameters:
     dropout: float | str = param(
         AUTO,
         (Number(float, 0, 1), _AUTO),
-        'float or "auto"',
         """Dropout probability: of bond updates ("edge"), or pooled features ("gated").""",
         change="free",
         option=Option("Network", "Dropout probability."),
@@ -174,7 +160,6 @@ class Parameters:
     radius: float = param(
         8.0,
         (Number(float, 0, MAX_RADIUS, "right"),),
-        "float",
         """Initial cutoff of the neighbor search, and last center of the Gaussians, in Å. Sites with
         too few neighbors within it are searched further out.""",
         change="never",
@@ -183,7 +168,6 @@ class Parameters:
     max_num_nbr: int = param(
         12,
         (Number(int, 1, MAX_NEIGHBORS, "both"),),
-        "int",
         """Neighbors per site.""",
         change="never",
         option=Option("Crystals", "Neighbors per site."),
@@ -191,13 +175,12 @@ class Parameters:
     atom_features: Any = param(
         None,
         (object,),
-        "None, path or mapping",
         """Features of the elements, see `CrystalGraphTransformer`.""",
+        kind="None, path or mapping",
     )
     neighbor_ties: Literal["invariant", "official"] = param(
         "invariant",
         (Choice("invariant", "official"),),
-        '{"invariant", "official"}',
         """What decides between neighbors at the same distance: the crystal alone, or, as in the
         original CGCNN code, the order of its sites. See `CrystalGraphTransformer`.""",
         change="never",
@@ -205,7 +188,6 @@ class Parameters:
     merge_tol: float | None = param(
         1e-5,
         (Number(float, 0, MAX_MERGE_TOL, "right"), None),
-        "float or None",
         """Distances in one crystal that differ by no more, in Å, can count as equal; None merges
         nothing. See `CrystalGraphTransformer`.""",
         change="never",
@@ -213,7 +195,6 @@ class Parameters:
     lr: float | str = param(
         AUTO,
         (Number(float, 0, closed="neither"), _AUTO),
-        'float or "auto"',
         """Peak learning rate. The default recipe has 0.004, or 0.001 where `init_from` brings
         convolutions that are trained on.""",
         change="free",
@@ -222,7 +203,6 @@ class Parameters:
     max_epochs: int | str = param(
         AUTO,
         (Number(int, 1), _AUTO),
-        'int or "auto"',
         """Number of passes over the training crystals; "auto" guarantees enough steps to few
         crystals.""",
         change="free",
@@ -231,7 +211,6 @@ class Parameters:
     batch_size: int | str = param(
         AUTO,
         (Number(int, 1), _AUTO),
-        'int or "auto"',
         """Maximum number of crystals per batch in training; "auto" depends on their number.""",
         change="free",
         option=Option("Training", "Maximum number of crystals per batch.", ("-b",)),
@@ -239,16 +218,15 @@ class Parameters:
     optimizer: Any = param(
         AUTO,
         (_AUTO, Choice("adamw", "adam", "sgd"), callable),
-        '{"auto", "adamw", "adam", "sgd"} or torch optimizer class',
         """"sgd" has a momentum of 0.9. More options go through `net_params`, for example
         ``{"optimizer__amsgrad": True}``.""",
+        kind='{"auto", "adamw", "adam", "sgd"} or torch optimizer class',
         change="never",
         option=Option("Training", "Optimizer: adamw, adam or sgd.", ("--optim",)),
     )
     weight_decay: float | str | None = param(
         AUTO,
         (Number(float, 0), _AUTO, None),
-        'float, "auto" or None',
         """Weight decay of the optimizer; None is the default of the optimizer (0.01 for "adamw", 0
         for "adam" and "sgd"). Biases do not decay.""",
         change="free",
@@ -257,30 +235,29 @@ class Parameters:
     callbacks: list[Any] | None = param(
         None,
         (list, None),
-        "list of skorch callbacks or None",
         """They are used themselves, as skorch does. `clone`, and so a search, copies them, and
         each network of an ensemble gets copies.""",
+        kind="list of skorch callbacks or None",
         change="free",
     )
     device: Any = param(
         "auto",
         (str, "device"),
-        "str or torch.device",
         """"auto" is the GPU where torch sees one, else the CPU.""",
+        kind="str or torch.device",
         in_file=False,
         option=Option("Machine", "auto, cpu, cuda, ..."),
     )
     accelerator: Any = param(
         None,
         ("accelerator", None),
-        "accelerate.Accelerator or None",
         """Processes to train on, each of which calls `fit` with the same data: they share every
         batch. It decides the device. Needs ``skcgcnn[accelerate]``.""",
+        kind="accelerate.Accelerator or None",
     )
     precision: Literal["float32", "bfloat16", "float64"] = param(
         "float32",
         (Choice("float32", "bfloat16", "float64"),),
-        '{"float32", "bfloat16", "float64"}',
         """Type in which the network computes. "bfloat16" (autocast: the parameters stay float32) is
         meant for GPUs. "float64" makes predictions equal to 1e-12 whatever else is in the call.
         Predictions are float64 numbers in any case.""",
@@ -289,7 +266,6 @@ class Parameters:
     net_params: dict[str, Any] | None = param(
         None,
         (dict, None),
-        "dict or None",
         """Details of the network and its training, by name; and options of the optimizer,
         callbacks and torch.compile as skorch names them (``optimizer__...``, ``callbacks__...``,
         ``compile__...``). The names are:""",
@@ -298,7 +274,6 @@ class Parameters:
     n_estimators: int = param(
         1,
         (Number(int, 1),),
-        "int",
         """Number of networks that predict together; `n_jobs` are fitted at a time. Of numbers, each
         leaves out a tenth of the crystals, of few more, to calibrate the standard deviations.""",
         option=Option("Training", "Networks that predict together, with standard deviations."),
@@ -306,13 +281,13 @@ class Parameters:
     init_from: Any = param(
         "auto",
         (object,),
-        "estimator, path, str or None",
         """Model to start from: a fitted estimator, a file (see `skcgcnn.load`), or the name of a
         pretrained model, such as "chgnet-distilled". Its embedding and convolutions are copied, and
         the parts of its head that fit; targets are scaled anew. Sizes of the network that are not
         set are those of the model. None is from scratch. "auto" is "chgnet-distilled" where recipe,
         graphs and sizes are the usual ones, and None elsewhere, and for more than 120 crystals
         that this model hardly tells apart. With `warm_start`, for the first fit only.""",
+        kind="estimator, path, str or None",
         option=Option(
             "Start", "Model to start from: auto, none, a file, or a pretrained model's name."
         ),
@@ -320,7 +295,6 @@ class Parameters:
     freeze: str | int = param(
         "none",
         (Choice("none", "convs"), Number(int, 0)),
-        '{"none", "convs"} or int',
         """Layers of `init_from` that training leaves as they are, to the bit: none, the embedding
         and all convolutions, or that many layers from the input (1 is the embedding alone).""",
         option=Option("Start", "Layers of --init-from that stay: none, convs or a number."),
@@ -328,13 +302,11 @@ class Parameters:
     warm_start: bool = param(
         False,
         (bool,),
-        "bool",
         """Whether `fit` continues from the last fit.""",
     )
     early_stopping: bool = param(
         False,
         (bool,),
-        "bool",
         """Whether to hold out crystals, stop when their loss no longer falls, and keep the weights
         of the best epoch.""",
         change="free",
@@ -342,13 +314,11 @@ class Parameters:
     validation_fraction: float = param(
         0.1,
         (Number(float, 0, 1, "neither"),),
-        "float",
         """Share of the crystals held out for early stopping.""",
     )
     n_iter_no_change: int | str = param(
         AUTO,
         (Number(int, 1), _AUTO),
-        'int or "auto"',
         """Epochs without a lower validation loss before training stops; "auto" is a third of
         `max_epochs`, and 10 at least: errors fall for the last time when the learning rate does.
         Fits that start from the general model are short, and "auto" lets them go to their end.
@@ -359,23 +329,22 @@ class Parameters:
     random_state: Any = param(
         None,
         ("random_state",),
-        "int, RandomState instance or None",
         """Decides the initial weights, batches, dropout and validation split. An int makes a fit
         repeatable to the bit on the CPU; torch's own random state stays as it was.""",
+        kind="int, RandomState instance or None",
         option=Option("Training", "Seed of the split, initial weights and batches.", ("--seed",)),
     )
     n_jobs: int | None = param(
         None,
         ("n_jobs",),
-        "int or None",
         """Number of workers that read crystals.""",
+        kind="int or None",
         in_file=False,
         option=Option("Machine", "Workers that read crystals.", ("-j",)),
     )
     on_error: OnError = param(
         "raise",
         (Choice("raise", "nan"),),
-        '{"raise", "nan"}',
         """What to do with crystals that cannot be read, see `CrystalGraphTransformer`. With "nan"
         they are left out of a fit and their prediction is NaN.""",
         option=Option("Crystals", "Stop at unreadable crystals, or continue without them."),
@@ -383,9 +352,9 @@ class Parameters:
     verbose: int = param(
         0,
         ("verbose",),
-        "int",
         """1 shows one line of progress, plain lines in log files; 2 lists all remarks about files,
         not only the first, and prints skorch's table of the epochs.""",
+        kind="int",
         in_file=False,
     )
 
@@ -397,7 +366,6 @@ class NumberParameters(Parameters):
     loss: str = param(
         AUTO,
         (_AUTO, Registered("losses")),
-        '"auto" or str',
         """Error of a scaled number in the loss, a name in `skcgcnn.tasks.LOSSES`: "mse", the
         square; "mae", the absolute error; "huber", which is less sensitive to outliers; or
         "gaussian_nll", the negative log likelihood of a normal distribution, whose variance is
@@ -408,7 +376,6 @@ class NumberParameters(Parameters):
     composition_baseline: bool | str = param(
         AUTO,
         (bool, _AUTO),
-        'bool or "auto"',
         """Whether numbers are first fitted by a ridge regression on the composition, so that the
         network learns what is left. With `init_from` it is as in that model.""",
         change="never",
@@ -422,7 +389,6 @@ class ClassifierParameters(Parameters):
     class_weight: Any = param(
         None,
         (dict, Choice("balanced"), None),
-        'dict, "balanced" or None',
         """Weights of the classes in the loss, as in scikit-learn.""",
     )
 
@@ -434,7 +400,6 @@ class MultiTaskParameters(NumberParameters):
     cls_weight: float | str = param(
         0.1,
         (Number(float, 0), _AUTO),
-        'float or "auto"',
         """Weight of the classification loss; "auto" learns the balance of the two kinds of task.
         With the default, neither hurts the other on the data of ``benchmarks/multitask.py``.""",
         change="free",
@@ -443,8 +408,8 @@ class MultiTaskParameters(NumberParameters):
     tasks: tuple[str, ...] = param(
         ("regression", "classification"),
         (tuple, list),
-        "tuple of str",
         """Kind of every column of y, a name in `skcgcnn.tasks.TASKS`: "regression" or
         "classification". Of several tasks of one kind, the mean loss is taken.""",
+        kind="tuple of str",
         change="never",
     )

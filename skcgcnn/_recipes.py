@@ -75,10 +75,6 @@ def resolve(params: Mapping[str, Any], n_crystals: int) -> dict[str, Any]:
     n_crystals : int
         Number of crystals to train on.
 
-    Returns
-    -------
-    dict
-
     Examples
     --------
     >>> params = {"recipe": "default", "lr": 0.001, "batch_size": "auto", "max_epochs": "auto"}

@@ -7,14 +7,6 @@ from shlex import quote
 def for_figures(name: object) -> str:
     r"""Return a name as a label of matplotlib, which takes what is between dollars for mathtext.
 
-    Parameters
-    ----------
-    name : object
-
-    Returns
-    -------
-    str
-
     Examples
     --------
     >>> for_figures(r"$\frac{a}$")
@@ -23,23 +15,15 @@ def for_figures(name: object) -> str:
     return str(name).replace("$", r"\$")
 
 
-def for_terminals(text: str) -> str:
+def for_terminals(text: str, kept: str = "\n\t") -> str:
     r"""Return a text whose characters do nothing but being shown; lines and tabulators stay.
-
-    Parameters
-    ----------
-    text : str
-
-    Returns
-    -------
-    str
 
     Examples
     --------
     >>> for_terminals("a\x1b[31mb")
     'a\\x1b[31mb'
     """
-    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+    return "".join(c if c.isprintable() or c in kept else repr(c)[1:-1] for c in text)
 
 
 def crystals(count: int) -> str:
@@ -59,14 +43,6 @@ def crystals(count: int) -> str:
 def quoted(text: str) -> str:
     r"""Return a word of a command as bash and zsh take it, also where it is shown in a terminal.
 
-    Parameters
-    ----------
-    text : str
-
-    Returns
-    -------
-    str
-
     Examples
     --------
     >>> print(quoted("my data"), quoted("a\x1b[31mb's"))
@@ -85,11 +61,6 @@ def _escaped(character: str) -> str:
 
 def wrapped(text: str, width: int = 36) -> str:
     """Return a name as a label of matplotlib, in lines, broken at spaces and after _.
-
-    Parameters
-    ----------
-    text : str
-    width : int, default=36
 
     Returns
     -------

@@ -34,17 +34,7 @@ def warn_caller(message: str, category: type[Warning] = UserWarning, *, once: bo
 
 
 def is_called_by(module: str) -> bool:
-    """Tell whether a module, or one in it, is among the callers.
-
-    Parameters
-    ----------
-    module : str
-        Its name.
-
-    Returns
-    -------
-    bool
-    """
+    """Tell whether a module, or one in it, is among the callers."""
     frame = sys._getframe(1).f_back
     while frame is not None:
         name = frame.f_globals.get("__name__", "")

@@ -7,6 +7,7 @@ import pytest
 
 import skcgcnn
 from skcgcnn import CGCNNRegressor
+from skcgcnn._lazy import needed
 
 
 def test_an_error_inside_of_a_dependency_is_told(tmp_path, monkeypatch):
@@ -20,6 +21,16 @@ def test_an_error_inside_of_a_dependency_is_told(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ImportError, match=r"Thing cannot be imported: .*no attribute 'missing'"):
         exec("from lazy_package import Thing")  # noqa: S102
+
+
+def test_a_missing_package_is_named():
+    with (
+        pytest.raises(ImportError, match=r"drawing needs ASE: pip install 'skcgcnn\[ase\]'"),
+        needed("drawing needs ASE", "skcgcnn[ase]"),
+    ):
+        raise ModuleNotFoundError
+    with pytest.raises(KeyError), needed("drawing needs ASE", "skcgcnn[ase]"):
+        raise KeyError
 
 
 def test_import_is_lazy():

@@ -84,23 +84,22 @@ def plain_errors(interrupted: Callable[[], str] = str) -> Iterator[None]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
         except OSError as error:
-            if error.errno in DISK_FULL:
-                name = f"{error.filename}: " if error.filename else ""
-                what = "no space left on the disk; what is there stays as it is, each file whole"
-                typer.echo(for_terminals(f"Error: {name}{what}"), err=True)
-                raise typer.Exit(2) from error
-            typer.echo(for_terminals(f"Error: {error}"), err=True)
-            raise typer.Exit(2) from error
+            name = f"{error.filename}: " if error.filename else ""
+            full = "no space left on the disk; what is there stays as it is, each file whole"
+            raise _failed(name + full if error.errno in DISK_FULL else str(error)) from error
         except ProcessError as error:
-            typer.echo(for_terminals(f"{_process()}Error: {error}.{interrupted()}"), err=True)
-            raise typer.Exit(2) from error
+            raise _failed(f"{error}.{interrupted()}") from error
         except (ValueError, MemoryError, ImportError) as error:
             # DataError and StructureError are ValueErrors, as are scikit-learn's; and perhaps ours.
             if _debug:
                 raise
-            message = for_terminals(_in_options(str(error) or repr(error)))
-            typer.echo(f"{_process()}Error: {message}", err=True)
-            raise typer.Exit(2) from error
+            raise _failed(_in_options(str(error) or repr(error))) from error
+
+
+def _failed(why: str) -> typer.Exit:
+    """Print why a command failed, and return what ends it."""
+    typer.echo(for_terminals(f"{_process()}Error: {why}"), err=True)
+    return typer.Exit(2)
 
 
 def _show_warning(

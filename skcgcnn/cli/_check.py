@@ -8,7 +8,7 @@ import typer
 
 from skcgcnn._files import atomic_write, user_path
 from skcgcnn._text import crystals, for_terminals
-from skcgcnn.cli._app import Jobs, app, plain_errors
+from skcgcnn.cli._app import Jobs, Quiet, app, plain_errors
 
 _SHOWN = 20
 
@@ -34,7 +34,7 @@ def check(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the findings as JSON, and nothing else.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Check whether DATA are sound: crystals that are there twice, odd labels, odd crystals.
 

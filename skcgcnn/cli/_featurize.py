@@ -8,7 +8,7 @@ import typer
 
 from skcgcnn._parameters import Parameters
 from skcgcnn._text import crystals, for_terminals
-from skcgcnn.cli._app import Jobs, app, plain_errors
+from skcgcnn.cli._app import Jobs, Quiet, app, plain_errors
 
 Ties = Literal["invariant", "official"]
 Backend = Literal["loky", "dask", "ray"]
@@ -54,7 +54,7 @@ def featurize(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Make a store anew that is complete.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Make a store of the graphs of SOURCE, for train and predict.
 

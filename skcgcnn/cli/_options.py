@@ -8,8 +8,53 @@ from typing import Annotated, Any
 import typer
 
 from skcgcnn._declared import Choice, Number, Parameter
-from skcgcnn.cli._app import is_typed
-from skcgcnn.training import Settings, default_of, option_of, run_parameters
+from skcgcnn.cli._app import Ratio, is_typed
+from skcgcnn.training import Rule, Settings, Task, default_of, option_of, run_parameters
+
+Data = Annotated[
+    str,
+    typer.Argument(
+        help="A folder with id_prop.csv and CIFs, a store, or a bundled dataset: "
+        "sample-regression, sample-classification, li_vacancy."
+    ),
+]
+# Options of a run that are fields of `Settings`.
+_OF_RUNS: dict[str, Any] = {
+    "task": Annotated[Task, typer.Option(help="What to learn.")],
+    "target": Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column of numbers to learn; may be repeated.", show_default="the only one"
+        ),
+    ],
+    "unit": Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Unit of the numbers, for the results; may be repeated, in the order of --target.",
+            show_default="that of the table",
+        ),
+    ],
+    "label": Annotated[
+        str | None, typer.Option(help="Column of classes to learn.", show_default="the only one")
+    ],
+    "global_feature": Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column of numbers beside the crystals, such as a temperature, from which to "
+            "learn; may be repeated.",
+            show_default="none",
+        ),
+    ],
+    **dict.fromkeys(("train_ratio", "val_ratio", "test_ratio"), Ratio),
+    "split": Annotated[
+        Rule,
+        typer.Option(
+            help="What stays in one part of the split, besides the same crystals: nearly the same "
+            "ones (structure), or those of one composition, of the same elements, or of one "
+            "prototype (anonymous formula and space group)."
+        ),
+    ],
+}
 
 # What scikit-learn calls so is an integer here.
 _INTEGERS: dict[Any, Number] = {"random_state": Number(int, 0), "n_jobs": Number(int)}
@@ -55,29 +100,32 @@ class _Reader:
         raise typer.BadParameter(f"{self.option} {text!r}: expected one of {expected}")
 
 
-def with_estimator_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command an option for every parameter of the estimators that has one.
+def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a run, and one for every parameter of the estimators.
 
-    It gets those that are typed as keyword arguments, the others as None.
+    It gets them as keyword arguments: parameters that are not typed as None.
 
     Parameters
     ----------
     command : callable
-        With ``**params`` at its end.
-
-    Returns
-    -------
-    callable
+        Its arguments are the context, the data, options of its own, and ``**params``.
     """
     signature = inspect.signature(command)
-    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    annotations = {name: _annotation(name, each) for name, each in run_parameters().items()}
-    more = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-        for name, annotation in annotations.items()
-    ]
-    command.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
-    command.__annotations__ = {**command.__annotations__, **annotations}
+    ctx, data, *own, _ = signature.parameters.values()
+    own = [each.replace(kind=each.KEYWORD_ONLY) for each in own]
+    usual = {each.name: each.default or None for each in fields(Settings)}
+    params = {name: _annotation(name, each) for name, each in run_parameters().items()}
+    of_runs, of_params = (
+        [
+            inspect.Parameter(n, ctx.KEYWORD_ONLY, default=usual.get(n), annotation=each)
+            for n, each in options.items()
+        ]
+        for options in (_OF_RUNS, params)
+    )
+    command.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[ctx, data, *of_runs, *own, *of_params]
+    )
+    command.__annotations__ = {**command.__annotations__, **_OF_RUNS, **params}
     return command
 
 
@@ -91,7 +139,7 @@ def typed_settings(
     ctx : typer.Context
         Of a command whose options have the names of the fields of `Settings`, not all of them.
     params : mapping
-        Those of `with_estimator_options`.
+        Those of `with_run_options`.
     goes_on : bool, default=False
         Whether a run goes on, which has the task of its checkpoint.
 
@@ -108,7 +156,7 @@ def typed_settings(
     ValueError
         If an option is not for the task.
     """
-    given = {name: value for name, value in params.items() if value is not None}
+    given = {n: v for n, v in params.items() if v is not None and n not in _OF_RUNS}
     machine = {"device": given.pop("device", "auto"), "n_jobs": given.pop("n_jobs", None)}
     options = {f.name: ctx.params[f.name] for f in fields(Settings) if f.name in ctx.params}
     for name in ("target", "unit", "global_feature"):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from skcgcnn._files import atomic_write, user_path
+from skcgcnn._files import user_path
 from skcgcnn._parameters import Parameters
 from skcgcnn._text import crystals, for_terminals
 from skcgcnn.cli._app import DataHome, Device, Jobs, app, plain_errors, table_output
@@ -39,7 +39,7 @@ def suggest(
     a multiple of the mean over the pool. Crystals that cannot be read are left out.
     """
     with plain_errors():
-        from skcgcnn.datasets import write_rows
+        from skcgcnn.datasets import write_rows, write_table
         from skcgcnn.estimators import load
         from skcgcnn.quality import suggest as choose
         from skcgcnn.quality import uncertainty
@@ -62,10 +62,9 @@ def suggest(
             [found.ids[row], found.paths[row] if found.paths else "", f"{unsure[row]:.3g}"]
             for row in chosen
         ]
-        table = [["cif_id", "path", "uncertainty"], *rows]
+        header = ["cif_id", "path", "uncertainty"]
         if output is None:
-            write_rows(table_output(), table)
+            write_rows(table_output(), [header, *rows])
             return
-        with atomic_write(output) as file:
-            write_rows(file, table)
+        write_table(output, header, rows)
         typer.echo(for_terminals(f"{len(rows)} of {crystals(len(found.ids))} in {output}"))

@@ -9,53 +9,19 @@ from typing import Annotated, Any, get_args
 import typer
 
 from skcgcnn._files import user_path
+from skcgcnn._lazy import needed
 from skcgcnn._text import crystals, for_terminals
-from skcgcnn.cli._app import Quiet, Ratio, Remarks, app, n_processes, plain_errors
-from skcgcnn.cli._options import typed_settings, with_estimator_options
+from skcgcnn.cli._app import Quiet, Remarks, app, n_processes, plain_errors
+from skcgcnn.cli._options import Data, typed_settings, with_run_options
 from skcgcnn.exceptions import ProcessError
-from skcgcnn.training import Rule, Settings, Task
+from skcgcnn.training import Rule, Settings
 
 
 @app.command()
-@with_estimator_options
+@with_run_options
 def train(
     ctx: typer.Context,
-    data: Annotated[
-        str,
-        typer.Argument(
-            help="A folder with id_prop.csv and CIFs, a store, or a bundled dataset: "
-            "sample-regression, sample-classification, li_vacancy."
-        ),
-    ],
-    task: Annotated[Task, typer.Option(help="What to learn.")] = Settings.task,
-    target: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Column of numbers to learn; may be repeated.", show_default="the only one"
-        ),
-    ] = None,
-    unit: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Unit of the numbers, for the results; may be repeated, in the order of --target.",
-            show_default="that of the table",
-        ),
-    ] = None,
-    label: Annotated[
-        str | None,
-        typer.Option(help="Column of classes to learn.", show_default="the only one"),
-    ] = Settings.label,
-    global_feature: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Column of numbers beside the crystals, such as a temperature, from which to "
-            "learn; may be repeated.",
-            show_default="none",
-        ),
-    ] = None,
-    train_ratio: Ratio = Settings.train_ratio,
-    val_ratio: Ratio = Settings.val_ratio,
-    test_ratio: Ratio = Settings.test_ratio,
+    data: Data,
     folds: Annotated[
         int,
         typer.Option(
@@ -66,14 +32,6 @@ def train(
             show_default="none",
         ),
     ] = Settings.folds,
-    split: Annotated[
-        Rule,
-        typer.Option(
-            help="What stays in one part of the split, besides the same crystals: nearly the same "
-            "ones (structure), or those of one composition, of the same elements, or of one "
-            "prototype (anonymous formula and space group)."
-        ),
-    ] = Settings.split,
     splits: Annotated[
         str | None,
         typer.Option(
@@ -162,12 +120,8 @@ def _accelerator(device: str) -> Any:
     """Return the processes that `accelerate launch` or `torchrun` started; None for one alone."""
     if n_processes() == 1:
         return None
-    try:
+    with needed("training on several processes needs Accelerate", "skcgcnn[accelerate]"):
         from accelerate import Accelerator, InitProcessGroupKwargs
-    except ImportError as error:
-        raise ImportError(
-            "training on several processes needs pip install 'skcgcnn[accelerate]'"
-        ) from error
     signal.signal(signal.SIGTERM, _lost)
     # The others wait while the main process validates.
     patience = InitProcessGroupKwargs(timeout=timedelta(days=1))

@@ -8,9 +8,8 @@ import typer
 
 from skcgcnn._files import user_path
 from skcgcnn._text import for_terminals, quoted
-from skcgcnn.cli._app import Quiet, Ratio, Remarks, app, plain_errors
-from skcgcnn.cli._options import typed_settings, with_estimator_options
-from skcgcnn.training import Rule, Settings, Task
+from skcgcnn.cli._app import Quiet, Remarks, app, plain_errors
+from skcgcnn.cli._options import Data, typed_settings, with_run_options
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -24,10 +23,10 @@ def _seconds(text: str) -> float:
 
 
 @app.command()
-@with_estimator_options
+@with_run_options
 def tune(
     ctx: typer.Context,
-    data: Annotated[str, typer.Argument(help="As for train.")],
+    data: Data,
     seconds: Annotated[
         float,
         typer.Option(
@@ -37,23 +36,6 @@ def tune(
     n_trials: Annotated[
         int | None, typer.Option(min=1, help="So many trials at most.", show_default="no limit")
     ] = None,
-    task: Annotated[Task, typer.Option(help="What to learn.")] = Settings.task,
-    target: Annotated[
-        list[str] | None, typer.Option(help="As for train.", show_default="the only one")
-    ] = None,
-    unit: Annotated[
-        list[str] | None, typer.Option(help="As for train.", show_default="that of the table")
-    ] = None,
-    label: Annotated[
-        str | None, typer.Option(help="As for train.", show_default="the only one")
-    ] = Settings.label,
-    global_feature: Annotated[
-        list[str] | None, typer.Option(help="As for train.", show_default="none")
-    ] = None,
-    train_ratio: Ratio = Settings.train_ratio,
-    val_ratio: Ratio = Settings.val_ratio,
-    test_ratio: Ratio = Settings.test_ratio,
-    split: Annotated[Rule, typer.Option(help="As for train.")] = Settings.split,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the search in the folder of --output.")
     ] = False,

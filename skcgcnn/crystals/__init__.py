@@ -1,7 +1,7 @@
 """One crystal as plain arrays, and reading it, whatever it comes as."""
 
-from skcgcnn.crystals._carriers import is_bare_crystal, is_crystal
-from skcgcnn.crystals._cif import parse_cif, syntax_error
+from skcgcnn.crystals._carriers import is_bare_crystal
+from skcgcnn.crystals._cif import parse_cif
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.crystals._json import load_json
 from skcgcnn.crystals._read import (
@@ -32,7 +32,6 @@ __all__ = [
     "describe_source",
     "is_bare_crystal",
     "is_cif_text",
-    "is_crystal",
     "is_text",
     "list_sources",
     "load_json",
@@ -40,6 +39,5 @@ __all__ = [
     "read_crystal",
     "source_id",
     "split_numbers",
-    "syntax_error",
     "try_to_read",
 ]

@@ -165,11 +165,6 @@ def _format(source: Mapping[Any, Any]) -> str | None:
 def check_modules(content: Any) -> None:
     """Refuse content that names classes of others than pymatgen, which decoding would import.
 
-    Parameters
-    ----------
-    content : object
-        Decoded JSON.
-
     Raises
     ------
     StructureError

@@ -26,8 +26,8 @@ _THIRD_TOLERANCE = 1e-4
 # In Å. pymatgen refuses cells thinner than 0.01 Å; near that, pymatgen decides.
 _SURELY_THICK = 0.02
 
-# Far beyond, nothing would be left after the decimal point.
-_MAX_FRACTION = 10_000
+# Fractional coordinates beyond this are mistakes; far beyond, nothing is left after the point.
+MAX_FRACTION = 10_000
 
 _SITE_TAGS = (
     "_atom_site_label",
@@ -118,15 +118,6 @@ def parse_cif(text: str) -> Crystal | None:
 
 def syntax_error(text: str) -> str | None:
     r"""Return what is wrong with the syntax of a CIF, and in which line; None if nothing is.
-
-    Parameters
-    ----------
-    text : str
-        Content of a CIF.
-
-    Returns
-    -------
-    str or None
 
     Examples
     --------
@@ -247,7 +238,7 @@ def _coordinate(value: str) -> float:
             return third
     if not math.isfinite(number):
         raise UnsureError
-    if abs(number) > _MAX_FRACTION:
+    if abs(number) > MAX_FRACTION:
         raise StructureError(f"a coordinate of {value} is far outside of the cell; check it")
     return number
 

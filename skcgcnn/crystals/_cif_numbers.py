@@ -28,11 +28,6 @@ def check_characters(text: str) -> None:
     Python reads ``1_0`` as 10; pymatgen leaves out what is not ASCII, such as the minus sign of a
     word processor.
 
-    Parameters
-    ----------
-    text : str
-        Content of a CIF.
-
     Raises
     ------
     StructureError

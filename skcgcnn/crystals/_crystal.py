@@ -39,10 +39,6 @@ def cell_volume(lattice: npt.NDArray[np.float64]) -> float:
     lattice : ndarray of shape (3, 3)
         Lattice vectors as rows, in Å.
 
-    Returns
-    -------
-    float
-
     Examples
     --------
     >>> cell_volume(2.0 * np.eye(3))

@@ -12,15 +12,6 @@ def load_json(text: str) -> Any:
     Python would take the last of several values with one name, and infinity for 1e999. NaN, as
     Python and pandas write it, stays: it stands for what is missing.
 
-    Parameters
-    ----------
-    text : str
-        JSON.
-
-    Returns
-    -------
-    object
-
     Raises
     ------
     ValueError

@@ -18,7 +18,7 @@ from typing import IO, Any, Literal
 import numpy as np
 
 from skcgcnn.crystals._carriers import to_structure
-from skcgcnn.crystals._cif import parse_cif, syntax_error
+from skcgcnn.crystals._cif import MAX_FRACTION, parse_cif, syntax_error
 from skcgcnn.crystals._cif_numbers import check_characters
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.crystals._json import load_json
@@ -50,8 +50,6 @@ READABLE = (
 # The largest file that is read, packed or not; the largest CIFs of databases have some 10 MB.
 MAX_BYTES = 100_000_000
 _PIECE = 1 << 20
-# Fractional coordinates beyond this are mistakes; far beyond, nothing is left after the point.
-MAX_FRACTION = 10_000
 
 _CIF, _JSON = ((end, *(f"{end}{packed}" for packed in PACKED)) for end in (".cif", ".json"))
 _OPENERS = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open}
@@ -120,8 +118,7 @@ def read_crystal(source: Any, max_bytes: int = MAX_BYTES) -> Crystal:
     elif isinstance(source, (str, PathLike)):
         crystal = _read_file(fspath(source), max_bytes)
     else:
-        structure, remarks = to_structure(source)
-        crystal = replace(_from_structure(structure), notes=tuple(remarks))
+        crystal = _from_structure(*to_structure(source))
     _check_cell(crystal)
     return crystal
 
@@ -237,8 +234,7 @@ def _read_json(text: str) -> Crystal:
         content = load_json(text)
     except (ValueError, RecursionError) as error:
         raise StructureError(f"is not well-formed JSON ({_first_line(error)})") from error
-    structure, remarks = to_structure(content)
-    return replace(_from_structure(structure), notes=tuple(remarks))
+    return _from_structure(*to_structure(content))
 
 
 def _read_with_ase(path: str) -> Crystal:
@@ -260,7 +256,7 @@ def _read_with_ase(path: str) -> Crystal:
         raise StructureError("holds no crystal")
     structure, remarks = to_structure(frames[-1])
     several = ["holds several crystals; the last is taken"] if len(frames) > 1 else []
-    return replace(_from_structure(structure), notes=(*remarks, *several))
+    return _from_structure(structure, [*remarks, *several])
 
 
 def _read_with_pymatgen(
@@ -287,17 +283,17 @@ def _read_with_pymatgen(
         raise StructureError(f"pymatgen cannot read it ({cause})") from error
     notes = dict.fromkeys(_first_line(warning.message) for warning in caught)
     # Of nearly every CIF that has thirds, and it changes nothing.
-    notes = {note: None for note in notes if _ROUNDED not in note}
-    return replace(_from_structure(structure), notes=tuple(notes))
+    return _from_structure(structure, [note for note in notes if _ROUNDED not in note])
 
 
-def _from_structure(structure: Any) -> Crystal:
+def _from_structure(structure: Any, notes: Sequence[str]) -> Crystal:
     if len(structure) and np.abs(structure.frac_coords).max() > MAX_FRACTION:
         raise StructureError("a coordinate is far outside of the cell; check the coordinates")
     return Crystal(
         np.array(structure.lattice.matrix, dtype=np.float64),
         np.array(structure.cart_coords, dtype=np.float64),
         [_species(site, index) for index, site in enumerate(structure)],
+        tuple(notes),
     )
 
 

@@ -33,10 +33,6 @@ def list_sources(X: Any, *, check: bool = True) -> list[Any]:
     check : bool, default=True
         Whether to refuse elements that can be no crystal; otherwise they fail when they are read.
 
-    Returns
-    -------
-    list
-
     Raises
     ------
     TypeError
@@ -133,11 +129,14 @@ def _column_names(X: Any) -> list[Any]:
 
 
 def _column(X: Any, name: Any) -> list[Any]:
-    column = X.column(name) if hasattr(X, "column") else X[name]
-    for method in ("to_pylist", "to_list"):
+    return _as_list(X.column(name) if hasattr(X, "column") else X[name])
+
+
+def _as_list(column: Iterable[Any]) -> list[Any]:
+    for method in ("to_pylist", "to_list"):  # of Arrow, and of pandas and polars
         if hasattr(column, method):
             return list(getattr(column, method)())
-    return list(column)  # of a dataset of Hugging Face
+    return list(column)
 
 
 def _numbers(name: str, values: list[Any]) -> npt.NDArray[np.float64] | None:
@@ -161,11 +160,8 @@ def _elements(X: Any) -> list[Any]:
         if n_columns != 1:
             raise ValueError(f"X has {n_columns} columns; expected {ACCEPTED}.")
         return _column(X, _column_names(X)[0])
-    for method in ("to_pylist", "to_list"):  # of Arrow, and of pandas and polars
-        if hasattr(X, method):
-            return list(getattr(X, method)())
     if isinstance(X, Iterable) and not isinstance(X, (Mapping, set, frozenset)):
-        return list(X)
+        return _as_list(X)
     raise TypeError(f"X is of type {type(X).__name__}; expected {ACCEPTED}.")
 
 

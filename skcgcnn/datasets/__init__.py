@@ -24,6 +24,7 @@ from skcgcnn.datasets._tables import (
     number,
     open_text,
     write_rows,
+    write_table,
 )
 
 __all__ = [
@@ -47,4 +48,5 @@ __all__ = [
     "read_groups",
     "read_table",
     "write_rows",
+    "write_table",
 ]

@@ -40,10 +40,6 @@ class CrystalFolder:
         remarks : list of str
             What is unusual about the file is appended, once.
 
-        Returns
-        -------
-        Path or None
-
         Raises
         ------
         DataError

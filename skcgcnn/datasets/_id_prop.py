@@ -181,32 +181,37 @@ def load_id_prop(
         table = table.choose([*wanted, *([] if label is None else [label])])
     table, _ = table.with_targets()
     atom_features = folder / "atom_init.json"
-    bunch = make_bunch(
-        table.paths,
-        join_columns(table.columns),
-        table.names,
+    return make_bunch(
+        table,
+        return_X_y=return_X_y,
         as_frame=as_frame,
-        cif_ids=table.cif_ids,
         groups=read_groups(folder, table.cif_ids),
-        filename=str(table.file),
         DESCR=f"{len(table.paths)} crystals with {', '.join(table.names)}, read from {folder}.",
         atom_features=str(atom_features) if atom_features.is_file() else None,
     )
-    return (bunch.data, bunch.target) if return_X_y else bunch
 
 
-def make_bunch(
-    paths: list[str], target: Any, names: list[str], *, as_frame: bool, **other: Any
-) -> Bunch:
+def make_bunch(table: Table, *, return_X_y: bool, as_frame: bool, **other: Any) -> Any:
     """Return paths and targets as scikit-learn's datasets do."""
-    frame = None
+    paths, names, frame = table.paths, table.names, None
+    target: Any = join_columns(table.columns)
     if as_frame:
         import pandas as pd
 
         frame = pd.DataFrame(target.reshape(len(paths), -1), columns=names).infer_objects()
         target = frame[names[0]] if target.ndim == 1 else frame.copy()
         frame.insert(0, "path", paths)
-    return Bunch(data=paths, target=target, target_names=names, frame=frame, **other)
+    if return_X_y:
+        return paths, target
+    return Bunch(
+        data=paths,
+        target=target,
+        target_names=names,
+        frame=frame,
+        cif_ids=table.cif_ids,
+        filename=str(table.file),
+        **other,
+    )
 
 
 def find_table(folder: Path) -> Path | None:
@@ -234,10 +239,6 @@ def read_table(
         Names of the columns to read besides the ids, if they are there; by default all.
     count_others : bool, default=True
         Whether to tell of files in the folder that the table does not list.
-
-    Returns
-    -------
-    Table
 
     Raises
     ------
@@ -324,13 +325,6 @@ def _find_files(
 
 def read_groups(folder: str | PathLike[str], cif_ids: Sequence[str]) -> npt.NDArray[np.str_] | None:
     """Read ``groups.csv``.
-
-    Parameters
-    ----------
-    folder : path
-        The folder.
-    cif_ids : sequence of str
-        The crystals.
 
     Returns
     -------

@@ -41,10 +41,6 @@ def find_ids(frame: Any, files: CrystalFolder, remarks: list[str]) -> Any:
         The files that ids name.
     remarks : list of str
         What is done is appended.
-
-    Returns
-    -------
-    DataFrame
     """
     if len(frame) > 1 and frame.shape[1] > 1:
         index = [str(i) for i in range(len(frame) - 1)]

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from skcgcnn.datasets._id_prop import join_columns, make_bunch, read_groups, read_table
+from skcgcnn.datasets._id_prop import make_bunch, read_groups, read_table
 
 # The wheel holds a copy; in a clone of the repository the data have a folder of their own.
 _IN_WHEEL = Path(__file__).parent / "li_vacancy"
@@ -50,14 +50,10 @@ def load_li_vacancy(*, return_X_y: bool = False, as_frame: bool = False) -> Any:
     True
     """
     table = read_table(LI_VACANCY_FOLDER, count_others=False)
-    bunch = make_bunch(
-        table.paths,
-        join_columns(table.columns),
-        table.names,
+    return make_bunch(
+        table,
+        return_X_y=return_X_y,
         as_frame=as_frame,
-        cif_ids=table.cif_ids,
         groups=read_groups(LI_VACANCY_FOLDER, table.cif_ids),
-        filename=str(table.file),
         DESCR=(LI_VACANCY_FOLDER / "README.md").read_text(encoding="utf-8"),
     )
-    return (bunch.data, bunch.target) if return_X_y else bunch

@@ -1,5 +1,6 @@
 """The bundled textbook crystals."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,14 +74,10 @@ def load_sample_classification(*, return_X_y: bool = False, as_frame: bool = Fal
 
 
 def _load(name: str, dtype: type, *, return_X_y: bool, as_frame: bool) -> Any:
-    table = read_table(SAMPLE_FOLDER)
-    bunch = make_bunch(
-        table.paths,
-        table.columns[table.names.index(name)].astype(dtype),
-        [name],
+    table = read_table(SAMPLE_FOLDER).choose([name])
+    return make_bunch(
+        replace(table, columns=[table.columns[0].astype(dtype)]),
+        return_X_y=return_X_y,
         as_frame=as_frame,
-        cif_ids=table.cif_ids,
-        filename=str(SAMPLE_FOLDER / "id_prop.csv"),
         DESCR=(SAMPLE_FOLDER / "README.md").read_text(encoding="utf-8"),
     )
-    return (bunch.data, bunch.target) if return_X_y else bunch

@@ -16,6 +16,7 @@ from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import IO, Any, TextIO
 
+from skcgcnn._files import atomic_write
 from skcgcnn._numbers import read_float, with_minus
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets._workbook import check_workbook
@@ -72,6 +73,13 @@ def open_text(path: Path, errors: str = "strict") -> TextIO:
 def write_rows(file: IO[str], rows: Iterable[Iterable[Any]]) -> None:
     """Write rows of a CSV file whose texts spreadsheets do not run, and `Sheet` reads back."""
     csv.writer(file, lineterminator="\n").writerows([_as_text(c) for c in row] for row in rows)
+
+
+def write_table(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Write a CSV file as a whole, see `write_rows`."""
+    with atomic_write(path) as file:
+        write_rows(file, [header])
+        write_rows(file, rows)
 
 
 def _as_text(cell: Any) -> Any:

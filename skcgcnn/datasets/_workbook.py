@@ -22,11 +22,6 @@ _REFERENCE = re.compile("([A-Z]{1,3})([0-9]{1,7})")
 def check_workbook(path: Path) -> None:
     """Refuse a workbook that would take much memory.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-
     Raises
     ------
     DataError

@@ -2,17 +2,17 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from skorch.history import History
+from sklearn.utils.validation import check_is_fitted
 
 from skcgcnn._parameter_lists import OF_ESTIMATORS, unknown_parameter
 from skcgcnn._parameters import Parameters
-from skcgcnn._sklearn import Documented
 from skcgcnn.estimators._astray import warn_if_astray
 from skcgcnn.estimators._constraints import constraints
 from skcgcnn.estimators._crystals import (
@@ -24,27 +24,35 @@ from skcgcnn.estimators._crystals import (
 from skcgcnn.estimators._ensemble import fit_alone, fit_ensemble
 from skcgcnn.estimators._features import crystal_features, n_crystal_features, site_features
 from skcgcnn.estimators._fit import fit_one_epoch, resolved
+from skcgcnn.estimators._fitted import Fitted
 from skcgcnn.estimators._head_start import choose_start
 from skcgcnn.estimators._net import check_net_params
 from skcgcnn.estimators._outputs import member_outputs
 from skcgcnn.estimators._persistence import (
     cloned,
-    from_model_state,
     model_state,
     pickled,
     set_model_state,
     unpickled,
-    write_model,
 )
 from skcgcnn.estimators._training_data import check_fit_input, check_validation
+from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs, CrystalGraphTransformer, concatenate
-from skcgcnn.modelfiles import ModelState, find_model, read_model_file
-from skcgcnn.nn import CrystalGraphConvNet
+from skcgcnn.modelfiles import (
+    BUILD_ERRORS,
+    PICKLES,
+    ModelState,
+    find_model,
+    read_model_file,
+    rename_targets,
+    write_cgcnn,
+    write_safetensors,
+)
 from skcgcnn.tasks import FloatArray, Prediction, Task, decode
 
 
 class BaseCGCNN(
-    Documented, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, BaseEstimator, ABC
+    Fitted, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, BaseEstimator, ABC
 ):
     """Base of the CGCNN estimators: owns a private skorch net.
 
@@ -79,11 +87,6 @@ class BaseCGCNN(
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters.
-
-        Parameters
-        ----------
-        **params
-            As for the constructor.
 
         Returns
         -------
@@ -219,11 +222,6 @@ class BaseCGCNN(
     def transform(self, X: Any) -> FloatArray:
         """Return the embeddings of crystals: the last hidden layer, from which outputs come.
 
-        Parameters
-        ----------
-        X : sequence of crystals, or CrystalGraphs
-            See `fit`.
-
         Returns
         -------
         ndarray of shape (n_crystals, n_features)
@@ -249,11 +247,6 @@ class BaseCGCNN(
 
     def site_features(self, X: Any) -> list[FloatArray]:
         """Return the features of every site after the convolutions.
-
-        Parameters
-        ----------
-        X : sequence of crystals, or CrystalGraphs
-            See `fit`.
 
         Returns
         -------
@@ -364,7 +357,19 @@ class BaseCGCNN(
         >>> est.save("model.safetensors", units=["eV/atom", "eV"])  # doctest: +SKIP
         >>> skcgcnn.load("model.safetensors").predict(cifs)  # doctest: +SKIP
         """
-        write_model(self, path, targets=targets, units=units, metrics=metrics, layout=layout)
+        check_is_fitted(self, "net_")
+        if Path(path).suffix.lower() in PICKLES:
+            raise ValueError(
+                f"{path}: save writes a safetensors file, not a pickle; name it "
+                f"{Path(path).with_suffix('.safetensors').name}, or use joblib.dump(est, path)"
+            )
+        state = model_state(self)
+        if layout == "cgcnn":
+            write_cgcnn(state, path)
+            return
+        named = rename_targets(state.targets, targets, units)
+        provenance = replace(state.provenance, metrics=metrics or {})
+        write_safetensors(replace(state, targets=named, provenance=provenance), path)
 
     def _get_model_state(self, *, training: bool = False) -> ModelState:
         """Return what is fitted; `training` adds what training needs to go on."""
@@ -375,57 +380,18 @@ class BaseCGCNN(
         cls, state: ModelState, name: str, device: Any = "auto", accelerator: Any = None
     ) -> Self:
         """Return a fitted estimator; `name` is that of the model in messages."""
-        est: Self = from_model_state(cls, state, name, device, accelerator)
+        if state.estimator != cls.__name__:
+            raise DataError(
+                f"{name}: holds a {state.estimator}, not a {cls.__name__}; use "
+                f"{state.estimator}.from_pretrained, or start from it with init_from"
+            )
+        try:
+            est = cls(**{**state.params, "device": device, "accelerator": accelerator})
+            est._validate_params()
+            set_model_state(est, replace(state, params=est.get_params(deep=False)))
+        except BUILD_ERRORS as error:
+            raise DataError(f"{name}: not a model of {cls.__name__} ({error!r})") from error
         return est
-
-    @property
-    def module_(self) -> CrystalGraphConvNet:
-        """The torch module behind the predictions."""
-        module: CrystalGraphConvNet = self.net_.module_.average
-        return module
-
-    @property
-    def target_names_(self) -> list[str]:
-        """Name of every target."""
-        return [target.name for target in self.targets_]
-
-    @property
-    def target_mean_(self) -> npt.NDArray[np.float64]:
-        """Mean of every target over the training crystals; 0 for classes."""
-        return np.array([target.mean for target in self.targets_])
-
-    @property
-    def target_scale_(self) -> npt.NDArray[np.float64]:
-        """Standard deviation of every target over the training crystals; 1 for classes."""
-        return np.array([target.scale for target in self.targets_])
-
-    @property
-    def history_(self) -> History:
-        """What skorch recorded, epoch by epoch."""
-        return self.net_.history
-
-    @property
-    def loss_curve_(self) -> list[float]:
-        """Training loss of every epoch, of the scaled targets; empty for a model of a file."""
-        return [row["train_loss"] for row in self.history_]
-
-    @property
-    def validation_scores_(self) -> list[float] | None:
-        """Score of the validation crystals after every epoch; None without such crystals."""
-        scores = [row.get("valid_score") for row in self.history_]
-        return None if not scores or None in scores else scores
-
-    @property
-    def best_validation_score_(self) -> float | None:
-        """Score of the epoch with the lowest validation loss, whose weights predict."""
-        scores = self.validation_scores_
-        if scores is None:
-            return None
-        keeper = dict(getattr(self.net_, "callbacks_", [])).get("best_epoch")
-        # A fit that was continued has the best epoch of its last part.
-        best = getattr(keeper, "best_epoch_", None)
-        losses = np.nan_to_num(np.array(self.history_[:, "valid_loss"], dtype=float), nan=np.inf)
-        return float(scores[best - 1 if best else int(losses.argmin())])
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

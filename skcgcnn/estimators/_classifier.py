@@ -11,10 +11,10 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 
-from skcgcnn._parameter_lists import documented
 from skcgcnn._parameters import ClassifierParameters
 from skcgcnn.estimators._base import BaseCGCNN
 from skcgcnn.estimators._constraints import constraints
+from skcgcnn.estimators._fitted import documented
 from skcgcnn.estimators._outputs import predict_proba, predict_values
 from skcgcnn.tasks import (
     Classes,
@@ -45,40 +45,7 @@ class CGCNNClassifier(ClassifierMixin, ClassifierParameters, BaseCGCNN):
     ----------
     classes_ : ndarray of shape (n_classes,)
         The classes, sorted.
-    targets_ : tuple of Task
-        The columns of y: name, kind, classes, unit, and the mean and standard deviation of the
-        training values, with which they are scaled for the network.
-    target_names_ : list of str
-        Their names: those of the columns of y where it was a DataFrame or Series.
-    target_mean_, target_scale_ : ndarray of shape (n_targets,)
-        Their mean and standard deviation (0 and 1 for classes).
-    net_ : skorch.NeuralNet
-        The net that was trained.
-    module_ : CrystalGraphConvNet
-        The torch module that predicts.
-    history_ : skorch.history.History
-        Losses and times, epoch by epoch; of the first network of an ensemble, as what follows.
-    loss_curve_ : list of float
-        Training loss of every epoch.
-    validation_scores_ : list of float, or None
-        R², accuracy or their mean on the validation crystals of `validation_data` or
-        ``early_stopping=True``; None without such.
-    best_validation_score_ : float or None
-        That of the epoch with the lowest validation loss, whose weights predict.
-    n_iter_ : int
-        Epochs trained.
-    n_samples_fit_ : int
-        Crystals trained on.
-    elements_ : tuple of int, or None
-        Atomic numbers of the elements that the training crystals may hold; None if that is not
-        known. A prediction for other elements gives a warning that names them.
-    fitted_params_ : dict
-        Parameters with which the network was made, those of `net_params` beside the others.
-    graph_options_ : GraphOptions
-        How the graphs were made that it was fitted on. `predict` makes graphs in the same way,
-        whatever the parameters are since, and refuses others.
-    y_ndim_ : int
-        Number of dimensions of y.
+    <attributes>
 
     See Also
     --------

@@ -20,8 +20,6 @@ from skcgcnn.graphs import (
 from skcgcnn.modelfiles import ModelState
 from skcgcnn.nn import at_most
 
-_MADE_WITH = ("max_num_nbr", "radius", "neighbor_ties")
-
 
 def flat_params(est: Any, *, reset: bool, source: ModelState | None = None) -> dict[str, Any]:
     """Return parameters, flat; sizes that are not set are those of `init_from`.
@@ -48,10 +46,7 @@ def new_transformer(est: Any, *, reset: bool) -> CrystalGraphTransformer:
 def fitted_transformer(est: Any) -> CrystalGraphTransformer:
     """Return the transformer that makes graphs as those of the fit."""
     transformer, fitted = new_transformer(est, reset=False), est.graph_options_
-    values = {name: getattr(fitted, name) for name in _MADE_WITH}
-    transformer.set_params(**{name: v for name, v in values.items() if v is not None})
-    if fitted.merge_tol is not None:
-        transformer.set_params(merge_tol=fitted.merge_tol or None)
+    transformer.set_params(**fitted.parameters())
     if set(fitted.differences(transformer.graph_options())) - {"global_features"}:
         raise ValueError(
             f"{type(est).__name__} was fitted on graphs with other atom_features than its "

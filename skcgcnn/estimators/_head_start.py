@@ -1,6 +1,5 @@
 """Outputs for new targets, fitted to what a pretrained network says of the training crystals."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
@@ -8,10 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import clone
-from sklearn.linear_model import LogisticRegression, RidgeCV
 
 from skcgcnn._parameter_lists import with_net_params
-from skcgcnn._parameters import NetParameters
+from skcgcnn._parameters import SIZES, NetParameters
 from skcgcnn._recipes import is_auto
 from skcgcnn.estimators._features import MANY_TARGETS, embeddings
 from skcgcnn.estimators._net import set_lr
@@ -25,27 +23,11 @@ from skcgcnn.tasks import FloatArray, Task, output_slices
 
 # What `init_from="auto"` starts from, and the parameters that must be as usual for it.
 GENERAL = "chgnet-distilled"
-_AS_USUAL = (
-    "recipe",
-    "conv",
-    "pooling",
-    "heads",
-    "atom_fea_len",
-    "n_conv",
-    "h_fea_len",
-    "n_h",
-    "composition_baseline",
-    "element_embedding",
-)
+_AS_USUAL = ("recipe", *SIZES, "heads", "composition_baseline", "element_embedding")
 # With more crystals, a network learns differences that the general model hardly sees: between
 # polymorphs of carbon, or supercells with vacancies, whose embeddings have standard deviations of
 # 0.09 and 0.05, where those of perovskites have 0.4 (benchmarks/results/pretrained.md).
 _MOST_ALIKE, _ALIKE, _SAMPLE = 120, 0.2, 300
-# Smaller ones follow crystals that are nearly there twice, such as one supercell with its vacancies
-# elsewhere, and fail on others.
-_PENALTIES = np.logspace(0, 4, 13)
-# Of the logistic regression: the inverse of its penalty.
-_C = 0.1
 # What stands for "auto" where training starts from a general model, by trials: longer fits are no
 # better, and dropout, which the model does not know, hinders (benchmarks/results/pretrained.md).
 _FEW = {"dropout": 0.0, "lr": 1e-3, "max_epochs": 40, "batch_size": 32}
@@ -54,8 +36,6 @@ _MOST_OF_FEW = 1000
 # Where crystals are much alike, the outputs need large weights, with which every step of the layers
 # before them changes much: above this norm, steps are smaller.
 _LARGEST_NORM = 3.0
-# The network's own part is taken to be no smaller than this share of the target's scale.
-_LEAST_LEFT = 0.1
 
 
 def choose_start(est: Any, graphs: CrystalGraphs) -> ModelState | None:
@@ -140,7 +120,7 @@ def is_general(source: ModelState) -> bool:
 
 def has_general_head(sizes: Mapping[str, Any], source: ModelState | None) -> bool:
     """Tell whether a network has the hidden layers of a general model, and pools as that does."""
-    names = ("pooling", "atom_fea_len", "h_fea_len", "n_h", "n_globals", "heads", "n_conv")
+    names = (*SIZES, "n_globals", "heads")
     if source is None or not is_general(source):
         return False
     return all(sizes[name] == source.network[name] for name in names)
@@ -162,9 +142,7 @@ def start_head(
 ) -> None:
     """Give a network outputs that are linear functions of a general model's embeddings.
 
-    For numbers they are ridge regressions, whose penalties are chosen by leaving out one crystal
-    at a time, or the median where that is better; for classes a logistic regression. From another
-    model nothing changes.
+    They are those of `Task.linear_outputs`. From another model nothing changes.
 
     Parameters
     ----------
@@ -186,48 +164,13 @@ def start_head(
     features = (rows - mean) / deviation
     for values, target, outputs in zip(data.values.T, targets, output_slices(targets), strict=True):
         known = ~np.isnan(values)
-        y, rows, weights = values[known], features[known], data.weights[known]
-        if target.is_number and len(y) > 1:
-            coefficients, start, left = _regression(rows, (y - target.mean) / target.scale, weights)
-            starts, places = np.array([start]), [outputs.start]
-        elif not target.is_number and len(found := np.unique(y)) > 1:
-            with warnings.catch_warnings(action="ignore"):  # those on y were told before
-                model = LogisticRegression(C=_C, max_iter=1000).fit(rows, y, sample_weight=weights)
-            coefficients, starts, left = model.coef_, model.intercept_, 1.0
-            if len(found) == 2:
-                coefficients = np.concatenate([-coefficients, coefficients]) / 2
-                starts = np.concatenate([-starts, starts]) / 2
-            places = [outputs.start + int(label) for label in found]
-        else:
+        weights = data.weights[known]
+        if (found := target.linear_outputs(features[known], values[known], weights)) is None:
             continue
-        per_output = coefficients / deviation
-        _set_outputs(net, source, places, per_output, starts - per_output @ mean, left)
-
-
-def _regression(
-    rows: FloatArray, y: FloatArray, weights: FloatArray
-) -> tuple[FloatArray, float, float]:
-    """Return coefficients and the intercept for a number, and the error that they leave.
-
-    Numbers that are one value but for a few crystals, such as gaps of metals, are better guessed
-    by their median than by a regression.
-    """
-    ridge = RidgeCV(_PENALTIES, store_cv_results=True).fit(rows, y, sample_weight=weights)
-    squares = ridge.cv_results_[:, np.flatnonzero(ridge.alpha_ == _PENALTIES)[0]]
-    # They are those of crystals times their weights.
-    errors, median = np.sqrt(squares / weights), _weighted_median(y, weights)
-    if np.average(errors, weights=weights) >= np.average(np.abs(y - median), weights=weights):
-        return np.zeros((1, rows.shape[1])), median, 1.0
-    left = float(np.clip(np.sqrt(squares.sum() / weights.sum()), _LEAST_LEFT, 1.0))
-    return ridge.coef_[np.newaxis], float(ridge.intercept_), left
-
-
-def _weighted_median(y: FloatArray, weights: FloatArray) -> float:
-    order = np.argsort(y)
-    sums = np.cumsum(weights[order])
-    # Where half of the weight is reached exactly, between two numbers, the mean of both.
-    middle = [np.searchsorted(sums, sums[-1] / 2, side) for side in ("left", "right")]
-    return float(y[order][np.minimum(middle, len(y) - 1)].mean())
+        places = [outputs.start + place for place in found.places]
+        per_output = found.coefficients / deviation
+        starts = found.starts - per_output @ mean
+        _set_outputs(net, source, places, per_output, starts, found.left)
 
 
 def slower(est: Any, net: Any, source: ModelState, lr: float) -> float:

@@ -63,12 +63,8 @@ def load(
     """
     path = find_model(model, data_home)
     if path.suffix not in PICKLES:
-        state, name = read_model_file(path), str(path)
-        if state.estimator not in _ESTIMATORS:
-            raise DataError(
-                f"{name}: holds a {state.estimator!r}, which this version does not know"
-            )
-        return _ESTIMATORS[state.estimator]._from_model_state(state, name, device)
+        state = read_model_file(path)
+        return _ESTIMATORS[state.estimator]._from_model_state(state, str(path), device)
     if not trust_pickle:
         raise DataError(
             f"{path}: a pickle can run code when it is loaded; open it with trust_pickle=True "

@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.utils.metaestimators import available_if
 
-from skcgcnn._parameter_lists import documented
 from skcgcnn._parameters import MultiTaskParameters
 from skcgcnn.estimators._base import BaseCGCNN
 from skcgcnn.estimators._constraints import constraints
+from skcgcnn.estimators._fitted import documented
 from skcgcnn.estimators._outputs import predict_proba, predict_values
 from skcgcnn.estimators._task_views import ClassifierView, RegressorView
 from skcgcnn.estimators._uncertainty import UncertaintyMixin, predict_with_std
@@ -57,40 +57,7 @@ class CGCNNMultiTask(UncertaintyMixin, MultiTaskParameters, BaseCGCNN):
     regressor_, classifier_ : views
         The first regression and the first classification task, for displays, scorers and
         ``CalibratedClassifierCV(FrozenEstimator(est.classifier_))``.
-    targets_ : tuple of Task
-        The columns of y: name, kind, classes, unit, and the mean and standard deviation of the
-        training values, with which they are scaled for the network.
-    target_names_ : list of str
-        Their names: those of the columns of y where it was a DataFrame or Series.
-    target_mean_, target_scale_ : ndarray of shape (n_targets,)
-        Their mean and standard deviation (0 and 1 for classes).
-    net_ : skorch.NeuralNet
-        The net that was trained.
-    module_ : CrystalGraphConvNet
-        The torch module that predicts.
-    history_ : skorch.history.History
-        Losses and times, epoch by epoch; of the first network of an ensemble, as what follows.
-    loss_curve_ : list of float
-        Training loss of every epoch.
-    validation_scores_ : list of float, or None
-        R², accuracy or their mean on the validation crystals of `validation_data` or
-        ``early_stopping=True``; None without such.
-    best_validation_score_ : float or None
-        That of the epoch with the lowest validation loss, whose weights predict.
-    n_iter_ : int
-        Epochs trained.
-    n_samples_fit_ : int
-        Crystals trained on.
-    elements_ : tuple of int, or None
-        Atomic numbers of the elements that the training crystals may hold; None if that is not
-        known. A prediction for other elements gives a warning that names them.
-    fitted_params_ : dict
-        Parameters with which the network was made, those of `net_params` beside the others.
-    graph_options_ : GraphOptions
-        How the graphs were made that it was fitted on. `predict` makes graphs in the same way,
-        whatever the parameters are since, and refuses others.
-    y_ndim_ : int
-        Number of dimensions of y.
+    <attributes>
 
     See Also
     --------
@@ -224,7 +191,7 @@ class CGCNNMultiTask(UncertaintyMixin, MultiTaskParameters, BaseCGCNN):
             numbers, one label) is left out; NaN where all are.
         """
         predicted = predict_values(self, X, warn=False)
-        columns = self._columns(y, len(self.targets_))
+        columns = self._columns(y, self.targets_)
         return score_readable(self.targets_, predicted, columns, sample_weight)
 
     @property
@@ -235,17 +202,16 @@ class CGCNNMultiTask(UncertaintyMixin, MultiTaskParameters, BaseCGCNN):
     @property
     def classes_(self) -> npt.NDArray[Any]:
         """Classes of the first classification task."""
-        return cast("npt.NDArray[Any]", self.targets_[self._first(is_number=False)].classes)
+        return self.classifier_.classes_
 
-    def _columns(self, y: Any, n_tasks: int) -> list[npt.NDArray[Any]]:
+    def _columns(self, y: Any, targets: Sequence[Task]) -> list[npt.NDArray[Any]]:
         """Return the columns of y, each with its own type."""
-        columns = split_columns(y)
-        if len(columns) != n_tasks:
+        columns, kinds = split_columns(y), tuple(target.kind for target in targets)
+        if len(columns) != len(kinds):
             raise ValueError(
-                f"y has {len(columns)} columns, but tasks={tuple(self.tasks)!r} names {n_tasks}"
+                f"y has {len(columns)} columns, but tasks={kinds!r} names {len(kinds)}"
             )
-        if hasattr(self, "targets_"):
-            check_order(y, self.targets_)
+        check_order(y, targets)
         return columns
 
     def _new_targets(self, y: Any) -> list[Task]:
@@ -260,21 +226,13 @@ class CGCNNMultiTask(UncertaintyMixin, MultiTaskParameters, BaseCGCNN):
         self, y: Any, fitted: Sequence[Task] | None, classes: Any = None
     ) -> tuple[FloatArray, tuple[Task, ...]]:
         targets = self._new_targets(y) if fitted is None else fitted
-        columns = split_columns(y)
         if len(targets) > 1 and np.ndim(y) == 1:
             raise ValueError(
                 f"y has one dimension, but tasks={tuple(t.kind for t in targets)!r} names "
                 f"{len(targets)} columns: pass np.column_stack([first, second]) or a frame, with a "
                 "row per crystal, or use CGCNNRegressor or CGCNNClassifier for one target"
             )
-        if len(columns) != len(targets):
-            kinds = tuple(target.kind for target in targets)
-            raise ValueError(
-                f"y has {len(columns)} columns, but tasks={kinds!r} names {len(kinds)}"
-            )
-        if fitted is not None:
-            check_order(y, fitted)
-        return encode(columns, targets, classes, first=fitted is None)
+        return encode(self._columns(y, targets), targets, classes, first=fitted is None)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

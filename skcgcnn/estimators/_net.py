@@ -18,17 +18,9 @@ from skcgcnn.tasks import LOSSES, TargetDecoder
 
 _LOGGER = logging.getLogger("skcgcnn")
 
-SIZES = (
-    "conv",
-    "pooling",
-    "composition_baseline",
-    "atom_fea_len",
-    "n_conv",
-    "h_fea_len",
-    "n_h",
-    "radius",
-)
-OF_GRAPHS = ("max_num_nbr", "neighbor_ties", "merge_tol")
+_OF_GRAPHS = ("max_num_nbr", "neighbor_ties", "merge_tol")
+# What a net takes under the same names, also while training goes on.
+_OF_TRAINING = ("lr", "batch_size", "max_batch_sites", "schedule", "max_grad_norm")
 _CALLBACKS = ("callbacks", "early_stopping", "n_iter_no_change")
 
 # Whether values are learned with numbers of their own, which a network has or has not.
@@ -88,20 +80,13 @@ def make_net(
         "criterion__cls_weight": params.get("cls_weight", 1.0),
         "criterion__loss": params.get("loss", "mse"),
         "optimizer": optimizer,
-        "lr": params["lr"],
-        "max_epochs": params["max_epochs"],
-        "batch_size": params["batch_size"],
+        **{name: params[name] for name in (*_OF_TRAINING, "max_epochs", "precision", "compile")},
         "callbacks": _callbacks(est, params),
         "train_split": None,
         "device": choose_device(est.device, fall_back=fall_back),
         "verbose": est.verbose,
         "seed": seed,
-        "precision": params["precision"],
-        "max_batch_sites": params["max_batch_sites"],
-        "schedule": params["schedule"],
-        "max_grad_norm": params["max_grad_norm"],
         "decay_biases": not isinstance(params["optimizer"], str),
-        "compile": params["compile"],
         "decoder": decoder,
         **{f"optimizer__{name}": value for name, value in options.items()},
     }
@@ -156,9 +141,10 @@ def _callbacks(est: Any, params: Mapping[str, Any]) -> list[Any]:
 def update_net(est: Any, params: Mapping[str, Any]) -> None:
     """Give the net of an estimator the parameters that may change while training goes on."""
     made_with, parameters = est.fitted_params_, all_declared(est)
+    of_graphs = est.graph_options_.parameters()
     for name in sorted(made_with):
         values = _plain(params[name]), _plain(made_with[name])
-        if name in OF_GRAPHS and params[name] == _of_graphs(est, name):
+        if name in _OF_GRAPHS and params[name] == of_graphs.get(name):
             continue  # it now says what the graphs had been made with
         fixed = parameters[name].change == "never" or (
             name in _LEARNS and _LEARNS[name](values[0]) != _LEARNS[name](values[1])
@@ -170,14 +156,7 @@ def update_net(est: Any, params: Mapping[str, Any]) -> None:
                 "Set it back, or fit with warm_start=False"
             )
     net, module = est.net_, est.net_.module_
-    net.set_params(
-        lr=params["lr"],
-        batch_size=params["batch_size"],
-        max_batch_sites=params["max_batch_sites"],
-        verbose=est.verbose,
-        schedule=params["schedule"],
-        max_grad_norm=params["max_grad_norm"],
-    )
+    net.set_params(verbose=est.verbose, **{name: params[name] for name in _OF_TRAINING})
     if params["weight_decay"] is None and made_with["weight_decay"] is not None:
         raise ValueError("weight_decay cannot become None while training goes on; give a number")
     set_lr(net, params["lr"])
@@ -195,13 +174,7 @@ def update_net(est: Any, params: Mapping[str, Any]) -> None:
 
 
 def set_lr(net: GraphNet, lr: float) -> None:
-    """Change the peak learning rate of a net that is initialized.
-
-    Parameters
-    ----------
-    net : GraphNet
-    lr : float
-    """
+    """Change the peak learning rate of a net that is initialized."""
     net.set_params(lr=lr)
     for group in net.optimizer_.param_groups:
         group["lr"] = group["initial_lr"] = lr * group.get("lr_factor", 1.0)
@@ -209,12 +182,6 @@ def set_lr(net: GraphNet, lr: float) -> None:
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
-
-
-def _of_graphs(est: Any, name: str) -> Any:
-    """Return how the graphs of a fit were made, whatever the parameters of the estimator were."""
-    value = getattr(est.graph_options_, name)
-    return (value or None) if name == "merge_tol" else value
 
 
 def _conv_groups(lr: float, factor: float) -> list[tuple[str, dict[str, float]]]:

@@ -2,13 +2,10 @@
 
 from copy import copy, deepcopy
 from dataclasses import replace
-from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_is_fitted
 from skorch.history import History
 
 from skcgcnn._parameter_lists import made_with, with_net_params
@@ -17,17 +14,11 @@ from skcgcnn._recipes import is_auto, resolve
 from skcgcnn._sklearn import clone_parametrized
 from skcgcnn._version import __version__
 from skcgcnn.estimators._net import make_net
-from skcgcnn.exceptions import DataError
 from skcgcnn.modelfiles import (
-    BUILD_ERRORS,
-    PICKLES,
     ModelState,
     Provenance,
     TrainingState,
     check_version,
-    rename_targets,
-    write_cgcnn,
-    write_safetensors,
 )
 from skcgcnn.tasks import TargetDecoder
 
@@ -133,46 +124,6 @@ def set_model_state(est: Any, state: ModelState) -> None:
         },
         net_=net,
         more_nets_=nets[1:],
-    )
-
-
-def from_model_state(cls: Any, state: ModelState, name: str, device: Any, accelerator: Any) -> Any:
-    """Return a fitted estimator of a class; `name` is that of the model in messages."""
-    if state.estimator != cls.__name__:
-        raise DataError(
-            f"{name}: holds a {state.estimator}, not a {cls.__name__}; use "
-            f"{state.estimator}.from_pretrained, or start from it with init_from"
-        )
-    try:
-        est = cls(**{**state.params, "device": device, "accelerator": accelerator})
-        est._validate_params()
-        set_model_state(est, replace(state, params=est.get_params(deep=False)))
-    except BUILD_ERRORS as error:
-        raise DataError(f"{name}: not a model of {cls.__name__} ({error!r})") from error
-    return est
-
-
-def write_model(
-    est: Any, path: str | PathLike[str], *, targets: Any, units: Any, metrics: Any, layout: str
-) -> None:
-    """Write a fitted estimator as a file, see `BaseCGCNN.save`."""
-    check_is_fitted(est, "net_")
-    if Path(path).suffix.lower() in PICKLES:
-        raise ValueError(
-            f"{path}: save writes a safetensors file, not a pickle; name it "
-            f"{Path(path).with_suffix('.safetensors').name}, or use joblib.dump(est, path)"
-        )
-    state = model_state(est)
-    if layout == "cgcnn":
-        write_cgcnn(state, path)
-        return
-    write_safetensors(
-        replace(
-            state,
-            targets=rename_targets(state.targets, targets, units),
-            provenance=replace(state.provenance, metrics=metrics or {}),
-        ),
-        path,
     )
 
 

@@ -3,11 +3,12 @@
 from typing import Any
 
 from skcgcnn._parameter_lists import made_with
+from skcgcnn._parameters import SIZES
 from skcgcnn._recipes import is_auto
 from skcgcnn.estimators._baseline import fit_baseline
 from skcgcnn.estimators._elements import elements_of, set_kinds, training_kinds
 from skcgcnn.estimators._head_start import GENERAL, has_general_head, slower, start_head
-from skcgcnn.estimators._net import SIZES, make_net
+from skcgcnn.estimators._net import make_net
 from skcgcnn.estimators._scaling import scale, scale_numbers
 from skcgcnn.estimators._training_data import TrainingData
 from skcgcnn.estimators._transfer import start_outputs, transfer_weights
@@ -28,7 +29,8 @@ def initialize(
     targets, starts = scale(whole, params)
     sizes = {
         "orig_atom_fea_len": options.n_features,
-        **{name: params[name] for name in SIZES if name in params},
+        **{name: params[name] for name in (*SIZES, "radius")},
+        "composition_baseline": params.get("composition_baseline", False),
     }
     if source is not None:
         sizes["composition_baseline"] = source.network["composition_baseline"]
@@ -45,7 +47,7 @@ def initialize(
     if kinds is not None:
         set_kinds(trained, kinds)
     scale_numbers(trained, whole.graphs)
-    if sizes.get("composition_baseline"):
+    if sizes["composition_baseline"]:
         fit_baseline(trained, targets, data, extensive=starts is not None)
     elif starts is not None:
         start_outputs(trained, targets, starts)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_consistent_length
 
 from skcgcnn._numbers import as_floats
@@ -16,7 +15,7 @@ from skcgcnn._warnings import warn_caller
 from skcgcnn.estimators._crystals import check_same_options
 from skcgcnn.estimators._units import with_units
 from skcgcnn.graphs import CrystalGraphs
-from skcgcnn.tasks import FloatArray, Task, check_names
+from skcgcnn.tasks import FloatArray, Task, check_names, split_at_random
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,13 +64,7 @@ def split(data: TrainingData, share: float, seed: int) -> tuple[TrainingData, Tr
         t.stratify_labels(column) for t, column in zip(data.targets, data.values.T, strict=True)
     )
     labels = next((each for each in found if each is not None), None)
-    if labels is not None:
-        counts = np.unique(labels, return_counts=True)[1]
-        if counts.min() < 2 or len(counts) > min(test_size, n - test_size):
-            labels = None  # a class has too few crystals for both sides
-    train, valid = train_test_split(
-        np.arange(n), test_size=test_size, random_state=seed, stratify=labels
-    )
+    train, valid = split_at_random(np.arange(n), test_size, seed, labels)
     return data.take(train), data.take(valid)
 
 

@@ -9,7 +9,7 @@ import torch
 from sklearn.exceptions import NotFittedError
 from torch import Tensor
 
-from skcgcnn._parameters import NetParameters, Parameters
+from skcgcnn._parameters import SIZES, NetParameters, Parameters
 from skcgcnn.estimators._persistence import model_state
 from skcgcnn.modelfiles import (
     PRETRAINED,
@@ -21,7 +21,7 @@ from skcgcnn.modelfiles import (
 from skcgcnn.nn import CrystalGraphConvNet
 from skcgcnn.tasks import Task, output_slices
 
-_SIZES = ("conv", "pooling", "atom_fea_len", "n_conv", "h_fea_len", "n_h", "heads")
+_SIZES = (*SIZES, "heads")
 _GRAPH = ("radius", "max_num_nbr", "atom_features")
 _DEFAULTS = {each.name: each.default for each in (*fields(Parameters), *fields(NetParameters))}
 # What must be the same for the convolutions to be copied, as messages call it.

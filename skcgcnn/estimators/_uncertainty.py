@@ -43,11 +43,6 @@ class UncertaintyMixin:
     def predict_uncertainty(self, X: Any) -> Uncertainty:
         """Return standard deviations of the predictions, and what they consist of.
 
-        Parameters
-        ----------
-        X : sequence of crystals, or CrystalGraphs
-            See `fit`.
-
         Returns
         -------
         Uncertainty
@@ -100,7 +95,16 @@ class UncertaintyMixin:
         >>> est.fit(cifs[::2], energies[::2]).calibrate(cifs[1::2], energies[1::2])
         CGCNNRegressor(loss='gaussian_nll', max_epochs=2, random_state=0)
         """
-        set_calibration(self, X, y)
+        est: Any = self
+        outputs = member_outputs(est, X)
+        check_consistent_length(outputs[0], y)
+        total = np.hypot(*deviations(outputs, est.targets_))
+        encoded, _ = est._encode(y, est.targets_)
+        predictions = TargetDecoder(est.targets_, est.y_ndim_).decode(outputs)
+        columns = zip(predictions, encoded.reshape(len(encoded), -1).T, total.T, strict=True)
+        est.targets_ = tuple(
+            each.target.calibrated(each, values, spread) for each, values, spread in columns
+        )
         return self
 
 
@@ -118,19 +122,6 @@ def predict_with_std(est: Any, X: Any) -> tuple[npt.NDArray[Any], Uncertainty]:
         )
     shaped = (decoder.shape(list(part.T)) for part in (*parts, np.hypot(*parts)))
     return decoder.values(outputs), Uncertainty(*shaped)
-
-
-def set_calibration(est: Any, X: Any, y: Any) -> None:
-    """Calibrate standard deviations by crystals that were held back."""
-    outputs = member_outputs(est, X)
-    check_consistent_length(outputs[0], y)
-    total = np.hypot(*deviations(outputs, est.targets_))
-    encoded, _ = est._encode(y, est.targets_)
-    predictions = TargetDecoder(est.targets_, est.y_ndim_).decode(outputs)
-    columns = zip(predictions, encoded.reshape(len(encoded), -1).T, total.T, strict=True)
-    est.targets_ = tuple(
-        each.target.calibrated(each, values, spread) for each, values, spread in columns
-    )
 
 
 def calibrate_out_of_bag(est: Any, data: TrainingData, left_out: npt.NDArray[np.bool_]) -> None:

@@ -20,15 +20,6 @@ _BETWEEN = re.compile(r"[\s/*·^+-]+|\d+|[⁻⁰¹²³⁴]+")
 def unit_in(name: str) -> str:
     """Return the unit in brackets at the end of a name; empty where there is none.
 
-    Parameters
-    ----------
-    name : str
-        Of a column.
-
-    Returns
-    -------
-    str
-
     Examples
     --------
     >>> unit_in("Band gap (eV)"), unit_in("energy [eV/atom]"), unit_in("gap (PBE)")
@@ -51,10 +42,6 @@ def with_units(targets: Sequence[Task], y: Any) -> tuple[Task, ...]:
     y : array-like
         A frame or series may tell units in ``y.attrs["units"]``, by the names of its columns;
         others stand in the names.
-
-    Returns
-    -------
-    tuple of Task
     """
     told = dict(getattr(y, "attrs", {}).get("units", {}))
     return tuple(

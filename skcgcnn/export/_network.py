@@ -46,8 +46,6 @@ class PredictingNetwork(nn.Module):
     torch.Size([3, 1])
     """
 
-    scaling: Tensor
-
     def __init__(self, est: BaseCGCNN) -> None:
         super().__init__()
         check_is_fitted(est, "net_")

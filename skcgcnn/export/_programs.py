@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from skcgcnn._files import atomic_write
+from skcgcnn._lazy import needed
 from skcgcnn._version import __version__
 from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.export._network import PredictingNetwork
@@ -78,11 +79,10 @@ def export_onnx(est: BaseCGCNN, path: str | PathLike[str]) -> None:
     >>> with TemporaryDirectory() as folder:
     ...     export_onnx(est, f"{folder}/model.onnx")
     """
-    try:
+    with needed("export_onnx needs onnx", "skcgcnn[onnx]"):
         import onnx
         import onnxscript  # noqa: F401 - torch's exporter needs it
-    except ImportError as error:
-        raise ImportError('export_onnx needs onnx: pip install "skcgcnn[onnx]"') from error
+
     network = PredictingNetwork(est)
     n_inputs = len(network.example())
     with warnings.catch_warnings():

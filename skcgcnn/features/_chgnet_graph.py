@@ -18,11 +18,6 @@ _Ints = npt.NDArray[np.int64]
 def make_graph(crystal: Crystal) -> Any:
     """Return the graph of a crystal, as `chgnet.graph.CrystalGraphConverter` makes it.
 
-    Parameters
-    ----------
-    crystal : Crystal
-        Without partially occupied sites.
-
     Returns
     -------
     chgnet.graph.CrystalGraph, or None

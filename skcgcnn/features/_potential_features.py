@@ -1,6 +1,7 @@
 """The transformer from crystals to what a universal potential says of them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from hashlib import blake2b
 from os import PathLike
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
@@ -55,6 +56,7 @@ class _Rows(NamedTuple):
     failures: list[tuple[int, str]]
 
 
+@dataclass(eq=False, repr=False)
 class PotentialFeatures(Documented, TransformerMixin, BaseEstimator):
     """Turn crystals into what a universal potential has learned of them.
 
@@ -116,22 +118,13 @@ class PotentialFeatures(Documented, TransformerMixin, BaseEstimator):
         "verbose": ["verbose"],
     }
 
-    def __init__(
-        self,
-        potential: Any = "chgnet",
-        *,
-        keep_crystals: bool = False,
-        memory: Any = None,
-        n_jobs: int | None = None,
-        on_error: str = "raise",
-        verbose: int = 0,
-    ) -> None:
-        self.potential = potential
-        self.keep_crystals = keep_crystals
-        self.memory = memory
-        self.n_jobs = n_jobs
-        self.on_error = on_error
-        self.verbose = verbose
+    potential: Any = "chgnet"
+    _: KW_ONLY
+    keep_crystals: bool = False
+    memory: Any = None
+    n_jobs: int | None = None
+    on_error: str = "raise"
+    verbose: int = 0
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Check the parameters; there is nothing to learn.

@@ -21,14 +21,20 @@ from skcgcnn.graphs._merge import join_headers, joined_streams, merge_files
 from skcgcnn.graphs._nearest import TIE, nearest_neighbors
 from skcgcnn.graphs._neighbor_list import NeighborList, find_neighbors
 from skcgcnn.graphs._options import GraphOptions
-from skcgcnn.graphs._packing import member_index, offsets_from_counts
+from skcgcnn.graphs._packing import member_index
 from skcgcnn.graphs._same import (
     Fingerprints,
     fingerprints,
     group_fingerprints,
     same_crystals,
 )
-from skcgcnn.graphs._saved import check_content, graphs_in
+from skcgcnn.graphs._saved import (
+    READ_ERRORS,
+    check_content,
+    check_options,
+    graphs_in,
+    options_from_plain,
+)
 from skcgcnn.graphs._sites import (
     count_kinds,
     crystals_of_classes,
@@ -44,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CHUNK",
     "INDEX",
+    "READ_ERRORS",
     "TIE",
     "CrystalGraph",
     "CrystalGraphTransformer",
@@ -57,6 +64,7 @@ __all__ = [
     "Stream",
     "build_graphs",
     "check_content",
+    "check_options",
     "concatenate",
     "count_kinds",
     "crystals_in_memory",
@@ -79,7 +87,7 @@ __all__ = [
     "member_index",
     "merge_files",
     "nearest_neighbors",
-    "offsets_from_counts",
+    "options_from_plain",
     "read_ahead",
     "read_arrays",
     "read_data",

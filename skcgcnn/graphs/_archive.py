@@ -43,10 +43,6 @@ def read_arrays(
     names : collection of str, optional
         Which arrays to read; by default all.
 
-    Returns
-    -------
-    dict of str to ndarray
-
     Raises
     ------
     OSError, ValueError, zipfile.BadZipFile
@@ -137,13 +133,6 @@ def map_arrays(
     folder: str | os.PathLike[str], names: Collection[str] | None = None
 ) -> dict[str, npt.NDArray]:
     """Map the ``.npy`` files of a folder, read-only, into memory.
-
-    Parameters
-    ----------
-    folder : path
-        The folder.
-    names : collection of str, optional
-        Which arrays; by default all.
 
     Returns
     -------

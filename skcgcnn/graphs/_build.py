@@ -192,21 +192,7 @@ def build_arrays(
 
 
 def read_and_build(sources: Sequence[Any], maker: GraphMaker, max_bytes: int = MAX_BYTES) -> Built:
-    """Read some crystals and make the arrays of their graphs.
-
-    Parameters
-    ----------
-    sources : sequence of paths, Structures or Atoms
-        The crystals.
-    maker : GraphMaker
-        How to make graphs.
-    max_bytes : int, default=100_000_000
-        Maximum size of a file.
-
-    Returns
-    -------
-    Built
-    """
+    """Read some crystals and make the arrays of their graphs."""
     crystals = [try_to_read(source, max_bytes) for source in sources]
     notes = [
         (i, note)

@@ -21,11 +21,6 @@ _MOST_DISTANCE = 10 * MAX_RADIUS
 def check_arrays(arrays: dict[str, npt.NDArray[Any]]) -> None:
     """Check the arrays of graphs.
 
-    Parameters
-    ----------
-    arrays : dict of str to ndarray
-        Those of `CrystalGraphs`.
-
     Raises
     ------
     ValueError

@@ -63,10 +63,6 @@ def build_chunk(
         Maximum size of a file.
     memory : joblib.Memory, optional
         Cache of graphs. The key is the content of the sources, not their paths.
-
-    Returns
-    -------
-    Chunk
     """
     if memory is None:
         built = read_and_build(sources, maker, max_bytes)

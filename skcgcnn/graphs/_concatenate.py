@@ -1,6 +1,6 @@
 """Graphs of several parts as one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,9 @@ from skcgcnn.graphs._graphs import CrystalGraphs
 from skcgcnn.graphs._options import GraphOptions
 from skcgcnn.graphs._packing import distinct_rows
 from skcgcnn.graphs._schema import NAMES, SCHEMA, PackedArray, n_rows
+
+# Rows of an array that are copied together.
+_ROWS = 1_000_000
 
 
 class Joint:
@@ -88,7 +91,21 @@ class Joint:
             return len(self.kind_features)
         return int(self._starts[one.level][-1]) + (one.ends is not None)
 
-    def change(self, one: PackedArray, part: int, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def pieces(
+        self, one: PackedArray, arrays: Iterable[npt.NDArray[Any]]
+    ) -> Iterator[npt.NDArray[Any]]:
+        """Yield the rows of an array of the whole, from those of the parts."""
+        if one.level == "kind":
+            yield self.kind_features
+            return
+        # The first of the offsets is the last of the part before.
+        skipped = int(one.ends is not None)
+        yield np.zeros((skipped, *self.widths[one.name]), self.dtypes[0][one.name])
+        for part, array in enumerate(arrays):
+            for start in range(skipped, len(array), _ROWS):
+                yield self._change(one, part, array[start : start + _ROWS])
+
+    def _change(self, one: PackedArray, part: int, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return rows of a part as they are in the whole."""
         if one.index_of is not None:
             changed: npt.NDArray[Any] = self._kind_of[self._starts[one.index_of][part] + rows]
@@ -121,16 +138,8 @@ def concatenate(parts: Sequence[CrystalGraphs]) -> CrystalGraphs:
     for part in parts:
         joint.add(part)
     joint.finish()
-    arrays: dict[str, Any] = {"kind_features": joint.kind_features}
+    arrays: dict[str, Any] = {}
     for one in SCHEMA:
-        if one.level == "kind":
-            continue
-        # The first of the offsets is the last of the part before.
-        skipped = int(one.ends is not None)
-        pieces = [
-            joint.change(one, i, getattr(part, one.name)[skipped:]) for i, part in enumerate(parts)
-        ]
-        arrays[one.name] = np.concatenate(
-            [np.zeros(skipped, np.int64), *pieces] if skipped else pieces
-        )
+        pieces = joint.pieces(one, (getattr(part, one.name) for part in parts))
+        arrays[one.name] = np.concatenate(list(pieces))
     return CrystalGraphs(**arrays, options=joint.options)

@@ -1,7 +1,6 @@
 """Features of the elements, and their mean over a site that several elements share."""
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import blake2b
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._numbers import as_floats
+from skcgcnn.crystals import load_json
 from skcgcnn.exceptions import DataError
 
 # The one-hot blocks of the built-in table, in order, with their numbers of slots. The script
@@ -109,16 +109,21 @@ class ElementFeatures:
             Atomic numbers: of kinds with the features of one element; and, with these, of
             elements that a mixed kind may hold, since it has all their features.
         """
-        by_row: dict[bytes, set[int]] = {}
-        for z, row in self._rows.items():
-            by_row.setdefault(row.tobytes(), set()).add(z)
-        rows = [np.asarray(row, dtype=np.float32) for row in kind_features]
-        pure = set[int]().union(*(by_row.get(row.tobytes(), set()) for row in rows))
-        mixed = [row != 0 for row in rows if row.tobytes() not in by_row]
+        found = self.pure(kind_features)
+        pure = set[int]().union(*found)
+        mixed = [row != 0 for row, own in zip(kind_features, found, strict=True) if not own]
         possible = {
             z for z, row in self._rows.items() if any((has | (row == 0)).all() for has in mixed)
         }
         return pure, pure | possible
+
+    def pure(self, kind_features: FloatArray) -> list[set[int]]:
+        """Return the elements that each kind of site can be; none where it is mixed or unknown."""
+        by_row: dict[bytes, set[int]] = {}
+        for z, row in self._rows.items():
+            by_row.setdefault(row.tobytes(), set()).add(z)
+        rows = np.ascontiguousarray(kind_features, dtype=np.float32)
+        return [by_row.get(row.tobytes(), set()) for row in rows]
 
     def __contains__(self, atomic_number: int) -> bool:
         return atomic_number in self._rows
@@ -175,7 +180,7 @@ def load_element_features(
         return ElementFeatures(_by_atomic_number(source, "atom_features"), "atom_features")
     path = Path(source)
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
+        rows = load_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
@@ -194,22 +199,9 @@ def matching_element_features(source: Any, fingerprint: str | None) -> ElementFe
         See `load_element_features`.
     fingerprint : str or None
         Of the features of the graphs, see `GraphOptions.atom_features`.
-
-    Returns
-    -------
-    ElementFeatures or None
     """
     table = None if fingerprint is None else load_element_features(source)
     return table if table is not None and table.fingerprint == fingerprint else None
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise ValueError(f"{key!r} is there twice")
-        found[key] = value
-    return found
 
 
 def _by_atomic_number(rows: Mapping[Any, Any], source: str) -> dict[int, Any]:

@@ -57,10 +57,6 @@ def replace_data(folder: Path) -> Iterator[NewData]:
     ----------
     folder : Path
         The folder; made if need be.
-
-    Yields
-    ------
-    NewData
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
@@ -97,28 +93,13 @@ def holds_other_files(folder: Path) -> bool:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed writers left in a folder.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder.
-    """
+    """Remove what killed writers left in a folder."""
     with _locked(folder):
         _remove_leftovers(folder)
 
 
 def read_index(folder: Path) -> dict[str, Any]:
     """Return what ``store.json`` says.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder.
-
-    Returns
-    -------
-    dict
 
     Raises
     ------

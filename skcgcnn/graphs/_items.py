@@ -13,15 +13,6 @@ from skcgcnn.graphs._schema import PARTS
 def join_items(items: Sequence[CrystalGraph]) -> CrystalGraphs:
     """Return single graphs as one container.
 
-    Parameters
-    ----------
-    items : sequence of CrystalGraph
-        At least one.
-
-    Returns
-    -------
-    CrystalGraphs
-
     Raises
     ------
     ValueError

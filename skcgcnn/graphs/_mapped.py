@@ -40,11 +40,6 @@ def _mapping(array: Any) -> mmap.mmap | None:
 def crystals_in_memory(graphs: Any) -> int:
     """Return how many crystals of graphs in a file are to be in memory at a time.
 
-    Parameters
-    ----------
-    graphs : CrystalGraphs
-        The graphs.
-
     Returns
     -------
     int
@@ -81,10 +76,6 @@ def empty_beside(array: npt.NDArray[Any]) -> Allocator:
     array : ndarray
         The files are made in the folder of its file if that can be written, for there they have
         the room; else among the system's temporary files.
-
-    Returns
-    -------
-    callable
     """
     file = _file(array)
     folder = None if file is None else file.parent

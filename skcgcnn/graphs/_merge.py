@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import reduce
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,7 @@ from skcgcnn.graphs._archive import Stream, map_arrays, read_arrays, stream_arra
 from skcgcnn.graphs._concatenate import Joint
 from skcgcnn.graphs._folder import read_data, replace_data
 from skcgcnn.graphs._graphs import CrystalGraphs
-from skcgcnn.graphs._schema import SCHEMA, PackedArray
-
-# Rows of an array that are copied together.
-_ROWS = 1_000_000
+from skcgcnn.graphs._schema import SCHEMA
 
 
 def merge_files(parts: Sequence[str | PathLike[str]], output: str | PathLike[str]) -> CrystalGraphs:
@@ -53,17 +49,7 @@ def merge_files(parts: Sequence[str | PathLike[str]], output: str | PathLike[str
 
 
 def join_headers(parts: Sequence[str | PathLike[str]]) -> Joint:
-    """Check parts, and return how they fit together.
-
-    Parameters
-    ----------
-    parts : sequence of paths
-        See `merge_files`.
-
-    Returns
-    -------
-    Joint
-    """
+    """Check parts, and return how they fit together."""
     if not parts:
         raise ValueError("expected at least one file")
     joint = Joint()
@@ -74,43 +60,20 @@ def join_headers(parts: Sequence[str | PathLike[str]]) -> Joint:
 
 
 def joined_streams(joint: Joint, parts: Sequence[str | PathLike[str]]) -> dict[str, Stream]:
-    """Return the arrays of the whole, read from the parts as they are asked for.
-
-    Parameters
-    ----------
-    joint : Joint
-        What `join_headers` returned.
-    parts : sequence of paths
-        See `merge_files`.
-
-    Returns
-    -------
-    dict of str to Stream
-    """
+    """Return the arrays of the whole, read from the parts as they are asked for."""
     streams = {}
     for one in SCHEMA:
         name, width = one.name, joint.widths[one.name]
         dtype = reduce(np.promote_types, (dtypes[name] for dtypes in joint.dtypes))
-        streams[name] = Stream(dtype, (joint.length(one), *width), _pieces(joint, parts, one))
+        pieces = joint.pieces(one, _arrays(parts, name))
+        streams[name] = Stream(dtype, (joint.length(one), *width), pieces)
     return streams
 
 
-def _pieces(
-    joint: Joint, parts: Sequence[str | PathLike[str]], one: PackedArray
-) -> Iterator[npt.NDArray[Any]]:
-    """Yield the rows of an array from part to part."""
-    if one.level == "kind":
-        yield joint.kind_features
-        return
-    skipped = int(one.ends is not None)
-    yield np.zeros((skipped, *joint.widths[one.name]), joint.dtypes[0][one.name])
-    for index, path in enumerate(parts):
-        rows = _read(user_path(path), one.name)[skipped:]
-        for start in range(0, len(rows), _ROWS):
-            yield joint.change(one, index, rows[start : start + _ROWS])
-
-
-def _read(path: Path, name: str) -> npt.NDArray[Any]:
-    if path.is_dir():
-        return read_data(path, lambda data, _: map_arrays(data, [name])[name])
-    return read_arrays(path, [name])[name]
+def _arrays(parts: Sequence[str | PathLike[str]], name: str) -> Iterator[npt.NDArray[Any]]:
+    """Yield an array of each part."""
+    for path in map(user_path, parts):
+        if path.is_dir():
+            yield read_data(path, lambda data, _: map_arrays(data, [name])[name])
+        else:
+            yield read_arrays(path, [name])[name]

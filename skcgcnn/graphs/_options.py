@@ -65,6 +65,13 @@ class GraphOptions:
             and value != getattr(other, name)
         ]
 
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters with which graphs are made so, as far as they are known."""
+        names = ("max_num_nbr", "radius", "neighbor_ties", "merge_tol")
+        known = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        # A tolerance of 0 is that of graphs in which nothing is merged.
+        return {n: None if (n, value) == ("merge_tol", 0) else value for n, value in known.items()}
+
     def common(self, other: "GraphOptions") -> "GraphOptions":
         """Return the options that both know, and that are the same for both.
 

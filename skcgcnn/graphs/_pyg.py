@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._lazy import needed
 from skcgcnn.crystals import read_crystal
 from skcgcnn.graphs._build import GraphMaker, build_arrays
 from skcgcnn.graphs._elements import ElementFeatures
@@ -29,11 +30,10 @@ class _Geometry(NamedTuple):
 
 def to_pyg(graphs: Any, structures: Sequence[Any] | None) -> list[Any]:
     """Return graphs as data of PyTorch Geometric: see `CrystalGraphs.to_pyg`."""
-    try:
+    with needed("to_pyg needs PyTorch Geometric", "skcgcnn[pyg]"):
         import torch
         from torch_geometric.data import Data
-    except ImportError as error:
-        raise ImportError('to_pyg needs PyTorch Geometric: pip install "skcgcnn[pyg]"') from error
+
     if structures is not None and len(structures) != len(graphs):
         raise ValueError(f"there are {len(structures)} structures for {len(graphs)} graphs")
     found = []
@@ -69,13 +69,7 @@ def _geometry(source: Any, graph: CrystalGraph, graphs: Any) -> _Geometry:
     # What the features are does not matter: they are those of the graph.
     elements = {z for species in crystal.species for z, _ in species}
     features = ElementFeatures({z: (float(z),) for z in elements}, "to_pyg")
-    maker = GraphMaker(
-        features,
-        options.max_num_nbr,
-        8.0 if options.radius is None else options.radius,
-        options.neighbor_ties or "invariant",
-        None,
-    )
+    maker = GraphMaker(features, **(options.parameters() | {"merge_tol": None}))
     arrays, failures = build_arrays([crystal], maker)
     if failures:
         raise ValueError(f"{graph.id!r}: {failures[0][1]}")

@@ -83,10 +83,6 @@ def fold(
         Distances in one crystal that differ by no more, in Å, can count as equal. A merged bond has
         the mean of its distances. None merges nothing.
 
-    Returns
-    -------
-    Quotient
-
     Examples
     --------
     >>> import numpy as np

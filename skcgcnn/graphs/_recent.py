@@ -22,6 +22,7 @@ from skcgcnn.graphs._chunks import Chunk
 from skcgcnn.graphs._concatenate import concatenate
 from skcgcnn.graphs._graphs import CrystalGraphs
 from skcgcnn.graphs._options import GraphOptions
+from skcgcnn.graphs._packing import distinct_numbers
 
 # About 100,000 crystals of ten different sites.
 MAX_BYTES = 100_000_000
@@ -58,17 +59,7 @@ class Plan:
     notes: list[tuple[str, str]]
 
     def join(self, read: Chunk) -> Chunk:
-        """Return all crystals in their order, as if all had been read.
-
-        Parameters
-        ----------
-        read : Chunk
-            The unknown ones.
-
-        Returns
-        -------
-        Chunk
-        """
+        """Return all crystals in their order, as if all had been read."""
         if not self.known:
             return read
         parts = [*self.known, (self.unknown, read.graphs)]
@@ -79,16 +70,7 @@ class Plan:
 
 
 def all_unknown(sources: Sequence[Any]) -> Plan:
-    """Return the plan of reading all crystals, and remembering none.
-
-    Parameters
-    ----------
-    sources : sequence of crystals
-
-    Returns
-    -------
-    Plan
-    """
+    """Return the plan of reading all crystals, and remembering none."""
     n = len(sources)
     return Plan([None] * n, list(range(n)), [""] * n, [], [])
 
@@ -132,10 +114,6 @@ class RecentGraphs:
             How their graphs are made.
         max_bytes : int
             Size of a file above which it is not read.
-
-        Returns
-        -------
-        Plan
         """
         options = maker.options
         keys = [_key(source, options, max_bytes) for source in sources]
@@ -158,15 +136,7 @@ class RecentGraphs:
         return Plan(keys, unknown, names, known, notes)
 
     def remember(self, plan: Plan, read: Chunk) -> None:
-        """Keep what was read.
-
-        Parameters
-        ----------
-        plan : Plan
-            What was to be read.
-        read : Chunk
-            What came of it.
-        """
+        """Keep what was read."""
         with self._lock:
             own: list[_Key] = []
             rows: list[int] = []
@@ -235,19 +205,8 @@ def in_order_of_kinds(graphs: CrystalGraphs) -> CrystalGraphs:
     """Return graphs with the kinds of their own sites alone, in order of their first appearance.
 
     So are those that are read, and fits are the same to the bit.
-
-    Parameters
-    ----------
-    graphs : CrystalGraphs
-
-    Returns
-    -------
-    CrystalGraphs
     """
-    used, firsts, which = np.unique(graphs.site_kinds, return_index=True, return_inverse=True)
-    order = np.argsort(firsts)
-    rank = np.empty(len(order), dtype=np.int32)
-    rank[order] = np.arange(len(order), dtype=np.int32)
-    return replace(
-        graphs, kind_features=graphs.kind_features[used[order]], site_kinds=rank[which].ravel()
-    )
+    kinds = graphs.site_kinds
+    firsts = np.sort(np.unique(kinds, return_index=True)[1])
+    numbers = distinct_numbers(kinds).astype(np.int32)
+    return replace(graphs, kind_features=graphs.kind_features[kinds[firsts]], site_kinds=numbers)

@@ -1,6 +1,7 @@
 """Graphs in a ``.npz`` file, or in a folder that can be memory-mapped."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
@@ -21,7 +22,7 @@ from skcgcnn.graphs._schema import NAMES
 # Version of the .npz files; it grows with each change that older versions cannot read.
 FILE_FORMAT = 5
 # Errors raised while reading a malformed file.
-_READ_ERRORS = (
+READ_ERRORS = (
     *(OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, MemoryError),
     *(ArithmeticError, SyntaxError, RecursionError, NotImplementedError, RuntimeError, BadZipFile),
 )
@@ -54,7 +55,7 @@ def load_graphs(path: str | PathLike[str], *, mmap: bool) -> dict[str, Any]:
             "name without .npz"
         )
     try:
-        content = _read_folder(source) if is_folder else _read_file(source)
+        content = read_data(source, graphs_in) if is_folder else _read_file(source)
         if content is not None:
             check_content(content)
             if is_folder and not mmap:
@@ -64,7 +65,7 @@ def load_graphs(path: str | PathLike[str], *, mmap: bool) -> dict[str, Any]:
         missing = Path(str(error.filename)).name
         what = f"{missing} is missing in the folder" if is_folder else "no such file"
         raise DataError(f"{path}: {what}") from error
-    except _READ_ERRORS as error:
+    except READ_ERRORS as error:
         what = "folder" if is_folder else "file"
         raise DataError(f"{path}: not a {what} of crystal graphs ({error})") from error
     found = int(read_arrays(source, ["format"])["format"])
@@ -83,11 +84,7 @@ def check_content(content: dict[str, Any]) -> dict[str, Any]:
 def graphs_in(data: Path, facts: dict[str, Any]) -> dict[str, Any]:
     """Return the memory-mapped arrays and the options in a folder of data: see `read_data`."""
     check_digests(data, facts)
-    return map_arrays(data, NAMES) | {"options": _options(facts["options"])}
-
-
-def _read_folder(folder: Path) -> dict[str, Any]:
-    return read_data(folder, graphs_in)
+    return map_arrays(data, NAMES) | {"options": options_from_plain(facts["options"])}
 
 
 def _read_file(path: Path) -> dict[str, Any] | None:
@@ -95,19 +92,25 @@ def _read_file(path: Path) -> dict[str, Any] | None:
     arrays: dict[str, Any] = read_arrays(path)
     if int(arrays.pop("format")) != FILE_FORMAT:
         return None
-    return arrays | {"options": _options(json.loads(str(arrays.pop("options"))))}
+    return arrays | {"options": options_from_plain(json.loads(str(arrays.pop("options"))))}
 
 
-def _options(plain: Any) -> GraphOptions:
+def options_from_plain(plain: Mapping[str, Any]) -> GraphOptions:
     """Return the options that a file holds, of the types that they have."""
     options = GraphOptions(**plain)
+    check_options(options)
+    return options
+
+
+def check_options(options: GraphOptions) -> None:
+    """Refuse options that no graphs have, whoever wrote them into a file."""
     numbers = (options.radius, MAX_RADIUS), (options.merge_tol, MAX_MERGE_TOL)
-    texts = (options.neighbor_ties or "", options.atom_features or "", *options.global_features)
+    texts = (options.atom_features or "", *options.global_features)
     if not (
         type(options.max_num_nbr) is type(options.n_features) is int
         and 0 <= options.max_num_nbr <= MAX_NEIGHBORS
         and all(v is None or (type(v) in {int, float} and 0 <= v <= most) for v, most in numbers)
+        and options.neighbor_ties in {None, "invariant", "official"}
         and all(isinstance(text, str) for text in texts)
     ):
         raise ValueError("the options of the graphs cannot be right")
-    return options

@@ -63,11 +63,6 @@ def n_rows(one: PackedArray, array: npt.NDArray[Any]) -> int:
 def check_lengths(arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     """Check that arrays have the same number of rows where they have rows of the same.
 
-    Parameters
-    ----------
-    arrays : mapping of str to ndarray
-        The arrays of graphs.
-
     Raises
     ------
     ValueError
@@ -90,11 +85,6 @@ def check_lengths(arrays: Mapping[str, npt.NDArray[Any]]) -> None:
 
 def check_types(arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     """Check that the arrays of a file are those of graphs, with the types that they have.
-
-    Parameters
-    ----------
-    arrays : mapping of str to ndarray
-        What the file holds.
 
     Raises
     ------

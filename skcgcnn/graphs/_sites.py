@@ -33,11 +33,6 @@ def expand_to_sites(graphs: CrystalGraphs, rows: npt.NDArray[Any]) -> list[npt.N
 def crystals_of_classes(graphs: CrystalGraphs) -> IntArray:
     """Return the place of the crystal of every class of equal sites.
 
-    Parameters
-    ----------
-    graphs : CrystalGraphs
-        The crystals.
-
     Returns
     -------
     ndarray of shape (n_classes,), int64
@@ -47,11 +42,6 @@ def crystals_of_classes(graphs: CrystalGraphs) -> IntArray:
 
 def ends_of_bonds(graphs: CrystalGraphs) -> IntArray:
     """Return the class at the other end of every bond, counted over all crystals.
-
-    Parameters
-    ----------
-    graphs : CrystalGraphs
-        The crystals.
 
     Returns
     -------
@@ -64,11 +54,6 @@ def ends_of_bonds(graphs: CrystalGraphs) -> IntArray:
 
 def count_kinds(graphs: CrystalGraphs) -> tuple[IntArray, IntArray, IntArray]:
     """Return how many sites of each kind every crystal has.
-
-    Parameters
-    ----------
-    graphs : CrystalGraphs
-        The crystals.
 
     Returns
     -------
@@ -86,11 +71,6 @@ def count_kinds(graphs: CrystalGraphs) -> tuple[IntArray, IntArray, IntArray]:
 
 def mean_features(graphs: CrystalGraphs) -> npt.NDArray[np.float64]:
     """Return the mean of the features over the sites of each crystal.
-
-    Parameters
-    ----------
-    graphs : CrystalGraphs
-        None of them empty.
 
     Returns
     -------

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from os import PathLike
 from typing import Any, ClassVar, Self
@@ -43,6 +43,7 @@ from skcgcnn.graphs._recent import RECENT, Plan, all_unknown, in_order_of_kinds
 CHUNK = 500
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
     """Turn crystals into crystal graphs.
 
@@ -130,30 +131,16 @@ class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
         "verbose": ["verbose"],
     }
 
-    def __init__(
-        self,
-        *,
-        radius: float = 8.0,
-        max_num_nbr: int = 12,
-        atom_features: Any = None,
-        neighbor_ties: str = "invariant",
-        merge_tol: float | None = 1e-5,
-        memory: Any = None,
-        max_bytes: int = MAX_BYTES,
-        n_jobs: int | None = None,
-        on_error: str = "raise",
-        verbose: int = 0,
-    ) -> None:
-        self.radius = radius
-        self.max_num_nbr = max_num_nbr
-        self.atom_features = atom_features
-        self.neighbor_ties = neighbor_ties
-        self.merge_tol = merge_tol
-        self.memory = memory
-        self.max_bytes = max_bytes
-        self.n_jobs = n_jobs
-        self.on_error = on_error
-        self.verbose = verbose
+    radius: float = 8.0
+    max_num_nbr: int = 12
+    atom_features: Any = None
+    neighbor_ties: str = "invariant"
+    merge_tol: float | None = 1e-5
+    memory: Any = None
+    max_bytes: int = MAX_BYTES
+    n_jobs: int | None = None
+    on_error: str = "raise"
+    verbose: int = 0
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # A pickle of an earlier version lacks the parameters that are new.
@@ -347,10 +334,6 @@ def read_ahead(chunks: Iterator[CrystalGraphs]) -> Iterator[CrystalGraphs]:
     chunks : iterator of CrystalGraphs
         The first chunk is read in the calling thread, whose joblib configuration applies; later
         ones in a worker thread.
-
-    Yields
-    ------
-    CrystalGraphs
     """
     chunk = next(chunks, None)
     with ThreadPoolExecutor(1) as reader:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from skcgcnn.graphs import CrystalGraphs
+from skcgcnn.graphs import expand_to_sites
 from skcgcnn.inspection._explained import Explained, explained, mean_of_networks, path_points
 from skcgcnn.nn import CrystalGraphConvNet, GraphBatch, run_batches, to_numpy
 
@@ -91,9 +91,10 @@ def bond_contributions(
         parts = [_explain(module, batch, function) for module, batch in run_batches(net, graphs)]
         found.append(parts)
     by_bond, baselines, predictions = mean_of_networks(found, graphs)
-    expanded = graphs.expand()
+    expanded, n_classes = graphs.expand(), len(graphs.site_kinds)
+    every_bond = np.repeat(by_bond, graphs.bond_counts)
     return BondContributions(
-        bonds=_by_site(graphs, by_bond),
+        bonds=expand_to_sites(graphs, every_bond.reshape(n_classes, graphs.options.max_num_nbr)),
         neighbors=np.split(expanded.neighbors, graphs.site_offsets[1:-1]) if len(graphs) else [],
         distances=np.split(expanded.distances, graphs.site_offsets[1:-1]) if len(graphs) else [],
         baselines=baselines,
@@ -118,13 +119,3 @@ def _explain(
     # A row stands for several equal sites, each of which has the bonds.
     sites = batch.site_counts.index_select(0, batch.centers)
     return to_numpy(gradients / sites), to_numpy(baselines), to_numpy(predictions)
-
-
-def _by_site(graphs: CrystalGraphs, values: Values) -> list[Values]:
-    """Return values of different bonds as those of every bond of every site."""
-    if not len(graphs):
-        return []
-    max_num_nbr = graphs.options.max_num_nbr
-    by_class = np.repeat(values, graphs.bond_counts).reshape(-1, max_num_nbr)
-    classes = graphs.site_classes + np.repeat(graphs.offsets[:-1], graphs.n_sites)
-    return np.split(by_class[classes], graphs.site_offsets[1:-1])

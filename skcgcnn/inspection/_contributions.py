@@ -174,12 +174,8 @@ def element_names(est: Any, graphs: CrystalGraphs) -> list[list[str]]:
     from pymatgen.core import Element
 
     table = matching_element_features(est.atom_features, est.graph_options_.atom_features)
-    symbols = dict[bytes, str]()
-    rows = np.unique(graphs.used_features(), axis=0)
-    for row in rows:
-        pure = set() if table is None else table.elements_in(row[np.newaxis])[0]
-        if len(pure) == 1:
-            symbols[row.tobytes()] = Element.from_Z(min(pure)).symbol
-    kinds = [symbols.get(row.tobytes(), MIXED) for row in graphs.kind_features]
+    n_kinds = len(graphs.kind_features)
+    found = [set()] * n_kinds if table is None else table.pure(graphs.kind_features)
+    kinds = [Element.from_Z(min(own)).symbol if len(own) == 1 else MIXED for own in found]
     names = np.array(kinds, dtype=object)[graphs.site_kinds]
     return [list(each) for each in expand_to_sites(graphs, names)]

@@ -1,6 +1,6 @@
 """What is explained, and the path along which gradients are integrated."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import index
 from typing import Any
 
@@ -19,24 +19,8 @@ Values = npt.NDArray[np.float64]
 _POINTS = 64
 
 
-class Explained:
-    """What is explained, as a function of the network's outputs.
-
-    Parameters
-    ----------
-    target : Task
-    columns : slice
-        Its outputs.
-    label : object or None
-        The class whose odds are explained; None is the last, or for numbers.
-    """
-
-    def __init__(self, target: Task, columns: slice, label: Any) -> None:
-        self.target, self.columns = target, columns
-        self._of_outputs = target.explanation(label)
-
-    def __call__(self, outputs: Tensor) -> Tensor:
-        return self._of_outputs(outputs[:, self.columns])
+# What is explained, as a function of the network's outputs, of shape (n_crystals, n_outputs).
+Explained = Callable[[Tensor], Tensor]
 
 
 def explained(est: Any, target: int | str, label: Any) -> Explained:
@@ -49,10 +33,6 @@ def explained(est: Any, target: int | str, label: Any) -> Explained:
         Column of y, by position or name.
     label : object or None
         The class whose odds are explained.
-
-    Returns
-    -------
-    Explained
 
     Raises
     ------
@@ -70,7 +50,8 @@ def explained(est: Any, target: int | str, label: Any) -> Explained:
         )
     check_is_fitted(est, "net_")
     place = _index(est.targets_, target)
-    return Explained(est.targets_[place], output_slices(est.targets_)[place], label)
+    own, of_outputs = output_slices(est.targets_)[place], est.targets_[place].explanation(label)
+    return lambda outputs: of_outputs(outputs[:, own])
 
 
 def path_points() -> Iterator[tuple[float, float]]:

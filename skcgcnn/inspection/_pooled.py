@@ -80,11 +80,6 @@ class Pooled:
 def pooled_crystals(est: Any, X: Any) -> tuple[list[list[Pooled]], CrystalGraphs]:
     """Return crystals after the pooling, by each network of an estimator.
 
-    Parameters
-    ----------
-    est : fitted estimator
-    X : sequence of crystals, or CrystalGraphs
-
     Returns
     -------
     parts : list of list of Pooled

@@ -53,7 +53,7 @@ def group_by_structure(X: Any, *, tol: float = TIE) -> Labels:
     >>> group_by_structure([cscl, wider, cscl * (2, 1, 1)]).tolist()
     [0, 1, 0]
     """
-    return same_crystals(_graphs(X), tol=tol)
+    return same_crystals(graphs_of(X), tol=tol)
 
 
 def group_by_composition(X: Any) -> Labels:
@@ -76,7 +76,7 @@ def group_by_composition(X: Any) -> Labels:
     >>> group_by_composition(load_sample_regression().data[:2]).tolist()
     ['Ag1 Cl1', 'Ag1 Ga1 S2']
     """
-    graphs = _graphs(X)
+    graphs = graphs_of(X)
     symbols = _symbols(graphs)
     found = []
     for counts in _counts(graphs):
@@ -111,17 +111,12 @@ def group_by_elements(X: Any) -> Labels:
 def element_sets(X: Any) -> list[set[str]]:
     """Return the elements of each crystal.
 
-    Parameters
-    ----------
-    X : sequence of crystals, or CrystalGraphs
-        The crystals.
-
     Returns
     -------
     list of set of str
         Symbols; see `group_by_composition`.
     """
-    graphs = _graphs(X)
+    graphs = graphs_of(X)
     symbols = _symbols(graphs)
     return [{symbols[kind] for kind in counts} for counts in _counts(graphs)]
 
@@ -129,16 +124,11 @@ def element_sets(X: Any) -> list[set[str]]:
 def anonymous_formulas(X: Any) -> Labels:
     """Return the reduced formula of each crystal without its elements, such as ``ABC3``.
 
-    Parameters
-    ----------
-    X : sequence of crystals, or CrystalGraphs
-        The crystals.
-
     Returns
     -------
     ndarray of str of shape (n_crystals,)
     """
-    return np.array([_anonymous(counts) for counts in _counts(_graphs(X))], dtype=np.str_)
+    return np.array([_anonymous(counts) for counts in _counts(graphs_of(X))], dtype=np.str_)
 
 
 def group_by_prototype(X: Any, *, symprec: float = _SYMPREC) -> Labels:
@@ -230,7 +220,8 @@ def join_groups(*groupings: Any) -> npt.NDArray[np.int64]:
     return np.asarray(found.ravel(), dtype=np.int64)
 
 
-def _graphs(X: Any) -> CrystalGraphs:
+def graphs_of(X: Any) -> CrystalGraphs:
+    """Return the graphs of crystals; one that cannot be read has no sites."""
     if isinstance(X, CrystalGraphs):
         return X
     graphs: CrystalGraphs = CrystalGraphTransformer(on_error="nan").fit_transform(X)
@@ -252,9 +243,8 @@ def _symbols(graphs: CrystalGraphs) -> list[str]:
     table = load_element_features()
     known = graphs.options.atom_features in {None, table.fingerprint}
     found = []
-    for place, row in enumerate(graphs.kind_features):
-        pure = table.elements_in(row[np.newaxis])[0] if known else set()
-        symbols = sorted(Element.from_Z(z).symbol for z in pure)
+    for place, own in enumerate(table.pure(graphs.kind_features)):
+        symbols = sorted(Element.from_Z(z).symbol for z in own if known)
         found.append("/".join(symbols) or f"(kind {place})")
     return found
 

@@ -1,6 +1,7 @@
 """Splits by what a model has not seen: an element, a cluster of crystals, high values."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,8 +10,8 @@ from sklearn.cluster import KMeans
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.preprocessing import StandardScaler
 
-from skcgcnn.graphs import CrystalGraphs, CrystalGraphTransformer, mean_features
-from skcgcnn.model_selection._groups import element_sets
+from skcgcnn.graphs import mean_features
+from skcgcnn.model_selection._groups import element_sets, graphs_of
 from skcgcnn.tasks import checked_groups
 
 Rows = npt.NDArray[np.int64]
@@ -67,10 +68,6 @@ class _CrystalSplitter(BaseCrossValidator):
             The crystals.
         y, groups : array-like of shape (n_crystals,), optional
             As for `split`.
-
-        Returns
-        -------
-        int
         """
         if X is None:
             raise ValueError(f"{type(self).__name__} needs X to know its number of folds")
@@ -80,6 +77,7 @@ class _CrystalSplitter(BaseCrossValidator):
         raise NotImplementedError
 
 
+@dataclass(eq=False, repr=False)
 class LeaveOneElementOut(_CrystalSplitter):
     """Folds that each hold out all crystals with one element.
 
@@ -103,16 +101,10 @@ class LeaveOneElementOut(_CrystalSplitter):
     [(208, 46), (243, 11)]
     """
 
-    def __init__(
-        self,
-        elements: Sequence[str] | None = None,
-        *,
-        min_crystals: int = 5,
-        max_share: float = 0.5,
-    ) -> None:
-        self.elements = elements
-        self.min_crystals = min_crystals
-        self.max_share = max_share
+    elements: Sequence[str] | None = None
+    _: KW_ONLY
+    min_crystals: int = 5
+    max_share: float = 0.5
 
     def held_out(self, X: Any) -> list[str]:
         """Return the elements that the folds hold out, in their order.
@@ -149,6 +141,7 @@ class LeaveOneElementOut(_CrystalSplitter):
         return chosen
 
 
+@dataclass(eq=False, repr=False)
 class LeaveOneClusterOut(_CrystalSplitter):
     """Folds that each hold out a cluster of similar crystals.
 
@@ -170,10 +163,10 @@ class LeaveOneClusterOut(_CrystalSplitter):
     4
     """
 
-    def __init__(self, n_clusters: int = 5, *, est: Any = None, random_state: Any = 0) -> None:
-        self.n_clusters = n_clusters
-        self.est = est
-        self.random_state = random_state
+    n_clusters: int = 5
+    _: KW_ONLY
+    est: Any = None
+    random_state: Any = 0
 
     def _test_masks(self, X: Any, y: Any, groups: Any) -> Iterator[npt.NDArray[np.bool_]]:
         rows = _mean_features(X) if self.est is None else np.asarray(self.est.transform(X))
@@ -191,6 +184,7 @@ class LeaveOneClusterOut(_CrystalSplitter):
             yield labels == cluster
 
 
+@dataclass(eq=False, repr=False)
 class ExtrapolationSplit(_CrystalSplitter):
     """One fold that holds out the crystals with the highest targets.
 
@@ -209,9 +203,9 @@ class ExtrapolationSplit(_CrystalSplitter):
     [[2]]
     """
 
-    def __init__(self, test_size: float = 0.2, *, end: str = "high") -> None:
-        self.test_size = test_size
-        self.end = end
+    test_size: float = 0.2
+    _: KW_ONLY
+    end: str = "high"
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Return the number of folds, which is 1.
@@ -247,9 +241,7 @@ class ExtrapolationSplit(_CrystalSplitter):
 
 def _mean_features(X: Any) -> npt.NDArray[np.float64]:
     """Return the mean features of the elements of each crystal; NaN if it cannot be read."""
-    graphs = X
-    if not isinstance(X, CrystalGraphs):
-        graphs = CrystalGraphTransformer(on_error="nan").fit_transform(X)
+    graphs = graphs_of(X)
     rows = np.full((len(graphs), graphs.kind_features.shape[1]), np.nan)
     readable = np.flatnonzero(graphs.n_sites > 0)
     if len(readable):

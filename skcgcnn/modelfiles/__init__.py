@@ -1,7 +1,7 @@
 """Model files: the state of a fitted estimator, its kinds of file, and the official models."""
 
-from skcgcnn.modelfiles._cgcnn import OFFICIAL, write_cgcnn
-from skcgcnn.modelfiles._checkpoint import CHECKPOINT, write_checkpoint
+from skcgcnn.modelfiles._cgcnn import write_cgcnn
+from skcgcnn.modelfiles._checkpoint import write_checkpoint
 from skcgcnn.modelfiles._describe import describe_model
 from skcgcnn.modelfiles._plain_state import check_version
 from skcgcnn.modelfiles._pretrained import (
@@ -23,8 +23,6 @@ from skcgcnn.modelfiles._state import (
 
 __all__ = [
     "BUILD_ERRORS",
-    "CHECKPOINT",
-    "OFFICIAL",
     "PICKLES",
     "PRETRAINED",
     "SHIPPED",

@@ -105,10 +105,6 @@ def read_cgcnn(content: Mapping[str, Any], name: str) -> ModelState:
     name : str
         Name of its target; the file does not tell.
 
-    Returns
-    -------
-    ModelState
-
     Raises
     ------
     LookupError, TypeError, ValueError

@@ -47,15 +47,6 @@ def write_checkpoint(state: ModelState, path: str | PathLike[str]) -> None:
 def read_checkpoint(content: Mapping[str, Any]) -> ModelState:
     """Return the model that `write_checkpoint` wrote.
 
-    Parameters
-    ----------
-    content : mapping
-        What stands in the file.
-
-    Returns
-    -------
-    ModelState
-
     Raises
     ------
     LookupError, TypeError, ValueError

@@ -4,21 +4,12 @@ import hashlib
 from os import PathLike
 from pathlib import Path
 
-from skcgcnn._text import crystals
+from skcgcnn._parameters import SIZES
+from skcgcnn._text import crystals, for_terminals
 from skcgcnn.modelfiles._cgcnn import OFFICIAL
 from skcgcnn.modelfiles._pretrained import PRETRAINED, find_model
 from skcgcnn.modelfiles._read import PICKLES, read_model_file
 from skcgcnn.modelfiles._state import ModelState
-
-_SIZES = (
-    "conv",
-    "pooling",
-    "atom_fea_len",
-    "n_conv",
-    "h_fea_len",
-    "n_h",
-    "radius",
-)
 
 
 def describe_model(
@@ -65,16 +56,11 @@ def describe_model(
         facts["started from"] = str(state.params["init_from"])
     facts.update({name: f"{value:.6g}" for name, value in provenance.metrics.items()})
     # What was made, not the parameters: these may be "auto".
-    shown = {name: state.network[name] for name in _SIZES}
+    shown = {name: state.network[name] for name in (*SIZES, "radius")}
     shown |= {name: state.graph_value(name) for name in ("max_num_nbr", "neighbor_ties")}
     facts["network"] = ", ".join(f"{name}={value}" for name, value in shown.items())
     facts["weights"] = str(sum(tensor.numel() for tensor in state.weights.values()))
-    return {_one_line(name): _one_line(value) for name, value in facts.items()}
-
-
-def _one_line(text: str) -> str:
-    """Return a text without line breaks and other characters that do not print."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return {for_terminals(n, kept=""): for_terminals(v, kept="") for n, v in facts.items()}
 
 
 def _targets(state: ModelState, path: Path) -> dict[str, str]:

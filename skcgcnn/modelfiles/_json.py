@@ -21,10 +21,6 @@ def to_plain(value: Any) -> Any:
     value : None, bool, number, str, path, list, tuple, mapping or ndarray
         What to turn; the containers hold such values in turn.
 
-    Returns
-    -------
-    None, bool, int, float, str, list or dict
-
     Raises
     ------
     TypeError

@@ -15,7 +15,7 @@ from skcgcnn._parameter_lists import OF_ESTIMATORS, may_be_in_file
 from skcgcnn._version import __version__
 from skcgcnn._warnings import warn_caller
 from skcgcnn.exceptions import DataError
-from skcgcnn.graphs import GraphOptions, load_element_features
+from skcgcnn.graphs import load_element_features, options_from_plain
 from skcgcnn.modelfiles._json import from_plain, to_plain
 from skcgcnn.modelfiles._pretrained import is_start
 from skcgcnn.modelfiles._state import ModelState, Provenance, TrainingState
@@ -24,10 +24,6 @@ from skcgcnn.tasks import TASKS, Task
 
 def state_to_plain(state: ModelState) -> dict[str, Any]:
     """Return all of a state but its weights, history and training as plain values.
-
-    Parameters
-    ----------
-    state : ModelState
 
     Returns
     -------
@@ -80,10 +76,6 @@ def state_from_plain(
     training : TrainingState, optional
         What training needs to go on.
 
-    Returns
-    -------
-    ModelState
-
     Raises
     ------
     DataError
@@ -101,7 +93,7 @@ def state_from_plain(
         auto=dict(from_plain(plain.get("auto", {"dict": []}))),
         targets=tuple(_target_from_plain(target) for target in plain["targets"]),
         y_ndim=int(plain["y_ndim"]),
-        graph_options=_graph_options(plain["graph_options"]),
+        graph_options=options_from_plain(plain["graph_options"]),
         network=_network(plain),
         weights=first,
         more_weights=tuple(more),
@@ -120,16 +112,7 @@ def state_from_plain(
 
 
 def join_members(state: ModelState) -> dict[str, Tensor]:
-    """Return the weights of all networks; the names of those after the first begin with a number.
-
-    Parameters
-    ----------
-    state : ModelState
-
-    Returns
-    -------
-    dict of str to Tensor
-    """
+    """Return the weights of all networks; names of those after the first begin with a number."""
     joined = dict(state.weights)
     for number, weights in enumerate(state.more_weights, 1):
         joined |= {f"{number}.{name}": tensor for name, tensor in weights.items()}
@@ -138,14 +121,6 @@ def join_members(state: ModelState) -> dict[str, Tensor]:
 
 def split_members(joined: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
     """Return what `join_members` joined: the weights of each network.
-
-    Parameters
-    ----------
-    joined : mapping of str to Tensor
-
-    Returns
-    -------
-    list of dict of str to Tensor
 
     Raises
     ------
@@ -168,20 +143,6 @@ def _network(plain: Mapping[str, Any]) -> dict[str, Any]:
     if "network" not in plain:
         raise DataError("was written before files held the network; fit and save it again")
     return {"fixed_norm": False, **plain["network"]}  # earlier files have no such network
-
-
-def _graph_options(plain: Mapping[str, Any]) -> GraphOptions:
-    radius, ties, features = (plain[n] for n in ("radius", "neighbor_ties", "atom_features"))
-    merge_tol = plain.get("merge_tol")
-    return GraphOptions(
-        int(plain["max_num_nbr"]),
-        int(plain["n_features"]),
-        None if radius is None else float(radius),
-        None if ties is None else str(ties),
-        None if features is None else str(features),
-        None if merge_tol is None else float(merge_tol),
-        tuple(str(name) for name in plain.get("global_features", ())),
-    )
 
 
 def check_version(version: str, what: str) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from skcgcnn._files import user_path
-from skcgcnn._parameters import Parameters
+from skcgcnn._parameters import SIZES, Parameters
 from skcgcnn._recipes import is_auto
 from skcgcnn.exceptions import DataError
 from skcgcnn.modelfiles._cgcnn import read_cgcnn
@@ -87,10 +87,7 @@ def _check_network(state: ModelState) -> None:
         "n_outputs": sum(target.n_outputs for target in state.targets),
         "orig_atom_fea_len": state.graph_options.n_features,
         "n_globals": len(state.graph_options.global_features),
-        **{
-            name: state.params.get(name, getattr(Parameters, name))
-            for name in ("atom_fea_len", "n_conv", "h_fea_len", "n_h", "conv", "pooling")
-        },
+        **{name: state.params.get(name, getattr(Parameters, name)) for name in SIZES},
     }
     for name, value in said.items():
         if not is_auto(value) and value != network[name]:

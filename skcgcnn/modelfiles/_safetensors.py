@@ -18,15 +18,7 @@ _MOST_TENSORS = 100_000
 
 
 def write_safetensors(state: ModelState, path: str | PathLike[str]) -> None:
-    """Write a model that predicts; its history and what training needs stay out.
-
-    Parameters
-    ----------
-    state : ModelState
-        The model.
-    path : path
-        Where to write.
-    """
+    """Write a model that predicts; its history and what training needs stay out."""
     weights = {name: tensor.cpu() for name, tensor in join_members(state).items()}
     content = save(weights, metadata={_KEY: json.dumps(state_to_plain(state))})
     with atomic_write(path, "wb") as file:
@@ -35,15 +27,6 @@ def write_safetensors(state: ModelState, path: str | PathLike[str]) -> None:
 
 def read_safetensors(path: Path) -> ModelState:
     """Read what `write_safetensors` wrote.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    ModelState
 
     Raises
     ------

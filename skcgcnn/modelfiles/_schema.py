@@ -9,9 +9,10 @@ from torch import Tensor
 
 from skcgcnn._declared import Choice, Parameter, declared
 from skcgcnn._parameter_lists import OF_ESTIMATORS, all_declared, may_be_in_file
-from skcgcnn._parameters import MAX_MERGE_TOL, NetParameters
+from skcgcnn._parameters import NetParameters
 from skcgcnn._recipes import is_auto
 from skcgcnn.crystals import MAX_LENGTH
+from skcgcnn.graphs import check_options
 from skcgcnn.modelfiles._pretrained import is_start
 from skcgcnn.modelfiles._state import ModelState
 from skcgcnn.nn import CrystalGraphConvNet
@@ -23,10 +24,6 @@ _MOST_ELEMENTS = 200
 
 def check_state(state: ModelState) -> None:
     """Check a state that comes from a file.
-
-    Parameters
-    ----------
-    state : ModelState
 
     Raises
     ------
@@ -45,15 +42,8 @@ def check_state(state: ModelState) -> None:
         raise ValueError('a value of a fit is "auto"')
     _check_targets(state)
     _check_architecture(state.network)
-    options = state.graph_options
-    _check_integer("max_num_nbr", options.max_num_nbr, known["max_num_nbr"].most)
-    _check_integer("n_features", options.n_features, _MOST_FEATURES)
-    if options.neighbor_ties not in {None, "invariant", "official"}:
-        raise ValueError(f"neighbor_ties={options.neighbor_ties!r}")
-    if options.radius is not None:
-        _check_radius(options.radius)
-    if options.merge_tol is not None and not 0 <= options.merge_tol <= MAX_MERGE_TOL:
-        raise ValueError(f"merge_tol={options.merge_tol:g} Å is out of range")
+    check_options(state.graph_options)
+    _check_integer("n_features", state.graph_options.n_features, _MOST_FEATURES)
     for weights in (state.weights, *state.more_weights):
         check_tensors(weights)
     if state.training is not None:
@@ -142,10 +132,6 @@ def _check_radius(radius: Any) -> None:
 
 def check_tensors(weights: Mapping[str, Any]) -> None:
     """Check that weights are finite real numbers, and no more than the file holds.
-
-    Parameters
-    ----------
-    weights : mapping of str to Tensor
 
     Raises
     ------

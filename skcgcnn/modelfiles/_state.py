@@ -126,10 +126,6 @@ def rename_targets(
     names, units : str or sequence of str, optional
         One for every target; None leaves them as they are.
 
-    Returns
-    -------
-    tuple of Task
-
     Raises
     ------
     ValueError

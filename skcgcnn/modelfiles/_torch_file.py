@@ -27,15 +27,7 @@ _SAFE_GLOBALS: list[Any] = [
 
 
 def save_content(content: dict[str, Any], path: str | PathLike[str]) -> None:
-    """Write a torch file.
-
-    Parameters
-    ----------
-    content : dict
-        Tensors and plain values.
-    path : path
-        Where to write.
-    """
+    """Write a torch file."""
     # In memory first: torch's own errors do not tell that the disk is full.
     buffer = io.BytesIO()
     torch.save(content, buffer)
@@ -45,15 +37,6 @@ def save_content(content: dict[str, Any], path: str | PathLike[str]) -> None:
 
 def load_content(path: Path) -> dict[str, Any]:
     """Read a torch file of tensors and plain values, without running anything in it.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    dict
 
     Raises
     ------

@@ -1,6 +1,7 @@
 """Batches of crystals, cut from packed graphs without a loop over crystals."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -112,23 +113,17 @@ class GraphBatch(NamedTuple):
         return tuple(tensor for tensor in self if tensor is not None)
 
 
+@dataclass(eq=False)
 class TrainBatch:
     """A batch with the weights and rows of its crystals.
 
     Its length is the number of crystals, those that other processes have of it included.
     """
 
-    def __init__(
-        self,
-        batch: GraphBatch,
-        weights: Tensor | None,
-        rows: npt.NDArray[np.int64],
-        n_crystals: int,
-    ) -> None:
-        self.batch = batch
-        self.weights = weights
-        self.rows = rows
-        self.n_crystals = n_crystals
+    batch: GraphBatch
+    weights: Tensor | None
+    rows: npt.NDArray[np.int64]
+    n_crystals: int
 
     def __len__(self) -> int:
         return self.n_crystals

@@ -82,7 +82,7 @@ class AcceleratedNet(AccelerateMixin, GraphNet):
 
     def run(self, *args: Any, **kwargs: Any) -> None:
         """Train for some more epochs, see `GraphNet.run`."""
-        own = self.module_, self.criterion_, self.optimizer_
+        own = self._parts
         self._is_together = False
         try:
             with _talking():
@@ -111,9 +111,8 @@ class AcceleratedNet(AccelerateMixin, GraphNet):
     @cached_property
     def _wrapped(self) -> tuple[Any, Any, Any]:
         """Network, loss and optimizer for several processes: made once, for they leave hooks."""
-        parts = self.module_, self.criterion_, self.optimizer_
         module, criterion, optimizer = (
-            self.accelerator.prepare(part) if _is_trained(part) else part for part in parts
+            self.accelerator.prepare(part) if _is_trained(part) else part for part in self._parts
         )
         return module, criterion, optimizer
 
@@ -126,19 +125,7 @@ def _is_trained(part: Any) -> bool:
 
 
 def broadcast_int(accelerator: Any, value: int) -> int:
-    """Return the number that the main process has.
-
-    Parameters
-    ----------
-    accelerator : accelerate.Accelerator
-        The processes.
-    value : int
-        That of this process.
-
-    Returns
-    -------
-    int
-    """
+    """Return the number that the main process has."""
     with _talking():
         number = torch.tensor(value if accelerator.is_main_process else 0, dtype=torch.int64)
         return int(accelerator.reduce(number.to(accelerator.device), "sum"))

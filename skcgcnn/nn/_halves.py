@@ -119,10 +119,6 @@ class _Pooled(torch.autograd.Function):
 def can_be_halved(net: CrystalGraphConvNet) -> bool:
     """Tell whether a network can be trained on halves of a batch with the same result.
 
-    Parameters
-    ----------
-    net : CrystalGraphConvNet
-
     Returns
     -------
     bool

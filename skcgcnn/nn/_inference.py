@@ -18,11 +18,6 @@ def run_batches(
 ) -> Iterator[tuple[CrystalGraphConvNet, GraphBatch]]:
     """Yield the network that predicts, and batches of the readable crystals in their order.
 
-    Parameters
-    ----------
-    net : GraphNet
-    graphs : CrystalGraphs
-
     Yields
     ------
     module : CrystalGraphConvNet

@@ -315,24 +315,9 @@ class CrystalGraphConvNet(nn.Module):
         -------
         Tensor of shape (n_crystals, n_outputs)
         """
-        out = self.outputs(hidden, weights, batch)
-        return out if self.baseline is None else self._with_baseline(out, self._shares(batch))
-
-    def outputs(self, hidden: Tensor, weights: Tensor | None, batch: GraphBatch) -> Tensor:
-        """Return the outputs of the crystals, without the baseline.
-
-        Parameters
-        ----------
-        hidden, weights : Tensor
-            See `hidden`.
-        batch : GraphBatch
-
-        Returns
-        -------
-        Tensor of shape (n_crystals, n_outputs)
-        """
         out = self.head.outputs(hidden)
-        return out if weights is None else weighted_sum(out, weights, batch)
+        out = out if weights is None else weighted_sum(out, weights, batch)
+        return out if self.baseline is None else self._with_baseline(out, self._shares(batch))
 
     def pool_shares(self, shares: Tensor, batch: GraphBatch) -> Tensor:
         """Return what the baseline says of crystals.

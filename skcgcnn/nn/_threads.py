@@ -17,11 +17,6 @@ def at_most(n_threads: int) -> Iterator[None]:
 
     Other threads of Python keep their numbers.
 
-    Parameters
-    ----------
-    n_threads : int
-        At least 1.
-
     Examples
     --------
     >>> import torch
@@ -51,9 +46,5 @@ def is_large(n_numbers: float) -> bool:
     ----------
     n_numbers : float
         Bonds of a batch, times features.
-
-    Returns
-    -------
-    bool
     """
     return n_numbers >= _FEWEST_NUMBERS

@@ -141,23 +141,18 @@ class GraphNet(NeuralNet):
     ) -> GraphBatches | WindowedBatches:
         """Return the batches of a dataset, shuffled for training."""
         batches = WindowedBatches if is_mapped(dataset.X.distances) else GraphBatches
+        options: dict[str, Any] = {
+            "batch_size": PREDICTION_CRYSTALS,
+            "max_bonds": PREDICTION_BONDS,
+        }
         if training:
-            return batches(
-                dataset,
-                batch_size=self.batch_size,
-                device=self.device,
-                dtype=self.dtype,
-                seed=self.seed,
-                epoch=len(self.history),
-                max_sites=self.max_batch_sites,
-            )
-        return batches(
-            dataset,
-            batch_size=PREDICTION_CRYSTALS,
-            device=self.device,
-            dtype=self.dtype,
-            max_bonds=PREDICTION_BONDS,
-        )
+            options = {
+                "batch_size": self.batch_size,
+                "max_sites": self.max_batch_sites,
+                "seed": self.seed,
+                "epoch": len(self.history),
+            }
+        return batches(dataset, device=self.device, dtype=self.dtype, **options)
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Seed the random numbers of each epoch, so that training can be resumed."""
@@ -201,16 +196,17 @@ class GraphNet(NeuralNet):
         weights = self.network.trained.state_dict().values()
         return all(bool(torch.isfinite(w).all()) for w in weights if w.is_floating_point())
 
+    @property
+    def _parts(self) -> tuple[Any, Any, Any]:
+        return self.module_, self.criterion_, self.optimizer_
+
     def _keep(self) -> None:
         """Keep weights and optimizer, to return to them."""
-        states = self.module_, self.criterion_, self.optimizer_
-        self._kept = [_cloned(state.state_dict()) for state in states]
+        self._kept = [_cloned(part.state_dict()) for part in self._parts]
 
     def _restore(self) -> None:
         """Return to the last complete epoch."""
-        for part, kept in zip(
-            (self.module_, self.criterion_, self.optimizer_), self._kept, strict=True
-        ):
+        for part, kept in zip(self._parts, self._kept, strict=True):
             part.load_state_dict(kept)
         del self.history[-1]
 
@@ -289,14 +285,11 @@ class GraphNet(NeuralNet):
     @property
     def classes_(self) -> npt.NDArray[Any]:
         """The classes, if a single target is predicted, which is a class."""
-        classes = self._decoder().classes
-        if classes is None:
-            raise AttributeError("this net does not predict classes alone")
-        return classes
+        return self._decoder().classes
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        if self.decoder is not None and self.decoder.classes is not None:
+        if hasattr(self, "classes_"):
             tags.estimator_type = "classifier"  # for scikit-learn's scorers
         return tags
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Of M. Okabe and K. Ito, https://jfly.uni-koeln.de/color.
-BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+BLUE, ORANGE = "#0072B2", "#E69F00"
 GRAY = "0.6"
 
 
@@ -20,10 +20,6 @@ def get_axes(ax: Any, size: tuple[float, float] = (4.2, 3.8)) -> "Axes":
     ax : matplotlib Axes or None
     size : tuple of float
         Of a new figure, in inches.
-
-    Returns
-    -------
-    matplotlib Axes
     """
     if ax is not None:
         given: Axes = ax

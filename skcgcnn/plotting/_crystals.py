@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._lazy import needed
 from skcgcnn._text import for_figures
 from skcgcnn.crystals import read_crystal
 from skcgcnn.plotting._axes import get_axes
@@ -151,11 +152,10 @@ def crystal(
     >>> cscl = Structure(Lattice.cubic(4.12), ["Cs", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
     >>> ax = crystal(cscl, [0.5, -0.5], label="contribution (eV)")
     """
-    try:
+    with needed("drawing crystals needs ASE", "skcgcnn[ase]"):
         from ase import Atoms
         from ase.visualize.plot import plot_atoms
-    except ImportError as error:
-        raise ImportError("drawing crystals needs ASE: pip install skcgcnn[ase]") from error
+
     read = read_crystal(structure)
     # The first of elements with equal shares.
     elements = [max(site, key=lambda pair: pair[1])[0] for site in read.species]

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._lazy import needed
 from skcgcnn._text import wrapped
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.plotting._axes import BLUE, get_axes, with_unit
@@ -101,10 +102,8 @@ def _project(rows: npt.NDArray[np.float64], method: str) -> tuple[Any, list[str]
         shares = pca.explained_variance_ratio_
         return points, [f"principal component {i + 1} ({s:.0%})" for i, s in enumerate(shares)]
     if method == "umap":
-        try:
+        with needed('method="umap" needs UMAP', "umap-learn"):
             from umap import UMAP
-        except ImportError as error:
-            raise ImportError('method="umap" needs UMAP: pip install umap-learn') from error
         return UMAP(random_state=0).fit_transform(rows), ["UMAP 1", "UMAP 2"]
     raise ValueError(f'method={method!r}; expected "pca" or "umap"')
 

@@ -47,12 +47,8 @@ def kinds_as_elements(graphs: CrystalGraphs, table: ElementFeatures) -> IntArray
     -------
     ndarray of shape (n_kinds,), int64
     """
-    numbers = np.zeros(len(graphs.kind_features), dtype=np.int64)
-    for place, row in enumerate(graphs.kind_features):
-        pure, _ = table.elements_in(row[np.newaxis])
-        if pure:
-            numbers[place] = min(pure)
-    return numbers
+    found = table.pure(graphs.kind_features)
+    return np.array([min(own, default=0) for own in found], dtype=np.int64)
 
 
 def odd_crystals(graphs: CrystalGraphs, elements: IntArray, names: Names) -> Iterator[Finding]:
@@ -64,10 +60,6 @@ def odd_crystals(graphs: CrystalGraphs, elements: IntArray, names: Names) -> Ite
     elements : ndarray of shape (n_kinds,)
         See `kinds_as_elements`.
     names : Names
-
-    Yields
-    ------
-    Finding
     """
     yield from _odd_distances(graphs, elements, names)
     yield from _open_carbon(graphs, elements, names)

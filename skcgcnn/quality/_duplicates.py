@@ -76,10 +76,6 @@ def find_duplicates(
     sources : sequence of crystals, or None
         What pymatgen's matcher confirms near duplicates with.
     names : Names
-
-    Returns
-    -------
-    Duplicates
     """
     found = fingerprints(graphs)
     groups = group_fingerprints(found)

@@ -53,11 +53,6 @@ class Names:
 def to_frame(findings: Iterable[Finding], names: Names) -> Any:
     """Return findings as a table, the worst first.
 
-    Parameters
-    ----------
-    findings : iterable of Finding
-    names : Names
-
     Returns
     -------
     DataFrame

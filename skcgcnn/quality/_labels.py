@@ -42,10 +42,6 @@ def odd_columns(name: str, column: npt.NDArray[Any], names: Names) -> Iterator[F
         Floats, or objects.
     names : Names
         Of the crystals.
-
-    Yields
-    ------
-    Finding
     """
     missing = is_missing(column)
     known = np.flatnonzero(~missing)

@@ -71,10 +71,6 @@ def expect_numbers(
     estimator : estimator or None
         By default an ensemble of three networks.
     seed : int
-
-    Returns
-    -------
-    Expected
     """
     rows = np.flatnonzero(np.isfinite(column) & (graphs.n_sites > 0))
     y = _clipped(column[rows])
@@ -140,10 +136,6 @@ def expect_labels(
     graphs : CrystalGraphs
     groups : ndarray of shape (n_crystals,)
     seed : int
-
-    Returns
-    -------
-    Expected
     """
     labels = column[known].astype(str)
     values, probabilities = labels.copy(), np.ones(len(known))
@@ -188,10 +180,6 @@ def odd_numbers(
     expected : Expected
     n_sites : ndarray of shape (n_crystals,)
     names : Names
-
-    Yields
-    ------
-    Finding
     """
     rows = expected.rows
     # Of values far outside, that they are far outside is odd, not how far.
@@ -241,10 +229,6 @@ def odd_labels(
     column : ndarray of shape (n_crystals,)
     expected : Expected
     names : Names
-
-    Yields
-    ------
-    Finding
     """
     for place in np.argsort(expected.spread, kind="stable"):
         if expected.spread[place] >= _UNLIKELY:

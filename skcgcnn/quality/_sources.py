@@ -6,14 +6,13 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._files import user_path
-from skcgcnn.datasets import TABLES, Table, find_table, read_table
+from skcgcnn.datasets import TABLES, Table
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs
-from skcgcnn.stores import crystal_files, is_store, open_store, read_paths
+from skcgcnn.stores import as_in_tables, is_store, open_store, read_folder, read_paths
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,14 +46,6 @@ class Data:
 def open_data(source: str | PathLike[str]) -> Data:
     """Open a folder with or without ``id_prop.csv``, a table of paths, or a store.
 
-    Parameters
-    ----------
-    source : path
-
-    Returns
-    -------
-    Data
-
     Raises
     ------
     DataError
@@ -63,7 +54,7 @@ def open_data(source: str | PathLike[str]) -> Data:
     path = user_path(source)
     if is_store(path):
         store = open_store(path)
-        columns = {name: _as_table(column) for name, column in store.properties.items()}
+        columns = {name: as_in_tables(column) for name, column in store.properties.items()}
         return Data(path.name, store.graphs.ids, None, store.graphs, columns)
     if path.is_file() and path.name.lower().endswith(TABLES):
         return _from_table(path.name, read_paths(path, None))
@@ -71,13 +62,7 @@ def open_data(source: str | PathLike[str]) -> Data:
         raise DataError(f"{path}: neither a folder, nor a table of paths, nor a store")
     features = path / "atom_init.json"
     own = features if features.is_file() else None
-    if find_table(path):
-        return _from_table(path.name, read_table(path, on_missing="keep"), own)
-    found = crystal_files(path)
-    if not found:
-        raise DataError(f"{path}: holds neither id_prop.csv nor files of crystals")
-    ids, paths = map(list, zip(*found, strict=True))
-    return Data(path.name, ids, paths, None, {}, own)
+    return _from_table(path.name, read_folder(path), own)
 
 
 def _from_table(name: str, table: Table, features: Path | None = None) -> Data:
@@ -86,10 +71,3 @@ def _from_table(name: str, table: Table, features: Path | None = None) -> Data:
         raise DataError(f"{table.file}: several columns are called {min(twice)!r}; rename them")
     columns = dict(zip(table.names, table.columns, strict=True))
     return Data(name, table.cif_ids, table.paths, None, columns, features)
-
-
-def _as_table(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return a column of a store as a table has it: NaN where a text is missing."""
-    if np.issubdtype(column.dtype, np.floating):
-        return np.asarray(column)
-    return np.array([str(cell) or np.nan for cell in column], dtype=object)

@@ -81,11 +81,6 @@ def suggest(
 def uncertainty(est: Any, X: Any) -> FloatArray:
     """Return how unsure an estimator is of each crystal, as a multiple of the mean.
 
-    Parameters
-    ----------
-    est : fitted estimator
-    X : sequence of crystals, or CrystalGraphs
-
     Returns
     -------
     ndarray of shape (n_crystals,)

@@ -90,10 +90,6 @@ def odd_valences(graphs: CrystalGraphs, elements: IntArray, names: Names) -> Ite
     graphs : CrystalGraphs
     elements : ndarray of shape (n_kinds,)
     names : Names
-
-    Yields
-    ------
-    Finding
     """
     from pymatgen.core import Element
 

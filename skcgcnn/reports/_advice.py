@@ -51,11 +51,6 @@ class Facts:
 def flat_from(training: Sequence[float], validation: Sequence[float]) -> int | None:
     """Return the epoch from which on the validation loss stayed flat while training went on.
 
-    Parameters
-    ----------
-    training, validation : sequence of float
-        Losses, epoch by epoch.
-
     Returns
     -------
     int or None
@@ -78,11 +73,6 @@ def flat_from(training: Sequence[float], validation: Sequence[float]) -> int | N
 
 def advice(facts: Facts) -> list[str]:
     """Return what to try next.
-
-    Parameters
-    ----------
-    facts : Facts
-        Of the run.
 
     Returns
     -------

@@ -43,10 +43,6 @@ def honesty(
         Errors on splits by other rules.
     own : mapping of str to HeldOutError
         Those of this split.
-
-    Returns
-    -------
-    Section
     """
     lines = [split] if split else []
     parts: list[Table | Figure] = []
@@ -112,19 +108,7 @@ def _of_error(rule: str, name: str, error: HeldOutError) -> list[Any]:
 
 
 def learning_section(curves: Mapping[str, PowerLaw], units: Mapping[str, str]) -> Section:
-    """Return the section that tells how much more crystals would help.
-
-    Parameters
-    ----------
-    curves : mapping of str to PowerLaw
-        By target.
-    units : mapping of str to str
-        What their errors are.
-
-    Returns
-    -------
-    Section
-    """
+    """Return the section that tells how much more crystals would help."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     figure, axes = new_figure(len(curves), (4.8 * len(curves), 3.4))

@@ -9,6 +9,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from skcgcnn._version import __version__
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -62,19 +64,8 @@ class Section:
     parts: Sequence[Table | Figure] = ()
 
 
-def page(title: str, sections: Sequence[Section], footer: str = "") -> str:
+def page(title: str, sections: Sequence[Section]) -> str:
     """Return a page as HTML.
-
-    Parameters
-    ----------
-    title : str
-    sections : sequence of Section
-    footer : str, optional
-        The last line.
-
-    Returns
-    -------
-    str
 
     Examples
     --------
@@ -82,7 +73,7 @@ def page(title: str, sections: Sequence[Section], footer: str = "") -> str:
     True
     """
     template = _templates().get_template("page.html")
-    return template.render(title=title, sections=sections, footer=footer)
+    return template.render(title=title, sections=sections, version=__version__)
 
 
 @cache
@@ -108,12 +99,6 @@ def _png(figure: Any) -> str:
 
 def new_figure(n_axes: int, size: tuple[float, float]) -> tuple[Any, list[Any]]:
     """Return a figure with axes side by side, without pyplot, which would keep it in memory.
-
-    Parameters
-    ----------
-    n_axes : int
-    size : tuple of float
-        Width and height in inches.
 
     Returns
     -------

@@ -24,17 +24,7 @@ Values = Mapping[str, npt.NDArray[Any]]
 
 
 def element_table(names_of: Iterable[Iterable[str]]) -> Figure:
-    """Return the periodic table with the number of crystals that have each element.
-
-    Parameters
-    ----------
-    names_of : iterable of iterable of str
-        The elements of every crystal.
-
-    Returns
-    -------
-    Figure
-    """
+    """Return the periodic table with the number of crystals that have each element."""
     counts: Counter[str] = Counter()
     for names in names_of:
         counts.update(set(names))
@@ -84,21 +74,7 @@ def known(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def with_pictures(
     title: str, head: list[str], rows: list[list[Any]], sources: Iterable[Any]
 ) -> Table:
-    """Return a table with a drawing of the crystal of each row, where ASE is there.
-
-    Parameters
-    ----------
-    title : str
-        Heading of the table.
-    head : list of str
-    rows : list of list
-    sources : iterable
-        The crystal of each row.
-
-    Returns
-    -------
-    Table
-    """
+    """Return a table with a drawing of the crystal of each row, where ASE is there."""
     drawn = [_picture(source) for source in sources]
     if not rows or not drawn or any(figure is None for figure in drawn):
         return Table(head, rows, title)
@@ -132,12 +108,7 @@ def name_classes(ax: Any, names: Sequence[str]) -> None:
 
 
 def few_ticks(ax: Any) -> None:
-    """Let a narrow figure have so few numbers below it that they do not run into each other.
-
-    Parameters
-    ----------
-    ax : matplotlib Axes
-    """
+    """Let a narrow figure have so few numbers below it that they do not run into each other."""
     from matplotlib.ticker import MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(4))

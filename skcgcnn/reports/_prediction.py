@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from skcgcnn._text import crystals, for_figures, wrapped
-from skcgcnn._version import __version__
 from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.inspection import MIXED, element_names, nearest_training_crystals
@@ -63,17 +62,7 @@ class PredictionResult:
 
 
 def prediction_report(run: PredictionResult) -> str:
-    """Return the report of predictions as HTML, complete in itself.
-
-    Parameters
-    ----------
-    run : PredictionResult
-        The predictions.
-
-    Returns
-    -------
-    str
-    """
+    """Return the report of predictions as HTML, complete in itself."""
     sections = [
         _summary(run),
         _quality(run),
@@ -81,7 +70,7 @@ def prediction_report(run: PredictionResult) -> str:
         *(_target(run, prediction) for prediction in run.predictions),
         _data(run),
     ]
-    return page(f"Predictions by {run.name}", sections, f"Made by skcgcnn {__version__}.")
+    return page(f"Predictions by {run.name}", sections)
 
 
 def _summary(run: PredictionResult) -> Section:

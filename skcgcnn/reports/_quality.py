@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._text import crystals, for_figures, wrapped
-from skcgcnn._version import __version__
 from skcgcnn.model_selection import anonymous_formulas, group_by_prototype
 from skcgcnn.plotting import BLUE, ORANGE, crystal_sizes
 from skcgcnn.quality import Survey
@@ -30,26 +29,14 @@ _MOST_CLASSES = 20
 
 
 def check_report(name: str, survey: Survey) -> str:
-    """Return the report of a check as HTML, complete in itself.
-
-    Parameters
-    ----------
-    name : str
-        Of the data.
-    survey : Survey
-        What was found.
-
-    Returns
-    -------
-    str
-    """
+    """Return the report of a check as HTML, complete in itself."""
     sections = [
         _summary(survey),
         *_findings(survey),
         *(_target(survey, each, column) for each, column in survey.columns.items()),
         _coverage(survey),
     ]
-    return page(f"Check of {name}", sections, f"Made by skcgcnn {__version__}.")
+    return page(f"Check of {name}", sections)
 
 
 def _summary(survey: Survey) -> Section:

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._text import crystals, for_figures, wrapped
-from skcgcnn._version import __version__
 from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.inspection import element_names, nearest_training_crystals
@@ -102,17 +101,7 @@ class RunResult:
 
 
 def training_report(run: RunResult) -> str:
-    """Return the report of a training run as HTML, complete in itself.
-
-    Parameters
-    ----------
-    run : RunResult
-        The run.
-
-    Returns
-    -------
-    str
-    """
+    """Return the report of a training run as HTML, complete in itself."""
     outside = _outside(run)
     sections = [
         _results(run),
@@ -129,7 +118,7 @@ def training_report(run: RunResult) -> str:
             [Table(["option", "value"], list(run.settings.items()))],
         ),
     ]
-    return page(f"Training run: {run.name}", sections, f"Made by skcgcnn {__version__}.")
+    return page(f"Training run: {run.name}", sections)
 
 
 def _results(run: RunResult) -> Section:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from skcgcnn._text import for_figures
-from skcgcnn._version import __version__
 from skcgcnn.metrics import HeldOutError
 from skcgcnn.plotting import BLUE, ORANGE
 from skcgcnn.reports._html import Figure, Section, Table, new_figure, page
@@ -47,16 +46,7 @@ class Trial:
 
 
 def usual_trial(trials: Sequence[Trial]) -> Trial | None:
-    """Return that of the usual parameters; None where it did not come to its end.
-
-    Parameters
-    ----------
-    trials : sequence of Trial
-
-    Returns
-    -------
-    Trial or None
-    """
+    """Return that of the usual parameters; None where it did not come to its end."""
     complete = (each for each in trials if each.outcome == "complete")
     return next((each for each in complete if not each.params), None)
 
@@ -122,16 +112,7 @@ class TuneResult:
 
 
 def tune_report(result: TuneResult) -> str:
-    """Return the report of a search as HTML, complete in itself.
-
-    Parameters
-    ----------
-    result : TuneResult
-
-    Returns
-    -------
-    str
-    """
+    """Return the report of a search as HTML, complete in itself."""
     sections = [
         Section("Summary", [f"{result.text}.", *_shown(result.chosen)]),
         Section(
@@ -142,7 +123,7 @@ def tune_report(result: TuneResult) -> str:
         _test(result),
         Section("What was tried", [_outcomes(result.trials)], list(_parts(result))),
     ]
-    return page(f"Search of parameters: {result.name}", sections, f"Made by skcgcnn {__version__}.")
+    return page(f"Search of parameters: {result.name}", sections)
 
 
 def _shown(chosen: Trial | None) -> list[str]:

@@ -1,16 +1,18 @@
 """Stores: graphs and properties of more crystals than fit into memory, in a folder."""
 
+from skcgcnn.stores._columns import as_in_tables
 from skcgcnn.stores._featurize import Featurized, featurize
-from skcgcnn.stores._sources import MANY, crystal_files, read_paths
+from skcgcnn.stores._sources import MANY, read_folder, read_paths
 from skcgcnn.stores._store import Store, is_store, open_store
 
 __all__ = [
     "MANY",
     "Featurized",
     "Store",
-    "crystal_files",
+    "as_in_tables",
     "featurize",
     "is_store",
     "open_store",
+    "read_folder",
     "read_paths",
 ]

@@ -29,15 +29,6 @@ _SPARSE = "holds sparse files; pack it without --sparse"
 def tar_items(path: Path) -> Iterator[Item]:
     """Yield the CIFs in an archive of tar, also packed.
 
-    Parameters
-    ----------
-    path : Path
-        The archive.
-
-    Yields
-    ------
-    Item
-
     Raises
     ------
     DataError
@@ -101,11 +92,6 @@ class _Header(tarfile.TarInfo):
 
 def zip_items(path: Path) -> tuple[Iterator[Item], int]:
     """Return the CIFs in a zip archive, and how many they are.
-
-    Parameters
-    ----------
-    path : Path
-        The archive.
 
     Returns
     -------

@@ -147,15 +147,6 @@ def _float(cell: float | str | None) -> Any:
 def read_columns(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Return the columns of a store, mapped into memory.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    dict of str to ndarray
-
     Raises
     ------
     OSError, ValueError, LookupError, RecursionError
@@ -172,6 +163,13 @@ def read_columns(path: Path) -> dict[str, npt.NDArray[Any]]:
         if column.ndim != 1 or not (column.dtype == np.float64 or column.dtype.kind == "U"):
             raise ValueError(f"property {name!r} is not a column of numbers or text")
     return columns
+
+
+def as_in_tables(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a column of a store as a table has it: texts are objects, NaN where one is missing."""
+    if np.issubdtype(column.dtype, np.floating):
+        return np.asarray(column)
+    return np.array([str(cell) or np.nan for cell in column], dtype=object)
 
 
 class JoinedProperties:

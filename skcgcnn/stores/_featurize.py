@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn._files import atomic_write, take_folder, unlock_folder, user_path
+from skcgcnn._files import take_folder, unlock_folder, user_path
 from skcgcnn._parallel import streaming_parallel, task
 from skcgcnn._progress import Progress
 from skcgcnn._warnings import warn_caller
-from skcgcnn.datasets import write_rows
+from skcgcnn.datasets import write_table
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import (
     CrystalGraphTransformer,
@@ -30,7 +30,7 @@ from skcgcnn.graphs import (
 )
 from skcgcnn.stores._columns import JoinedProperties, ReadColumns, own_columns, write_columns
 from skcgcnn.stores._items import Item, bytes_in_memory
-from skcgcnn.stores._shards import SHARD, ShardFiles, Written, digest_items, write_shard
+from skcgcnn.stores._shards import SHARD, ShardFiles, digest_items, write_shard
 from skcgcnn.stores._sources import Source, find_source, read_properties
 from skcgcnn.stores._store import (
     COLUMNS,
@@ -171,8 +171,9 @@ def _featurize(
         joint = join_headers(parts)
         stream_arrays(new.path, joined_streams(joint, parts))
         _warn_of_same_names(map_arrays(new.path, ["ids"])["ids"])
-        _write_table(folder / FAILURES, ("path", "cause"), shards, "failures")
-        _write_table(folder / REMARKS, ("path", "remark"), shards, "remarks")
+        for name, word, what in ((FAILURES, "cause", "failures"), (REMARKS, "remark", "remarks")):
+            rows = (row for shard in shards for row in shard.read()[what])
+            write_table(folder / name, ("path", word), rows)
         for name in COPIED:
             _copy(source, transformer, name, folder / name)
         new.facts = {
@@ -308,7 +309,8 @@ def _write_shards(
         try:
             parallel = streaming_parallel(transformer.n_jobs, ordered=False)
             for written in parallel(tasks()):
-                _count(progress, written)
+                failed = f"{written.n_failures} failed" if written.n_failures else ""
+                progress.update(written.n_crystals, failed)
         except BrokenExecutor as error:
             raise DataError(
                 "a worker ended before its work was done; perhaps there was not enough memory. "
@@ -331,20 +333,6 @@ def _batches(source: Source) -> Iterator[list[Item]]:
             items, n_bytes = [], 0
     if items:
         yield items
-
-
-def _count(progress: Progress, written: Written) -> None:
-    failed = f"{written.n_failures} failed" if written.n_failures else ""
-    progress.update(written.n_crystals, failed)
-
-
-def _write_table(
-    path: Path, header: Sequence[str], shards: Sequence[ShardFiles], what: str
-) -> None:
-    with atomic_write(path) as file:
-        write_rows(file, [header])
-        for shard in shards:
-            write_rows(file, shard.read()[what])
 
 
 def _copy(source: Source, transformer: CrystalGraphTransformer, name: str, target: Path) -> None:

@@ -90,19 +90,7 @@ class Opened(NamedTuple):
 
 
 def open_item(item: Item, max_bytes: int) -> Opened:
-    """Read a crystal.
-
-    Parameters
-    ----------
-    item : Item
-        The crystal.
-    max_bytes : int
-        Maximum size of a file.
-
-    Returns
-    -------
-    Opened
-    """
+    """Read a crystal."""
     source, own_id, values = item.source, "", Values()
     try:
         if isinstance(source, JsonLine):

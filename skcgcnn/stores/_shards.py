@@ -73,16 +73,7 @@ class Written(NamedTuple):
 
 
 def digest_items(items: Sequence[Item]) -> str:
-    """Return what tells crystals from others: names, values, texts, and times of change of files.
-
-    Parameters
-    ----------
-    items : sequence of Item
-
-    Returns
-    -------
-    str
-    """
+    """Return what tells crystals from others: names, values, texts, and when files changed."""
     digest = blake2b(digest_size=16)
     for item in items:
         source: Any = item.source
@@ -127,10 +118,6 @@ def write_shard(
         Maximum size of a file of a crystal.
     files : ShardFiles
         Where to write.
-
-    Returns
-    -------
-    Written
     """
     opened = [open_item(item, max_bytes) for item in items]
     graphs, failures = build_graphs([one.crystal for one in opened], maker)

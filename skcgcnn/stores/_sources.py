@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._files import user_path
+from skcgcnn._lazy import needed
 from skcgcnn.crystals import MAX_BYTES, READABLE, is_cif_text, source_id
 from skcgcnn.datasets import (
     CRYSTAL_NAMES,
@@ -78,10 +79,6 @@ def find_source(source: str | os.PathLike[str], crystal_column: str | None = Non
     crystal_column : str, optional
         Name of the column of a table that holds the crystals.
 
-    Returns
-    -------
-    Source
-
     Raises
     ------
     DataError
@@ -147,11 +144,6 @@ def _from_paths(name: str, paths: list[str], root: Path, folder: Path | None = N
     return Source(name, items, len(paths), folder)
 
 
-def crystal_files(folder: Path) -> list[tuple[str, str]]:
-    """Return ids and paths of the files of crystals in a folder and those below it."""
-    return [(_id_below(path, folder), path) for path in _walk(folder)]
-
-
 def _id_below(path: str, root: Path) -> str:
     """Return the name of a crystal: files of one name in several folders are told apart."""
     inner = Path(os.path.relpath(Path(path).parent, root)).as_posix()
@@ -185,6 +177,29 @@ def _from_table(path: Path, crystal_column: str | None) -> Iterator[Item]:
     sheet.warn()
 
 
+def read_folder(folder: Path, columns: Sequence[str] | None = None) -> Table:
+    """Read a folder with or without ``id_prop.csv``; files of crystals may be missing.
+
+    Parameters
+    ----------
+    folder : Path
+        It may hold folders with crystals, where it has no table.
+    columns : sequence of str, optional
+        Those to read, where they are there; by default all.
+
+    Raises
+    ------
+    DataError
+        If it holds neither a table nor files of crystals, or the table cannot be read.
+    """
+    if find_table(folder):
+        return read_table(folder, on_missing="keep", columns=columns)
+    paths = list(_walk(folder))
+    if not paths:
+        raise DataError(f"{folder}: holds neither id_prop.csv nor files of crystals")
+    return Table(folder, [_id_below(path, folder) for path in paths], paths, [], [])
+
+
 def read_paths(path: Path, columns: Sequence[str] | None = ()) -> Table:
     """Read a table whose crystals are files.
 
@@ -195,10 +210,6 @@ def read_paths(path: Path, columns: Sequence[str] | None = ()) -> Table:
     columns : sequence of str or None
         Names of the columns of numbers to read, if they are there; None reads all columns, also
         those of texts.
-
-    Returns
-    -------
-    Table
 
     Raises
     ------
@@ -303,10 +314,8 @@ def _bounded_lines(file: IO[str]) -> Iterator[str | Refused]:
 
 
 def _from_database(name: str, path: Path) -> Source:
-    try:
+    with needed("ASE databases need ASE", "skcgcnn[ase]"):
         from ase.db import connect
-    except ImportError as error:
-        raise ImportError("ASE databases need ASE: pip install 'skcgcnn[ase]'") from error
     try:
         rows = sorted(row.id for row in connect(path).select(columns=["id"]))
     except Exception as error:
@@ -317,11 +326,6 @@ def _from_database(name: str, path: Path) -> Source:
 
 def read_properties(path: Path) -> tuple[list[str], dict[str, Values]]:
     """Read a table of properties, whose first column names the crystals.
-
-    Parameters
-    ----------
-    path : Path
-        A file with a header.
 
     Returns
     -------

@@ -11,17 +11,13 @@ import numpy.typing as npt
 from skcgcnn._files import user_path
 from skcgcnn.datasets import Table
 from skcgcnn.exceptions import DataError
-from skcgcnn.graphs import INDEX, CrystalGraphs, check_content, graphs_in, read_data
+from skcgcnn.graphs import INDEX, READ_ERRORS, CrystalGraphs, check_content, graphs_in, read_data
 from skcgcnn.stores._columns import read_columns
 
 COLUMNS = "properties"
 FAILURES, REMARKS, SHARDS = "failures.csv", "remarks.csv", ".skcgcnn-shards"
 # What a folder of crystals can have beside them.
 COPIED = ("atom_init.json", "groups.csv")
-_READ_ERRORS = (
-    *(OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
-    *(RecursionError, MemoryError),
-)
 
 
 @dataclass(frozen=True)
@@ -93,7 +89,7 @@ def open_store(folder: str | PathLike[str]) -> Store:
     try:
         content, columns, n_crystals = read_data(folder, _read)
         graphs = CrystalGraphs(**check_content(content))
-    except _READ_ERRORS as error:
+    except READ_ERRORS as error:
         raise DataError(f"{folder}: is a damaged store ({error})") from error
     lengths = {len(graphs), n_crystals, *(len(c) for c in columns.values())}
     if len(lengths) > 1:

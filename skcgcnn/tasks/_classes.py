@@ -17,6 +17,7 @@ from skcgcnn._numbers import as_floats
 from skcgcnn._warnings import warn_caller
 from skcgcnn.tasks._columns import FloatArray, is_missing, mark_missing
 from skcgcnn.tasks._kinds import TASKS
+from skcgcnn.tasks._linear import LinearOutputs, fit_classes
 from skcgcnn.tasks._metrics import classification_metrics
 from skcgcnn.tasks._task import Metrics, Prediction, Task
 
@@ -113,6 +114,12 @@ class Classes(Task):
         """Return the cross-entropy of each crystal."""
         return functional.cross_entropy(outputs, target.long(), reduction="none")
 
+    def linear_outputs(
+        self, rows: FloatArray, encoded: FloatArray, weights: FloatArray
+    ) -> LinearOutputs | None:
+        """Return those of a logistic regression; None where there is one class alone."""
+        return fit_classes(rows, encoded, weights)
+
     def same_values(self, other: Task) -> bool:
         """Tell whether another target has the same classes."""
         return super().same_values(other) and np.array_equal(self.labels, np.asarray(other.classes))
@@ -160,6 +167,14 @@ class Classes(Task):
 
         return log_odds
 
+    def truth(self, column: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
+        """Return labels as the classes are: 1, not 1.0."""
+        if self.labels.dtype.kind in "OU":
+            return column
+        known, found = ~is_missing(column), column.copy()
+        found[known] = column[known].astype(self.labels.dtype)
+        return found
+
     def score(
         self, true: npt.NDArray[Any], values: npt.NDArray[Any], weights: Any = None
     ) -> float | None:
@@ -176,12 +191,9 @@ class Classes(Task):
         """Return the accuracy as a text."""
         return f"accuracy {np.mean(true == values):.3f}"
 
-    def misses(self, true: npt.NDArray[Any], values: npt.NDArray[Any]) -> FloatArray:
-        """Return 1 for each label that is wrong, 0 for the others; NaN where either is missing."""
-        known = ~is_missing(true) & ~is_missing(values)
-        found = np.full(len(true), np.nan)
-        found[known] = values[known] != true[known]
-        return found
+    def _miss(self, true: npt.NDArray[Any], values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return 1 for each label that is wrong, 0 for the others."""
+        return np.asarray(values != true)
 
     def proper_errors(self, true: npt.NDArray[Any], prediction: Prediction) -> FloatArray:
         """Return half the Brier score of each crystal: 1 where a wrong class is sure."""

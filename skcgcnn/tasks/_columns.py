@@ -86,6 +86,15 @@ def to_floats(values: npt.NDArray[Any], name: str, rows: npt.NDArray[np.int64]) 
     return numbers
 
 
+def refuse_infinite(values: FloatArray, what: str) -> None:
+    """Refuse predictions that are infinite; NaN is what could not be read."""
+    if (infinite := np.isinf(values)).any():
+        raise ValueError(
+            f"the {what} for crystal {int(infinite.argmax())} is infinite: weights or scales of "
+            "the model are too large, or the crystal is far from those of the fit"
+        )
+
+
 def check_length(name: str) -> None:
     """Refuse the name of a target, or its unit, that is too long for a model file."""
     if len(name) > _LONGEST_NAME:

@@ -18,10 +18,6 @@ def output_slices(targets: Sequence[Task]) -> list[slice]:
     ----------
     targets : sequence of Task
         The targets, in the order of their outputs.
-
-    Returns
-    -------
-    list of slice
     """
     ends = np.cumsum([target.n_outputs for target in targets]).tolist()
     return [slice(end - t.n_outputs, end) for t, end in zip(targets, ends, strict=True)]
@@ -57,21 +53,10 @@ def decode(outputs: FloatArray, targets: Sequence[Task]) -> list[Prediction]:
         Of each network; NaN for crystals that could not be read.
     targets : sequence of Task
         The targets, in the order of their outputs.
-
-    Returns
-    -------
-    list of Prediction
     """
     combined, found = combine(outputs, targets), []
     for target, own in zip(targets, output_slices(targets), strict=True):
         prediction = target.decode(combined[:, own])
-        # NaN is what could not be read.
-        if target.is_number and np.isinf(prediction.values).any():
-            row = int(np.isinf(prediction.values).argmax())
-            raise ValueError(
-                f"the prediction of {target.name!r} for crystal {row} is infinite: weights or "
-                "scales of the model are too large, or the crystal is far from those of the fit"
-            )
         known = target.deviations(outputs[:, :, own])
         found.append(prediction if known is None else replace(prediction, std=np.hypot(*known)))
     return found

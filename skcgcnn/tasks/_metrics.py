@@ -73,11 +73,8 @@ def classification_metrics(
     complete = len(classes) > 1 and set(true) == set(range(len(classes)))
     auc = None
     if complete:
-        auc = float(
-            metrics.roc_auc_score(true, proba[:, 1])
-            if binary
-            else metrics.roc_auc_score(true, proba, multi_class="ovr")
-        )
+        scores = proba[:, 1] if binary else proba
+        auc = float(metrics.roc_auc_score(true, scores, multi_class="ovr"))
     average = "binary" if binary and -1 not in true else "macro"
     return {
         "accuracy": float(metrics.accuracy_score(true, predicted)),

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from skcgcnn._text import crystals
 from skcgcnn._warnings import warn_caller
-from skcgcnn.tasks._columns import FloatArray
+from skcgcnn.tasks._columns import FloatArray, refuse_infinite
 from skcgcnn.tasks._kinds import TASKS
+from skcgcnn.tasks._linear import LinearOutputs, fit_number
 from skcgcnn.tasks._losses import LOSSES
 from skcgcnn.tasks._task import Prediction, Task
 
@@ -102,6 +103,12 @@ class Number(Task):
         """Return that of the loss."""
         return LOSSES[loss].log_share
 
+    def linear_outputs(
+        self, rows: FloatArray, encoded: FloatArray, weights: FloatArray
+    ) -> LinearOutputs | None:
+        """Return that of a ridge regression, or the median where that is better."""
+        return fit_number(rows, (encoded - self.mean) / self.scale, weights)
+
     def in_units(self, outputs: Tensor) -> Tensor:
         """Return the numbers in their unit."""
         # Tensors, since the numbers of Python become float32 in an ONNX file.
@@ -120,12 +127,8 @@ class Number(Task):
         with np.errstate(over="ignore"):
             aleatoric = np.sqrt(self._variance(outputs)) * unit + missing
             epistemic = outputs[:, :, 0].std(axis=0) * unit
-        if (infinite := np.isinf(aleatoric) | np.isinf(epistemic)).any():
-            raise ValueError(
-                f"the standard deviation of {self.name!r} for crystal {int(infinite.argmax())} is "
-                "infinite: weights or scales of the model are too large, or the crystal is far "
-                "from those of the fit"
-            )
+        for each in (aleatoric, epistemic):
+            refuse_infinite(each, f"standard deviation of {self.name!r}")
         return np.asarray(aleatoric), np.asarray(epistemic)
 
     def _variance(self, outputs: FloatArray) -> FloatArray:

@@ -31,9 +31,12 @@ class TargetDecoder:
     y_ndim: int
 
     @property
-    def classes(self) -> npt.NDArray[Any] | None:
-        """The classes, if y is a vector of labels."""
-        return self.targets[0].classes if self.y_ndim == 1 else None
+    def classes(self) -> npt.NDArray[Any]:
+        """The classes, if y is a vector of labels; else there is no such attribute."""
+        classes = self.targets[0].classes if self.y_ndim == 1 else None
+        if classes is None:
+            raise AttributeError("this net does not predict classes alone")
+        return classes
 
     def decode(self, outputs: FloatArray) -> list[Prediction]:
         """Return predictions for outputs of one network, or of the members of an ensemble."""
@@ -101,8 +104,8 @@ def encode(
     for index, (column, target) in enumerate(zip(columns, targets, strict=True)):
         known = target
         if first:
-            known = target.learn(column, None if target.is_number else classes)
-            classes = classes if target.is_number else None
+            known = target.learn(column, classes)
+            classes = classes if target.is_number else None  # they are those of the first
         encoded[:, index] = known.encode(column)
         learned.append(known)
     return encoded, tuple(learned)

@@ -12,7 +12,14 @@ from sklearn.metrics import r2_score
 from torch import Tensor
 
 from skcgcnn._numbers import as_floats
-from skcgcnn.tasks._columns import FloatArray, check_length, is_missing, to_floats
+from skcgcnn.tasks._columns import (
+    FloatArray,
+    check_length,
+    is_missing,
+    refuse_infinite,
+    to_floats,
+)
+from skcgcnn.tasks._linear import LinearOutputs
 from skcgcnn.tasks._metrics import regression_metrics
 
 Metrics = dict[str, float | None]
@@ -178,6 +185,15 @@ class Task:
         """Return how much of the logarithm of a learned scale is added to its loss; 0 for none."""
         return 0.5
 
+    def linear_outputs(
+        self, rows: FloatArray, encoded: FloatArray, weights: FloatArray
+    ) -> LinearOutputs | None:
+        """Return outputs that are fitted to encoded values; None where there are none.
+
+        `rows` are features of crystals, `weights` how much each counts; no value is missing.
+        """
+        return None
+
     def same_values(self, other: "Task") -> bool:
         """Tell whether another target has values of the same kind, and the same classes."""
         return self.kind == other.kind
@@ -208,32 +224,17 @@ class Task:
         return [self.name]
 
     def combine(self, outputs: FloatArray) -> FloatArray:
-        """Return the outputs of an ensemble.
-
-        Parameters
-        ----------
-        outputs : ndarray of shape (n_members, n_crystals, n_outputs)
-            Of each network.
-
-        Returns
-        -------
-        ndarray of shape (n_crystals, n_outputs)
-        """
+        """Return the outputs of an ensemble, from shape (n_members, n_crystals, n_outputs)."""
         return np.asarray(outputs.mean(axis=0))
 
     def decode(self, outputs: FloatArray) -> Prediction:
-        """Return what outputs predict.
+        """Return what outputs of one network, or combined ones, of shape (n, n_outputs) predict.
 
-        Parameters
-        ----------
-        outputs : ndarray of shape (n_crystals, n_outputs)
-            Of a network or, combined, of several; NaN for crystals that could not be read.
-
-        Returns
-        -------
-        Prediction
+        They are NaN for crystals that could not be read.
         """
-        return Prediction(self, self._numbers(outputs))
+        values = self._numbers(outputs)
+        refuse_infinite(values, f"prediction of {self.name!r}")
+        return Prediction(self, values)
 
     def deviations(self, outputs: FloatArray) -> tuple[FloatArray, FloatArray] | None:
         """Return standard deviations in its unit: from the data, and from the model.
@@ -310,6 +311,10 @@ class Task:
 
     # How good they are
 
+    def truth(self, column: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
+        """Return a column of a table as true values; None where it holds others."""
+        return column if all(isinstance(value, (int, float)) for value in column) else None
+
     def score(
         self, true: npt.NDArray[Any], values: npt.NDArray[Any], weights: Any = None
     ) -> float | None:
@@ -352,8 +357,11 @@ class Task:
         """
         known = ~is_missing(true) & ~is_missing(values)
         found = np.full(len(true), np.nan)
-        found[known] = np.abs(as_floats(values[known]) - as_floats(true[known]))
+        found[known] = self._miss(true[known], values[known])
         return found
+
+    def _miss(self, true: npt.NDArray[Any], values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.abs(as_floats(values) - as_floats(true))
 
     def proper_errors(self, true: npt.NDArray[Any], prediction: Prediction) -> FloatArray:
         """Return how far off each prediction is, so that who is unsure gains nothing by it."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.model_selection import train_test_split
 
 from skcgcnn.tasks._task import Task
 
@@ -33,6 +34,19 @@ def split_columns(y: Any) -> list[npt.NDArray[Any]]:
     return list(values.T) if values.ndim == 2 else [values]
 
 
+def split_at_random(
+    rows: npt.NDArray[np.int64], size: int, seed: int, labels: npt.NDArray[Any] | None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the other rows and some at random, stratified by labels where that is possible."""
+    if labels is not None:
+        counts = np.unique(labels, return_counts=True)[1]
+        # scikit-learn refuses where a class cannot be on both sides.
+        if counts.min() < 2 or len(counts) > min(size, len(rows) - size):
+            labels = None
+    others, some = train_test_split(rows, test_size=size, random_state=seed, stratify=labels)
+    return others, some
+
+
 def stack_columns(columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     """Return columns side by side: floats if all are numbers, else objects.
 
@@ -53,19 +67,7 @@ def stack_columns(columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
 
 
 def column_names(y: Any, defaults: Sequence[str]) -> list[str]:
-    """Return the names of the columns of a DataFrame or Series, else the defaults.
-
-    Parameters
-    ----------
-    y : array-like
-        The targets.
-    defaults : sequence of str
-        One name for every column.
-
-    Returns
-    -------
-    list of str
-    """
+    """Return the names of the columns of a DataFrame or Series, else the defaults."""
     if hasattr(y, "columns"):
         return [str(name) for name in y.columns]
     name = getattr(y, "name", None)
@@ -74,11 +76,6 @@ def column_names(y: Any, defaults: Sequence[str]) -> list[str]:
 
 def check_names(y: Any) -> None:
     """Refuse a frame with several columns of one name.
-
-    Parameters
-    ----------
-    y : array-like
-        The targets.
 
     Raises
     ------
@@ -92,13 +89,6 @@ def check_names(y: Any) -> None:
 
 def check_order(y: Any, targets: Sequence[Task]) -> None:
     """Refuse a frame that has the columns of the fit in other places.
-
-    Parameters
-    ----------
-    y : array-like
-        The targets.
-    targets : sequence of Task
-        Those of the fit.
 
     Raises
     ------

@@ -64,14 +64,7 @@ def write_model(est: BaseCGCNN, output: Path, metrics: dict[str, float | None]) 
 
 
 def write_original(est: BaseCGCNN, output: Path) -> None:
-    """Write the model for the original code, if that has such a network.
-
-    Parameters
-    ----------
-    est : fitted estimator
-    output : Path
-        Folder to write to.
-    """
+    """Write the model for the original code, if that has such a network."""
     (output / ORIGINAL).unlink(missing_ok=True)  # that of an earlier run
     with suppress(ValueError):  # names what the original does not have
         est.save(output / ORIGINAL, layout="cgcnn")

@@ -26,7 +26,7 @@ from skcgcnn.datasets import (
 )
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs, load_element_features
-from skcgcnn.stores import is_store, open_store
+from skcgcnn.stores import as_in_tables, is_store, open_store
 from skcgcnn.tasks import is_missing
 from skcgcnn.training._predictions import check_names
 from skcgcnn.training._settings import Settings
@@ -115,10 +115,6 @@ class RunData:
     beside: Table
     units: dict[str, str]
 
-    def crystals(self) -> Any:
-        """Return what an estimator takes as X, without the numbers beside the crystals."""
-        return self.paths if self.graphs is None else self.graphs
-
     def with_numbers(self, graphs: CrystalGraphs) -> CrystalGraphs:
         """Return the graphs of all crystals with the numbers beside them."""
         names = self.beside.names
@@ -139,15 +135,7 @@ class RunData:
 
     def graph_parameters(self) -> dict[str, Any]:
         """Return the parameters with which graphs of a store were made."""
-        if self.graphs is None:
-            return {}
-        options = self.graphs.options
-        return {
-            "radius": options.radius,
-            "max_num_nbr": options.max_num_nbr,
-            "neighbor_ties": options.neighbor_ties,
-            "merge_tol": options.merge_tol or None,
-        }
+        return {} if self.graphs is None else self.graphs.options.parameters()
 
     def classes(self, readable: npt.NDArray[np.bool_]) -> npt.NDArray[Any] | None:
         """Return the classes of the crystals; those to train on may lack a rare one."""
@@ -169,15 +157,6 @@ def bundled_folder(name: str) -> Path:
 
 def load_run_data(settings: Settings) -> RunData:
     """Load the folder that a run names.
-
-    Parameters
-    ----------
-    settings : Settings
-        The run.
-
-    Returns
-    -------
-    RunData
 
     Raises
     ------
@@ -207,13 +186,6 @@ def _load_store(settings: Settings, folder: Path) -> RunData:
     return _run_data(settings, folder, store.table(), {}, store.graphs)
 
 
-def _of_store(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return a column as those of a table: texts are objects, and NaN where they are missing."""
-    if np.issubdtype(column.dtype, np.floating):
-        return np.asarray(column)
-    return np.array([str(cell) or np.nan for cell in column], dtype=object)
-
-
 def _run_data(
     settings: Settings,
     folder: Path,
@@ -228,7 +200,7 @@ def _run_data(
     table, file = table.choose([*numbers, *label]), table.file
     check_names(table.names, file)
     if graphs is not None:
-        table = replace(table, columns=[_of_store(column) for column in table.columns])
+        table = replace(table, columns=[as_in_tables(column) for column in table.columns])
     table, rows = table.with_targets()
     beside = beside.take(rows)
     if graphs is not None and len(rows) < len(graphs):

@@ -84,11 +84,6 @@ def _settings_then(run: dict[str, Any]) -> dict[str, Any]:
 def check_params(settings: Settings) -> None:
     """Refuse parameters, before anything is read.
 
-    Parameters
-    ----------
-    settings : Settings
-        The run.
-
     Raises
     ------
     ValueError
@@ -102,21 +97,7 @@ def check_params(settings: Settings) -> None:
 
 
 def new_estimator(settings: Settings, data: RunData, start: ModelState | str | None) -> BaseCGCNN:
-    """Return the estimator of a run, before its fit.
-
-    Parameters
-    ----------
-    settings : Settings
-        The run.
-    data : RunData
-        Its crystals and targets.
-    start : ModelState, "auto" or None
-        What it begins with.
-
-    Returns
-    -------
-    estimator
-    """
+    """Return the estimator of a run, before its fit."""
     params = {
         **data.graph_parameters(),
         **settings.parameters(),
@@ -126,26 +107,6 @@ def new_estimator(settings: Settings, data: RunData, start: ModelState | str | N
     if settings.task == "multi":
         params["tasks"] = ("regression",) * (len(data.names) - 1) + ("classification",)
     return _ESTIMATORS[settings.task](**params)
-
-
-def new_run(settings: Settings, data: RunData) -> dict[str, Any]:
-    """Return what the checkpoints of a run keep of it.
-
-    Parameters
-    ----------
-    settings : Settings
-        The run.
-    data : RunData
-        Its crystals and targets.
-
-    Returns
-    -------
-    dict
-    """
-    return {
-        "settings": asdict(settings),
-        "fingerprint": data.fingerprint(),
-    }
 
 
 def fit_parts(

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._files import atomic_write
+from skcgcnn._lazy import needed
 from skcgcnn.datasets import write_rows
 from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.exceptions import DataError
@@ -91,15 +92,6 @@ def write_prediction_chunks(
 ) -> int:
     """Write predictions as they come, for more crystals than fit into memory.
 
-    Parameters
-    ----------
-    target : Path
-        See `write_predictions`.
-    cif_ids : sequence of str
-        Of all crystals.
-    chunks : iterator of list of Prediction
-        Of consecutive crystals.
-
     Returns
     -------
     int
@@ -123,11 +115,6 @@ def _count(predictions: list[Prediction]) -> int:
 def check_ending(target: Any) -> None:
     """Refuse a name that promises another kind of file than those that are written.
 
-    Parameters
-    ----------
-    target : Path or file object
-        See `write_predictions`.
-
     Raises
     ------
     DataError
@@ -140,11 +127,6 @@ def check_ending(target: Any) -> None:
 @contextmanager
 def prediction_file(target: Any) -> Iterator[Callable[[Columns], None]]:
     """Open a file of predictions, and yield what writes some of its rows.
-
-    Parameters
-    ----------
-    target : Path or file object
-        See `write_predictions`.
 
     Yields
     ------
@@ -189,13 +171,10 @@ def _csv_writer(file: Any) -> Callable[[Columns], None]:
 
 
 def _parquet_writer(target: Path, stack: ExitStack) -> Callable[[Columns], None]:
-    try:
+    with needed("Parquet files, unlike .csv files, need pyarrow", "skcgcnn[parquet]"):
         import pyarrow as pa
         from pyarrow import parquet
-    except ImportError as error:
-        raise ImportError(
-            "Parquet files need pyarrow: pip install 'skcgcnn[parquet]'; or name a .csv file"
-        ) from error
+
     file = stack.enter_context(atomic_write(target, "wb"))
     writers: list[Any] = []
 
@@ -234,13 +213,6 @@ def _columns(
 
 def check_names(names: Sequence[str], file: Path) -> None:
     """Refuse targets whose results would have columns of one name.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Of the targets.
-    file : Path
-        Where they come from.
 
     Raises
     ------

@@ -55,18 +55,6 @@ def find_groups(rule: str, data: RunData, graphs: CrystalGraphs) -> Grouping:
 
     Crystals of a group of ``groups.csv``, and the same crystals, stay together by any rule.
 
-    Parameters
-    ----------
-    rule : str
-        One of `RULES`.
-    data : RunData
-    graphs : CrystalGraphs
-        Of all crystals.
-
-    Returns
-    -------
-    Grouping
-
     Raises
     ------
     DataError
@@ -110,20 +98,7 @@ def find_groups(rule: str, data: RunData, graphs: CrystalGraphs) -> Grouping:
 def split_parts(
     settings: Settings, data: RunData, graphs: CrystalGraphs, grouping: Grouping
 ) -> dict[str, Part]:
-    """Return the parts of a split.
-
-    Parameters
-    ----------
-    settings : Settings
-    data : RunData
-    graphs : CrystalGraphs
-        Of all crystals.
-    grouping : Grouping
-
-    Returns
-    -------
-    dict of str to Part
-    """
+    """Return the parts of a split."""
     rows = split_rows(
         np.flatnonzero(graphs.n_sites > 0),
         settings.ratios(),

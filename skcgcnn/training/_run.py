@@ -15,7 +15,7 @@ import numpy as np
 from skcgcnn._files import atomic_write
 from skcgcnn._progress import Progress
 from skcgcnn._warnings import warn_caller
-from skcgcnn.datasets import write_rows
+from skcgcnn.datasets import write_table
 from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs, CrystalGraphTransformer, concatenate, digest_crystals
@@ -28,7 +28,6 @@ from skcgcnn.training._fits import (
     check_params,
     fit_parts,
     new_estimator,
-    new_run,
     read_start,
     resumed_estimator,
 )
@@ -144,7 +143,10 @@ def train(
             check_params(settings)
         data = load_run_data(settings)
         if resume is None:
-            est, run = new_estimator(settings, data, state), new_run(settings, data)
+            est, run = (
+                new_estimator(settings, data, state),
+                {"settings": asdict(settings), "fingerprint": data.fingerprint()},
+            )
         else:
             est, run = resumed_estimator(state, settings, data, resume, device, accelerator)
         # What every fit of the run has.
@@ -211,15 +213,6 @@ def train(
 def check_asked(settings: Settings, output: Path, device: str) -> None:
     """Refuse what can be refused before anything is read.
 
-    Parameters
-    ----------
-    settings : Settings
-        The run.
-    output : Path
-        Folder of the results.
-    device : str
-        Where to train.
-
     Raises
     ------
     DataError
@@ -255,15 +248,6 @@ def read_graphs(
 ) -> CrystalGraphs:
     """Return the graphs of a run; write a table of crystals that failed, if there is a folder.
 
-    Parameters
-    ----------
-    transformer : CrystalGraphTransformer
-        That of its estimator.
-    data : RunData
-        Its crystals.
-    output : Path or None
-        Folder of the results.
-
     Returns
     -------
     CrystalGraphs
@@ -281,7 +265,7 @@ def read_graphs(
     if output is not None:
         (output / FAILURES).unlink(missing_ok=True)  # that of an earlier run
         if failures:
-            _write_table(output / FAILURES, ("path", "cause"), failures)
+            write_table(output / FAILURES, ("path", "cause"), failures)
             warn_caller(f"{output / FAILURES} lists the {len(failures)} crystals that failed")
     return graphs
 
@@ -390,10 +374,4 @@ def _write_history(path: Path, est: BaseCGCNN) -> None:
         [row["dur"] for row in est.history_],
     ]
     header = ["epoch", "training_loss", "validation_loss", "seconds"]
-    _write_table(path, header, zip(*columns, strict=True))
-
-
-def _write_table(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
-    with atomic_write(path) as file:
-        write_rows(file, [header])
-        write_rows(file, rows)
+    write_table(path, header, zip(*columns, strict=True))

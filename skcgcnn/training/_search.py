@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 from scipy.stats import ttest_rel
 
+from skcgcnn._lazy import needed
 from skcgcnn.exceptions import DataError
 from skcgcnn.reports import TIME_UP, Trial, usual_trial
 from skcgcnn.training._journal import Journal
@@ -282,10 +283,6 @@ def choose(trials: list[Trial]) -> Trial | None:
     the folds at 5 %, divided by the number of trials (Bonferroni), for the best of many is better
     than it should be.
 
-    Parameters
-    ----------
-    trials : list of Trial
-
     Returns
     -------
     Trial or None
@@ -313,10 +310,8 @@ def load_optuna() -> Any:
     ImportError
         If it is not installed.
     """
-    try:
+    with needed("skcgcnn tune needs Optuna", "skcgcnn[optuna]"):
         import optuna
-    except ImportError as error:
-        raise ImportError("skcgcnn tune needs pip install 'skcgcnn[optuna]'") from error
     return cast("Any", optuna)
 
 

@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from skcgcnn.crystals import READABLE, source_id
-from skcgcnn.datasets import TABLES, Table, find_table, read_table
+from skcgcnn.datasets import TABLES, Table, find_table
 from skcgcnn.exceptions import DataError
-from skcgcnn.stores import MANY, crystal_files, is_store, open_store, read_paths
+from skcgcnn.stores import MANY, is_store, open_store, read_folder, read_paths
 from skcgcnn.tasks import is_missing
 
 
@@ -52,10 +52,6 @@ def find_crystals(
         Columns of numbers that the model needs beside each crystal.
     targets : sequence of str
         Columns of what is predicted, if there are such.
-
-    Returns
-    -------
-    Found
 
     Raises
     ------
@@ -118,15 +114,10 @@ def _read(source: Path, beside: Sequence[str], targets: Sequence[str]) -> Table:
         )
     if not source.is_dir():
         return Table(source, [source_id(source, 0)], [str(source)], [], [])
-    if find_table(source):
-        try:
-            return read_table(source, on_missing="keep", columns=[*beside, *targets])
-        except DataError:  # targets need not be there, nor be numbers
-            return read_table(source, on_missing="keep", columns=beside)
-    found = crystal_files(source)
-    if not found:
-        raise DataError(f"{source}: holds neither id_prop.csv nor files of crystals")
-    return Table(source, [cif_id for cif_id, _ in found], [path for _, path in found], [], [])
+    try:
+        return read_folder(source, [*beside, *targets])
+    except DataError:  # targets need not be there, nor be numbers
+        return read_folder(source, beside)
 
 
 def _numbers(table: Table, names: Sequence[str]) -> Any:
@@ -142,13 +133,6 @@ def _numbers(table: Table, names: Sequence[str]) -> Any:
 
 def refuse_inputs(output: Path, inputs: Sequence[str | Path]) -> None:
     """Refuse an output that would replace an input, or that cannot be written.
-
-    Parameters
-    ----------
-    output : Path
-        Where the results go.
-    inputs : sequence of str or Path
-        The files that are read.
 
     Raises
     ------

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import train_test_split
 
 from skcgcnn.exceptions import DataError
 from skcgcnn.model_selection import TaskStratifiedKFold
+from skcgcnn.tasks import split_at_random
 
 Rows = npt.NDArray[np.int64]
 _PARTS = ("train", "val", "test")
@@ -81,12 +81,8 @@ def split_rows(
             parts[part] = rows
             break
         if groups is None:
-            rest, parts[part] = train_test_split(
-                rows,
-                test_size=sizes[part],
-                random_state=seed,
-                stratify=_stratify(rows, labels, sizes[part]),
-            )
+            own = None if labels is None else labels[rows]
+            rest, parts[part] = split_at_random(rows, sizes[part], seed, own)
         else:
             rest, parts[part] = _split_groups(rows, labels, groups, sizes[part], seed)
         rows = rest
@@ -168,18 +164,6 @@ def _check_enough(
             f"{grouped_by} puts the crystals into {n_groups} group(s), which stay together; to "
             f"{what} at least {n_parts} are needed"
         )
-
-
-def _stratify(
-    rows: Rows, labels: npt.NDArray[np.str_] | None, size: int
-) -> npt.NDArray[np.str_] | None:
-    if labels is None:
-        return None
-    counts = np.unique(labels[rows], return_counts=True)[1]
-    # scikit-learn refuses where a class cannot be on both sides.
-    if counts.min() < 2 or len(counts) > min(size, len(rows) - size):
-        return None
-    return labels[rows]
 
 
 def _split_groups(

@@ -11,7 +11,7 @@ from skcgcnn.estimators import BaseCGCNN, predict_targets
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.metrics import held_out_error, simplest, target_metrics
 from skcgcnn.reports import HeldOut
-from skcgcnn.tasks import Prediction, Task, is_missing
+from skcgcnn.tasks import Prediction
 from skcgcnn.training._composition import predict_by_composition
 from skcgcnn.training._data import Part, RunData
 
@@ -51,10 +51,6 @@ def predict_part(est: BaseCGCNN, train: Part, test: Part, *, composition: bool =
         Parts of the split.
     composition : bool, default=True
         Whether to fit extra trees on the composition.
-
-    Returns
-    -------
-    Said
     """
     said = Said(test.rows, predict_targets(est, test.graphs) if len(test.rows) else [], [], [])
     # Without test crystals there are no predictions.
@@ -76,10 +72,6 @@ def together(folds: Sequence[Said]) -> Said:
     ----------
     folds : sequence of Said
         At least one, each of other crystals and the same targets.
-
-    Returns
-    -------
-    Said
     """
     rows = np.concatenate([said.rows for said in folds])
     order = np.argsort(rows)
@@ -105,10 +97,6 @@ def join_predictions(parts: Sequence[Sequence[Prediction]]) -> list[Prediction]:
     ----------
     parts : sequence of sequence of Prediction
         At least one, each of the same targets.
-
-    Returns
-    -------
-    list of Prediction
     """
     return [
         Prediction(
@@ -135,32 +123,16 @@ def errors_of(predictions: Sequence[Prediction], truth: dict[str, Column]) -> li
         Target by target.
     truth : dict of str to ndarray
         Columns of a table by their names.
-
-    Returns
-    -------
-    list of str
     """
     found = []
     for prediction in predictions:
         target = prediction.target
-        if (true := truth.get(target.name)) is None:
+        if target.name not in truth or (true := target.truth(truth[target.name])) is None:
             continue
-        if target.is_number and not all(isinstance(value, (int, float)) for value in true):
-            continue  # texts
         # The mean of the training crystals; of sums over sites it is not known.
-        simple = getattr(target, "mean", None) or None
-        error = held_out_error(_like(true, target), prediction, simple)
+        error = held_out_error(true, prediction, target.mean or None)
         if error is not None:
             found.append(f"{target.name}: {error}")
-    return found
-
-
-def _like(true: Column, target: Task) -> Column:
-    """Return a column with labels as the classes of a target are: 1, not 1.0."""
-    if target.is_number or target.classes is None or target.classes.dtype.kind in "OU":
-        return true
-    known, found = ~is_missing(true), true.copy()
-    found[known] = true[known].astype(target.classes.dtype)
     return found
 
 
@@ -181,10 +153,6 @@ def held_out(
         What stays together in a split.
     n_folds : int, default=0
         Folds of the cross-validation; 0 for the test part.
-
-    Returns
-    -------
-    HeldOut
     """
     rows = said.rows
     part = data.part(rows, graphs)

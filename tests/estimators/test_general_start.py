@@ -12,7 +12,6 @@ from sklearn.preprocessing import StandardScaler
 import skcgcnn
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.datasets import load_sample_classification, load_sample_regression
-from skcgcnn.estimators._head_start import _weighted_median
 from skcgcnn.modelfiles import SHIPPED, describe_model
 from skcgcnn.training import Settings, train
 
@@ -266,9 +265,6 @@ def test_the_median_is_that_of_the_weights(data):
     weights = np.where(y == 1.0, 1e4, 1.0)
     est = CGCNNRegressor(init_from=MODEL, **STILL).fit(graphs, y, sample_weight=weights)
     np.testing.assert_allclose(est.predict(others), 1.0, atol=0.05)
-    assert _weighted_median(np.array([4.0, 1.0, 2.0, 9.0]), np.ones(4)) == 3.0
-    assert _weighted_median(np.array([4.0, 1.0, 2.0]), np.ones(3)) == 2.0
-    assert _weighted_median(np.array([4.0, 1.0, 2.0]), np.array([9.0, 1.0, 1.0])) == 4.0
 
 
 def test_many_classes_are_told_once(data, recwarn):

@@ -86,7 +86,7 @@ def test_bad_mapping(rows, cause):
         ("{", "not a JSON"),
         ("[1, 2]", "JSON object"),
         pytest.param("[" * 100_000, "not a JSON", id="deep"),
-        ('{"1": [1], "1": [2]}', "'1' is there twice"),
+        ('{"1": [1], "1": [2]}', "the name '1' comes twice"),
         ('{"1": [1], "H": [2]}', "element 1 is there twice, with other features as 'H'"),
         ('{"70000": [1]}', "70000 is not the atomic number"),
     ],

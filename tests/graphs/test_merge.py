@@ -10,7 +10,7 @@ from pymatgen.core import Lattice, Structure
 
 from skcgcnn import CrystalGraphs
 from skcgcnn.exceptions import DataError
-from skcgcnn.graphs import _merge, _select, concatenate, is_mapped, merge_files
+from skcgcnn.graphs import _concatenate, _select, concatenate, is_mapped, merge_files
 
 
 def same(found, expected):
@@ -43,7 +43,7 @@ def files(parts, tmp_path):
 @pytest.mark.parametrize("rows", [7, 10**6])
 def test_merged_files_hold_what_joined_parts_hold(parts, files, tmp_path, monkeypatch, rows):
     # A million rows at a time are most of a gigabyte.
-    monkeypatch.setattr(_merge, "_ROWS", rows)
+    monkeypatch.setattr(_concatenate, "_ROWS", rows)
     merged = merge_files(files, tmp_path / "all")
     same(merged, concatenate(parts))
     assert is_mapped(merged.distances)

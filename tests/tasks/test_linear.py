@@ -1,0 +1,60 @@
+"""Outputs that are fitted before a network learns, and what a table tells of a target."""
+
+import numpy as np
+import pytest
+
+from skcgcnn.tasks import Classes, Number, Task
+from skcgcnn.tasks._linear import weighted_median
+
+ROWS = np.random.default_rng(0).normal(size=(40, 3))
+ONES = np.ones(40)
+
+
+def test_the_median_with_weights():
+    assert weighted_median(np.array([4.0, 1.0, 2.0, 9.0]), np.ones(4)) == 3.0
+    assert weighted_median(np.array([4.0, 1.0, 2.0]), np.ones(3)) == 2.0
+    assert weighted_median(np.array([4.0, 1.0, 2.0]), np.array([9.0, 1.0, 1.0])) == 4.0
+
+
+def test_a_number_is_linear_in_its_scale():
+    values = 3.0 + 2.0 * ROWS @ [1.0, 0.0, -1.0]
+    task = Number("gap", mean=values.mean(), scale=values.std())
+    found = task.linear_outputs(ROWS, values, ONES)
+    scaled = ROWS @ found.coefficients.T + found.starts
+    np.testing.assert_allclose(scaled[:, 0] * task.scale + task.mean, values, atol=0.3)
+    assert list(found.places) == [0]
+    assert 0.1 <= found.left < 0.3
+
+
+def test_a_number_that_hardly_varies_is_its_median():
+    values = np.where(np.arange(40) == 7, 1.0, 0.0)
+    found = Number("gap").linear_outputs(ROWS, values, ONES)
+    assert not found.coefficients.any()
+    assert (found.starts.tolist(), found.left) == ([0.0], 1.0)
+    assert Number("gap").linear_outputs(ROWS[:1], values[:1], ONES[:1]) is None
+
+
+@pytest.mark.parametrize("present", [[0, 1], [0, 2], [0, 1, 2]])
+def test_classes_have_an_output_each(present):
+    best = (ROWS[:, : len(present)]).argmax(axis=1)
+    task = Classes("kind", classes=np.array(["a", "b", "c"]))
+    found = task.linear_outputs(ROWS, np.array(present)[best].astype(float), ONES)
+    assert list(found.places) == present
+    outputs = ROWS @ found.coefficients.T + found.starts
+    assert (outputs.argmax(axis=1) == best).mean() > 0.8
+    assert task.linear_outputs(ROWS, np.zeros(40), ONES) is None
+
+
+def test_another_kind_has_none():
+    """What its outputs mean is not known: they need not be linear in its values."""
+    assert Task("counts").linear_outputs(ROWS, ROWS[:, 0], ONES) is None
+
+
+def test_the_truth_of_a_table():
+    numbers = np.array([1.5, np.nan], dtype=object)
+    assert Number("gap").truth(numbers) is numbers
+    assert Number("gap").truth(np.array([1.5, "large"], dtype=object)) is None
+    whole = Classes("label", classes=np.array([0, 1])).truth(np.array([1.0, np.nan], dtype=object))
+    assert [type(value) for value in whole] == [int, float]
+    texts = np.array(["a", np.nan], dtype=object)
+    assert Classes("label", classes=np.array(["a", "b"])).truth(texts) is texts
