@@ -733,7 +733,7 @@ def test_the_original_sample_of_ten_crystals(reference, tmp_path):
     lines = [f"{p.stem},{i / 10}" for i, p in enumerate(sorted(folder.glob("*.cif")))]
     (folder / "id_prop.csv").write_text("\n".join(lines))
     text = run("train", folder, "--epochs", 9, "--lr", 0.01, "-o", "out", *TINY)
-    assert "by the loss of 1 validation crystals" in " ".join(text.split())
+    assert "by the loss of 1 validation crystal" in " ".join(text.split())
     assert skcgcnn.load("out/model.safetensors").n_iter_ > 1
 
 
