@@ -25,6 +25,8 @@ from skcgcnn.datasets import load_sample_regression
 from skcgcnn.exceptions import DataError, StructureError
 from skcgcnn.graphs import is_mapped
 from skcgcnn.stores import featurize, is_store, open_store
+from skcgcnn.stores._items import Item, PackedCif
+from skcgcnn.stores._shards import digest_items
 
 FILES = {"failures.csv", "remarks.csv", "store.json"}
 
@@ -673,3 +675,11 @@ def test_a_column_is_no_file_beside_the_table(some, tmp_path):
 def test_a_source_is_a_path(tmp_path):
     with pytest.raises(TypeError, match="source is a list; expected a path"):
         featurize(["a.cif"], tmp_path / "store")
+
+
+@pytest.mark.parametrize("made", [str, lambda text: PackedCif(text.encode(), False)])
+def test_texts_of_one_length_are_told_apart(made):
+    """Else a shard of earlier texts would be taken for one of these."""
+    texts = ["data_a\n_cell_length_a 4.0\n", "data_a\n_cell_length_a 4.1\n"]
+    first, second = (digest_items([Item(made(text), "a", "a", {})]) for text in texts)
+    assert first != second
