@@ -226,7 +226,6 @@ def test_saved_content_that_is_not_as_it_should_be(saved, refuse, change, match)
     ("change", "match"),
     [
         (lambda c: c.update(estimator="os.system"), "this version does not know"),
-        (lambda c: c.update(estimator="CGCNNClassifier"), "CGCNNClassifier with targets of regr"),
         (lambda c: c["params"].update(criterion="x"), "criterion"),
         (lambda c: c["params"].update(lr=-1), "'lr' parameter"),
         (lambda c: c["params"].update(__class__="x"), "__class__"),
