@@ -88,6 +88,11 @@ class BaseCGCNN(
     def set_params(self, **params: Any) -> Self:
         """Set parameters.
 
+        Parameters
+        ----------
+        **params
+            As for the constructor.
+
         Returns
         -------
         self : estimator
@@ -222,6 +227,11 @@ class BaseCGCNN(
     def transform(self, X: Any) -> FloatArray:
         """Return the embeddings of crystals: the last hidden layer, from which outputs come.
 
+        Parameters
+        ----------
+        X : sequence of crystals, or CrystalGraphs
+            See `fit`.
+
         Returns
         -------
         ndarray of shape (n_crystals, n_features)
@@ -247,6 +257,11 @@ class BaseCGCNN(
 
     def site_features(self, X: Any) -> list[FloatArray]:
         """Return the features of every site after the convolutions.
+
+        Parameters
+        ----------
+        X : sequence of crystals, or CrystalGraphs
+            See `fit`.
 
         Returns
         -------
