@@ -75,6 +75,13 @@ def test_folds_hold_the_labels_alike():
         assert not set(train) & set(test)
 
 
+@pytest.mark.slow
+def test_by_default_predictions_are_those_of_five_shuffled_folds(multi, graphs, Y):
+    cv = TaskStratifiedKFold(5, shuffle=True, random_state=0)
+    found, expected = (cross_val_predict_tasks(multi, graphs, Y, cv=each) for each in (None, cv))
+    np.testing.assert_array_equal(found.predictions, expected.predictions)
+
+
 def test_by_default_they_are_scikit_learn_s_five_folds_of_the_last_column():
     labels = np.random.default_rng(0).integers(0, 3, 50)
     y = np.column_stack([np.arange(50) % 2, labels])

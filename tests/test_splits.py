@@ -65,6 +65,20 @@ def test_crystals_that_cannot_be_read_have_no_prototype(tmp_path):
     assert group_by_prototype([tmp_path / "none.cif"]).tolist() == [""]
 
 
+def test_crystals_that_cannot_be_read_are_groups_beside_the_others(crystals, tmp_path):
+    X = [crystals[0], tmp_path / "none.cif", crystals[0]]
+    first, unreadable, again = group_by_structure(X)
+    assert first == again != unreadable
+    assert group_by_elements(X).tolist() == ["Cl Na", "", "Cl Na"]
+
+
+def test_small_displacements_do_not_change_the_prototype(nacl):
+    displaced = nacl.copy()
+    displaced.translate_sites([0], [0.0005, 0, 0])
+    assert group_by_prototype([displaced]).tolist() == ["AB 225"]
+    assert group_by_prototype([displaced], symprec=1e-5).tolist() != ["AB 225"]
+
+
 def test_joined_groups():
     assert join_groups([0, 0, 1, 2], ["x", "y", "y", "z"]).tolist() == [0, 0, 0, 1]
 

@@ -1,5 +1,6 @@
 """Small model files that would take much time or memory."""
 
+import io
 import json
 import time
 
@@ -13,6 +14,7 @@ from skcgcnn import CGCNNRegressor
 from skcgcnn.exceptions import DataError
 from skcgcnn.modelfiles import write_checkpoint
 from skcgcnn.modelfiles._json import from_plain, to_plain
+from skcgcnn.modelfiles._pickle_size import check_tuples
 
 
 def test_nested_tuples_as_a_key(tmp_path):
@@ -27,6 +29,18 @@ def test_nested_tuples_as_a_key(tmp_path):
         with pytest.raises(DataError, match="tuples are nested too deeply"):
             skcgcnn.load(path)
         assert time.monotonic() - start < 20
+
+
+@pytest.mark.parametrize(
+    ("start", "step"),
+    [(b"(t", b"2\x86"), (b")", b"q\x00h\x00\x86"), (b")", b"q\x002\x87h\x00\x86")],
+    ids=["doubled on the stack", "doubled from the memo", "both"],
+)
+def test_pickles_of_tuples_that_double(start, step):
+    few, many = (b"\x80\x02" + start + step * n + b"." for n in (3, 60))
+    check_tuples(io.BufferedReader(io.BytesIO(few)), 1)
+    with pytest.raises(ValueError, match="nested too deeply"):
+        check_tuples(io.BufferedReader(io.BytesIO(many)), 1)
 
 
 def test_texts_take_the_memory_of_their_letters():
