@@ -65,9 +65,10 @@ def fit_data(
     start = start_values(est, source, valid) if reset else None
     epochs, done = params["max_epochs"], len(est.net_.history)
     if valid is not None:
-        best = dict(callbacks).get("best_epoch") or BestEpoch()
-        best.first = (0 if resume else done) + first_to_choose(est, epochs)
-        callbacks = [("best_epoch", best), *(each for each in callbacks if each[1] is not best)]
+        if "best_epoch" not in dict(callbacks):
+            callbacks = [("best_epoch", BestEpoch()), *callbacks]
+        first = (0 if resume else done) + first_to_choose(est, epochs)
+        dict(callbacks)["best_epoch"].first = first
     own = est.net_.callbacks
     est.net_.callbacks = [*own, *callbacks]
     est.net_.initialize_callbacks()

@@ -87,7 +87,7 @@ def first_to_choose(est: Any, n_epochs: int) -> int:
     """Return the first of the epochs among which validation crystals choose one.
 
     From a general model networks hardly overfit, and the luck of few validation crystals while
-    steps are large costs 3 to 6 % (benchmarks/results/best_epoch.md).
+    steps are large costs 2 to 7 % (benchmarks/results/best_epoch.md).
 
     Parameters
     ----------

@@ -43,6 +43,11 @@ class UncertaintyMixin:
     def predict_uncertainty(self, X: Any) -> Uncertainty:
         """Return standard deviations of the predictions, and what they consist of.
 
+        Parameters
+        ----------
+        X : sequence of crystals, or CrystalGraphs
+            See `fit`.
+
         Returns
         -------
         Uncertainty

@@ -68,6 +68,10 @@ class _CrystalSplitter(BaseCrossValidator):
             The crystals.
         y, groups : array-like of shape (n_crystals,), optional
             As for `split`.
+
+        Returns
+        -------
+        int
         """
         if X is None:
             raise ValueError(f"{type(self).__name__} needs X to know its number of folds")
