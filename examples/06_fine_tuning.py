@@ -20,9 +20,8 @@ import numpy as np
 from sklearn.metrics import mean_absolute_error, roc_auc_score
 from sklearn.model_selection import train_test_split
 
-from skcgcnn import CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
+from skcgcnn import CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer, load
 from skcgcnn.datasets import load_sample_classification, load_sample_regression
-from skcgcnn.estimators import architecture
 
 parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
 parser.add_argument("data", nargs="?", help="table of perovskites (CSV, gzipped)")
@@ -54,7 +53,9 @@ else:
     graphs, Y, energy, label = graphs[rest], Y[rest], "formation energy", "metal"
     sizes, n_test, seeds, epochs = (20, 60), 70, range(2), 20
 
-same_network = {**architecture(model), "init_from": None}
+sizes_of_model = ("conv", "atom_fea_len", "n_conv", "h_fea_len", "n_h")
+start = load(model) if isinstance(model, str) else model
+same_network = {name: start.fitted_params_[name] for name in sizes_of_model} | {"init_from": None}
 ways = {
     "from scratch": same_network,
     "fine-tuned": {**same_network, "init_from": model},

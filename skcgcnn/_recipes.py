@@ -41,6 +41,13 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
 }
 
+# What stands for "auto" in the default recipe where training starts from a general model, up to
+# these numbers of crystals: longer fits are no better, and dropout, which the model does not know,
+# hinders (benchmarks/results/pretrained.md).
+_FROM_GENERAL: tuple[tuple[dict[str, Any], float], ...] = (
+    ({"dropout": 0.0, "lr": 1e-3, "max_epochs": 40, "batch_size": 32}, 1000),
+    ({"dropout": 0.0, "lr": 2e-3, "max_epochs": 80}, math.inf),
+)
 # The learning rate of the default recipe from weights that were trained before: with the one for
 # new weights they forget much of what they know (examples/06_fine_tuning.py).
 _FINE_TUNING_LR = 0.001
@@ -65,7 +72,7 @@ def _goes_on(params: Mapping[str, Any]) -> bool:
     return params.get("init_from") is not None and params.get("freeze") != "convs"
 
 
-def resolve(params: Mapping[str, Any], n_crystals: int) -> dict[str, Any]:
+def resolve(params: Mapping[str, Any], n_crystals: int, *, general: bool = False) -> dict[str, Any]:
     """Return parameters with values in the place of "auto".
 
     Parameters
@@ -74,6 +81,8 @@ def resolve(params: Mapping[str, Any], n_crystals: int) -> dict[str, Any]:
         Parameters of an estimator, with `recipe`.
     n_crystals : int
         Number of crystals to train on.
+    general : bool, default=False
+        Whether training starts from a general model.
 
     Examples
     --------
@@ -82,11 +91,14 @@ def resolve(params: Mapping[str, Any], n_crystals: int) -> dict[str, Any]:
     {'recipe': 'default', 'lr': 0.001, 'batch_size': 8, 'max_epochs': 300}
     """
     recipe = RECIPES[params["recipe"]]
+    general = general and params["recipe"] == "default"
+    if general:
+        recipe = recipe | next(values for values, most in _FROM_GENERAL if n_crystals <= most)
+    elif params["recipe"] == "default" and _goes_on(params):
+        recipe = recipe | {"lr": _FINE_TUNING_LR}
     found = {
         name: recipe.get(name, value) if is_auto(value) else value for name, value in params.items()
     }
-    if params["recipe"] == "default" and is_auto(params.get("lr")) and _goes_on(params):
-        found["lr"] = _FINE_TUNING_LR
     if is_auto(found.get("batch_size")):
         # Small batches where there are few crystals: it is steps that they lack.
         found["batch_size"] = next(size for size, most in _BATCH_SIZES if n_crystals <= most)
@@ -94,8 +106,9 @@ def resolve(params: Mapping[str, Any], n_crystals: int) -> dict[str, Any]:
         steps = math.ceil(n_crystals / found["batch_size"])
         found["max_epochs"] = min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, math.ceil(_STEPS / steps)))
     if is_auto(found.get("n_iter_no_change")):
-        patience = math.ceil(found["max_epochs"] * _PATIENCE)
-        found["n_iter_no_change"] = max(_LEAST_PATIENCE, patience)
+        patience = max(_LEAST_PATIENCE, math.ceil(found["max_epochs"] * _PATIENCE))
+        # From a general model errors fall to the end.
+        found["n_iter_no_change"] = found["max_epochs"] if general else patience
     if is_auto(found.get("element_embedding")):
         found["element_embedding"] = n_crystals >= _FEWEST_FOR_ELEMENTS
     return found

@@ -1,6 +1,7 @@
 """What is shown while something runs, and what is kept of it."""
 
 import logging
+import pickle
 
 import numpy as np
 import pytest
@@ -105,7 +106,10 @@ def test_scores_of_a_fit_in_the_words_of_scikit_learn(cls, tiny, graphs, energie
     assert est.best_validation_score_ == est.validation_scores_[best]
     assert max(est.validation_scores_) <= 1
     # The weights are those of that epoch.
-    assert dict(est.net_.callbacks_)["early_stopping"].best_epoch_ == best + 1
+    assert est.best_epoch_ == best + 1
+    assert pickle.loads(pickle.dumps(est)).best_epoch_ == best + 1
+    # Epochs after that have no validation crystals, and the last one predicts.
+    assert est.partial_fit(graphs, y).best_epoch_ == est.n_iter_ == 3
 
 
 def test_a_model_of_a_file_has_no_curve(tiny, graphs, energies, tmp_path):
@@ -119,6 +123,7 @@ def test_without_validation_there_is_no_score(tiny, graphs, energies):
     est = CGCNNRegressor(**tiny).fit(graphs, energies)
     assert est.validation_scores_ is None
     assert est.best_validation_score_ is None
+    assert est.best_epoch_ == est.n_iter_
 
 
 def test_warnings_point_to_the_line_that_called(tiny, graphs, energies, nacl):

@@ -2,12 +2,10 @@
 
 from skcgcnn.estimators._base import BaseCGCNN
 from skcgcnn.estimators._classifier import CGCNNClassifier
-from skcgcnn.estimators._head_start import first_to_choose
 from skcgcnn.estimators._load import load
 from skcgcnn.estimators._multitask import CGCNNMultiTask
 from skcgcnn.estimators._predict import predict_target_chunks, predict_targets
 from skcgcnn.estimators._regressor import CGCNNRegressor
-from skcgcnn.estimators._transfer import architecture, read_source
 from skcgcnn.estimators._uncertainty import Uncertainty
 
 __all__ = [
@@ -16,10 +14,7 @@ __all__ = [
     "CGCNNMultiTask",
     "CGCNNRegressor",
     "Uncertainty",
-    "architecture",
-    "first_to_choose",
     "load",
     "predict_target_chunks",
     "predict_targets",
-    "read_source",
 ]

@@ -15,7 +15,7 @@ from skcgcnn.estimators._head_start import (
     choose_start,
     first_to_choose,
     goes_to_end,
-    with_general_recipe,
+    is_general,
 )
 from skcgcnn.estimators._net import takes_weight_decay, update_net
 from skcgcnn.estimators._start import initialize
@@ -101,7 +101,7 @@ def resolved(
     own = flat_params(est, reset=reset, source=source)
     if reset:
         own["init_from"] = source
-    found = resolve(with_general_recipe(own, source, n_crystals), n_crystals)
+    found = resolve(own, n_crystals, general=source is not None and is_general(source))
     if is_auto(own["weight_decay"]) and not takes_weight_decay(found["optimizer"]):
         found["weight_decay"] = None
     if not reset:

@@ -38,8 +38,12 @@ class Fitted(Documented):
     validation_scores_ : list of float, or None
         R², accuracy or their mean on the validation crystals of `validation_data` or
         ``early_stopping=True``; None without such.
+    best_epoch_ : int
+        The epoch, counted from 1, whose weights predict: that with the lowest validation loss
+        (among the last quarter of a fit from a general model), and without validation crystals
+        the last one.
     best_validation_score_ : float or None
-        That of the epoch with the lowest validation loss, whose weights predict.
+        The score of that epoch.
     n_iter_ : int
         Epochs trained.
     n_samples_fit_ : int
@@ -58,6 +62,7 @@ class Fitted(Documented):
 
     net_: Any
     targets_: Sequence[Task]
+    n_iter_: int
 
     @property
     def module_(self) -> CrystalGraphConvNet:
@@ -97,16 +102,20 @@ class Fitted(Documented):
         return None if not scores or None in scores else scores
 
     @property
+    def best_epoch_(self) -> int:
+        """Epoch, from 1, whose weights predict: the last one where no crystals validate."""
+        if not self.history_ or "valid_loss" not in self.history_[-1]:
+            return self.n_iter_
+        keeper = dict(getattr(self.net_, "callbacks_", [])).get("best_epoch")
+        return int(getattr(keeper, "best_epoch_", self.n_iter_))
+
+    @property
     def best_validation_score_(self) -> float | None:
-        """Score of the epoch with the lowest validation loss, whose weights predict."""
+        """Score of the epoch whose weights predict; None without validation crystals."""
         scores = self.validation_scores_
         if scores is None:
             return None
-        keeper = dict(getattr(self.net_, "callbacks_", [])).get("best_epoch")
-        # A fit that was continued has the best epoch of its last part.
-        best = getattr(keeper, "best_epoch_", None)
-        losses = np.nan_to_num(np.array(self.history_[:, "valid_loss"], dtype=float), nan=np.inf)
-        return float(scores[best - 1 if best else int(losses.argmin())])
+        return float(scores[self.best_epoch_ - 1])
 
 
 def documented(cls: type) -> type:

@@ -28,11 +28,6 @@ _AS_USUAL = ("recipe", *SIZES, "heads", "composition_baseline", "element_embeddi
 # polymorphs of carbon, or supercells with vacancies, whose embeddings have standard deviations of
 # 0.09 and 0.05, where those of perovskites have 0.4 (benchmarks/results/pretrained.md).
 _MOST_ALIKE, _ALIKE, _SAMPLE = 120, 0.2, 300
-# What stands for "auto" where training starts from a general model, by trials: longer fits are no
-# better, and dropout, which the model does not know, hinders (benchmarks/results/pretrained.md).
-_FEW = {"dropout": 0.0, "lr": 1e-3, "max_epochs": 40, "batch_size": 32}
-_MANY = {"dropout": 0.0, "lr": 2e-3, "max_epochs": 80}
-_MOST_OF_FEW = 1000
 # Where crystals are much alike, the outputs need large weights, with which every step of the layers
 # before them changes much: above this norm, steps are smaller.
 _LARGEST_NORM = 3.0
@@ -70,36 +65,11 @@ def _source_embeddings(est: Any, source: ModelState, graphs: CrystalGraphs) -> F
     return embeddings(model, graphs)
 
 
-def with_general_recipe(
-    params: dict[str, Any], source: ModelState | None, n_crystals: int
-) -> dict[str, Any]:
-    """Return parameters with what stands for "auto" where training starts from a general model."""
-    if source is None or params["recipe"] != "default" or not is_general(source):
-        return params
-    recipe = _FEW if n_crystals <= _MOST_OF_FEW else _MANY
-    found = params | {name: value for name, value in recipe.items() if is_auto(params[name])}
-    if is_auto(found["n_iter_no_change"]):
-        found["n_iter_no_change"] = found["max_epochs"]  # errors fall to the end
-    return found
-
-
 def first_to_choose(est: Any, n_epochs: int) -> int:
-    """Return the first of the epochs among which validation crystals choose one.
+    """Return the first of the epochs, from 1, among which validation crystals choose one.
 
     From a general model networks hardly overfit, and the luck of few validation crystals while
     steps are large costs 2 to 7 % (benchmarks/results/best_epoch.md).
-
-    Parameters
-    ----------
-    est : estimator
-        With its network.
-    n_epochs : int
-        Of the whole training.
-
-    Returns
-    -------
-    int
-        Counted from 1.
     """
     return 1 + (3 * n_epochs // 4 if _has_general_net(est) else 0)
 

@@ -50,48 +50,7 @@ def read_source(init_from: Any) -> ModelState:
     )
     if not isinstance(init_from, (str, PathLike)):
         raise TypeError(f"{_name(init_from, ' is a ')}; {expected}")
-    if isinstance(init_from, str) and not init_from.strip():
-        raise ValueError(f"init_from={init_from!r} names no model; {expected}")
     return read_model_file(find_model(init_from))
-
-
-def architecture(init_from: Any) -> dict[str, Any]:
-    """Return the parameters that an estimator must share with a model to start from it.
-
-    Parameters
-    ----------
-    init_from : fitted estimator, path, or name of an official model
-        The model.
-
-    Returns
-    -------
-    dict
-        For the constructor of any of the three estimators: the sizes of the network, the
-        head's too, so that it is copied where it fits. An estimator takes them by itself.
-
-    Raises
-    ------
-    NotFittedError
-        If it is an estimator that is not fitted.
-    TypeError
-        If it is something else.
-    DataError
-        If the file does not exist or does not hold a model.
-
-    Examples
-    --------
-    >>> from skcgcnn import CGCNNClassifier, CGCNNMultiTask
-    >>> from skcgcnn.datasets import load_sample_classification
-    >>> cifs, is_metal = load_sample_classification(return_X_y=True)
-    >>> model = CGCNNClassifier(n_conv=1, max_epochs=1).fit(cifs, is_metal)
-    >>> CGCNNMultiTask(**architecture(model), init_from=model).n_conv
-    1
-    """
-    state = read_source(init_from)
-    sizes = sizes_of(state)
-    if sizes.pop("heads") == "separate":
-        return {**sizes, "net_params": {"heads": "separate"}}
-    return sizes
 
 
 def sizes_of(state: ModelState) -> dict[str, Any]:

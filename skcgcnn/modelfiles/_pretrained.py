@@ -152,6 +152,9 @@ def find_model(model: str | PathLike[str], data_home: str | PathLike[str] | None
     DataError
         If there is neither.
     """
+    names = ", ".join([*SHIPPED, *PRETRAINED])
+    if not str(model).strip():
+        raise DataError(f"{str(model)!r} names no model; expected a path, or one of {names}")
     path = user_path(model)
     if path.is_file():
         return path
@@ -161,7 +164,4 @@ def find_model(model: str | PathLike[str], data_home: str | PathLike[str] | None
         return fetch_pretrained(str(model), data_home)
     if path.is_dir():
         return path  # which reading it refuses
-    raise DataError(
-        f"{path}: no such file, and none of the pretrained models: "
-        f"{', '.join([*SHIPPED, *PRETRAINED])}"
-    )
+    raise DataError(f"{path}: no such file, and none of the pretrained models: {names}")

@@ -13,11 +13,9 @@ from skcgcnn.estimators import (
     CGCNNClassifier,
     CGCNNMultiTask,
     CGCNNRegressor,
-    first_to_choose,
-    read_source,
 )
 from skcgcnn.exceptions import DataError
-from skcgcnn.modelfiles import ModelState, read_model_file
+from skcgcnn.modelfiles import ModelState, find_model, read_model_file
 from skcgcnn.nn import BestEpoch
 from skcgcnn.training._checkpoint import BEST, CHECKPOINT, RunCheckpoint
 from skcgcnn.training._data import Part, RunData
@@ -72,7 +70,7 @@ def read_start(
         return None, settings
     if is_auto(source):
         return source, settings
-    return read_source(source), settings
+    return read_model_file(find_model(source)), settings
 
 
 def _settings_then(run: dict[str, Any]) -> dict[str, Any]:
@@ -116,7 +114,7 @@ def fit_parts(
     classes: npt.NDArray[Any] | None,
     output: Path | None = None,
     resume: Path | None = None,
-) -> BestEpoch:
+) -> None:
     """Fit as `est.fit` does with validation data; write every epoch where there is a folder.
 
     Parameters
@@ -133,11 +131,6 @@ def fit_parts(
         Folder of the results.
     resume : Path, optional
         The checkpoint that `est` is from.
-
-    Returns
-    -------
-    BestEpoch
-        Which epoch it kept; of several networks, the first one's.
 
     Raises
     ------
@@ -163,12 +156,6 @@ def fit_parts(
     )
     if not est.history_:
         raise DataError("training diverged in the first epoch; use a smaller --lr")
-    if est.n_estimators > 1 and validates:
-        # Each network kept its own best epoch; what is told is that of the first.
-        first = first_to_choose(est, est.fitted_params_["max_epochs"])
-        best = BestEpoch([row["valid_loss"] for row in est.history_], first=first)
-        best.on_train_begin()
-    return best
 
 
 def resumed_estimator(

@@ -19,7 +19,7 @@ from skcgcnn.datasets import write_table
 from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs, CrystalGraphTransformer, concatenate, digest_crystals
-from skcgcnn.nn import BestEpoch, choose_device
+from skcgcnn.nn import choose_device
 from skcgcnn.quality import PowerLaw
 from skcgcnn.reports import HeldOut, RunResult, training_report
 from skcgcnn.training._checkpoint import BEST, CHECKPOINT, ORIGINAL, write_model, write_original
@@ -172,7 +172,7 @@ def train(
             _check_epochs_left(est, parts["train"], resume)
         if is_main and resume is not None and elsewhere:
             shutil.copyfile(resume.with_name(BEST), output / BEST)
-        best = fit_parts(est, run, parts, classes, output if is_main else None, resume)
+        fit_parts(est, run, parts, classes, output if is_main else None, resume)
         said = _cross_validate(folds, settings, data, graphs, classes, machine)
         if not is_main:
             return {}
@@ -180,7 +180,7 @@ def train(
         tested = [held_out(test, data, graphs, grouping.groups)]
         if said:
             tested.append(held_out(together(said), data, graphs, grouping.groups, len(said)))
-        found = _evaluate(est, best, parts, tested, output, grouping)
+        found = _evaluate(est, parts, tested, output, grouping)
         refit = partial(_fit_again, run, classes)
         others = [rule for rule in splits if rule != settings.split]
         found["splits"] = dict(compare_rules(est, others, settings, data, graphs, refit))
@@ -306,22 +306,22 @@ def _cross_validate(
 
 def _evaluate(
     est: BaseCGCNN,
-    best: BestEpoch,
     parts: dict[str, Part],
     tested: Sequence[HeldOut],
     output: Path,
     grouping: Grouping,
 ) -> dict[str, Any]:
     """Write the model with what came out, and all predictions."""
-    validates = len(parts["val"].rows) > 0
-    loss = best.best_loss_ if validates and math.isfinite(best.best_loss_) else None
+    # Of several networks, the first one's.
+    loss = est.history_[est.best_epoch_ - 1].get("valid_loss", math.nan)
+    loss = loss if math.isfinite(loss) else None
     _write_history(output / HISTORY, est)
     (output / FOLDS).unlink(missing_ok=True)  # that of an earlier run
     for each in tested:
         target = output / (FOLDS if each.n_folds else TESTED)
         write_predictions(target, each.ids, list(each.predictions), each.y)
     report: dict[str, Any] = {
-        "best_epoch": best.best_epoch_ if validates else est.n_iter_,
+        "best_epoch": est.best_epoch_,
         "best_validation_loss": loss,
         **{f"n_{name}": len(part.rows) for name, part in parts.items()},
         "split": {"rule": grouping.rule, "text": grouping.text},

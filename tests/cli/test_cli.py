@@ -375,7 +375,7 @@ def test_a_finished_run_from_a_model_has_no_epochs_left(data, tmp_path):
 
 def test_a_start_without_a_name(data):
     message = run("train", data, "--init-from", "", code=2)
-    assert "--init-from='' names no model; expected" in " ".join(message.split())
+    assert "'' names no model; expected a path" in " ".join(message.split())
 
 
 def test_train_from_a_model_with_its_features(data, tmp_path):

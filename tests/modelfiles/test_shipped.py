@@ -67,7 +67,6 @@ def test_by_name(tmp_path):
     heat, _ = est.predict([perovskite])[0]
     assert abs(heat) < 1  # a real and stable perovskite
     tuned = CGCNNMultiTask(
-        **skcgcnn.estimators.architecture("perov5-heat-gap"),
         init_from="perov5-heat-gap",
         max_epochs=1,
         lr=1e-9,
