@@ -108,8 +108,9 @@ def test_scores_of_a_fit_in_the_words_of_scikit_learn(cls, tiny, graphs, energie
     # The weights are those of that epoch.
     assert est.best_epoch_ == best + 1
     assert pickle.loads(pickle.dumps(est)).best_epoch_ == best + 1
-    # Epochs after that have no validation crystals, and the last one predicts.
-    assert est.partial_fit(graphs, y).best_epoch_ == est.n_iter_ == 3
+    # A fit that goes on without validation crystals ends with its last epoch.
+    est.set_params(early_stopping=False, warm_start=True).fit(graphs, y)
+    assert est.best_epoch_ == est.n_iter_ == 4
 
 
 def test_a_model_of_a_file_has_no_curve(tiny, graphs, energies, tmp_path):

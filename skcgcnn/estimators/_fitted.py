@@ -104,10 +104,8 @@ class Fitted(Documented):
     @property
     def best_epoch_(self) -> int:
         """Epoch, from 1, whose weights predict: the last one where no crystals validate."""
-        if not self.history_ or "valid_loss" not in self.history_[-1]:
-            return self.n_iter_
-        keeper = dict(getattr(self.net_, "callbacks_", [])).get("best_epoch")
-        return int(getattr(keeper, "best_epoch_", self.n_iter_))
+        last = self.history_[-1] if self.history_ else {}
+        return int(last.get("best_epoch", self.n_iter_))
 
     @property
     def best_validation_score_(self) -> float | None:

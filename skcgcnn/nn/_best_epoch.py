@@ -51,7 +51,9 @@ class BestEpoch(Callback):
             self._kept = {n: tensor.clone() for n, tensor in net.network.state_dict().items()}
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Return to the best epoch."""
+        """Return to the best epoch, and record which it was."""
+        if net.history:
+            net.history.record("best_epoch", self.best_epoch_)
         if self.best_epoch_ < len(net.history):
             if self._kept is not None:
                 net.network.load_state_dict(self._kept)

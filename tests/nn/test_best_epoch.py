@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from skorch.history import History
 
 from skcgcnn.nn import BestEpoch
 
@@ -10,10 +11,11 @@ from skcgcnn.nn import BestEpoch
 def train(best, losses):
     """Tell it of epochs whose weight is their number; return the weight of the end."""
     network = torch.nn.Linear(1, 1)
-    net = SimpleNamespace(history=[], network=network)
+    net = SimpleNamespace(history=History(), network=network)
     best.on_train_begin(net)
     for epoch, loss in enumerate(losses, 1):
-        net.history.append({"valid_loss": loss})
+        net.history.new_epoch()
+        net.history.record("valid_loss", loss)
         torch.nn.init.constant_(network.weight, epoch)
         best.on_epoch_end(net)
     best.on_train_end(net)

@@ -210,14 +210,14 @@ def graphs_of_sample(sample):
 
 @pytest.mark.slow
 def test_networks_tell_wrong_labels(sample, graphs_of_sample):
-    y = sample.target.copy()
+    y = sample.target[:90].copy()
     # Labels near zero are as good in another unit.
-    rows = np.flatnonzero(np.abs(y) > 1.0)[[5, 40, 80]]
+    rows = np.flatnonzero(np.abs(y) > 1.0)[[5, 15, 25]]
     y[rows] *= 96.485
     metal = np.where(y < -0.5, "ionic", "other").astype(object)
     metal[7] = "other" if metal[7] == "ionic" else "ionic"
-    metal[60:] = None  # networks for all of them would take minutes more
-    frame = check(graphs_of_sample, {"energy": y, "kind": metal})
+    metal[40:] = None  # networks for all of them would take a minute more
+    frame = check(graphs_of_sample[:90], {"energy": y, "kind": metal})
     found = {i for ids in frame["ids"][frame["kind"] == "label in another unit"] for i in ids}
     assert {sample.cif_ids[row] for row in rows} <= found
 
