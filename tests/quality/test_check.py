@@ -210,16 +210,18 @@ def graphs_of_sample(sample):
 
 @pytest.mark.slow
 def test_networks_tell_wrong_labels(sample, graphs_of_sample):
-    y = sample.target[:90].copy()
+    some = np.arange(0, len(sample.target), 3)  # networks for all of them would take a minute more
+    y = sample.target[some]
     # Labels near zero are as good in another unit.
-    rows = np.flatnonzero(np.abs(y) > 1.0)[[5, 15, 25]]
+    rows = np.flatnonzero(np.abs(y) > 1.0)[[2, 8, 14]]
     y[rows] *= 96.485
     metal = np.where(y < -0.5, "ionic", "other").astype(object)
     metal[7] = "other" if metal[7] == "ionic" else "ionic"
-    metal[40:] = None  # networks for all of them would take a minute more
-    frame = check(graphs_of_sample[:90], {"energy": y, "kind": metal})
+    metal[40:] = None
+    ids = [sample.cif_ids[row] for row in some]
+    frame = check(graphs_of_sample[some], {"energy": y, "kind": metal}, ids=ids)
     found = {i for ids in frame["ids"][frame["kind"] == "label in another unit"] for i in ids}
-    assert {sample.cif_ids[row] for row in rows} <= found
+    assert {ids[row] for row in rows} <= found
 
 
 def test_what_is_no_data(sample):
