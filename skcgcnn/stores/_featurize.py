@@ -38,7 +38,7 @@ from skcgcnn.stores._store import (
     FAILURES,
     REMARKS,
     SHARDS,
-    is_store,
+    is_complete,
 )
 
 # Small sources are divided too, so that several workers have something to do.
@@ -263,7 +263,7 @@ def _prepare(folder: Path, *, overwrite: bool) -> None:
         raise DataError(f"{folder}: is a file; name a folder for the store")
     if (folder / SHARDS).is_symlink():  # temporary files there may be those of others
         raise DataError(f"{folder / SHARDS}: is a link; remove it, and repeat the command")
-    if is_store(folder):
+    if is_complete(folder):
         # What a killed run did not come to remove is as large as the store.
         remove_leftovers(folder)
         for path in folder.glob(f"{SHARDS}-*.tmp"):

@@ -59,7 +59,12 @@ class Store:
 
 
 def is_store(folder: str | PathLike[str]) -> bool:
-    """Tell whether a folder is a complete store."""
+    """Tell whether a folder is a store, complete or begun."""
+    return is_complete(folder) or (Path(folder) / SHARDS).is_dir()
+
+
+def is_complete(folder: str | PathLike[str]) -> bool:
+    """Tell whether a folder is a store that was finished."""
     return (Path(folder) / INDEX).is_file()
 
 
@@ -82,10 +87,12 @@ def open_store(folder: str | PathLike[str]) -> Store:
     """
     folder = user_path(folder)
     if not is_store(folder):
-        hint = ""
-        if (folder / SHARDS).is_dir():
-            hint = ": it is not complete; repeat `skcgcnn featurize` with the same arguments"
-        raise DataError(f"{folder}: is not a store{hint}")
+        raise DataError(f"{folder}: is not a store")
+    if not is_complete(folder):
+        raise DataError(
+            f"{folder}: is a store that is not complete; repeat `skcgcnn featurize` with the same "
+            "arguments"
+        )
     try:
         content, columns, n_crystals = read_data(folder, _read)
         graphs = CrystalGraphs(**check_content(content))

@@ -18,8 +18,10 @@ import numpy as np
 import pytest
 from comparison import contents
 from pymatgen.core import Structure
+from typer.testing import CliRunner
 
 from skcgcnn import CrystalGraphs, CrystalGraphTransformer
+from skcgcnn.cli import app
 from skcgcnn.crystals import read_crystal
 from skcgcnn.datasets import load_sample_regression
 from skcgcnn.exceptions import DataError, StructureError
@@ -334,6 +336,14 @@ def test_a_damaged_shard_is_made_again(damage, bundled, tmp_path):
         facts.write_text("[]")
     assert featurize(folder, tmp_path / "store").n_kept == 70
     assert contents(tmp_path / "store") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("command", [["train"], ["check"], ["predict", "li-vacancy"]])
+def test_commands_tell_a_store_that_is_not_complete(command, tmp_path):
+    (tmp_path / "store" / ".skcgcnn-shards").mkdir(parents=True)
+    found = CliRunner().invoke(app, [*command, str(tmp_path / "store")])
+    assert found.exit_code != 0
+    assert "repeat `skcgcnn featurize`" in found.stderr
 
 
 @pytest.mark.slow
