@@ -26,9 +26,10 @@ from skcgcnn.crystals import read_crystal
 from skcgcnn.datasets import load_sample_regression
 from skcgcnn.exceptions import DataError, StructureError
 from skcgcnn.graphs import is_mapped
-from skcgcnn.stores import featurize, is_store, open_store
+from skcgcnn.stores import featurize, open_store
 from skcgcnn.stores._items import Item, PackedCif
 from skcgcnn.stores._shards import digest_items
+from skcgcnn.stores._store import is_complete
 
 FILES = {"failures.csv", "remarks.csv", "store.json"}
 
