@@ -256,7 +256,7 @@ def test_what_is_no_source(tmp_path, some):
     }.items():
         with pytest.raises(DataError, match=message):
             featurize(tmp_path / name, tmp_path / "store")
-        assert not is_store(tmp_path / "store")
+        assert not is_complete(tmp_path / "store")
     with pytest.raises(DataError, match="has no column 'c'"):
         featurize(tmp_path / "texts.csv", tmp_path / "store", crystal_column="c")
     with pytest.raises(DataError, match="is not a table, so it has no column 'c'"):
@@ -395,7 +395,7 @@ def test_killed_half_way_and_repeated(bundled, tmp_path):
             time.sleep(0.01)
         os.killpg(process.pid, signal.SIGKILL)
     assert list(store.glob(".skcgcnn-shards/0*.json"))
-    assert not is_store(store)
+    assert not is_complete(store)
     again = subprocess.run(
         [*command, "-o", str(store), "--n-jobs", "2"], capture_output=True, text=True, check=True
     )
