@@ -26,7 +26,7 @@ GENERAL = "chgnet-distilled"
 _AS_USUAL = ("recipe", *SIZES, "heads", "composition_baseline", "element_embedding")
 # With more crystals, a network learns differences that the general model hardly sees: between
 # polymorphs of carbon, or supercells with vacancies, whose embeddings have standard deviations of
-# 0.09 and 0.05, where those of perovskites have 0.4 (benchmarks/results/pretrained.md).
+# 0.09 and 0.05, where those of perovskites have 0.3 (benchmarks/results/pretrained.md).
 _MOST_ALIKE, _ALIKE, _SAMPLE = 120, 0.2, 300
 # Where crystals are much alike, the outputs need large weights, with which every step of the layers
 # before them changes much: above this norm, steps are smaller.
