@@ -18,7 +18,6 @@ from sklearn.model_selection import GridSearchCV
 import skcgcnn
 from skcgcnn import _recipes
 from skcgcnn.datasets import load_sample_regression
-from skcgcnn.estimators import _head_start
 
 ROOT = Path(__file__).parents[1]
 GUIDE = sorted((ROOT / "docs/guide").glob("*.rst"))
@@ -53,7 +52,7 @@ def quick(monkeypatch, reference):
     # The code stands there as users run it, for 40 epochs or more.
     monkeypatch.setattr(_recipes, "_FEWEST_EPOCHS", 1)
     monkeypatch.setattr(_recipes, "_MOST_EPOCHS", 1)
-    for recipe in (_head_start._FEW, _head_start._MANY):
+    for recipe, _ in _recipes._FROM_GENERAL:
         monkeypatch.setitem(recipe, "max_epochs", 1)
     monkeypatch.setenv("SKCGCNN_DATA", str(reference))
     monkeypatch.setenv("MPLBACKEND", "Agg")
