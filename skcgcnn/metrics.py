@@ -336,7 +336,7 @@ def task_scorers(
     Returns
     -------
     dict of str to TaskScorer
-        For a regression ``<name>_neg_mae``, ``<name>_neg_rmse`` and ``<name>_r2``; for the (first)
+        For a regression ``<name>_neg_mae``, ``<name>_neg_rmse`` and ``<name>_r2``; for a
         classification ``<name>_accuracy``, ``<name>_f1`` and ``<name>_roc_auc``.
 
     Raises
@@ -372,14 +372,8 @@ def task_scorers(
         raise ValueError(f"tasks holds {unknown[0]!r}; expected one of {', '.join(TASKS)}")
     if len(target_names) != len(tasks):
         raise ValueError(f"{len(target_names)} target_names, but {len(tasks)} tasks")
-    scorers = {}
-    # The estimator has probabilities of the first classification only.
-    classified = False
-    for column, (name, kind) in enumerate(zip(target_names, tasks, strict=True)):
-        task = TASKS[kind]
-        if not task.is_number and classified:
-            continue
-        classified = classified or not task.is_number
-        for metric in task.scorers:
-            scorers[f"{name}_{metric}"] = TaskScorer(column, metric)
-    return scorers
+    return {
+        f"{name}_{metric}": TaskScorer(column, metric)
+        for column, (name, kind) in enumerate(zip(target_names, tasks, strict=True))
+        for metric in TASKS[kind].scorers
+    }

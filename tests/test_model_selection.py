@@ -152,6 +152,7 @@ def test_names_of_scorers(multi, graphs, energies, labels):
     assert "metal_f1" in task_scorers(multi.fit(graphs, frame))
     assert "e_r2" in task_scorers(("regression", "classification"), ["e", "l"])
     assert set(task_scorers(("regression",))) == {"y0_neg_mae", "y0_neg_rmse", "y0_r2"}
+    assert {"y0_f1", "y1_f1"} <= set(task_scorers(("classification", "classification")))
     with pytest.raises(ValueError, match="1 target_names, but 2 tasks"):
         task_scorers(("regression", "classification"), ["e"])
 
