@@ -168,12 +168,24 @@ class Classes(Task):
         return log_odds
 
     def truth(self, column: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
-        """Return labels as the classes are: 1, not 1.0."""
-        if self.labels.dtype.kind in "OU":
-            return column
+        """Return the classes that a column of a table names; None where it names none.
+
+        A table has numbers and texts alone: 1.0 is the class 1, and the text True a truth value.
+        """
+        classes = self.labels.tolist()
+        texts = {self.cell(label): label for label in classes}
+        if self.labels.dtype.kind == "b":
+            texts |= {
+                f(text): label for text, label in texts.items() for f in (str.lower, str.upper)
+            }
         known, found = ~is_missing(column), column.copy()
-        found[known] = column[known].astype(self.labels.dtype)
-        return found
+        found[known] = [
+            classes[classes.index(label)]
+            if label in classes
+            else texts.get(self.cell(label), label)
+            for label in column[known].tolist()
+        ]
+        return found if any(label in classes for label in found[known].tolist()) else None
 
     def score(
         self, true: npt.NDArray[Any], values: npt.NDArray[Any], weights: Any = None
