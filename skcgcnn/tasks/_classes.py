@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from skcgcnn._numbers import as_floats
 from skcgcnn._warnings import warn_caller
-from skcgcnn.tasks._columns import FloatArray, is_missing, mark_missing
+from skcgcnn.tasks._columns import NOT_EXACT, FloatArray, is_missing, mark_missing
 from skcgcnn.tasks._kinds import TASKS
 from skcgcnn.tasks._linear import LinearOutputs, fit_classes
 from skcgcnn.tasks._metrics import classification_metrics
@@ -23,8 +23,6 @@ from skcgcnn.tasks._task import Metrics, Prediction, Task
 
 # Kinds of dtypes of labels.
 _LABELS = "OUTbiuf"
-# From here on, two whole numbers may be one float.
-_NOT_EXACT = 2**53
 
 
 @TASKS.register("classification")
@@ -317,7 +315,7 @@ def _check_labels(labels: npt.NDArray[Any], name: str) -> None:
         numbers = as_floats(labels)
     except ValueError:
         return  # texts
-    if labels.dtype.kind == "f" and (large := np.abs(numbers) >= _NOT_EXACT).any():
+    if labels.dtype.kind == "f" and (large := np.abs(numbers) >= NOT_EXACT).any():
         raise ValueError(
             f"column {name!r} of y is a classification target with the label {labels[large][0]:g}: "
             "floats as large as that do not tell one whole number from the next; give integers or "
