@@ -1,5 +1,6 @@
 """The command line's application, and what its commands share."""
 
+import glob
 import os
 import re
 import sys
@@ -12,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 # Nothing heavy is imported here: `skcgcnn --help` should not wait for torch.
-from skcgcnn._files import DISK_FULL
+from skcgcnn._files import DISK_FULL, user_path
 from skcgcnn._parameters import OnError
 from skcgcnn._text import for_terminals
 from skcgcnn._version import __version__
@@ -108,6 +109,25 @@ def _show_warning(
     if issubclass(category, DeprecationWarning) or _process():
         return  # of libraries, to their developers; or said by the first process
     typer.echo(for_terminals(f"Warning: {_in_options(str(message))}"), err=True)
+
+
+def expanded(data: list[Path]) -> list[Path]:
+    """Return paths with those of the standard input for ``-``, and files for patterns."""
+    found: list[Path] = []
+    for path in data:
+        given = [path]
+        if str(path) == "-":
+            given = [Path(line.rstrip("\r\n")) for line in sys.stdin if line.strip()]
+            if not given:
+                raise ValueError("the standard input names no file")
+        for each in map(user_path, given):
+            is_pattern = not each.exists() and glob.has_magic(str(each))
+            # sorted: the order of a folder is not the same everywhere.
+            files = sorted(glob.glob(str(each), recursive=True)) if is_pattern else [str(each)]  # noqa: PTH207 - pathlib needs its root
+            if not files:
+                raise ValueError(f"{each}: no file has such a name")
+            found += map(Path, files)
+    return found
 
 
 class _Terminal:

@@ -45,12 +45,16 @@ def check(
     with plain_errors():
         from skcgcnn.quality import open_data, survey
         from skcgcnn.reports import check_report
-        from skcgcnn.training import bundled_folder
+        from skcgcnn.training import bundled_folder, refuse_inputs
 
-        opened = open_data(bundled_folder(data))
+        source = bundled_folder(data)
+        opened = open_data(source)
         folder = user_path(output)
         if folder.exists() and not folder.is_dir():
             raise ValueError(f"{folder}: is a file; name a folder for the results")
+        page, rows = folder / "check.html", folder / "check.csv"
+        for result in (page, rows) if folder.exists() else ():
+            refuse_inputs(result, [source, *(opened.paths or [])])
         quiet = quiet or as_json
         found = survey(
             opened.paths if opened.graphs is None else opened.graphs,
@@ -64,10 +68,10 @@ def check(
             progress=None if quiet else _tell_step,
         )
         folder.mkdir(parents=True, exist_ok=True)
-        with atomic_write(folder / "check.html") as file:
+        with atomic_write(page) as file:
             file.write(check_report(opened.name, found))
         table = found.findings.assign(ids=["; ".join(ids) for ids in found.findings["ids"]])
-        with atomic_write(folder / "check.csv") as file:
+        with atomic_write(rows) as file:
             table.to_csv(file, index=False)
         if as_json:
             typer.echo(json.dumps(_as_json(found), indent=2))

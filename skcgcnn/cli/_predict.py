@@ -1,7 +1,5 @@
 """``skcgcnn predict``."""
 
-import glob
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +15,7 @@ from skcgcnn.cli._app import (
     Device,
     Jobs,
     app,
+    expanded,
     plain_errors,
     table_output,
 )
@@ -82,7 +81,7 @@ def predict(
         report = None if report is None else user_path(report)
         training_data = None if training_data is None else user_path(training_data)
         check_ending(output)
-        data = _expanded(data)
+        data = expanded(data)
         _check_files(report, training_data, output)
         est = load(model, device, data_home=data_home, trust_pickle=trust)
         est.set_params(n_jobs=n_jobs, on_error=on_error)
@@ -148,28 +147,9 @@ def _keeping(chunks: Iterator[Any], kept: list[Any]) -> Iterator[Any]:
         yield chunk
 
 
-def _expanded(data: list[Path]) -> list[Path]:
-    """Return paths with those of the standard input for ``-``, and files for patterns."""
-    found: list[Path] = []
-    for path in data:
-        given = [path]
-        if str(path) == "-":
-            given = [Path(line.rstrip("\r\n")) for line in sys.stdin if line.strip()]
-            if not given:
-                raise ValueError("the standard input names no file")
-        for each in map(user_path, given):
-            is_pattern = not each.exists() and glob.has_magic(str(each))
-            # sorted: the order of a folder is not the same everywhere.
-            files = sorted(glob.glob(str(each), recursive=True)) if is_pattern else [str(each)]  # noqa: PTH207 - pathlib needs its root
-            if not files:
-                raise ValueError(f"{each}: no file has such a name")
-            found += map(Path, files)
-    return found
-
-
 def _check_files(report: Path | None, training_data: Path | None, output: Path | None) -> None:
     """Refuse files that are not there, or do not go together."""
     if training_data is not None and not training_data.exists():
         raise ValueError(f"--training-data {training_data}: no such file or folder")
-    if report is not None and output == report:
+    if report is not None and output is not None and output.resolve() == report.resolve():
         raise ValueError(f"{report} cannot be both the predictions and the report")

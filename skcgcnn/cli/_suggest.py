@@ -8,7 +8,7 @@ import typer
 from skcgcnn._files import user_path
 from skcgcnn._parameters import Parameters
 from skcgcnn._text import crystals, for_terminals
-from skcgcnn.cli._app import DataHome, Device, Jobs, app, plain_errors, table_output
+from skcgcnn.cli._app import DataHome, Device, Jobs, app, expanded, plain_errors, table_output
 
 
 @app.command()
@@ -48,13 +48,18 @@ def suggest(
         est = load(model, device, data_home=data_home)
         est.set_params(n_jobs=n_jobs, on_error="nan")
         beside = est.graph_options_.global_features
-        found = find_crystals([user_path(path) for path in pool], beside)
+        pool = expanded(pool)
+        found = find_crystals(pool, beside)
+        inputs: list[str | Path] = [model, *pool, *found.paths]
         known = None
         if training_data is not None:
-            known = find_crystals([user_path(training_data)], beside).X
+            training_data = user_path(training_data)
+            trained = find_crystals([training_data], beside)
+            known = trained.X
+            inputs += [training_data, *trained.paths]
         output = None if output is None else user_path(output)
         if output is not None:
-            refuse_inputs(output, [model, *pool, *found.paths])
+            refuse_inputs(output, inputs)
         graphs = est.get_transformer().transform(found.X)
         chosen = choose(est, graphs, number, known=known)
         unsure = uncertainty(est, graphs)

@@ -136,7 +136,7 @@ class CGCNNMultiTask(UncertaintyMixin, MultiTaskParameters, BaseCGCNN):
         -------
         y_pred : ndarray of shape (n_crystals, n_tasks)
             The columns of y: numbers in their units, and labels. Of floats where all labels are
-            numbers, else of objects. NaN for crystals that could not be read.
+            numbers below 2**53, else of objects. NaN for crystals that could not be read.
         y_std : ndarray of shape (n_crystals, n_tasks)
             Only with `return_std`: total standard deviations; NaN for classes.
 

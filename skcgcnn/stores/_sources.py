@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from skcgcnn._files import user_path
 from skcgcnn._lazy import needed
+from skcgcnn._warnings import warn_caller
 from skcgcnn.crystals import MAX_BYTES, READABLE, is_cif_text, source_id
 from skcgcnn.datasets import (
     CRYSTAL_NAMES,
@@ -226,17 +227,25 @@ def read_paths(path: Path, columns: Sequence[str] | None = ()) -> Table:
     there = list(items[0].values) if items else []
     names = there if columns is None else [name for name in columns if name in there]
     values = [
-        _column([str(item.values[name]) for item in items], texts=columns is None) for name in names
+        _column(name, [str(item.values[name]) for item in items], texts=columns is None)
+        for name in names
     ]
     return Table(path, [item.id for item in items], [item.source for item in items], names, values)
 
 
-def _column(cells: list[str], *, texts: bool) -> npt.NDArray[Any]:
-    """Return a column: floats, or objects where texts may be and there are no numbers."""
+def _column(name: str, cells: list[str], *, texts: bool) -> npt.NDArray[Any]:
+    """Return a column: floats, or objects where texts may be and not all cells are numbers."""
     numbers = np.array([number(cell) for cell in cells], dtype=np.float64)
-    if texts and np.isnan(numbers).all():
-        return np.array([np.nan if is_missing_cell(c) else c for c in cells], dtype=object)
-    return numbers
+    is_text = np.isnan(numbers) & ~np.array([is_missing_cell(cell) for cell in cells], dtype=bool)
+    if not texts or not is_text.any():
+        return numbers
+    if not np.isnan(numbers).all():
+        one, other = (cells[int(rows.argmax())] for rows in (~np.isnan(numbers), is_text))
+        warn_caller(
+            f"column {name!r} holds numbers and texts, such as {one!r} and {other!r}: all are "
+            "taken for texts"
+        )
+    return np.array([np.nan if is_missing_cell(c) else c for c in cells], dtype=object)
 
 
 def _without_ending(name: str) -> str:

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from skcgcnn._numbers import as_floats
 from skcgcnn._warnings import warn_caller
-from skcgcnn.tasks._columns import FloatArray, is_missing, mark_missing
+from skcgcnn.tasks._columns import NOT_EXACT, FloatArray, is_missing, mark_missing
 from skcgcnn.tasks._kinds import TASKS
 from skcgcnn.tasks._linear import LinearOutputs, fit_classes
 from skcgcnn.tasks._metrics import classification_metrics
@@ -23,8 +23,6 @@ from skcgcnn.tasks._task import Metrics, Prediction, Task
 
 # Kinds of dtypes of labels.
 _LABELS = "OUTbiuf"
-# From here on, two whole numbers may be one float.
-_NOT_EXACT = 2**53
 
 
 @TASKS.register("classification")
@@ -168,12 +166,24 @@ class Classes(Task):
         return log_odds
 
     def truth(self, column: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
-        """Return labels as the classes are: 1, not 1.0."""
-        if self.labels.dtype.kind in "OU":
-            return column
+        """Return the classes that a column of a table names; None where it names none.
+
+        A table has numbers and texts alone: 1.0 is the class 1, and the text True a truth value.
+        """
+        classes = self.labels.tolist()
+        texts = {self.cell(label): label for label in classes}
+        if self.labels.dtype.kind == "b":
+            texts |= {
+                f(text): label for text, label in texts.items() for f in (str.lower, str.upper)
+            }
         known, found = ~is_missing(column), column.copy()
-        found[known] = column[known].astype(self.labels.dtype)
-        return found
+        found[known] = [
+            classes[classes.index(label)]
+            if label in classes
+            else texts.get(self.cell(label), label)
+            for label in column[known].tolist()
+        ]
+        return found if any(label in classes for label in found[known].tolist()) else None
 
     def score(
         self, true: npt.NDArray[Any], values: npt.NDArray[Any], weights: Any = None
@@ -305,7 +315,7 @@ def _check_labels(labels: npt.NDArray[Any], name: str) -> None:
         numbers = as_floats(labels)
     except ValueError:
         return  # texts
-    if labels.dtype.kind == "f" and (large := np.abs(numbers) >= _NOT_EXACT).any():
+    if labels.dtype.kind == "f" and (large := np.abs(numbers) >= NOT_EXACT).any():
         raise ValueError(
             f"column {name!r} of y is a classification target with the label {labels[large][0]:g}: "
             "floats as large as that do not tell one whole number from the next; give integers or "

@@ -12,6 +12,9 @@ FloatArray = npt.NDArray[np.float64]
 # How large a number may be; its inverse is how small the largest of a column may be.
 MOST = 1e100
 
+# From here on, two whole numbers may be one float.
+NOT_EXACT = 2**53
+
 # Of a target, and of its unit: a model file holds no longer ones.
 _LONGEST_NAME = 1_000
 
@@ -35,10 +38,18 @@ def mark_missing(labels: npt.NDArray[Any], missing: npt.NDArray[np.bool_]) -> np
     """Set missing labels to NaN; only then do numbers become floats, and other labels objects."""
     if not missing.any():
         return labels
-    kind = np.float64 if np.issubdtype(labels.dtype, np.number) else object
+    kind = np.float64 if fits_floats(labels) else object
     marked = labels.astype(kind)
     marked[missing] = np.nan
     return marked
+
+
+def fits_floats(column: npt.NDArray[Any]) -> bool:
+    """Tell whether a column holds numbers alone, and no two of them would become one float."""
+    if not np.issubdtype(column.dtype, np.number):
+        return False
+    is_whole = np.issubdtype(column.dtype, np.integer)
+    return not (is_whole and (np.abs(column.astype(np.float64)) >= NOT_EXACT).any())
 
 
 def to_floats(values: npt.NDArray[Any], name: str, rows: npt.NDArray[np.int64]) -> FloatArray:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 
+from skcgcnn.tasks._columns import fits_floats
 from skcgcnn.tasks._task import Task
 
 
@@ -48,7 +49,7 @@ def split_at_random(
 
 
 def stack_columns(columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """Return columns side by side: floats if all are numbers, else objects.
+    """Return columns side by side: floats if all are numbers that floats hold, else objects.
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ def stack_columns(columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     -------
     ndarray of shape (n, n_columns)
     """
-    numeric = all(np.issubdtype(column.dtype, np.number) for column in columns)
+    numeric = all(map(fits_floats, columns))
     stacked = np.empty((len(columns[0]), len(columns)), dtype=np.float64 if numeric else object)
     for index, column in enumerate(columns):
         stacked[:, index] = column

@@ -609,6 +609,18 @@ def test_predictions_do_not_replace_what_is_read(data, model, tmp_path):
     assert "is a folder" in run("predict", model, data, "-o", tmp_path, code=2)
     missing = tmp_path / "none" / "out.csv"
     assert "folder does not exist" in run("predict", model, data, "-o", missing, code=2)
+    words = [
+        "predict",
+        model,
+        data,
+        "-o",
+        "both.csv",
+        "--report",
+        tmp_path / "link" / ".." / "both.csv",
+    ]
+    (tmp_path / "link").unlink()
+    (tmp_path / "link").mkdir()
+    assert "both the predictions and the report" in run(*words, code=2)
     run("predict", model, data, "-o", "/dev/null")
     assert not os.path.isfile("/dev/null")  # noqa: PTH113
 

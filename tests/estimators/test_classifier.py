@@ -1,10 +1,11 @@
 """The classifier."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import is_classifier
 
-from skcgcnn import CGCNNClassifier
+from skcgcnn import CGCNNClassifier, CGCNNMultiTask
 
 
 def test_it_learns(graphs, labels):
@@ -89,3 +90,18 @@ def test_numbers_that_are_no_labels(tiny, graphs, energies):
 
 def test_it_is_a_classifier():
     assert is_classifier(CGCNNClassifier())
+
+
+def test_large_whole_numbers_stay_the_labels_that_they_are(tiny, cifs, energies):
+    """Two of them may be one float, as which they would stand beside NaN or numbers."""
+    labels = np.where(energies > np.median(energies), 2**60, 2**60 + 1)
+    est = CGCNNClassifier(**tiny, on_error="nan").fit(cifs, labels)
+    alone = est.predict(cifs).tolist()
+    with pytest.warns(UserWarning, match="cannot be turned into graphs"):
+        *beside, missing = est.predict([*cifs, "none.cif"]).tolist()
+    assert beside == alone
+    assert set(alone) <= {2**60, 2**60 + 1}
+    assert missing != missing  # noqa: PLR0124
+    y = pd.DataFrame({"energy": energies, "label": labels})
+    both = CGCNNMultiTask(**tiny).fit(cifs, y).predict(cifs)
+    assert set(both[:, 1].tolist()) <= {2**60, 2**60 + 1}

@@ -316,3 +316,25 @@ def test_noble_gases_give_no_warnings_of_others(recwarn):
 def test_one_crystal_is_counted_as_one(folder):
     (folder / "id_prop.csv").write_text(folder.joinpath("id_prop.csv").read_text().split("\n")[1])
     assert "1 crystal, 1 different; " in run(folder, "--quick", "-o", folder, code=1)
+
+
+def test_the_table_that_is_checked_is_not_replaced(sample, tmp_path):
+    table = tmp_path / "check.csv"
+    lines = ["path,gap,kind", *(f"{cif},{i / 3},a" for i, cif in enumerate(sample.data[:4]))]
+    table.write_text("\n".join(lines))
+    words = ["check", str(table), "--quick", "-q", "-o", str(tmp_path)]
+    found = CliRunner().invoke(app, words)
+    assert found.exit_code == 2
+    assert "is read, and would be replaced" in " ".join(found.output.split())
+    assert table.read_text() == "\n".join(lines)
+
+
+def test_texts_among_the_numbers_of_a_table_are_not_lost(sample, tmp_path):
+    table = tmp_path / "table.csv"
+    kinds = ["a", "b", "1", "", "nan"]
+    lines = ["path,kind", *(f"{cif},{kind}" for cif, kind in zip(sample.data, kinds, strict=False))]
+    table.write_text("\n".join(lines))
+    with pytest.warns(UserWarning, match="column 'kind' holds numbers and texts, such as '1' and"):
+        column = open_data(table).columns["kind"]
+    assert column[:3].tolist() == ["a", "b", "1"]
+    assert pd.isna(column[3:]).all()

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shutil
 
 import numpy as np
 import pytest
@@ -85,3 +86,19 @@ def test_the_command(fitted, cifs, tmp_path):
     words = [*words[:-2], "--training-data", cifs[12]]
     found = CliRunner().invoke(app, list(map(str, words)))
     assert cifs[12] not in found.stdout
+
+
+def test_a_pool_is_named_as_for_predict_and_what_is_read_stays(fitted, cifs, tmp_path):
+    model, table = tmp_path / "model.safetensors", tmp_path / "known.csv"
+    fitted.save(model)
+    for place, cif in enumerate(cifs[12:15]):
+        shutil.copy(cif, tmp_path / f"c{place}.cif")
+    for words, given in (([tmp_path / "c*.cif"], None), (["-"], f"{tmp_path / 'c0.cif'}\n")):
+        found = CliRunner().invoke(app, list(map(str, ["suggest", model, *words])), input=given)
+        assert len(found.stdout.splitlines()) == (4 if given is None else 2), found.output
+    table.write_text("path\nc0.cif\n")
+    words = ["suggest", model, tmp_path / "c1.cif", "--training-data", table, "-o", table]
+    found = CliRunner().invoke(app, list(map(str, words)))
+    assert found.exit_code == 2
+    assert "is read, and would be replaced" in " ".join(found.output.split())
+    assert table.read_text() == "path\nc0.cif\n"

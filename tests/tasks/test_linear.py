@@ -57,4 +57,21 @@ def test_the_truth_of_a_table():
     whole = Classes("label", classes=np.array([0, 1])).truth(np.array([1.0, np.nan], dtype=object))
     assert [type(value) for value in whole] == [int, float]
     texts = np.array(["a", np.nan], dtype=object)
-    assert Classes("label", classes=np.array(["a", "b"])).truth(texts) is texts
+    assert Classes("label", classes=np.array(["a", "b"])).truth(texts)[0] == "a"
+
+
+@pytest.mark.parametrize(
+    ("classes", "column", "expected"),
+    [
+        ([False, True], ["False", "true", "FALSE", "TRUE"], [False, True, False, True]),
+        ([False, True], [0.0, 1.0, 1.0, 0.0], [False, True, True, False]),
+        (["0", "1"], [0.0, 1.0, 1.0, 2.0], ["0", "1", "1", 2.0]),
+        ([0, 1], [0.0, 1.0, 1.7, 2.0], [0, 1, 1.7, 2.0]),
+        ([0, 1], ["no", "yes", "no", "no"], None),
+        ([0, 1], [0.5, 1.7, 0.5, 1.7], None),
+        (["a", "b"], ["c", "d", "c", "c"], None),
+    ],
+)
+def test_labels_of_a_table_are_the_classes_that_they_name(classes, column, expected):
+    found = Classes("label", classes=np.array(classes)).truth(np.array(column, dtype=object))
+    assert (found if found is None else found.tolist()) == expected
