@@ -81,6 +81,9 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
             yield file
         return
     path = Path(os.path.realpath(given))
+    if path.exists() and not os.access(path, os.W_OK):
+        # The folder would let it be replaced, but somebody protects it.
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(given))
     if path.parent not in _tidy:
         _tidy.add(path.parent)
         _remove_leftovers(path.parent)

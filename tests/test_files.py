@@ -189,3 +189,18 @@ def test_a_full_disk_leaves_old_files_whole_and_is_named(graphs, tmp_path):
     assert [len(CrystalGraphs.load(tmp_path / path)) for path in names[1:]] == [3, 3]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["graphs", "graphs.npz", "text.csv"]
     assert len(list((tmp_path / "graphs").iterdir())) == 2
+
+
+def test_a_file_that_is_protected_is_not_replaced(tmp_path, monkeypatch):
+    # Root may do everything, and so may tests in containers.
+    monkeypatch.setattr(os, "access", lambda path, mode: bool(os.stat(path).st_mode & mode << 6))
+    file = tmp_path / "file"
+    file.write_text("old")
+    file.chmod(0o444)
+    (tmp_path / "link").symlink_to(file)
+    for path in (file, tmp_path / "link"):
+        with pytest.raises(PermissionError) as caught, atomic_write(path) as new:
+            new.write("new")
+        assert caught.value.filename == str(path)
+    assert file.read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 2

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -81,8 +82,10 @@ class BaseCGCNN(
         `fitted` are the targets of an earlier fit.
         """
 
-    def _class_weights(self, values: FloatArray, targets: Sequence[Task]) -> FloatArray:
-        """Return what weights of crystals are multiplied by."""
+    def _class_weights(
+        self, values: FloatArray, targets: Sequence[Task], used: npt.NDArray[np.bool_]
+    ) -> FloatArray:
+        """Return what weights of crystals are multiplied by; some of them are used."""
         return np.ones(len(values))
 
     def set_params(self, **params: Any) -> Self:

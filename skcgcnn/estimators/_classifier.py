@@ -160,9 +160,12 @@ class CGCNNClassifier(ClassifierMixin, ClassifierParameters, BaseCGCNN):
         encoded, learned = encode([labels], targets, classes, first=fitted is None)
         return encoded[:, 0], learned
 
-    def _class_weights(self, values: FloatArray, targets: Sequence[Task]) -> FloatArray:
-        if self.class_weight is None:
-            return super()._class_weights(values, targets)
+    def _class_weights(
+        self, values: FloatArray, targets: Sequence[Task], used: npt.NDArray[np.bool_]
+    ) -> FloatArray:
+        found = super()._class_weights(values, targets, used)
+        if self.class_weight is None or not used.any():
+            return found
         if isinstance(self.class_weight, dict):
             for label, weight in self.class_weight.items():
                 if not (isinstance(weight, Real) and 0 <= float(weight) < np.inf):
@@ -170,5 +173,8 @@ class CGCNNClassifier(ClassifierMixin, ClassifierParameters, BaseCGCNN):
                         f"class_weight={self.class_weight!r}: the weight of {label!r} must be a "
                         "number of at least 0"
                     )
-        labels = targets[0].original(values[:, 0])
-        return np.asarray(compute_sample_weight(self.class_weight, labels))
+            used = np.ones(len(values), dtype=bool)
+        # Those that are left out have no part in the balance.
+        labels = targets[0].original(values[used, 0])
+        found[used] = compute_sample_weight(self.class_weight, labels)
+        return found

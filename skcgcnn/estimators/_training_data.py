@@ -102,9 +102,11 @@ def check_fit_input(
         sample_weight = as_floats(sample_weight)
     weights = check_sample_weight(sample_weight, graphs, dtype=np.float64, ensure_non_negative=True)
     # Only ratios of weights count. By the largest first: the sum may be too large a number.
-    weights = weights / (weights.max() or 1.0) * est._class_weights(values, targets)
-    data = TrainingData(graphs, values, weights, targets, encoded.ndim)
+    weights = weights / (weights.max() or 1.0)
     used = (graphs.n_sites > 0) & (weights > 0) & ~np.isnan(values).all(axis=1)
+    weights = weights * est._class_weights(values, targets, used)
+    used &= weights > 0
+    data = TrainingData(graphs, values, weights, targets, encoded.ndim)
     if not used.any():
         raise ValueError(
             "no crystal is left to fit: every one has a weight of 0, no label or no sites"

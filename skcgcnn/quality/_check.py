@@ -30,7 +30,7 @@ from skcgcnn.quality._residuals import (
     odd_numbers,
 )
 from skcgcnn.quality._valences import odd_valences
-from skcgcnn.tasks import is_missing
+from skcgcnn.tasks import column_names, is_missing, split_columns
 
 Columns = Mapping[str, npt.NDArray[Any]]
 
@@ -182,6 +182,8 @@ def survey(
         known_ids = [source_id(source, place) for place, source in enumerate(sources)]
     names = Names(known_ids if ids is None else ids)
     columns = as_columns(y)
+    if not len(graphs):
+        raise ValueError("X holds no crystals")
     _check_lengths(len(graphs), names, columns)
     table = load_element_features(atom_features)
     elements = kinds_as_elements(graphs, table)
@@ -242,9 +244,10 @@ def as_columns(y: Any) -> dict[str, npt.NDArray[Any]]:
     elif isinstance(y, (pd.DataFrame, Mapping)):
         frame = pd.DataFrame(y)
     else:
-        array = np.asarray(y)
-        names = ["y"] if array.ndim == 1 else [f"y{i}" for i in range(array.shape[1])]
-        frame = pd.DataFrame(array.reshape(len(array), -1), columns=names).infer_objects()
+        columns = split_columns(y)
+        several = np.ndim(y) > 1
+        names = column_names(y, [f"y{i}" for i in range(len(columns))] if several else ["y"])
+        frame = pd.DataFrame(dict(zip(names, columns, strict=True))).infer_objects()
     return {str(name): _as_column(frame[name]) for name in frame.columns}
 
 

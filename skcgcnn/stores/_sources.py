@@ -130,12 +130,31 @@ def _plain_part(pattern: Path) -> Path:
 
 
 def _walk(folder: Path) -> Iterator[str]:
-    """Yield the files of crystals in a folder and those below it, in order."""
-    for where, folders, files in os.walk(folder):
-        folders.sort()
+    """Yield the files of crystals in a folder and those below it, in order.
+
+    Links to other folders are followed; one that cannot be listed is an error, for its crystals
+    would be missing.
+    """
+    roots = [folder.resolve()]
+
+    def is_new(path: Path) -> bool:
+        if not path.is_symlink():
+            return True
+        target = path.resolve()
+        if any(target.is_relative_to(root) or root.is_relative_to(target) for root in roots):
+            return False  # its crystals come anyway, or again and again
+        roots.append(target)
+        return True
+
+    for where, folders, files in os.walk(folder, onerror=_raise, followlinks=True):
+        folders[:] = [name for name in sorted(folders) if is_new(Path(where, name))]
         for file in sorted(files):
             if file.lower().endswith(READABLE):
                 yield str(Path(where, file))
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _from_paths(name: str, paths: list[str], root: Path, folder: Path | None = None) -> Source:

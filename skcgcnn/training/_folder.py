@@ -32,7 +32,7 @@ def alone(folder: Path) -> Iterator[None]:
     if place in _held.get():
         yield
         return
-    made = [path for path in (folder, *folder.parents) if not path.exists()] or [folder]
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     try:
         number = take_folder(folder)

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
 
+from skcgcnn._text import crystals
+from skcgcnn._warnings import warn_caller
 from skcgcnn.estimators import BaseCGCNN, predict_targets
 from skcgcnn.quality import PowerLaw, fit_power_law
 from skcgcnn.tasks import Prediction
@@ -46,7 +48,8 @@ def learning_curves(
     Returns
     -------
     dict of str to PowerLaw
-        Empty where none is asked for, there are too few crystals, or none to test.
+        Empty where none is asked for, and, with a warning, where there are too few crystals, or
+        none to test.
     """
     if fit is None:
         return {}
@@ -55,6 +58,8 @@ def learning_curves(
     sizes = [round(share * len(order)) for share in _SHARES]
     sizes = [size for size in sizes if size >= _FEWEST]
     if not sizes or not predictions:
+        why = "none is tested" if sizes else f"half of them are fewer than {_FEWEST}"
+        warn_caller(f"no learning curve for {crystals(len(order))} to train on: {why}")
         return {}
     found = []
     for size in sizes:

@@ -593,6 +593,27 @@ def test_two_runs_do_not_write_to_one_folder(data, tmp_path):
 def test_a_run_that_ends_at_once_leaves_no_folder(data, tmp_path):
     run("train", data, "-o", "new/one", "--target", "other", *TINY, code=2)
     assert not (tmp_path / "new").exists()
+    # It was there before, perhaps with permissions of its own.
+    (tmp_path / "made").mkdir()
+    run("train", data, "-o", "made", "--target", "other", *TINY, code=2)
+    assert (tmp_path / "made").is_dir()
+
+
+def test_a_learning_curve_of_too_few_crystals_is_told(data, tmp_path):
+    words = [
+        "train",
+        data,
+        "--target",
+        "energy",
+        "--learning-curve",
+        "--epochs",
+        1,
+        "-o",
+        "out",
+        *TINY,
+    ]
+    text = run(*words, "--train-ratio", 0.5, "--val-ratio", 0.25, "--test-ratio", 0.25)
+    assert "no learning curve for 12 crystals" in " ".join(text.split())
 
 
 def test_predictions_do_not_replace_what_is_read(data, model, tmp_path):

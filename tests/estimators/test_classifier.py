@@ -105,3 +105,24 @@ def test_large_whole_numbers_stay_the_labels_that_they_are(tiny, cifs, energies)
     y = pd.DataFrame({"energy": energies, "label": labels})
     both = CGCNNMultiTask(**tiny).fit(cifs, y).predict(cifs)
     assert set(both[:, 1].tolist()) <= {2**60, 2**60 + 1}
+
+
+def test_what_is_left_out_has_no_part_in_the_balance(tiny, cifs, labels):
+    est = CGCNNClassifier(**tiny, class_weight="balanced", on_error="nan")
+    alone = est.fit(cifs[:20], labels[:20]).predict_proba(cifs)
+    weights = np.arange(24) < 20
+    np.testing.assert_array_equal(
+        est.fit(cifs, [*labels[:20], 1, 1, 1, 1], weights).predict_proba(cifs), alone
+    )
+    more = [*cifs[:20], *["none.cif"] * 9]
+    with pytest.warns(UserWarning, match="cannot be turned into graphs"):
+        est.fit(more, [*labels[:20], *[1] * 9])
+    np.testing.assert_array_equal(est.predict_proba(cifs), alone)
+    with (
+        pytest.warns(UserWarning, match="cannot be turned into graphs"),
+        pytest.raises(ValueError, match="no crystal is left to fit"),
+    ):
+        est.fit(more[20:22], [0, 1])
+    # Classes of such crystals alone may have a weight all the same.
+    with pytest.warns(UserWarning, match="cannot be turned into graphs"):
+        est.set_params(class_weight={1: 2, 7: 3}).fit(more[:21], [*labels[:20], 7])

@@ -338,3 +338,16 @@ def test_texts_among_the_numbers_of_a_table_are_not_lost(sample, tmp_path):
         column = open_data(table).columns["kind"]
     assert column[:3].tolist() == ["a", "b", "1"]
     assert pd.isna(column[3:]).all()
+
+
+def test_targets_are_taken_as_estimators_take_them(sample):
+    hidden = np.ma.array([1.5, 2.5, np.inf], mask=[False, False, True])
+    found = survey(sample.data[:3], hidden, labels=False)
+    assert np.isnan(found.columns["y"][2])
+    found = survey(sample.data[:2], [[0.5, "metal"], [1.5, "gas"]], labels=False)
+    assert found.columns["y0"].dtype == float
+    assert found.columns["y1"].tolist() == ["metal", "gas"]
+    with pytest.raises(ValueError, match="X holds no crystals"):
+        check([], [])
+    with pytest.raises(ValueError, match="y has 3 dimensions"):
+        check(sample.data[:2], np.zeros((2, 1, 1)))

@@ -1,6 +1,7 @@
 """From every kind of source to a store, and on after an interruption."""
 
 import csv
+import errno
 import gzip
 import io
 import json
@@ -26,7 +27,7 @@ from skcgcnn.crystals import read_crystal
 from skcgcnn.datasets import load_sample_regression
 from skcgcnn.exceptions import DataError, StructureError
 from skcgcnn.graphs import is_mapped
-from skcgcnn.stores import featurize, open_store
+from skcgcnn.stores import featurize, open_store, read_folder
 from skcgcnn.stores._items import Item, PackedCif
 from skcgcnn.stores._shards import digest_items
 from skcgcnn.stores._store import is_complete
@@ -229,6 +230,27 @@ def test_json_says_one_thing(structures, tmp_path):
     for line, message in list(lines.items())[1:]:
         with pytest.raises(StructureError, match=message):
             read_crystal(line)
+
+
+def test_no_folder_below_is_left_out_in_silence(some, tmp_path, monkeypatch):
+    folder, other = tmp_path / "folder", tmp_path / "other"
+    for place, cif in zip((folder / "a", other / "b"), some, strict=False):
+        place.mkdir(parents=True)
+        shutil.copy(cif, place / "one.cif")
+    (folder / "link").symlink_to(other)
+    for place, target in ((folder / "again", "a"), (folder / "up", ".."), (other / "loop", ".")):
+        place.symlink_to(target)
+    assert read_folder(folder).cif_ids == ["a/one", "link/b/one"]
+    listed = os.scandir
+
+    def scandir(path):
+        if Path(path).name == "b":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(PermissionError, match="link/b"):
+        read_folder(folder)
 
 
 def test_what_is_no_source(tmp_path, some):
