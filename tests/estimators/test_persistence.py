@@ -27,6 +27,7 @@ def fitted(request):
     return request.getfixturevalue(f"fitted_{request.param.__name__.removeprefix('CGCNN').lower()}")
 
 
+@pytest.mark.slow
 def test_a_fresh_process_predicts_the_same(
     fitted_regressor, fitted_classifier, fitted_multitask, graphs, tmp_path
 ):
