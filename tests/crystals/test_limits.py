@@ -31,7 +31,6 @@ def test_a_small_file_that_unpacks_to_a_large_one(tmp_path):
     assert "larger than 100 MB" in run_bounded(READ, tmp_path / "bomb.cif.gz", megabytes=600)
 
 
-@pytest.mark.slow
 def test_pipes_and_devices(tmp_path):
     os.mkfifo(tmp_path / "pipe.cif")
     (tmp_path / "zero.cif").symlink_to("/dev/zero")

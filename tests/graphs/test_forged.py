@@ -105,7 +105,6 @@ def test_forged_arrays(graphs, members, tmp_path, kind):
                 CrystalGraphs.load(tmp_path / "folder", mmap=mmap)
 
 
-@pytest.mark.slow
 def test_objects_do_not_crash_the_interpreter(members, tmp_path):
     members["ids"] = np.array(["a", 1, None, [], {}], dtype=object)
     np.savez(tmp_path / "forged.npz", **members)
