@@ -45,7 +45,7 @@ def fit_ensemble(
     # Of classes, the probabilities tell how sure a network is.
     n_members = len(members) if any(target.is_number for target in data.targets) else 0
     left_out = np.zeros((len(members), len(data)), dtype=bool)
-    alike = source is not None and is_general(source)
+    alike = is_general(source)
     left_out[:n_members] = leave_out(n_members, len(data), make_seed(est), alike=alike)
     # Processes train one network after another, together.
     fitted = Parallel(est.n_jobs if est.accelerator is None else None)(

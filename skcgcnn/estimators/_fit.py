@@ -101,7 +101,7 @@ def resolved(
     own = flat_params(est, reset=reset, source=source)
     if reset:
         own["init_from"] = source
-    found = resolve(own, n_crystals, general=source is not None and is_general(source))
+    found = resolve(own, n_crystals, general=is_general(source))
     if is_auto(own["weight_decay"]) and not takes_weight_decay(found["optimizer"]):
         found["weight_decay"] = None
     if not reset:

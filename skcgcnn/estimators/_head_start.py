@@ -83,8 +83,10 @@ def _has_general_net(est: Any) -> bool:
     return bool(est.net_.module_.trained.architecture["fixed_norm"])
 
 
-def is_general(source: ModelState) -> bool:
+def is_general(source: ModelState | None) -> bool:
     """Tell whether a model was trained on so many targets that any other may follow from them."""
+    if source is None:
+        return False
     return len(source.targets) >= MANY_TARGETS and not source.more_weights
 
 
