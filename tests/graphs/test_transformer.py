@@ -300,7 +300,7 @@ def test_stream(cifs, graphs, bad):
 def test_estimators_predict_a_stream(cifs, graphs, energies, bad, tiny, n_jobs):
     est = CGCNNRegressor(**tiny, n_jobs=n_jobs).fit(graphs, energies)
     once = est.predict(graphs)
-    np.testing.assert_allclose(est.predict(cifs * 30), np.tile(once, 30), rtol=1e-5)
+    np.testing.assert_allclose(est.predict(cifs * 30), np.tile(once, 30), rtol=1e-5, atol=1e-6)
     with pytest.raises(StructureError, match="3 of 723 crystals"):
         est.predict([*cifs * 30, *bad])
     with pytest.warns(UserWarning, match="3 of 723 crystals"):
