@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -42,6 +42,14 @@ _OF_RUNS: dict[str, Any] = {
         typer.Option(
             help="Column of numbers beside the crystals, such as a temperature, from which to "
             "learn; may be repeated.",
+            show_default="none",
+        ),
+    ],
+    "features": Annotated[
+        Literal["chgnet"] | None,
+        typer.Option(
+            help="Learn also from what this universal potential says of each crystal: its energy, "
+            "magnetic moments and features; needs skcgcnn[potentials].",
             show_default="none",
         ),
     ],

@@ -1,6 +1,7 @@
 """``skcgcnn predict``."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -86,8 +87,9 @@ def predict(
         est = load(model, device, data_home=data_home, trust_pickle=trust)
         est.set_params(n_jobs=n_jobs, on_error=on_error)
         beside = est.graph_options_.global_features
-        found = find_crystals(data, beside, est.target_names_)
-        training = None if training_data is None else find_crystals([training_data], beside)
+        find = partial(find_crystals, on_error=on_error, n_jobs=n_jobs)
+        found = find(data, beside, est.target_names_)
+        training = None if training_data is None else find([training_data], beside)
         inputs: list[str | Path] = [model, *data, *found.paths]
         if training_data is not None and training is not None:
             inputs += [training_data, *training.paths]

@@ -1,5 +1,6 @@
 """``skcgcnn suggest``."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -49,12 +50,13 @@ def suggest(
         est.set_params(n_jobs=n_jobs, on_error="nan")
         beside = est.graph_options_.global_features
         pool = expanded(pool)
-        found = find_crystals(pool, beside)
+        find = partial(find_crystals, on_error="nan", n_jobs=n_jobs)
+        found = find(pool, beside)
         inputs: list[str | Path] = [model, *pool, *found.paths]
         known = None
         if training_data is not None:
             training_data = user_path(training_data)
-            trained = find_crystals([training_data], beside)
+            trained = find([training_data], beside)
             known = trained.X
             inputs += [training_data, *trained.paths]
         output = None if output is None else user_path(output)

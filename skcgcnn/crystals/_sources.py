@@ -57,7 +57,9 @@ def list_sources(X: Any, *, check: bool = True) -> list[Any]:
     return sources
 
 
-def split_numbers(X: Any) -> tuple[Any, npt.NDArray[np.float64], tuple[str, ...]]:
+def split_numbers(
+    X: Any, *, allow_missing: bool = False
+) -> tuple[Any, npt.NDArray[np.float64], tuple[str, ...]]:
     """Split a frame into its column of crystals and its columns of numbers.
 
     Parameters
@@ -65,13 +67,15 @@ def split_numbers(X: Any) -> tuple[Any, npt.NDArray[np.float64], tuple[str, ...]
     X : sequence
         See `list_sources`; or a pandas, polars or Arrow frame with one column of crystals and
         columns of numbers.
+    allow_missing : bool, default=False
+        Whether numbers may be missing.
 
     Returns
     -------
     X : sequence
         The crystals.
     numbers : ndarray of shape (n_crystals, n_columns)
-        The columns of numbers; none for anything but such a frame.
+        The columns of numbers, NaN where one is missing; none for anything but such a frame.
     names : tuple of str
         Their names.
 
@@ -91,7 +95,7 @@ def split_numbers(X: Any) -> tuple[Any, npt.NDArray[np.float64], tuple[str, ...]
     if twice := sorted({name for name in texts if texts.count(name) > 1}):
         raise ValueError(f"X has several columns with the name {', '.join(twice)}")
     columns = {str(name): _column(X, name) for name in names}
-    numbers = {name: _numbers(name, values) for name, values in columns.items()}
+    numbers = {n: _numbers(n, values, allow_missing) for n, values in columns.items()}
     others = [name for name, values in numbers.items() if values is None]
     if not len(X):
         raise ValueError("X is a frame without rows; its columns of numbers cannot be told")
@@ -139,13 +143,14 @@ def _as_list(column: Iterable[Any]) -> list[Any]:
     return list(column)
 
 
-def _numbers(name: str, values: list[Any]) -> npt.NDArray[np.float64] | None:
+def _numbers(name: str, values: list[Any], allow_missing: bool) -> npt.NDArray[np.float64] | None:
     """Return a column as numbers; None if it does not hold numbers."""
     if not any(isinstance(value, (Real, np.number)) for value in values):
         return None
     for row, value in enumerate(values):
         is_number = isinstance(value, (Real, np.number))
-        if not is_number or not math.isfinite(value):
+        is_missing = value is None or (is_number and math.isnan(value))
+        if not (allow_missing and is_missing) and not (is_number and math.isfinite(value)):
             raise ValueError(f"X: column {name!r}, row {row}: {value!r} is not a finite number")
     return np.array(values, dtype=np.float64)
 

@@ -92,12 +92,12 @@ class Table:
         columns = [column[rows] for column in self.columns]
         return replace(self, cif_ids=ids, paths=paths, columns=columns)
 
-    def numbers(self) -> npt.NDArray[np.float64]:
-        """Return the columns side by side; refuse texts and what is missing."""
+    def numbers(self, *, allow_missing: bool = False) -> npt.NDArray[np.float64]:
+        """Return the columns side by side; refuse texts and, unless allowed, what is missing."""
         for name, column in zip(self.names, self.columns, strict=True):
             if column.dtype.kind in "OU":
                 raise DataError(f"{self.file}: column {name!r} holds texts; it should hold numbers")
-            if not (finite := np.isfinite(column)).all():
+            if not allow_missing and not (finite := np.isfinite(column)).all():
                 cif_id = str(self.cif_ids[int(finite.argmin())])
                 raise DataError(f"{self.file}: {cif_id!r} has no {name}; fill the cell")
         return np.column_stack([np.empty((len(self.cif_ids), 0)), *self.columns])

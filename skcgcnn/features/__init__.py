@@ -1,7 +1,12 @@
 """Features of crystals from potentials that others have trained."""
 
 from skcgcnn.features._chgnet import CHGNetPotential, PotentialOutput
-from skcgcnn.features._potential_features import POTENTIALS, Potential, PotentialFeatures
+from skcgcnn.features._potential_features import (
+    POTENTIALS,
+    Potential,
+    PotentialFeatures,
+    potential_of,
+)
 
 __all__ = [
     "POTENTIALS",
@@ -9,4 +14,5 @@ __all__ = [
     "Potential",
     "PotentialFeatures",
     "PotentialOutput",
+    "potential_of",
 ]

@@ -61,10 +61,11 @@ class PotentialFeatures(Documented, TransformerMixin, BaseEstimator):
     """Turn crystals into what a universal potential has learned of them.
 
     The features of a crystal are its energy in eV/atom, the mean and the largest magnetic moment
-    of its sites in Bohr magnetons, and the 64 numbers per site from which CHGNet computes energies,
-    their mean. A potential that was trained on a million crystals knows much of what few labels
-    leave open: with 60 or 300 crystals a Gaussian process on these features beats any network that
-    starts from nothing.
+    of its sites in Bohr magnetons (``chgnet_energy``, ``chgnet_moment_mean``,
+    ``chgnet_moment_max``), and the 64 numbers per site from which CHGNet computes energies, their
+    mean (``chgnet_0`` to ``chgnet_63``). A potential that was trained on a million crystals knows
+    much of what few labels leave open: with 60 or 300 crystals a Gaussian process on these features
+    beats any network that starts from nothing.
 
     Parameters
     ----------
@@ -201,7 +202,7 @@ class PotentialFeatures(Documented, TransformerMixin, BaseEstimator):
         potential = _make(self.potential)
         word = potential.name.split()[0].lower()
         more = [f"{word}_{i}" for i in range(potential.n_features)]
-        return np.array([*_NUMBERS, *more], dtype=object)
+        return np.array([*(f"{word}_{n}" for n in _NUMBERS), *more], dtype=object)
 
     def _rows(self, sources: Sequence[Any]) -> FloatArray:
         n_columns = len(_NUMBERS) + _make(self.potential).n_features
@@ -227,6 +228,12 @@ class PotentialFeatures(Documented, TransformerMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         return crystal_tags(super().__sklearn_tags__())
+
+
+def potential_of(names: Sequence[str]) -> str | None:
+    """Return the name of the potential of which all of some features are, if there is one."""
+    of_all = (each for each in POTENTIALS if all(name.startswith(f"{each}_") for name in names))
+    return next(of_all, None) if names else None
 
 
 def _make(potential: Any) -> Potential:

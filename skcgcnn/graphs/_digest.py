@@ -13,8 +13,8 @@ from skcgcnn.graphs._schema import SCHEMA, PackedArray
 
 # Of an Å: machines may round the last digit of a distance in two ways.
 _STEP = 1e-4
-# What the other arrays tell, and names.
-_LEFT_OUT = {"site_counts", "kind_features", "ids"}
+# What the other arrays tell, names, and numbers beside the crystals.
+_LEFT_OUT = {"site_counts", "kind_features", "ids", "global_features"}
 
 
 def digest_crystals(graphs: CrystalGraphs) -> str:
@@ -29,7 +29,7 @@ def digest_crystals(graphs: CrystalGraphs) -> str:
     -------
     str
         The same for the same crystals in the same order, with the same features and neighbors.
-        Names do not count.
+        Names and global features do not count.
     """
     used = np.flatnonzero(graphs.sites_by_kind() > 0)
     # Kinds are numbered as they first appeared, which may have been in other crystals.

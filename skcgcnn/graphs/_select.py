@@ -76,6 +76,31 @@ def select_crystals(graphs: Any, chosen: npt.NDArray[np.int64]) -> dict[str, Any
     return {**taken, "options": graphs.options}
 
 
+def without_sites(graphs: Any, dropped: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """Return the arrays of the same crystals, some of them as if they could not be read.
+
+    Parameters
+    ----------
+    graphs : CrystalGraphs
+    dropped : ndarray of shape (n_crystals,)
+        Which crystals lose their sites and numbers.
+
+    Returns
+    -------
+    dict
+        Arguments of `CrystalGraphs`.
+    """
+    kept = np.flatnonzero(~dropped)
+    content = select_crystals(graphs, kept)
+    for one in SCHEMA:
+        if one.level == "crystal":
+            rows = np.diff(content[one.name]) if one.ends else content[one.name]
+            filled = np.zeros((len(dropped), *rows.shape[1:]), rows.dtype)
+            filled[kept] = rows
+            content[one.name] = offsets_from_counts(filled) if one.ends else filled
+    return content | {"ids": graphs.ids}
+
+
 def _take(
     one: PackedArray,
     source: npt.NDArray[Any],

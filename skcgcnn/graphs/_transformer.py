@@ -8,8 +8,6 @@ from numbers import Integral, Real
 from os import PathLike
 from typing import Any, ClassVar, Self
 
-import numpy as np
-import numpy.typing as npt
 from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, TransformerMixin
 
@@ -28,6 +26,7 @@ from skcgcnn._sklearn import (
 from skcgcnn._warnings import warn_caller
 from skcgcnn.crystals import MAX_BYTES, list_sources, split_numbers
 from skcgcnn.exceptions import StructureError, describe_failures, describe_notes
+from skcgcnn.graphs._beside import Beside
 from skcgcnn.graphs._build import GraphMaker
 from skcgcnn.graphs._chunks import Chunk, build_chunk
 from skcgcnn.graphs._concatenate import concatenate
@@ -171,7 +170,8 @@ class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
         X : sequence of paths, pymatgen Structures or ASE Atoms
             A list, tuple, generator, 1-D or (n, 1) object array, or a pandas, polars or Arrow
             column or one-column frame. A frame may have columns of numbers besides, such as a
-            temperature, which go with the crystals as `CrystalGraphs.global_features`.
+            temperature, which go with the crystals as `CrystalGraphs.global_features`; with
+            ``on_error="nan"`` a crystal without such a number counts as one that cannot be read.
             `CrystalGraphs` pass through, if they were made with the same parameters, and so do
             containers of their items.
 
@@ -222,21 +222,24 @@ class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
         """
         self._validate_params()
         # With "nan", what can be no crystal is reported like what cannot be read.
-        X, numbers, names = split_numbers(X)
+        X, numbers, names = split_numbers(X, allow_missing=self.on_error == "nan")
         sources, done = list_sources(X, check=False), 0
+        beside = Beside(sources, numbers, names)
+        failures = [] if failures is None else failures
         if sources and all(isinstance(source, CrystalGraph) for source in sources):
             graphs = self._check_graphs(in_order_of_kinds(join_items(sources)))
-            yield _with_numbers(graphs, numbers, names)
+            yield beside.join(graphs, 0, failures)
+            if failures:
+                warn_caller(describe_failures(failures, len(sources)))
             return
         if self.on_error == "raise":
             list_sources(sources)  # refuses what can be no crystal
-        failures = [] if failures is None else failures
         notes: list[tuple[str, str]] = []
         for chunk in self._chunks(sources):
             failures.extend(chunk.failures)
             notes.extend(chunk.notes)
             if not failures or self.on_error == "nan":
-                yield _with_numbers(chunk.graphs, numbers[done : done + len(chunk.graphs)], names)
+                yield beside.join(chunk.graphs, done, failures)
             done += len(chunk.graphs)
         if failures and self.on_error == "raise":
             raise StructureError.from_failures(failures, len(sources))
@@ -318,12 +321,6 @@ class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         return crystal_tags(super().__sklearn_tags__())
-
-
-def _with_numbers(
-    graphs: CrystalGraphs, numbers: npt.NDArray[np.float64], names: tuple[str, ...]
-) -> CrystalGraphs:
-    return graphs.with_global_features(numbers, names) if names else graphs
 
 
 def read_ahead(chunks: Iterator[CrystalGraphs]) -> Iterator[CrystalGraphs]:

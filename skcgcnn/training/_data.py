@@ -28,6 +28,7 @@ from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs, load_element_features
 from skcgcnn.stores import as_in_tables, is_store, open_store
 from skcgcnn.tasks import is_missing
+from skcgcnn.training._beside import add_potential, join_beside
 from skcgcnn.training._predictions import check_names
 from skcgcnn.training._settings import Settings
 
@@ -100,6 +101,8 @@ class RunData:
         The column of classes, if there is one.
     beside : Table
         The columns of numbers beside the crystals.
+    potential : str or None
+        Whose features follow these columns.
     units : dict of str to str
         Units of the targets, by name, where they are known.
     """
@@ -113,12 +116,22 @@ class RunData:
     groups: npt.NDArray[np.str_] | None
     labels: npt.NDArray[Any] | None
     beside: Table
+    potential: str | None
     units: dict[str, str]
 
-    def with_numbers(self, graphs: CrystalGraphs) -> CrystalGraphs:
-        """Return the graphs of all crystals with the numbers beside them."""
-        names = self.beside.names
-        return graphs.with_global_features(self.beside.numbers(), names) if names else graphs
+    def crystals(self, **machine: Any) -> Any:
+        """Return the crystals with the numbers beside them, as a transformer takes them.
+
+        Parameters
+        ----------
+        **machine
+            For `add_potential`.
+        """
+        beside = add_potential(self.beside, self.potential, **machine)
+        if self.graphs is None:
+            return join_beside(self.paths, beside, allow_missing=machine["on_error"] == "nan")
+        names = beside.names
+        return self.graphs.with_global_features(beside.numbers(), names) if names else self.graphs
 
     def part(self, rows: npt.NDArray[np.int64], graphs: CrystalGraphs) -> Part:
         """Return some of the crystals, by the graphs of all."""
@@ -130,7 +143,7 @@ class RunData:
         if self.groups is not None:
             content.append(self.groups.tolist())
         if self.beside.names:
-            content += [self.beside.names, self.beside.numbers().tolist()]
+            content += [self.beside.names, self.beside.numbers(allow_missing=True).tolist()]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def graph_parameters(self) -> dict[str, Any]:
@@ -227,6 +240,7 @@ def _run_data(
         read_groups(folder, table.cif_ids),
         table.columns[-1] if label else None,
         beside,
+        settings.features,
         _units(settings, numbers, table),
     )
 

@@ -161,7 +161,7 @@ def train(
         est.set_params(**machine)
         transformer = est.get_transformer()
         transformer.set_params(verbose=2 if remarks and is_main else machine["verbose"])
-        graphs = data.with_numbers(read_graphs(transformer, data, output if is_main else None))
+        graphs = read_graphs(transformer, data, output if is_main else None)
         _check_same(run, graphs, settings, resume)
         grouping = find_groups(settings.split, data, graphs)
         parts = split_parts(settings, data, graphs, grouping)
@@ -251,17 +251,20 @@ def read_graphs(
     Returns
     -------
     CrystalGraphs
-        Of all crystals.
+        Of all crystals, with the numbers beside them.
 
     Raises
     ------
     StructureError
-        If crystals cannot be read and the run does not go on without them.
+        If crystals cannot be read, or lack a number, and the run does not go on without them.
     """
+    crystals = data.crystals(
+        on_error=transformer.on_error, n_jobs=transformer.n_jobs, verbose=transformer.verbose
+    )
     if data.graphs is not None:
-        return transformer.transform(data.graphs)
+        return transformer.transform(crystals)
     failures: list[tuple[str, str]] = []
-    graphs = concatenate(list(transformer.stream(data.paths, failures=failures)))
+    graphs = concatenate(list(transformer.stream(crystals, failures=failures)))
     if output is not None:
         (output / FAILURES).unlink(missing_ok=True)  # that of an earlier run
         if failures:

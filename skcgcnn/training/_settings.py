@@ -55,6 +55,8 @@ class Settings:
         Units of the columns of numbers, in their order; by default those that the table tells.
     global_feature : tuple of str, default=()
         Columns of numbers beside the crystals from which to learn.
+    features : {"chgnet"}, optional
+        A potential; what it says of each crystal is beside it too, see `PotentialFeatures`.
     train_ratio, val_ratio, test_ratio : float, default=0.8, 0.1, 0.1
         Shares of the parts of the split.
     folds : int, default=0
@@ -80,6 +82,7 @@ class Settings:
     label: str | None = None
     unit: tuple[str, ...] = ()
     global_feature: tuple[str, ...] = ()
+    features: Literal["chgnet"] | None = None
     train_ratio: float = 0.8
     val_ratio: float = 0.1
     test_ratio: float = 0.1

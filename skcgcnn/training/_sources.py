@@ -7,13 +7,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
+from skcgcnn._parameters import OnError
 from skcgcnn.crystals import READABLE, source_id
 from skcgcnn.datasets import TABLES, Table, find_table
 from skcgcnn.exceptions import DataError
+from skcgcnn.features import potential_of
 from skcgcnn.stores import MANY, is_store, open_store, read_folder, read_paths
 from skcgcnn.tasks import is_missing
+from skcgcnn.training._beside import add_potential, join_beside
 
 
 class Found(NamedTuple):
@@ -38,7 +40,12 @@ class Found(NamedTuple):
 
 
 def find_crystals(
-    sources: Sequence[Path], beside: Sequence[str] = (), targets: Sequence[str] = ()
+    sources: Sequence[Path],
+    beside: Sequence[str] = (),
+    targets: Sequence[str] = (),
+    *,
+    on_error: OnError = "raise",
+    n_jobs: int | None = None,
 ) -> Found:
     """Return the crystals in folders and tables, and of files; or the graphs of a store.
 
@@ -49,14 +56,21 @@ def find_crystals(
         files in it and below that can hold a crystal; a table those of the paths in it; a file
         gives itself. Or one store alone.
     beside : sequence of str
-        Columns of numbers that the model needs beside each crystal.
+        Columns of numbers that the model needs beside each crystal. Features of a potential are
+        computed where there are no such columns.
     targets : sequence of str
         Columns of what is predicted, if there are such.
+    on_error : {"raise", "nan"}, default="raise"
+        What to do with crystals without such a number.
+    n_jobs : int, optional
+        Number of workers that compute features.
 
     Raises
     ------
     DataError
         If a folder holds no crystals, there is a store among others, or a column is not there.
+    StructureError
+        If a potential says nothing of a crystal and ``on_error="raise"``.
     """
     stores = [source for source in sources if is_store(source)]
     if stores:
@@ -65,7 +79,8 @@ def find_crystals(
         store = open_store(stores[0])
         graphs, names = store.graphs, tuple(beside)
         if names != graphs.options.global_features:
-            graphs = graphs.with_global_features(_numbers(store.table(), beside), names)
+            numbers = _beside([store.table()], beside).numbers()
+            graphs = graphs.with_global_features(numbers, names)
         ids: Any = graphs.ids
         return Found(ids, [], graphs, {})
     tables = [_read(source, beside, targets) for source in sources]
@@ -73,10 +88,8 @@ def find_crystals(
     paths = [path for table in tables for path in table.paths]
     X: Any = paths
     if beside:
-        X = pd.DataFrame(
-            np.concatenate([_numbers(t, beside) for t in tables]), columns=list(beside)
-        )
-        X.insert(0, "crystal", paths, allow_duplicates=True)
+        table = _beside(tables, beside, on_error=on_error, n_jobs=n_jobs)
+        X = join_beside(paths, table, allow_missing=on_error == "nan")
     # A file may be named twice; other files of that name are told apart.
     times = Counter(cif_id for cif_id, _ in set(zip(ids, paths, strict=True)))
     ids = [i if times[i] == 1 else path for i, path in zip(ids, paths, strict=True)]
@@ -120,15 +133,34 @@ def _read(source: Path, beside: Sequence[str], targets: Sequence[str]) -> Table:
         return read_folder(source, beside)
 
 
-def _numbers(table: Table, names: Sequence[str]) -> Any:
-    """Return numbers beside crystals."""
-    if absent := [name for name in names if name not in table.names]:
+def _beside(
+    tables: Sequence[Table],
+    names: Sequence[str],
+    *,
+    on_error: OnError = "raise",
+    n_jobs: int | None = None,
+) -> Table:
+    """Return the numbers beside the crystals of some tables, as one."""
+    absent = {name: table for table in tables for name in names if name not in table.names}
+    potential = potential_of(list(absent))
+    if absent and potential is None:
+        name, table = next(iter(absent.items()))
         raise DataError(
-            f"{table.file}: has no column {absent[0]!r}; the model was trained with "
+            f"{table.file}: has no column {name!r}; the model was trained with "
             f"{', '.join(names)} beside each crystal: give a folder whose id_prop.csv has these "
             "columns, or a table or a store that has them"
         )
-    return table.choose(names).numbers()
+    own = [name for name in names if name not in absent]
+    allow = on_error == "nan"
+    numbers = np.concatenate([t.choose(own).numbers(allow_missing=allow) for t in tables])
+    joined = Table(
+        tables[0].file,
+        [cif_id for table in tables for cif_id in table.cif_ids],
+        [path for table in tables for path in table.paths],
+        own,
+        list(numbers.T),
+    )
+    return add_potential(joined, potential, on_error=on_error, n_jobs=n_jobs).choose(names)
 
 
 def refuse_inputs(output: Path, inputs: Sequence[str | Path]) -> None:

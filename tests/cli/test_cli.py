@@ -25,6 +25,8 @@ from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGrap
 from skcgcnn.cli import app
 from skcgcnn.datasets import load_id_prop
 from skcgcnn.estimators import predict_targets
+from skcgcnn.exceptions import StructureError
+from skcgcnn.features import POTENTIALS, PotentialOutput
 from skcgcnn.inspection import nearest_training_crystals
 from skcgcnn.nn import GraphNet
 from skcgcnn.training import Settings, split_rows, train
@@ -1022,3 +1024,59 @@ def test_a_run_that_was_killed_after_its_last_epoch_is_completed(data, tmp_path)
     assert "has 2 epochs already" in run(*again, code=2)
     run(*again, "--splits", "composition")
     assert "composition" in json.loads((out / "metrics.json").read_text())["splits"]
+
+
+class Potential:
+    """Stands for CHGNet: knows the heaviest element of a crystal, and nothing of cesium."""
+
+    name = "CHGNet of a test"
+    n_features = 1
+
+    def compute(self, crystals):
+        numbers = [[site[0][0] for site in crystal.species] for crystal in crystals]
+        return [
+            StructureError("holds cesium")
+            if 55 in z
+            else PotentialOutput(max(z), np.array([len(z)]), np.array(z), np.array(z) / 10)
+            for z in numbers
+        ]
+
+
+def test_features_of_a_potential(data, tmp_path, monkeypatch):
+    monkeypatch.setitem(POTENTIALS, "chgnet", Potential)
+    options = ["--target", "energy", "--features", "chgnet", "--epochs", 1, *TINY]
+    assert "holds cesium" in run("train", data, *options, code=2)
+    add_column(data, "T", [300 + 10 * i for i in range(24)])
+    options += ["--global-feature", "T", "--on-error", "nan"]
+    assert "holds cesium" in run("train", data, *options, "-o", "out")
+    model = tmp_path / "out" / "model.safetensors"
+    names = ("T", *(f"chgnet_{name}" for name in ("energy", "moment_mean", "moment_max", "0")))
+    assert skcgcnn.load(model).graph_options_.global_features == names
+    # The command computes them for other crystals too, but where a table has them.
+    assert "holds cesium" in run("predict", model, data, "--on-error", "nan", "-o", "a.csv")
+    told = {row["cif_id"]: row["energy_pred"] for row in rows(tmp_path / "a.csv")}
+    tested = {row["cif_id"]: row for row in rows(tmp_path / "out" / "test_results.csv")}
+    for name, row in tested.items():
+        assert float(told[name]) == pytest.approx(float(row["energy_pred"]), abs=1e-5)
+    (lost,) = (name for name, value in told.items() if not value)
+    resume = ["--resume", "out/checkpoint.pth.tar", "--epochs", 2, "--no-report"]
+    assert "has no chgnet_energy" in run("train", data, *resume)
+    for name in names[1:]:
+        add_column(data, name, [7] * 24)
+    run("predict", model, data, "-o", "b.csv")
+    others = {row["cif_id"]: row["energy_pred"] for row in rows(tmp_path / "b.csv")}
+    assert others[lost]
+    assert all(others[name] != value for name, value in told.items())
+    run("featurize", data, "-o", "store", "-q")
+    run("predict", model, "store", "-o", "c.csv")
+    assert "has the name of a feature" in run(
+        "train", data, *options, "--global-feature", "chgnet_0", code=2
+    )
+
+
+def test_a_store_has_no_crystals_for_a_potential(data, monkeypatch):
+    monkeypatch.setitem(POTENTIALS, "chgnet", Potential)
+    run("featurize", data, "-o", "store", "-q")
+    assert "holds graphs and no crystals" in run(
+        "train", "store", "--target", "energy", "--features", "chgnet", *TINY, code=2
+    )

@@ -189,3 +189,29 @@ def test_values_that_do_not_fit(graphs):
 def test_one_name_for_two_columns(graphs):
     with pytest.raises(ValueError, match="names holds 'T' more than once"):
         graphs.with_global_features(np.ones((len(graphs), 2)), ["T", "T"])
+
+
+@pytest.mark.parametrize("as_items", [False, True])
+def test_a_missing_number_is_a_crystal_that_cannot_be_read(cifs, energies, tiny, as_items):
+    crystals = list(CrystalGraphTransformer().transform(cifs)) if as_items else cifs
+    X = pd.DataFrame({"crystal": pd.Series(crystals, dtype=object), "T": np.arange(24.0)})
+    est = CGCNNRegressor(**tiny).fit(X, energies)
+    expected = est.predict(X)
+    X.loc[[3, 20], "T"] = np.nan
+    with pytest.raises(ValueError, match="column 'T', row 3: nan is not a finite number"):
+        est.predict(X)
+    est.set_params(on_error="nan")
+    with pytest.warns(UserWarning, match="2 of 24 crystals .*\n.*has no T"):
+        predicted = est.predict(X)
+    assert np.flatnonzero(np.isnan(predicted)).tolist() == [3, 20]
+    kept = np.isfinite(predicted)
+    np.testing.assert_allclose(predicted[kept], expected[kept], rtol=1e-5, atol=1e-6)
+    with pytest.warns(UserWarning, match="has no T"):
+        graphs = CrystalGraphTransformer(on_error="nan").transform(X)
+    whole = CrystalGraphTransformer().transform(cifs)
+    for row in (2, 4, 19, 23):
+        np.testing.assert_array_equal(graphs[row].distances, whole[row].distances)
+        np.testing.assert_array_equal(graphs[row].site_classes, whole[row].site_classes)
+    assert graphs.n_sites[[3, 20]].tolist() == [0, 0]
+    with pytest.warns(UserWarning, match="has no T"):
+        est.fit(X, energies)

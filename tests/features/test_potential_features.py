@@ -55,7 +55,7 @@ def test_features_have_names_and_the_order_of_the_crystals(data):
     cifs, _ = data
     features = PotentialFeatures(Toy()).fit(cifs)
     rows = features.transform(cifs)
-    names = ["energy", "moment_mean", "moment_max", "toy_0", "toy_1"]
+    names = ["toy_energy", "toy_moment_mean", "toy_moment_max", "toy_0", "toy_1"]
     assert list(features.get_feature_names_out()) == names
     assert rows.shape == (12, 5) == (12, features.n_features_out_)
     np.testing.assert_allclose(rows[:, 2], rows[:, 4] / 10)
@@ -101,11 +101,11 @@ def test_in_a_pipeline_and_beside_the_network(data):
     assert model.predict(cifs[:3]).shape == (3,)
     beside = PotentialFeatures(Toy(), keep_crystals=True)
     frame = beside.transform(pd.DataFrame({"crystal": cifs, "kelvin": np.arange(12.0)}))
-    assert list(frame.columns[:3]) == ["crystal", "kelvin", "energy"]
+    assert list(frame.columns[:3]) == ["crystal", "kelvin", "toy_energy"]
     network = CGCNNRegressor(max_epochs=1, n_conv=1, random_state=0)
     fitted = make_pipeline(clone(beside), network).fit(cifs, y)
     assert np.isfinite(fitted.predict(cifs[:3])).all()
-    assert fitted[-1].graph_options_.global_features[0] == "energy"
+    assert fitted[-1].graph_options_.global_features[0] == "toy_energy"
 
 
 def test_workers_and_an_empty_list(data):
