@@ -37,6 +37,14 @@ def test_texts_and_the_second_class():
     assert found == {"accuracy": 0.75, "f1": pytest.approx(2 / 3), "roc_auc": 0.75}
 
 
+def test_texts_are_not_compared_with_numbers():
+    proba = [[0.9, 0.1], [0.3, 0.7]]
+    with pytest.raises(ValueError, match="true holds labels such as '0', but the classes are"):
+        classification_metrics(["0", "1"], [0, 1], proba, [0, 1])
+    with pytest.raises(ValueError, match="true holds labels such as 0, but the classes are"):
+        classification_metrics([0, 1], ["0", "1"], proba, ["0", "1"])
+
+
 def test_three_classes():
     proba = np.eye(3)[[0, 1, 2, 0]]
     found = classification_metrics([0, 1, 2, 2], [0, 1, 2, 0], proba, [0, 1, 2])

@@ -64,6 +64,7 @@ def check(
             random_state=seed,
             n_jobs=n_jobs,
             atom_features=opened.atom_features,
+            n_left_out=opened.n_left_out,
             verbose=int(not quiet),
             progress=None if quiet else _tell_step,
         )

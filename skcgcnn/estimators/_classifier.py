@@ -25,6 +25,7 @@ from skcgcnn.tasks import (
     is_missing,
     score_readable,
     split_columns,
+    typed_labels,
 )
 
 
@@ -150,7 +151,7 @@ class CGCNNClassifier(ClassifierMixin, ClassifierParameters, BaseCGCNN):
                 "out, or use CGCNNMultiTask, which takes missing labels"
             )
         try:
-            check_classification_targets(y)
+            check_classification_targets(typed_labels(split_columns(y)[0]))
         except TypeError as error:
             raise ValueError(
                 f"the labels are not texts or whole numbers alone ({error})"

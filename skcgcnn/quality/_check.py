@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._text import crystals
 from skcgcnn.crystals import list_sources, source_id, split_numbers
 from skcgcnn.exceptions import UnseenElementsWarning
 from skcgcnn.graphs import (
@@ -151,6 +152,7 @@ def survey(
     random_state: int = 0,
     n_jobs: int | None = None,
     atom_features: Any = None,
+    n_left_out: int = 0,
     verbose: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> Survey:
@@ -162,6 +164,8 @@ def survey(
         See `check`.
     atom_features : optional
         Features of the elements, see `CrystalGraphTransformer`.
+    n_left_out : int, default=0
+        Crystals that a store was made without.
     verbose : int, default=0
         1 shows a progress bar while crystals are read.
     progress : callable, optional
@@ -190,6 +194,9 @@ def survey(
     tell("Looking for crystals that are there twice")
     twice = find_duplicates(graphs, columns, sources, names)
     findings = list(_unreadable(graphs, sources, failures, names))
+    if n_left_out:
+        text = f"{crystals(n_left_out)} of its source could not become graphs: see failures.csv"
+        findings.append(Finding("left out of the store", [], "warning", text))
     findings += twice.findings
     findings += odd_crystals(graphs, elements, names)
     findings += odd_valences(graphs, elements, names)

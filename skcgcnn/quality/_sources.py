@@ -33,6 +33,8 @@ class Data:
         What a table says about them: floats, or objects where it is text.
     atom_features : Path or None
         The features of the elements, where the folder has its own.
+    n_left_out : int
+        Crystals that a store was made without.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Data:
     graphs: CrystalGraphs | None
     columns: Mapping[str, npt.NDArray[Any]]
     atom_features: Path | None = None
+    n_left_out: int = 0
 
 
 def open_data(source: str | PathLike[str]) -> Data:
@@ -55,7 +58,8 @@ def open_data(source: str | PathLike[str]) -> Data:
     if is_store(path):
         store = open_store(path)
         columns = {name: as_in_tables(column) for name, column in store.properties.items()}
-        return Data(path.name, store.graphs.ids, None, store.graphs, columns)
+        ids, left_out = store.graphs.ids, store.n_failures
+        return Data(path.name, ids, None, store.graphs, columns, n_left_out=left_out)
     if path.is_file() and path.name.lower().endswith(TABLES):
         return _from_table(path.name, read_paths(path, None))
     if not path.is_dir():

@@ -33,6 +33,8 @@ class Store:
     properties : dict of str to ndarray of shape (n_crystals,)
         What is known of the crystals: floats, NaN where a value is missing; or texts, empty where
         they are missing.
+    n_failures : int
+        Crystals that are not there, for they could not become graphs: see ``failures.csv``.
 
     Examples
     --------
@@ -45,6 +47,7 @@ class Store:
     folder: Path
     graphs: CrystalGraphs
     properties: Mapping[str, npt.NDArray[Any]]
+    n_failures: int = 0
 
     def table(self) -> Table:
         """Return the properties as those of a folder of crystals."""
@@ -94,25 +97,25 @@ def open_store(folder: str | PathLike[str]) -> Store:
             "arguments"
         )
     try:
-        content, columns, n_crystals = read_data(folder, _read)
+        content, columns, n_crystals, n_failures = read_data(folder, _read)
         graphs = CrystalGraphs(**check_content(content))
     except READ_ERRORS as error:
         raise DataError(f"{folder}: is a damaged store ({error})") from error
     lengths = {len(graphs), n_crystals, *(len(c) for c in columns.values())}
     if len(lengths) > 1:
         raise DataError(f"{folder}: is a damaged store: its files are not of the same length")
-    return Store(folder, graphs, columns)
+    return Store(folder, graphs, columns, n_failures)
 
 
 def _read(
     data: Path, facts: dict[str, Any]
-) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]], int]:
-    """Return graphs and properties that belong together."""
+) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]], int, int]:
+    """Return graphs and properties that belong together, and how many there are and are not."""
     content = graphs_in(data, facts)
     # Graphs that `CrystalGraphs.save` wrote are a store without properties.
     if "properties" not in facts:
-        return content, {}, len(content["ids"])
+        return content, {}, len(content["ids"]), 0
     columns = read_columns(data / COLUMNS)
     if facts["properties"] != list(columns):
         raise ValueError(f"{INDEX} and the columns name other properties")
-    return content, columns, int(facts["n_crystals"])
+    return content, columns, int(facts["n_crystals"]), int(facts["n_failures"])

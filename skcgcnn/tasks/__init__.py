@@ -1,6 +1,6 @@
 """Tasks: what a target is, from y to the loss, predictions, metrics and reports."""
 
-from skcgcnn.tasks._classes import Classes
+from skcgcnn.tasks._classes import Classes, typed_labels
 from skcgcnn.tasks._columns import FloatArray, checked_groups, is_missing
 from skcgcnn.tasks._decode import combine, decode, deviations, mean_score, output_slices
 from skcgcnn.tasks._kinds import TASKS
@@ -48,5 +48,6 @@ __all__ = [
     "split_at_random",
     "split_columns",
     "stack_columns",
+    "typed_labels",
     "without_mask",
 ]

@@ -61,7 +61,7 @@ class Classes(Task):
 
     def learn(self, column: npt.NDArray[Any], labels: Any = None) -> Task:
         """Return the task with the classes: those that are given, or those of a column."""
-        known = _typed(column[~is_missing(column)])
+        known = typed_labels(column[~is_missing(column)])
         _check_labels(known, self.name)
         try:
             found = np.unique(known if labels is None else labels)
@@ -79,7 +79,7 @@ class Classes(Task):
     def encode(self, column: npt.NDArray[Any]) -> FloatArray:
         """Return the index of every label among the classes; NaN is missing."""
         known = ~is_missing(column)
-        labels = _typed(column[known])
+        labels = typed_labels(column[known])
         try:
             unknown = sorted(set(labels.tolist()) - set(self.labels.tolist()))
         except TypeError as error:
@@ -297,7 +297,7 @@ class Classes(Task):
             raise ValueError("classes of a target must be unique")
 
 
-def _typed(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def typed_labels(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return numbers as such that are among objects: from a list of rows, or beside missing."""
     if labels.dtype == object and all(isinstance(label, (Real, np.bool_)) for label in labels):
         return np.array(labels.tolist())

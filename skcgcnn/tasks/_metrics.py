@@ -58,13 +58,23 @@ def classification_metrics(
         than two) and ``roc_auc`` (one class against the rest where there are more than two).
         None where it is undefined: the AUC of a set that lacks a class, anything of none.
 
+    Raises
+    ------
+    ValueError
+        If one of true labels and classes are texts and the other are not.
+
     Examples
     --------
     >>> classification_metrics([0, 1, 1], [0, 1, 0], [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], [0, 1])
     {'accuracy': 0.666..., 'f1': 0.666..., 'roc_auc': 1.0}
     """
-    classes = np.asarray(classes).tolist()
-    true = [classes.index(label) if label in classes else -1 for label in np.asarray(true).tolist()]
+    classes, true = np.asarray(classes).tolist(), np.asarray(true).tolist()
+    if {isinstance(label, str) for label in true} == {not isinstance(classes[0], str)}:
+        raise ValueError(
+            f"true holds labels such as {true[0]!r}, but the classes are {classes}: texts on one "
+            "side, and none on the other"
+        )
+    true = [classes.index(label) if label in classes else -1 for label in true]
     predicted = [classes.index(label) for label in np.asarray(predicted).tolist()]
     proba = np.asarray(proba, dtype=float)
     if not true:

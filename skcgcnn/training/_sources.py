@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._parameters import OnError
+from skcgcnn._warnings import warn_caller
 from skcgcnn.crystals import READABLE, source_id
 from skcgcnn.datasets import TABLES, Table, find_table
 from skcgcnn.exceptions import DataError
 from skcgcnn.features import potential_of
-from skcgcnn.stores import MANY, is_store, open_store, read_folder, read_paths
+from skcgcnn.stores import MANY, as_in_tables, is_store, open_store, read_folder, read_paths
 from skcgcnn.tasks import is_missing
 from skcgcnn.training._beside import add_potential, join_beside
 
@@ -82,7 +84,9 @@ def find_crystals(
             numbers = _beside([store.table()], beside).numbers()
             graphs = graphs.with_global_features(numbers, names)
         ids: Any = graphs.ids
-        return Found(ids, [], graphs, {})
+        table = store.table()
+        known = replace(table, columns=[as_in_tables(column) for column in table.columns])
+        return Found(ids, [], graphs, _truth([known], targets))
     tables = [_read(source, beside, targets) for source in sources]
     ids = [cif_id for table in tables for cif_id in table.cif_ids]
     paths = [path for table in tables for path in table.paths]
@@ -129,8 +133,10 @@ def _read(source: Path, beside: Sequence[str], targets: Sequence[str]) -> Table:
         return Table(source, [source_id(source, 0)], [str(source)], [], [])
     try:
         return read_folder(source, [*beside, *targets])
-    except DataError:  # targets need not be there, nor be numbers
-        return read_folder(source, beside)
+    except DataError as error:  # what is predicted need not be known
+        table = read_folder(source, beside)
+        warn_caller(f"predictions are not compared with {', '.join(targets)}: {error}")
+        return table
 
 
 def _beside(

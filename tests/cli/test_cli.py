@@ -963,6 +963,22 @@ def test_numbers_beside_the_crystals_of_a_store(data, tmp_path):
         assert float(ours["energy_pred"]) == pytest.approx(float(theirs["energy_pred"]), abs=1e-5)
 
 
+def test_predictions_are_compared_with_what_is_known(data, model):
+    compared = "volume: mean absolute error"
+    table = data / "id_prop.csv"
+    table.write_text(table.read_text().replace("energy", "volume"))
+    told = run("predict", model, data, "-o", "a.csv").split(compared)
+    run("featurize", data, "-o", "store", "-q")
+    assert run("predict", model, "store", "-o", "b.csv").split(compared)[1] == told[1].replace(
+        "a.csv", "b.csv"
+    )
+    table.write_text(table.read_text().replace("crystal3,", "crystal3,x"))
+    told = " ".join(run("predict", model, data, "-o", "c.csv").split())
+    assert compared not in told
+    assert "predictions are not compared with volume" in told
+    assert "is not a number" in told
+
+
 def test_predict_for_a_table_of_paths(data, model, tmp_path):
     (tmp_path / "t.csv").write_text("id;path;T\nx;data/crystal1.cif;1\ny;data/crystal2;2\n")
     printed = run("predict", model, "t.csv", data / "crystal1.cif")

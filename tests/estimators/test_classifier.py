@@ -126,3 +126,12 @@ def test_what_is_left_out_has_no_part_in_the_balance(tiny, cifs, labels):
     # Classes of such crystals alone may have a weight all the same.
     with pytest.warns(UserWarning, match="cannot be turned into graphs"):
         est.set_params(class_weight={1: 2, 7: 3}).fit(more[:21], [*labels[:20], 7])
+
+
+def test_truth_values_among_objects_are_truth_values(cifs, Y, tiny):
+    labels = np.array([bool(value) for value in Y[:, 1]])
+    est = CGCNNClassifier(**tiny).fit(cifs, labels.astype(object))
+    assert est.classes_.tolist() == [False, True]
+    expected = CGCNNClassifier(**tiny).fit(cifs, labels).predict_proba(cifs)
+    np.testing.assert_array_equal(est.predict_proba(cifs), expected)
+    assert 0 <= est.score(cifs, labels.astype(object)) <= 1
