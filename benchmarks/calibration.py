@@ -3,9 +3,9 @@
 Usage: ``python benchmarks/calibration.py [--table perov5_val.csv.gz] [--numbers 60]
 [--losses auto gaussian_nll] [--from-scratch] [--epochs 30] [--seeds 0 1 2]``. Without a table, the
 crystals that come with the package; with it, heat of formation of perovskites (eV a formula unit).
-Five networks are trained on some crystals, once as they are, and once on all of them; both are tested on up to
-500 that were not drawn. Prints a line for every fit: the mean absolute error, and the share of
-errors within one standard deviation and within 1.96.
+Five networks are trained on some crystals, once as they are, and once on all of them; both are
+tested on up to 500 that were not drawn. Prints a line for every fit: the mean absolute error, and
+the share of errors within one standard deviation and within 1.96.
 """
 
 import argparse
