@@ -43,11 +43,11 @@ class Plan:
     keys : list
         Of every crystal; None for a source that is not a file.
     unknown : list of int
-        BatchShard of the crystals that are to be read.
+        Places of the crystals that are to be read.
     names : list of str
         How messages name these.
     known : list of (list of int, CrystalGraphs)
-        BatchShard of other crystals, and their graphs.
+        Places of other crystals, and their graphs.
     notes : list of (str, str)
         What there is to say about these.
     """
