@@ -1,6 +1,7 @@
 """Names that come from files of others, as they can be shown: they hold whatever they hold."""
 
 import re
+from collections.abc import Sequence
 from shlex import quote
 
 
@@ -38,6 +39,20 @@ def crystals(count: int) -> str:
     str
     """
     return "1 crystal" if count == 1 else f"{count} crystals"
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Return names as words, the first of many.
+
+    Examples
+    --------
+    >>> listed(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    >>> listed([])
+    'none'
+    """
+    shown = ", ".join(names[:most]) or "none"
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 def quoted(text: str) -> str:

@@ -9,7 +9,9 @@ from joblib import effective_n_jobs
 
 from skcgcnn._parameter_lists import with_net_params
 from skcgcnn._recipes import is_auto
+from skcgcnn._text import listed
 from skcgcnn.estimators._transfer import read_source, sizes_of, with_architecture
+from skcgcnn.features import potential_of
 from skcgcnn.graphs import (
     CHUNK,
     CrystalGraphs,
@@ -90,10 +92,12 @@ def check_same_options(est: Any, graphs: CrystalGraphs) -> None:
     fitted = est.graph_options_
     wanted, given = fitted.global_features, graphs.options.global_features
     if len(graphs) and wanted != given:
+        potential = potential_of([name for name in wanted if name not in given])
+        hint = f"; PotentialFeatures({potential!r}, keep_crystals=True) makes one"
         raise ValueError(
             f"{type(est).__name__} was fitted with these numbers beside each crystal: "
-            f"{', '.join(wanted) or 'none'}; X has {', '.join(given) or 'none'}. Give a frame "
-            "with the columns of the fit, in their order"
+            f"{listed(wanted)}; X has {listed(given)}. Give a frame "
+            f"with the columns of the fit, in their order{hint if potential else ''}"
         )
     if len(graphs) and (different := fitted.differences(graphs.options)):
         raise ValueError(

@@ -191,6 +191,16 @@ def test_one_name_for_two_columns(graphs):
         graphs.with_global_features(np.ones((len(graphs), 2)), ["T", "T"])
 
 
+def test_features_of_a_potential_say_how_to_make_them(cifs, energies, tiny):
+    names = [f"chgnet_{i}" for i in range(20)]
+    numbers = np.random.default_rng(0).normal(size=(24, 20))
+    X = pd.DataFrame(numbers, columns=names).assign(crystal=cifs)
+    est = CGCNNRegressor(**tiny).fit(X, energies)
+    message = r"chgnet_7 and 12 more; X has none.*PotentialFeatures\('chgnet', keep_crystals=True\)"
+    with pytest.raises(ValueError, match=message):
+        est.predict(cifs)
+
+
 @pytest.mark.parametrize("as_items", [False, True])
 def test_a_missing_number_is_a_crystal_that_cannot_be_read(cifs, energies, tiny, as_items):
     crystals = list(CrystalGraphTransformer().transform(cifs)) if as_items else cifs
