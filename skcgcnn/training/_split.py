@@ -89,6 +89,24 @@ def split_rows(
     return parts
 
 
+def check_enough(
+    rows: Rows, groups: npt.NDArray[np.str_] | None, n_needed: int, what_for: str, grouped_by: str
+) -> None:
+    """Refuse fewer crystals, or groups of them, than are needed.
+
+    Raises
+    ------
+    DataError
+        If there are fewer.
+    """
+    n_possible = len(rows) if groups is None else len(np.unique(groups[rows]))
+    if n_possible < n_needed:
+        what = "crystals" if groups is None else f"groups ({grouped_by})"
+        raise DataError(
+            f"{what_for}: at least {n_needed} {what} are needed, but there are {n_possible}"
+        )
+
+
 def fold_rows(
     rows: Rows,
     n_folds: int,
@@ -127,10 +145,7 @@ def fold_rows(
     >>> [len(fold["train"]) for fold in folds]
     [3, 3, 3]
     """
-    n_possible = len(rows) if groups is None else len(np.unique(groups[rows]))
-    if n_possible < n_folds:
-        what = "crystals" if groups is None else f"groups ({grouped_by})"
-        raise DataError(f"--folds {n_folds}: there are only {n_possible} {what}")
+    check_enough(rows, groups, n_folds, f"--folds {n_folds}", grouped_by)
     column = _stratified(rows, labels, n_folds)
     folds = TaskStratifiedKFold(n_folds, shuffle=True, random_state=seed)
     own = None if groups is None else groups[rows]

@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from skcgcnn._files import atomic_write
 from skcgcnn._progress import Progress
 from skcgcnn._warnings import said_once
 from skcgcnn.datasets import write_rows
 from skcgcnn.estimators import BaseCGCNN
-from skcgcnn.exceptions import DataError, UnseenElementsWarning
+from skcgcnn.exceptions import UnseenElementsWarning
 from skcgcnn.graphs import CrystalGraphs, digest_crystals
 from skcgcnn.metrics import HeldOutError
 from skcgcnn.reports import Trial, TuneResult, tune_report
@@ -27,11 +26,12 @@ from skcgcnn.tasks import is_missing
 from skcgcnn.training._data import Part, RunData, load_run_data
 from skcgcnn.training._fits import check_params, fit_parts, new_estimator, read_start
 from skcgcnn.training._folder import alone, refuse_results
-from skcgcnn.training._rules import Grouping, cross_validation_rows, find_groups, split_parts
+from skcgcnn.training._rules import cross_validation_rows, find_groups, split_parts
 from skcgcnn.training._run import RESULTS as TRAINED
 from skcgcnn.training._run import check_asked, read_graphs, train
 from skcgcnn.training._search import N_FOLDS, SCRATCH, USUAL, Search, Space, choose, load_optuna
 from skcgcnn.training._settings import Settings
+from skcgcnn.training._split import check_enough
 from skcgcnn.training._tested import Said, held_out, predict_part
 
 # What Optuna writes, from which a search goes on; what was tried, as a table and as a page; and
@@ -155,7 +155,7 @@ class _Run:
         self.grouping = find_groups(settings.split, data, self.graphs)
         self.parts = split_parts(settings, data, self.graphs, self.grouping)
         rows = np.sort(np.concatenate([self.parts[name].rows for name in ("train", "val")]))
-        _check_enough(rows, self.grouping)
+        check_enough(rows, self.grouping.groups, N_FOLDS, "the folds of a search", self.grouping.by)
         folds = cross_validation_rows(settings, data, self.grouping, rows, N_FOLDS)
         self.folds = [
             {name: data.part(own, self.graphs) for name, own in fold.items()} for fold in folds
@@ -220,18 +220,6 @@ class _Run:
         """Return the test errors of a run."""
         said = self.fit(settings, self.parts, composition=True)
         return dict(held_out(said, self.data, self.graphs, self.grouping.groups).errors)
-
-
-def _check_enough(rows: npt.NDArray[np.int64], grouping: Grouping) -> None:
-    """Refuse a search with fewer crystals, or groups of them, than folds."""
-    groups = grouping.groups
-    n_possible = len(rows) if groups is None else len(np.unique(groups[rows]))
-    if n_possible < N_FOLDS:
-        what = "crystals" if groups is None else f"groups of crystals ({grouping.by})"
-        raise DataError(
-            f"a search needs at least {N_FOLDS} {what} beside those to test, but there are "
-            f"{n_possible}"
-        )
 
 
 def _search(

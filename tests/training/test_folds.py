@@ -107,9 +107,9 @@ def test_rare_labels_and_too_few_crystals():
     folds = fold_rows(np.arange(10), 5, 0.0, labels=labels)
     assert [len(fold["test"]) for fold in folds] == [2] * 5
     assert all(not len(fold["val"]) for fold in folds)
-    with pytest.raises(DataError, match="--folds 5: there are only 3 crystals"):
+    with pytest.raises(DataError, match="at least 5 crystals are needed, but there are 3"):
         fold_rows(np.arange(3), 5, 0.1)
-    with pytest.raises(DataError, match=r"--folds 3: there are only 2 groups"):
+    with pytest.raises(DataError, match=r"--folds 3: at least 3 groups \(groups.csv\) are needed"):
         fold_rows(np.arange(4), 3, 0.1, groups=np.array(["a", "a", "b", "b"]))
 
 

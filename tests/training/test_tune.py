@@ -223,12 +223,12 @@ def test_few_crystals_and_few_groups(data, tmp_path):
         (tmp_path / name).write_bytes((data / name).read_bytes())
     given = {"seconds": 1, "device": "cpu", "progress": False}
     (tmp_path / "id_prop.csv").write_text("\n".join(table[:6]))
-    with pytest.raises(DataError, match="search needs at least 5 crystals beside those to test"):
+    with pytest.raises(DataError, match="the folds of a search: at least 5 crystals are needed"):
         tune(Settings(str(tmp_path)), tmp_path / "run", **given)
     (tmp_path / "id_prop.csv").write_text("\n".join(table[:21]))
     groups = [f"{row.split(',')[0]},{i % 4}" for i, row in enumerate(table[1:21])]
     (tmp_path / "groups.csv").write_text("\n".join(["id,group", *groups]))
-    with pytest.raises(DataError, match=r"at least 5 groups of crystals \(groups.csv\)"):
+    with pytest.raises(DataError, match=r"at least 5 groups \(groups.csv\)"):
         tune(Settings(str(tmp_path)), tmp_path / "run", **given)
 
 
