@@ -102,6 +102,22 @@ def test_the_histogram_has_the_smaller_numbers():
     assert inside == corner.title.get_fontsize() < below
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_histogram_covers_no_points_near_the_diagonal(sign):
+    x = np.random.default_rng(0).uniform(0, 1, 500)
+    y = np.clip(x + sign * np.linspace(-0.1, 0.28, 500), 0, 1)
+    far = np.linspace(0.65, 0.95, 20), np.linspace(0.05, 0.35, 20)  # points in the other corner
+    x, y = np.append(x, far[::sign][0]), np.append(y, far[::sign][1])
+    ax = plotting.parity(x, y)
+    ax.figure.canvas.draw()
+    (corner,) = ax.child_axes
+    box, points = corner.get_window_extent(), ax.transData.transform(np.column_stack([x, y]))
+    assert not any(box.contains(*point) for point in points)
+    outer = ax.get_window_extent()
+    assert outer.contains(box.x0, box.y0)
+    assert outer.contains(box.x1, box.y1)
+
+
 def test_reliability_of_right_deviations():
     errors = np.random.default_rng(0).normal(size=20_000)
     ax = plotting.interval_reliability(errors, np.ones(20_000), label="right")
@@ -245,6 +261,23 @@ def test_graphs_where_they_can_be_drawn(nacl):
         plotting.embedding_map(graphs)
     with pytest.raises(TypeError, match="expected numbers by symbol"):
         plotting.elements(graphs)
+
+
+def test_losses_by_epoch():
+    ax = plotting.loss_curves({"training": [1.0, 0.5, 0.03], "validation": [0.4]}, best_epoch=2)
+    training, validation, best = ax.lines
+    assert training.get_xydata().tolist() == [[1, 1.0], [2, 0.5], [3, 0.03]]
+    # A line of one point cannot be seen.
+    assert (training.get_marker(), validation.get_marker()) == ("None", "o")
+    assert set(best.get_xdata()) == {2}
+    low, high = ax.get_ylim()
+    ticks = [tick for tick in ax.get_yticks() if low <= tick <= high]
+    np.testing.assert_allclose(ticks, [0.05, 0.1, 0.2, 0.5, 1.0])
+
+
+def test_two_epochs_are_a_line_and_one_a_point():
+    two, one = (plotting.loss_curves([1.0, 0.5][:n]).lines[0].get_marker() for n in (2, 1))
+    assert (two, one) == ("None", "o")
 
 
 def test_epochs_are_whole_numbers():
