@@ -277,3 +277,8 @@ def test_what_cannot_be_explained(explain, sample):
 def test_no_crystal(fitted):
     with pytest.raises(ValueError, match="X holds no crystal that can be read"):
         site_contributions(fitted, [])
+
+
+def test_a_baseline_of_no_crystal(fitted, nacl):
+    with pytest.raises(ValueError, match="the baseline holds no crystal that can be read"):
+        site_contributions(fitted, [nacl], baseline=[])
