@@ -1,9 +1,11 @@
 """What the report of a training run says, from results that are made up."""
 
 import re
+from collections import defaultdict
 
 import numpy as np
 import pytest
+from pymatgen.core import Structure
 
 from skcgcnn.estimators import predict_targets
 from skcgcnn.metrics import HeldOutError
@@ -12,16 +14,16 @@ from skcgcnn.reports import HeldOut, RunResult, training_report
 TEST = slice(16, 24)
 
 
-def made_up(est, graphs, y, **more):
+def made_up(est, graphs, y, tested=TEST, **more):
     """Return the result of a run that ended with an estimator of one target."""
-    (prediction,) = predictions = predict_targets(est, graphs[TEST])
+    (prediction,) = predictions = predict_targets(est, graphs[tested])
     name = prediction.target.name
     table = np.asarray(y, dtype=object)[:, np.newaxis]
-    parts = {"train": slice(0, 12), "val": slice(12, 16), "test": TEST}
+    parts = {"train": slice(0, 12), "val": slice(12, 16), "test": tested}
     test = HeldOut(
-        graphs=graphs[TEST],
-        y=table[TEST],
-        ids=[f"crystal{i}" for i in range(8)],
+        graphs=graphs[tested],
+        y=table[tested],
+        ids=[f"crystal{i}" for i in range(len(graphs))][tested],
         paths=[],
         predictions=predictions,
         metrics={name: {}},
@@ -44,6 +46,7 @@ def made_up(est, graphs, y, **more):
 
 def table_below(page, title):
     """Return the cells of a table, row by row."""
+    assert title in re.findall("<h3>(.*?)</h3>", page)
     text = page[page.index(f"<h3>{title}</h3>") :].split("</table>")[0]
     return [re.findall("<td.*?>(.*?)</td>", row) for row in text.split("<tr>")[2:]]
 
@@ -74,3 +77,24 @@ def test_a_roc_curve_needs_both_classes(fitted_classifier, graphs, labels, n_met
     assert ("ROC curve" in page) is is_told
     # Of so few crystals a calibration curve is noise.
     assert "so probable" not in page
+
+
+def test_errors_by_element(fitted_regressor, graphs, energies, cifs):
+    rows = np.tile(np.arange(24), 3)  # elements of few crystals are not told
+    y = energies[rows] + np.linspace(0, 1, len(rows))
+    y[::5] = np.nan
+    page = training_report(made_up(fitted_regressor, graphs[rows], y, slice(0, None)))
+    (name,) = fitted_regressor.target_names_
+    told = table_below(page, f"{name}: error by element")
+    errors, by_element = np.abs(fitted_regressor.predict(graphs[rows]) - y), defaultdict(list)
+    for row, error in zip(rows, errors, strict=True):
+        for element in Structure.from_file(cifs[row]).composition:
+            by_element[element.symbol].append(error)
+    known = {e: np.array(each)[np.isfinite(each)] for e, each in by_element.items()}
+    means = {e: each.mean() for e, each in known.items() if len(each) >= 5}
+    largest = sorted(means, key=lambda e: -means[e])
+    assert [row[0] for row in told] == largest
+    assert [int(row[1]) for row in told] == [len(known[e]) for e in largest]
+    np.testing.assert_allclose(
+        [float(row[2]) for row in told], [means[e] for e in largest], rtol=1e-2
+    )
