@@ -159,6 +159,18 @@ def test_empty_files_of_the_killed_are_removed_too(tmp_path):
     assert {*os.listdir(tmp_path)} == {new.name, "file"}  # its writer may be about to lock it
 
 
+def test_what_somebody_writes_to_is_not_removed(tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    paths = [tmp_path / f".{name}.skcgcnn-0.tmp" for name in "ab"]
+    for path in paths:
+        path.write_text("half")
+        os.utime(path, (0, 0))
+    with paths[0].open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        write(tmp_path / "file", "text")
+    assert {*os.listdir(tmp_path)} == {paths[0].name, "file"}
+
+
 def test_a_full_disk_leaves_old_files_whole_and_is_named(graphs, tmp_path):
     resource = pytest.importorskip("resource")
 

@@ -2,13 +2,16 @@
 
 import csv
 import io
+import os
 import shutil
+import subprocess
 import sys
 
 import pytest
 from typer.testing import CliRunner
 
 from skcgcnn import CGCNNRegressor, CrystalGraphTransformer
+from skcgcnn._text import quoted
 from skcgcnn.cli import app
 from skcgcnn.exceptions import StructureError
 
@@ -91,6 +94,15 @@ def test_no_command_sends_escape_sequences_to_the_terminal(folder, tmp_path, mon
         rows = list(csv.reader(file))
     assert rows[0] == ["path", "cause"]
     assert len(rows) == 16
+
+
+def test_quoted_words_are_what_a_shell_takes_them_for():
+    bash = shutil.which("bash") or pytest.skip("asks bash")
+    names = [b"my data", b"it's", b"$HOME `x`", b"a\x1b[31m\\n'b", b"\xff\xfe.cif", b"\xe2\x80\xae"]
+    words = [quoted(os.fsdecode(name)) for name in names]
+    assert all(word.isprintable() for word in words)
+    found = subprocess.check_output([bash, "-c", f"printf '%s\\0' {' '.join(words)}"])
+    assert found.split(b"\0")[:-1] == names
 
 
 @pytest.mark.parametrize("stream", [io.StringIO, Terminal])

@@ -103,8 +103,8 @@ def _emptier_corner(
 
 def _bins(errors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     low, high = errors.min(), errors.max()
-    # Errors that are all the same have no range.
-    room = max(1e-6 * max(abs(low), abs(high)), 1e-9) if high - low < 1e-6 * abs(high) else 0.0
+    # Errors that are all the same have no range, and are shown as a bar of a width of its own.
+    room = (0.2 * abs(high) or 1.0) if high - low <= 1e-6 * abs(high) else 0.0
     return np.linspace(low - room, high + room, 22)
 
 

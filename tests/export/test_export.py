@@ -136,6 +136,10 @@ def test_precisions(graphs, energies):
     with torch.no_grad():
         found = PredictingNetwork(est)(*batch.tensors())[:, 0]
     np.testing.assert_allclose(found, est.predict(graphs), rtol=1e-9)
+    # A program takes tensors of the types that it was traced with.
+    example = PredictingNetwork(est).example()
+    assert {each.dtype for each in example} == {torch.float64, torch.int32}
+    assert all(len(each) > 1 for each in example)
 
 
 def test_a_batch_of_something_else(cifs, graphs):

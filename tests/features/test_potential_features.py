@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from skcgcnn import CGCNNRegressor
 from skcgcnn.datasets import load_sample_regression
 from skcgcnn.exceptions import StructureError
-from skcgcnn.features import PotentialFeatures, PotentialOutput
+from skcgcnn.features import PotentialFeatures, PotentialOutput, potential_of
 from skcgcnn.features import _potential_features as module
 
 MIXED = Structure(Lattice.cubic(3.6), [{"Cu": 0.5, "Au": 0.5}], [[0, 0, 0]])
@@ -71,6 +71,33 @@ def test_a_crystal_is_computed_once_whatever_it_comes_as(data):
     np.testing.assert_allclose(again[1], first[2])
     PotentialFeatures(toy).transform(cifs[:4])
     assert toy.n_computed <= 6
+
+
+class Geometry(Toy):
+    """Knows the volume and where the second atom is."""
+
+    def _one(self, crystal):
+        volume = np.linalg.det(crystal.lattice)
+        return PotentialOutput(volume, np.array([*crystal.coords[1, :2]]), np.ones(2), np.ones(2))
+
+
+def test_crystals_of_the_same_atoms_are_told_apart(tmp_path):
+    def salt(a, x):
+        return Structure(Lattice.cubic(a), ["Na", "Cl"], [[0, 0, 0], [x, x, x]])
+
+    X = [salt(4, 0.5), salt(5, 0.4), salt(4, 0.25), salt(4, 0.5)]
+    for memory in (None, tmp_path):
+        module._ROWS.clear()
+        rows = np.concatenate(
+            [PotentialFeatures(Geometry(), memory=memory).transform([x]) for x in X]
+        )
+        np.testing.assert_allclose(rows[:, 0], [64, 125, 64, 64])
+        np.testing.assert_allclose(rows[:, 3], [2, 2, 1, 2])
+
+
+def test_features_are_of_a_potential_if_all_of_them_are():
+    assert potential_of(["chgnet_energy", "chgnet_0"]) == "chgnet"
+    assert potential_of(["chgnet_energy", "T"]) is potential_of(["T"]) is potential_of([]) is None
 
 
 def test_a_folder_keeps_features_for_other_processes(data, tmp_path):

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.spatial.distance import cdist
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
@@ -230,6 +231,41 @@ def test_what_is_far_lies_outside(fitted, nacl):
         nearest_training_crystals(fitted, [nacl], strained, k=200)
 
 
+class Embedded:
+    """An estimator whose crystals are their embeddings."""
+
+    def transform(self, X):
+        return X
+
+
+def test_distances_are_those_of_scaled_embeddings():
+    rng = np.random.default_rng(0)
+    known, asked = rng.normal(3, [1, 5, 0.1], (200, 3)), rng.normal(3, [1, 5, 0.1], (20, 3))
+    known[7] = asked[3] = np.nan
+    near = nearest_training_crystals(Embedded(), asked, known, k=2)
+    mean, std = np.nanmean(known, axis=0), np.nanstd(known, axis=0)
+    apart = cdist((asked - mean) / std, (known - mean) / std) / np.sqrt(3)
+    order = np.argsort(apart, axis=1)[:, :2]
+    readable = np.arange(20) != 3
+    np.testing.assert_array_equal(near.indices[readable], order[readable])
+    np.testing.assert_allclose(near.distances, np.sort(apart, axis=1)[:, :2], equal_nan=True)
+    assert near.indices[3].tolist() == [-1, -1]
+    inside = cdist(known, known, lambda a, b: np.linalg.norm((a - b) / std) / np.sqrt(3))
+    np.fill_diagonal(inside, np.inf)
+    nearest = np.delete(inside, 7, axis=0)
+    assert near.limit == pytest.approx(np.quantile(np.nanmin(nearest, axis=1), 0.99))
+    np.testing.assert_array_equal(near.is_outside, ~(near.distances[:, 0] <= near.limit))
+    assert near.is_outside[3]
+
+
+def test_training_crystals_that_are_there_twice_lie_inside():
+    known = np.repeat(np.arange(30.0).reshape(15, 2), 2, axis=0)
+    moved = 14 * [[0]] + [[1]]
+    near = nearest_training_crystals(Embedded(), known[::2] + moved, known, k=1)
+    assert near.limit == 0
+    assert near.is_outside.tolist() == [False] * 14 + [True]
+
+
 @pytest.mark.parametrize("explain", [site_contributions, bond_contributions])
 def test_what_cannot_be_explained(explain, sample):
     with pytest.raises(NotFittedError):
@@ -241,3 +277,8 @@ def test_what_cannot_be_explained(explain, sample):
 def test_no_crystal(fitted):
     with pytest.raises(ValueError, match="X holds no crystal that can be read"):
         site_contributions(fitted, [])
+
+
+def test_a_baseline_of_no_crystal(fitted, nacl):
+    with pytest.raises(ValueError, match="the baseline holds no crystal that can be read"):
+        site_contributions(fitted, [nacl], baseline=[])

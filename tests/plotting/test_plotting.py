@@ -8,6 +8,7 @@ import pytest
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
+from pymatgen.core import Element
 
 from skcgcnn import CrystalGraphs, plotting
 from skcgcnn.exceptions import StructureError
@@ -83,9 +84,45 @@ def test_parity_leaves_out_what_is_missing():
     assert len(ax.collections[0].get_offsets()) == 2
 
 
+@pytest.mark.parametrize("off", [0.0, -0.25, 1e-7])
+def test_errors_that_are_all_the_same_have_a_bar_that_can_be_seen(off):
+    y = np.linspace(-1, 1, 7)
+    (corner,) = plotting.parity(y, y + off).child_axes
+    (bar,) = [patch for patch in corner.patches if patch.get_height()]
+    low, high = corner.get_xlim()
+    assert bar.get_height() == 7
+    assert bar.get_x() <= off <= bar.get_x() + bar.get_width()
+    assert bar.get_width() > 0.01 * (high - low)
+
+
+def test_the_histogram_has_the_smaller_numbers():
+    ax = plotting.parity([0.0, 1.0, 2.0], [0.5, 1.5, 2.0])
+    (corner,) = ax.child_axes
+    below, inside = (each.get_xticklabels()[0].get_fontsize() for each in (ax, corner))
+    assert inside == corner.title.get_fontsize() < below
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_histogram_covers_no_points_near_the_diagonal(sign):
+    x = np.random.default_rng(0).uniform(0, 1, 500)
+    y = np.clip(x + sign * np.linspace(-0.1, 0.28, 500), 0, 1)
+    far = np.linspace(0.65, 0.95, 20), np.linspace(0.05, 0.35, 20)  # points in the other corner
+    x, y = np.append(x, far[::sign][0]), np.append(y, far[::sign][1])
+    ax = plotting.parity(x, y)
+    ax.figure.canvas.draw()
+    (corner,) = ax.child_axes
+    box, points = corner.get_window_extent(), ax.transData.transform(np.column_stack([x, y]))
+    assert not any(box.contains(*point) for point in points)
+    outer = ax.get_window_extent()
+    assert outer.contains(box.x0, box.y0)
+    assert outer.contains(box.x1, box.y1)
+
+
 def test_reliability_of_right_deviations():
     errors = np.random.default_rng(0).normal(size=20_000)
-    (_, line) = plotting.interval_reliability(errors, np.ones(20_000), label="right").lines
+    ax = plotting.interval_reliability(errors, np.ones(20_000), label="right")
+    assert ax.get_aspect() == 1  # so that the diagonal is one
+    (_, line) = ax.lines
     assert np.abs(line.get_xdata() - line.get_ydata()).max() < 0.02
 
 
@@ -103,6 +140,26 @@ def test_elements_stand_where_they_belong():
         (17, 6),
         (7, 3),
     )
+
+
+def luminance(color):
+    """Return how bright a color looks, as the guidelines of accessible web pages define it."""
+    rgb = np.array(mpl.colors.to_rgb(color))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]
+
+
+@pytest.mark.parametrize("center", [None, 47])
+def test_symbols_can_be_read_on_their_colors(center):
+    ax = plotting.elements({Element.from_Z(z).symbol: z for z in range(1, 94)}, center=center)
+    (image,) = ax.images
+    assert len({text.get_color() for text in ax.texts}) == 3
+    for text in ax.texts:
+        column, row = text.get_position()
+        value = image.get_array()[row, column]
+        fill = "white" if value is np.ma.masked else image.cmap(image.norm(value))
+        dark, light = sorted([luminance(text.get_color()), luminance(fill)])
+        assert (light + 0.05) / (dark + 0.05) > 4, text.get_text()
 
 
 def test_sites_are_colored_by_numbers(nacl):
@@ -204,6 +261,23 @@ def test_graphs_where_they_can_be_drawn(nacl):
         plotting.embedding_map(graphs)
     with pytest.raises(TypeError, match="expected numbers by symbol"):
         plotting.elements(graphs)
+
+
+def test_losses_by_epoch():
+    ax = plotting.loss_curves({"training": [1.0, 0.5, 0.03], "validation": [0.4]}, best_epoch=2)
+    training, validation, best = ax.lines
+    assert training.get_xydata().tolist() == [[1, 1.0], [2, 0.5], [3, 0.03]]
+    # A line of one point cannot be seen.
+    assert (training.get_marker(), validation.get_marker()) == ("None", "o")
+    assert set(best.get_xdata()) == {2}
+    low, high = ax.get_ylim()
+    ticks = [tick for tick in ax.get_yticks() if low <= tick <= high]
+    np.testing.assert_allclose(ticks, [0.05, 0.1, 0.2, 0.5, 1.0])
+
+
+def test_two_epochs_are_a_line_and_one_a_point():
+    two, one = (plotting.loss_curves([1.0, 0.5][:n]).lines[0].get_marker() for n in (2, 1))
+    assert (two, one) == ("None", "o")
 
 
 def test_epochs_are_whole_numbers():

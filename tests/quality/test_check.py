@@ -271,6 +271,17 @@ def test_the_command(folder, tmp_path):
     assert "unreadable crystal" in (run(folder, "--json", "-o", out, code=1))
 
 
+def test_many_findings_are_counted(folder, tmp_path):
+    for number in range(23):
+        (folder / f"broken{number}.cif").write_text("no crystal")
+    (folder / "id_prop.csv").unlink()
+    *shown, more, total, _ = run(folder, "--quick", "-o", tmp_path, "-q", code=1).splitlines()
+    n = len(pd.read_csv(tmp_path / "check.csv"))
+    assert (len(shown), more) == (20, f"and {n - 20} more")
+    assert n >= 23
+    assert f"; {n} findings in " in total
+
+
 def test_sound_data_and_data_that_cannot_be_read(folder, tmp_path, sample):
     lines = (folder / "id_prop.csv").read_text().splitlines()[:-1]
     (folder / "id_prop.csv").write_text("\n".join(line.rpartition(",")[0] for line in lines))

@@ -85,6 +85,15 @@ def test_permutations_are_those_of_the_lattice():
         )
 
 
+def test_sites_at_the_edge_of_the_cell_are_found():
+    # -1e-17 modulo 1 is 1.0 in floating point.
+    coords = [[-1e-17, 0, 0], [0.5, 1 - 1e-17, 0], [0, 0.5, -1e-17], [0.5, 0.5, 1e-17]]
+    square = Structure(Lattice.tetragonal(6, 9), ["Li"] * 4, coords)
+    permutations = site_permutations(square, range(4))
+    assert (np.sort(permutations, axis=1) == np.arange(4)).all()
+    assert {int(row[0]) for row in permutations} == {0, 1, 2, 3}
+
+
 def test_fraction_and_default_number():
     host = layered()  # 3 Li; 27 of them in the default supercell
     assert make_vacancies(host)[0].composition["Li"] == 24
