@@ -160,9 +160,9 @@ def load_id_prop(
     Raises
     ------
     DataError
-        If the file is missing or empty, an id comes twice, a CIF is missing, a value is not a
-        number, lines have different numbers of columns, there is no such target, or
-        ``groups.csv`` leaves out a crystal. The message names the lines.
+        If the file is missing or empty, an id comes twice, two have one CIF, a CIF is missing, a
+        value is not a number, lines have different numbers of columns, there is no such target,
+        or ``groups.csv`` leaves out a crystal. The message names the lines.
 
     Examples
     --------
@@ -306,6 +306,7 @@ def _find_files(
     """Return names and paths of the crystals."""
     paths: list[Path] = []
     first: dict[str, int] = {}
+    owner: dict[Path, str] = {}
     for line, cif_id in ids.map(crystal_name).items():
         if cif_id in first:
             problems.append(f"line {line}: id {cif_id!r} stands in line {first[cif_id]} already")
@@ -319,6 +320,11 @@ def _find_files(
             if found is None and on_missing == "raise" and first[cif_id] == line:
                 problems.append(f"line {line}: {path} does not exist")
             path = found or path
+            if owner.setdefault(path, cif_id) != cif_id:  # in other case, or with other zeros
+                problems.append(
+                    f"line {line}: id {cif_id!r} has no file of its own: {path.name} is that of "
+                    f"{owner[path]!r}"
+                )
         paths.append(path)
     return ids.map(crystal_name).tolist(), paths
 
