@@ -237,13 +237,15 @@ def read_paths(path: Path, columns: Sequence[str] | None = ()) -> Table:
         If it holds something else than paths.
     """
     items = list(_from_table(path, None))
+    if not items:
+        raise DataError(f"{path}: holds no crystal")
     for item in items:
         if item.source != item.name:  # the content of a crystal, or nothing
             raise DataError(
                 f"{item.name}: holds no path of a crystal. A table with their content becomes a "
                 f"store first, with skcgcnn featurize {path} --output STORE"
             )
-    there = list(items[0].values) if items else []
+    there = list(items[0].values)
     names = there if columns is None else [name for name in columns if name in there]
     ids, values = [item.id for item in items], []
     for name in names:

@@ -985,6 +985,29 @@ def test_predictions_are_compared_with_what_is_known(data, model):
     assert "is not a number" in told
 
 
+def test_results_name_files_whose_bytes_are_no_letters(data, model, tmp_path):
+    folder = tmp_path / "few"
+    folder.mkdir()
+    try:
+        os.link(data / "crystal1.cif", os.fsencode(folder) + b"/caf\xe9.cif")
+    except OSError:
+        pytest.skip("the file system allows letters alone")
+    assert r"caf\udce9," in run("predict", model, folder)
+    run("predict", model, folder, "-o", "a.parquet")
+    run("predict", model, folder, "-o", "a.csv")
+    assert [row["cif_id"] for row in rows(tmp_path / "a.csv")] == [r"caf\udce9"]
+    run("suggest", model, folder, "-o", "b.csv")
+    assert rows(tmp_path / "b.csv")[0]["path"].endswith(r"caf\udce9.cif")
+    for name in ("b.xlsx", "b.parquet", "b.csv.gz"):
+        assert "written as .csv" in run("suggest", model, folder, "-o", name, code=2)
+
+
+@pytest.mark.parametrize("text", ["", "path,T\n"])
+def test_a_table_without_crystals(model, tmp_path, text):
+    (tmp_path / "t.csv").write_text(text)
+    assert "t.csv: holds no crystal" in run("predict", model, "t.csv", code=2)
+
+
 def test_predict_for_a_table_of_paths(data, model, tmp_path):
     (tmp_path / "t.csv").write_text("id;path;T\nx;data/crystal1.cif;1\ny;data/crystal2;2\n")
     printed = run("predict", model, "t.csv", data / "crystal1.cif")
