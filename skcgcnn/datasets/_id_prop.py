@@ -14,7 +14,7 @@ from skcgcnn._files import user_path
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets._crystal_files import CrystalFolder, crystal_name
 from skcgcnn.datasets._layout import check_shape, find_ids, read_column, refuse, take_header
-from skcgcnn.datasets._tables import Sheet
+from skcgcnn.datasets._tables import Sheet, is_missing_cell
 from skcgcnn.exceptions import DataError
 
 _MOST_NAMES = 3
@@ -348,7 +348,7 @@ def read_groups(folder: str | PathLike[str], cif_ids: Sequence[str]) -> npt.NDAr
     groups: dict[str, str] = {}
     problems = []
     for line, cells in list(sheet)[1:]:
-        if len(cells) != 2 or not all(cells):
+        if len(cells) != 2 or not cells[0] or is_missing_cell(cells[1]):
             problems.append(f"line {line}: expected 'cif_id,group'")
         elif crystal_name(cells[0]) in groups:
             problems.append(f"line {line}: id {cells[0]!r} comes twice")

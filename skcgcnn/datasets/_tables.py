@@ -46,8 +46,8 @@ _FIRST = 100
 
 
 def is_missing_cell(cell: str) -> bool:
-    """Tell whether a cell says that there is no value."""
-    return cell.lower() in _MISSING
+    """Tell whether a cell says that there is no value; Na is sodium."""
+    return cell.lower() in _MISSING and cell != "Na"
 
 
 def number(cell: str) -> float | None:

@@ -132,6 +132,24 @@ def test_labels_that_begin_with_a_digit_are_texts(folder):
     assert data.target.tolist() == ["2D", "3D"]
 
 
+def test_sodium_is_not_missing(folder):
+    path = folder("id,cation\na,Na\nb,\n18517x,Cs\nQuartz,NA\n")
+    with pytest.warns(UserWarning, match="2 of 4 crystals have no cation"):
+        assert load_id_prop(path).target.tolist() == ["Na", "Cs"]
+    path = folder("a,1\nb,2\n")
+    (path / "groups.csv").write_text("id,group\na,Na\nb,K\n")
+    assert load_id_prop(path).groups.tolist() == ["Na", "K"]
+
+
+@pytest.mark.filterwarnings("ignore:.*(other case|left out)")
+@pytest.mark.parametrize("cell", ["nan", "NA", "None"])
+def test_a_group_that_is_missing_is_none(folder, cell):
+    path = folder("a,1\nb,2\n")
+    (path / "groups.csv").write_text(f"id,group\na,{cell}\nb,{cell}\n")
+    with pytest.raises(DataError, match="'b' has no group"):
+        load_id_prop(path)
+
+
 def test_point_groups_are_texts_and_folders_in_ids_are_found(folder):
     assert load_id_prop(folder("a,-43m\nb,m-3m\n")).target.tolist() == ["-43m", "m-3m"]
     path = folder("s/x,1\na,2\n")
