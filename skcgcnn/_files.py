@@ -67,13 +67,15 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
     path : path
         Where the file goes, also with ``~``; an existing file stays until the new one is complete.
     mode : {"w", "wb"}, default="w"
-        Text (UTF-8, newlines as written) or bytes.
+        Text (UTF-8, newlines as written, what is no letter as an escape) or bytes.
 
     Yields
     ------
     file object
     """
-    text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
+    # Names of files can hold bytes that are no letters.
+    text: dict[str, Any] = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
+    text = {} if "b" in mode else text
     given = user_path(path)
     # Before links are followed: that of a pipe does not lead to a path.
     if given.exists() and not given.is_file():

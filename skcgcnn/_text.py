@@ -27,6 +27,17 @@ def for_terminals(text: str, kept: str = "\n\t") -> str:
     return "".join(c if c.isprintable() or c in kept else repr(c)[1:-1] for c in text)
 
 
+def encodable(text: str) -> str:
+    r"""Return a text with bytes that are no letters, as names of files can hold, as escapes.
+
+    Examples
+    --------
+    >>> print(encodable("caf\udce9"))
+    caf\udce9
+    """
+    return text.encode(errors="backslashreplace").decode()
+
+
 def crystals(count: int) -> str:
     """Return a number of crystals as words.
 

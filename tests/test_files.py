@@ -105,6 +105,12 @@ def test_errors_name_the_file_that_was_asked_for(tmp_path):
     assert caught.value.filename == str(tmp_path / "nowhere" / "file")
 
 
+def test_names_whose_bytes_are_no_letters_are_escaped(tmp_path):
+    with atomic_write(tmp_path / "a.html") as file:
+        file.write("caf\udce9")
+    assert (tmp_path / "a.html").read_text("utf-8") == r"caf\udce9"
+
+
 def test_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     write("~/file", "text")

@@ -88,7 +88,8 @@ def predict(
         est.set_params(n_jobs=n_jobs, on_error=on_error)
         beside = est.graph_options_.global_features
         find = partial(find_crystals, on_error=on_error, n_jobs=n_jobs)
-        found = find(data, beside, est.target_names_)
+        units = {target.name: target.unit for target in est.targets_ if target.is_number}
+        found = find(data, beside, est.target_names_, units=units)
         training = None if training_data is None else find([training_data], beside)
         inputs: list[str | Path] = [model, *data, *found.paths]
         if training_data is not None and training is not None:

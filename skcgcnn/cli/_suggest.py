@@ -44,8 +44,10 @@ def suggest(
         from skcgcnn.estimators import load
         from skcgcnn.quality import suggest as choose
         from skcgcnn.quality import uncertainty
-        from skcgcnn.training import find_crystals, refuse_inputs
+        from skcgcnn.training import check_ending, find_crystals, refuse_inputs
 
+        output = None if output is None else user_path(output)
+        check_ending(output, plain=True)
         est = load(model, device, data_home=data_home)
         est.set_params(n_jobs=n_jobs, on_error="nan")
         beside = est.graph_options_.global_features
@@ -59,7 +61,6 @@ def suggest(
             trained = find([training_data], beside)
             known = trained.X
             inputs += [training_data, *trained.paths]
-        output = None if output is None else user_path(output)
         if output is not None:
             refuse_inputs(output, inputs)
         graphs = est.get_transformer().transform(found.X)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from unicodedata import normalize
 
 from skcgcnn.exceptions import DataError
 
@@ -23,7 +24,7 @@ class CrystalFolder:
         self._by_name: dict[str, list[Path]] = {}
         self._by_number: dict[str, list[Path]] = {}
         for path in sorted(folder.iterdir()):
-            name = path.name.lower()
+            name = _folded(path.name)
             for suffix in _SUFFIXES:
                 if name.endswith(suffix):
                     stem = name.removesuffix(suffix)
@@ -47,7 +48,7 @@ class CrystalFolder:
         """
         stem = crystal_name(cif_id)
         exact = self.folder / f"{stem}.cif"
-        found = self._by_name.get(stem.lower(), [])
+        found = self._by_name.get(_folded(stem), [])
         if exact in found:
             return exact
         if not found and "/" in stem:
@@ -56,7 +57,8 @@ class CrystalFolder:
             found = self._by_number.get(stem.lstrip("0"), [])
             _add(remarks, "ids without their leading zeros", when=bool(found))
         elif found:
-            _add(remarks, "names of files in other case", when=found[0].name[: len(stem)] != stem)
+            other = not found[0].name.startswith(stem)
+            _add(remarks, "names of files in other case or with other accents", when=other)
         if len(found) > 1:
             names = ", ".join(path.name for path in found)
             raise DataError(f"{cif_id!r} could be any of {names}; rename the others")
@@ -66,7 +68,7 @@ class CrystalFolder:
         """Tell whether there is a file of this name, or several that could be meant."""
         stem = crystal_name(cif_id)
         return (
-            stem.lower() in self._by_name
+            _folded(stem) in self._by_name
             or (stem.isdecimal() and stem.lstrip("0") in self._by_number)
             or ("/" in stem and bool(self._below(stem)))
         )
@@ -83,6 +85,11 @@ class CrystalFolder:
         listed = set(paths)
         files = [path for found in self._by_name.values() for path in found]
         return sorted(path.name for path in files if path not in listed)
+
+
+def _folded(name: str) -> str:
+    """Return a name as it is looked up: letters and their accents may be one character or two."""
+    return normalize("NFC", name).lower()
 
 
 def crystal_name(cif_id: str) -> str:

@@ -14,7 +14,7 @@ from skcgcnn._files import user_path
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets._crystal_files import CrystalFolder, crystal_name
 from skcgcnn.datasets._layout import check_shape, find_ids, read_column, refuse, take_header
-from skcgcnn.datasets._tables import Sheet
+from skcgcnn.datasets._tables import Sheet, is_missing_cell
 from skcgcnn.exceptions import DataError
 
 _MOST_NAMES = 3
@@ -160,9 +160,9 @@ def load_id_prop(
     Raises
     ------
     DataError
-        If the file is missing or empty, an id comes twice, a CIF is missing, a value is not a
-        number, lines have different numbers of columns, there is no such target, or
-        ``groups.csv`` leaves out a crystal. The message names the lines.
+        If the file is missing or empty, an id comes twice, two have one CIF, a CIF is missing, a
+        value is not a number, lines have different numbers of columns, there is no such target,
+        or ``groups.csv`` leaves out a crystal. The message names the lines.
 
     Examples
     --------
@@ -306,6 +306,7 @@ def _find_files(
     """Return names and paths of the crystals."""
     paths: list[Path] = []
     first: dict[str, int] = {}
+    owner: dict[Path, str] = {}
     for line, cif_id in ids.map(crystal_name).items():
         if cif_id in first:
             problems.append(f"line {line}: id {cif_id!r} stands in line {first[cif_id]} already")
@@ -319,6 +320,11 @@ def _find_files(
             if found is None and on_missing == "raise" and first[cif_id] == line:
                 problems.append(f"line {line}: {path} does not exist")
             path = found or path
+            if owner.setdefault(path, cif_id) != cif_id:  # in other case, or with other zeros
+                problems.append(
+                    f"line {line}: id {cif_id!r} has no file of its own: {path.name} is that of "
+                    f"{owner[path]!r}"
+                )
         paths.append(path)
     return ids.map(crystal_name).tolist(), paths
 
@@ -342,7 +348,7 @@ def read_groups(folder: str | PathLike[str], cif_ids: Sequence[str]) -> npt.NDAr
     groups: dict[str, str] = {}
     problems = []
     for line, cells in list(sheet)[1:]:
-        if len(cells) != 2 or not all(cells):
+        if len(cells) != 2 or not cells[0] or is_missing_cell(cells[1]):
             problems.append(f"line {line}: expected 'cif_id,group'")
         elif crystal_name(cells[0]) in groups:
             problems.append(f"line {line}: id {cells[0]!r} comes twice")

@@ -18,6 +18,7 @@ from typing import IO, Any, TextIO
 
 from skcgcnn._files import atomic_write
 from skcgcnn._numbers import read_float, with_minus
+from skcgcnn._text import encodable
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets._workbook import check_workbook
 from skcgcnn.exceptions import DataError
@@ -45,8 +46,8 @@ _FIRST = 100
 
 
 def is_missing_cell(cell: str) -> bool:
-    """Tell whether a cell says that there is no value."""
-    return cell.lower() in _MISSING
+    """Tell whether a cell says that there is no value; Na is sodium."""
+    return cell.lower() in _MISSING and cell != "Na"
 
 
 def number(cell: str) -> float | None:
@@ -83,8 +84,10 @@ def write_table(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]
 
 
 def _as_text(cell: Any) -> Any:
-    runs = isinstance(cell, str) and _FORMULA.match(cell) and read_float(cell) is None
-    return f"'{cell}" if runs else cell
+    if not isinstance(cell, str):
+        return cell
+    runs = _FORMULA.match(cell) and read_float(cell) is None
+    return encodable(f"'{cell}" if runs else cell)
 
 
 class Sheet:

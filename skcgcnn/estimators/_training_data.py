@@ -17,6 +17,8 @@ from skcgcnn.estimators._units import with_units
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.tasks import FloatArray, Task, check_names, split_at_random
 
+_MOST_NAMES = 3
+
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
@@ -117,7 +119,22 @@ def check_fit_input(
             "with, and predictions for others mean nothing"
         )
     data = replace(data, weights=weights / weights[used].mean())
-    return data if used.all() else data.take(used)
+    data = data if used.all() else data.take(used)
+    if reset and known is None and len(data) > 1:
+        _warn_of_constants(data.graphs)
+    return data
+
+
+def _warn_of_constants(graphs: CrystalGraphs) -> None:
+    """Tell which numbers beside the crystals are all the same: a network ignores them."""
+    constant = np.ptp(graphs.global_features, axis=0) == 0
+    names = [graphs.options.global_features[place] for place in np.flatnonzero(constant)]
+    if names:
+        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        warn_caller(
+            f"beside all crystals of the fit, {', '.join(names[:_MOST_NAMES])}{more} has one "
+            "value: nothing is learned from it, and predictions do not depend on it"
+        )
 
 
 def check_validation(est: Any, validation_data: Any, train: TrainingData) -> TrainingData:

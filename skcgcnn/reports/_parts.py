@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from skcgcnn._text import wrapped
 from skcgcnn.estimators import BaseCGCNN
+from skcgcnn.exceptions import StructureError
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.inspection import MIXED, element_names
 from skcgcnn.plotting import BLUE, ORANGE, crystal, elements
@@ -83,12 +84,14 @@ def with_pictures(
 
 
 def _picture(source: Any) -> Any:
-    """Return a drawing of a crystal; None without ASE."""
+    """Return a drawing of a crystal; None without ASE, nothing of a file that is gone by now."""
     figure, (ax,) = new_figure(1, (1.6, 1.6))
     try:
         crystal(source, ax=ax)
     except ImportError:
         return None
+    except StructureError:
+        return ""
     return figure
 
 

@@ -237,26 +237,31 @@ def read_paths(path: Path, columns: Sequence[str] | None = ()) -> Table:
         If it holds something else than paths.
     """
     items = list(_from_table(path, None))
+    if not items:
+        raise DataError(f"{path}: holds no crystal")
     for item in items:
         if item.source != item.name:  # the content of a crystal, or nothing
             raise DataError(
                 f"{item.name}: holds no path of a crystal. A table with their content becomes a "
                 f"store first, with skcgcnn featurize {path} --output STORE"
             )
-    there = list(items[0].values) if items else []
+    there = list(items[0].values)
     names = there if columns is None else [name for name in columns if name in there]
-    values = [
-        _column(name, [str(item.values[name]) for item in items], texts=columns is None)
-        for name in names
-    ]
-    return Table(path, [item.id for item in items], [item.source for item in items], names, values)
+    ids, values = [item.id for item in items], []
+    for name in names:
+        cells = [str(item.values[name]) for item in items]
+        for cif_id, cell in zip(ids, cells, strict=True):
+            if columns is not None and number(cell) is None and not is_missing_cell(cell):
+                raise DataError(f"{path}: {cif_id!r} has {cell!r} for {name}; write a number")
+        values.append(_column(name, cells))
+    return Table(path, ids, [item.source for item in items], names, values)
 
 
-def _column(name: str, cells: list[str], *, texts: bool) -> npt.NDArray[Any]:
-    """Return a column: floats, or objects where texts may be and not all cells are numbers."""
+def _column(name: str, cells: list[str]) -> npt.NDArray[Any]:
+    """Return a column: floats, or objects where not all cells are numbers."""
     numbers = np.array([number(cell) for cell in cells], dtype=np.float64)
     is_text = np.isnan(numbers) & ~np.array([is_missing_cell(cell) for cell in cells], dtype=bool)
-    if not texts or not is_text.any():
+    if not is_text.any():
         return numbers
     if not np.isnan(numbers).all():
         one, other = (cells[int(rows.argmax())] for rows in (~np.isnan(numbers), is_text))

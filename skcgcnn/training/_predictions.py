@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from skcgcnn._files import atomic_write
 from skcgcnn._lazy import needed
+from skcgcnn._text import encodable
 from skcgcnn.datasets import write_rows
 from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.exceptions import DataError
@@ -112,16 +113,25 @@ def _count(predictions: list[Prediction]) -> int:
     return int((~is_missing(predictions[0].values)).sum()) if predictions else 0
 
 
-def check_ending(target: Any) -> None:
+def check_ending(target: Any, *, plain: bool = False) -> None:
     """Refuse a name that promises another kind of file than those that are written.
+
+    Parameters
+    ----------
+    target : Path or file object
+    plain : bool, default=False
+        Whether CSV alone is written.
 
     Raises
     ------
     DataError
         If it does.
     """
-    if isinstance(target, Path) and target.name.lower().endswith(_OTHER_KINDS):
-        raise DataError(f"{target}: predictions are written as .csv, .csv.gz or .parquet")
+    others = (*_OTHER_KINDS, _PARQUET, _GZIP) if plain else _OTHER_KINDS
+    if isinstance(target, Path) and target.name.lower().endswith(others):
+        what = "the crystals" if plain else "predictions"
+        kinds = ".csv" if plain else ".csv, .csv.gz or .parquet"
+        raise DataError(f"{target}: {what} are written as {kinds}")
 
 
 @contextmanager
@@ -195,7 +205,9 @@ def _parquet_writer(target: Path, stack: ExitStack) -> Callable[[Columns], None]
 def _arrow(values: Any) -> Any:
     """Return a column for Arrow: texts as such, not as the objects of NumPy."""
     array = np.asarray(values)
-    return array.tolist() if array.dtype.kind in "OU" else array
+    if array.dtype.kind not in "OU":
+        return array
+    return [encodable(each) if isinstance(each, str) else each for each in array.tolist()]
 
 
 def _columns(

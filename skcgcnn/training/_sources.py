@@ -1,7 +1,7 @@
 """The crystals that a prediction is asked for: folders and files."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,6 +46,7 @@ def find_crystals(
     beside: Sequence[str] = (),
     targets: Sequence[str] = (),
     *,
+    units: Mapping[str, str] | None = None,
     on_error: OnError = "raise",
     n_jobs: int | None = None,
 ) -> Found:
@@ -62,6 +63,9 @@ def find_crystals(
         computed where there are no such columns.
     targets : sequence of str
         Columns of what is predicted, if there are such.
+    units : dict of str to str, optional
+        Units of what is predicted. Columns that a row of units tells to be in others are left out,
+        with a warning.
     on_error : {"raise", "nan"}, default="raise"
         What to do with crystals without such a number.
     n_jobs : int, optional
@@ -86,7 +90,7 @@ def find_crystals(
         ids: Any = graphs.ids
         table = store.table()
         known = replace(table, columns=[as_in_tables(column) for column in table.columns])
-        return Found(ids, [], graphs, _truth([known], targets))
+        return Found(ids, [], graphs, _truth([known], targets, {}))
     tables = [_read(source, beside, targets) for source in sources]
     ids = [cif_id for table in tables for cif_id in table.cif_ids]
     paths = [path for table in tables for path in table.paths]
@@ -97,13 +101,22 @@ def find_crystals(
     # A file may be named twice; other files of that name are told apart.
     times = Counter(cif_id for cif_id, _ in set(zip(ids, paths, strict=True)))
     ids = [i if times[i] == 1 else path for i, path in zip(ids, paths, strict=True)]
-    return Found(ids, paths, X, _truth(tables, targets))
+    return Found(ids, paths, X, _truth(tables, targets, units or {}))
 
 
-def _truth(tables: Sequence[Table], targets: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+def _truth(
+    tables: Sequence[Table], targets: Sequence[str], units: Mapping[str, str]
+) -> dict[str, npt.NDArray[Any]]:
     """Return the columns of targets that some table has; one value for all is a placeholder."""
     found = {}
     for name in targets:
+        told = {table.units.get(name) for table in tables} - {None}
+        if units.get(name) and (others := sorted(map(str, told - {units[name]}))):
+            warn_caller(
+                f"predictions are not compared with {name}: they are in {units[name]}, the table "
+                f"says {', '.join(others)}"
+            )
+            continue
         parts = [
             np.asarray(table.columns[table.names.index(name)], dtype=object)
             if table.names.count(name) == 1

@@ -972,11 +972,40 @@ def test_predictions_are_compared_with_what_is_known(data, model):
     assert run("predict", model, "store", "-o", "b.csv").split(compared)[1] == told[1].replace(
         "a.csv", "b.csv"
     )
-    table.write_text(table.read_text().replace("crystal3,", "crystal3,x"))
+    header, body = table.read_text().split("\n", 1)
+    for unit, is_same in (("\u00c5\u00b3", True), ("nm\u00b3", False)):
+        table.write_text(f"{header}\n,{unit},\n{body}")
+        told = " ".join(run("predict", model, data, "-o", "c.csv").split())
+        assert (compared in told) == is_same
+        assert (f"they are in \u00c5\u00b3, the table says {unit}" in told) != is_same
+    table.write_text(f"{header}\n{body}".replace("crystal3,", "crystal3,x"))
     told = " ".join(run("predict", model, data, "-o", "c.csv").split())
     assert compared not in told
     assert "predictions are not compared with volume" in told
     assert "is not a number" in told
+
+
+def test_results_name_files_whose_bytes_are_no_letters(data, model, tmp_path):
+    folder = tmp_path / "few"
+    folder.mkdir()
+    try:
+        os.link(data / "crystal1.cif", os.fsencode(folder) + b"/caf\xe9.cif")
+    except OSError:
+        pytest.skip("the file system allows letters alone")
+    assert r"caf\udce9," in run("predict", model, folder)
+    run("predict", model, folder, "-o", "a.parquet")
+    run("predict", model, folder, "-o", "a.csv")
+    assert [row["cif_id"] for row in rows(tmp_path / "a.csv")] == [r"caf\udce9"]
+    run("suggest", model, folder, "-o", "b.csv")
+    assert rows(tmp_path / "b.csv")[0]["path"].endswith(r"caf\udce9.cif")
+    for name in ("b.xlsx", "b.parquet", "b.csv.gz"):
+        assert "written as .csv" in run("suggest", model, folder, "-o", name, code=2)
+
+
+@pytest.mark.parametrize("text", ["", "path,T\n"])
+def test_a_table_without_crystals(model, tmp_path, text):
+    (tmp_path / "t.csv").write_text(text)
+    assert "t.csv: holds no crystal" in run("predict", model, "t.csv", code=2)
 
 
 def test_predict_for_a_table_of_paths(data, model, tmp_path):
@@ -994,6 +1023,10 @@ def test_predict_for_a_table_of_paths(data, model, tmp_path):
     )
     (tmp_path / "t.csv").write_text("path,energy\ndata/crystal1.cif,1\n")
     assert "data/crystal1," in run("predict", "out/model.safetensors", "t.csv")
+    (tmp_path / "t.csv").write_text("id,path,energy\nx,data/crystal1.cif,1\ny,data/crystal2,2 K\n")
+    assert "'y' has '2 K' for energy; write a number" in run(
+        "predict", "out/model.safetensors", "t.csv", "--on-error", "nan", code=2
+    )
     content = (data / "crystal1.cif").read_text().replace('"', "'")
     (tmp_path / "t.csv").write_text(f'id,cif\nx,"{content}"\n')
     assert "skcgcnn featurize t.csv --output STORE" in " ".join(

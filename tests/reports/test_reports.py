@@ -18,6 +18,7 @@ from skcgcnn.cli import app
 from skcgcnn.datasets import load_sample_classification, load_sample_regression
 from skcgcnn.reports import Facts, Section, Table, advice, page
 from skcgcnn.reports._advice import flat_from
+from skcgcnn.reports._parts import with_pictures
 from skcgcnn.training import train
 from skcgcnn.training._settings import Settings
 
@@ -212,6 +213,14 @@ def test_predictions_have_deviations_and_a_report(predicted):
     assert "<td>mixed</td>" not in text
     assert not re.findall(r'(?:src|href)="(?!data:)', text)
     assert text.count('alt="crystal"') == 20
+
+
+def test_a_crystal_whose_file_is_gone_has_no_picture(tmp_path):
+    pytest.importorskip("ase")
+    paths = [load_sample_regression().data[0], tmp_path / "gone.cif"]
+    table = with_pictures("Worst", ["crystal"], [["a"], ["b"]], paths)
+    text = page("Title", [Section("Section", parts=[table])])
+    assert text.count("<img") + text.count("<svg") == 1
 
 
 def test_names_cannot_break_the_page():
