@@ -117,7 +117,7 @@ def expanded(data: list[Path]) -> list[Path]:
     for path in data:
         given = [path]
         if str(path) == "-":
-            given = [Path(line.rstrip("\r\n")) for line in sys.stdin if line.strip()]
+            given = [Path(line.strip("\r\n\ufeff")) for line in sys.stdin if line.strip()]
             if not given:
                 raise ValueError("the standard input names no file")
         for each in map(user_path, given):

@@ -11,13 +11,12 @@ import numpy.typing as npt
 from sklearn.utils import Bunch
 
 from skcgcnn._files import user_path
+from skcgcnn._text import listed
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets._crystal_files import CrystalFolder, crystal_name
 from skcgcnn.datasets._layout import check_shape, find_ids, read_column, refuse, take_header
 from skcgcnn.datasets._tables import Sheet, is_missing_cell
 from skcgcnn.exceptions import DataError
-
-_MOST_NAMES = 3
 
 
 @dataclass(frozen=True)
@@ -266,7 +265,7 @@ def read_table(
     problems: list[str] = []
     cif_ids, paths = _find_files(sheet, rows.iloc[:, 0], files, problems, on_missing)
     if count_others and (others := files.others(paths)):
-        shown = ", ".join(others[:_MOST_NAMES]) + (", ..." if len(others) > _MOST_NAMES else "")
+        shown = listed(others, most=3)
         sheet.remarks.append(f"{len(others)} files left out that it does not list: {shown}")
     n_columns = rows.shape[1] - 1
     defaults = ["value", "label", *(f"target_{i}" for i in range(3, n_columns + 1))]

@@ -11,13 +11,12 @@ from sklearn.utils import check_consistent_length
 
 from skcgcnn._numbers import as_floats
 from skcgcnn._sklearn import check_sample_weight
+from skcgcnn._text import listed
 from skcgcnn._warnings import warn_caller
 from skcgcnn.estimators._crystals import check_same_options
 from skcgcnn.estimators._units import with_units
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.tasks import FloatArray, Task, check_names, split_at_random
-
-_MOST_NAMES = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,10 +129,9 @@ def _warn_of_constants(graphs: CrystalGraphs) -> None:
     constant = np.ptp(graphs.global_features, axis=0) == 0
     names = [graphs.options.global_features[place] for place in np.flatnonzero(constant)]
     if names:
-        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
         warn_caller(
-            f"beside all crystals of the fit, {', '.join(names[:_MOST_NAMES])}{more} has one "
-            "value: nothing is learned from it, and predictions do not depend on it"
+            f"beside all crystals of the fit, {listed(names, most=3)} has one value: nothing is "
+            "learned from it, and predictions do not depend on it"
         )
 
 

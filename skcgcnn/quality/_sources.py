@@ -61,7 +61,7 @@ def open_data(source: str | PathLike[str]) -> Data:
         ids, left_out = store.graphs.ids, store.n_failures
         return Data(path.name, ids, None, store.graphs, columns, n_left_out=left_out)
     if path.is_file() and path.name.lower().endswith(TABLES):
-        return _from_table(path.name, read_paths(path, None))
+        return _from_table(path.name, read_paths(path, others=None))
     if not path.is_dir():
         raise DataError(f"{path}: neither a folder, nor a table of paths, nor a store")
     features = path / "atom_init.json"

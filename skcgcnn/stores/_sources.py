@@ -220,16 +220,17 @@ def read_folder(folder: Path, columns: Sequence[str] | None = None) -> Table:
     return Table(folder, [_id_below(path, folder) for path in paths], paths, [], [])
 
 
-def read_paths(path: Path, columns: Sequence[str] | None = ()) -> Table:
+def read_paths(path: Path, numbers: Sequence[str] = (), others: Sequence[str] | None = ()) -> Table:
     """Read a table whose crystals are files.
 
     Parameters
     ----------
     path : Path
         A file with a header.
-    columns : sequence of str or None
-        Names of the columns of numbers to read, if they are there; None reads all columns, also
-        those of texts.
+    numbers : sequence of str, default=()
+        Names of columns of numbers to read, if they are there.
+    others : sequence of str or None, default=()
+        Names of columns to read that may hold texts, if they are there; None is all columns.
 
     Raises
     ------
@@ -246,12 +247,12 @@ def read_paths(path: Path, columns: Sequence[str] | None = ()) -> Table:
                 f"store first, with skcgcnn featurize {path} --output STORE"
             )
     there = list(items[0].values)
-    names = there if columns is None else [name for name in columns if name in there]
+    names = there if others is None else [n for n in (*numbers, *others) if n in there]
     ids, values = [item.id for item in items], []
     for name in names:
         cells = [str(item.values[name]) for item in items]
         for cif_id, cell in zip(ids, cells, strict=True):
-            if columns is not None and number(cell) is None and not is_missing_cell(cell):
+            if name in numbers and number(cell) is None and not is_missing_cell(cell):
                 raise DataError(f"{path}: {cif_id!r} has {cell!r} for {name}; write a number")
         values.append(_column(name, cells))
     return Table(path, ids, [item.source for item in items], names, values)

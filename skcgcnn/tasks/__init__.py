@@ -1,7 +1,7 @@
 """Tasks: what a target is, from y to the loss, predictions, metrics and reports."""
 
 from skcgcnn.tasks._classes import Classes, typed_labels
-from skcgcnn.tasks._columns import FloatArray, checked_groups, is_missing
+from skcgcnn.tasks._columns import NOT_EXACT, FloatArray, checked_groups, is_missing
 from skcgcnn.tasks._decode import combine, decode, deviations, mean_score, output_slices
 from skcgcnn.tasks._kinds import TASKS
 from skcgcnn.tasks._losses import LOSSES, Loss
@@ -21,6 +21,7 @@ from skcgcnn.tasks._y import (
 
 __all__ = [
     "LOSSES",
+    "NOT_EXACT",
     "TASKS",
     "Classes",
     "FloatArray",

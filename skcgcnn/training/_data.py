@@ -27,7 +27,7 @@ from skcgcnn.datasets import (
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs, load_element_features
 from skcgcnn.stores import as_in_tables, is_store, open_store
-from skcgcnn.tasks import is_missing
+from skcgcnn.tasks import NOT_EXACT, is_missing
 from skcgcnn.training._beside import add_potential, join_beside
 from skcgcnn.training._predictions import check_names
 from skcgcnn.training._settings import Settings
@@ -342,8 +342,13 @@ def _kind(column: npt.NDArray[Any]) -> str:
 
 
 def _whole(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return labels as texts, or as integers: 0.0 and 1.0 are 0 and 1."""
-    return labels.astype(np.str_ if labels.dtype == object else np.int64)
+    """Return labels as texts, or as integers: 0.0 and 1.0 are 0 and 1.
+
+    Floats that do not tell one integer from the next stay: classes of such are refused.
+    """
+    if labels.dtype == object:
+        return labels.astype(np.str_)
+    return labels.astype(np.int64) if (np.abs(labels) < NOT_EXACT).all() else labels
 
 
 def _read_features(path: Path) -> Any:

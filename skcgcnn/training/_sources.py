@@ -136,7 +136,7 @@ def _read(source: Path, beside: Sequence[str], targets: Sequence[str]) -> Table:
     if not source.exists() and not lower.endswith(READABLE):
         raise DataError(f"{source}: no such file or folder")
     if source.is_file() and lower.endswith(TABLES):
-        return read_paths(source, beside)
+        return read_paths(source, beside, targets)
     if source.is_file() and lower.endswith(MANY):
         raise DataError(
             f"{source}: can hold many crystals; make a store of it first, with skcgcnn featurize "

@@ -428,6 +428,15 @@ def test_bad_atom_features_name_the_file(data, tmp_path):
     assert "atom_init.json: not a JSON file" in message
 
 
+def test_labels_that_floats_do_not_tell_apart_are_refused(data):
+    lines = (data / "id_prop.csv").read_text().splitlines()
+    ids = [line.split(",")[0] for line in lines[1:]]
+    rows_ = [f"{cif_id},{2**53 + i % 2}" for i, cif_id in enumerate(ids)]
+    (data / "id_prop.csv").write_text("\n".join(["cif_id,kind", *rows_]))
+    said = run("train", data, "--task", "classification", *TINY, code=2)
+    assert "floats as large as that do not tell one whole number from the next" in said
+
+
 def test_text_labels(data, tmp_path):
     text = (data / "id_prop.csv").read_text()
     text = re.sub(
@@ -979,6 +988,10 @@ def test_predictions_are_compared_with_what_is_known(data, model):
         assert (compared in told) == is_same
         assert (f"they are in \u00c5\u00b3, the table says {unit}" in told) != is_same
     table.write_text(f"{header}\n{body}".replace("crystal3,", "crystal3,x"))
+    rows_of_table = [line.split(",") for line in table.read_text().splitlines()]
+    paths = [f"{data / row[0]}.cif,{row[1].lstrip('x')}" for row in rows_of_table[1:]]
+    (data.parent / "t.csv").write_text("\n".join(["path,volume", *paths]))
+    assert compared in run("predict", model, "t.csv", "-o", "d.csv")
     told = " ".join(run("predict", model, data, "-o", "c.csv").split())
     assert compared not in told
     assert "predictions are not compared with volume" in told
