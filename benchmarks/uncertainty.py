@@ -62,7 +62,7 @@ def fold(
     """Return the measures of one fold, by method."""
     held_back, train = np.split(train, [len(train) // 10])
     params = {"n_estimators": N_NETWORKS, "loss": "gaussian_nll", "max_epochs": epochs}
-    est = CGCNNRegressor(**params, init_from=None, random_state=seed)
+    est = CGCNNRegressor(**params, random_state=seed)
     est.fit(graphs[train], y[train])
     found = {}
 
