@@ -107,15 +107,16 @@ def show() -> None:
     head = ["method", "MAE (eV)", "NLL", "coverage 68 %", "coverage 95 %", "calibration error"]
     n = rows[0]["crystals"]
     done = ", ".join(str(row["fold"]) for row in rows)
+    epochs = "" if rows[0]["epochs"] == "auto" else f"--epochs {rows[0]['epochs']} "
     text = [
         "# How well networks know how far off they are",
         "",
         f"Made by `benchmarks/uncertainty.py`, folds {done} of 5: {n} crystals, "
-        f"a tenth of them held back; {rows[0]['epochs']} epochs, {rows[0]['threads']} thread(s) of "
+        f"a tenth of them held back; the usual epochs, {rows[0]['threads']} thread(s) of "
         f"{rows[0]['processor']}. {commits(rows)}",
         "",
         f"    python benchmarks/uncertainty.py --table perov5_val.csv.gz --crystals {n} "
-        f"--epochs {rows[0]['epochs']} --only {done.replace(',', '')} --threads 1",
+        f"{epochs}--only {done.replace(',', '')} --threads 1",
         "",
         table([*head, "Spearman"], lines),
     ]
