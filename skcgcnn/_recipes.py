@@ -46,7 +46,8 @@ RECIPES: dict[str, dict[str, Any]] = {
 # hinders (benchmarks/results/pretrained.md).
 _FROM_GENERAL: tuple[tuple[dict[str, Any], float], ...] = (
     ({"dropout": 0.0, "lr": 1e-3, "max_epochs": 40, "batch_size": 32}, 1000),
-    ({"dropout": 0.0, "lr": 2e-3, "max_epochs": 80}, math.inf),
+    ({"dropout": 0.0, "lr": 2e-3, "max_epochs": 80}, 2000),
+    ({"dropout": 0.0, "lr": 2e-3, "max_epochs": 56}, math.inf),
 )
 # The learning rate of the default recipe from weights that were trained before: with the one for
 # new weights they forget much of what they know (examples/06_fine_tuning.py).

@@ -39,6 +39,18 @@ def test_few_crystals_get_enough_steps(n_crystals):
     assert 60 <= found["max_epochs"] <= 300
 
 
+@pytest.mark.parametrize("n_crystals", [30, 1000, 1001, 2000, 2001, 5000])
+def test_fits_from_a_general_model_are_shorter_and_have_enough_steps(n_crystals):
+    params = with_net_params(CGCNNRegressor(init_from=None).get_params())
+    usual, found = (resolve(params, n_crystals, general=each) for each in (False, True))
+    assert found["dropout"] == 0
+    assert found["lr"] < usual["lr"]
+    assert found["max_epochs"] < usual["max_epochs"]
+    # Half the passes over few crystals, more steps over many.
+    steps = found["max_epochs"] * -(-n_crystals // found["batch_size"])
+    assert steps >= min(1000, 40 * -(-n_crystals // 32))
+
+
 def test_what_is_set_by_hand_stays(graphs, energies):
     est = CGCNNRegressor(recipe="paper", **SMALL, lr=0.5, batch_size=7).fit(graphs, energies)
     fitted = est.fitted_params_
