@@ -5,7 +5,7 @@ from os import PathLike
 from pathlib import Path
 
 from skcgcnn._parameters import SIZES
-from skcgcnn._text import crystals, for_terminals
+from skcgcnn._text import crystals, for_terminals, listed
 from skcgcnn.modelfiles._cgcnn import OFFICIAL
 from skcgcnn.modelfiles._pretrained import PRETRAINED, find_model
 from skcgcnn.modelfiles._read import PICKLES, read_model_file
@@ -27,8 +27,8 @@ def describe_model(
     Returns
     -------
     dict of str to str
-        File, kind, version, task, targets with units, training size, metrics and network, as
-        far as they stand in the file.
+        File, kind, version, task, targets with units, numbers that it needs beside each crystal,
+        training size, metrics and network, as far as they stand in the file.
 
     Raises
     ------
@@ -47,6 +47,8 @@ def describe_model(
         facts["version"] = f"skcgcnn {provenance.version}"
     facts["estimator"] = state.estimator
     facts.update(_targets(state, path))
+    if beside := state.graph_options.global_features:
+        facts["needs beside each crystal"] = listed(beside)
     if provenance.n_samples is not None:
         facts["trained on"] = crystals(provenance.n_samples)
     facts["epochs"] = str(provenance.n_epochs)

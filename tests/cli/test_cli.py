@@ -921,6 +921,7 @@ def test_numbers_beside_the_crystals(data, tmp_path):
     run("train", data, *options, "-o", "out", *WITH_REPORT)
     model = tmp_path / "out" / "model.safetensors"
     assert skcgcnn.load(model).graph_options_.global_features == ("T",)
+    assert re.search(r"needs beside each crystal +T\n", run("info", model))
     run("predict", model, data, "-o", "p.csv", "--report", "p.html", "--training-data", data)
     found = {row["cif_id"]: row for row in rows(tmp_path / "p.csv")}
     assert len(found) == 24
