@@ -112,7 +112,8 @@ def show() -> None:
         "# How well networks know how far off they are",
         "",
         f"Made by `benchmarks/uncertainty.py`, folds {done} of 5: {n} crystals, "
-        f"a tenth of them held back; {epochs.strip() or 'the usual epochs'}, {rows[0]['threads']} thread(s) of "
+        f"a tenth of them held back; {epochs.strip() or 'the usual epochs'}, "
+        f"{rows[0]['threads']} thread(s) of "
         f"{rows[0]['processor']}. {commits(rows)}",
         "",
         f"    python benchmarks/uncertainty.py --table perov5_val.csv.gz --crystals {n} "

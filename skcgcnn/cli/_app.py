@@ -117,7 +117,8 @@ def expanded(data: list[Path]) -> list[Path]:
     for path in data:
         given = [path]
         if str(path) == "-":
-            given = [Path(line.strip("\r\n\ufeff")) for line in sys.stdin if line.strip()]
+            lines = (line.strip("\r\n\ufeff") for line in sys.stdin)
+            given = [Path(line) for line in lines if line.strip()]
             if not given:
                 raise ValueError("the standard input names no file")
         for each in map(user_path, given):

@@ -48,9 +48,9 @@ _OF_RUNS: dict[str, Any] = {
     "features": Annotated[
         Literal["chgnet"] | None,
         typer.Option(
-            help="Learn also from what this universal potential computes of each crystal: its energy, "
-            "magnetic moments and features. Training is from scratch then; of perovskites the "
-            "default left smaller errors. Needs skcgcnn[potentials].",
+            help="Learn also from what this universal potential computes of each crystal: its "
+            "energy, magnetic moments and features. Training is from scratch then; of "
+            "perovskites the default left smaller errors. Needs skcgcnn[potentials].",
             show_default="none",
         ),
     ],

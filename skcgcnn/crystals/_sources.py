@@ -145,14 +145,21 @@ def _as_list(column: Iterable[Any]) -> list[Any]:
 
 def _numbers(name: str, values: list[Any], allow_missing: bool) -> npt.NDArray[np.float64] | None:
     """Return a column as numbers; None if it does not hold numbers."""
+    if allow_missing and values:
+        values = [np.nan if _is_missing(value) else value for value in values]
     if not any(isinstance(value, (Real, np.number)) for value in values):
         return None
     for row, value in enumerate(values):
         is_number = isinstance(value, (Real, np.number))
-        is_missing = value is None or (is_number and math.isnan(value))
-        if not (allow_missing and is_missing) and not (is_number and math.isfinite(value)):
+        is_allowed = is_number and (math.isfinite(value) or (allow_missing and math.isnan(value)))
+        if not is_allowed:
             raise ValueError(f"X: column {name!r}, row {row}: {value!r} is not a finite number")
     return np.array(values, dtype=np.float64)
+
+
+def _is_missing(value: Any) -> bool:
+    """Tell whether it is None, or what pandas has for a missing number."""
+    return value is None or type(value).__name__ == "NAType"
 
 
 def _elements(X: Any) -> list[Any]:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from skcgcnn._lazy import lazy_names
 from skcgcnn.graphs._archive import Stream, map_arrays, read_arrays, stream_arrays
+from skcgcnn.graphs._beside import Beside
 from skcgcnn.graphs._build import GraphMaker
 from skcgcnn.graphs._chunks import build_graphs
 from skcgcnn.graphs._concatenate import concatenate
@@ -52,6 +53,7 @@ __all__ = [
     "INDEX",
     "READ_ERRORS",
     "TIE",
+    "Beside",
     "CrystalGraph",
     "CrystalGraphTransformer",
     "CrystalGraphs",

@@ -14,7 +14,7 @@ from skcgcnn.graphs._select import without_sites
 class Beside(NamedTuple):
     """The numbers beside crystals; NaN where one is missing."""
 
-    sources: Sequence[Any]
+    sources: Sequence[Any] | npt.NDArray[np.str_]
     numbers: npt.NDArray[np.float64]
     names: tuple[str, ...]
 

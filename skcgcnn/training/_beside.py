@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets import Table
-from skcgcnn.exceptions import DataError
+from skcgcnn.exceptions import DataError, describe_failures
+from skcgcnn.graphs import Beside, CrystalGraphs
 
 
 def add_potential(
@@ -59,6 +61,24 @@ def add_potential(
             f"{table.file}: column {twice[0]!r} has the name of a feature of {potential}; rename it"
         )
     return replace(table, names=[*table.names, *own], columns=[*table.columns, *columns])
+
+
+def join_to_graphs(graphs: CrystalGraphs, beside: Table, *, allow_missing: bool) -> CrystalGraphs:
+    """Return graphs of a store with the numbers beside them; a crystal that lacks one fails.
+
+    Parameters
+    ----------
+    graphs : CrystalGraphs
+    beside : Table
+        The numbers.
+    allow_missing : bool
+        Whether numbers may be missing.
+    """
+    numbers, failures = beside.numbers(allow_missing=allow_missing), list[tuple[str, str]]()
+    joined = Beside(graphs.ids, numbers, tuple(beside.names)).join(graphs, 0, failures)
+    if failures:
+        warn_caller(describe_failures(failures, len(graphs)))
+    return joined
 
 
 def join_beside(paths: Sequence[str], beside: Table, *, allow_missing: bool) -> Any:

@@ -28,7 +28,7 @@ from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs, load_element_features
 from skcgcnn.stores import as_in_tables, is_store, open_store
 from skcgcnn.tasks import NOT_EXACT, is_missing
-from skcgcnn.training._beside import add_potential, join_beside
+from skcgcnn.training._beside import add_potential, join_beside, join_to_graphs
 from skcgcnn.training._predictions import check_names
 from skcgcnn.training._settings import Settings
 
@@ -119,19 +119,19 @@ class RunData:
     potential: str | None
     units: dict[str, str]
 
-    def crystals(self, **machine: Any) -> Any:
+    def crystals(self, on_error: str, **machine: Any) -> Any:
         """Return the crystals with the numbers beside them, as a transformer takes them.
 
         Parameters
         ----------
-        **machine
+        on_error, **machine
             For `add_potential`.
         """
-        beside = add_potential(self.beside, self.potential, **machine)
+        beside = add_potential(self.beside, self.potential, on_error=on_error, **machine)
+        allow = on_error == "nan"
         if self.graphs is None:
-            return join_beside(self.paths, beside, allow_missing=machine["on_error"] == "nan")
-        names = beside.names
-        return self.graphs.with_global_features(beside.numbers(), names) if names else self.graphs
+            return join_beside(self.paths, beside, allow_missing=allow)
+        return join_to_graphs(self.graphs, beside, allow_missing=allow)
 
     def part(self, rows: npt.NDArray[np.int64], graphs: CrystalGraphs) -> Part:
         """Return some of the crystals, by the graphs of all."""

@@ -17,7 +17,7 @@ from skcgcnn.exceptions import DataError
 from skcgcnn.features import potential_of
 from skcgcnn.stores import MANY, as_in_tables, is_store, open_store, read_folder, read_paths
 from skcgcnn.tasks import is_missing
-from skcgcnn.training._beside import add_potential, join_beside
+from skcgcnn.training._beside import add_potential, join_beside, join_to_graphs
 
 
 class Found(NamedTuple):
@@ -84,11 +84,13 @@ def find_crystals(
             raise DataError(f"{stores[0]}: is a store; name it alone")
         store = open_store(stores[0])
         graphs, names = store.graphs, tuple(beside)
-        if names != graphs.options.global_features:
-            numbers = _beside([store.table()], beside).numbers()
-            graphs = graphs.with_global_features(numbers, names)
-        ids: Any = graphs.ids
         table = store.table()
+        if names != graphs.options.global_features:
+            numbers = _beside([table], beside, on_error=on_error)
+            # Numbers of the store that the model does not have give way.
+            graphs = graphs.with_global_features(np.empty((len(graphs), 0)), ())
+            graphs = join_to_graphs(graphs, numbers, allow_missing=on_error == "nan")
+        ids: Any = graphs.ids
         known = replace(table, columns=[as_in_tables(column) for column in table.columns])
         return Found(ids, [], graphs, _truth([known], targets, {}))
     tables = [_read(source, beside, targets) for source in sources]

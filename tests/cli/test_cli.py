@@ -1143,3 +1143,18 @@ def test_a_store_has_no_crystals_for_a_potential(data, monkeypatch):
     assert "holds graphs and no crystals" in run(
         "train", "store", "--target", "energy", "--features", "chgnet", *TINY, code=2
     )
+
+
+def test_a_blank_number_of_a_store_is_a_crystal_that_cannot_be_read(data, tmp_path):
+    add_column(data, "T", range(24))
+    options = ["--target", "energy", "--global-feature", "T", "--epochs", 1, *TINY]
+    run("train", data, *options, "-o", "out")
+    table = data / "id_prop.csv"
+    table.write_text(re.sub(r",3$", ",", table.read_text(), flags=re.MULTILINE))
+    run("featurize", data, "-o", "store", "-q")
+    model = tmp_path / "out" / "model.safetensors"
+    assert "has no T; fill the cell" in run("predict", model, "store", "-o", "a.csv", code=2)
+    told = run("predict", model, "store", "-o", "a.csv", "--on-error", "nan")
+    assert "has no T" in told
+    assert [row["energy_pred"] for row in rows(tmp_path / "a.csv")].count("") == 1
+    assert "has no T" in run("train", "store", *options, "--on-error", "nan", "-o", "again")

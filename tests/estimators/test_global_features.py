@@ -226,3 +226,19 @@ def test_a_missing_number_is_a_crystal_that_cannot_be_read(cifs, energies, tiny,
     assert graphs.n_sites[[3, 20]].tolist() == [0, 0]
     with pytest.warns(UserWarning, match="has no T"):
         est.fit(X, energies)
+
+
+@pytest.mark.parametrize(
+    "numbers", [pd.array([1, None, 2], dtype="Int64"), pl.Series([1.0, None, 2.0])]
+)
+def test_numbers_that_other_libraries_call_missing(cifs, numbers):
+    frame = pl.DataFrame if isinstance(numbers, pl.Series) else pd.DataFrame
+    X = frame({"crystal": cifs[:3], "T": numbers})
+    with pytest.raises(ValueError, match="column 'T', row 1"):
+        CrystalGraphTransformer().transform(X)
+    with pytest.warns(UserWarning, match="has no T"):
+        graphs = CrystalGraphTransformer(on_error="nan").transform(X)
+    assert np.flatnonzero(graphs.n_sites == 0).tolist() == [1]
+    with pytest.warns(UserWarning, match="has no T"):
+        none = CrystalGraphTransformer(on_error="nan").transform(X[1:2])
+    assert none.n_sites.tolist() == [0]
