@@ -54,12 +54,12 @@ def add_potential(
     from skcgcnn.features import PotentialFeatures
 
     features = PotentialFeatures(potential, on_error=on_error, n_jobs=n_jobs, verbose=verbose)
-    columns = features.transform(table.paths).T
     own = features.get_feature_names_out().tolist()
     if twice := sorted({*table.names} & {*own}):
         raise DataError(
             f"{table.file}: column {twice[0]!r} has the name of a feature of {potential}; rename it"
         )
+    columns = features.transform(table.paths).T
     return replace(table, names=[*table.names, *own], columns=[*table.columns, *columns])
 
 

@@ -1,7 +1,7 @@
 """The crystals that a prediction is asked for: folders and files."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._parameters import OnError
+from skcgcnn._text import listed
 from skcgcnn._warnings import warn_caller
 from skcgcnn.crystals import READABLE, source_id
 from skcgcnn.datasets import TABLES, Table, find_table
@@ -93,7 +94,8 @@ def find_crystals(
         ids: Any = graphs.ids
         known = replace(table, columns=[as_in_tables(column) for column in table.columns])
         return Found(ids, [], graphs, _truth([known], targets, {}))
-    tables = [_read(source, beside, targets) for source in sources]
+    units = units or {}
+    tables = [_read(source, beside, targets, units) for source in sources]
     ids = [cif_id for table in tables for cif_id in table.cif_ids]
     paths = [path for table in tables for path in table.paths]
     X: Any = paths
@@ -103,7 +105,7 @@ def find_crystals(
     # A file may be named twice; other files of that name are told apart.
     times = Counter(cif_id for cif_id, _ in set(zip(ids, paths, strict=True)))
     ids = [i if times[i] == 1 else path for i, path in zip(ids, paths, strict=True)]
-    return Found(ids, paths, X, _truth(tables, targets, units or {}))
+    return Found(ids, paths, X, _truth(tables, targets, units))
 
 
 def _truth(
@@ -131,25 +133,33 @@ def _truth(
     return found
 
 
-def _read(source: Path, beside: Sequence[str], targets: Sequence[str]) -> Table:
-    """Return the crystals of a folder, a table or a file."""
+def _read(
+    source: Path, beside: Sequence[str], targets: Sequence[str], numbers: Collection[str]
+) -> Table:
+    """Return the crystals of a folder, a table or a file; of the targets, some are numbers."""
     lower = source.name.lower()
     # A file of a crystal may be missing like any other; what else there is not was misspelled.
     if not source.exists() and not lower.endswith(READABLE):
         raise DataError(f"{source}: no such file or folder")
-    if source.is_file() and lower.endswith(TABLES):
-        return read_paths(source, beside, targets)
-    if source.is_file() and lower.endswith(MANY):
+    is_table = source.is_file() and lower.endswith(TABLES)
+    if not is_table and source.is_file() and lower.endswith(MANY):
         raise DataError(
             f"{source}: can hold many crystals; make a store of it first, with skcgcnn featurize "
             f"{source} --output STORE, and predict for that"
         )
-    if not source.is_dir():
+    if not is_table and not source.is_dir():
         return Table(source, [source_id(source, 0)], [str(source)], [], [])
+
+    def read(known: Sequence[str]) -> Table:
+        if not is_table:
+            return read_folder(source, [*beside, *known])
+        strict = [name for name in known if name in numbers]
+        return read_paths(source, [*beside, *strict], [n for n in known if n not in strict])
+
     try:
-        return read_folder(source, [*beside, *targets])
+        return read(targets)
     except DataError as error:  # what is predicted need not be known
-        table = read_folder(source, beside)
+        table = read(())
         warn_caller(f"predictions are not compared with {', '.join(targets)}: {error}")
         return table
 
@@ -168,7 +178,7 @@ def _beside(
         name, table = next(iter(absent.items()))
         raise DataError(
             f"{table.file}: has no column {name!r}; the model was trained with "
-            f"{', '.join(names)} beside each crystal: give a folder whose id_prop.csv has these "
+            f"{listed(names)} beside each crystal: give a folder whose id_prop.csv has these "
             "columns, or a table or a store that has them"
         )
     own = [name for name in names if name not in absent]

@@ -993,6 +993,11 @@ def test_predictions_are_compared_with_what_is_known(data, model):
     paths = [f"{data / row[0]}.cif,{row[1].lstrip('x')}" for row in rows_of_table[1:]]
     (data.parent / "t.csv").write_text("\n".join(["path,volume", *paths]))
     assert compared in run("predict", model, "t.csv", "-o", "d.csv")
+    text = "\n".join(["path,volume", f"{paths[0]}x", *paths[1:]])
+    (data.parent / "t.csv").write_text(text)
+    told = " ".join(run("predict", model, "t.csv", "-o", "d.csv").split())
+    assert compared not in told
+    assert "predictions are not compared with volume" in told
     told = " ".join(run("predict", model, data, "-o", "c.csv").split())
     assert compared not in told
     assert "predictions are not compared with volume" in told
