@@ -28,7 +28,7 @@ def for_terminals(text: str, kept: str = "\n\t") -> str:
 
 
 def encodable(text: str) -> str:
-    r"""Return a text with bytes that are no letters, as names of files can hold, as escapes.
+    r"""Return a text with bytes that are not valid UTF-8, as names of files can hold, as escapes.
 
     Examples
     --------

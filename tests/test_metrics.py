@@ -133,3 +133,9 @@ def test_folds_and_the_composition_are_told():
     assert numbers["cross-validated mae of gap"] == 0.5
     assert HeldOutError.from_numbers("gap", "eV", numbers, folds=True) == found
     assert HeldOutError.from_numbers("gap", "eV", numbers, folds=False) is None
+
+
+@pytest.mark.parametrize("true", [[0, np.nan], [0, None], ["0", None]])
+def test_labels_that_are_missing(true):
+    with pytest.raises(ValueError, match=r"true\[1\] is missing"):
+        classification_metrics(true, [0, 1], [[1, 0], [0, 1]], [0, 1])

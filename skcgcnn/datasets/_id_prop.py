@@ -347,8 +347,12 @@ def read_groups(folder: str | PathLike[str], cif_ids: Sequence[str]) -> npt.NDAr
     groups: dict[str, str] = {}
     problems = []
     for line, cells in list(sheet)[1:]:
-        if len(cells) != 2 or not cells[0] or is_missing_cell(cells[1]):
+        if len(cells) != 2 or not cells[0] or not cells[1]:
             problems.append(f"line {line}: expected 'cif_id,group'")
+        elif is_missing_cell(cells[1]):
+            problems.append(
+                f"line {line}: {cells[1]!r} counts as missing; name the group otherwise"
+            )
         elif crystal_name(cells[0]) in groups:
             problems.append(f"line {line}: id {cells[0]!r} comes twice")
         else:

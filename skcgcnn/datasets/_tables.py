@@ -34,6 +34,8 @@ UNREADABLE = (UnicodeError, OSError, EOFError, zlib.error)
 _SEPARATORS = {";": "semicolons", "\t": "tabs"}
 _MISSING = {"", "nan", "na", "n/a", "none", "null"}
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
+# 001, which may be meant as another name than 1.
+_LEADING_ZERO = re.compile(r"[+-]?0\d")
 # What spreadsheets run. An apostrophe before it makes it a text to them: ours is the first one.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 # Bytes that are no UTF-8, as Python keeps them, and what no text holds.
@@ -258,12 +260,18 @@ class Sheet:
 
     def mended(self, cell: str) -> str:
         """Return a cell with a decimal point, if it is a number with a comma, which may be one."""
+        if _LEADING_ZERO.match(cell) and (value := number(cell)) is not None:
+            self._remark("numbers that begin with zeros", f"{cell} is {value:g}")
         if self.separator == "," or not has_decimal_comma(cell):
             return cell
         mended = cell.replace(",", ".")
-        if not any(remark.startswith("decimal commas") for remark in self.remarks):
-            self.remarks.append(f"decimal commas: {cell} is {mended}")
+        self._remark("decimal commas", f"{cell} is {mended}")
         return mended
+
+    def _remark(self, what: str, example: str) -> None:
+        """Add a remark with its first example."""
+        if not any(remark.startswith(what) for remark in self.remarks):
+            self.remarks.append(f"{what}: {example}")
 
     def warn(self) -> None:
         """Warn once of what is unusual."""

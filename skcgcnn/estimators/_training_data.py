@@ -130,8 +130,8 @@ def _warn_of_constants(graphs: CrystalGraphs) -> None:
     names = [graphs.options.global_features[place] for place in np.flatnonzero(constant)]
     if names:
         warn_caller(
-            f"beside all crystals of the fit, {listed(names, most=3)} has one value: nothing is "
-            "learned from it, and predictions do not depend on it"
+            f"numbers beside the crystals that are the same for all: {listed(names, most=3)}; "
+            "nothing is learned from them, and predictions do not depend on them"
         )
 
 

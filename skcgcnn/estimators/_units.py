@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from skcgcnn._warnings import warn_caller
 from skcgcnn.tasks import Task
 
 # What stands in brackets at the end of a name is a unit if it consists of these.
@@ -42,11 +43,25 @@ def with_units(targets: Sequence[Task], y: Any) -> tuple[Task, ...]:
     y : array-like
         A frame or series may tell units in ``y.attrs["units"]``, by the names of its columns;
         others stand in the names.
+
+    Warns
+    -----
+    UserWarning
+        Where a unit is not that of the name.
     """
     told = dict(getattr(y, "attrs", {}).get("units", {}))
     return tuple(
-        replace(target, unit=str(told.get(target.name) or unit_in(target.name)))
+        replace(target, unit=_unit_of(target.name, str(told.get(target.name) or "")))
         if target.is_number
         else target
         for target in targets
     )
+
+
+def _unit_of(name: str, told: str) -> str:
+    in_name = unit_in(name)
+    if told and in_name and told != in_name:
+        warn_caller(
+            f"column {name!r} has the unit {in_name} in its name, but {told!r} is told and counts"
+        )
+    return told or in_name

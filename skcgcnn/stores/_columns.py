@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._text import encodable
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets import is_missing_cell, number
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import Stream, map_arrays, stream_arrays
 from skcgcnn.stores._items import Values
-from skcgcnn.stores._shards import ShardFiles, printable
+from skcgcnn.stores._shards import ShardFiles
 
 Cells = list[float | str | None]
 # What is known of the crystals of a shard.
@@ -244,5 +245,5 @@ def _text(cell: float | str | None) -> str:
     if cell is None or _is_missing(cell):
         return ""
     if isinstance(cell, str):
-        return printable(cell)
+        return encodable(cell)
     return str(int(cell)) if float(cell).is_integer() else repr(float(cell))

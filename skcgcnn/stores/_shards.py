@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._files import atomic_write
+from skcgcnn._text import encodable
 from skcgcnn.crystals import Crystal
 from skcgcnn.exceptions import TransientReadError
 from skcgcnn.graphs import GraphMaker, build_graphs, read_arrays
@@ -122,7 +123,7 @@ def write_shard(
     opened = [open_item(item, max_bytes) for item in items]
     graphs, failures = build_graphs([one.crystal for one in opened], maker)
     ids = [
-        printable(one.id or item.name)[:MOST_LETTERS]
+        encodable(one.id or item.name)[:MOST_LETTERS]
         for one, item in zip(opened, items, strict=True)
     ]
     kept = np.flatnonzero(graphs.n_sites > 0)
@@ -132,9 +133,9 @@ def write_shard(
         "graphs": files.digest(),
         # A call that is repeated reads it anew where a failure may be gone.
         "digest": "" if passing else digest,
-        "failures": [[printable(items[i].name), printable(why)] for i, why in failures],
+        "failures": [[encodable(items[i].name), encodable(why)] for i, why in failures],
         "remarks": [
-            [printable(item.name), note]
+            [encodable(item.name), note]
             for item, one in zip(items, opened, strict=True)
             if isinstance(one.crystal, Crystal)
             for note in one.crystal.notes
@@ -144,11 +145,6 @@ def write_shard(
     with atomic_write(files.facts) as file:
         json.dump(facts, file)
     return Written(len(items), len(failures))
-
-
-def printable(text: str) -> str:
-    """Return a text that can be written: names of files may hold bytes that are not letters."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _columns(rows: Sequence[Values]) -> dict[str, list[float | str | None]]:

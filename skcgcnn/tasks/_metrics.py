@@ -6,6 +6,7 @@ import numpy as np
 from sklearn import metrics
 
 from skcgcnn._numbers import as_floats
+from skcgcnn.tasks._columns import is_missing
 
 
 def regression_metrics(true: Any, predicted: Any) -> dict[str, float | None]:
@@ -61,13 +62,16 @@ def classification_metrics(
     Raises
     ------
     ValueError
-        If one of true labels and classes are texts and the other are not.
+        If a true label is missing, or one of true labels and classes are texts and the other are
+        not.
 
     Examples
     --------
     >>> classification_metrics([0, 1, 1], [0, 1, 0], [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], [0, 1])
     {'accuracy': 0.666..., 'f1': 0.666..., 'roc_auc': 1.0}
     """
+    if (missing := is_missing(np.asarray(true))).any():
+        raise ValueError(f"true[{missing.argmax()}] is missing; leave that crystal out")
     classes, true = np.asarray(classes).tolist(), np.asarray(true).tolist()
     if {isinstance(label, str) for label in true} == {not isinstance(classes[0], str)}:
         raise ValueError(

@@ -180,6 +180,7 @@ def test_groups(folder):
         ("cif_id,group\na,x\nb,x\n", "'c' has no group"),
         ("cif_id,group\na,x\nb,x\nc\n", "line 4: expected 'cif_id,group'"),
         ("cif_id,group\na,x\nb,x\nc,\n", "line 4: expected 'cif_id,group'"),
+        ("cif_id,group\na,x\nb,x\nc,None\n", "line 4: 'None' counts as missing"),
         ("cif_id,group\na,x\nb,x\nc,x\na,y\n", "line 5: id 'a' comes twice"),
     ],
 )

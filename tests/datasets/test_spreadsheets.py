@@ -33,6 +33,7 @@ READ = {
     "sep=": ("sep=;\nid;energy\na;1,5\nb;-2,0\n", "decimal commas"),
     "pandas index": (",id,energy\n0,a,1.5\n1,b,-2\n", "an index column"),
     "unit row": ("id,energy\n,eV/atom\na,1.5\nb,-2\n", "a row of units"),
+    "zeros": ("id,energy\na,01.5\nb,-2\n", r"numbers that begin with zeros: 01\.5 is 1\.5"),
     "UTF-16": ("id,energy\na,1.5\nb,-2\n", "UTF-16"),
 }
 

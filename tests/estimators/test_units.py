@@ -41,3 +41,11 @@ def test_units_of_a_frame(tiny, graphs, energies, labels):
     est = CGCNNMultiTask(**tiny).fit(graphs, y)
     assert [target.unit for target in est.targets_] == ["eV", ""]
     assert [target.unit for target in est.fit(graphs, np.array(y)).targets_] == ["", ""]
+
+
+def test_a_unit_that_contradicts_the_name(tiny, graphs, energies):
+    y = pd.Series(energies, name="energy (eV)")
+    y.attrs["units"] = {"energy (eV)": "meV"}
+    with pytest.warns(UserWarning, match=r"'energy \(eV\)' has the unit eV in its name, but 'meV'"):
+        est = CGCNNRegressor(**tiny).fit(graphs, y)
+    assert est.targets_[0].unit == "meV"
