@@ -191,7 +191,8 @@ def _beside(
         own,
         list(numbers.T),
     )
-    return add_potential(joined, potential, on_error=on_error, n_jobs=n_jobs).choose(names)
+    machine: dict[str, Any] = {"n_jobs": n_jobs, "verbose": 1}  # it takes minutes
+    return add_potential(joined, potential, on_error=on_error, **machine).choose(names)
 
 
 def refuse_inputs(output: Path, inputs: Sequence[str | Path]) -> None:
