@@ -49,7 +49,7 @@ def ours(folder: Path, arguments: argparse.Namespace) -> float:
         max_epochs=arguments.epochs,
         random_state=0,
         device="cpu",
-        precision=arguments.precision,
+        net_params={"precision": arguments.precision},
     ).fit(graphs[train], y[train])
     return float(np.abs(est.predict(graphs[test]) - y[test]).mean())
 

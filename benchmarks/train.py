@@ -45,8 +45,7 @@ def estimator(batch_size: int, arguments: argparse.Namespace) -> CGCNNRegressor:
         random_state=0,
         warm_start=True,
         device=arguments.device,
-        precision=arguments.precision,
-        neighbor_ties="official",
+        net_params={"precision": arguments.precision},
     )
 
 

@@ -41,11 +41,17 @@ _OTHER_NAMES = {
 }
 
 
+# Choices of graphs that only their transformer has.
+_OF_GRAPHS = ("merge_tol", "neighbor_ties")
+
+
 def unknown_parameter(name: str, estimator: str, known: Collection[str]) -> str:
     """Return what is wrong with a name that no parameter has, and which one may be meant."""
     what = f"Invalid parameter {name!r} for estimator {estimator}"
     if hasattr(NetParameters, name):
         return f"{what}; it goes into net_params={{{name!r}: ...}}"
+    if name in _OF_GRAPHS:
+        return f"{what}; it is one of CrystalGraphTransformer, whose graphs the estimator takes"
     candidates = [_OTHER_NAMES.get(name), *get_close_matches(name, known, 1)]
     if meant := next(filter(None, candidates), None):
         return f"{what}; {meant} is what you may mean"

@@ -84,6 +84,14 @@ class NetParameters:
         """Whether several targets share the hidden layers after pooling, or each has its own.""",
         change="never",
     )
+    precision: Literal["float32", "bfloat16", "float64"] = param(
+        "float32",
+        (Choice("float32", "bfloat16", "float64"),),
+        """Type in which the network computes. "bfloat16" (autocast: the parameters stay float32) is
+        meant for GPUs. "float64" makes predictions equal to 1e-12 whatever else is in the call.
+        Predictions are float64 numbers in any case.""",
+        change="never",
+    )
     compile: bool = param(
         False,
         (bool,),
@@ -178,20 +186,6 @@ class Parameters:
         """Features of the elements, see `CrystalGraphTransformer`.""",
         kind="None, path or mapping",
     )
-    neighbor_ties: Literal["invariant", "official"] = param(
-        "invariant",
-        (Choice("invariant", "official"),),
-        """What decides between neighbors at the same distance: the crystal alone, or, as in the
-        original CGCNN code, the order of its sites. See `CrystalGraphTransformer`.""",
-        change="never",
-    )
-    merge_tol: float | None = param(
-        1e-5,
-        (Number(float, 0, MAX_MERGE_TOL, "right"), None),
-        """Distances in one crystal that differ by no more, in Å, can count as equal; None merges
-        nothing. See `CrystalGraphTransformer`.""",
-        change="never",
-    )
     lr: float | str = param(
         AUTO,
         (Number(float, 0, closed="neither"), _AUTO),
@@ -242,26 +236,13 @@ class Parameters:
     )
     device: Any = param(
         "auto",
-        (str, "device"),
-        """"auto" is the GPU where torch sees one, else the CPU.""",
-        kind="str or torch.device",
+        (str, "device", "accelerator"),
+        """"auto" is the GPU where torch sees one, else the CPU. With an Accelerator, each of its
+        processes calls `fit` with the same data, and they share every batch; it needs
+        ``skcgcnn[accelerate]``.""",
+        kind="str, torch.device or accelerate.Accelerator",
         in_file=False,
         option=Option("Machine", "auto, cpu, cuda, ..."),
-    )
-    accelerator: Any = param(
-        None,
-        ("accelerator", None),
-        """Processes to train on, each of which calls `fit` with the same data: they share every
-        batch. It decides the device. Needs ``skcgcnn[accelerate]``.""",
-        kind="accelerate.Accelerator or None",
-    )
-    precision: Literal["float32", "bfloat16", "float64"] = param(
-        "float32",
-        (Choice("float32", "bfloat16", "float64"),),
-        """Type in which the network computes. "bfloat16" (autocast: the parameters stay float32) is
-        meant for GPUs. "float64" makes predictions equal to 1e-12 whatever else is in the call.
-        Predictions are float64 numbers in any case.""",
-        change="never",
     )
     net_params: dict[str, Any] | None = param(
         None,

@@ -37,13 +37,14 @@ Y[::7, 0] = Y[3::5, 1] = np.nan
 if two:
     from accelerate.utils import gather_object
 accelerator = Accelerator(cpu=True) if two else None
-shared = {"max_epochs": 6, "batch_size": 32, "random_state": 0, "accelerator": accelerator}
+shared = {"max_epochs": 6, "batch_size": 32, "random_state": 0, "device": accelerator or "cpu"}
 small = shared | {"atom_fea_len": 16, "n_conv": 2, "h_fea_len": 16}
 weights = np.linspace(0.5, 2, len(energies))
 total = energies * graphs.n_sites
 graphs.save(f"{target}-graphs")
 mapped = CrystalGraphs.load(f"{target}-graphs", mmap=True)
 stops = {"early_stopping": True, "n_iter_no_change": 10}
+double = {"precision": "float64"}
 separate, few_sites = {"heads": "separate"}, {"max_batch_sites": 300}
 cases = {
     "default": (CGCNNRegressor(**shared), graphs, energies),
@@ -55,7 +56,7 @@ cases = {
     "small batches of sites": (CGCNNRegressor(net_params=few_sites, **small), graphs, energies),
     "two networks": (CGCNNRegressor(n_estimators=2, n_jobs=2, **small), graphs, energies),
     "in windows": (CGCNNRegressor(**small), mapped, energies),
-    "float64": (CGCNNRegressor(conv="gated", precision="float64", **small), graphs, energies),
+    "float64": (CGCNNRegressor(conv="gated", net_params=double, **small), graphs, energies),
 }
 found = {}
 for name, (est, X, y) in cases.items():
@@ -151,7 +152,7 @@ class Fails(Callback):
 
 cifs, energies = load_sample_regression(return_X_y=True)
 small = {"atom_fea_len": 8, "n_conv": 1, "h_fea_len": 8, "max_epochs": 5, "random_state": 0}
-est = CGCNNRegressor(accelerator=Accelerator(cpu=True), callbacks=[Fails()], **small)
+est = CGCNNRegressor(device=Accelerator(cpu=True), callbacks=[Fails()], **small)
 est.fit(cifs[:40], energies[:40])
 """
 

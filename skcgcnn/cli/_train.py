@@ -86,14 +86,13 @@ def train(
         from skcgcnn.training import train as run
 
         settings, given, machine = typed_settings(ctx, params, goes_on=resume is not None)
-        accelerator = _accelerator(machine["device"])
+        machine["device"] = _accelerator(machine["device"]) or machine["device"]
         results = run(
             settings,
             folder,
             resume=resume,
             given=given,
             overwrite=overwrite,
-            accelerator=accelerator,
             **machine,
             progress=not quiet,
             remarks=remarks,

@@ -394,9 +394,7 @@ class BaseCGCNN(
         return model_state(self, training=training)
 
     @classmethod
-    def _from_model_state(
-        cls, state: ModelState, name: str, device: Any = "auto", accelerator: Any = None
-    ) -> Self:
+    def _from_model_state(cls, state: ModelState, name: str, device: Any = "auto") -> Self:
         """Return a fitted estimator; `name` is that of the model in messages."""
         if state.estimator != cls.__name__:
             raise DataError(
@@ -404,7 +402,7 @@ class BaseCGCNN(
                 f"{state.estimator}.from_pretrained, or start from it with init_from"
             )
         try:
-            est = cls(**{**state.params, "device": device, "accelerator": accelerator})
+            est = cls(**{**state.params, "device": device})
             est._validate_params()
             set_model_state(est, replace(state, params=est.get_params(deep=False)))
         except BUILD_ERRORS as error:

@@ -19,6 +19,7 @@ from skcgcnn.estimators._persistence import model_state, set_model_state
 from skcgcnn.estimators._training_data import TrainingData
 from skcgcnn.estimators._uncertainty import calibrate_out_of_bag
 from skcgcnn.modelfiles import ModelState
+from skcgcnn.nn import accelerator_of
 from skcgcnn.tasks import LOSSES
 
 # Each network leaves out one part of so many.
@@ -48,7 +49,7 @@ def fit_ensemble(
     alike = is_general(source)
     left_out[:n_members] = leave_out(n_members, len(data), make_seed(est), alike=alike)
     # Processes train one network after another, together.
-    fitted = Parallel(est.n_jobs if est.accelerator is None else None)(
+    fitted = Parallel(None if accelerator_of(est.device) else est.n_jobs)(
         delayed(_fit_member)(member, data, valid, source, rows)
         for member, rows in zip(members, left_out, strict=True)
     )

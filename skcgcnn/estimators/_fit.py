@@ -23,7 +23,7 @@ from skcgcnn.estimators._training_data import TrainingData, split
 from skcgcnn.estimators._transfer import n_frozen_layers
 from skcgcnn.estimators._uncertainty import calibrate_out_of_bag
 from skcgcnn.modelfiles import ModelState
-from skcgcnn.nn import BestEpoch, GraphDataset, broadcast_int, check_callbacks
+from skcgcnn.nn import BestEpoch, GraphDataset, accelerator_of, broadcast_int, check_callbacks
 from skcgcnn.tasks import TargetDecoder
 
 MAX_SEED = np.iinfo(np.int32).max
@@ -115,7 +115,8 @@ def make_seed(est: Any) -> int:
     """Return the seed of a fit."""
     seed = int(check_random_state(est.random_state).randint(MAX_SEED))
     # All processes begin alike, also where nothing decides how.
-    return seed if est.accelerator is None else broadcast_int(est.accelerator, seed)
+    accelerator = accelerator_of(est.device)
+    return seed if accelerator is None else broadcast_int(accelerator, seed)
 
 
 def _prepare(

@@ -13,12 +13,18 @@ from skcgcnn._parameters import NetParameters
 from skcgcnn._recipes import is_auto
 from skcgcnn._sklearn import validate_parameter_constraints
 from skcgcnn.estimators._constraints import constraints
-from skcgcnn.nn import AcceleratedNet, AveragedNet, GraphNet, TaskLoss, choose_device
+from skcgcnn.nn import (
+    AcceleratedNet,
+    AveragedNet,
+    GraphNet,
+    TaskLoss,
+    accelerator_of,
+    choose_device,
+)
 from skcgcnn.tasks import LOSSES, TargetDecoder
 
 _LOGGER = logging.getLogger("skcgcnn")
 
-_OF_GRAPHS = ("max_num_nbr", "neighbor_ties", "merge_tol")
 # What a net takes under the same names, also while training goes on.
 _OF_TRAINING = ("lr", "batch_size", "max_batch_sites", "schedule", "max_grad_norm")
 _CALLBACKS = ("callbacks", "early_stopping", "n_iter_no_change")
@@ -91,9 +97,9 @@ def make_net(
         **{f"optimizer__{name}": value for name, value in options.items()},
     }
     arguments |= params["net_params"] or {}
-    if est.accelerator is None:
+    if (accelerator := accelerator_of(est.device)) is None:
         return GraphNet(**arguments)
-    return AcceleratedNet(accelerator=est.accelerator, **arguments)
+    return AcceleratedNet(accelerator=accelerator, **arguments)
 
 
 def takes_weight_decay(optimizer: Any) -> bool:
@@ -144,7 +150,7 @@ def update_net(est: Any, params: Mapping[str, Any]) -> None:
     of_graphs = est.graph_options_.parameters()
     for name in sorted(made_with):
         values = _plain(params[name]), _plain(made_with[name])
-        if name in _OF_GRAPHS and params[name] == of_graphs.get(name):
+        if name == "max_num_nbr" and params[name] == of_graphs[name]:
             continue  # it now says what the graphs had been made with
         fixed = parameters[name].change == "never" or (
             name in _LEARNS and _LEARNS[name](values[0]) != _LEARNS[name](values[1])

@@ -20,6 +20,7 @@ from skcgcnn.modelfiles import (
     TrainingState,
     check_version,
 )
+from skcgcnn.nn import accelerator_of
 from skcgcnn.tasks import TargetDecoder
 
 # Under this name a pickle holds the state of a fitted estimator.
@@ -32,8 +33,7 @@ def model_state(est: Any, *, training: bool = False) -> ModelState:
     # Also while several processes train, which wrap the network.
     net, module = est.net_, est.net_.network
     # What was fitted, even if the parameters were changed since.
-    # The processes that it was fitted on end some time.
-    params = est.get_params(deep=False) | {"accelerator": None}
+    params = est.get_params(deep=False) | {"device": _lasting(est.device)}
     auto: dict[str, Any] = {}
     given, flat = dict(params["net_params"] or {}), with_net_params(params)
     for name, value in est.fitted_params_.items():
@@ -130,7 +130,7 @@ def set_model_state(est: Any, state: ModelState) -> None:
 def pickled(state: dict[str, Any], est: Any) -> dict[str, Any]:
     """Return the attributes of a fitted estimator as a pickle holds them."""
     state = {name: value for name, value in state.items() if name not in ("net_", "more_nets_")}
-    state["accelerator"] = None
+    state["device"] = _lasting(est.device)
     model = model_state(est, training=est.warm_start)
     training = model.training and replace(
         model.training,
@@ -160,11 +160,16 @@ def cloned(est: Any) -> Any:
     """Return an estimator with the same parameters that is not fitted."""
     # A model to start from must stay fitted, and processes are there once; scikit-learn would
     # clone them. Callbacks have a state of their own, which fits must not share.
-    kept = {"init_from": est.init_from, "accelerator": est.accelerator}
+    kept = {"init_from": est.init_from, "device": est.device}
     kept["callbacks"] = _copied(est.callbacks)
     bare = object.__new__(type(est))
     bare.__dict__.update(est.__dict__ | dict.fromkeys(kept))
     return clone_parametrized(bare).set_params(**kept)
+
+
+def _lasting(device: Any) -> Any:
+    """Return a device that is there later too: processes end some time."""
+    return device if accelerator_of(device) is None else "auto"
 
 
 def _copied(callbacks: Any) -> Any:

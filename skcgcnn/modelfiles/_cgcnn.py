@@ -112,11 +112,7 @@ def read_cgcnn(content: Mapping[str, Any], name: str) -> ModelState:
     """
     args, weights = dict(content["args"]), dict(content["state_dict"])
     network = _network(weights)
-    graph = {
-        "radius": network["radius"],
-        "max_num_nbr": _GRAPH["max_num_nbr"],
-        "neighbor_ties": args.get("neighbor_ties", "official"),
-    }
+    graph = {"radius": network["radius"], "max_num_nbr": _GRAPH["max_num_nbr"]}
     if args["task"] == "classification":
         estimator, measure = "CGCNNClassifier", "validation ROC AUC"
         classes = args.get("classes", range(network["n_outputs"]))
@@ -139,6 +135,7 @@ def read_cgcnn(content: Mapping[str, Any], name: str) -> ModelState:
         graph_options=GraphOptions(
             n_features=network["orig_atom_fea_len"],
             atom_features=_fingerprint(network["orig_atom_fea_len"]),
+            neighbor_ties=args.get("neighbor_ties", "official"),
             **graph,
         ),
         network=network,

@@ -8,11 +8,18 @@ import torch
 from skcgcnn._warnings import warn_caller
 
 
+def accelerator_of(device: Any) -> Any:
+    """Return the processes that a parameter stands for; None where it is a device."""
+    return device if hasattr(device, "prepare") else None
+
+
 def choose_device(device: Any, *, fall_back: bool = False) -> Any:
     """Return the torch device for a parameter, and check that it is there.
 
     With `fall_back`, a model that was on a GPU goes to the CPU where there is none.
     """
+    if (accelerator := accelerator_of(device)) is not None:
+        return accelerator.device
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from skcgcnn._files import user_path
+from skcgcnn._parameters import Parameters
 from skcgcnn.datasets import (
     LI_VACANCY_FOLDER,
     SAMPLE_FOLDER,
@@ -147,8 +148,9 @@ class RunData:
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def graph_parameters(self) -> dict[str, Any]:
-        """Return the parameters with which graphs of a store were made."""
-        return {} if self.graphs is None else self.graphs.options.parameters()
+        """Return the parameters of an estimator with which graphs of a store were made."""
+        made = {} if self.graphs is None else self.graphs.options.parameters()
+        return {name: value for name, value in made.items() if hasattr(Parameters, name)}
 
     def classes(self, readable: npt.NDArray[np.bool_]) -> npt.NDArray[Any] | None:
         """Return the classes of the crystals; those to train on may lack a rare one."""

@@ -159,7 +159,7 @@ def fit_parts(
 
 
 def resumed_estimator(
-    state: Any, settings: Settings, data: RunData, file: Path, device: str, accelerator: Any
+    state: Any, settings: Settings, data: RunData, file: Path, device: Any
 ) -> tuple[BaseCGCNN, dict[str, Any]]:
     """Return the estimator of a checkpoint, and what that keeps of the run.
 
@@ -173,10 +173,8 @@ def resumed_estimator(
         Its crystals and targets.
     file : Path
         Name of the checkpoint, for errors.
-    device : str
+    device : str or accelerate.Accelerator
         Where to train.
-    accelerator : accelerate.Accelerator or None
-        Processes to train on.
 
     Returns
     -------
@@ -202,4 +200,4 @@ def resumed_estimator(
     if run["fingerprint"] != data.fingerprint():
         raise DataError(f"{file}: was trained on other crystals or targets than {settings.data}")
     cls = _ESTIMATORS[settings.task]
-    return cls._from_model_state(state, str(file), device, accelerator), run
+    return cls._from_model_state(state, str(file), device), run

@@ -64,8 +64,7 @@ def train(
     resume: Path | None = None,
     given: Collection[str] | None = None,
     overwrite: bool = False,
-    device: str = "auto",
-    accelerator: Any = None,
+    device: Any = "auto",
     n_jobs: int | None = None,
     progress: bool = True,
     remarks: bool = False,
@@ -100,10 +99,9 @@ def train(
         were asked for. Of the parameters it is those in ``settings.params``.
     overwrite : bool, default=False
         Whether results of an earlier run in `output` may be replaced.
-    device : str, default="auto"
-        Where to train.
-    accelerator : accelerate.Accelerator, optional
-        Processes to train on, each of which calls this function; the main one writes the results.
+    device : str or accelerate.Accelerator, default="auto"
+        Where to train. Each process of an Accelerator calls this function; the main one writes the
+        results.
     n_jobs : int, optional
         Number of workers that read crystals.
     progress : bool, default=True
@@ -132,7 +130,7 @@ def train(
         If the device is not there.
     """
     check_asked(settings, output, device)
-    is_main = accelerator is None or accelerator.is_main_process
+    is_main = getattr(device, "is_main_process", True)
     elsewhere = resume is None or resume.parent.resolve() != output.resolve()
     with alone(output) if is_main else nullcontext():
         if is_main and elsewhere and not overwrite:
@@ -148,11 +146,10 @@ def train(
                 {"settings": asdict(settings), "fingerprint": data.fingerprint()},
             )
         else:
-            est, run = resumed_estimator(state, settings, data, resume, device, accelerator)
+            est, run = resumed_estimator(state, settings, data, resume, device)
         # What every fit of the run has.
         machine = {
             "device": device,
-            "accelerator": accelerator,
             "n_jobs": n_jobs,
             "on_error": settings.on_error,
             "max_epochs": settings.params.get("max_epochs", est.max_epochs),
@@ -210,7 +207,7 @@ def train(
         return found
 
 
-def check_asked(settings: Settings, output: Path, device: str) -> None:
+def check_asked(settings: Settings, output: Path, device: Any) -> None:
     """Refuse what can be refused before anything is read.
 
     Raises

@@ -299,13 +299,15 @@ def test_a_callback_can_stop_the_training(est, y, graphs):
 
 def test_precision(est, y, graphs):
     found = {
-        precision: outputs(clone(est).set_params(precision=precision).fit(graphs, y), graphs)
+        precision: outputs(
+            clone(est).set_params(net_params={"precision": precision}).fit(graphs, y), graphs
+        )
         for precision in ("float32", "float64", "bfloat16")
     }
     assert {predicted.dtype for predicted in found.values()} == {np.dtype("float64")}
     np.testing.assert_allclose(found["float64"], found["float32"], atol=1e-3)
     np.testing.assert_allclose(found["bfloat16"], found["float32"], atol=0.2)
-    double = clone(est).set_params(precision="float64").fit(graphs, y)
+    double = clone(est).set_params(net_params={"precision": "float64"}).fit(graphs, y)
     alone = [outputs(double, graphs[[i]])[0] for i in range(24)]
     np.testing.assert_allclose(alone, outputs(double, graphs), rtol=1e-11, atol=1e-11)
 

@@ -192,7 +192,9 @@ def test_a_start_in_double_precision(data):
     graphs, y, _, others = data
     given = {"init_from": MODEL, "max_epochs": 1, "random_state": 0}
     single = CGCNNRegressor(**given).fit(graphs, y).predict(others)
-    double = CGCNNRegressor(**given, precision="float64").fit(graphs, y).predict(others)
+    double = (
+        CGCNNRegressor(**given, net_params={"precision": "float64"}).fit(graphs, y).predict(others)
+    )
     np.testing.assert_allclose(double, single, atol=2e-3)
 
 

@@ -160,7 +160,8 @@ def test_saved_models_hold_their_element_features(tiny, cifs, energies, tmp_path
 
 
 def test_class_weights_and_double_precision_survive(tiny, graphs, labels, tmp_path):
-    est = CGCNNClassifier(**tiny, class_weight={0: 1.0, 1: 2.5}, precision="float64")
+    tiny["net_params"] = {"precision": "float64"}
+    est = CGCNNClassifier(**tiny, class_weight={0: 1.0, 1: 2.5})
     est.fit(graphs, labels).save(tmp_path / "model")
     again = skcgcnn.load(tmp_path / "model", device="cpu")
     assert again.class_weight == {0: 1.0, 1: 2.5}

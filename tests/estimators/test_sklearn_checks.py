@@ -68,7 +68,7 @@ SMALL = {
     "batch_size": 64,
     "device": "cpu",
     # The suite compares predictions of one row and of many to 1e-7, finer than float32.
-    "precision": "float64",
+    "net_params": {"precision": "float64"},
 }
 # These want a score on their training rows.
 LEARNING = ("check_regressors_train", "check_classifiers_train", "check_classifiers_classes")

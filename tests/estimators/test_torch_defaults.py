@@ -15,7 +15,7 @@ OPTIONS = [
     {"recipe": "paper"},
     {"loss": "gaussian_nll", "pooling": "sum", "tasks": ("regression", "regression")},
     {"pooling": "attention", "net_params": {"element_embedding": True, "heads": "separate"}},
-    {"precision": "float64"},
+    {"net_params": {"precision": "float64"}},
     {
         "cls_weight": "auto",
         "early_stopping": True,

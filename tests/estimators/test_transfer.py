@@ -193,11 +193,12 @@ def test_frozen_layers_are_equal_to_the_bit(freeze, n, optimizer, source, params
     assert not torch.equal(est.module_.head.fc_out.weight[:1], source.module_.head.fc_out.weight)
 
 
-@pytest.mark.parametrize("more", [{}, {"precision": "float64"}])
-def test_frozen_through_warm_starts_and_partial_fits(more, source, params, graphs, energies):
-    est = CGCNNRegressor(
-        **params, init_from=source, freeze="convs", warm_start=True, lr=0.01, **more
-    ).fit(graphs, energies)
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_frozen_through_warm_starts_and_partial_fits(precision, source, params, graphs, energies):
+    params["net_params"] = {**params["net_params"], "precision": precision}
+    est = CGCNNRegressor(**params, init_from=source, freeze="convs", warm_start=True, lr=0.01).fit(
+        graphs, energies
+    )
     before = weights(est, *CONVS)
     est.fit(graphs, energies)
     est.partial_fit(graphs, energies)

@@ -131,7 +131,9 @@ def test_a_batch_needs_crystals_that_could_be_read(graphs):
 
 
 def test_precisions(graphs, energies):
-    est = CGCNNRegressor(precision="float64", max_epochs=1, random_state=0).fit(graphs, energies)
+    est = CGCNNRegressor(net_params={"precision": "float64"}, max_epochs=1, random_state=0).fit(
+        graphs, energies
+    )
     batch = GraphBatch.from_graphs(graphs)  # of float32
     with torch.no_grad():
         found = PredictingNetwork(est)(*batch.tensors())[:, 0]

@@ -189,10 +189,11 @@ def test_extreme_inputs_stay_finite():
 def test_training_takes_them_and_ends_where_torch_s_operations_end(
     graphs, energies, tiny, monkeypatch
 ):
-    fused = CGCNNRegressor(**tiny, precision="float64").fit(graphs, energies)
+    tiny["net_params"] = {**tiny["net_params"], "precision": "float64"}
+    fused = CGCNNRegressor(**tiny).fit(graphs, energies)
     monkeypatch.setitem(CONVOLUTIONS, "plain", plain(ConvLayer))
     tiny["conv"] = "plain"
-    by_torch = CGCNNRegressor(**tiny, precision="float64").fit(graphs, energies)
+    by_torch = CGCNNRegressor(**tiny).fit(graphs, energies)
     np.testing.assert_allclose(fused.predict(graphs), by_torch.predict(graphs), rtol=1e-8)
     assert fused.history_[-1, "train_loss"] == pytest.approx(by_torch.history_[-1, "train_loss"])
 

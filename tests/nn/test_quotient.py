@@ -67,14 +67,16 @@ def largest(first, second):
     return float((first - second).abs().max() / second.abs().max())
 
 
+def both(sources):
+    """Return quotient graphs, and graphs of all sites and bonds."""
+    return [CrystalGraphTransformer(merge_tol=t).transform(sources) for t in (1e-5, None)]
+
+
 @pytest.mark.filterwarnings("ignore:no training crystal of")
 @pytest.mark.parametrize("name", ["perovskites", "carbons", "cod", "sample", "vacancies"])
 def test_outputs_gradients_and_statistics(name, fitted, request):
     sources = crystals(name, request)
-    folded, plain = (
-        CrystalGraphTransformer(merge_tol=merge_tol).transform(sources)
-        for merge_tol in (1e-5, None)
-    )
+    folded, plain = both(sources)
     assert len(folded.neighbors) < len(plain.neighbors)
     spread = load_sample_regression().target.std()
     difference = np.abs(fitted.predict(folded) - fitted.predict(plain)).max()
@@ -107,11 +109,13 @@ def test_equal_distances_in_double_precision(fitted, graphs, fused):
 )
 def test_fits(params, cifs, energies, tiny):
     """A fit on quotient graphs ends where one on all sites and bonds ends."""
+    given = {**tiny, **params}
+    if precision := given.pop("precision", None):
+        given["net_params"] = {**tiny["net_params"], "precision": precision}
     predictions = [
-        CGCNNRegressor(**{**tiny, **params}, merge_tol=merge_tol).fit(cifs, energies).predict(cifs)
-        for merge_tol in (1e-5, None)
+        CGCNNRegressor(**given).fit(graphs, energies).predict(graphs) for graphs in both(cifs)
     ]
-    tolerance = 2e-2 if "precision" in params else 1e-4
+    tolerance = 2e-2 if precision else 1e-4
     np.testing.assert_allclose(*predictions, atol=tolerance)
 
 
@@ -119,10 +123,10 @@ def test_frozen_layers(cifs, energies, tiny, tmp_path):
     tiny["dropout"] = 0.0
     source = CGCNNRegressor(**tiny).fit(cifs, energies)
     predictions = [
-        CGCNNRegressor(**tiny, init_from=source, freeze="convs", merge_tol=merge_tol)
-        .fit(cifs, energies)
-        .predict(cifs)
-        for merge_tol in (1e-5, None)
+        CGCNNRegressor(**tiny, init_from=source, freeze="convs")
+        .fit(graphs, energies)
+        .predict(graphs)
+        for graphs in both(cifs)
     ]
     np.testing.assert_allclose(*predictions, atol=1e-4)
 

@@ -42,8 +42,8 @@ class Batches(Callback):
 
 
 def fit(tiny, graphs, energies, accelerator, **more):
-    params = {**tiny, "conv": "edge", **more}
-    return CGCNNRegressor(**params, accelerator=accelerator).fit(graphs, energies)
+    params = {**tiny, "conv": "edge", "device": accelerator or "cpu", **more}
+    return CGCNNRegressor(**params).fit(graphs, energies)
 
 
 def test_one_process_trains_as_if_there_were_none(tiny, graphs, energies):
