@@ -86,7 +86,8 @@ def train(
         from skcgcnn.training import train as run
 
         settings, given, machine = typed_settings(ctx, params, goes_on=resume is not None)
-        machine["device"] = _accelerator(machine["device"]) or machine["device"]
+        accelerator = _accelerator(machine["device"])
+        machine["device"] = accelerator or machine["device"]
         results = run(
             settings,
             folder,
@@ -100,6 +101,8 @@ def train(
             splits=_rules(splits),
             learning_curve=learning_curve,
         )
+        if accelerator is not None:
+            accelerator.end_training()  # or threads that are left can abort a process at its end
         if results:
             _show(results, folder)
 
