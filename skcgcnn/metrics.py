@@ -71,14 +71,16 @@ class HeldOutError:
     n_crystals : int
         How many crystals it is from.
     simple : float or None
-        The same of the simplest prediction: the mean of the training crystals, or their most
-        frequent label; None where that is not known.
+        The same of the simplest prediction: the median of the training crystals, which no other
+        constant beats, or their most frequent label; None where that is not known.
     unit : str
         Of the number.
     composition : float or None
         The same of a model that knows the composition alone; None where there is none.
     n_folds : int
         Folds of the cross-validation; 0 for test crystals that no fold trains on.
+    held_out : bool
+        Whether it is known that the model was not trained on these crystals.
     """
 
     metric: str
@@ -90,15 +92,17 @@ class HeldOutError:
     unit: str = ""
     composition: float | None = None
     n_folds: int = 0
+    held_out: bool = True
 
     def __str__(self) -> str:
-        what, simplest, unit = "mean absolute error", "the training mean", f" {self.unit}"
+        what, simplest, unit = "mean absolute error", "the training median", f" {self.unit}"
         if self.metric == "accuracy":
             what, simplest, unit = "accuracy", "the most frequent training label", ""
         interval = "no interval"
         if self.low is not None and self.high is not None:
             interval = f"95 % interval {self.low:.3g} to {self.high:.3g}"
-        crystals = "1 test crystal" if self.n_crystals == 1 else f"{self.n_crystals} test crystals"
+        kind = "test crystal" if self.held_out else "crystal"
+        crystals = f"{self.n_crystals} {kind}{'s' if self.n_crystals > 1 else ''}"
         if self.n_folds:
             crystals = f"{self.n_crystals} crystals in {self.n_folds}-fold cross-validation"
         unit = unit.rstrip()
@@ -179,7 +183,7 @@ def _main_name(name: str, metric: str, folds: bool) -> str:
 
 
 def simplest(trained: npt.NDArray[Any], target: Task) -> Any:
-    """Return the simplest prediction: the mean of numbers, or the most frequent label.
+    """Return the simplest prediction: the median of numbers, or the most frequent label.
 
     Parameters
     ----------

@@ -49,8 +49,9 @@ class Fitted(Documented):
     n_samples_fit_ : int
         Crystals trained on.
     elements_ : tuple of int, or None
-        Atomic numbers of the elements that the training crystals may hold; None if that is not
-        known. A prediction for other elements gives a warning that names them.
+        Atomic numbers of the elements that the training crystals may hold, those of `init_from`
+        included, but not of a general model such as "chgnet-distilled"; None if that is not known.
+        A prediction for other elements gives a warning that names them.
     fitted_params_ : dict
         Parameters with which the network was made, those of `net_params` beside the others.
     graph_options_ : GraphOptions

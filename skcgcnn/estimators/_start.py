@@ -7,7 +7,7 @@ from skcgcnn._parameters import SIZES
 from skcgcnn._recipes import is_auto
 from skcgcnn.estimators._baseline import fit_baseline
 from skcgcnn.estimators._elements import elements_of, set_kinds, training_kinds
-from skcgcnn.estimators._head_start import GENERAL, has_general_head, slower, start_head
+from skcgcnn.estimators._head_start import GENERAL, has_general_head, is_general, slower, start_head
 from skcgcnn.estimators._net import make_net
 from skcgcnn.estimators._scaling import scale, scale_numbers
 from skcgcnn.estimators._training_data import TrainingData
@@ -59,7 +59,7 @@ def initialize(
     net.module_.average.load_state_dict(trained.state_dict())
     _ = net.optimizer_  # raises if its options are wrong, before anything is fitted
     elements = elements_of(est, whole.graphs)
-    if source is not None and elements is not None:
+    if source is not None and not is_general(source) and elements is not None:
         known = source.provenance.elements
         elements = None if known is None else tuple(sorted({*known, *elements}))
     made = {name: params[name] for name in made_with(est)}

@@ -1,7 +1,7 @@
 """Predictions for crystals that a run did not train on: a test part, or all folds together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -129,10 +129,10 @@ def errors_of(predictions: Sequence[Prediction], truth: dict[str, Column]) -> li
         target = prediction.target
         if target.name not in truth or (true := target.truth(truth[target.name])) is None:
             continue
-        # The mean of the training crystals; of sums over sites it is not known.
-        error = held_out_error(true, prediction, target.mean or None)
-        if error is not None:
-            found.append(f"{target.name}: {error}")
+        if (error := held_out_error(true, prediction, None)) is not None:
+            found.append(f"{target.name}: {replace(error, held_out=False)}")
+    if found:
+        found.append("The model may have been trained on some of them: then this is no test.")
     return found
 
 

@@ -99,7 +99,7 @@ def test_errors_have_an_interval_and_something_to_compare_with(runs):
     text = (runs / "multi" / "report.html").read_text()
     number = r"[\d.e-]+"
     interval = rf"\(95 % interval {number} to {number}, 25 test crystals\); predicting"
-    assert re.search(rf"energy: mean absolute error {number} {interval} the training mean", text)
+    assert re.search(rf"energy: mean absolute error {number} {interval} the training median", text)
     assert re.search(rf"metal: accuracy {number} {interval} the most frequent training", text)
     found = json.loads((runs / "multi" / "metrics.json").read_text())
     for name, metric in (("energy", "mae"), ("metal", "accuracy")):

@@ -63,7 +63,7 @@ def test_errors_of_folds_are_in_the_report_the_metrics_and_the_model(folder, tmp
     text = (folder / "report.html").read_text()
     assert "<h2>Cross-validation</h2>" in text
     assert re.search(
-        r"254 crystals in 3-fold cross-validation\); predicting the training mean", text
+        r"254 crystals in 3-fold cross-validation\); predicting the training median", text
     )
     assert re.search(r"25 test crystals\); predicting the .* extra trees on the composition", text)
     assert "values of the crystals of 3 folds." in text
@@ -185,7 +185,7 @@ def test_predictions_for_a_folder_with_values_tell_their_errors(folder, tmp_path
         result = CliRunner().invoke(app, ["predict", model, str(data), *args])
         assert result.exit_code == 0, result.output
         return re.findall(
-            r"formation_energy: mean absolute error ([\d.]+) .*, (\d) test", result.output
+            r"formation_energy: mean absolute error ([\d.]+) .*, (\d) crystals\)", result.output
         )
 
     values = sample.target[:8]

@@ -54,17 +54,17 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(data, tmp_path_factory):
-    """Return the results of a search of six trials."""
+    """Return the results of a search of twelve trials."""
     output = tmp_path_factory.mktemp("tune") / "run"
     settings = Settings(str(data), params=SMALL)
-    result = tune(settings, output, seconds=600, n_trials=6, device="cpu", progress=False)
+    result = tune(settings, output, seconds=600, n_trials=12, device="cpu", progress=False)
     return output, result
 
 
 def test_the_usual_parameters_come_first_and_are_tried_in_all_folds(found):
     output, result = found
     rows = read(output / "trials.csv")
-    assert len(rows) == result["n_trials"] == 6
+    assert len(rows) == result["n_trials"] == 12
     assert (rows[0]["outcome"], rows[0]["folds"]) == ("complete", "5")
     searched = rows[0].keys() - {"trial", "outcome", "error", "folds"}
     assert {rows[0][name] for name in searched} == {"usual"}
