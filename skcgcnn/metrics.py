@@ -152,7 +152,9 @@ class HeldOutError:
         """
         for metric in ("mae", "accuracy"):
             main = _main_name(name, metric, folds)
-            found = {field: numbers.get(f"{main}, {what}") for field, what in _BESIDE.items()}
+            found: dict[str, Any] = {
+                field: numbers.get(f"{main}, {what}") for field, what in _BESIDE.items()
+            }
             n_crystals = found.pop("n_crystals")
             if main in numbers and n_crystals is not None:
                 n_folds = int(found.pop("n_folds") or 0)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from skcgcnn._files import atomic_write, user_path
-from skcgcnn._text import crystals, for_terminals
+from skcgcnn._text import for_terminals
 from skcgcnn.cli._app import Jobs, Quiet, app, plain_errors
 
 _SHOWN = 20
@@ -25,6 +25,14 @@ def check(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for check.html and check.csv.")
     ] = Path(),
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--target",
+            help="Column to look at, number or label; may be repeated.",
+            show_default="all",
+        ),
+    ] = None,
     quick: Annotated[
         bool,
         typer.Option("--quick", help="Train no networks to tell which targets are unexpected."),
@@ -48,7 +56,7 @@ def check(
         from skcgcnn.training import bundled_folder, refuse_inputs
 
         source = bundled_folder(data)
-        opened = open_data(source)
+        opened = open_data(source, target)
         folder = user_path(output)
         if folder.exists() and not folder.is_dir():
             raise ValueError(f"{folder}: is a file; name a folder for the results")
@@ -88,7 +96,7 @@ def _tell_step(text: str) -> None:
 def _as_json(found: Any) -> dict[str, Any]:
     return {
         "n_crystals": len(found.ids),
-        "n_different": len(set(found.groups.tolist())),
+        "n_different": found.n_different,
         "is_sound": found.is_sound,
         "floors": {f.target: f.error for f in found.floors},
         "findings": found.findings.to_dict("records"),
@@ -102,11 +110,5 @@ def _show(found: Any, folder: Path) -> None:
     if n > _SHOWN:
         typer.echo(f"and {n - _SHOWN} more")
     n_sound = "no findings" if not n else f"{n} finding{'s' if n > 1 else ''}"
-    n_different = len(set(found.groups.tolist()))
-    typer.echo(
-        for_terminals(
-            f"{crystals(len(found.ids))}, {n_different} different; {n_sound} in "
-            f"{folder / 'check.csv'}"
-        )
-    )
+    typer.echo(for_terminals(f"{found.counted()}; {n_sound} in {folder / 'check.csv'}"))
     typer.echo(for_terminals(f"All at a glance: {folder / 'check.html'}"))

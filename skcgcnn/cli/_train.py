@@ -168,7 +168,8 @@ def _show(report: dict[str, Any], folder: Path) -> None:
     )
     n_val = crystals(report["n_val"]).replace(" ", " validation ")
     decided = f"by the loss of {n_val}" if report["n_val"] else "last"
-    lines.append(f"{sizes}; best epoch {report['best_epoch']} ({decided})")
+    first = " of the first network" if report["n_networks"] > 1 else ""
+    lines.append(f"{sizes}; best epoch{first} {report['best_epoch']} ({decided})")
     if report["n_groups"] is not None:
         groups = "{train} groups trained, {val} validated, {test} tested".format(
             **report["n_groups"]

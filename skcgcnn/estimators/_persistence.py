@@ -2,6 +2,7 @@
 
 from copy import copy, deepcopy
 from dataclasses import replace
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -118,9 +119,9 @@ def set_model_state(est: Any, state: ModelState) -> None:
         n_iter_=provenance.n_epochs,
         elements_=provenance.elements,
         fitted_params_={
-            # What training started from is known where it was "auto".
             name: params[name]
-            for name in {*made_with(est) & params.keys(), *({"init_from"} & state.auto.keys())}
+            for name in params.keys() & {*made_with(est), "init_from"}
+            if name != "init_from" or is_named(params[name])
         },
         net_=net,
         more_nets_=nets[1:],
@@ -165,6 +166,11 @@ def cloned(est: Any) -> Any:
     bare = object.__new__(type(est))
     bare.__dict__.update(est.__dict__ | dict.fromkeys(kept))
     return clone_parametrized(bare).set_params(**kept)
+
+
+def is_named(init_from: Any) -> bool:
+    """Tell whether a model to start from is told by a name or path, or is none."""
+    return init_from is None or isinstance(init_from, (str, PathLike))
 
 
 def _lasting(device: Any) -> Any:

@@ -169,13 +169,14 @@ def element_names(est: Any, graphs: CrystalGraphs) -> list[list[str]]:
     Returns
     -------
     list of list of str
-        For every crystal that of every site; "mixed" for mixed sites and unknown features.
+        For every crystal that of every site, such as "O"; "La/Ce" where elements have the same
+        features, and "mixed" for mixed sites and unknown features.
     """
     from pymatgen.core import Element
 
     table = matching_element_features(est.atom_features, est.graph_options_.atom_features)
     n_kinds = len(graphs.kind_features)
     found = [set()] * n_kinds if table is None else table.pure(graphs.kind_features)
-    kinds = [Element.from_Z(min(own)).symbol if len(own) == 1 else MIXED for own in found]
+    kinds = ["/".join(Element.from_Z(z).symbol for z in sorted(own)) or MIXED for own in found]
     names = np.array(kinds, dtype=object)[graphs.site_kinds]
     return [list(each) for each in expand_to_sites(graphs, names)]

@@ -24,11 +24,14 @@ from skcgcnn.quality._findings import Finding, Names, to_frame
 from skcgcnn.quality._labels import is_classes, odd_columns
 from skcgcnn.quality._residuals import (
     FEWEST,
+    LEAST_SKILL,
     Expected,
     expect_labels,
     expect_numbers,
+    is_mostly_one,
     odd_labels,
     odd_numbers,
+    skill,
 )
 from skcgcnn.quality._valences import odd_valences
 from skcgcnn.tasks import column_names, is_missing, split_columns
@@ -76,6 +79,17 @@ class Survey:
     def is_sound(self) -> bool:
         """Whether all findings are remarks, if there are any."""
         return not (self.findings["severity"] != "remark").any()
+
+    @property
+    def n_different(self) -> int:
+        """How many of the crystals that can be read are different."""
+        return len(np.unique(self.groups[self.graphs.n_sites > 0]))
+
+    def counted(self) -> str:
+        """Return how many crystals there are, as words."""
+        n_unreadable = int((self.graphs.n_sites == 0).sum())
+        text = f"{crystals(len(self.ids))}, {self.n_different} different"
+        return f"{text}, {n_unreadable} unreadable" if n_unreadable else text
 
 
 def check(
@@ -309,13 +323,27 @@ def _unexpected(
     if len(np.unique(twice.groups[known])) < FEWEST or different < 2:
         return
     if not is_classes(column):
+        if is_mostly_one(column):
+            text = (
+                f"{name}: most values are one; what networks expect of such a column says nothing."
+            )
+            yield Finding("not judged by networks", [], "remark", text)
+            return
         with _without_remarks():
             found = expect_numbers(column, graphs, twice.groups, estimator, random_state)
-        yield from odd_numbers(name, column, found, graphs.n_sites, names)
+        odd = odd_numbers(name, column, found, graphs.n_sites, names)
     elif different <= len(known) // 10:
         with _without_remarks():
             found = expect_labels(column, known, graphs, twice.groups, random_state)
-        yield from odd_labels(name, column, found, names)
+        odd = odd_labels(name, column, found, names)
     else:
         return
+    if (gain := skill(column, found)) < LEAST_SKILL:
+        text = (
+            f"{name}: networks expect it hardly better than one answer for all crystals does "
+            f"({max(gain, 0):.0%} less error), so that they say nothing about its values."
+        )
+        yield Finding("not judged by networks", [], "remark", text)
+        return
+    yield from odd
     expected[name] = found

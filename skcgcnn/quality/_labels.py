@@ -15,6 +15,9 @@ from skcgcnn.tasks import is_missing
 _REPEATED, _REPEATED_SHARE, _MOSTLY_ONCE = 5, 0.01, 0.5
 # Values with so few decimals, of so many, are rounded.
 _ROUNDED_VALUES = 20
+# Values are of two sizes where each has so many and such a share of them, and their sizes are so
+# many decades, and standard deviations of one size, apart.
+_FEWEST_OF_A_SIZE, _SHARE_OF_A_SIZE, _DECADES, _SEPARATION = 5, 0.05, 1.9, 4.0
 # So many different whole numbers are classes rather than a measure.
 _MOST_CLASSES = 20
 # Texts with more different ones than that, and than this share of the crystals, are not classes.
@@ -106,6 +109,7 @@ def _numbers(
         rows = infinite.tolist()
         text = f"{name} is infinite for {names.some(rows)}."
         yield Finding("infinite target", rows, "error", text)
+    yield from _two_sizes(name, known, values, names)
     counts = Counter(values.tolist())
     once = sum(count for count in counts.values() if count == 1) / len(values)
     least = max(_REPEATED, _REPEATED_SHARE * len(values))
@@ -119,15 +123,45 @@ def _numbers(
             # Pure elements have a formation energy of 0, and metals no gap.
             severity = "remark" if value == 0 else "warning"
             yield Finding("repeated value", rows, severity, text)
-    if len(values) >= _ROUNDED_VALUES:
-        yield from _rounded(name, known, values, names)
+    yield from _rounded(name, known, values, names)
+
+
+def _two_sizes(
+    name: str, known: npt.NDArray[np.int64], values: npt.NDArray[np.float64], names: Names
+) -> Iterator[Finding]:
+    """Yield a column whose values are of two sizes far apart, as if in two units."""
+    use = np.isfinite(values) & (values != 0)
+    rows, sizes = known[use], np.log10(np.abs(values[use]))
+    least = max(_FEWEST_OF_A_SIZE, round(_SHARE_OF_A_SIZE * len(sizes)))
+    if len(sizes) < 2 * least:
+        return
+    order = np.argsort(sizes)
+    rows, sizes = rows[order], sizes[order]
+    # Where the two parts are narrowest, that is where their means explain most.
+    below, n_below = np.cumsum(sizes)[:-1], np.arange(1, len(sizes))
+    explained = below**2 / n_below + (sizes.sum() - below) ** 2 / n_below[::-1]
+    place = least + int(explained[least - 1 : len(sizes) - least].argmax())
+    small, large = sizes[:place], sizes[place:]
+    apart = large.mean() - small.mean()
+    within = np.sqrt((place * small.var() + len(large) * large.var()) / len(sizes))
+    if apart >= _DECADES and apart > _SEPARATION * within:
+        low, high = (10 ** float(np.median(part)) for part in (small, large))
+        few = (rows[:place] if len(small) <= len(large) else rows[place:]).tolist()
+        text = (
+            f"{name}: {len(small)} values are about {low:.2g}, {len(large)} about {high:.2g}, and "
+            f"few between: are they in two units? The fewer are those of {names.some(few)}."
+        )
+        yield Finding("values of two sizes", few, "warning", text)
 
 
 def _rounded(
     name: str, known: npt.NDArray[np.int64], values: npt.NDArray[np.float64], names: Names
 ) -> Iterator[Finding]:
-    """Yield values with two decimals at most, where most others have more."""
-    is_rounded = np.isclose(values, np.round(values, 2), rtol=0, atol=1e-12) & (values != 0)
+    """Yield values with two decimals at most, where most others have more; 0 is neither."""
+    known, values = known[values != 0], values[values != 0]
+    if len(values) < _ROUNDED_VALUES:
+        return
+    is_rounded = np.isclose(values, np.round(values, 2), rtol=0, atol=1e-12)
     share = float(is_rounded.mean())
     by_chance = 0.02
     if by_chance < share < 1 - _MOSTLY_ONCE:

@@ -25,6 +25,8 @@ _ODD, _EXPLAINED = 4.2, 2.5
 # Larger errors count as so many robust standard deviations where trees learn what to expect.
 _BOUND = 4.0
 _NETWORKS, _STEPS, _FEWEST_EPOCHS = 3, 1600, 10
+# Networks whose errors are not by this share less than those of one answer have learned nothing.
+LEAST_SKILL = 0.2
 # A label with a lower probability is odd.
 _UNLIKELY = 0.02
 # Units of an energy in eV: hartree, kJ/mol and meV. More of them would explain more by chance.
@@ -167,6 +169,33 @@ def _robust(values: FloatArray) -> tuple[float, float]:
     return float(middle), float((high - low) / 1.349) or float(values.std())
 
 
+def is_mostly_one(column: FloatArray) -> bool:
+    """Tell whether so many values are one that its spread says nothing, as of gaps of metals."""
+    low, high = np.quantile(column[np.isfinite(column)], [0.25, 0.75])
+    return bool(low == high)
+
+
+def skill(column: npt.NDArray[Any], expected: Expected) -> float:
+    """Return by which share errors are less than those of one answer for all crystals.
+
+    Parameters
+    ----------
+    column : ndarray of shape (n_crystals,)
+        Numbers or labels.
+    expected : Expected
+        What networks expect.
+    """
+    given = column[expected.rows]
+    if expected.values.dtype.kind == "f":
+        given = _clipped(given)
+        wrong, simplest = np.abs(given - expected.values), np.abs(given - np.median(given))
+    else:
+        labels, counts = np.unique(given.astype(str), return_counts=True)
+        usual = labels[counts.argmax()]
+        wrong, simplest = given.astype(str) != expected.values, given.astype(str) != usual
+    return float(1 - wrong.mean() / (simplest.mean() or 1.0))
+
+
 def odd_numbers(
     name: str, column: FloatArray, expected: Expected, n_sites: IntArray, names: Names
 ) -> Iterator[Finding]:
@@ -236,6 +265,6 @@ def odd_labels(
         row = int(expected.rows[place])
         text = (
             f"{names[row]}: {name} is {column[row]}, where networks that were not trained on it "
-            f"expect {expected.values[place]} and give it {expected.spread[place]:.1%}."
+            f"expect {expected.values[place]}, and give {column[row]} {expected.spread[place]:.1%}."
         )
         yield Finding("unexpected label", [row], "warning", text)

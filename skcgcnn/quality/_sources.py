@@ -1,7 +1,7 @@
 """The crystals and columns of what is to be checked: a folder, a table, or a store."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -46,15 +46,29 @@ class Data:
     n_left_out: int = 0
 
 
-def open_data(source: str | PathLike[str]) -> Data:
+def open_data(source: str | PathLike[str], targets: Sequence[str] | None = None) -> Data:
     """Open a folder with or without ``id_prop.csv``, a table of paths, or a store.
+
+    Parameters
+    ----------
+    source : path
+    targets : sequence of str, optional
+        The columns to look at; by default all.
 
     Raises
     ------
     DataError
         If it is something else, or its table cannot be read.
     """
-    path = user_path(source)
+    found = _open(user_path(source))
+    for name in targets or ():
+        if name not in found.columns:
+            have = ", ".join(found.columns) or "none"
+            raise DataError(f"{found.name}: has no column {name!r}; it has {have}")
+    return replace(found, columns={name: found.columns[name] for name in targets or found.columns})
+
+
+def _open(path: Path) -> Data:
     if is_store(path):
         store = open_store(path)
         columns = {name: as_in_tables(column) for name, column in store.properties.items()}

@@ -27,7 +27,7 @@ def suggest(
     ----------
     est : fitted estimator
         An ensemble (``n_estimators=5``) or a network with ``loss="gaussian_nll"``, which know how
-        sure they are of numbers; or one of classes. Of another, only the distances count.
+        sure they are of numbers; or one of classes.
     pool : sequence of crystals, or CrystalGraphs
         The crystals to choose from.
     k : int
@@ -45,7 +45,8 @@ def suggest(
     Raises
     ------
     ValueError
-        If k is not above 0, or no crystal of the pool can be read.
+        If k is not above 0, no crystal of the pool can be read, or the estimator does not know how
+        sure it is.
 
     Examples
     --------
@@ -84,8 +85,12 @@ def uncertainty(est: Any, X: Any) -> FloatArray:
     Returns
     -------
     ndarray of shape (n_crystals,)
-        The mean over its targets; 1 where it does not know. NaN for crystals that could not be
-        read.
+        The mean over its targets that have one. NaN for crystals that could not be read.
+
+    Raises
+    ------
+    ValueError
+        If it is a single network of numbers, which does not know.
     """
     found = []
     for prediction in predict_targets(est, X):
@@ -93,10 +98,12 @@ def uncertainty(est: Any, X: Any) -> FloatArray:
         if how is not None:
             mean = float(np.nanmean(how[1])) if np.isfinite(how[1]).any() else 1.0
             found.append(how[1] / (mean or 1.0))
-    if found:
-        return np.asarray(np.mean(found, axis=0))
-    readable = est.get_transformer().transform(X).n_sites > 0
-    return np.where(readable, 1.0, np.nan)
+    if not found:
+        raise ValueError(
+            f"{type(est).__name__} is a single network, which does not know how sure it is of "
+            'numbers; fit n_estimators=5, or with loss="gaussian_nll"'
+        )
+    return np.asarray(np.mean(found, axis=0))
 
 
 def _scaled(est: Any, graphs: CrystalGraphs, trained: CrystalGraphs) -> FloatArray:

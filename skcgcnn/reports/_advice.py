@@ -23,6 +23,8 @@ class Facts:
         Crystals in each part.
     train_loss, val_loss : float or None
         At the best epoch.
+    from_scratch : bool
+        Whether the network began without another model.
     flat_from : int or None
         The epoch from which on only the training loss fell, see `flat_from`.
     r2 : dict of str to float
@@ -40,6 +42,7 @@ class Facts:
     n_test: int
     train_loss: float | None
     val_loss: float | None
+    from_scratch: bool
     flat_from: int | None
     r2: dict[str, float]
     accuracy: dict[str, float]
@@ -106,11 +109,13 @@ def _of_losses(facts: Facts) -> Iterator[str]:
             "crystals do, and in Python a larger dropout or weight_decay may."
         )
     if train is not None and val is not None and val > _OVERFIT * train > 0:
-        yield (
+        text = (
             f"The validation loss ({val:.3g}) is {val / train:.0f} times the training loss "
             f"({train:.3g}): the network knows its training crystals by heart. More crystals help "
-            "most; a model to start from (--init-from) helps with few."
+            "most"
         )
+        start = "; a model to start from (--init-from) helps with few"
+        yield f"{text}{start if facts.from_scratch else ''}."
 
 
 def _of_targets(facts: Facts) -> Iterator[str]:

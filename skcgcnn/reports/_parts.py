@@ -1,5 +1,6 @@
 """Parts that several reports have."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -25,10 +26,10 @@ Values = Mapping[str, npt.NDArray[Any]]
 
 
 def element_table(names_of: Iterable[Iterable[str]]) -> Figure:
-    """Return the periodic table with the number of crystals that have each element."""
+    """Return the periodic table with the number of crystals that have or may have each element."""
     counts: Counter[str] = Counter()
     for names in names_of:
-        counts.update(set(names))
+        counts.update({symbol for name in names for symbol in name.split("/")})
     figure, (ax,) = new_figure(1, (8.0, 4.0))
     # A logarithm: where most crystals are oxides, the others would look alike.
     elements(dict(counts), label="crystals with the element", log=True, ax=ax)
@@ -47,15 +48,26 @@ def formulas(est: BaseCGCNN, graphs: CrystalGraphs) -> list[str]:
     Returns
     -------
     list of str
-        Empty where sites are mixed, or their elements unknown.
+        Empty where sites are mixed, or their elements unknown; ``(La/Ce)N`` where elements have
+        the same features.
     """
+    return [
+        _formula(Counter(names)) if names and MIXED not in names else ""
+        for names in element_names(est, graphs)
+    ]
+
+
+def _formula(counts: Mapping[str, int]) -> str:
+    """Return a reduced formula; what can be one of several elements stands in brackets."""
     from pymatgen.core import Composition
 
-    found = []
-    for names in element_names(est, graphs):
-        pure = names and MIXED not in names
-        found.append(Composition(Counter(names)).reduced_formula if pure else "")
-    return found
+    first = {name.partition("/")[0]: name for name in counts}
+    composition = Composition({symbol: counts[name] for symbol, name in first.items()})
+    return re.sub(
+        "[A-Z][a-z]?",
+        lambda found: f"({first[found[0]]})" if "/" in first[found[0]] else found[0],
+        composition.reduced_formula,
+    )
 
 
 def known(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -153,7 +153,7 @@ def _with_new_elements(run: PredictionResult, trained: Sequence[int]) -> dict[in
     old = {*(Element.from_Z(z).symbol for z in trained), MIXED}
     found = {}
     for row, names in enumerate(element_names(run.est, run.graphs)):
-        if new := sorted(set(names) - old):
+        if new := sorted({name for name in names if old.isdisjoint(name.split("/"))}):
             found[row] = new
     return found
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn._text import crystals, for_figures, wrapped
+from skcgcnn._text import for_figures, wrapped
 from skcgcnn.model_selection import anonymous_formulas, group_by_prototype
 from skcgcnn.plotting import BLUE, ORANGE, crystal_sizes
 from skcgcnn.quality import Survey
@@ -41,9 +41,8 @@ def check_report(name: str, survey: Survey) -> str:
 
 def _summary(survey: Survey) -> Section:
     frame = survey.findings
-    n, n_same = len(survey.ids), len(np.unique(survey.groups))
     lines = [
-        f"{crystals(n)}, {n_same} of them different.",
+        f"{survey.counted()}.",
         "Nothing looks wrong." if survey.is_sound else "See the findings below.",
         *(text for text in frame["message"][frame["kind"] == "floor of the error"]),
     ]

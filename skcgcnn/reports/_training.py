@@ -136,8 +136,8 @@ def _results(run: RunResult) -> Section:
 
 def _cross_validation(folds: HeldOut) -> Section:
     text = (
-        f"Every crystal is predicted by one of {folds.n_folds} more networks, which was not "
-        "trained on it. The error of all crystals is surer than that of a small test part."
+        f"Every crystal is predicted by one of {folds.n_folds} more fits, which was not trained on "
+        "it. The error of all crystals is surer than that of a small test part."
     )
     return Section("Cross-validation", [text, *_errors(folds)], _measures(folds))
 
@@ -214,6 +214,7 @@ def _facts(run: RunResult, outside: npt.NDArray[np.bool_] | None) -> Facts:
         n_test=len(shown.ids),
         train_loss=losses.get("training"),
         val_loss=losses.get("validation"),
+        from_scratch=run.est.fitted_params_.get("init_from", run.est.init_from) is None,
         flat_from=flat_from(run.losses["training"], run.losses["validation"]),
         r2=by_target["r2"],
         accuracy=by_target["accuracy"],

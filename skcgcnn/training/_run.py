@@ -321,6 +321,7 @@ def _evaluate(
         target = output / (FOLDS if each.n_folds else TESTED)
         write_predictions(target, each.ids, list(each.predictions), each.y)
     report: dict[str, Any] = {
+        "n_networks": est.n_estimators,
         "best_epoch": est.best_epoch_,
         "best_validation_loss": loss,
         **{f"n_{name}": len(part.rows) for name, part in parts.items()},

@@ -1015,10 +1015,10 @@ def test_results_name_files_whose_bytes_are_no_letters(data, model, tmp_path):
     run("predict", model, folder, "-o", "a.parquet")
     run("predict", model, folder, "-o", "a.csv")
     assert [row["cif_id"] for row in rows(tmp_path / "a.csv")] == [r"caf\udce9"]
-    run("suggest", model, folder, "-o", "b.csv")
+    run("suggest", "li-vacancy", folder, "-o", "b.csv")
     assert rows(tmp_path / "b.csv")[0]["path"].endswith(r"caf\udce9.cif")
     for name in ("b.xlsx", "b.parquet", "b.csv.gz"):
-        assert "written as .csv" in run("suggest", model, folder, "-o", name, code=2)
+        assert "written as .csv" in run("suggest", "li-vacancy", folder, "-o", name, code=2)
 
 
 @pytest.mark.parametrize("text", ["", "path,T\n"])

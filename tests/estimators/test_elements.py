@@ -86,3 +86,14 @@ def test_a_score_says_nothing_and_a_search_says_it_once(tiny, fitted):
         warnings.simplefilter("default")
         cross_val_predict(CGCNNRegressor(**tiny), X, y, cv=3)
     assert [each.category for each in caught] == [UnseenElementsWarning]
+
+
+def test_elements_that_only_the_general_model_knows_are_told(cifs, energies):
+    est = CGCNNRegressor(max_epochs=1, random_state=0).fit(cifs[:5], energies[:5])
+    assert est.fitted_params_["init_from"] == "chgnet-distilled"
+    own = {site.specie.Z for cif in cifs[:5] for site in Structure.from_file(cif)}
+    assert own <= set(est.elements_)
+    assert len(est.elements_) < 20
+    new = Structure(Lattice.cubic(4.0), ["Xe", "Os"], [[0, 0, 0], [0.5] * 3])
+    with pytest.warns(UnseenElementsWarning, match="contains Xe, Os|contains Os, Xe"):
+        est.predict([new])

@@ -137,6 +137,7 @@ Y = np.random.default_rng(0).normal(size=100)
         (np.array(["a "] * 50 + ["A"] * 20 + ["b"] * 30), "labels spelled differently", "'A'"),
         (np.where(np.arange(100) < 8, 9999.0, Y), "repeated value", "9999 for 8 crystals"),
         (np.where(np.arange(100) < 20, Y.round(2), Y), "rounded values", "two decimals"),
+        (np.where(np.arange(100) < 50, 1000, 1) * Y, "values of two sizes", "in two units?"),
         (np.where(np.arange(100) == 3, np.inf, Y), "infinite target", "c3"),
         (np.where(np.arange(100) == 3, np.nan, Y), "no target", "such as c3"),
     ],
@@ -145,6 +146,26 @@ def test_odd_columns(sample, column, kind, message):
     ids = [f"c{i}" for i in range(100)]
     frame = check(sample.data[:100], {"y": column}, ids=ids, labels=False)
     assert message in frame["message"][frame["kind"] == kind].item()
+
+
+def test_zeros_are_no_numbers_with_more_decimals(sample):
+    y = np.where(np.arange(100) < 75, 0, Y.round(2))
+    frame = check(sample.data[:100], {"y": y}, labels=False)
+    assert "rounded values" not in set(frame["kind"])
+
+
+@pytest.mark.slow
+def test_networks_that_learned_nothing_do_not_judge(sample, graphs_of_sample):
+    rng = np.random.default_rng(3)
+    columns = {
+        "who": rng.choice(["ann", "bob"], 100).astype(object),
+        "gap": np.where(rng.random(100) < 0.1, rng.uniform(1, 3, 100), 0),
+        "noise": rng.normal(size=100),
+    }
+    frame = check(graphs_of_sample[:100], columns)
+    assert not frame["kind"].isin(["unexpected label", "label in another unit"]).any()
+    said = frame["message"][frame["kind"] == "not judged by networks"]
+    assert sorted(text.partition(":")[0] for text in said) == ["gap", "noise", "who"]
 
 
 def test_good_columns_and_comments_are_left_alone(sample):
@@ -269,6 +290,15 @@ def test_the_command(folder, tmp_path):
     assert found["findings"][0]["ids"][1] == "again"
     (folder / "again.cif").unlink()
     assert "unreadable crystal" in (run(folder, "--json", "-o", out, code=1))
+
+
+def test_some_columns_of_a_table(folder, tmp_path):
+    arguments = ["check", str(folder), "--quick", "-o", str(tmp_path)]
+    result = CliRunner().invoke(app, [*arguments, "--target", "nothing"])
+    assert result.exit_code == 2
+    assert "has no column 'nothing'; it has " in result.output
+    name = next(iter(open_data(folder).columns))
+    assert list(open_data(folder, [name]).columns) == [name]
 
 
 def test_many_findings_are_counted(folder, tmp_path):

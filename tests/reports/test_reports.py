@@ -10,22 +10,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from pymatgen.core import Structure
+from pymatgen.core import Lattice, Structure
 from typer.testing import CliRunner
 
-from skcgcnn import CGCNNMultiTask
+from skcgcnn import CGCNNMultiTask, CGCNNRegressor
 from skcgcnn.cli import app
 from skcgcnn.datasets import load_sample_classification, load_sample_regression
 from skcgcnn.reports import Facts, Section, Table, advice, page
 from skcgcnn.reports._advice import flat_from
-from skcgcnn.reports._parts import with_pictures
+from skcgcnn.reports._parts import formulas, with_pictures
 from skcgcnn.training import train
 from skcgcnn.training._settings import Settings
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 GOOD = {
     "n_train": 800, "n_val": 100, "n_test": 100, "train_loss": 0.1, "val_loss": 0.2,
-    "flat_from": None, "r2": {"energy": 0.9}, "accuracy": {"metal": 0.9},
+    "from_scratch": True, "flat_from": None, "r2": {"energy": 0.9}, "accuracy": {"metal": 0.9},
     "most_frequent": {"metal": 0.6}, "rarest": {"metal": 0.4}, "outside": 0.01,
 }  # fmt: skip
 
@@ -235,7 +235,8 @@ def test_names_cannot_break_the_page():
     [
         ({"n_val": 5}, "5 validation crystals decide"),
         ({"n_test": 5}, "5 test crystals say little"),
-        ({"val_loss": 1.0}, "10 times the training loss"),
+        ({"val_loss": 1.0}, "most; a model to start from"),
+        ({"val_loss": 1.0, "from_scratch": False}, "by heart. More crystals help most."),
         ({"flat_from": 12}, "From epoch 12 on, the validation loss stayed where it was"),
         ({"n_val": 0}, "Without validation crystals the last epoch is kept"),
         ({"r2": {"energy": 0.2}}, "R² of energy is 0.20"),
@@ -298,3 +299,11 @@ def test_in_a_browser(runs, predicted, tmp_path, width, which):
     assert cut == 0
     pixels = np.asarray(Image.open(shot).convert("L"))
     assert pixels.std() > 10  # something is on it
+
+
+def test_formulas_tell_elements_that_are_one_to_the_network(tiny):
+    lattice = Lattice.cubic(4.0)
+    crystals = [Structure(lattice, [z, "N"], [[0, 0, 0], [0.5] * 3]) for z in ("La", "Ce", "Ti")]
+    est = CGCNNRegressor(**tiny).fit(crystals, [0.0, 1.0, 2.0])
+    graphs = est.get_transformer().transform(crystals)
+    assert formulas(est, graphs) == ["(La/Ce)N", "(La/Ce)N", "TiN"]
