@@ -11,7 +11,14 @@ import gemmi
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn.crystals._cif_numbers import CELL, COORDS, underscore
+from skcgcnn.crystals._cif_numbers import (
+    CELL,
+    COORDS,
+    NO_SYMBOL,
+    SYMMETRY,
+    no_element,
+    underscore,
+)
 from skcgcnn.crystals._cif_symmetry import Operations, UnsureError, distinct, expand, parse_triplets
 from skcgcnn.crystals._crystal import Crystal, Species
 from skcgcnn.exceptions import StructureError
@@ -36,12 +43,6 @@ _SITE_TAGS = (
     "_atom_site_occupancy",
 )
 _REQUIRED = {"_atom_site_label", *COORDS}
-_SYMMETRY = (
-    "_symmetry_equiv_pos_as_xyz",
-    "_symmetry_equiv_pos_as_xyz_",
-    "_space_group_symop_operation_xyz",
-    "_space_group_symop_operation_xyz_",
-)
 _MAGNETIC = ("_space_group_magn", "_atom_site_moment", "_space_group_symop_magn")
 
 # How far the ratios between sites and formula may differ, as in pymatgen.
@@ -51,7 +52,6 @@ _WITH_UNCERTAINTY = re.compile(r"([^()]+)\(\d+\)")
 _FORMULA_PART = re.compile(r"([A-Z][a-z]?)(\d*\.?\d*)")
 # Symbols which pymatgen takes for water, hydroxyl or nitrate, hydrogens implied.
 _SPECIAL_SYMBOL = re.compile("Hw|Ow|Wat|wat|NO3|O-H")
-_NO_SYMBOL = re.compile("OH|[^A-Za-z]|$")
 
 
 def parse_cif(text: str) -> Crystal | None:
@@ -223,6 +223,8 @@ def _read_sites(block: gemmi.cif.Block) -> tuple[list[str], FloatArray, list[flo
     if "_atom_site_occupancy" not in columns:
         return symbols, coords, [1.0] * len(symbols)
     occupancies = [_occupancy(value) for value in columns["_atom_site_occupancy"]]
+    if not all(occupancy >= 0 for occupancy in occupancies):  # nor is nan
+        raise UnsureError
     if min(occupancies) > 0:
         return symbols, coords, occupancies
     occupied = [i for i, occupancy in enumerate(occupancies) if occupancy > 0]
@@ -296,11 +298,8 @@ def _element(symbol: str) -> str:
 
     if _SPECIAL_SYMBOL.match(symbol):
         raise UnsureError
-    if _NO_SYMBOL.match(symbol):
-        raise StructureError(
-            f"an atom site has the symbol {symbol!r}, which names no single element; "
-            "write an element there, or remove the site"
-        )
+    if NO_SYMBOL.match(symbol):
+        raise no_element(symbol)
     for candidate in (symbol[:2].title(), symbol[0].upper()):
         if Element.is_valid_symbol(candidate):
             return candidate
@@ -318,7 +317,7 @@ def _check_oxidation_states(
 
 
 def _operations(block: gemmi.cif.Block) -> Operations | None:
-    for tag in _SYMMETRY:
+    for tag in SYMMETRY:
         column = block.find_values(tag)
         if len(column) and column.tag == tag:
             return parse_triplets(tuple(column))

@@ -19,7 +19,7 @@ import numpy as np
 
 from skcgcnn.crystals._carriers import to_structure
 from skcgcnn.crystals._cif import MAX_FRACTION, parse_cif, syntax_error
-from skcgcnn.crystals._cif_numbers import check_characters
+from skcgcnn.crystals._cif_numbers import check_values
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.crystals._json import load_json
 from skcgcnn.crystals._sources import PACKED, is_cif_text, is_json_text, is_poscar_text
@@ -153,18 +153,20 @@ def _read_file(path: str, max_bytes: int) -> Crystal:
 
 def _read_cif(text: str, path: str | None = None) -> Crystal:
     if not text.isascii():
-        check_characters(text)
+        check_values(text)
     crystal = parse_cif(text)
     if crystal is not None:
         return crystal
-    check_characters(text)
+    check_values(text)
+    broken = syntax_error(text)
     try:
         crystal = _read_with_pymatgen(path, text)
     except StructureError as error:
-        broken = syntax_error(text)
         if broken is None:
             raise
         raise StructureError(f"is not a well-formed CIF: {broken}") from error
+    if broken is not None:
+        crystal = replace(crystal, notes=(*crystal.notes, f"is not a well-formed CIF: {broken}"))
     if text.count(_SITES_TAG) > 1:
         crystal = replace(crystal, notes=(*crystal.notes, _SEVERAL))
     return crystal

@@ -1,6 +1,6 @@
 """The folder format of CGCNN: CIFs and an ``id_prop.csv``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
@@ -184,7 +184,7 @@ def load_id_prop(
         table,
         return_X_y=return_X_y,
         as_frame=as_frame,
-        groups=read_groups(folder, table.cif_ids),
+        groups=groups_of(load_groups(folder, table.cif_ids), table),
         DESCR=f"{len(table.paths)} crystals with {', '.join(table.names)}, read from {folder}.",
         atom_features=str(atom_features) if atom_features.is_file() else None,
     )
@@ -276,7 +276,7 @@ def read_table(
     if columns is not None:
         table = table.choose([name for name in columns if name in names])
     values = [read_column(sheet, column, problems) for column in table.columns]
-    refuse(sheet, problems)
+    refuse(sheet.file, problems)
     sheet.warn()
     return replace(table, columns=values)
 
@@ -328,20 +328,20 @@ def _find_files(
     return ids.map(crystal_name).tolist(), paths
 
 
-def read_groups(folder: str | PathLike[str], cif_ids: Sequence[str]) -> npt.NDArray[np.str_] | None:
-    """Read ``groups.csv``.
+def load_groups(folder: Path, cif_ids: Sequence[str]) -> dict[str, str] | None:
+    """Read ``groups.csv``, beside crystals of these names.
 
     Returns
     -------
-    ndarray of str of shape (n_crystals,), or None
-        The group of each crystal; None where there is no such file.
+    dict of str to str, or None
+        Groups by the names of the crystals; None where there is no such file.
 
     Raises
     ------
     DataError
-        If a line is not ``cif_id,group``, an id comes twice, or a crystal has no group.
+        If a line is not ``cif_id,group``, or an id comes twice.
     """
-    sheet = Sheet(user_path(folder) / "groups.csv", set(cif_ids).__contains__)
+    sheet = Sheet(folder / "groups.csv", set(cif_ids).__contains__)
     if not sheet.file.is_file():
         return None
     groups: dict[str, str] = {}
@@ -357,9 +357,24 @@ def read_groups(folder: str | PathLike[str], cif_ids: Sequence[str]) -> npt.NDAr
             problems.append(f"line {line}: id {cells[0]!r} comes twice")
         else:
             groups[crystal_name(cells[0])] = cells[1]
-    problems += [f"{str(cif_id)!r} has no group" for cif_id in cif_ids if cif_id not in groups]
-    refuse(sheet, problems)
-    return np.array([groups[str(cif_id)] for cif_id in cif_ids])
+    refuse(sheet.file, problems)
+    return groups
+
+
+def groups_of(groups: Mapping[str, str] | None, table: Table) -> npt.NDArray[np.str_] | None:
+    """Return the group of each crystal of a table, of shape (n_crystals,); None without groups.
+
+    Raises
+    ------
+    DataError
+        If a crystal has none.
+    """
+    if groups is None:
+        return None
+    missing = [f"{str(cif_id)!r} has no group" for cif_id in table.cif_ids if cif_id not in groups]
+    folder = table.file if table.file.is_dir() else table.file.parent
+    refuse(folder / "groups.csv", missing)
+    return np.array([groups[str(cif_id)] for cif_id in table.cif_ids])
 
 
 def join_columns(columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:

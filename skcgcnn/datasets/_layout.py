@@ -2,6 +2,7 @@
 
 import math
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -144,7 +145,7 @@ def check_shape(sheet: Sheet, header: list[str] | None, frame: Any, *, values: b
             f"has {len(first)} ({', '.join(first)}){hint}"
         )
     refuse(
-        sheet,
+        file,
         [
             f"line {other}: has {n} columns, but the first crystal has {len(first)}"
             for other, n in lengths.items()
@@ -211,11 +212,11 @@ def _remedy(cell: str) -> str:
     return "; write the number alone" if _LIKE_A_NUMBER.match(cell) else ""
 
 
-def refuse(sheet: Sheet, problems: list[str]) -> None:
-    """Raise an error that lists problems, if there are some."""
+def refuse(file: Path, problems: list[str]) -> None:
+    """Raise an error that lists problems of a file, if there are some."""
     if not problems:
         return
     shown = problems[:_MOST_PROBLEMS]
     if len(problems) > len(shown):
         shown.append(f"and {len(problems) - len(shown)} more")
-    raise DataError("\n  ".join([f"{sheet.file}:", *shown]))
+    raise DataError("\n  ".join([f"{file}:", *shown]))

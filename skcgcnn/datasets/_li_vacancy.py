@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from skcgcnn.datasets._id_prop import make_bunch, read_groups, read_table
+from skcgcnn.datasets._id_prop import groups_of, load_groups, make_bunch, read_table
 
 # The wheel holds a copy; in a clone of the repository the data have a folder of their own.
 _IN_WHEEL = Path(__file__).parent / "li_vacancy"
@@ -54,6 +54,6 @@ def load_li_vacancy(*, return_X_y: bool = False, as_frame: bool = False) -> Any:
         table,
         return_X_y=return_X_y,
         as_frame=as_frame,
-        groups=read_groups(LI_VACANCY_FOLDER, table.cif_ids),
+        groups=groups_of(load_groups(LI_VACANCY_FOLDER, table.cif_ids), table),
         DESCR=(LI_VACANCY_FOLDER / "README.md").read_text(encoding="utf-8"),
     )

@@ -167,7 +167,7 @@ def check_digests(data: Path, facts: dict[str, Any]) -> None:
     """
     digests, left = dict(facts.get("digests", {})), _MOST_CHECKED
     # Files that are there, and regular: `facts` may come from a stranger.
-    files = [path for path in data.rglob("*.npy") if path.is_file()]
+    files = [path for path in data.rglob("*") if path.is_file()]
     for size, path in sorted((path.stat().st_size, path) for path in files):
         left -= size
         known = digests.get(path.relative_to(data).as_posix())
@@ -176,8 +176,8 @@ def check_digests(data: Path, facts: dict[str, Any]) -> None:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """Return the digest of every array."""
-    paths = sorted(folder.rglob("*.npy"))
+    """Return the digest of every array, and of what lies beside."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): _digest(path) for path in paths}
 
 

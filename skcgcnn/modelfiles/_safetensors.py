@@ -1,11 +1,14 @@
 """Models as safetensors files: weights as plain numbers, everything else as JSON in the header."""
 
 import json
+from collections.abc import Mapping
+from hashlib import blake2b
 from os import PathLike
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 
 from skcgcnn._files import atomic_write
 from skcgcnn.exceptions import DataError
@@ -13,14 +16,15 @@ from skcgcnn.modelfiles._plain_state import join_members, state_from_plain, stat
 from skcgcnn.modelfiles._state import ModelState
 
 SAVED = "skcgcnn model"
-_KEY = "skcgcnn"
+_KEY, _DIGEST = "skcgcnn", "blake2b"
 _MOST_TENSORS = 100_000
 
 
 def write_safetensors(state: ModelState, path: str | PathLike[str]) -> None:
     """Write a model that predicts; its history and what training needs stay out."""
     weights = {name: tensor.cpu() for name, tensor in join_members(state).items()}
-    content = save(weights, metadata={_KEY: json.dumps(state_to_plain(state))})
+    metadata = {_KEY: json.dumps(state_to_plain(state)), _DIGEST: _digest(weights)}
+    content = save(weights, metadata=metadata)
     with atomic_write(path, "wb") as file:
         file.write(content)
 
@@ -51,4 +55,15 @@ def read_safetensors(path: Path) -> ModelState:
         raise DataError(f"{path}: holds {len(names)} tensors, more than any model has")
     if not isinstance(content, dict):
         raise DataError(f"{path}: a safetensors file, but no model of skcgcnn")
+    if metadata.get(_DIGEST, "") != _digest(weights):
+        raise DataError(f"{path}: is damaged: its weights are not those that were written")
     return state_from_plain(content, weights, SAVED)
+
+
+def _digest(weights: Mapping[str, Tensor]) -> str:
+    """Return what tells weights from others: the format itself has no checksum."""
+    digest = blake2b(digest_size=16)
+    for name, tensor in sorted(weights.items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()

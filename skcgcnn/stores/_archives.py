@@ -35,7 +35,10 @@ def tar_items(path: Path) -> Iterator[Item]:
         If it is damaged; other than tarfile, which takes a damaged header for the end.
     """
     try:
-        with tarfile.open(path, tarinfo=_Header) as archive:
+        with path.open("rb") as file:
+            is_empty = not file.read(tarfile.BLOCKSIZE).strip(b"\0")
+        # Zeros are the end of an archive; the reader of xz would look for more in all of them.
+        with tarfile.open(path, "r:" if is_empty else "r:*", tarinfo=_Header) as archive:
             while (member := archive.next()) is not None:
                 archive.members = []  # type: ignore[attr-defined] # or all would be kept
                 if member.isdir() or not _is_cif(member.name):
@@ -48,6 +51,7 @@ def tar_items(path: Path) -> Iterator[Item]:
                 else:
                     file = archive.extractfile(member)
                     yield _item(path, member.name, b"" if file is None else file.read())
+            _check_end(archive)
     except RecursionError as error:  # tarfile calls itself for each
         raise DataError(f"{path}: cannot be read (a member has too many headers)") from error
     except MemoryError as error:  # of what its packing claims to need
@@ -55,6 +59,17 @@ def tar_items(path: Path) -> Iterator[Item]:
     except (tarfile.TarError, *_UNREADABLE) as error:
         why = " ".join(str(error).split())  # it may have a line for every kind of packing
         raise DataError(f"{path}: cannot be read ({why})") from error
+
+
+def _check_end(archive: tarfile.TarFile) -> None:
+    """Read an archive to its end: what is packed has its checksum there, and nothing may follow."""
+    rest: Any = archive.fileobj
+    while some := rest.read(_MOST_HEADER):
+        if some.strip(b"\0"):
+            raise tarfile.ReadError(
+                "there is more behind its end: it is damaged, or several archives in one file. "
+                "Unpack it with tar --ignore-zeros, and see what is there"
+            )
 
 
 class _Header(tarfile.TarInfo):

@@ -175,7 +175,7 @@ def _featurize(
             rows = (row for shard in shards for row in shard.read()[what])
             write_table(folder / name, ("path", word), rows)
         for name in COPIED:
-            _copy(source, transformer, name, folder / name)
+            _copy(source, transformer, name, new.path / name)
         new.facts = {
             "options": asdict(joint.options),
             "properties": columns,
@@ -341,6 +341,5 @@ def _copy(source: Source, transformer: CrystalGraphTransformer, name: str, targe
     origin = None if source.folder is None else source.folder / name
     if name == "atom_init.json":
         origin = None if given is None else user_path(given)
-    target.unlink(missing_ok=True)  # of an earlier store
     if origin is not None and origin.is_file():
         shutil.copyfile(origin, target)

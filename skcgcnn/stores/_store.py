@@ -1,5 +1,6 @@
 """A store: a folder with graphs and properties, as `featurize` makes it."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -9,15 +10,16 @@ from typing import Any
 import numpy.typing as npt
 
 from skcgcnn._files import user_path
-from skcgcnn.datasets import Table
+from skcgcnn.datasets import Table, load_groups
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import INDEX, READ_ERRORS, CrystalGraphs, check_content, graphs_in, read_data
 from skcgcnn.stores._columns import read_columns
 
 COLUMNS = "properties"
 FAILURES, REMARKS, SHARDS = "failures.csv", "remarks.csv", ".skcgcnn-shards"
-# What a folder of crystals can have beside them.
-COPIED = ("atom_init.json", "groups.csv")
+# What a folder of crystals can have beside them; with the arrays, so that it is replaced with them.
+FEATURES, GROUPS = "atom_init.json", "groups.csv"
+COPIED = (FEATURES, GROUPS)
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,10 @@ class Store:
         they are missing.
     n_failures : int
         Crystals that are not there, for they could not become graphs: see ``failures.csv``.
+    groups : mapping of str to str, or None
+        The groups of the crystals, by their names, where the source had a ``groups.csv``.
+    atom_features : dict or None
+        The features of the elements, where they were those of a file.
 
     Examples
     --------
@@ -48,6 +54,8 @@ class Store:
     graphs: CrystalGraphs
     properties: Mapping[str, npt.NDArray[Any]]
     n_failures: int = 0
+    groups: Mapping[str, str] | None = None
+    atom_features: Any = None
 
     def table(self) -> Table:
         """Return the properties as those of a folder of crystals."""
@@ -97,25 +105,28 @@ def open_store(folder: str | PathLike[str]) -> Store:
             "arguments"
         )
     try:
-        content, columns, n_crystals, n_failures = read_data(folder, _read)
+        content, columns, n_crystals, others = read_data(folder, _read)
         graphs = CrystalGraphs(**check_content(content))
     except READ_ERRORS as error:
         raise DataError(f"{folder}: is a damaged store ({error})") from error
     lengths = {len(graphs), n_crystals, *(len(c) for c in columns.values())}
     if len(lengths) > 1:
         raise DataError(f"{folder}: is a damaged store: its files are not of the same length")
-    return Store(folder, graphs, columns, n_failures)
+    return Store(folder, graphs, columns, *others)
 
 
 def _read(
     data: Path, facts: dict[str, Any]
-) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]], int, int]:
-    """Return graphs and properties that belong together, and how many there are and are not."""
+) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]], int, tuple[Any, ...]]:
+    """Return graphs and properties that belong together, how many there are, and what is beside."""
     content = graphs_in(data, facts)
     # Graphs that `CrystalGraphs.save` wrote are a store without properties.
     if "properties" not in facts:
-        return content, {}, len(content["ids"]), 0
+        return content, {}, len(content["ids"]), ()
     columns = read_columns(data / COLUMNS)
     if facts["properties"] != list(columns):
         raise ValueError(f"{INDEX} and the columns name other properties")
-    return content, columns, int(facts["n_crystals"]), int(facts["n_failures"])
+    file = data / FEATURES
+    features = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+    groups = load_groups(data, content["ids"])
+    return content, columns, int(facts["n_crystals"]), (int(facts["n_failures"]), groups, features)

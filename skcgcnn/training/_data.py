@@ -6,7 +6,7 @@ becomes of it here: part of the graphs (as the numbers beside crystals), or an a
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,9 @@ from skcgcnn.datasets import (
     LI_VACANCY_FOLDER,
     SAMPLE_FOLDER,
     Table,
+    groups_of,
     join_columns,
-    read_groups,
+    load_groups,
     read_table,
 )
 from skcgcnn.exceptions import DataError
@@ -188,7 +189,10 @@ def load_run_data(settings: Settings) -> RunData:
         )
     on_missing = "raise" if settings.on_error == "raise" else "keep"
     table = read_table(folder, on_missing=on_missing, count_others=not columns)
-    return _run_data(settings, folder, table, columns, None)
+    file = folder / "atom_init.json"
+    features = _read_features(file) if file.is_file() else None
+    groups = load_groups(folder, table.cif_ids)
+    return _run_data(settings, table, columns, None, groups, features)
 
 
 def _load_store(settings: Settings, folder: Path) -> RunData:
@@ -198,18 +202,25 @@ def _load_store(settings: Settings, folder: Path) -> RunData:
             f"{folder}: the store has no properties to learn; make it from a source that has some, "
             "or with --properties"
         )
-    return _run_data(settings, folder, store.table(), {}, store.graphs)
+    return _run_data(settings, store.table(), {}, store.graphs, store.groups, store.atom_features)
 
 
 def _run_data(
     settings: Settings,
-    folder: Path,
     table: Table,
     bundled: dict[str, str],
     graphs: CrystalGraphs | None,
+    groups: Mapping[str, str] | None,
+    features: Any,
 ) -> RunData:
     """Choose the columns of a run."""
     beside = table.choose(settings.global_feature)
+    for name in settings.global_feature:
+        if name in (*settings.target, settings.label):
+            raise DataError(
+                f"{table.file}: {name!r} is a target and a --global-feature: a network that is "
+                "given what it is to predict learns nothing else"
+            )
     chosen = _Choice(table.without(settings.global_feature), settings, bundled)
     numbers, label = chosen.numbers(), chosen.label()
     table, file = table.choose([*numbers, *label]), table.file
@@ -231,15 +242,14 @@ def _run_data(
             raise DataError(f"{file}: {cif_id!r} has an infinite {name}")
     if settings.task == "classification":
         table = replace(table, columns=[_whole(table.columns[0])])
-    features = folder / "atom_init.json"
     return RunData(
         table.cif_ids,
         table.paths,
         graphs,
         join_columns(table.columns),
         table.names,
-        _read_features(features) if features.is_file() else None,
-        read_groups(folder, table.cif_ids),
+        features,
+        groups_of(groups, table),
         table.columns[-1] if label else None,
         beside,
         settings.features,

@@ -134,3 +134,55 @@ def test_single_structure_and_wide_arrays(nacl):
 def test_structures_that_numpy_took_apart(nacl):
     with pytest.raises(ValueError, match="pass the list itself"):
         CrystalGraphTransformer().fit_transform(np.array([nacl, nacl], dtype=object))
+
+
+HEAD = """data_x
+_cell_length_a 5
+_cell_length_b 5
+_cell_length_c 5
+_cell_angle_alpha 90
+_cell_angle_beta 90
+_cell_angle_gamma 90
+_chemical_formula_sum 'Na1 Cl1'
+{more}
+loop_
+_symmetry_equiv_pos_as_xyz
+{operations}
+loop_
+_atom_site_type_symbol
+_atom_site_label
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+_atom_site_occupancy
+Na Na1 0 0 0 {occupancy}
+Cl Cl1 0.5 0.5 0.5 1
+{site}
+"""
+PLAIN = {"more": "", "operations": "'x,y,z'\n'-x,-y,-z'", "occupancy": "1", "site": ""}
+MAGNETIC = "_space_group_magn.number_BNS 1.1"  # pymatgen reads it
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        ({"occupancy": "0,5"}, "_atom_site_occupancy holds '0,5'"),
+        ({"occupancy": "50%"}, "_atom_site_occupancy holds '50%'"),
+        ({"occupancy": "1/2", "more": MAGNETIC}, "_atom_site_occupancy holds '1/2'"),
+        ({"occupancy": "nan"}, "_atom_site_occupancy holds 'nan'"),
+        ({"occupancy": "-0.5"}, "_atom_site_occupancy holds '-0.5'"),
+        ({"operations": "x, y, z"}, "a symmetry operation is 'x,'"),
+        ({"site": "? O1 0.2 0.2 0.2 1", "more": MAGNETIC}, "the symbol '[?]', which names no"),
+        ({"site": "13C C1 0.2 0.2 0.2 1", "more": MAGNETIC}, "the symbol '13C', which names no"),
+    ],
+)
+def test_values_that_pymatgen_takes_for_others(change, cause):
+    assert len(read_crystal(HEAD.format(**PLAIN)).species) == 2
+    with pytest.raises(StructureError, match=cause):
+        read_crystal(HEAD.format(**{**PLAIN, **change}))
+
+
+def test_what_is_not_well_formed_is_remarked():
+    crystal = read_crystal(HEAD.format(**{**PLAIN, "more": "_note 'open"}))
+    assert any("is not a well-formed CIF: line " in note for note in crystal.notes)
+    assert len(crystal.species) == 2

@@ -147,7 +147,7 @@ def test_sodium_is_not_missing(folder):
 def test_a_group_that_is_missing_is_none(folder, cell):
     path = folder("a,1\nb,2\n")
     (path / "groups.csv").write_text(f"id,group\na,{cell}\nb,{cell}\n")
-    with pytest.raises(DataError, match="'b' has no group"):
+    with pytest.raises(DataError, match=f"line 3: '{cell}' counts as missing"):
         load_id_prop(path)
 
 

@@ -377,3 +377,12 @@ def test_who_loads_decides_on_workers(graphs, energies, tmp_path):
     est = CGCNNRegressor(atom_fea_len=8, n_conv=1, h_fea_len=8, max_epochs=1, n_jobs=64)
     est.fit(graphs, energies).save(tmp_path / "model")
     assert skcgcnn.load(tmp_path / "model").n_jobs is None
+
+
+def test_a_bit_of_the_weights_that_is_another(est, tmp_path, refuse):
+    path = tmp_path / "model.safetensors"
+    est.save(path)
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 4
+    path.write_bytes(content)
+    refuse(path, match="is damaged: its weights are not those that were written")

@@ -166,3 +166,42 @@ def test_lines_without_an_end(tmp_path, nacl):
     failures = (tmp_path / "store" / "failures.csv").read_text()
     assert failures.count("is larger than 100 MB") == 2
     assert "line 4" in failures
+
+
+def tarred(paths, compression=""):
+    file = io.BytesIO()
+    gnu = {"format": tarfile.GNU_FORMAT}
+    with tarfile.open(fileobj=file, mode=f"w:{compression}", **gnu) as archive:
+        for path in paths:
+            archive.add(path, Path(path).name)
+    return file.getvalue()
+
+
+def _zeroed_header(paths):
+    content = bytearray(tarred(paths))
+    second = 512 + len(padded(Path(paths[0]).read_bytes()))
+    content[second : second + 512] = bytes(512)
+    return content
+
+
+def _other_digit(paths):
+    """Return an archive in whose packed content a digit is another one."""
+    plain = tarred(paths)
+    packed = bytearray(gzip.compress(plain, 0))
+    packed[packed.index(b"_cell_length_a") + len("_cell_length_a   ")] ^= 1
+    return packed
+
+
+@pytest.mark.parametrize(
+    ("name", "damaged", "cause"),
+    [
+        ("a.tar", _zeroed_header, "there is more behind its end"),
+        ("a.tar", lambda paths: tarred(paths[:2]) + tarred(paths[2:]), "more behind its end"),
+        ("a.tar.gz", _other_digit, "CRC"),
+        ("a.tar.xz", lambda paths: tarred(paths, "xz")[:-20], "end-of-stream"),
+    ],
+)
+def test_an_archive_is_read_to_its_end(cifs, tmp_path, name, damaged, cause):
+    (tmp_path / name).write_bytes(damaged(cifs[:4]))
+    with pytest.raises(DataError, match=f"{name}: cannot be read .*{cause}"):
+        featurize(tmp_path / name, tmp_path / "store")

@@ -542,7 +542,7 @@ def test_properties_beside(some, tmp_path):
     with pytest.warns(UserWarning, match=r"1 of 3 names are those of no crystal, .* is '1'"):
         store = made(tmp_path, tmp_path / "cifs", properties=table)
     assert store.properties["e"].tolist() == [1, 2]
-    assert (store.folder / "groups.csv").is_file()
+    assert store.groups == {"sub/0": "a", "sub/1": "b"}
     table.write_text("id\nsub/0\n")
     with pytest.raises(DataError, match="has one column, 'id'"):
         featurize(tmp_path / "cifs", store.folder, properties=table, overwrite=True)

@@ -134,3 +134,25 @@ with replace_data(Path(sys.argv[1])) as new:
     index = json.loads((tmp_path / "graphs" / "store.json").read_text())
     names = {path.name for path in (tmp_path / "graphs").iterdir()}
     assert names == {"store.json", index["data"]}
+
+
+def test_groups_are_replaced_with_the_crystals_or_not_at_all(tmp_path, monkeypatch):
+    data = tmp_path / "data"
+    data.mkdir()
+    for place, path in enumerate(load_sample_regression().data[:2]):
+        (data / f"{place}.cif").write_bytes(open(path, "rb").read())  # noqa: SIM115, PTH123
+    (data / "groups.csv").write_text("id,group\n0,a\n1,b\n")
+    featurize(data, tmp_path / "store")
+    (data / "groups.csv").unlink()
+
+    def killed(_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("skcgcnn.graphs._folder._digests", killed)
+        with pytest.raises(KeyboardInterrupt):
+            featurize(data, tmp_path / "store", overwrite=True)
+    assert open_store(tmp_path / "store").groups == {"0": "a", "1": "b"}
+    (data / "groups.csv").write_text("id,group\n0,a\n1,c\n")
+    featurize(data, tmp_path / "store", overwrite=True)  # of the same crystals
+    assert open_store(tmp_path / "store").groups == {"0": "a", "1": "c"}

@@ -79,3 +79,10 @@ def test_chosen(load, table, task, options, expected):
 def test_refused(load, table, task, options, message):
     with pytest.raises(DataError, match=message):
         load(table, task, **options)
+
+
+@pytest.mark.parametrize(("task", "options"), [(R, {"target": ("x",)}), (C, {"label": "x"})])
+def test_a_target_is_not_its_own_input(load, tmp_path, task, options):
+    load("layout", R)
+    with pytest.raises(DataError, match="'x' is a target and a --global-feature"):
+        load_run_data(Settings(str(tmp_path), task, **options, global_feature=("x",)))
