@@ -11,6 +11,8 @@ from sklearn.base import clone
 from skcgcnn._parameter_lists import with_net_params
 from skcgcnn._parameters import SIZES, NetParameters
 from skcgcnn._recipes import is_auto
+from skcgcnn._text import listed
+from skcgcnn._warnings import warn_caller
 from skcgcnn.estimators._features import MANY_TARGETS, embeddings
 from skcgcnn.estimators._net import set_lr
 from skcgcnn.estimators._persistence import set_model_state
@@ -44,11 +46,18 @@ def choose_start(est: Any, graphs: CrystalGraphs) -> ModelState | None:
         return None if est.init_from is None else read_source(est.init_from)
     params = with_net_params(est.get_params(deep=False))
     usual = {each.name: each.default for each in (*fields(est), *fields(NetParameters))}
-    if not all(is_default(params[n], usual[n]) for n in _AS_USUAL if n in usual):
+    if others := [n for n in _AS_USUAL if n in usual and not is_default(params[n], usual[n])]:
+        if "recipe" not in others:  # the paper's is from scratch
+            _say_from_scratch(f"{others[0]}={params[others[0]]!r} is not that of it")
         return None
     source = read_source(GENERAL)
-    different = source.graph_options.differences(graphs.options)
-    if set(different) - {"neighbor_ties"}:
+    if graphs.options.global_features:
+        numbers = listed(graphs.options.global_features, most=3)
+        _say_from_scratch(f"it knows no numbers beside crystals ({numbers})")
+        return None
+    others = [n for n in source.graph_options.differences(graphs.options) if n != "neighbor_ties"]
+    if others:
+        _say_from_scratch(f"it has graphs with other {others[0]}")
         return None
     if len(graphs) > _MOST_ALIKE:
         rows = np.sort(np.random.default_rng(0).permutation(len(graphs))[:_SAMPLE])
@@ -56,6 +65,15 @@ def choose_start(est: Any, graphs: CrystalGraphs) -> ModelState | None:
         if np.median(spread) < _ALIKE:
             return None
     return source
+
+
+def _say_from_scratch(why: str) -> None:
+    warn_caller(
+        f"training starts from scratch and not from {GENERAL!r}, for {why}: with few crystals "
+        "errors are often larger. init_from=None (--init-from none) is the same without this "
+        "warning",
+        once=True,
+    )
 
 
 def _source_embeddings(est: Any, source: ModelState, graphs: CrystalGraphs) -> FloatArray:

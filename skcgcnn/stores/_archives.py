@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from skcgcnn._warnings import warn_caller
 from skcgcnn.crystals import MAX_BYTES, source_id
@@ -35,10 +35,11 @@ def tar_items(path: Path) -> Iterator[Item]:
         If it is damaged; other than tarfile, which takes a damaged header for the end.
     """
     try:
-        with path.open("rb") as file:
-            is_empty = not file.read(tarfile.BLOCKSIZE).strip(b"\0")
+        with path.open("rb") as opened:
+            is_empty = not opened.read(tarfile.BLOCKSIZE).strip(b"\0")
         # Zeros are the end of an archive; the reader of xz would look for more in all of them.
-        with tarfile.open(path, "r:" if is_empty else "r:*", tarinfo=_Header) as archive:
+        mode: Literal["r:", "r:*"] = "r:" if is_empty else "r:*"
+        with tarfile.open(path, mode, tarinfo=_Header) as archive:
             while (member := archive.next()) is not None:
                 archive.members = []  # type: ignore[attr-defined] # or all would be kept
                 if member.isdir() or not _is_cif(member.name):

@@ -39,7 +39,7 @@ def test_no_warning_for_what_was_seen(fitted, graphs, energies, tiny):
         # Ni and Co were on mixed sites only.
         fitted.predict([crystal("Na", "Br"), crystal("Ni", "O"), crystal("Co", "O")])
         # The kinds of a slice are those of the whole.
-        est = CGCNNRegressor(**tiny).fit(graphs[:12], energies[:12])
+        est = CGCNNRegressor(**tiny, init_from=None).fit(graphs[:12], energies[:12])
         est.predict(graphs[:12])
     with pytest.warns(
         UnseenElementsWarning, match="no training crystal of CGCNNRegressor contains"
@@ -80,11 +80,12 @@ def test_a_score_says_nothing_and_a_search_says_it_once(tiny, fitted):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fitted.score(X, y)
-        grid = GridSearchCV(CGCNNRegressor(**tiny), {"lr": [0.1, 0.01]}, cv=3).fit(X, y)
+        scratch = CGCNNRegressor(**tiny, init_from=None)
+        grid = GridSearchCV(scratch, {"lr": [0.1, 0.01]}, cv=3).fit(X, y)
         assert np.isfinite(grid.best_score_)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
-        cross_val_predict(CGCNNRegressor(**tiny), X, y, cv=3)
+        cross_val_predict(scratch, X, y, cv=3)
     assert [each.category for each in caught] == [UnseenElementsWarning]
 
 

@@ -318,3 +318,30 @@ def test_epochs_are_chosen_where_steps_are_small(data):
     own = est.set_params(init_from=None).fit(graphs, y)
     losses = own.history_[:, "valid_loss"]
     assert dict(own.net_.callbacks_)["best_epoch"].best_loss_ == min(losses)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"n_conv": 2}, "n_conv=2 is not that of it"),
+        ({"numbers": True}, r"it knows no numbers beside crystals \(T\)"),
+        ({"max_num_nbr": 8}, "it has graphs with other max_num_nbr"),
+    ],
+)
+def test_a_start_from_scratch_is_told(data, change, why):
+    graphs, y = data[:2]
+    if change.pop("max_num_nbr", None):
+        few = load_sample_regression().data[:5]
+        graphs, y = CrystalGraphTransformer(max_num_nbr=8).transform(few), y[:5]
+    if change.pop("numbers", None):
+        graphs = graphs.with_global_features(np.arange(60.0).reshape(-1, 1), ("T",))
+    est = CGCNNRegressor(max_epochs=1, random_state=0, **change)
+    with pytest.warns(UserWarning, match=f"starts from scratch and not from .*{why}"):
+        est.fit(graphs, y)
+    assert est.fitted_params_["init_from"] is None
+
+
+@pytest.mark.parametrize("params", [{"recipe": "paper"}, {"init_from": None, "n_conv": 2}])
+def test_a_start_from_scratch_that_is_meant_is_not_told(data, params, recwarn):
+    CGCNNRegressor(max_epochs=1, random_state=0, **params).fit(*data[:2])
+    assert not [w for w in recwarn if "from scratch" in str(w.message)]

@@ -328,7 +328,7 @@ def test_patience_is_a_share_of_the_training(regressor, graphs, energies):
 def test_enough_crystals_to_choose_an_epoch_by(regressor, graphs, energies, recwarn):
     twice = np.tile(np.arange(len(graphs)), 2)
     regressor.set_params(early_stopping=True, validation_fraction=0.5, n_iter_no_change=1)
-    regressor.fit(graphs[twice], energies[twice])
+    regressor.set_params(init_from=None).fit(graphs[twice], energies[twice])
     assert not recwarn
 
 
