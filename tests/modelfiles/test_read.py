@@ -246,6 +246,9 @@ def test_official_numpy_scalars_are_the_only_exception(official, refuse):
     path, content = official
     torch.save({**content, "best_mae_error": np.float64(0.5)}, path)
     assert skcgcnn.load(path).n_iter_ == 1
+    assert describe_model(path)["validation MAE"] == "0.5"
+    torch.save({**content, "best_mae_error": float("nan")}, path)
+    assert "validation MAE" not in describe_model(path)
     torch.save({**content, "best_mae_error": np.arange(3)}, path)
     refuse(path, match="holds numpy")
 
