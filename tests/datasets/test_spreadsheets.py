@@ -230,6 +230,9 @@ def test_an_id_column_that_is_not_the_first_is_found(load):
     data, said = load("1.5,a\n-2,b\n", "ab")
     assert data.target.tolist() == [1.5, -2]
     assert "column 2 as that of the ids" in said
+    # Half of the ids are enough to know the column, and the others are what is missing.
+    with pytest.raises(DataError, match=r"line 4: .*c\.cif does not exist\n.*line 5: .*d\.cif"):
+        load("n,energy,ID\n1,1.5,a\n1,-2,b\n1,3,c\n1,4,d\n", "ab")
     # Values that happen to be names of files are none.
     with pytest.raises(DataError, match=r"x\.cif does not exist"):
         load("id,label\nx,1\ny,1\nz,1\n", "1")
