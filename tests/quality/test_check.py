@@ -368,3 +368,20 @@ def test_targets_are_taken_as_estimators_take_them(sample):
         check([], [])
     with pytest.raises(ValueError, match="y has 3 dimensions"):
         check(sample.data[:2], np.zeros((2, 1, 1)))
+
+
+@pytest.mark.parametrize(
+    ("y", "names"),
+    [
+        (pd.Series([0.5, 1.5], name="gap"), ["gap"]),
+        (pd.Series([0.5, 1.5]), ["y"]),
+        (pd.DataFrame({"gap": [0.5, 1.5], 7: [1, 2]}), ["gap", "7"]),
+        ({"gap": [0.5, 1.5]}, ["gap"]),
+        ([0.5, 1.5], ["y"]),
+        (np.ones((2, 2)), ["y0", "y1"]),
+        (None, []),
+    ],
+    ids=["series", "no name", "frame", "mapping", "list", "array", "nothing"],
+)
+def test_targets_have_the_names_that_they_are_given(sample, y, names):
+    assert list(survey(sample.data[:2], y, labels=False).columns) == names
