@@ -189,6 +189,14 @@ def test_maps_of_labels():
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["gap", "metal"]
 
 
+def test_two_features_make_a_map():
+    rows = np.array([[0.0, 0.0], [1.0, 2.0], [2.0, 4.0], [3.0, 6.0]])
+    (points,) = plotting.embedding_map(rows).collections
+    along, across = np.array(points.get_offsets()).T
+    np.testing.assert_allclose(np.abs(np.diff(along)), np.abs(along[1] - along[0]))
+    np.testing.assert_allclose(across, 0, atol=1e-12)  # they lie on a line
+
+
 def test_a_crystal_of_a_file(cifs, nacl):
     pytest.importorskip("ase")
     ax = plotting.crystal(cifs[0])
