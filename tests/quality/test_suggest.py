@@ -51,13 +51,17 @@ def test_unsure_ones_come_first_and_near_ones_later():
     assert _greedy(unsure, rows, known, free, alone, 3).tolist() == [0, 3, 1]
 
 
-def test_models_of_classes_and_those_that_do_not_know(tiny, graphs, energies, labels):
+def test_models_of_classes_and_those_that_do_not_know(tiny, graphs, cifs, energies, labels):
     classifier = CGCNNClassifier(**tiny).fit(graphs, labels)
     assert uncertainty(classifier, graphs).mean() == pytest.approx(1)
     assert len(suggest(classifier, graphs, 4)) == 4
     single = CGCNNRegressor(**tiny).fit(graphs, energies)
     np.testing.assert_array_equal(uncertainty(single, graphs), 1)
     assert len(suggest(single, graphs, 4)) == 4
+    single.set_params(on_error="nan")
+    with pytest.warns(UserWarning, match="cannot be turned into graphs"):
+        found = uncertainty(single, [cifs[0], "none.cif"])
+    np.testing.assert_array_equal(found, [1, np.nan])
 
 
 def test_crystals_that_cannot_be_read(fitted, cifs, tmp_path):

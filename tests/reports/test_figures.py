@@ -1,10 +1,17 @@
 """What the figures of a report show."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from skcgcnn.reports import Trial, TuneResult, tune_report
+from skcgcnn.plotting import BLUE, ORANGE
+from skcgcnn.quality import survey
+from skcgcnn.quality._residuals import Expected
+from skcgcnn.reports import Trial, TuneResult, check_report, tune_report
 
 
 @pytest.fixture
@@ -39,3 +46,29 @@ def test_trials_by_number_and_by_value(shown):
     assert [axes.get_xlabel() for axes in (by_number, by_value)] == ["trial", "lr"]
     for axes in (by_number, by_value):
         assert axes.get_ylabel() == "error / error of the simplest prediction"
+
+
+def test_what_networks_expect_beside_what_is_given(graphs, shown):
+    given = np.array([1.0, 2.0, 3.0, np.nan, 90.0])
+    found = survey(graphs[:5], {"energy": given}, ids=list("abcde"), labels=False)
+    alone = check_report("crystals", found)
+    said = np.array([1.0, 2.5, 3.0, 2.0])
+    known = Expected(np.array([0, 1, 2, 4]), said, np.ones(4))
+    finding = {
+        "kind": "unexpected label",
+        "ids": ["e"],
+        "message": "e: energy is 90",
+        "severity": "",
+    }
+    findings = pd.concat([found.findings, pd.DataFrame([finding])])
+    page = check_report("crystals", replace(found, expected={"energy": known}, findings=findings))
+    assert "values that networks expect" in page
+    assert "values that networks expect" not in alone
+    narrow, figure = (each for each in shown if each.axes[0].get_xlabel() == "energy")
+    assert figure.get_figwidth() > 1.5 * narrow.get_figwidth()
+    _, beside = figure.axes
+    assert (beside.get_xlabel(), beside.get_ylabel()) == ("expected energy", "given energy")
+    usual, odd = beside.collections
+    assert np.array(usual.get_offsets()).tolist() == [[1, 1], [2.5, 2], [3, 3]]
+    assert np.array(odd.get_offsets()).tolist() == [[2, 4]]  # at the edge
+    assert [to_hex(each.get_facecolor()) for each in (usual, odd)] == [to_hex(BLUE), to_hex(ORANGE)]
