@@ -791,6 +791,10 @@ def test_version_and_help():
         assert words in helped
     assert "$SKCGCNN_DATA" in run("predict", "--help")
     assert "--install-completion" in run("--help")
+    for command in ("train", "tune"):
+        headings = re.findall("^╭─ (.*?) ─", run(command, "--help"), flags=re.MULTILINE)
+        known = ["Arguments", "Options", "Training", "Network", "Crystals", "Machine", "Start"]
+        assert headings == known
 
 
 @pytest.mark.slow
