@@ -32,6 +32,8 @@ def test_a_number_that_hardly_varies_is_its_median():
     assert not found.coefficients.any()
     assert (found.starts.tolist(), found.left) == ([0.0], 1.0)
     assert Number("gap").linear_outputs(ROWS[:1], values[:1], ONES[:1]) is None
+    two = Number("gap").linear_outputs(ROWS[:2], np.array([1.0, 3.0]), ONES[:2])
+    assert (two.coefficients @ ROWS[:2].mean(axis=0) + two.starts).tolist() == pytest.approx([2])
 
 
 @pytest.mark.parametrize("present", [[0, 1], [0, 2], [0, 1, 2]])

@@ -49,3 +49,13 @@ def test_deviations_are_in_the_unit_and_of_the_errors_that_were_found():
     aleatoric, epistemic = learned.deviations(both)
     np.testing.assert_allclose(aleatoric, [10**0.5 * 2 * 1.5] * 2 + [np.nan])
     np.testing.assert_allclose(epistemic, [0.5 * 2 * 1.5, 0, np.nan])
+
+
+def test_numbers_whose_squares_are_none_are_refused():
+    task = Number("gap")
+    for size in (1e100, 1e-100):
+        within, outside = size ** np.array([0.999, 1.001])
+        np.testing.assert_array_equal(task.encode(np.array([0.0, within])), [0, within])
+        with pytest.raises(ValueError, match=r"in row 1, is outside of 1e-100 to 1e\+100"):
+            task.encode(np.array([0.0, outside]))
+    assert task.encode(np.zeros(2)).tolist() == [0, 0]
