@@ -196,6 +196,14 @@ def test_underscores_are_no_part_of_numbers(load):
         load("a,1_0\nb,10\n", "ab")
 
 
+@pytest.mark.parametrize("labels", [("metal", "metal"), ("metal", "gap")])
+def test_a_first_crystal_that_is_missing_makes_no_header(load, labels):
+    with pytest.raises(DataError, match=r"line 1: .*x\.cif does not exist"):
+        load("x,metal\na,{}\nb,{}\n".format(*labels), "ab")
+    data, _ = load("id,kind\na,{}\nb,{}\n".format(*labels), "ab")
+    assert data.target.tolist() == [*labels]
+
+
 def test_ids_that_begin_like_comments(load):
     ids = ["#a", "b", "#c"]
     data, said = load("# made, by a program\n#a,1\nb,2\n#c,3\n# half-way\n", ids)

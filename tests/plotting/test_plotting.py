@@ -257,6 +257,8 @@ def test_counts_of_elements_go_by_their_logarithm():
     np.testing.assert_allclose(shades, [0, 1 / 3, 1], atol=1e-12)
     assert np.isfinite(image.get_array().compressed()).sum() == 3
     ax.figure.canvas.draw()
+    (image,) = plotting.elements({"O": 5, "H": 5}, log=True).images
+    assert image.norm.vmin == 5 < image.norm.vmax
     with pytest.raises(ValueError, match="log=True or center"):
         plotting.elements({"O": 1.0}, log=True, center=0)
 
