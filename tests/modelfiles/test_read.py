@@ -216,6 +216,8 @@ def saved(est, tmp_path):
         (lambda c: c["targets"][0].update(classes={"call": "os.system"}), "unknown value"),
         (lambda c: c["targets"][0].update(kind="ranking"), "unknown kind of target 'ranking'"),
         (lambda c: c["targets"][0].pop("mean"), "mean"),
+        (lambda c: c["auto"]["dict"].append(["x", 1]), "unknown parameters: x"),
+        (lambda c: c["auto"]["dict"].append(["lr", float("inf")]), "lr=inf"),
     ],
 )
 def test_saved_content_that_is_not_as_it_should_be(saved, refuse, change, match):

@@ -198,10 +198,14 @@ def test_a_search_goes_on_where_it_was_interrupted(data, tmp_path, monkeypatch):
 
 def test_the_time_is_kept(data, tmp_path):
     settings = Settings(str(data), params={**SMALL, "atom_fea_len": 8})
-    found = tune(settings, tmp_path / "run", seconds=1e-9, device="cpu", progress=False)
-    assert found["n_trials"] == 0
-    assert "the time was too short" in found["text"]
-    assert (tmp_path / "run" / "model.safetensors").exists()
+    given = {"seconds": 1e-9, "device": "cpu", "progress": False}
+    for overwrite in (False, True):
+        found = tune(settings, tmp_path / "run", overwrite=overwrite, **given)
+        assert found["n_trials"] == 0
+        assert "the time was too short" in found["text"]
+        assert (tmp_path / "run" / "model.safetensors").exists()
+    with pytest.raises(DataError, match=r"tune\.log.*choose another folder"):
+        tune(settings, tmp_path / "run", **given)
 
 
 def test_results_of_a_training_are_not_replaced_unasked(data, tmp_path):
