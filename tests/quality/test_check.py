@@ -137,6 +137,7 @@ Y = np.random.default_rng(0).normal(size=100)
         (np.array(["a "] * 50 + ["A"] * 20 + ["b"] * 30), "labels spelled differently", "'A'"),
         (np.where(np.arange(100) < 8, 9999.0, Y), "repeated value", "9999 for 8 crystals"),
         (np.where(np.arange(100) < 20, Y.round(2), Y), "rounded values", "two decimals"),
+        (Y.round(2) + 0.001 * (np.arange(100) >= 20), "rounded values", "for 20 of 100 crystals"),
         (np.where(np.arange(100) == 3, np.inf, Y), "infinite target", "c3"),
         (np.where(np.arange(100) == 3, np.nan, Y), "no target", "such as c3"),
     ],
