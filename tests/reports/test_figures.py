@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from pymatgen.core import Lattice, Structure
 
 from skcgcnn.plotting import BLUE, ORANGE
 from skcgcnn.quality import survey
@@ -72,3 +73,22 @@ def test_what_networks_expect_beside_what_is_given(graphs, shown):
     assert np.array(usual.get_offsets()).tolist() == [[1, 1], [2.5, 2], [3, 3]]
     assert np.array(odd.get_offsets()).tolist() == [[2, 4]]  # at the edge
     assert [to_hex(each.get_facecolor()) for each in (usual, odd)] == [to_hex(BLUE), to_hex(ORANGE)]
+
+
+def test_the_most_frequent_types_of_crystal(nacl, shown):
+    pytest.importorskip("ase")
+    wider = nacl.copy()
+    wider.scale_lattice(1.2 * nacl.volume)
+    cscl = Structure(Lattice.cubic(4.12), ["Cs", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    lone = Structure(Lattice.cubic(3), ["Po"], [[0, 0, 0]])
+    check_report("crystals", survey([nacl, wider, cscl, lone], {}, labels=False))
+    bars = {
+        axes.get_ylabel(): {
+            text.get_text(): bar.get_width()
+            for text, bar in zip(axes.get_yticklabels(), axes.patches, strict=False)
+        }
+        for axes in (axes for figure in shown for axes in figure.axes)
+    }
+    assert bars["formula type"] == {"A": 1, "AB": 3}
+    assert bars["space group"] == {"221": 2, "225": 2}
+    assert bars["formula type and space group"] == {"A 221": 1, "AB 221": 1, "AB 225": 2}
