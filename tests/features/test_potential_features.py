@@ -135,6 +135,14 @@ def test_in_a_pipeline_and_beside_the_network(data):
     assert fitted[-1].graph_options_.global_features[0] == "toy_energy"
 
 
+def test_progress_is_told_if_asked_for(data, capsys):
+    cifs, _ = data
+    PotentialFeatures(Toy(), verbose=1).transform(cifs)
+    assert "crystal 12 of 12" in capsys.readouterr().err
+    PotentialFeatures(Toy()).transform(cifs)
+    assert not capsys.readouterr().err
+
+
 def test_numbers_beside_crystals_may_be_missing_where_crystals_may(data):
     beside = pd.DataFrame({"crystal": data[0][:2], "kelvin": [300.0, np.nan]})
     with pytest.raises(ValueError, match="column 'kelvin', row 1: nan is not a finite number"):
