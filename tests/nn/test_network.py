@@ -172,6 +172,17 @@ def test_mean_over_tasks_of_one_kind():
     assert loss.item() == pytest.approx((1 + 9) / 2)
 
 
+@pytest.mark.parametrize("conv", ["gated", "edge"])
+def test_numbers_are_of_one_type_whatever_torch_s_default_is(conv):
+    torch.set_default_dtype(torch.float64)
+    try:
+        net = AveragedNet(0.9, orig_atom_fea_len=5, conv=conv, n_kinds=3, n_globals=2)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    types = {t.dtype for t in net.state_dict().values() if t.is_floating_point()}
+    assert types == {torch.float32}
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_learned_vectors_are_those_of_the_kinds_and_zero_for_others(training):
     generator = torch.Generator().manual_seed(0)
