@@ -198,14 +198,20 @@ def test_a_search_goes_on_where_it_was_interrupted(data, tmp_path, monkeypatch):
 
 def test_the_time_is_kept(data, tmp_path):
     settings = Settings(str(data), params={**SMALL, "atom_fea_len": 8})
+    found = tune(settings, tmp_path / "run", seconds=1e-9, device="cpu", progress=False)
+    assert found["n_trials"] == 0
+    assert "the time was too short" in found["text"]
+    assert (tmp_path / "run" / "model.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_results_of_a_search_are_replaced_if_asked(data, tmp_path):
+    settings = Settings(str(data), params={**SMALL, "atom_fea_len": 8})
     given = {"seconds": 1e-9, "device": "cpu", "progress": False}
-    for overwrite in (False, True):
-        found = tune(settings, tmp_path / "run", overwrite=overwrite, **given)
-        assert found["n_trials"] == 0
-        assert "the time was too short" in found["text"]
-        assert (tmp_path / "run" / "model.safetensors").exists()
+    first = tune(settings, tmp_path, **given)
     with pytest.raises(DataError, match=r"tune\.log.*choose another folder"):
-        tune(settings, tmp_path / "run", **given)
+        tune(settings, tmp_path, **given)
+    assert tune(settings, tmp_path, overwrite=True, **given) == first
 
 
 def test_results_of_a_training_are_not_replaced_unasked(data, tmp_path):
