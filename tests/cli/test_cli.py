@@ -100,6 +100,7 @@ def test_multi_task_run(data, tmp_path):
     assert set(report["test"]["metal"]) == {"accuracy", "f1", "roc_auc"}
     assert "Test results" in text
     assert re.search(r"energy\s+│\s+mae", text)
+    assert f"All at a glance: {out / 'report.html'}" in text
 
 
 def test_groups_are_not_split(data, tmp_path):
@@ -110,6 +111,7 @@ def test_groups_are_not_split(data, tmp_path):
     text = run("train", data, "--task", "multi", "--epochs", 1, "-o", out, *TINY)
     report = json.loads((out / "metrics.json").read_text())
     assert sum(report["n_groups"].values()) == 8
+    assert "All at a glance" not in text  # without a report
     assert report["n_train"] + report["n_val"] + report["n_test"] == 24
     tested = [group_of[row["cif_id"]] for row in rows(out / "test_results.csv")]
     # Three crystals of every group that is tested: all there are.
@@ -426,6 +428,21 @@ def test_bad_atom_features_name_the_file(data, tmp_path):
     (data / "atom_init.json").write_text("{")
     message = run("train", data, "-o", tmp_path / "out", *TINY, code=2)
     assert "atom_init.json: not a JSON file" in message
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({"WORLD_SIZE": "4", "RANK": "2"}, "[process 2] "),
+        ({"WORLD_SIZE": "4", "RANK": "0"}, ""),
+        ({"WORLD_SIZE": "1", "RANK": "2"}, ""),
+        ({"WORLD_SIZE": "four", "RANK": "2"}, ""),
+    ],
+)
+def test_errors_name_the_process_if_there_are_several(environment, named, monkeypatch):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert run("info", "nowhere", code=2).startswith(f"{named}Error: ")
 
 
 def test_labels_that_floats_do_not_tell_apart_are_refused(data):
@@ -791,6 +808,10 @@ def test_version_and_help():
         assert words in helped
     assert "$SKCGCNN_DATA" in run("predict", "--help")
     assert "--install-completion" in run("--help")
+    for command in ("train", "tune"):
+        headings = re.findall("^╭─ (.*?) ─", run(command, "--help"), flags=re.MULTILINE)
+        known = ["Arguments", "Options", "Training", "Network", "Crystals", "Machine", "Start"]
+        assert headings == known
 
 
 @pytest.mark.slow

@@ -197,6 +197,14 @@ def test_underscores_are_no_part_of_numbers(load):
         load("a,1_0\nb,10\n", "ab")
 
 
+@pytest.mark.parametrize("labels", [("metal", "metal"), ("metal", "gap")])
+def test_a_first_crystal_that_is_missing_makes_no_header(load, labels):
+    with pytest.raises(DataError, match=r"line 1: .*x\.cif does not exist"):
+        load("x,metal\na,{}\nb,{}\n".format(*labels), "ab")
+    data, _ = load("id,kind\na,{}\nb,{}\n".format(*labels), "ab")
+    assert data.target.tolist() == [*labels]
+
+
 def test_ids_that_begin_like_comments(load):
     ids = ["#a", "b", "#c"]
     data, said = load("# made, by a program\n#a,1\nb,2\n#c,3\n# half-way\n", ids)
@@ -231,6 +239,9 @@ def test_an_id_column_that_is_not_the_first_is_found(load):
     data, said = load("1.5,a\n-2,b\n", "ab")
     assert data.target.tolist() == [1.5, -2]
     assert "column 2 as that of the ids" in said
+    # Half of the ids are enough to know the column, and the others are what is missing.
+    with pytest.raises(DataError, match=r"line 4: .*c\.cif does not exist\n.*line 5: .*d\.cif"):
+        load("n,energy,ID\n1,1.5,a\n1,-2,b\n1,3,c\n1,4,d\n", "ab")
     # Values that happen to be names of files are none.
     with pytest.raises(DataError, match=r"x\.cif does not exist"):
         load("id,label\nx,1\ny,1\nz,1\n", "1")

@@ -131,6 +131,18 @@ def test_columns_of_one_name(cls, tiny, graphs, Y):
         cls(**tiny).fit(graphs, pd.DataFrame(Y, columns=["a", "a"]))
 
 
+@pytest.mark.parametrize("cls", [CGCNNRegressor, CGCNNMultiTask])
+def test_columns_in_another_order(cls, tiny, graphs, Y):
+    frame = pd.DataFrame(Y, columns=["a", "b"])
+    tasks = {"tasks": ("regression", "regression")} if cls is CGCNNMultiTask else {}
+    est = cls(**tiny, **tasks).fit(graphs, frame)
+    for use in (est.score, est.partial_fit):
+        with pytest.raises(ValueError, match="y has the columns b, a, but those of the fit were a"):
+            use(graphs, frame[["b", "a"]])
+    expected = est.score(graphs, frame)
+    assert est.score(graphs, Y) == est.score(graphs, frame.set_axis(["c", "d"], axis=1)) == expected
+
+
 def test_scores_of_nothing(est, y, graphs):
     est.fit(graphs, y)
     with pytest.raises(ValueError, match="y"):

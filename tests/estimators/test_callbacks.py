@@ -83,3 +83,19 @@ def test_scores_of_one_task_of_several(tiny, graphs, Y, caching):
     found = est.fit(graphs, Y, validation_data=(graphs[::2], Y[::2])).history_[-1]
     assert np.isfinite([found[name] for name in scorers]).all()
     assert found["valid_score"] == pytest.approx((found["y0_r2"] + found["y1_accuracy"]) / 2)
+
+
+def test_every_fit_has_a_cycle_of_learning_rates_of_its_own(regressor, graphs, energies):
+    rates = []
+
+    class Rates(Callback):
+        def on_batch_end(self, net, training, **kwargs):
+            rates.append(net.optimizer_.param_groups[0]["lr"])
+
+    one_cycle = {"schedule": "one_cycle"}
+    regressor.set_params(callbacks=[Rates()], max_epochs=4, net_params=one_cycle, warm_start=True)
+    for _ in range(2):
+        regressor.fit(graphs, energies)
+    first, second = np.reshape(rates, (2, -1))
+    np.testing.assert_allclose(second, first)
+    assert 0 < first.argmax() < len(first) - 1  # up and down

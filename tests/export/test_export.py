@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import NotFittedError
 
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
 from skcgcnn.export import PredictingNetwork, export_onnx, export_program
@@ -123,6 +124,14 @@ def test_numbers_far_from_zero_keep_their_digits(graphs, energies):
 def test_columns_tell_what_they_are(graphs, Y):
     est = CGCNNMultiTask(max_epochs=1).fit(graphs, Y)
     assert PredictingNetwork(est).columns == ("y0", "y1=0.0", "y1=1.0")
+
+
+def test_what_is_not_fitted_is_not_exported(tmp_path):
+    path = tmp_path / "model.onnx"
+    for export in (PredictingNetwork, export_program, lambda est: export_onnx(est, path)):
+        with pytest.raises(NotFittedError):
+            export(CGCNNRegressor())
+    assert not path.exists()
 
 
 def test_a_batch_needs_crystals_that_could_be_read(graphs):

@@ -135,6 +135,23 @@ def test_in_a_pipeline_and_beside_the_network(data):
     assert fitted[-1].graph_options_.global_features[0] == "toy_energy"
 
 
+def test_progress_is_told_if_asked_for(data, capsys):
+    cifs, _ = data
+    PotentialFeatures(Toy(), verbose=1).transform(cifs)
+    assert "crystal 12 of 12" in capsys.readouterr().err
+    PotentialFeatures(Toy()).transform(cifs)
+    assert not capsys.readouterr().err
+
+
+def test_numbers_beside_crystals_may_be_missing_where_crystals_may(data):
+    beside = pd.DataFrame({"crystal": data[0][:2], "kelvin": [300.0, np.nan]})
+    with pytest.raises(ValueError, match="column 'kelvin', row 1: nan is not a finite number"):
+        PotentialFeatures(Toy(), keep_crystals=True).transform(beside)
+    frame = PotentialFeatures(Toy(), keep_crystals=True, on_error="nan").transform(beside)
+    np.testing.assert_array_equal(frame["kelvin"], [300, np.nan])
+    assert np.isfinite(frame["toy_energy"]).all()
+
+
 def test_workers_and_an_empty_list(data):
     cifs, _ = data
     with joblib.parallel_config("threading"):

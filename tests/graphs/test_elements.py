@@ -10,7 +10,7 @@ import pytest
 
 import skcgcnn
 from skcgcnn.exceptions import DataError
-from skcgcnn.graphs import load_element_features
+from skcgcnn.graphs import load_element_features, matching_element_features
 
 
 def test_builtin_table_equals_the_official(shared):
@@ -102,3 +102,12 @@ def test_bad_file(tmp_path, text, cause):
 def test_missing_file():
     with pytest.raises(DataError, match=r"nowhere\.json: cannot be read"):
         load_element_features("nowhere.json")
+
+
+def test_features_are_those_of_graphs_only_by_their_fingerprint():
+    own = {z: [float(z)] for z in range(1, 4)}
+    for source in (None, own):
+        fingerprint = load_element_features(source).fingerprint
+        assert matching_element_features(source, fingerprint).fingerprint == fingerprint
+        assert matching_element_features(source, "of another table") is None
+        assert matching_element_features(source, None) is None

@@ -10,7 +10,14 @@ from pymatgen.core import Lattice, Structure
 
 from skcgcnn import CrystalGraphs
 from skcgcnn.exceptions import DataError
-from skcgcnn.graphs import _concatenate, _select, concatenate, is_mapped, merge_files
+from skcgcnn.graphs import (
+    _concatenate,
+    _select,
+    concatenate,
+    crystals_in_memory,
+    is_mapped,
+    merge_files,
+)
 
 
 def same(found, expected):
@@ -34,7 +41,7 @@ def parts(graphs, cscl, nacl):
 
 @pytest.fixture
 def files(parts, tmp_path):
-    paths = [tmp_path / f"{i}.npz" for i in range(len(parts))]
+    paths = [tmp_path / name for name in ("0.npz", "1.npz", "a folder", "another")]
     for part, path in zip(parts, paths, strict=True):
         part.save(path)
     return paths
@@ -91,6 +98,18 @@ def test_a_large_selection_of_a_file_lies_in_a_file(graphs, tmp_path, monkeypatc
         "store.json",
         *(f"{name}.npy" for name in graphs.to_dict() if name != "options"),
     }
+
+
+def test_how_many_crystals_of_a_file_are_in_memory(graphs, tmp_path, let_into_memory):
+    graphs.save(tmp_path / "graphs")
+    mapped = CrystalGraphs.load(tmp_path / "graphs", mmap=True)
+    assert crystals_in_memory(mapped) == len(graphs)  # they are few
+    let_into_memory(mapped.__sizeof__() // 3)
+    assert crystals_in_memory(mapped) == len(graphs) // 3 - 1
+    let_into_memory(1)  # less than any crystal
+    assert crystals_in_memory(mapped) == 1
+    assert crystals_in_memory(graphs) == len(graphs)
+    assert crystals_in_memory(graphs[:0]) == 1
 
 
 def test_a_selection_where_the_folder_cannot_be_written(graphs, tmp_path, let_into_memory):

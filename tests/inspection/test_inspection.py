@@ -266,6 +266,16 @@ def test_training_crystals_that_are_there_twice_lie_inside():
     assert near.is_outside.tolist() == [False] * 14 + [True]
 
 
+def test_two_training_crystals_are_enough():
+    known = np.array([[0.0, 0.0], [2.0, 4.0]])
+    near = nearest_training_crystals(Embedded(), np.array([[0.5, 1.0]]), known, k=2)
+    assert near.indices.tolist() == [[0, 1]]
+    assert near.limit == pytest.approx(near.distances.sum())  # it lies between them
+    for few, k in ((known[:1], 1), (known, 3), (known, 0)):
+        with pytest.raises(ValueError, match=f"k={k}, but {len(few)} training crystals can be"):
+            nearest_training_crystals(Embedded(), known, few, k=k)
+
+
 @pytest.mark.parametrize("explain", [site_contributions, bond_contributions])
 def test_what_cannot_be_explained(explain, sample):
     with pytest.raises(NotFittedError):

@@ -216,6 +216,8 @@ def saved(est, tmp_path):
         (lambda c: c["targets"][0].update(classes={"call": "os.system"}), "unknown value"),
         (lambda c: c["targets"][0].update(kind="ranking"), "unknown kind of target 'ranking'"),
         (lambda c: c["targets"][0].pop("mean"), "mean"),
+        (lambda c: c["auto"]["dict"].append(["x", 1]), "unknown parameters: x"),
+        (lambda c: c["auto"]["dict"].append(["lr", float("inf")]), "lr=inf"),
     ],
 )
 def test_saved_content_that_is_not_as_it_should_be(saved, refuse, change, match):
@@ -246,6 +248,9 @@ def test_official_numpy_scalars_are_the_only_exception(official, refuse):
     path, content = official
     torch.save({**content, "best_mae_error": np.float64(0.5)}, path)
     assert skcgcnn.load(path).n_iter_ == 1
+    assert describe_model(path)["validation MAE"] == "0.5"
+    torch.save({**content, "best_mae_error": float("nan")}, path)
+    assert "validation MAE" not in describe_model(path)
     torch.save({**content, "best_mae_error": np.arange(3)}, path)
     refuse(path, match="holds numpy")
 

@@ -8,7 +8,14 @@ import torch
 from batches import batch_of, bonds_of, cscl
 from torch.nn import functional
 
-from skcgcnn.nn import AveragedNet, ConvLayer, CrystalGraphConvNet, GaussianDistance, TaskLoss
+from skcgcnn.nn import (
+    AveragedNet,
+    ConvLayer,
+    CrystalGraphConvNet,
+    ElementEmbedding,
+    GaussianDistance,
+    TaskLoss,
+)
 from skcgcnn.tasks import Classes, Number
 
 
@@ -165,6 +172,30 @@ def test_mean_over_tasks_of_one_kind():
     assert loss.item() == pytest.approx((1 + 9) / 2)
 
 
+@pytest.mark.parametrize("conv", ["gated", "edge"])
+def test_numbers_are_of_one_type_whatever_torch_s_default_is(conv):
+    torch.set_default_dtype(torch.float64)
+    try:
+        net = AveragedNet(0.9, orig_atom_fea_len=5, conv=conv, n_kinds=3, n_globals=2)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    types = {t.dtype for t in net.state_dict().values() if t.is_floating_point()}
+    assert types == {torch.float32}
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_learned_vectors_are_those_of_the_kinds_and_zero_for_others(training):
+    generator = torch.Generator().manual_seed(0)
+    learned = ElementEmbedding(3, orig_atom_fea_len=5, atom_fea_len=4).train(training)
+    learned.kinds.copy_(torch.randn(3, 5, generator=generator))
+    with torch.no_grad():
+        learned.weight.copy_(torch.randn(3, 4, generator=generator))
+    for order in ([2, 0], [1, 2, 0, 1], [0]):  # each batch may have another table
+        kinds = torch.cat([learned.kinds[order], learned.kinds[:1] + torch.eye(1, 5)])
+        expected = torch.cat([learned.weight[order], torch.zeros(1, 4)])
+        torch.testing.assert_close(learned(kinds), expected)
+
+
 def test_moving_average():
     net = AveragedNet(0.5, orig_atom_fea_len=3, atom_fea_len=4, n_conv=1)
     expected = net.trained.embedding.weight.detach().clone()
@@ -175,7 +206,7 @@ def test_moving_average():
         net.update()
         share = max(0.5, 9 / (step + 9))
         expected += share * (net.trained.embedding.weight.detach() - expected)
-    torch.testing.assert_close(net.average.embedding.weight, expected)
+        torch.testing.assert_close(net.average.embedding.weight, expected)
     assert 26 < net.average.convs[0].bn1.running_mean[0] < 29
     assert not any(parameter.requires_grad for parameter in net.average.parameters())
 

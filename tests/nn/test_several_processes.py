@@ -88,6 +88,18 @@ def test_losses_and_batch_statistics_are_means_over_the_processes(tiny, graphs, 
     assert len(factors) == 2
 
 
+def test_after_an_error_of_its_own_a_process_waits_for_no_other(tiny, graphs, energies):
+    accelerator = OneOf(2)
+
+    class Fails(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            accelerator.reduce = lambda *_: pytest.fail("the others do not come here")
+            raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="the disk is full"):
+        fit(tiny, graphs, energies, accelerator, callbacks=[Fails()])
+
+
 @pytest.mark.parametrize(
     ("message", "kind"),
     [

@@ -189,6 +189,14 @@ def test_maps_of_labels():
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["gap", "metal"]
 
 
+def test_two_features_make_a_map():
+    rows = np.array([[0.0, 0.0], [1.0, 2.0], [2.0, 4.0], [3.0, 6.0]])
+    (points,) = plotting.embedding_map(rows).collections
+    along, across = np.array(points.get_offsets()).T
+    np.testing.assert_allclose(np.abs(np.diff(along)), np.abs(along[1] - along[0]))
+    np.testing.assert_allclose(across, 0, atol=1e-12)  # they lie on a line
+
+
 def test_a_crystal_of_a_file(cifs, nacl):
     pytest.importorskip("ase")
     ax = plotting.crystal(cifs[0])
@@ -249,6 +257,8 @@ def test_counts_of_elements_go_by_their_logarithm():
     np.testing.assert_allclose(shades, [0, 1 / 3, 1], atol=1e-12)
     assert np.isfinite(image.get_array().compressed()).sum() == 3
     ax.figure.canvas.draw()
+    (image,) = plotting.elements({"O": 5, "H": 5}, log=True).images
+    assert image.norm.vmin == 5 < image.norm.vmax
     with pytest.raises(ValueError, match="log=True or center"):
         plotting.elements({"O": 1.0}, log=True, center=0)
 

@@ -138,6 +138,7 @@ Y = np.random.default_rng(0).normal(size=100)
         (np.where(np.arange(100) < 8, 9999.0, Y), "repeated value", "9999 for 8 crystals"),
         (np.where(np.arange(100) < 20, Y.round(2), Y), "rounded values", "two decimals"),
         (np.where(np.arange(100) < 50, 1000, 1) * Y, "values of two sizes", "in two units?"),
+        (Y.round(2) + 0.001 * (np.arange(100) >= 20), "rounded values", "for 20 of 100 crystals"),
         (np.where(np.arange(100) == 3, np.inf, Y), "infinite target", "c3"),
         (np.where(np.arange(100) == 3, np.nan, Y), "no target", "such as c3"),
     ],
@@ -398,3 +399,20 @@ def test_targets_are_taken_as_estimators_take_them(sample):
         check([], [])
     with pytest.raises(ValueError, match="y has 3 dimensions"):
         check(sample.data[:2], np.zeros((2, 1, 1)))
+
+
+@pytest.mark.parametrize(
+    ("y", "names"),
+    [
+        (pd.Series([0.5, 1.5], name="gap"), ["gap"]),
+        (pd.Series([0.5, 1.5]), ["y"]),
+        (pd.DataFrame({"gap": [0.5, 1.5], 7: [1, 2]}), ["gap", "7"]),
+        ({"gap": [0.5, 1.5]}, ["gap"]),
+        ([0.5, 1.5], ["y"]),
+        (np.ones((2, 2)), ["y0", "y1"]),
+        (None, []),
+    ],
+    ids=["series", "no name", "frame", "mapping", "list", "array", "nothing"],
+)
+def test_targets_have_the_names_that_they_are_given(sample, y, names):
+    assert list(survey(sample.data[:2], y, labels=False).columns) == names

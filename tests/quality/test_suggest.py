@@ -51,7 +51,7 @@ def test_unsure_ones_come_first_and_near_ones_later():
     assert _greedy(unsure, rows, known, free, alone, 3).tolist() == [0, 3, 1]
 
 
-def test_models_of_classes_and_those_that_do_not_know(tiny, graphs, energies, labels):
+def test_models_of_classes_and_those_that_do_not_know(tiny, graphs, cifs, energies, labels):
     classifier = CGCNNClassifier(**tiny).fit(graphs, labels)
     assert uncertainty(classifier, graphs).mean() == pytest.approx(1)
     assert len(suggest(classifier, graphs, 4)) == 4

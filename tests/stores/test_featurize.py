@@ -96,6 +96,15 @@ def test_files_in_folders_and_patterns(some, tmp_path):
         assert store.properties == {}
 
 
+def test_shards_that_cannot_be_removed_fail_nothing(some, tmp_path, monkeypatch):
+    def refuse(*_, **__):  # as NFS, where somebody has a file of it open
+        raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
+
+    (tmp_path / "paths.csv").write_text("\n".join(["structure", *some]))
+    monkeypatch.setattr(os, "rmdir", refuse)
+    same(made(tmp_path, tmp_path / "paths.csv").graphs, CrystalGraphs.from_structures(some))
+
+
 @pytest.mark.parametrize("kind", ["paths", "texts", "json", "gz"])
 def test_tables(kind, some, structures, tmp_path):
     cells = {

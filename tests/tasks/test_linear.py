@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from skcgcnn.tasks import Classes, Number, Task
+from skcgcnn.tasks._columns import mark_missing
 from skcgcnn.tasks._linear import weighted_median
 
 ROWS = np.random.default_rng(0).normal(size=(40, 3))
@@ -32,6 +33,8 @@ def test_a_number_that_hardly_varies_is_its_median():
     assert not found.coefficients.any()
     assert (found.starts.tolist(), found.left) == ([0.0], 1.0)
     assert Number("gap").linear_outputs(ROWS[:1], values[:1], ONES[:1]) is None
+    two = Number("gap").linear_outputs(ROWS[:2], np.array([1.0, 3.0]), ONES[:2])
+    assert (two.coefficients @ ROWS[:2].mean(axis=0) + two.starts).tolist() == pytest.approx([2])
 
 
 @pytest.mark.parametrize("present", [[0, 1], [0, 2], [0, 1, 2]])
@@ -75,3 +78,11 @@ def test_the_truth_of_a_table():
 def test_labels_of_a_table_are_the_classes_that_they_name(classes, column, expected):
     found = Classes("label", classes=np.array(classes)).truth(np.array(column, dtype=object))
     assert (found if found is None else found.tolist()) == expected
+
+
+def test_labels_with_gaps_are_floats_only_if_none_becomes_another():
+    for large, kind in ((2**53 - 1, np.float64), (2**53, object)):
+        marked = mark_missing(np.array([1, large, 3]), np.array([False, False, True]))
+        assert marked.dtype == kind
+        assert marked[:2].tolist() == [1, large]
+        assert np.isnan(marked[2])

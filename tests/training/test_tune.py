@@ -204,6 +204,16 @@ def test_the_time_is_kept(data, tmp_path):
     assert (tmp_path / "run" / "model.safetensors").exists()
 
 
+@pytest.mark.slow
+def test_results_of_a_search_are_replaced_if_asked(data, tmp_path):
+    settings = Settings(str(data), params={**SMALL, "atom_fea_len": 8})
+    given = {"seconds": 1e-9, "device": "cpu", "progress": False}
+    first = tune(settings, tmp_path, **given)
+    with pytest.raises(DataError, match=r"tune\.log.*choose another folder"):
+        tune(settings, tmp_path, **given)
+    assert tune(settings, tmp_path, overwrite=True, **given) == first
+
+
 def test_results_of_a_training_are_not_replaced_unasked(data, tmp_path):
     (tmp_path / "model.safetensors").write_text("mine")
     for resume in (False, True):

@@ -14,7 +14,13 @@ from typer.testing import CliRunner
 
 from skcgcnn.cli import app
 from skcgcnn.exceptions import StructureError
-from skcgcnn.vacancies import fit_supercell, make_vacancies, order_sites, site_permutations
+from skcgcnn.vacancies import (
+    fit_supercell,
+    make_vacancies,
+    order_sites,
+    site_permutations,
+    write_cif,
+)
 
 DATA = Path(__file__).parents[2] / "vacancy_data"
 
@@ -92,6 +98,17 @@ def test_sites_at_the_edge_of_the_cell_are_found():
     permutations = site_permutations(square, range(4))
     assert (np.sort(permutations, axis=1) == np.arange(4)).all()
     assert {int(row[0]) for row in permutations} == {0, 1, 2, 3}
+
+
+def test_equal_crystals_have_equal_files(tmp_path):
+    written = []
+    for coords in ([[0, 0.25, 0], [0.5, 0.5, 0.5]], [[-1e-12, 1.25, 1 - 1e-12], [0.5, -0.5, 2.5]]):
+        write_cif(Structure(Lattice.cubic(4), ["Li", "O"], coords), tmp_path / "a.cif")
+        written.append((tmp_path / "a.cif").read_text())
+    assert written[0] == written[1]
+    np.testing.assert_array_equal(
+        Structure.from_str(written[0], fmt="cif").frac_coords, [[0, 0.25, 0], [0.5, 0.5, 0.5]]
+    )
 
 
 def test_fraction_and_default_number():

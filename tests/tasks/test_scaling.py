@@ -1,0 +1,61 @@
+"""Numbers as a network sees them, and their deviations in the unit of the target."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.preprocessing import StandardScaler
+
+from skcgcnn.tasks import Number, NumberWithVariance
+
+VALUES = np.array([-2.0, 0.5, 0.5, np.nan, 7.0, 3.0])
+WEIGHTS = np.array([1.0, 2.0, 0.5, 9.0, 1.0, 0.0])
+
+
+def test_numbers_are_scaled_as_scikit_learn_scales_them():
+    with warnings.catch_warnings(action="error"):
+        task = Number("gap").scaled(VALUES, WEIGHTS)
+    known = ~np.isnan(VALUES)
+    scaler = StandardScaler().fit(VALUES[known, np.newaxis], sample_weight=WEIGHTS[known])
+    assert (task.mean, task.scale) == pytest.approx((scaler.mean_[0], scaler.scale_[0]))
+
+
+def test_equal_numbers_are_told_but_a_single_one_is_not():
+    with pytest.warns(UserWarning, match="column 'gap' of y holds one value, 2: "):
+        assert Number("gap").scaled(np.array([2.0, 2.0]), np.ones(2)).mean == 2
+    with warnings.catch_warnings(action="error"):
+        assert Number("gap").scaled(np.array([2.0, np.nan]), np.ones(2)).mean == 2
+
+
+def test_what_sums_over_sites_leave_has_no_mean_and_the_scale_as_deviation():
+    n_sites = np.array([2, 4, 1, 3, 8, 5])
+    totals = -3.0 * n_sites + np.array([0.1, -0.2, 0.4, np.nan, 0.3, -0.9])
+    task, start = Number("energy").scaled_by_site(totals, WEIGHTS, n_sites)
+    known = ~np.isnan(totals)
+    left, weights = (totals - start * task.scale * n_sites)[known], WEIGHTS[known]
+    assert np.average(left, weights=weights) == pytest.approx(0)
+    assert np.sqrt(np.average(left**2, weights=weights)) == pytest.approx(task.scale)
+
+
+def test_deviations_are_in_the_unit_and_of_the_errors_that_were_found():
+    task = Number("gap", scale=2.0, std_factor=1.5, spread=0.3)
+    outputs = np.array([[[1.0], [0.5], [np.nan]], [[2.0], [0.5], [np.nan]]])
+    aleatoric, epistemic = task.deviations(outputs)
+    np.testing.assert_allclose(aleatoric, [0.3 * 2 * 1.5] * 2 + [np.nan])
+    np.testing.assert_allclose(epistemic, [0.5 * 2 * 1.5, 0, np.nan])
+    assert task.uncalibrated().deviations(outputs[:1]) is None
+    learned = NumberWithVariance("gap", scale=2.0, std_factor=1.5)
+    both = np.concatenate([outputs, np.log([[[4.0]] * 3, [[16.0]] * 3])], axis=2)
+    aleatoric, epistemic = learned.deviations(both)
+    np.testing.assert_allclose(aleatoric, [10**0.5 * 2 * 1.5] * 2 + [np.nan])
+    np.testing.assert_allclose(epistemic, [0.5 * 2 * 1.5, 0, np.nan])
+
+
+def test_numbers_whose_squares_are_none_are_refused():
+    task = Number("gap")
+    for size in (1e100, 1e-100):
+        within, outside = size ** np.array([0.999, 1.001])
+        np.testing.assert_array_equal(task.encode(np.array([0.0, within])), [0, within])
+        with pytest.raises(ValueError, match=r"in row 1, is outside of 1e-100 to 1e\+100"):
+            task.encode(np.array([0.0, outside]))
+    assert task.encode(np.zeros(2)).tolist() == [0, 0]
