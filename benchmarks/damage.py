@@ -37,7 +37,7 @@ from skcgcnn.graphs import INDEX
 from skcgcnn.stores import featurize, open_store
 
 LONGEST = 20
-ORPHANED = 5
+ORPHANED = 30
 WORDS = ("nan", "inf", "-1", "0", "1e308", "1e-308", "?", ".", "", "'", '"', ";", "loop_", "data_")
 
 
@@ -152,7 +152,9 @@ def kill(count: int, chance: random.Random, folder: Path) -> dict[str, int]:
         process.wait()
         # One that is not complete is refused, and says so.
         found["damaged stores"] += (store / INDEX).exists() and not is_whole(store, expected)
-        time.sleep(ORPHANED)
+        deadline = time.monotonic() + ORPHANED
+        while any(map(is_alive, own)) and time.monotonic() < deadline:
+            time.sleep(0.5)
         found["workers left"] += sum(map(is_alive, own))
         start(source, store).wait()  # a complete store is refused, and tidied up
         found["other stores after repeating"] += contents(store) != expected
