@@ -13,7 +13,7 @@ from skcgcnn._text import crystals
 from skcgcnn._warnings import warn_caller
 from skcgcnn.estimators._fine_tuning import RESULTS as START_RESULTS
 from skcgcnn.estimators._fit import MAX_SEED, fit_data, make_seed, resolved
-from skcgcnn.estimators._head_start import is_general
+from skcgcnn.estimators._head_start import descends
 from skcgcnn.estimators._outputs import forward
 from skcgcnn.estimators._persistence import model_state, set_model_state
 from skcgcnn.estimators._training_data import TrainingData
@@ -46,7 +46,7 @@ def fit_ensemble(
     # Of classes, the probabilities tell how sure a network is.
     n_members = len(members) if any(target.is_number for target in data.targets) else 0
     left_out = np.zeros((len(members), len(data)), dtype=bool)
-    alike = is_general(source)
+    alike = descends(source)
     left_out[:n_members] = leave_out(n_members, len(data), make_seed(est), alike=alike)
     # Processes train one network after another, together.
     fitted = Parallel(None if accelerator_of(est.device) else est.n_jobs)(

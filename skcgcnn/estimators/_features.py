@@ -25,7 +25,7 @@ def crystal_features(est: Any, X: Any) -> Features:
     found = []
     for graphs in checked_chunks(est, X):
         features = np.full((len(graphs), n_crystal_features(est)), np.nan)
-        features[graphs.n_sites > 0] = embeddings(est, graphs)
+        features[graphs.n_sites > 0] = embeddings(est, graphs, with_targets=_embeds_targets(est))
         found.append(features)
     return np.concatenate(found)
 
@@ -37,17 +37,13 @@ def n_crystal_features(est: Any) -> int:
     return n_hidden + (head.fc_out.out_features if _embeds_targets(est) else 0)
 
 
-def embeddings(est: Any, graphs: CrystalGraphs) -> Features:
-    """Return the embeddings of the crystals that could be read.
-
-    They are the last hidden layer; where there are many targets, these follow it.
-    """
-    with_targets = _embeds_targets(est)
+def embeddings(est: Any, graphs: CrystalGraphs, *, with_targets: bool) -> Features:
+    """Return the last hidden layer of crystals that could be read, with the targets behind it."""
     rows = [
         to_numpy(_embedding(module, batch, with_targets=with_targets))
         for module, batch in run_batches(est.net_, graphs)
     ]
-    return np.concatenate([np.empty((0, n_crystal_features(est))), *rows])
+    return np.concatenate(rows) if rows else np.empty((0, n_crystal_features(est)))
 
 
 def _embeds_targets(est: Any) -> bool:

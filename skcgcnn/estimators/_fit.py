@@ -13,9 +13,9 @@ from skcgcnn.estimators._elements import elements_of
 from skcgcnn.estimators._fine_tuning import compare, start_values
 from skcgcnn.estimators._head_start import (
     choose_start,
+    descends,
     first_to_choose,
     goes_to_end,
-    is_general,
 )
 from skcgcnn.estimators._net import takes_weight_decay, update_net
 from skcgcnn.estimators._start import initialize
@@ -101,7 +101,7 @@ def resolved(
     own = flat_params(est, reset=reset, source=source)
     if reset:
         own["init_from"] = source
-    found = resolve(own, n_crystals, general=is_general(source))
+    found = resolve(own, n_crystals, general=descends(source))
     if is_auto(own["weight_decay"]) and not takes_weight_decay(found["optimizer"]):
         found["weight_decay"] = None
     if not reset:

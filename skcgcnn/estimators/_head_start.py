@@ -80,7 +80,7 @@ def _source_embeddings(est: Any, source: ModelState, graphs: CrystalGraphs) -> F
     """Return the embeddings of crystals by the model that training starts from."""
     model = source_model(est, source)
     model.graph_options_ = graphs.options  # of which the ties of neighbors may differ
-    return embeddings(model, graphs)
+    return embeddings(model, graphs, with_targets=True)
 
 
 def first_to_choose(est: Any, n_epochs: int) -> int:
@@ -108,10 +108,15 @@ def is_general(source: ModelState | None) -> bool:
     return len(source.targets) >= MANY_TARGETS and not source.more_weights
 
 
+def descends(source: ModelState | None) -> bool:
+    """Tell whether a model is a general one, or began with one, as that of a default fit."""
+    return is_general(source) or (source is not None and source.network["fixed_norm"])
+
+
 def has_general_head(sizes: Mapping[str, Any], source: ModelState | None) -> bool:
     """Tell whether a network has the hidden layers of a general model, and pools as that does."""
     names = (*SIZES, "n_globals", "heads")
-    if source is None or not is_general(source):
+    if source is None or not descends(source):
         return False
     return all(sizes[name] == source.network[name] for name in names)
 

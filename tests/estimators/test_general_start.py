@@ -345,3 +345,15 @@ def test_a_start_from_scratch_is_told(data, change, why):
 def test_a_start_from_scratch_that_is_meant_is_not_told(data, params, recwarn):
     CGCNNRegressor(max_epochs=1, random_state=0, **params).fit(*data[:2])
     assert not [w for w in recwarn if "from scratch" in str(w.message)]
+
+
+def test_a_model_that_began_with_the_general_one_teaches_other_targets_too(data, tmp_path):
+    graphs, y, _, others = data
+    own = CGCNNRegressor(random_state=0).fit(graphs, y)
+    own.save(tmp_path / "own.safetensors")
+    for source in (own, tmp_path / "own.safetensors"):
+        est = CGCNNRegressor(init_from=source, **STILL).fit(graphs, 5 - 1000 * y)
+        assert est.score(graphs, 5 - 1000 * y) > 0.95
+        assert np.corrcoef(est.predict(others), own.predict(others))[0, 1] < -0.95
+    short = CGCNNRegressor(init_from=own)._resolved_params(graphs)["max_epochs"]
+    assert short == own.fitted_params_["max_epochs"]
