@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._text import crystals
 from skcgcnn.graphs import (
     CrystalGraphs,
     ElementFeatures,
@@ -153,7 +154,7 @@ def _open_carbon(graphs: CrystalGraphs, elements: IntArray, names: Names) -> Ite
     rows = [row for row in np.unique(owners[is_open]).tolist() if not with_hydrogen[row]]
     if rows:
         text = (
-            f"{len(rows)} crystals have carbon atoms with open valences and no hydrogen, such as "
+            f"{crystals(len(rows))} with carbon atoms with open valences and no hydrogen, such as "
             f"{names.some(rows)}: are hydrogen atoms missing?"
         )
         yield Finding("missing hydrogen", rows, "remark", text)

@@ -66,7 +66,11 @@ def learning_curves(
         rows = np.sort(order[:size])
         some = replace(train, rows=train.rows[rows], graphs=train.graphs[rows], y=train.y[rows])
         other = clone(est)
-        fit(other, {**parts, "train": some})
+        try:
+            fit(other, {**parts, "train": some})
+        except ValueError as error:
+            warn_caller(f"no learning curve: with {size} of the training crystals, {error}")
+            return {}
         found.append(predict_targets(other, test.graphs))
     groups = None if grouping.groups is None else grouping.groups[test.rows]
     laws = {}

@@ -174,11 +174,11 @@ def compare_rules(
         try:
             grouping = find_groups(rule, data, graphs)
             parts = split_parts(settings, data, graphs, grouping)
-        except DataError as error:
+            other = clone(est)
+            fit(other, parts)
+        except ValueError as error:  # as of a part whose values are all one
             yield rule, {"cannot": str(error)}
             continue
-        other = clone(est)
-        fit(other, parts)
         said = predict_part(other, parts["train"], parts["test"])
         errors = held_out(said, data, graphs, grouping.groups).errors
         yield rule, {name: asdict(error) for name, error in errors.items()}
