@@ -11,13 +11,10 @@ from skcgcnn._declared import Choice, Number, Parameter
 from skcgcnn.cli._app import Ratio, is_typed
 from skcgcnn.training import Rule, Settings, Task, default_of, option_of, run_parameters
 
-Data = Annotated[
-    str,
-    typer.Argument(
-        help="A folder with id_prop.csv and CIFs, a store, or a bundled dataset: "
-        "sample-regression, sample-classification, li_vacancy."
-    ),
-]
+DATA_HELP = (
+    "A folder with id_prop.csv and CIFs, a store, or a bundled dataset: sample-regression, "
+    "sample-classification, li_vacancy."
+)
 # Options of a run that are fields of `Settings`.
 _OF_RUNS: dict[str, Any] = {
     "task": Annotated[Task, typer.Option(help="What to learn.")],
@@ -168,6 +165,7 @@ def typed_settings(
     given = {n: v for n, v in params.items() if v is not None and n not in _OF_RUNS}
     machine = {"device": given.pop("device", "auto"), "n_jobs": given.pop("n_jobs", None)}
     options = {f.name: ctx.params[f.name] for f in fields(Settings) if f.name in ctx.params}
+    options["data"] = options["data"] or ""  # of a checkpoint
     for name in ("target", "unit", "global_feature"):
         options[name] = tuple(options[name] or ())
     settings = Settings(**options, params=given)
@@ -180,7 +178,7 @@ def typed_settings(
             raise ValueError(
                 f"{option_of(name)} needs --task {wanted}, but the task is {settings.task}"
             )
-    return settings, {"data", *(name for name in options if is_typed(ctx, name))}, machine
+    return settings, {name for name in options if is_typed(ctx, name)}, machine
 
 
 def _annotation(name: str, parameter: Parameter) -> Any:

@@ -12,7 +12,7 @@ from skcgcnn._files import user_path
 from skcgcnn._lazy import needed
 from skcgcnn._text import crystals, for_terminals
 from skcgcnn.cli._app import Quiet, Remarks, app, n_processes, plain_errors
-from skcgcnn.cli._options import Data, typed_settings, with_run_options
+from skcgcnn.cli._options import DATA_HELP, typed_settings, with_run_options
 from skcgcnn.exceptions import ProcessError
 from skcgcnn.training import Rule, Settings
 
@@ -21,7 +21,12 @@ from skcgcnn.training import Rule, Settings
 @with_run_options
 def train(
     ctx: typer.Context,
-    data: Data,
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            help=f"{DATA_HELP} With --resume that of the checkpoint.", show_default=False
+        ),
+    ] = None,
     folds: Annotated[
         int,
         typer.Option(
@@ -76,12 +81,14 @@ def train(
     batches of a training that `accelerate launch -m skcgcnn train ...` starts, or
     `torchrun -m skcgcnn train ...` on CPUs.
     """
+    if data is None and resume is None:
+        raise typer.BadParameter("name the data to train on", ctx, param_hint="DATA")
     resume = None if resume is None else user_path(resume)
     folder = _free_folder("cgcnn_run") if resume is None else resume.parent
     folder = folder if output is None else user_path(output)
     checkpoint = folder / "checkpoint.pth.tar"
     start = "skcgcnn" if n_processes() == 1 else "the launcher as before and -m skcgcnn"
-    resuming = f"{start} train {data} --resume {checkpoint}"
+    resuming = f"{start} train {data or ''} --resume {checkpoint}".replace("  ", " ")
     with plain_errors(lambda: f" Continue with: {resuming}" if checkpoint.exists() else ""):
         from skcgcnn.training import train as run
 

@@ -9,7 +9,7 @@ import typer
 from skcgcnn._files import user_path
 from skcgcnn._text import for_terminals, quoted
 from skcgcnn.cli._app import Quiet, Remarks, app, plain_errors
-from skcgcnn.cli._options import Data, typed_settings, with_run_options
+from skcgcnn.cli._options import DATA_HELP, typed_settings, with_run_options
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -26,7 +26,7 @@ def _seconds(text: str) -> float:
 @with_run_options
 def tune(
     ctx: typer.Context,
-    data: Data,
+    data: Annotated[str, typer.Argument(help=DATA_HELP)],
     seconds: Annotated[
         float,
         typer.Option(

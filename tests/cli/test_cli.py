@@ -182,7 +182,8 @@ def test_resume_gives_the_same_result_as_an_unbroken_run(data, tmp_path):
     run("train", data, *options, "--epochs", 2, "-o", tmp_path / "broken")
     file = tmp_path / "broken" / "checkpoint.pth.tar"
     shutil.copytree(tmp_path / "broken", tmp_path / "copy")
-    run("train", data, "--epochs", 5, "--resume", file, "--no-report")
+    assert "name the data to train on" in run("train", "--epochs", 5, code=2)
+    run("train", "--epochs", 5, "--resume", file, "--no-report")  # on the same data
     copy = tmp_path / "copy" / "checkpoint.pth.tar"
     run("train", data, "--epochs", 5, "--resume", copy, "-o", tmp_path / "elsewhere", "--no-report")
     # It has all that was asked for: nothing is trained, and nothing is said to be.
