@@ -128,8 +128,9 @@ def syntax_error(text: str) -> str | None:
         gemmi.cif.read_string(text)
     except (ValueError, RuntimeError) as error:
         # As gemmi has it: "string:2:0(12): what", or "string:3 in data_x: what".
-        line, _, what = str(error).removeprefix("string:").partition(": ")
-        return f"line {line.split(':')[0].split(' ')[0]}: {what}"
+        place, _, what = str(error).removeprefix("string:").partition(": ")
+        line = re.match(r"\d+", place)
+        return str(error) if line is None else f"line {line[0]}: {what}"
     return None
 
 

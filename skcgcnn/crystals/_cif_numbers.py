@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+import gemmi
+
 from skcgcnn.exceptions import StructureError
 
 CELL = (
@@ -28,13 +30,16 @@ _OCCUPANCY = "_atom_site_occupancy"
 _NUMBERS = (*CELL, *COORDS, _OCCUPANCY)
 # Those of the sites; the first that is there counts.
 _SYMBOLS = ("_atom_site_type_symbol", "_atom_site_label")
+_GROUPS = ("_symmetry_space_group_name_H-M", "_space_group_name_H-M_alt", "_space_group_name_H-M")
+# Of a symmetry operation.
+_OTHER_LETTERS = re.compile("[^xyzXYZ0-9+*/.,\\s-]")
 _UNDERSCORE = re.compile(r"\d_\d")
 # A byte order mark, and spaces of other kinds, change nothing.
 _OTHER = re.compile(r"[^\x00-\x7f\s\ufeff]")
 
 
 def check_values(text: str) -> None:
-    """Refuse values that pymatgen would silently take for others, or leave out with their sites.
+    """Refuse values that pymatgen silently takes for others, or leaves out with their sites.
 
     Python reads ``1_0`` as 10. pymatgen leaves out what is not ASCII, such as the minus sign of a
     word processor, and sites whose symbol names no element; it takes an occupancy that is not a
@@ -56,41 +61,69 @@ def check_values(text: str) -> None:
         raise
     except Exception:  # noqa: BLE001 - whatever the text provokes: who reads it will say so
         return
-    for block in blocks:
-        names = [tag for tag in _SYMBOLS if tag in block.data][:1]
-        for tag in (*_NUMBERS, *names):
-            for cell in _several(block.data.get(tag, [])):
-                _check_letters(tag, cell, is_symbol=tag in names)
-        _check_meaning(block.data, names)
+    # The block of the crystal: others, such as that of a powder pattern, are not read.
+    data: dict[str, Any] = next((b.data for b in blocks if COORDS[0] in b.data), {})
+    _check_numbers(data)
+    _check_symbols(data)
+    found = (_known(data.get(tag, [])) for tag in SYMMETRY)
+    operations = next(filter(None, found), [])
+    for operation in operations:
+        _check_operation(operation)
+    for tag in () if operations else _GROUPS:
+        for group in _known(data.get(tag, [])):
+            _check_letters(tag, group)
 
 
-def _check_letters(tag: str, cell: str, *, is_symbol: bool) -> None:
-    # Of a symbol two letters count; what is behind them is a number or a charge.
-    if "~" in (cell[:2] if is_symbol else cell):
+def _check_numbers(data: dict[str, Any]) -> None:
+    for tag in _NUMBERS:
+        for cell in _several(data.get(tag, [])):
+            _check_letters(tag, cell)
+            if _UNDERSCORE.search(cell):
+                raise underscore(cell)
+    for share in _known(data.get(_OCCUPANCY, [])):
+        if not _is_share(share):
+            raise StructureError(
+                f"{_OCCUPANCY} holds {share!r}; write a number from 0 to 1, or ? where it is 1"
+            )
+
+
+def _check_symbols(data: dict[str, Any]) -> None:
+    tag = next((tag for tag in _SYMBOLS if tag in data), "")
+    for symbol in _several(data.get(tag, [])):
+        # Two letters count; what is behind them is a number or a charge.
+        if "~" in symbol[:2]:
+            _check_letters(tag, symbol)
+        if NO_SYMBOL.match(symbol):
+            raise no_element(symbol)
+
+
+def _check_letters(tag: str, cell: str) -> None:
+    if "~" in cell:
         raise StructureError(
             f"{tag} holds {cell!r}, where ~ is a character that is not ASCII; write "
             "it with ASCII letters, digits and signs"
         )
-    if not is_symbol and _UNDERSCORE.search(cell):
-        raise underscore(cell)
 
 
-def _check_meaning(data: dict[str, Any], names: list[str]) -> None:
-    """Refuse symbols, occupancies and operations that are not such."""
-    for symbol in _several(data.get(names[0], [])) if names and COORDS[0] in data else ():
-        if NO_SYMBOL.match(symbol):
-            raise no_element(symbol)
-    for share in _several(data.get(_OCCUPANCY, [])):
-        if share not in ("?", ".") and not _is_share(share):
-            raise StructureError(
-                f"{_OCCUPANCY} holds {share!r}; write a number from 0 to 1, or ? where it is 1"
-            )
-    for operation in (one for tag in SYMMETRY for one in _several(data.get(tag, []))):
-        if operation.count(",") != 2:
-            raise StructureError(
-                f"a symmetry operation is {operation!r}; write three parts with commas between "
-                "them, in quotes"
-            )
+def _check_operation(operation: str) -> None:
+    """Refuse what is no symmetry operation, or maps the crystal to a plane or a point."""
+    _check_letters("a symmetry operation", operation)
+    what = f"a symmetry operation is {operation!r}"
+    if operation.count(",") != 2:
+        raise StructureError(f"{what}; write three parts with commas between them, in quotes")
+    if _OTHER_LETTERS.search(operation):
+        raise StructureError(f"{what}; write it in x, y and z")
+    try:
+        volume = gemmi.Op(operation).det_rot() / gemmi.Op.DEN**3
+    except (ValueError, RuntimeError):  # in another form, which pymatgen may know
+        return
+    if abs(volume) != 1:
+        raise StructureError(f"{what}, which no crystal has")
+
+
+def _known(value: str | list[str]) -> list[str]:
+    """Return the values that are told."""
+    return [one for one in _several(value) if one not in ("?", ".", "")]
 
 
 def _several(value: str | list[str]) -> list[str]:

@@ -37,7 +37,7 @@ def parse_triplets(triplets: tuple[str, ...]) -> Operations | None:
         operations.append(gemmi.Op(triplet))
     rotations = np.array([op.rot for op in operations], dtype=np.float64) / gemmi.Op.DEN
     translations = np.array([op.tran for op in operations], dtype=np.float64) / gemmi.Op.DEN
-    if not np.isin(rotations, (-1, 0, 1)).all():
+    if not np.isin(rotations, (-1, 0, 1)).all() or (abs(np.linalg.det(rotations)) < 0.5).any():
         raise UnsureError
     if len(operations) == 1 and operations[0] == gemmi.Op():
         return None

@@ -172,6 +172,9 @@ MAGNETIC = "_space_group_magn.number_BNS 1.1"  # pymatgen reads it
         ({"occupancy": "nan"}, "_atom_site_occupancy holds 'nan'"),
         ({"occupancy": "-0.5"}, "_atom_site_occupancy holds '-0.5'"),
         ({"operations": "x, y, z"}, "a symmetry operation is 'x,'"),
+        ({"operations": "'x,y,z'\n'\u2212x,-y,-z'"}, "a symmetry operation holds '~x,-y,-z'"),
+        ({"operations": "'x,y,z'\n'x,y,0'"}, "a symmetry operation is 'x,y,0', which no crystal"),
+        ({"operations": "'x,y,z'\n'a,b,c'"}, "'a,b,c'; write it in x, y and z"),
         ({"site": "? O1 0.2 0.2 0.2 1", "more": MAGNETIC}, "the symbol '[?]', which names no"),
         ({"site": "13C C1 0.2 0.2 0.2 1", "more": MAGNETIC}, "the symbol '13C', which names no"),
     ],
@@ -180,6 +183,16 @@ def test_values_that_pymatgen_takes_for_others(change, cause):
     assert len(read_crystal(HEAD.format(**PLAIN)).species) == 2
     with pytest.raises(StructureError, match=cause):
         read_crystal(HEAD.format(**{**PLAIN, **change}))
+
+
+def test_values_of_blocks_and_tags_that_are_not_read_do_not_matter():
+    other = "_symmetry_equiv_pos_as_xyz ?\n_atom_site_label ?\n_atom_site_occupancy full\n"
+    crystal = HEAD.format(
+        **{**PLAIN, "more": "_space_group_symop_operation_xyz ?\n_note 'M\u00fcller'"}
+    )
+    expected = read_crystal(HEAD.format(**PLAIN)).species
+    for text in (crystal, f"data_global\n{other}\n{crystal}", f"{crystal}\ndata_y\n{other}"):
+        assert read_crystal(text).species == expected
 
 
 def test_what_is_not_well_formed_is_remarked():
