@@ -27,6 +27,7 @@ OF_ESTIMATORS: Mapping[str, type[Parameters]] = {
 
 # What parameters are called elsewhere.
 _OTHER_NAMES = {
+    "accelerator": "device",
     "alpha": "weight_decay",
     "batch": "batch_size",
     "epochs": "max_epochs",

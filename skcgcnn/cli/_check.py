@@ -29,7 +29,7 @@ def check(
         list[str] | None,
         typer.Option(
             "--target",
-            help="Column to look at, number or label; may be repeated.",
+            help="Name of a column to check, of numbers or labels; may be repeated.",
             show_default="all",
         ),
     ] = None,

@@ -286,10 +286,8 @@ def _text(value: str) -> str:
 
 
 def _occupancy(value: str) -> float:
-    # To pymatgen, an unknown occupancy is 1, and one that does not apply is 0.
-    if value in {"?", "."}:
-        return 1.0 if value == "?" else 0.0
-    return _number(value)
+    # To pymatgen, an unknown occupancy is 1.
+    return 1.0 if value == "?" else _number(value)
 
 
 @cache

@@ -80,8 +80,9 @@ def _check_numbers(data: dict[str, Any]) -> None:
             _check_letters(tag, cell)
             if _UNDERSCORE.search(cell):
                 raise underscore(cell)
-    for share in _known(data.get(_OCCUPANCY, [])):
-        if not _is_share(share):
+    for share in _several(data.get(_OCCUPANCY, [])):
+        # To pymatgen "." is 0, to the dictionary of CIF 1.
+        if share != "?" and not _is_share(share):
             raise StructureError(
                 f"{_OCCUPANCY} holds {share!r}; write a number from 0 to 1, or ? where it is 1"
             )

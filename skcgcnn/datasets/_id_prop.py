@@ -341,9 +341,9 @@ def load_groups(folder: Path, cif_ids: Sequence[str]) -> dict[str, str] | None:
     DataError
         If a line is not ``cif_id,group``, or an id comes twice.
     """
-    sheet = Sheet(folder / "groups.csv", set(cif_ids).__contains__)
-    if not sheet.file.is_file():
+    if not (folder / "groups.csv").is_file():
         return None
+    sheet = Sheet(folder / "groups.csv", set(cif_ids).__contains__)
     groups: dict[str, str] = {}
     problems = []
     for line, cells in list(sheet)[1:]:
@@ -351,7 +351,7 @@ def load_groups(folder: Path, cif_ids: Sequence[str]) -> dict[str, str] | None:
             problems.append(f"line {line}: expected 'cif_id,group'")
         elif is_missing_cell(cells[1]):
             problems.append(
-                f"line {line}: {cells[1]!r} counts as missing; name the group otherwise"
+                f"line {line}: {cells[1]!r} counts as missing; give the group another name"
             )
         elif crystal_name(cells[0]) in groups:
             problems.append(f"line {line}: id {cells[0]!r} comes twice")

@@ -49,6 +49,7 @@ from skcgcnn.modelfiles import (
     write_cgcnn,
     write_safetensors,
 )
+from skcgcnn.nn import lasting_device
 from skcgcnn.tasks import FloatArray, Prediction, Task, decode
 
 
@@ -410,7 +411,7 @@ class BaseCGCNN(
         return est
 
     def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())
+        state = {**super().__getstate__(), "device": lasting_device(self.device)}
         return pickled(state, self) if "net_" in state else state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

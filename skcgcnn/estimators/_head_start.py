@@ -48,16 +48,16 @@ def choose_start(est: Any, graphs: CrystalGraphs) -> ModelState | None:
     usual = {each.name: each.default for each in (*fields(est), *fields(NetParameters))}
     if others := [n for n in _AS_USUAL if n in usual and not is_default(params[n], usual[n])]:
         if "recipe" not in others:  # the paper's is from scratch
-            _say_from_scratch(f"{others[0]}={params[others[0]]!r} is not that of it")
+            _say_from_scratch(f"{others[0]}={params[others[0]]!r} is not that model's")
         return None
     source = read_source(GENERAL)
     if graphs.options.global_features:
         numbers = listed(graphs.options.global_features, most=3)
-        _say_from_scratch(f"it knows no numbers beside crystals ({numbers})")
+        _say_from_scratch(f"that model takes no numbers beside crystals ({numbers})")
         return None
     others = [n for n in source.graph_options.differences(graphs.options) if n != "neighbor_ties"]
     if others:
-        _say_from_scratch(f"it has graphs with other {others[0]}")
+        _say_from_scratch(f"{others[0]} of the graphs is not that model's")
         return None
     if len(graphs) > _MOST_ALIKE:
         rows = np.sort(np.random.default_rng(0).permutation(len(graphs))[:_SAMPLE])
@@ -69,7 +69,7 @@ def choose_start(est: Any, graphs: CrystalGraphs) -> ModelState | None:
 
 def _say_from_scratch(why: str) -> None:
     warn_caller(
-        f"training starts from scratch and not from {GENERAL!r}, for {why}: with few crystals "
+        f"training starts from scratch and not from {GENERAL!r}, because {why}: with few crystals "
         "errors are often larger. init_from=None (--init-from none) is the same without this "
         "warning",
         once=True,

@@ -21,7 +21,7 @@ from skcgcnn.modelfiles import (
     TrainingState,
     check_version,
 )
-from skcgcnn.nn import accelerator_of
+from skcgcnn.nn import lasting_device
 from skcgcnn.tasks import TargetDecoder
 
 # Under this name a pickle holds the state of a fitted estimator.
@@ -34,7 +34,7 @@ def model_state(est: Any, *, training: bool = False) -> ModelState:
     # Also while several processes train, which wrap the network.
     net, module = est.net_, est.net_.network
     # What was fitted, even if the parameters were changed since.
-    params = est.get_params(deep=False) | {"device": _lasting(est.device)}
+    params = est.get_params(deep=False) | {"device": lasting_device(est.device)}
     auto: dict[str, Any] = {}
     given, flat = dict(params["net_params"] or {}), with_net_params(params)
     for name, value in est.fitted_params_.items():
@@ -119,9 +119,9 @@ def set_model_state(est: Any, state: ModelState) -> None:
         n_iter_=provenance.n_epochs,
         elements_=provenance.elements,
         fitted_params_={
+            # What training started from is known where it was "auto".
             name: params[name]
-            for name in params.keys() & {*made_with(est), "init_from"}
-            if name != "init_from" or is_named(params[name])
+            for name in {*made_with(est) & params.keys(), *({"init_from"} & state.auto.keys())}
         },
         net_=net,
         more_nets_=nets[1:],
@@ -131,7 +131,6 @@ def set_model_state(est: Any, state: ModelState) -> None:
 def pickled(state: dict[str, Any], est: Any) -> dict[str, Any]:
     """Return the attributes of a fitted estimator as a pickle holds them."""
     state = {name: value for name, value in state.items() if name not in ("net_", "more_nets_")}
-    state["device"] = _lasting(est.device)
     model = model_state(est, training=est.warm_start)
     training = model.training and replace(
         model.training,
@@ -171,11 +170,6 @@ def cloned(est: Any) -> Any:
 def is_named(init_from: Any) -> bool:
     """Tell whether a model to start from is told by a name or path, or is none."""
     return init_from is None or isinstance(init_from, (str, PathLike))
-
-
-def _lasting(device: Any) -> Any:
-    """Return a device that is there later too: processes end some time."""
-    return device if accelerator_of(device) is None else "auto"
 
 
 def _copied(callbacks: Any) -> Any:

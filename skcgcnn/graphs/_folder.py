@@ -21,10 +21,12 @@ from skcgcnn._files import atomic_write, lock_folder, unlock_folder
 INDEX = "store.json"
 
 # Version of the layout; it grows with each change that older versions cannot read.
-FOLDER_FORMAT = 2
+FOLDER_FORMAT = 3
 
 _NAME = re.compile(r"data-[0-9a-f]{32}")
 _AT_ONCE = 1 << 20
+# Of the files that are read.
+_ENDINGS = (".npy", ".csv", ".json")
 # In bytes, of arrays whose digests are looked at when a folder is opened: some 0.1 s.
 _MOST_CHECKED = 1 << 26
 # In bytes; a thousand properties are some ten thousand.
@@ -70,8 +72,11 @@ def replace_data(folder: Path) -> Iterator[NewData]:
         whole = blake2b(json.dumps(digests).encode(), digest_size=16).hexdigest()
         name = f"data-{whole}"
         with _locked(folder):
-            if not (folder / name).exists():
-                new.path.rename(folder / name)
+            same = folder / name
+            if same.exists() and _digests(same) != digests:  # it was damaged since
+                _remove(folder, same)
+            if not same.exists():
+                new.path.rename(same)
             with atomic_write(folder / INDEX) as file:
                 facts = {"format": FOLDER_FORMAT, "data": name, **new.facts, "digests": digests}
                 json.dump(facts, file, indent=2)
@@ -158,7 +163,7 @@ def check_digests(data: Path, facts: dict[str, Any]) -> None:
     data : Path
         The subfolder with the arrays.
     facts : dict
-        The content of ``store.json``; an older one has no digests.
+        The content of ``store.json``; one that others wrote may have no digests.
 
     Raises
     ------
@@ -167,12 +172,15 @@ def check_digests(data: Path, facts: dict[str, Any]) -> None:
     """
     digests, left = dict(facts.get("digests", {})), _MOST_CHECKED
     # Files that are there, and regular: `facts` may come from a stranger.
-    files = [path for path in data.rglob("*") if path.is_file()]
-    for size, path in sorted((path.stat().st_size, path) for path in files):
+    files = {p.relative_to(data).as_posix(): p for p in data.rglob("*") if p.is_file()}
+    there = {name for name in files if name.endswith(_ENDINGS)}
+    if digests and (other := sorted(digests.keys() ^ there)):
+        what = "is missing" if other[0] in digests else "does not belong to it"
+        raise ValueError(f"{other[0]} {what}")
+    for size, name in sorted((path.stat().st_size, name) for name, path in files.items()):
         left -= size
-        known = digests.get(path.relative_to(data).as_posix())
-        if left >= 0 and known is not None and known != _digest(path):
-            raise ValueError(f"{path.name} is not as it was written")
+        if left >= 0 and name in digests and digests[name] != _digest(files[name]):
+            raise ValueError(f"{files[name].name} is not as it was written")
 
 
 def _digests(folder: Path) -> dict[str, str]:

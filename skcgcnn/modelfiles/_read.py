@@ -58,9 +58,10 @@ def read_model_file(path: str | PathLike[str]) -> ModelState:
     # A safetensors file begins with the length of its header in 8 bytes, then JSON.
     is_safetensors = starts_with(path, b"{", skip=8)
     content = {} if is_safetensors else load_content(path)
+    is_whole = True
     try:
         if is_safetensors:
-            state = read_safetensors(path)
+            state, is_whole = read_safetensors(path)
         elif "args" in content:
             state = read_cgcnn(content, path.name.split(".")[0])
         elif KEY in content:
@@ -73,6 +74,8 @@ def read_model_file(path: str | PathLike[str]) -> ModelState:
         raise error if str(path) in str(error) else DataError(f"{path}: {error}") from error
     except BUILD_ERRORS as error:
         raise DataError(f"{path}: not a model of CGCNN or skcgcnn ({error!r})") from error
+    if not is_whole:
+        raise DataError(f"{path}: is damaged, or of another version: it is not as it was written")
     return state
 
 

@@ -23,14 +23,14 @@ _MOST_TENSORS = 100_000
 def write_safetensors(state: ModelState, path: str | PathLike[str]) -> None:
     """Write a model that predicts; its history and what training needs stay out."""
     weights = {name: tensor.cpu() for name, tensor in join_members(state).items()}
-    metadata = {_KEY: json.dumps(state_to_plain(state)), _DIGEST: _digest(weights)}
-    content = save(weights, metadata=metadata)
+    text = json.dumps(state_to_plain(state))
+    content = save(weights, metadata={_KEY: text, _DIGEST: _digest(text, weights)})
     with atomic_write(path, "wb") as file:
         file.write(content)
 
 
-def read_safetensors(path: Path) -> ModelState:
-    """Read what `write_safetensors` wrote.
+def read_safetensors(path: Path) -> tuple[ModelState, bool]:
+    """Read what `write_safetensors` wrote, and whether it is as it was written.
 
     Raises
     ------
@@ -55,14 +55,13 @@ def read_safetensors(path: Path) -> ModelState:
         raise DataError(f"{path}: holds {len(names)} tensors, more than any model has")
     if not isinstance(content, dict):
         raise DataError(f"{path}: a safetensors file, but no model of skcgcnn")
-    if metadata.get(_DIGEST, "") != _digest(weights):
-        raise DataError(f"{path}: is damaged: its weights are not those that were written")
-    return state_from_plain(content, weights, SAVED)
+    is_whole = metadata.get(_DIGEST, "") == _digest(metadata[_KEY], weights)
+    return state_from_plain(content, weights, SAVED), is_whole
 
 
-def _digest(weights: Mapping[str, Tensor]) -> str:
-    """Return what tells weights from others: the format itself has no checksum."""
-    digest = blake2b(digest_size=16)
+def _digest(text: str, weights: Mapping[str, Tensor]) -> str:
+    """Return what tells a model from others: the format itself has no checksum."""
+    digest = blake2b(text.encode(), digest_size=16)
     for name, tensor in sorted(weights.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
         digest.update(tensor.contiguous().numpy().tobytes())

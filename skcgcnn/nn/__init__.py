@@ -12,7 +12,7 @@ from skcgcnn.nn._best_epoch import BestEpoch
 from skcgcnn.nn._buffers import BufferPool
 from skcgcnn.nn._callbacks import check_callbacks
 from skcgcnn.nn._convolution import Convolution
-from skcgcnn.nn._devices import accelerator_of, choose_device
+from skcgcnn.nn._devices import accelerator_of, choose_device, lasting_device
 from skcgcnn.nn._distributed import AcceleratedNet, broadcast_int
 from skcgcnn.nn._edge import EdgeConv
 from skcgcnn.nn._embedding import ElementEmbedding
@@ -64,6 +64,7 @@ __all__ = [
     "can_be_halved",
     "check_callbacks",
     "choose_device",
+    "lasting_device",
     "one_cycle",
     "run_batches",
     "to_numpy",

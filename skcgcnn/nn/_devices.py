@@ -10,7 +10,13 @@ from skcgcnn._warnings import warn_caller
 
 def accelerator_of(device: Any) -> Any:
     """Return the processes that a parameter stands for; None where it is a device."""
-    return device if hasattr(device, "prepare") else None
+    is_one = hasattr(device, "prepare") and not isinstance(device, type)
+    return device if is_one else None
+
+
+def lasting_device(device: Any) -> Any:
+    """Return a device that is there later and in other processes too: processes end some time."""
+    return device if accelerator_of(device) is None else "auto"
 
 
 def choose_device(device: Any, *, fall_back: bool = False) -> Any:
@@ -24,7 +30,7 @@ def choose_device(device: Any, *, fall_back: bool = False) -> Any:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         kind = torch.device(device).type
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise ValueError(f"device={device!r} is an unknown torch device") from error
     available: dict[str, Callable[[], bool]] = {
         "cuda": torch.cuda.is_available,

@@ -222,9 +222,13 @@ def survey(
         with warnings.catch_warnings():
             # Each fold lacks some; which elements are rare is a finding.
             warnings.simplefilter("ignore", UnseenElementsWarning)
-            findings += _unexpected(
-                name, column, graphs, twice, names, expected, estimator, random_state
-            )
+            try:
+                findings += _unexpected(
+                    name, column, graphs, twice, names, expected, estimator, random_state
+                )
+            except ValueError as error:  # as of numbers that are too large to be learned
+                text = f"{name}: networks cannot learn it: {error}"
+                findings.append(Finding("not judged by networks", [], "warning", text))
     return Survey(
         findings=to_frame(findings, names),
         ids=names.ids,
@@ -324,9 +328,7 @@ def _unexpected(
         return
     if not is_classes(column):
         if is_mostly_one(column):
-            text = (
-                f"{name}: most values are one; what networks expect of such a column says nothing."
-            )
+            text = f"{name}: most values are the same; networks do not judge such a column."
             yield Finding("not judged by networks", [], "remark", text)
             return
         with _without_remarks():

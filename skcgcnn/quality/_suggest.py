@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import check_is_fitted
 
 from skcgcnn.estimators import predict_targets
 from skcgcnn.graphs import CrystalGraphs, fingerprints, group_fingerprints
@@ -60,6 +61,7 @@ def suggest(
     """
     if not isinstance(k, (int, np.integer)) or k < 1:
         raise ValueError(f"k={k!r}; expected a number of crystals above 0")
+    _check_knows(est)
     transformer = est.get_transformer()
     graphs: CrystalGraphs = transformer.transform(pool)
     if not len(graphs):
@@ -92,18 +94,24 @@ def uncertainty(est: Any, X: Any) -> FloatArray:
     ValueError
         If it is a single network of numbers, which does not know.
     """
+    _check_knows(est)
     found = []
     for prediction in predict_targets(est, X):
         how = prediction.target.uncertainty(prediction)
         if how is not None:
             mean = float(np.nanmean(how[1])) if np.isfinite(how[1]).any() else 1.0
             found.append(how[1] / (mean or 1.0))
-    if not found:
+    return np.asarray(np.mean(found, axis=0))
+
+
+def _check_knows(est: Any) -> None:
+    """Refuse an estimator that does not know how sure it is."""
+    check_is_fitted(est, "net_")
+    if not est.more_nets_ and not any(t.has_variance or not t.is_number for t in est.targets_):
         raise ValueError(
             f"{type(est).__name__} is a single network, which does not know how sure it is of "
             'numbers; fit n_estimators=5, or with loss="gaussian_nll"'
         )
-    return np.asarray(np.mean(found, axis=0))
 
 
 def _scaled(est: Any, graphs: CrystalGraphs, trained: CrystalGraphs) -> FloatArray:

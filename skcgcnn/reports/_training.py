@@ -214,7 +214,8 @@ def _facts(run: RunResult, outside: npt.NDArray[np.bool_] | None) -> Facts:
         n_test=len(shown.ids),
         train_loss=losses.get("training"),
         val_loss=losses.get("validation"),
-        from_scratch=run.est.fitted_params_.get("init_from", run.est.init_from) is None,
+        from_scratch=run.est.fitted_params_.get("init_from", run.est.init_from) is None
+        and not run.est.module_.architecture["fixed_norm"],
         flat_from=flat_from(run.losses["training"], run.losses["validation"]),
         r2=by_target["r2"],
         accuracy=by_target["accuracy"],

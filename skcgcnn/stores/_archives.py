@@ -17,6 +17,8 @@ _UNREADABLE = (ValueError, OSError, EOFError, zlib.error, LZMAError)
 
 # In bytes, of a header that holds a long name: it is read as a whole.
 _MOST_HEADER = 1_000_000
+# In bytes, of the end of a zip archive with its comment.
+_LONGEST_END = 22 + (1 << 16)
 _LONG_HEADERS = (
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.SOLARIS_XHDTYPE),
     *(tarfile.XHDTYPE, tarfile.XGLTYPE),
@@ -68,7 +70,7 @@ def _check_end(archive: tarfile.TarFile) -> None:
     while some := rest.read(_MOST_HEADER):
         if some.strip(b"\0"):
             raise tarfile.ReadError(
-                "there is more behind its end: it is damaged, or several archives in one file. "
+                "there is data after its end: it is damaged, or several archives in one file. "
                 "Unpack it with tar --ignore-zeros, and see what is there"
             )
 
@@ -122,12 +124,29 @@ def zip_items(path: Path) -> tuple[Iterator[Item], int]:
     try:
         with zipfile.ZipFile(path) as archive:
             everything = archive.infolist()
-    except (zipfile.BadZipFile, *_UNREADABLE) as error:
+            _check_directory(path, archive)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, *_UNREADABLE) as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
     members = [one for one in everything if _is_cif(one.filename)]
     for one in everything:
         _warn_of_table(path, one.filename)
     return _zip_members(path, members), len(members)
+
+
+def _check_directory(path: Path, archive: zipfile.ZipFile) -> None:
+    """Compare what a zip archive says of its members at its end with what is there."""
+    members = archive.infolist()
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _LONGEST_END))
+        end = file.read()
+    count = end[end.rfind(b"PK\5\6") :][10:12]
+    if count != b"\xff\xff" and int.from_bytes(count, "little") != len(members):
+        raise zipfile.BadZipFile("its directory does not have as many members as it says")
+    if members and min(member.header_offset for member in members) > 0:
+        raise zipfile.BadZipFile("there is more before its first member, such as another archive")
+    for member in members:
+        if not _is_cif(member.filename):
+            archive.open(member).close()  # which compares its two names
 
 
 def _zip_members(path: Path, members: list[zipfile.ZipInfo]) -> Iterator[Item]:
@@ -144,7 +163,7 @@ def _zip_members(path: Path, members: list[zipfile.ZipInfo]) -> Iterator[Item]:
                 with archive.open(member) as file:
                     # No more than it claims: without a number all is unpacked at once.
                     content: bytes | Refused = file.read(member.file_size)
-            except (zipfile.BadZipFile, RuntimeError, *_UNREADABLE) as error:
+            except (zipfile.BadZipFile, NotImplementedError, RuntimeError, *_UNREADABLE) as error:
                 content = Refused(f"cannot be unpacked ({error})")
             yield _item(path, member.filename, content)
 

@@ -17,7 +17,7 @@ from skcgcnn._files import take_folder, unlock_folder, user_path
 from skcgcnn._parallel import streaming_parallel, task
 from skcgcnn._progress import Progress
 from skcgcnn._warnings import warn_caller
-from skcgcnn.datasets import write_table
+from skcgcnn.datasets import load_groups, write_table
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import (
     CrystalGraphTransformer,
@@ -141,6 +141,8 @@ def featurize(
     read: Any = own_columns
     if properties is not None:
         read = JoinedProperties(str(properties), *read_properties(user_path(properties)))
+    if found.folder is not None:
+        load_groups(found.folder, [])  # says what is wrong with it before anything is made
     features = None if found.folder is None else found.folder / "atom_init.json"
     if features is not None and features.is_file() and transformer.atom_features is None:
         transformer = CrystalGraphTransformer(**transformer.get_params())

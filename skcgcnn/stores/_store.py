@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,8 @@ class Store:
     n_failures : int
         Crystals that are not there, for they could not become graphs: see ``failures.csv``.
     groups : mapping of str to str, or None
-        The groups of the crystals, by their names, where the source had a ``groups.csv``.
+        The groups of the crystals, by their names, where the source had a ``groups.csv``, and they
+        were asked for.
     atom_features : dict or None
         The features of the elements, where they were those of a file.
 
@@ -79,13 +81,15 @@ def is_complete(folder: str | PathLike[str]) -> bool:
     return (Path(folder) / INDEX).is_file()
 
 
-def open_store(folder: str | PathLike[str]) -> Store:
+def open_store(folder: str | PathLike[str], *, with_groups: bool = False) -> Store:
     """Open a store that `featurize` made.
 
     Parameters
     ----------
     folder : path
         The folder.
+    with_groups : bool, default=False
+        Whether to read the groups of the crystals, which takes a while where there are millions.
 
     Returns
     -------
@@ -105,7 +109,8 @@ def open_store(folder: str | PathLike[str]) -> Store:
             "arguments"
         )
     try:
-        content, columns, n_crystals, others = read_data(folder, _read)
+        read = partial(_read, with_groups=with_groups)
+        content, columns, n_crystals, others = read_data(folder, read)
         graphs = CrystalGraphs(**check_content(content))
     except READ_ERRORS as error:
         raise DataError(f"{folder}: is a damaged store ({error})") from error
@@ -116,7 +121,7 @@ def open_store(folder: str | PathLike[str]) -> Store:
 
 
 def _read(
-    data: Path, facts: dict[str, Any]
+    data: Path, facts: dict[str, Any], *, with_groups: bool
 ) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]], int, tuple[Any, ...]]:
     """Return graphs and properties that belong together, how many there are, and what is beside."""
     content = graphs_in(data, facts)
@@ -128,5 +133,7 @@ def _read(
         raise ValueError(f"{INDEX} and the columns name other properties")
     file = data / FEATURES
     features = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
-    groups = load_groups(data, content["ids"])
+    if features is not None and not isinstance(features, dict):
+        raise ValueError(f"{FEATURES} holds no features by element")
+    groups = load_groups(data, content["ids"]) if with_groups else None
     return content, columns, int(facts["n_crystals"]), (int(facts["n_failures"]), groups, features)

@@ -196,7 +196,12 @@ def load_run_data(settings: Settings) -> RunData:
 
 
 def _load_store(settings: Settings, folder: Path) -> RunData:
-    store = open_store(folder)
+    if (folder / "groups.csv").exists():
+        raise DataError(
+            f"{folder / 'groups.csv'}: groups beside a store are not read; put the file beside the "
+            "crystals, and make the store again"
+        )
+    store = open_store(folder, with_groups=True)
     if not store.properties:
         raise DataError(
             f"{folder}: the store has no properties to learn; make it from a source that has some, "
@@ -219,7 +224,7 @@ def _run_data(
         if name in (*settings.target, settings.label):
             raise DataError(
                 f"{table.file}: {name!r} is a target and a --global-feature: a network that is "
-                "given what it is to predict learns nothing else"
+                "given what it is to predict would only copy it"
             )
     chosen = _Choice(table.without(settings.global_feature), settings, bundled)
     numbers, label = chosen.numbers(), chosen.label()

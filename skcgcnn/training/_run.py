@@ -19,7 +19,7 @@ from skcgcnn.datasets import write_table
 from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs, CrystalGraphTransformer, concatenate, digest_crystals
-from skcgcnn.nn import choose_device
+from skcgcnn.nn import choose_device, lasting_device
 from skcgcnn.quality import PowerLaw
 from skcgcnn.reports import HeldOut, RunResult, training_report
 from skcgcnn.training._checkpoint import BEST, CHECKPOINT, ORIGINAL, write_model, write_original
@@ -236,7 +236,8 @@ def _check_epochs_left(est: BaseCGCNN, train: Part, file: Path) -> None:
 
 
 def _fit_again(run: dict[str, Any], classes: Any, est: BaseCGCNN, parts: dict[str, Part]) -> None:
-    """Fit on other parts of the crystals, and write nothing."""
+    """Fit on other parts of the crystals, in this process alone, and write nothing."""
+    est.set_params(device=lasting_device(est.device))
     fit_parts(est, run, parts, classes)
 
 

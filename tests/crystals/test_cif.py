@@ -147,7 +147,7 @@ def test_records_on_one_site_share_it():
 
 
 def test_empty_records_are_left_out():
-    text = cif("Ni1 Ni 0 0 0 0", "O1 O .5 .5 .5 1", "Co1 Co 0.1 0 0 .")
+    text = cif("Ni1 Ni 0 0 0 0", "O1 O .5 .5 .5 1", "Co1 Co 0.1 0 0 0.0")
     assert parse_cif(text).species == [((8, 1.0),)]
     assert_same(parse_cif(text), by_pymatgen(text))
 

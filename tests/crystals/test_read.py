@@ -169,6 +169,7 @@ MAGNETIC = "_space_group_magn.number_BNS 1.1"  # pymatgen reads it
         ({"occupancy": "0,5"}, "_atom_site_occupancy holds '0,5'"),
         ({"occupancy": "50%"}, "_atom_site_occupancy holds '50%'"),
         ({"occupancy": "1/2", "more": MAGNETIC}, "_atom_site_occupancy holds '1/2'"),
+        ({"occupancy": "."}, "_atom_site_occupancy holds '.'"),
         ({"occupancy": "nan"}, "_atom_site_occupancy holds 'nan'"),
         ({"occupancy": "-0.5"}, "_atom_site_occupancy holds '-0.5'"),
         ({"operations": "x, y, z"}, "a symmetry operation is 'x,'"),

@@ -323,13 +323,14 @@ def test_epochs_are_chosen_where_steps_are_small(data):
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"n_conv": 2}, "n_conv=2 is not that of it"),
-        ({"numbers": True}, r"it knows no numbers beside crystals \(T\)"),
-        ({"max_num_nbr": 8}, "it has graphs with other max_num_nbr"),
+        ({"n_conv": 2}, "n_conv=2 is not that model's"),
+        ({"numbers": True}, r"that model takes no numbers beside crystals \(T\)"),
+        ({"max_num_nbr": 8}, "max_num_nbr of the graphs is not that model's"),
     ],
 )
 def test_a_start_from_scratch_is_told(data, change, why):
     graphs, y = data[:2]
+    change = dict(change)
     if change.pop("max_num_nbr", None):
         few = load_sample_regression().data[:5]
         graphs, y = CrystalGraphTransformer(max_num_nbr=8).transform(few), y[:5]

@@ -195,8 +195,8 @@ def _other_digit(paths):
 @pytest.mark.parametrize(
     ("name", "damaged", "cause"),
     [
-        ("a.tar", _zeroed_header, "there is more behind its end"),
-        ("a.tar", lambda paths: tarred(paths[:2]) + tarred(paths[2:]), "more behind its end"),
+        ("a.tar", _zeroed_header, "there is data after its end"),
+        ("a.tar", lambda paths: tarred(paths[:2]) + tarred(paths[2:]), "data after its end"),
         ("a.tar.gz", _other_digit, "CRC"),
         ("a.tar.xz", lambda paths: tarred(paths, "xz")[:-20], "end-of-stream"),
     ],
@@ -205,3 +205,42 @@ def test_an_archive_is_read_to_its_end(cifs, tmp_path, name, damaged, cause):
     (tmp_path / name).write_bytes(damaged(cifs[:4]))
     with pytest.raises(DataError, match=f"{name}: cannot be read .*{cause}"):
         featurize(tmp_path / name, tmp_path / "store")
+
+
+def _zip(paths):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for path in paths:
+            archive.write(path, Path(path).name)
+    return file.getvalue()
+
+
+def _other_name(paths):
+    """Return an archive whose directory calls a file otherwise than its own header does."""
+    content = bytearray(_zip(paths))
+    content[content.rindex(b".cif") + 3] ^= 1  # .cig
+    return content
+
+
+def _fewer_than_said(paths):
+    content = bytearray(_zip(paths))
+    end = content.rindex(b"PK\x05\x06")
+    content[end + 10] += 1
+    return content
+
+
+@pytest.mark.parametrize(
+    ("damaged", "cause"),
+    [
+        (lambda paths: _zip(paths[:2]) + _zip(paths[2:]), "more before its first member"),
+        (_other_name, "differ"),
+        (_fewer_than_said, "not have as many members as it says"),
+    ],
+)
+def test_a_zip_archive_has_the_members_that_it_says(cifs, tmp_path, damaged, cause):
+    path = tmp_path / "a.zip"
+    path.write_bytes(_zip(cifs[:4]))
+    assert featurize(path, tmp_path / "good").n_crystals == 4
+    path.write_bytes(damaged(cifs[:4]))
+    with pytest.raises(DataError, match=f"a.zip: cannot be read .*{cause}"):
+        featurize(path, tmp_path / "store")

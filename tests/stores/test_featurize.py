@@ -310,7 +310,7 @@ def test_what_is_no_store(some, tmp_path):
     description = store.folder / "store.json"
     text = description.read_text()
     for change, message in (
-        (text.replace('"format": 2', '"format": 9'), "a store of format 9; .* reads format 2"),
+        (text.replace('"format": 3', '"format": 9'), "a store of format 9; .* reads format 3"),
         (text.replace('"n_crystals": 2', '"n_crystals": 3'), "not of the same length"),
         ("{", "is a damaged store"),
     ):
@@ -551,7 +551,7 @@ def test_properties_beside(some, tmp_path):
     with pytest.warns(UserWarning, match=r"1 of 3 names are those of no crystal, .* is '1'"):
         store = made(tmp_path, tmp_path / "cifs", properties=table)
     assert store.properties["e"].tolist() == [1, 2]
-    assert store.groups == {"sub/0": "a", "sub/1": "b"}
+    assert open_store(store.folder, with_groups=True).groups == {"sub/0": "a", "sub/1": "b"}
     table.write_text("id\nsub/0\n")
     with pytest.raises(DataError, match="has one column, 'id'"):
         featurize(tmp_path / "cifs", store.folder, properties=table, overwrite=True)
@@ -622,7 +622,7 @@ def test_damaged_stores_and_packed_files(some, tmp_path):
     columns.write_bytes(columns.read_bytes()[:-1])
     with pytest.raises(DataError, match=r"is a damaged store \(names\.npy"):
         open_store(store.folder)
-    (store.folder / "store.json").write_text('{"format": 2}')
+    (store.folder / "store.json").write_text('{"format": 3}')
     with pytest.raises(DataError, match="is a damaged store"):
         open_store(store.folder)
 

@@ -12,6 +12,7 @@ import pytest
 
 from skcgcnn import CrystalGraphs
 from skcgcnn.datasets import load_sample_regression
+from skcgcnn.exceptions import DataError
 from skcgcnn.stores import featurize, open_store
 
 WRITE = """
@@ -152,7 +153,25 @@ def test_groups_are_replaced_with_the_crystals_or_not_at_all(tmp_path, monkeypat
         patched.setattr("skcgcnn.graphs._folder._digests", killed)
         with pytest.raises(KeyboardInterrupt):
             featurize(data, tmp_path / "store", overwrite=True)
-    assert open_store(tmp_path / "store").groups == {"0": "a", "1": "b"}
+    assert open_store(tmp_path / "store", with_groups=True).groups == {"0": "a", "1": "b"}
     (data / "groups.csv").write_text("id,group\n0,a\n1,c\n")
     featurize(data, tmp_path / "store", overwrite=True)  # of the same crystals
-    assert open_store(tmp_path / "store").groups == {"0": "a", "1": "c"}
+    assert open_store(tmp_path / "store", with_groups=True).groups == {"0": "a", "1": "c"}
+
+
+def test_a_damaged_store_is_made_again_and_one_that_lacks_a_file_is_told(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    for place, path in enumerate(load_sample_regression().data[:2]):
+        (data / f"{place}.cif").write_bytes(open(path, "rb").read())  # noqa: SIM115, PTH123
+    (data / "groups.csv").write_text("id,group\n0,a\n1,b\n")
+    featurize(data, tmp_path / "store")
+    (inside,) = (tmp_path / "store").glob("data-*")
+    (inside / "groups.csv").unlink()
+    with pytest.raises(DataError, match=r"groups\.csv is missing"):
+        open_store(tmp_path / "store")
+    featurize(data, tmp_path / "store", overwrite=True)
+    assert open_store(tmp_path / "store", with_groups=True).groups == {"0": "a", "1": "b"}
+    (data / "groups.csv").write_text("id,group\n0,a\n0,b\n")
+    with pytest.raises(DataError, match="id '0' comes twice"):
+        featurize(data, tmp_path / "other")
