@@ -63,8 +63,11 @@ def test_without_a_classification(tiny, graphs, energies):
 
 
 def test_folds_must_be_a_partition(multi, graphs, Y):
-    with pytest.raises(ValueError, match="every crystal exactly once"):
-        cross_val_predict_tasks(multi, graphs, Y, cv=ShuffleSplit(3, random_state=0))
+    rows = np.arange(len(Y))
+    some, one_twice = [(rows, rows[:-1])], [(rows, np.maximum(rows, 1))]
+    for cv in (some, one_twice, ShuffleSplit(3, random_state=0)):
+        with pytest.raises(ValueError, match="every crystal exactly once"):
+            cross_val_predict_tasks(multi, graphs, Y, cv=cv)
 
 
 def test_folds_hold_the_labels_alike():

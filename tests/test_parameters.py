@@ -5,8 +5,21 @@ import pytest
 import skcgcnn
 from skcgcnn import CGCNNRegressor
 from skcgcnn._declared import declared
-from skcgcnn._parameters import MAX_RADIUS
+from skcgcnn._parameter_lists import all_declared
+from skcgcnn._parameters import MAX_RADIUS, MultiTaskParameters
 from skcgcnn.crystals import MAX_LENGTH
+from skcgcnn.training import run_parameters
+
+NOT_TYPED = {
+    "atom_features", "callbacks", "compile", "composition_baseline", "early_stopping",
+    "element_embedding", "ema_decay", "heads", "max_batch_sites", "max_grad_norm",
+    "n_iter_no_change", "net_params", "precision", "tasks", "validation_fraction", "verbose",
+    "warm_start",
+}  # fmt: skip
+
+
+def test_all_parameters_but_these_are_options_of_the_command():
+    assert set(all_declared(MultiTaskParameters)) - set(run_parameters()) == NOT_TYPED
 
 
 def test_a_model_with_the_largest_radius_is_saved_and_loaded(cifs, energies, tiny, tmp_path):

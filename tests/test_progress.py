@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import skcgcnn
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn._progress import Progress
+from skcgcnn._warnings import warn_caller
 
 
 class Terminal:
@@ -133,3 +135,10 @@ def test_warnings_point_to_the_line_that_called(tiny, graphs, energies, nacl):
     with pytest.warns(UserWarning, match="no training crystal of") as found:
         est.predict([nacl])
     assert found[0].filename == __file__
+
+
+def test_what_is_said_once_is_said_once_for_a_line():
+    with warnings.catch_warnings(record=True, action="always") as found:
+        for once in (True, True, False, False):
+            warn_caller("of a test", once=once)
+    assert len(found) == 3

@@ -35,13 +35,14 @@ READ = {
     "unit row": ("id,energy\n,eV/atom\na,1.5\nb,-2\n", "a row of units"),
     "zeros": ("id,energy\na,01.5\nb,-2\n", r"numbers that begin with zeros: 01\.5 is 1\.5"),
     "UTF-16": ("id,energy\na,1.5\nb,-2\n", "UTF-16"),
+    "UTF-16 and tabs": ("id\tenergy\na\t1.5\nb\t-2\n", "UTF-16, tabs between"),
 }
 
 
 @pytest.mark.parametrize("kind", READ)
 def test_what_is_read_with_a_remark(folder, kind):
     text, remark = READ[kind]
-    path = folder(text, "utf-16" if kind == "UTF-16" else "utf-8")
+    path = folder(text, "utf-16" if kind.startswith("UTF-16") else "utf-8")
     with pytest.warns(UserWarning, match=rf"id_prop\.csv: read with .*{remark}") as caught:
         data = load_id_prop(path)
     assert len([w for w in caught if "id_prop" in str(w.message)]) == 1

@@ -124,6 +124,12 @@ def test_save_and_load(graphs, tmp_path, mmap, rows):
         assert_equal(loaded[3:5], graphs[3:5])
 
 
+def test_graphs_replace_those_in_their_folder(graphs, tmp_path):
+    for some in (graphs[:3], graphs[3:5]):
+        some.save(tmp_path / "graphs")
+    assert_equal(CrystalGraphs.load(tmp_path / "graphs"), graphs[3:5])
+
+
 def test_a_mapped_file_serves_an_estimator(graphs, energies, tmp_path, tiny):
     graphs.save(tmp_path / "graphs")
     mapped = CrystalGraphs.load(tmp_path / "graphs", mmap=True)

@@ -1,5 +1,7 @@
 """Contributions of sites, embeddings, and near training crystals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -51,6 +53,17 @@ def test_they_sum_to_the_prediction(params, sample):
     np.testing.assert_allclose(found.predictions, est.predict(X), atol=1e-4 * y.std())
     assert np.abs(sums + found.baselines - found.predictions).max() < 1e-3 * y.std()
     assert [len(values) for values in found.sites] == [len(each) for each in found.elements]
+
+
+def test_what_stands_before_the_sum_over_sites_is_the_baseline(sample):
+    X, y = sample
+    est = CGCNNRegressor(**SMALL | {"pooling": "sum", "max_epochs": 1}).fit(X[:20], y[:20])
+    est.targets_ = (replace(est.targets_[0], mean=5.0),)
+    found = site_contributions(est, X[:20])
+    np.testing.assert_allclose(found.baselines, 5)
+    sums = np.array([values.sum() for values in found.sites])
+    np.testing.assert_allclose(found.predictions, 5 + sums, rtol=1e-4)
+    np.testing.assert_allclose(found.predictions, est.predict(X[:20]), rtol=1e-4)
 
 
 def test_several_tasks(sample):

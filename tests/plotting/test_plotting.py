@@ -283,6 +283,12 @@ def test_losses_by_epoch():
     low, high = ax.get_ylim()
     ticks = [tick for tick in ax.get_yticks() if low <= tick <= high]
     np.testing.assert_allclose(ticks, [0.05, 0.1, 0.2, 0.5, 1.0])
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", "loss")
+
+
+def test_a_fit_without_an_epoch_has_curves_without_points():
+    ax = plotting.loss_curves({"training": [2.0, 1.0], "validation": []})
+    assert [len(line.get_xdata()) for line in ax.lines] == [2, 0]
 
 
 def test_two_epochs_are_a_line_and_one_a_point():

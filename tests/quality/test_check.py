@@ -17,6 +17,8 @@ from skcgcnn.datasets import load_sample_regression
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import expand_to_sites
 from skcgcnn.quality import check, open_data, survey
+from skcgcnn.quality._findings import Names
+from skcgcnn.quality._residuals import Expected, odd_labels, skill
 from skcgcnn.quality._valences import bond_valence_sums
 from skcgcnn.stores import featurize
 
@@ -223,6 +225,26 @@ def test_labels_that_are_not_expected(sample, graphs_of_sample, change, kind, me
     assert own["kind"].item() == kind
     assert message in own["message"].item()
     assert len(found) <= 3
+
+
+@pytest.mark.parametrize(
+    ("given", "said", "expected"),
+    [
+        ([1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 3.0], 0.75),
+        (["a", "b", "b", "a"], ["a", "b", "a", "a"], 0.5),
+        (["a", "a", "a", "b"], ["b", "a", "b", "b"], -1.0),
+    ],
+)
+def test_skill_is_the_share_of_errors_that_goes(given, said, expected):
+    found = Expected(np.arange(4), np.array(said), np.ones(4))
+    assert skill(np.array(given), found) == expected
+
+
+def test_labels_that_are_equally_unlikely_stay_in_their_order():
+    spread = np.where(np.arange(60) % 2, 0.01, 0.001)
+    found = Expected(np.arange(60), np.repeat("a", 60), spread)
+    odd = odd_labels("kind", np.repeat("b", 60), found, Names(range(60)))
+    assert [one.rows for one in odd] == [[i] for i in (*range(0, 60, 2), *range(1, 60, 2))]
 
 
 @pytest.fixture(scope="module")

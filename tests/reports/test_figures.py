@@ -10,9 +10,13 @@ from matplotlib.figure import Figure
 from pymatgen.core import Lattice, Structure
 
 from skcgcnn.plotting import BLUE, ORANGE
-from skcgcnn.quality import survey
+from skcgcnn.quality import PowerLaw, survey
 from skcgcnn.quality._residuals import Expected
 from skcgcnn.reports import Trial, TuneResult, check_report, tune_report
+from skcgcnn.reports._honesty import learning_section
+from skcgcnn.reports._html import new_figure
+from skcgcnn.reports._parts import draw_values
+from skcgcnn.tasks import Classes
 
 
 @pytest.fixture
@@ -92,3 +96,24 @@ def test_the_most_frequent_types_of_crystal(nacl, shown):
     assert bars["formula type"] == {"A": 1, "AB": 3}
     assert bars["space group"] == {"221": 2, "225": 2}
     assert bars["formula type and space group"] == {"A 221": 1, "AB 221": 1, "AB 225": 2}
+
+
+def test_classes_stand_side_by_side_in_each_part():
+    _, (ax,) = new_figure(1, (4.0, 3.0))
+    parts = {"training": np.array(["b", "a", "b"]), "test": np.array(["b"])}
+    draw_values["classes"](ax, Classes("phase", classes=np.array(["a", "b"])), parts)
+    bars = {each.get_label(): each for each in ax.containers}
+    heights = {name: [bar.get_height() for bar in own] for name, own in bars.items()}
+    assert heights == {"training": [1, 2], "test": [0, 1]}
+    left, right = ([bar.get_x() for bar in own] for own in bars.values())
+    np.testing.assert_allclose(np.subtract(right, left), bars["test"][0].get_width())
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["a", "b"]
+
+
+def test_sizes_of_a_learning_curve_are_round_numbers():
+    law = PowerLaw((10, 100), (2.0, 0.2), 20.0, 1.0, 0.9, 1.1)
+    (figure,) = learning_section({"energy": law}, {"energy": "eV"}).parts
+    (ax,) = figure.figure.axes
+    low, high = ax.get_xlim()
+    ticks = [tick for tick in ax.get_xticks() if low <= tick <= high]
+    np.testing.assert_allclose(ticks, [10, 20, 50, 100, 200])

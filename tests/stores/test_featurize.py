@@ -326,6 +326,23 @@ def test_the_graphs_are_made_as_asked_for(some, tmp_path):
     assert (options.max_num_nbr, options.radius, options.neighbor_ties) == (6, 5.0, "official")
 
 
+def test_atom_features_of_the_folder_are_those_of_the_store(some, tmp_path):
+    shutil.copytree(Path(some[0]).parent, tmp_path / "cifs")
+    table = {z: [z / 100, 1.0] for z in range(1, 101)}
+    (tmp_path / "cifs" / "atom_init.json").write_text(json.dumps(table))
+    maker = CrystalGraphTransformer()
+    graphs = made(tmp_path, tmp_path / "cifs", transformer=maker).graphs
+    assert graphs.options.n_features == 2
+    assert maker.atom_features is None
+
+
+def test_only_the_columns_of_a_folder_that_are_asked_for_are_read(tmp_path):
+    (tmp_path / "a.cif").touch()
+    (tmp_path / "id_prop.csv").write_text("id,gap,energy\na,1,2\n")
+    assert read_folder(tmp_path).names == ["gap", "energy"]
+    assert read_folder(tmp_path, ["energy", "volume"]).names == ["energy"]
+
+
 def interrupt(source, store):
     """Make a store up to where its shards are joined: a table of properties fits no crystal."""
     table = write_table(store.with_name("properties.csv"), ["id", "number"], ["no crystal", 1])

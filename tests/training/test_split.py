@@ -106,3 +106,9 @@ def test_a_part_that_is_asked_for_is_never_empty():
 def test_too_few_groups():
     with pytest.raises(DataError, match=r"groups\.csv puts the crystals into 2 group"):
         split_rows(np.arange(6), RATIOS, groups=np.array(list("aaabbb")))
+
+
+def test_a_part_that_is_not_asked_for_needs_no_group():
+    ratios = {"train": 0.5, "val": 0.5, "test": 0.0}
+    parts = split_rows(np.arange(6), ratios, groups=np.array(list("aaabbb")))
+    assert [len(parts[part]) for part in ("train", "val", "test")] == [3, 3, 0]
