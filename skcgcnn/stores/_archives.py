@@ -4,6 +4,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Self
@@ -145,8 +146,11 @@ def _check_directory(path: Path, archive: zipfile.ZipFile) -> None:
     if members and min(member.header_offset for member in members) > 0:
         raise zipfile.BadZipFile("there is more before its first member, such as another archive")
     for member in members:
-        if not _is_cif(member.filename):
-            archive.open(member).close()  # which compares its two names
+        # Opening compares the two names of a member. Those that are locked or packed otherwise are
+        # not needed, where they are no CIFs.
+        with suppress(NotImplementedError, RuntimeError):
+            if not _is_cif(member.filename):
+                archive.open(member).close()
 
 
 def _zip_members(path: Path, members: list[zipfile.ZipInfo]) -> Iterator[Item]:
