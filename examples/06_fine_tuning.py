@@ -13,6 +13,7 @@ the columns material_id, heat_ref, dir_gap and cif, and the official model; half
 import argparse
 import csv
 import gzip
+import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,6 +23,10 @@ from sklearn.model_selection import train_test_split
 
 from skcgcnn import CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer, load
 from skcgcnn.datasets import load_sample_classification, load_sample_regression
+
+# Few crystals lack some elements, and a network of other sizes starts from scratch: both are meant.
+warnings.filterwarnings("ignore", message=".*such predictions are extrapolations")
+warnings.filterwarnings("ignore", message="training starts from scratch")
 
 parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
 parser.add_argument("data", nargs="?", help="table of perovskites (CSV, gzipped)")
