@@ -127,8 +127,7 @@ class HeldOutError:
         """
         main = _main_name(name, self.metric, self.n_folds > 0)
         values = {what: getattr(self, field) for field, what in _BESIDE.items()}
-        if not self.n_folds:
-            del values["folds"]
+        values["folds"] = self.n_folds or None
         beside = {f"{main}, {what}": v for what, v in values.items() if v is not None}
         return {main: self.value, **{key: float(value) for key, value in beside.items()}}
 

@@ -152,12 +152,14 @@ def _read_file(path: str, max_bytes: int) -> Crystal:
 
 
 def _read_cif(text: str, path: str | None = None) -> Crystal:
-    if not text.isascii():
+    is_plain = text.isascii()
+    if not is_plain:
         check_values(text)
     crystal = parse_cif(text)
     if crystal is not None:
         return crystal
-    check_values(text)
+    if is_plain:
+        check_values(text)
     broken = syntax_error(text)
     try:
         crystal = _read_with_pymatgen(path, text)

@@ -2,7 +2,6 @@
 
 from copy import copy, deepcopy
 from dataclasses import replace
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -165,11 +164,6 @@ def cloned(est: Any) -> Any:
     bare = object.__new__(type(est))
     bare.__dict__.update(est.__dict__ | dict.fromkeys(kept))
     return clone_parametrized(bare).set_params(**kept)
-
-
-def is_named(init_from: Any) -> bool:
-    """Tell whether a model to start from is told by a name or path, or is none."""
-    return init_from is None or isinstance(init_from, (str, PathLike))
 
 
 def _copied(callbacks: Any) -> Any:

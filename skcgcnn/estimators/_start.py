@@ -1,5 +1,6 @@
 """A new network, with what is fitted before it learns."""
 
+from os import PathLike
 from typing import Any
 
 from skcgcnn._parameter_lists import made_with
@@ -9,7 +10,6 @@ from skcgcnn.estimators._baseline import fit_baseline
 from skcgcnn.estimators._elements import elements_of, set_kinds, training_kinds
 from skcgcnn.estimators._head_start import GENERAL, has_general_head, is_general, slower, start_head
 from skcgcnn.estimators._net import make_net
-from skcgcnn.estimators._persistence import is_named
 from skcgcnn.estimators._scaling import scale, scale_numbers
 from skcgcnn.estimators._training_data import TrainingData
 from skcgcnn.estimators._transfer import start_outputs, transfer_weights
@@ -68,7 +68,7 @@ def initialize(
         made["atom_features"] = params["atom_features"]
     if is_auto(est.init_from):
         made["init_from"] = None if source is None else GENERAL
-    elif is_named(est.init_from):
+    elif est.init_from is None or isinstance(est.init_from, (str, PathLike)):
         made["init_from"] = est.init_from
     # At once: an interrupt leaves the estimator as it was, or with all that belongs to the network.
     vars(est).update(

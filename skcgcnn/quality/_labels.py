@@ -18,7 +18,13 @@ _ROUNDED_VALUES = 20
 # Values are of two sizes where each has so many and such a share of them, and their sizes are so
 # many decades, and standard deviations of one size, apart.
 _FEWEST_OF_A_SIZE, _SHARE_OF_A_SIZE, _DECADES, _SEPARATION = 5, 0.05, 1.9, 4.0
-_FACTORS, _LIKE_A_UNIT = (1000.0, 96.485), 0.15
+_LIKE_A_UNIT = 0.15
+# Units of an energy in eV: hartree, kJ/mol and meV. More of them would explain more by chance.
+UNITS = {
+    27.2114: "hartree and eV",
+    96.485: "eV and kJ/mol",
+    1000.0: "a unit and a thousandth of it",
+}
 # So many different whole numbers are classes rather than a measure.
 _MOST_CLASSES = 20
 # Texts with more different ones than that, and than this share of the crystals, are not classes.
@@ -153,7 +159,8 @@ def _two_sizes(
             f"few between: are they in two units? The fewer are those of {names.some(few)}."
         )
         # As between eV and meV or kJ/mol; moments of magnets and others may differ as much.
-        as_units = min(abs(np.log10(high / low) - np.log10(u)) for u in _FACTORS) < _LIKE_A_UNIT
+        factors = np.log10([unit for unit in UNITS if np.log10(unit) >= _DECADES])
+        as_units = np.abs(factors - np.log10(high / low)).min() < _LIKE_A_UNIT
         severity = "warning" if as_units else "remark"
         yield Finding("values of two sizes", few, severity, text)
 

@@ -12,6 +12,7 @@ from sklearn.model_selection import GroupKFold
 from skcgcnn.estimators import CGCNNClassifier, CGCNNRegressor
 from skcgcnn.graphs import CrystalGraphs, mean_features
 from skcgcnn.quality._findings import Finding, Names
+from skcgcnn.quality._labels import UNITS
 
 # Fewer crystals say nothing about each other; a network learns no more from more than that for
 # this purpose.
@@ -29,12 +30,6 @@ _NETWORKS, _STEPS, _FEWEST_EPOCHS = 3, 1600, 10
 LEAST_SKILL = 0.2
 # A label with a lower probability is odd.
 _UNLIKELY = 0.02
-# Units of an energy in eV: hartree, kJ/mol and meV. More of them would explain more by chance.
-_UNITS = {
-    27.2114: "hartree and eV",
-    96.485: "eV and kJ/mol",
-    1000.0: "a unit and a thousandth of it",
-}
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -231,8 +226,8 @@ def odd_numbers(
 
 def _explanation(value: float, said: float, spread: float, n_sites: int) -> str:
     """Return what would bring a value near to what is expected."""
-    ways = [(1 / unit, f"times {unit:g}, as between {what}") for unit, what in _UNITS.items()]
-    ways += [(unit, f"divided by {unit:g}, as between {what}") for unit, what in _UNITS.items()]
+    ways = [(1 / unit, f"times {unit:g}, as between {what}") for unit, what in UNITS.items()]
+    ways += [(unit, f"divided by {unit:g}, as between {what}") for unit, what in UNITS.items()]
     if n_sites > 1:
         ways += [
             (float(n_sites), f"divided by {n_sites}, its number of atoms: it is a total"),

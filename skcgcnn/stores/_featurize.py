@@ -36,6 +36,7 @@ from skcgcnn.stores._store import (
     COLUMNS,
     COPIED,
     FAILURES,
+    FEATURES,
     REMARKS,
     SHARDS,
     is_complete,
@@ -143,7 +144,7 @@ def featurize(
         read = JoinedProperties(str(properties), *read_properties(user_path(properties)))
     if found.folder is not None:
         load_groups(found.folder, [])  # says what is wrong with it before anything is made
-    features = None if found.folder is None else found.folder / "atom_init.json"
+    features = None if found.folder is None else found.folder / FEATURES
     if features is not None and features.is_file() and transformer.atom_features is None:
         transformer = CrystalGraphTransformer(**transformer.get_params())
         transformer.set_params(atom_features=str(features))
@@ -341,7 +342,7 @@ def _copy(source: Source, transformer: CrystalGraphTransformer, name: str, targe
     """Copy what belongs to the crystals: groups, and the features of the elements."""
     given = transformer.atom_features
     origin = None if source.folder is None else source.folder / name
-    if name == "atom_init.json":
+    if name == FEATURES:
         origin = None if given is None else user_path(given)
     if origin is not None and origin.is_file():
         shutil.copyfile(origin, target)

@@ -110,24 +110,24 @@ def open_store(folder: str | PathLike[str], *, with_groups: bool = False) -> Sto
         )
     try:
         read = partial(_read, with_groups=with_groups)
-        content, columns, n_crystals, others = read_data(folder, read)
+        content, n_crystals, known = read_data(folder, read)
         graphs = CrystalGraphs(**check_content(content))
     except READ_ERRORS as error:
         raise DataError(f"{folder}: is a damaged store ({error})") from error
-    lengths = {len(graphs), n_crystals, *(len(c) for c in columns.values())}
+    lengths = {len(graphs), n_crystals, *(len(c) for c in known["properties"].values())}
     if len(lengths) > 1:
         raise DataError(f"{folder}: is a damaged store: its files are not of the same length")
-    return Store(folder, graphs, columns, *others)
+    return Store(folder, graphs, **known)
 
 
 def _read(
     data: Path, facts: dict[str, Any], *, with_groups: bool
-) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]], int, tuple[Any, ...]]:
-    """Return graphs and properties that belong together, how many there are, and what is beside."""
+) -> tuple[dict[str, Any], int, dict[str, Any]]:
+    """Return graphs, how many there should be, and what else a `Store` knows of them."""
     content = graphs_in(data, facts)
     # Graphs that `CrystalGraphs.save` wrote are a store without properties.
     if "properties" not in facts:
-        return content, {}, len(content["ids"]), ()
+        return content, len(content["ids"]), {"properties": {}}
     columns = read_columns(data / COLUMNS)
     if facts["properties"] != list(columns):
         raise ValueError(f"{INDEX} and the columns name other properties")
@@ -135,5 +135,10 @@ def _read(
     features = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
     if features is not None and not isinstance(features, dict):
         raise ValueError(f"{FEATURES} holds no features by element")
-    groups = load_groups(data, content["ids"]) if with_groups else None
-    return content, columns, int(facts["n_crystals"]), (int(facts["n_failures"]), groups, features)
+    known = {
+        "properties": columns,
+        "n_failures": int(facts["n_failures"]),
+        "groups": load_groups(data, content["ids"]) if with_groups else None,
+        "atom_features": features,
+    }
+    return content, int(facts["n_crystals"]), known

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -137,13 +138,19 @@ with replace_data(Path(sys.argv[1])) as new:
     assert names == {"store.json", index["data"]}
 
 
-def test_groups_are_replaced_with_the_crystals_or_not_at_all(tmp_path, monkeypatch):
-    data = tmp_path / "data"
-    data.mkdir()
+@pytest.fixture
+def data(tmp_path):
+    """Return a folder of two crystals with groups, of which there is a store beside."""
+    folder = tmp_path / "data"
+    folder.mkdir()
     for place, path in enumerate(load_sample_regression().data[:2]):
-        (data / f"{place}.cif").write_bytes(open(path, "rb").read())  # noqa: SIM115, PTH123
-    (data / "groups.csv").write_text("id,group\n0,a\n1,b\n")
-    featurize(data, tmp_path / "store")
+        shutil.copy(path, folder / f"{place}.cif")
+    (folder / "groups.csv").write_text("id,group\n0,a\n1,b\n")
+    featurize(folder, tmp_path / "store")
+    return folder
+
+
+def test_groups_are_replaced_with_the_crystals_or_not_at_all(data, tmp_path, monkeypatch):
     (data / "groups.csv").unlink()
 
     def killed(_):
@@ -159,13 +166,7 @@ def test_groups_are_replaced_with_the_crystals_or_not_at_all(tmp_path, monkeypat
     assert open_store(tmp_path / "store", with_groups=True).groups == {"0": "a", "1": "c"}
 
 
-def test_a_damaged_store_is_made_again_and_one_that_lacks_a_file_is_told(tmp_path):
-    data = tmp_path / "data"
-    data.mkdir()
-    for place, path in enumerate(load_sample_regression().data[:2]):
-        (data / f"{place}.cif").write_bytes(open(path, "rb").read())  # noqa: SIM115, PTH123
-    (data / "groups.csv").write_text("id,group\n0,a\n1,b\n")
-    featurize(data, tmp_path / "store")
+def test_a_damaged_store_is_made_again_and_one_that_lacks_a_file_is_told(data, tmp_path):
     (inside,) = (tmp_path / "store").glob("data-*")
     (inside / "groups.csv").unlink()
     with pytest.raises(DataError, match=r"groups\.csv is missing"):
