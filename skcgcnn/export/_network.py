@@ -8,13 +8,13 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skcgcnn.estimators import BaseCGCNN
-from skcgcnn.nn import GraphBatch
+from skcgcnn.nn import INDICES, LEVELS, GraphBatch
 from skcgcnn.tasks import output_slices
 
-# The tensors of a batch that hold row numbers.
-_INDICES = ("site_kinds", "crystals", "centers", "neighbors")
 # Of tensors that have not the type of the network. ONNX counts rows in int64 alone.
-_TYPES = {**dict.fromkeys(_INDICES, torch.int64), "global_features": torch.float64}
+_TYPES = {**dict.fromkeys(INDICES, torch.int64), "global_features": torch.float64}
+# Of a made-up batch: all different, so that no length is taken for another or for a constant.
+_LENGTHS = {"crystal": 2, "kind": 3, "row": 5, "bond": 7}
 
 
 class PredictingNetwork(nn.Module):
@@ -87,25 +87,23 @@ class PredictingNetwork(nn.Module):
         Returns
         -------
         tuple of Tensor
-            All of different lengths above 1, so that none is taken for another or for a constant.
+            Those that the networks take, see `GraphBatch.tensors`.
         """
         first: Any = self.networks[0]
         dtype = first.embedding.weight.dtype
-        n_kinds, n_features = 3, first.embedding.in_features
-        batch = GraphBatch(
-            kind_features=torch.rand(n_kinds, n_features, dtype=dtype),
-            site_kinds=torch.tensor([0, 1, 2, 1, 0]),
-            site_counts=torch.ones(5, dtype=dtype),
-            crystals=torch.tensor([0, 0, 0, 1, 1]),
-            n_sites=torch.tensor([3, 2], dtype=dtype),
-            centers=torch.tensor([0, 1, 1, 2, 3, 4, 4]),
-            neighbors=torch.tensor([1, 0, 2, 1, 4, 3, 3]),
-            distances=torch.linspace(2.0, 4.0, 7, dtype=dtype),
-            bond_counts=torch.ones(7, dtype=dtype),
-        )
-        batch = batch._replace(**{name: getattr(batch, name).int() for name in _INDICES})
-        tensors = batch[:-1]
+        batch = {}
+        for name, level in LEVELS.items():
+            length = _LENGTHS[level]
+            if name in INDICES:
+                # Ascending, over all rows that there are.
+                batch[name] = torch.arange(length).mul(_LENGTHS[INDICES[name]]).div(length).int()
+            else:
+                batch[name] = torch.ones(length, dtype=_TYPES.get(name, dtype))
+        widths = {"kind_features": first.embedding.in_features}
         if first.head.globals is None:
-            return tensors
-        n_globals = first.head.globals.linear.in_features
-        return (*tensors, torch.zeros(2, n_globals, dtype=torch.float64))
+            del batch["global_features"]
+        else:
+            widths["global_features"] = first.head.globals.linear.in_features
+        for name, width in widths.items():
+            batch[name] = batch[name].unsqueeze(1).repeat(1, width)
+        return GraphBatch(**batch).tensors()

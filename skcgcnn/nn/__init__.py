@@ -7,7 +7,7 @@ import torch
 
 from skcgcnn.nn._averaging import AveragedNet
 from skcgcnn.nn._baseline import CompositionBaseline
-from skcgcnn.nn._batches import GraphBatch, GraphBatches, GraphDataset
+from skcgcnn.nn._batches import INDICES, LEVELS, GraphBatch, GraphBatches, GraphDataset
 from skcgcnn.nn._best_epoch import BestEpoch
 from skcgcnn.nn._buffers import BufferPool
 from skcgcnn.nn._callbacks import check_callbacks
@@ -37,6 +37,8 @@ if hasattr(os, "register_at_fork"):  # Windows does not fork
 __all__ = [
     "CONVOLUTIONS",
     "GAUSSIAN_STEP",
+    "INDICES",
+    "LEVELS",
     "POOLINGS",
     "AcceleratedNet",
     "AveragedNet",

@@ -12,6 +12,24 @@ from torch import Tensor
 
 from skcgcnn.graphs import CrystalGraphs, member_index
 
+# Of what each tensor of a batch has one row: cutting, dividing and exporting batches follow it.
+LEVELS = {
+    "kind_features": "kind",
+    "site_kinds": "row",
+    "site_counts": "row",
+    "crystals": "row",
+    "n_sites": "crystal",
+    "centers": "bond",
+    "neighbors": "bond",
+    "distances": "bond",
+    "bond_counts": "bond",
+    "global_features": "crystal",
+}
+# In the rows of what the numbers of a tensor are indices.
+INDICES = {"site_kinds": "kind", "crystals": "crystal", "centers": "row", "neighbors": "row"}
+# What a batch has beside the arrays of its graphs.
+_MADE = {"crystals", "n_sites", "centers"}
+
 
 class GraphBatch(NamedTuple):
     """The crystals of one batch: what `CrystalGraphConvNet.forward` takes.
@@ -111,6 +129,36 @@ class GraphBatch(NamedTuple):
         tuple of Tensor
         """
         return tuple(tensor for tensor in self if tensor is not None)
+
+    def split(self, crystal: int) -> tuple[Self, Self]:
+        """Return the crystals before one, and the others.
+
+        Parameters
+        ----------
+        crystal : int
+            Number of crystals in the first part.
+
+        Returns
+        -------
+        first, second : GraphBatch
+        """
+        row = int(torch.searchsorted(self.crystals, crystal))
+        bond = int(torch.searchsorted(self.centers, row))
+        ends = {"crystal": crystal, "row": row, "bond": bond}
+        first = {level: slice(0, end) for level, end in ends.items()}
+        second = {level: slice(end, None) for level, end in ends.items()}
+        return self._part(first), self._part(second)
+
+    def _part(self, rows: dict[str, slice]) -> Self:
+        """Return some rows of each level; all kinds of site go with them."""
+        part = {}
+        for name, level in LEVELS.items():
+            tensor = getattr(self, name)
+            if level in rows and tensor is not None:
+                part[name] = tensor[rows[level]]
+                if (start := INDICES.get(name)) in rows:
+                    part[name] = part[name] - rows[start].start
+        return self._replace(**part)
 
 
 @dataclass(eq=False)
@@ -212,15 +260,16 @@ class GraphBatches:
         self.dtype = dtype
         # Which of how many processes takes its part of each batch.
         self.share = (0, 1)
-        self.kind_features = _tensor(graphs.kind_features, device, dtype)
-        self.site_kinds = _tensor(graphs.site_kinds, device)
-        self.site_counts = _tensor(graphs.site_counts, device)
-        self.neighbors = _tensor(graphs.neighbors, device)
-        self.distances = _tensor(graphs.distances, device, dtype)
-        self.bond_counts = _tensor(graphs.bond_counts, device)
-        n_globals = graphs.global_features.shape[1]
-        wide = torch.float32 if torch.device(device).type == "mps" else torch.float64
-        self.global_features = _tensor(graphs.global_features, device, wide) if n_globals else None
+        # Integers stay small until they are in a batch.
+        arrays = {name: getattr(graphs, name) for name in LEVELS if name not in _MADE}
+        self.tensors = {
+            name: _tensor(array, device, dtype if array.dtype == np.float32 else None)
+            for name, array in arrays.items()
+            if name != "global_features"
+        }
+        if graphs.global_features.shape[1]:
+            wide = torch.float32 if torch.device(device).type == "mps" else torch.float64
+            self.tensors["global_features"] = _tensor(graphs.global_features, device, wide)
         self.targets = _tensor(dataset.encoded, device, dtype)
         self.weights = None if dataset.weights is None else _tensor(dataset.weights, device, dtype)
 
@@ -237,12 +286,9 @@ class GraphBatches:
                     "processes; use a larger batch_size or max_batch_sites"
                 )
             chosen = whole[process::n_processes]
-            crystals = _tensor(chosen, self.device)
+            crystals = self._take(chosen)
             weights = None if self.weights is None else self.weights.index_select(0, crystals)
-            batch = self._batch(chosen)
-            if self.global_features is not None:
-                numbers = self.global_features.index_select(0, crystals)
-                batch = batch._replace(global_features=numbers)
+            batch = self._batch(chosen, crystals)
             targets = self.targets.index_select(0, crystals)
             yield TrainBatch(batch, weights, chosen, len(whole)), targets
 
@@ -258,34 +304,41 @@ class GraphBatches:
                 batches = [part for batch in batches for part in _divide(batch, sizes, limit)]
         return batches
 
-    def _batch(self, chosen: npt.NDArray[np.int64]) -> GraphBatch:
+    def _batch(self, chosen: npt.NDArray[np.int64], crystals: Tensor) -> GraphBatch:
         n_rows = self.offsets[chosen + 1] - self.offsets[chosen]
         members = member_index(self.offsets, chosen)
         degrees = self.bond_offsets[members + 1] - self.bond_offsets[members]
+        rows = {
+            "crystal": crystals,
+            "row": self._take(members),
+            "bond": self._take(member_index(self.bond_offsets, members)),
+        }
+        part = {
+            name: self._rows(name, rows[LEVELS[name]]) if LEVELS[name] in rows else tensor
+            for name, tensor in self.tensors.items()
+        }
         # Neighbors are counted within their crystal; in the batch, the rows of the crystals before
         # come first.
         shifts = np.repeat((np.cumsum(n_rows) - n_rows).astype(np.int32), n_rows)
-        bonds = self._take(member_index(self.bond_offsets, members))
-        rows = self._take(members)
-        neighbors = self.neighbors.index_select(0, bonds).to(torch.int32)
-        neighbors += self._take(np.repeat(shifts, degrees))
-        site_kinds = self.site_kinds.index_select(0, rows)
-        kind_features = self.kind_features
-        if len(kind_features) > len(rows):
+        part["neighbors"] += self._take(np.repeat(shifts, degrees))
+        if len(part["kind_features"]) > len(members):
             # Mixed sites are often kinds of their own: embed only those of the batch.
-            kind_features = kind_features.index_select(0, site_kinds)
-            site_kinds = torch.arange(len(rows), dtype=site_kinds.dtype, device=self.device)
+            kinds = part["site_kinds"]
+            part["kind_features"] = part["kind_features"].index_select(0, kinds)
+            part["site_kinds"] = torch.arange(len(kinds), dtype=kinds.dtype, device=self.device)
         return GraphBatch(
-            kind_features=kind_features,
-            site_kinds=site_kinds,
-            site_counts=self.site_counts.index_select(0, rows).to(self.dtype),
+            **part,
             crystals=self._take(_owners(n_rows)),
             n_sites=self._take(self.n_sites[chosen]).to(self.dtype),
             centers=self._take(_owners(degrees)),
-            neighbors=neighbors,
-            distances=self.distances.index_select(0, bonds),
-            bond_counts=self.bond_counts.index_select(0, bonds).to(self.dtype),
         )
+
+    def _rows(self, name: str, rows: Tensor) -> Tensor:
+        """Return rows of a tensor: indices as int32, other integers as numbers."""
+        taken = self.tensors[name].index_select(0, rows)
+        if name in INDICES:
+            return taken.to(torch.int32)
+        return taken if taken.is_floating_point() else taken.to(self.dtype)
 
     def _take(self, array: npt.NDArray[Any]) -> Tensor:
         return _tensor(array, self.device)

@@ -136,24 +136,4 @@ def _halves(batch: GraphBatch) -> tuple[GraphBatch, GraphBatch]:
     """Divide a batch between two crystals, so that the parts have about as many bonds."""
     middle = batch.crystals[batch.centers[len(batch.centers) // 2]]
     crystal = min(max(int(middle), 1), len(batch.n_sites) - 1)
-    row = int(torch.searchsorted(batch.crystals, crystal))
-    bond = int(torch.searchsorted(batch.centers, row))
-    numbers = batch.global_features
-    first, second = (
-        batch._replace(
-            site_kinds=batch.site_kinds[rows],
-            site_counts=batch.site_counts[rows],
-            crystals=batch.crystals[rows] - crystals.start,
-            n_sites=batch.n_sites[crystals],
-            centers=batch.centers[bonds] - rows.start,
-            neighbors=batch.neighbors[bonds] - rows.start,
-            distances=batch.distances[bonds],
-            bond_counts=batch.bond_counts[bonds],
-            global_features=None if numbers is None else numbers[crystals],
-        )
-        for crystals, rows, bonds in (
-            (slice(0, crystal), slice(0, row), slice(0, bond)),
-            (slice(crystal, None), slice(row, None), slice(bond, None)),
-        )
-    )
-    return first, second
+    return batch.split(crystal)
