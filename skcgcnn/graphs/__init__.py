@@ -14,8 +14,8 @@ from skcgcnn.graphs._elements import (
     load_element_features,
     matching_element_features,
 )
+from skcgcnn.graphs._expand import ExpandedGraphs
 from skcgcnn.graphs._folder import INDEX, read_data, remove_leftovers, replace_data
-from skcgcnn.graphs._graph import CrystalGraph, ExpandedGraphs
 from skcgcnn.graphs._graphs import CrystalGraphs
 from skcgcnn.graphs._mapped import crystals_in_memory, is_mapped
 from skcgcnn.graphs._merge import join_headers, joined_streams, merge_files
@@ -36,6 +36,7 @@ from skcgcnn.graphs._saved import (
     graphs_in,
     options_from_plain,
 )
+from skcgcnn.graphs._schema import CrystalGraph
 from skcgcnn.graphs._sites import (
     count_kinds,
     crystals_of_classes,

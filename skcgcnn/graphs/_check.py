@@ -6,16 +6,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn._parameters import MAX_RADIUS
-from skcgcnn.graphs._elements import MAX_FEATURE
 from skcgcnn.graphs._mapped import release_pages
 from skcgcnn.graphs._packing import offsets_from_counts, sum_members
-from skcgcnn.graphs._schema import SCHEMA, check_lengths, check_types
+from skcgcnn.graphs._schema import PARTS, SCHEMA, check_lengths, check_numbers, check_types
 
 # Numbers that are looked at together: arrays may be larger than memory.
 _ROWS = 1_000_000
-# In Å. Far beyond the longest cell there is no neighbor, and squares of it are infinite.
-_MOST_DISTANCE = 10 * MAX_RADIUS
 
 
 def check_arrays(arrays: dict[str, npt.NDArray[Any]]) -> None:
@@ -31,10 +27,8 @@ def check_arrays(arrays: dict[str, npt.NDArray[Any]]) -> None:
         if one.ends is not None:
             _check_offsets(one.name, arrays[one.name])
     check_lengths(arrays)
-    if not np.isfinite(arrays["global_features"]).all():
-        raise ValueError("global_features must be finite numbers")
-    if not (np.abs(arrays["kind_features"]) <= MAX_FEATURE).all():
-        raise ValueError(f"kind_features must be numbers of at most {MAX_FEATURE:g}")
+    # Of larger arrays, a block at a time.
+    check_numbers({one.name: arrays[one.name] for one in SCHEMA if one.name not in PARTS})
     _check_content(arrays)
 
 
@@ -102,12 +96,13 @@ def _check_block(block: dict[str, npt.NDArray[Any]], n_kinds: int) -> int:
     if (counts < 1).any() or per_class.min() != per_class.max():
         raise ValueError("sites have different numbers of neighbors")
     degrees = np.diff(ends[offsets])
+    check_numbers(block)
     neighbors, distances = block["neighbors"], block["distances"]
     if len(neighbors):
         if neighbors.min() < 0 or (neighbors >= np.repeat(n_classes, degrees)).any():
             raise ValueError("neighbors must be classes of their crystal")
-        if not (distances.min() > 0 and distances.max() <= _MOST_DISTANCE):
-            raise ValueError(f"distances must be above 0 and at most {_MOST_DISTANCE:g} Å")
+        if not distances.min() > 0:
+            raise ValueError("distances must be above 0")
     classes, n_sites = block["site_classes"], np.diff(block["site_offsets"])
     if classes.min() < 0 or (classes >= np.repeat(n_classes, n_sites)).any():
         raise ValueError("site_classes must be classes of their crystal")

@@ -13,16 +13,13 @@ from skcgcnn._numbers import as_floats
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs._build import GraphMaker, build_from_structures
 from skcgcnn.graphs._elements import load_element_features
-from skcgcnn.graphs._graph import CrystalGraph, ExpandedGraphs, expand
+from skcgcnn.graphs._expand import ExpandedGraphs, expand
 from skcgcnn.graphs._options import GraphOptions
 from skcgcnn.graphs._packing import count_by_kind, offsets_from_counts, small_integer, sum_members
 from skcgcnn.graphs._pyg import to_pyg
 from skcgcnn.graphs._saved import load_graphs, save_graphs
-from skcgcnn.graphs._schema import PARTS, check_lengths
+from skcgcnn.graphs._schema import MAX_NUMBER, PARTS, CrystalGraph, check_lengths
 from skcgcnn.graphs._select import chosen_rows, select_crystals
-
-# Of the numbers beside a crystal: the network scales them in float32.
-_MOST_NUMBER = 1e30
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -314,10 +311,10 @@ class CrystalGraphs:
                 raise ValueError(
                     f"column {name!r}, row {row}: {column[row]} is not a finite number"
                 )
-            if (large := np.abs(column) > _MOST_NUMBER).any():
+            if (large := np.abs(column) > MAX_NUMBER).any():
                 row = int(np.argmax(large))
                 raise ValueError(
-                    f"column {name!r}, row {row}: {column[row]:g} is beyond {_MOST_NUMBER:g}; give "
+                    f"column {name!r}, row {row}: {column[row]:g} is beyond {MAX_NUMBER:g}; give "
                     "the numbers in another unit"
                 )
         options = replace(self.options, global_features=tuple(names))

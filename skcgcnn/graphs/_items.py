@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from skcgcnn.graphs._concatenate import concatenate
-from skcgcnn.graphs._graph import CrystalGraph
 from skcgcnn.graphs._graphs import CrystalGraphs
-from skcgcnn.graphs._schema import PARTS
+from skcgcnn.graphs._schema import PARTS, CrystalGraph
 
 
 def join_items(items: Sequence[CrystalGraph]) -> CrystalGraphs:

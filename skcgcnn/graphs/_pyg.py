@@ -11,8 +11,9 @@ from skcgcnn._lazy import needed
 from skcgcnn.crystals import read_crystal
 from skcgcnn.graphs._build import GraphMaker, build_arrays
 from skcgcnn.graphs._elements import ElementFeatures
-from skcgcnn.graphs._graph import CrystalGraph, expand
+from skcgcnn.graphs._expand import expand
 from skcgcnn.graphs._neighbor_list import fit_for_search
+from skcgcnn.graphs._schema import CrystalGraph
 
 # In Å: what a structure and a graph of the same crystal may differ by.
 _SAME = 1e-3

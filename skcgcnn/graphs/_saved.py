@@ -17,10 +17,8 @@ from skcgcnn.graphs._archive import Stream, map_arrays, read_arrays, stream_arra
 from skcgcnn.graphs._check import check_arrays
 from skcgcnn.graphs._folder import check_digests, holds_other_files, read_data, replace_data
 from skcgcnn.graphs._options import GraphOptions
-from skcgcnn.graphs._schema import NAMES
+from skcgcnn.graphs._schema import FILE_FORMAT, NAMES
 
-# Version of the .npz files; it grows with each change that older versions cannot read.
-FILE_FORMAT = 5
 # Errors raised while reading a malformed file.
 READ_ERRORS = (
     *(OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, MemoryError),

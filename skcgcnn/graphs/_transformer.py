@@ -31,11 +31,11 @@ from skcgcnn.graphs._build import GraphMaker
 from skcgcnn.graphs._chunks import Chunk, build_chunk
 from skcgcnn.graphs._concatenate import concatenate
 from skcgcnn.graphs._elements import load_element_features
-from skcgcnn.graphs._graph import CrystalGraph
 from skcgcnn.graphs._graphs import CrystalGraphs
 from skcgcnn.graphs._items import join_items
 from skcgcnn.graphs._options import GraphOptions
 from skcgcnn.graphs._recent import RECENT, Plan, all_unknown, in_order_of_kinds
+from skcgcnn.graphs._schema import CrystalGraph
 
 # Crystals per chunk: large enough that sending it to a worker costs little, small enough that the
 # progress bar moves and the workers finish together.
