@@ -72,6 +72,8 @@ class Parameter:
         Whether a model file holds it; who loads a model decides on the others.
     option : Option or None
         How ``skcgcnn train`` has it; None where it has not.
+    of_net : bool
+        Whether `skcgcnn.nn.GraphNet` takes it, under the same name.
     """
 
     allowed: tuple[Any, ...]
@@ -80,6 +82,7 @@ class Parameter:
     change: Literal["never", "free"] | None = None
     in_file: bool = True
     option: Option | None = None
+    of_net: bool = False
 
     @property
     def most(self) -> int | None:

@@ -40,6 +40,7 @@ class NetParameters:
         `partial_fit`, which does not know its end, keeps it constant. Choose "constant" for
         callbacks that change it.""",
         change="free",
+        of_net=True,
         option=Option("Training", "Course of the learning rate over the epochs."),
     )
     max_grad_norm: float | str | None = param(
@@ -47,6 +48,7 @@ class NetParameters:
         (Number(float, 0, closed="neither"), _AUTO, None),
         """Gradients with a larger norm are scaled down to it; None leaves them as they are.""",
         change="free",
+        of_net=True,
     )
     ema_decay: float | str = param(
         AUTO,
@@ -61,6 +63,7 @@ class NetParameters:
         """Maximum number of sites per batch in training, for crystals of very different sizes.
         Larger batches are split; a crystal above the limit forms its own batch.""",
         change="free",
+        of_net=True,
     )
     conv_lr_factor: float = param(
         1.0,
@@ -91,12 +94,14 @@ class NetParameters:
         meant for GPUs. "float64" makes predictions equal to 1e-12 whatever else is in the call.
         Predictions are float64 numbers in any case.""",
         change="never",
+        of_net=True,
     )
     compile: bool = param(
         False,
         (bool,),
         """Whether torch compiles the network, for GPUs.""",
         change="never",
+        of_net=True,
         in_file=False,
     )
 
@@ -192,6 +197,7 @@ class Parameters:
         """Peak learning rate. The default recipe has 0.004, or 0.001 where `init_from` brings
         convolutions that are trained on.""",
         change="free",
+        of_net=True,
         option=Option("Training", "Peak learning rate."),
     )
     max_epochs: int | str = param(
@@ -200,6 +206,7 @@ class Parameters:
         """Number of passes over the training crystals; "auto" guarantees enough steps to few
         crystals.""",
         change="free",
+        of_net=True,
         option=Option("Training", "Passes over the training crystals.", ("--epochs",)),
     )
     batch_size: int | str = param(
@@ -207,6 +214,7 @@ class Parameters:
         (Number(int, 1), _AUTO),
         """Maximum number of crystals per batch in training; "auto" depends on their number.""",
         change="free",
+        of_net=True,
         option=Option("Training", "Maximum number of crystals per batch.", ("-b",)),
     )
     optimizer: Any = param(

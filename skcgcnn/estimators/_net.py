@@ -9,7 +9,7 @@ import torch
 from skorch.callbacks import Callback, EarlyStopping
 
 from skcgcnn._parameter_lists import all_declared
-from skcgcnn._parameters import NetParameters
+from skcgcnn._parameters import NetParameters, Parameters
 from skcgcnn._recipes import is_auto
 from skcgcnn._sklearn import validate_parameter_constraints
 from skcgcnn.estimators._constraints import constraints
@@ -25,8 +25,9 @@ from skcgcnn.tasks import LOSSES, TargetDecoder
 
 _LOGGER = logging.getLogger("skcgcnn")
 
-# What a net takes under the same names, also while training goes on.
-_OF_TRAINING = ("lr", "batch_size", "max_batch_sites", "schedule", "max_grad_norm")
+# What a net takes under the same names, and what of it may change while training goes on.
+_OF_NET = {name: each for name, each in all_declared(Parameters).items() if each.of_net}
+_OF_TRAINING = [name for name, each in _OF_NET.items() if each.change == "free"]
 _CALLBACKS = ("callbacks", "early_stopping", "n_iter_no_change")
 
 # Whether values are learned with numbers of their own, which a network has or has not.
@@ -86,7 +87,7 @@ def make_net(
         "criterion__cls_weight": params.get("cls_weight", 1.0),
         "criterion__loss": params.get("loss", "mse"),
         "optimizer": optimizer,
-        **{name: params[name] for name in (*_OF_TRAINING, "max_epochs", "precision", "compile")},
+        **{name: params[name] for name in _OF_NET},
         "callbacks": _callbacks(est, params),
         "train_split": None,
         "device": choose_device(est.device, fall_back=fall_back),
