@@ -19,6 +19,7 @@ from skcgcnn.crystals._sources import (
     list_sources,
     source_id,
     split_numbers,
+    told_units,
 )
 
 __all__ = [
@@ -39,5 +40,6 @@ __all__ = [
     "read_crystal",
     "source_id",
     "split_numbers",
+    "told_units",
     "try_to_read",
 ]

@@ -57,6 +57,12 @@ def list_sources(X: Any, *, check: bool = True) -> list[Any]:
     return sources
 
 
+def told_units(frame: Any) -> dict[str, str]:
+    """Return the units of the columns of a frame or series: those in its ``attrs["units"]``."""
+    units = getattr(frame, "attrs", {}).get("units")
+    return {str(k): str(v or "") for k, v in units.items()} if isinstance(units, Mapping) else {}
+
+
 def split_numbers(
     X: Any, *, allow_missing: bool = False
 ) -> tuple[Any, npt.NDArray[np.float64], tuple[str, ...]]:

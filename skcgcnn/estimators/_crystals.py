@@ -99,6 +99,13 @@ def check_same_options(est: Any, graphs: CrystalGraphs) -> None:
             f"{listed(wanted)}; X has {listed(given)}. Give a frame "
             f"with the columns of the fit, in their order{hint if potential else ''}"
         )
+    if len(graphs) and (names := fitted.in_other_units(graphs.options)):
+        both = (dict(zip(wanted, o.global_units, strict=True)) for o in (fitted, graphs.options))
+        mine, theirs = (listed([f"{name} in {units[name]}" for name in names]) for units in both)
+        raise ValueError(
+            f"{type(est).__name__} was fitted with {mine}; X has {theirs}. Give the numbers in the "
+            "units of the fit"
+        )
     if len(graphs) and (different := fitted.differences(graphs.options)):
         raise ValueError(
             f"X holds graphs that were made with {graphs.options.describe(different)}, but "

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from skcgcnn._warnings import warn_caller
+from skcgcnn.crystals import told_units
 from skcgcnn.tasks import Task
 
 # What stands in brackets at the end of a name is a unit if it consists of these.
@@ -49,9 +50,9 @@ def with_units(targets: Sequence[Task], y: Any) -> tuple[Task, ...]:
     UserWarning
         Where a unit is not that of the name.
     """
-    told = dict(getattr(y, "attrs", {}).get("units", {}))
+    told = told_units(y)
     return tuple(
-        replace(target, unit=_unit_of(target.name, str(told.get(target.name) or "")))
+        replace(target, unit=_unit_of(target.name, told.get(target.name, "")))
         if target.is_number
         else target
         for target in targets

@@ -22,7 +22,14 @@ from skcgcnn._sklearn import (
     crystal_tags,
 )
 from skcgcnn._warnings import warn_caller
-from skcgcnn.crystals import Crystal, describe_source, list_sources, split_numbers, try_to_read
+from skcgcnn.crystals import (
+    Crystal,
+    describe_source,
+    list_sources,
+    split_numbers,
+    told_units,
+    try_to_read,
+)
 from skcgcnn.exceptions import StructureError, TransientReadError, describe_failures
 from skcgcnn.features._chgnet import CHGNetPotential, PotentialOutput
 
@@ -172,6 +179,7 @@ class PotentialFeatures(Documented, TransformerMixin, BaseEstimator):
             If crystals cannot be read or computed and ``on_error="raise"``.
         """
         self._validate_params()
+        units = told_units(X)
         X, numbers, names = split_numbers(X, allow_missing=self.on_error == "nan")
         sources = list_sources(X, check=self.on_error == "raise")
         features = self._rows(sources)
@@ -185,6 +193,7 @@ class PotentialFeatures(Documented, TransformerMixin, BaseEstimator):
         values = np.column_stack([numbers, features]) if names else features
         frame = pd.DataFrame(values, columns=columns)
         frame.insert(0, "crystal", crystals)
+        frame.attrs["units"] = units
         return frame
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:

@@ -1,6 +1,6 @@
 """The numbers beside crystals, as they are read with these."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,11 +12,12 @@ from skcgcnn.graphs._select import without_sites
 
 
 class Beside(NamedTuple):
-    """The numbers beside crystals; NaN where one is missing."""
+    """The numbers beside crystals, NaN where one is missing, and the units that are known."""
 
     sources: Sequence[Any] | npt.NDArray[np.str_]
     numbers: npt.NDArray[np.float64]
     names: tuple[str, ...]
+    units: Mapping[str, str]
 
     def join(
         self, graphs: CrystalGraphs, start: int, failures: list[tuple[str, str]]
@@ -33,4 +34,5 @@ class Beside(NamedTuple):
             failures.append((describe_source(self.sources[place], place), why))
         if lacking.any():
             graphs = CrystalGraphs(**without_sites(graphs, lacking))
-        return graphs.with_global_features(np.where(missing, 0, numbers), self.names)
+        units = [self.units.get(name, "") for name in self.names]
+        return graphs.with_global_features(np.where(missing, 0, numbers), self.names, units)

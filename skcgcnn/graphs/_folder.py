@@ -21,7 +21,7 @@ from skcgcnn._files import atomic_write, lock_folder, unlock_folder
 INDEX = "store.json"
 
 # Version of the layout; it grows with each change that older versions cannot read.
-FOLDER_FORMAT = 3
+FOLDER_FORMAT = 4
 
 _NAME = re.compile(r"data-[0-9a-f]{32}")
 _AT_ONCE = 1 << 20

@@ -269,7 +269,9 @@ class CrystalGraphs:
         maker = GraphMaker(features, max_num_nbr, radius, neighbor_ties, merge_tol)
         return cls(**build_from_structures(structures, maker))
 
-    def with_global_features(self, values: npt.ArrayLike, names: Sequence[str]) -> "CrystalGraphs":
+    def with_global_features(
+        self, values: npt.ArrayLike, names: Sequence[str], units: Sequence[str] = ()
+    ) -> "CrystalGraphs":
         """Return the same graphs with numbers beside each crystal.
 
         Parameters
@@ -278,6 +280,9 @@ class CrystalGraphs:
             The numbers.
         names : sequence of str
             What they are.
+        units : sequence of str, default=()
+            Their units, each empty where it is unknown. A fitted estimator refuses numbers in
+            other units than those of its fit.
 
         Returns
         -------
@@ -317,7 +322,11 @@ class CrystalGraphs:
                     f"column {name!r}, row {row}: {column[row]:g} is beyond {MAX_NUMBER:g}; give "
                     "the numbers in another unit"
                 )
-        options = replace(self.options, global_features=tuple(names))
+        if len(units) not in (0, len(names)):
+            raise ValueError(f"units has {len(units)} entries for {len(names)} names")
+        options = replace(
+            self.options, global_features=tuple(names), global_units=tuple(map(str, units))
+        )
         return replace(self, global_features=numbers, options=options)
 
     def used_features(self) -> npt.NDArray[np.float32]:

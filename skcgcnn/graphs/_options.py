@@ -27,6 +27,8 @@ class GraphOptions:
         can be mixed.
     global_features : tuple of str, default=()
         Names of the numbers that belong to each crystal.
+    global_units : tuple of str, default=()
+        Their units, each empty where it is unknown; () where none is known.
     """
 
     max_num_nbr: int
@@ -36,9 +38,12 @@ class GraphOptions:
     atom_features: str | None = None
     merge_tol: float | None = None
     global_features: tuple[str, ...] = ()
+    global_units: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "global_features", tuple(self.global_features))
+        units = tuple(self.global_units)
+        object.__setattr__(self, "global_units", units if any(units) else ())
 
     def differences(self, other: "GraphOptions") -> list[str]:
         """Return the names of the options that differ; what is unknown differs from nothing.
@@ -63,7 +68,29 @@ class GraphOptions:
             if name != "merge_tol"
             and None not in {value, getattr(other, name)}
             and value != getattr(other, name)
+            and (name != "global_units" or self.in_other_units(other))
         ]
+
+    def in_other_units(self, other: "GraphOptions") -> list[str]:
+        """Return the names of the numbers whose units are known of both, and are others.
+
+        Parameters
+        ----------
+        other : GraphOptions
+            With the same numbers.
+
+        Returns
+        -------
+        list of str
+
+        Examples
+        --------
+        >>> kelvin = GraphOptions(12, 92, global_features=("T",), global_units=("K",))
+        >>> kelvin.in_other_units(replace(kelvin, global_units=("°C",)))
+        ['T']
+        """
+        units = zip(self.global_features, self.global_units, other.global_units, strict=False)
+        return [name for name, mine, theirs in units if mine and theirs and mine != theirs]
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters with which graphs are made so, as far as they are known."""
@@ -87,6 +114,8 @@ class GraphOptions:
         unknown: dict[str, Any] = {n: None for n, value in vars(other).items() if value is None}
         if self.merge_tol != other.merge_tol:
             unknown["merge_tol"] = None
+        if self.global_units != other.global_units:
+            unknown["global_units"] = ()
         return replace(self, **unknown)
 
     def describe(self, names: Sequence[str]) -> str:

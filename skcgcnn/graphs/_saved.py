@@ -103,12 +103,13 @@ def options_from_plain(plain: Mapping[str, Any]) -> GraphOptions:
 def check_options(options: GraphOptions) -> None:
     """Refuse options that no graphs have, whoever wrote them into a file."""
     numbers = (options.radius, MAX_RADIUS), (options.merge_tol, MAX_MERGE_TOL)
-    texts = (options.atom_features or "", *options.global_features)
+    texts = (options.atom_features or "", *options.global_features, *options.global_units)
     if not (
         type(options.max_num_nbr) is type(options.n_features) is int
         and 0 <= options.max_num_nbr <= MAX_NEIGHBORS
         and all(v is None or (type(v) in {int, float} and 0 <= v <= most) for v, most in numbers)
         and options.neighbor_ties in {None, "invariant", "official"}
         and all(isinstance(text, str) for text in texts)
+        and len(options.global_units) in {0, len(options.global_features)}
     ):
         raise ValueError("the options of the graphs cannot be right")

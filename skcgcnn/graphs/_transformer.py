@@ -24,7 +24,7 @@ from skcgcnn._sklearn import (
     crystal_tags,
 )
 from skcgcnn._warnings import warn_caller
-from skcgcnn.crystals import MAX_BYTES, list_sources, split_numbers
+from skcgcnn.crystals import MAX_BYTES, list_sources, split_numbers, told_units
 from skcgcnn.exceptions import StructureError, describe_failures, describe_notes
 from skcgcnn.graphs._beside import Beside
 from skcgcnn.graphs._build import GraphMaker
@@ -222,9 +222,10 @@ class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
         """
         self._validate_params()
         # With "nan", what can be no crystal is reported like what cannot be read.
+        units = told_units(X)
         X, numbers, names = split_numbers(X, allow_missing=self.on_error == "nan")
         sources, done = list_sources(X, check=False), 0
-        beside = Beside(sources, numbers, names)
+        beside = Beside(sources, numbers, names, units)
         failures = [] if failures is None else failures
         if sources and all(isinstance(source, CrystalGraph) for source in sources):
             graphs = self._check_graphs(in_order_of_kinds(join_items(sources)))

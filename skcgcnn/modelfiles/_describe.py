@@ -48,7 +48,9 @@ def describe_model(
     facts["estimator"] = state.estimator
     facts.update(_targets(state, path))
     if beside := state.graph_options.global_features:
-        facts["needs beside each crystal"] = listed(beside)
+        units = state.graph_options.global_units or [""] * len(beside)
+        told = [f"{n} ({u})" if u else n for n, u in zip(beside, units, strict=True)]
+        facts["needs beside each crystal"] = listed(told)
     if provenance.n_samples is not None:
         facts["trained on"] = crystals(provenance.n_samples)
     facts["epochs"] = str(provenance.n_epochs)

@@ -182,6 +182,7 @@ def _featurize(
         new.facts = {
             "options": asdict(joint.options),
             "properties": columns,
+            "units": {name: unit for name, unit in source.units.items() if name in columns},
             "source": source.name,
             "n_crystals": joint.n_crystals,
             "n_failures": n_failures,

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -36,6 +36,8 @@ class Store:
     properties : dict of str to ndarray of shape (n_crystals,)
         What is known of the crystals: floats, NaN where a value is missing; or texts, empty where
         they are missing.
+    units : dict of str to str
+        Of the properties, where the source told them.
     n_failures : int
         Crystals that are not there, for they could not become graphs: see ``failures.csv``.
     groups : mapping of str to str, or None
@@ -55,6 +57,7 @@ class Store:
     folder: Path
     graphs: CrystalGraphs
     properties: Mapping[str, npt.NDArray[Any]]
+    units: Mapping[str, str] = field(default_factory=dict)
     n_failures: int = 0
     groups: Mapping[str, str] | None = None
     atom_features: Any = None
@@ -62,7 +65,8 @@ class Store:
     def table(self) -> Table:
         """Return the properties as those of a folder of crystals."""
         ids: Any = self.graphs.ids  # as an array: a list of many names takes much memory
-        return Table(self.folder, ids, [], list(self.properties), list(self.properties.values()))
+        columns = list(self.properties.values())
+        return Table(self.folder, ids, [], list(self.properties), columns, dict(self.units))
 
     def __len__(self) -> int:
         return len(self.graphs)
@@ -137,6 +141,7 @@ def _read(
         raise ValueError(f"{FEATURES} holds no features by element")
     known = {
         "properties": columns,
+        "units": {str(name): str(unit) for name, unit in facts["units"].items()},
         "n_failures": int(facts["n_failures"]),
         "groups": load_groups(data, content["ids"]) if with_groups else None,
         "atom_features": features,

@@ -75,7 +75,8 @@ def join_to_graphs(graphs: CrystalGraphs, beside: Table, *, allow_missing: bool)
         Whether numbers may be missing.
     """
     numbers, failures = beside.numbers(allow_missing=allow_missing), list[tuple[str, str]]()
-    joined = Beside(graphs.ids, numbers, tuple(beside.names)).join(graphs, 0, failures)
+    own = Beside(graphs.ids, numbers, tuple(beside.names), beside.units)
+    joined = own.join(graphs, 0, failures)
     if failures:
         warn_caller(describe_failures(failures, len(graphs)))
     return joined
@@ -105,4 +106,5 @@ def join_beside(paths: Sequence[str], beside: Table, *, allow_missing: bool) -> 
     numbers = beside.numbers(allow_missing=allow_missing)
     X = pd.DataFrame(numbers, columns=list(beside.names))
     X.insert(0, "crystal", list(paths), allow_duplicates=True)
+    X.attrs["units"] = beside.units
     return X

@@ -79,6 +79,7 @@ def find_crystals(
     StructureError
         If a potential says nothing of a crystal and ``on_error="raise"``.
     """
+    units = units or {}
     stores = [source for source in sources if is_store(source)]
     if stores:
         if len(sources) > 1:
@@ -93,8 +94,7 @@ def find_crystals(
             graphs = join_to_graphs(graphs, numbers, allow_missing=on_error == "nan")
         ids: Any = graphs.ids
         known = replace(table, columns=[as_in_tables(column) for column in table.columns])
-        return Found(ids, [], graphs, _truth([known], targets, {}))
-    units = units or {}
+        return Found(ids, [], graphs, _truth([known], targets, units))
     tables = [_read(source, beside, targets, units) for source in sources]
     ids = [cif_id for table in tables for cif_id in table.cif_ids]
     paths = [path for table in tables for path in table.paths]
@@ -184,15 +184,29 @@ def _beside(
     own = [name for name in names if name not in absent]
     allow = on_error == "nan"
     numbers = np.concatenate([t.choose(own).numbers(allow_missing=allow) for t in tables])
+    units = {name: _unit(tables, name) for name in own}
     joined = Table(
         tables[0].file,
         [cif_id for table in tables for cif_id in table.cif_ids],
         [path for table in tables for path in table.paths],
         own,
         list(numbers.T),
+        {name: unit for name, unit in units.items() if unit},
     )
     machine: dict[str, Any] = {"n_jobs": n_jobs, "verbose": 1}  # it takes minutes
     return add_potential(joined, potential, on_error=on_error, **machine).choose(names)
+
+
+def _unit(tables: Sequence[Table], name: str) -> str:
+    """Return the unit of a column that tables tell; refuse two."""
+    told = {unit: table for table in tables if (unit := table.units.get(name))}
+    if len(told) > 1:
+        one, other, *_ = told
+        raise DataError(
+            f"{told[other].file}: column {name!r} is in {other}, in {told[one].file} in {one}; "
+            "give both in one unit"
+        )
+    return next(iter(told), "")
 
 
 def refuse_inputs(output: Path, inputs: Sequence[str | Path]) -> None:

@@ -995,6 +995,52 @@ def test_numbers_beside_the_crystals_of_a_store(data, tmp_path):
         assert float(ours["energy_pred"]) == pytest.approx(float(theirs["energy_pred"]), abs=1e-5)
 
 
+def write_units(data, units):
+    """Give the table a row of units."""
+    table = data / "id_prop.csv"
+    header, body = table.read_text().split("\n", 1)
+    table.write_text(f"{header}\n,{units}\n{body}")
+
+
+def test_units_of_numbers_beside_the_crystals(data, tmp_path):
+    """Kelvin and degrees are never mixed up, whether a folder or a store tells them."""
+    add_column(data, "T", range(24))
+    shutil.copytree(data, tmp_path / "celsius")
+    shutil.copytree(data, tmp_path / "untold")
+    write_units(data, "eV,,K")
+    write_units(tmp_path / "celsius", "eV,,\u00b0C")
+    for name, source in (("kelvin_store", data), ("celsius_store", "celsius")):
+        run("featurize", source, "-o", name, "-q")
+    options = ["--target", "energy", "--global-feature", "T", "--epochs", 1, *TINY]
+    for source in (data, "kelvin_store"):
+        run("train", source, *options, "-o", f"of_{source.name if source == data else source}")
+    told = "was fitted with T in K; X has T in \u00b0C. Give the numbers in the units of the fit"
+    for model in ("of_data/model.safetensors", "of_kelvin_store/model.safetensors"):
+        assert re.search(r"needs beside each crystal +T \(K\)\n", run("info", model))
+        for source in (data, "kelvin_store", "untold"):
+            run("predict", model, source, "-o", "p.csv")
+        for source in ("celsius", "celsius_store"):
+            assert told in " ".join(run("predict", model, source, "-o", "p.csv", code=2).split())
+    both = " ".join(run("predict", model, data, "celsius", "-o", "p.csv", code=2).split())
+    assert "column 'T' is in \u00b0C, in" in both
+
+
+def test_units_of_a_store(data, tmp_path):
+    """A store keeps the units of its properties, for the results and for comparisons."""
+    write_units(data, "eV,")
+    run("featurize", data, "-o", "store", "-q")
+    run("train", "store", "--target", "energy", "--epochs", 1, "-o", "out", *TINY)
+    model = "out/model.safetensors"
+    assert [target.unit for target in skcgcnn.load(model).targets_] == ["eV"]
+    assert "energy: mean absolute error" in run("predict", model, "store", "-o", "p.csv")
+    table = data / "id_prop.csv"
+    table.write_text(table.read_text().replace("eV", "meV"))
+    run("featurize", data, "-o", "other", "-q")
+    told = " ".join(run("predict", model, "other", "-o", "p.csv").split())
+    assert "energy: mean absolute error" not in told
+    assert "not compared with energy: they are in eV, the table says meV" in told
+
+
 def test_predictions_are_compared_with_what_is_known(data, model):
     compared = "volume: mean absolute error"
     table = data / "id_prop.csv"

@@ -242,3 +242,22 @@ def test_numbers_that_other_libraries_call_missing(cifs, numbers):
     with pytest.warns(UserWarning, match="has no T"):
         none = CrystalGraphTransformer(on_error="nan").transform(X[1:2])
     assert none.n_sites.tolist() == [0]
+
+
+def test_units_of_the_numbers(cifs, energies):
+    """A frame tells them in `attrs`; the same numbers in another unit are refused."""
+    X = pd.DataFrame({"crystal": cifs, "T": np.arange(len(cifs), dtype=float)})
+    X.attrs["units"] = {"T": "K"}
+    est = CGCNNRegressor(max_epochs=1, atom_fea_len=8, init_from=None, random_state=0)
+    est.fit(X, energies)
+    assert est.graph_options_.global_units == ("K",)
+    expected = est.predict(X)
+    X.attrs["units"] = {"T": "°C"}
+    with pytest.raises(ValueError, match="was fitted with T in K; X has T in °C"):
+        est.predict(X)
+    graphs = est.get_transformer().transform(X.drop(columns="T"))
+    for units in ((), [""], ["K"]):  # unknown ones are taken for those of the fit
+        same = graphs.with_global_features(X[["T"]], ["T"], units)
+        np.testing.assert_allclose(est.predict(same), expected, rtol=1e-6)
+    with pytest.raises(ValueError, match="units has 2 entries for 1 names"):
+        graphs.with_global_features(X[["T"]], ["T"], ["K", "K"])

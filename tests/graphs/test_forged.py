@@ -143,7 +143,7 @@ def test_folders_with_forged_headers(graphs, tmp_path):
     index = tmp_path / "forged" / "store.json"
     nothing = "does not describe arrays"
     says = {"[]": nothing, "{}": nothing, '"format"': nothing, "": "", "[" * 10**5: ""}
-    says['{"format": 3, "data": "../.."}'] = "names no data"
+    says['{"format": 4, "data": "../.."}'] = "names no data"
     for text, reason in says.items():
         index.write_text(text)
         with pytest.raises(DataError, match=f"not a folder of crystal graphs .*{reason}"):

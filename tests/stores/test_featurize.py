@@ -310,7 +310,7 @@ def test_what_is_no_store(some, tmp_path):
     description = store.folder / "store.json"
     text = description.read_text()
     for change, message in (
-        (text.replace('"format": 3', '"format": 9'), "a store of format 9; .* reads format 3"),
+        (text.replace('"format": 4', '"format": 9'), "a store of format 9; .* reads format 4"),
         (text.replace('"n_crystals": 2', '"n_crystals": 3'), "not of the same length"),
         ("{", "is a damaged store"),
     ):
@@ -639,7 +639,7 @@ def test_damaged_stores_and_packed_files(some, tmp_path):
     columns.write_bytes(columns.read_bytes()[:-1])
     with pytest.raises(DataError, match=r"is a damaged store \(names\.npy"):
         open_store(store.folder)
-    (store.folder / "store.json").write_text('{"format": 3}')
+    (store.folder / "store.json").write_text('{"format": 4}')
     with pytest.raises(DataError, match="is a damaged store"):
         open_store(store.folder)
 
