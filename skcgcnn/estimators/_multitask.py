@@ -19,7 +19,7 @@ from skcgcnn.tasks import (
     TASKS,
     FloatArray,
     Task,
-    check_order,
+    check_columns,
     column_names,
     encode,
     score_readable,
@@ -211,7 +211,7 @@ class CGCNNMultiTask(UncertaintyMixin, MultiTaskParameters, BaseCGCNN):
             raise ValueError(
                 f"y has {len(columns)} columns, but tasks={kinds!r} names {len(kinds)}"
             )
-        check_order(y, targets)
+        check_columns(y, targets)
         return columns
 
     def _new_targets(self, y: Any) -> list[Task]:

@@ -19,7 +19,7 @@ from skcgcnn.tasks import (
     FloatArray,
     Number,
     Task,
-    check_order,
+    check_columns,
     column_names,
     encode,
     score_readable,
@@ -133,7 +133,7 @@ class CGCNNRegressor(RegressorMixin, UncertaintyMixin, NumberParameters, BaseCGC
         predicted = predict_values(self, X, warn=False)
         if y is not None and len(predicted):
             self._encode(y, self.targets_)  # refuses another number of targets
-            check_order(y, self.targets_)
+            check_columns(y, self.targets_)
         return score_readable(self.targets_, predicted, split_columns(y), sample_weight)
 
     @property
@@ -181,7 +181,7 @@ class CGCNNRegressor(RegressorMixin, UncertaintyMixin, NumberParameters, BaseCGC
         if n_columns != len(targets):
             raise ValueError(f"y has {n_columns} targets, but the first fit had {len(targets)}")
         if fitted is not None:
-            check_order(y, fitted)
+            check_columns(y, fitted)
         columns = list(values.reshape(len(values), -1).T)
         encoded, learned = encode(columns, targets, None, first=fitted is None)
         return encoded.reshape(values.shape), learned

@@ -10,8 +10,8 @@ from skcgcnn.tasks._number import Number, NumberWithVariance
 from skcgcnn.tasks._targets import TargetDecoder, encode, readable, score_readable
 from skcgcnn.tasks._task import Prediction, Task
 from skcgcnn.tasks._y import (
+    check_columns,
     check_names,
-    check_order,
     column_names,
     split_at_random,
     split_columns,
@@ -31,8 +31,8 @@ __all__ = [
     "Prediction",
     "TargetDecoder",
     "Task",
+    "check_columns",
     "check_names",
-    "check_order",
     "checked_groups",
     "classification_metrics",
     "column_names",

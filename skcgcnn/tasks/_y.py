@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 
+from skcgcnn.crystals import told_units
 from skcgcnn.tasks._columns import fits_floats
 from skcgcnn.tasks._task import Task
 
@@ -88,14 +89,21 @@ def check_names(y: Any) -> None:
         raise ValueError(f"y has several columns with the name {twice[0]!r}; rename them")
 
 
-def check_order(y: Any, targets: Sequence[Task]) -> None:
-    """Refuse a frame that has the columns of the fit in other places.
+def check_columns(y: Any, targets: Sequence[Task]) -> None:
+    """Refuse a frame that has the columns of the fit in other places, or tells other units.
 
     Raises
     ------
     ValueError
         If it has.
     """
+    told = told_units(y)
+    for target in targets:
+        if target.unit and told.get(target.name, target.unit) not in ("", target.unit):
+            raise ValueError(
+                f"column {target.name!r} of y is in {told[target.name]}, that of the fit was in "
+                f"{target.unit}: give it in the same unit"
+            )
     if not hasattr(y, "columns"):
         return
     names, known = [str(name) for name in y.columns], [target.name for target in targets]

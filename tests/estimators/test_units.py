@@ -1,5 +1,7 @@
 """Units of targets: from names of columns, from frames, and from tables."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -49,3 +51,17 @@ def test_a_unit_that_contradicts_the_name(tiny, graphs, energies):
     with pytest.warns(UserWarning, match=r"'energy \(eV\)' has the unit eV in its name, but 'meV'"):
         est = CGCNNRegressor(**tiny).fit(graphs, y)
     assert est.targets_[0].unit == "meV"
+
+
+@pytest.mark.parametrize("name", ["energy", "energy (eV)"])
+def test_a_fit_that_goes_on_and_a_score_have_the_unit_of_the_fit(tiny, graphs, energies, name):
+    y = pd.Series(energies, name=name)
+    y.attrs["units"] = {name: "eV"}
+    est = CGCNNRegressor(**tiny, warm_start=True).fit(graphs, y)
+    other = y * 1000
+    other.attrs["units"] = {name: "meV"}
+    message = re.escape(f"column '{name}' of y is in meV, that of the fit was in eV")
+    for use in (est.fit, est.partial_fit, est.score):
+        with pytest.raises(ValueError, match=message):
+            use(graphs, other)
+    est.fit(graphs, y).score(graphs, energies)  # an unknown unit is taken for that of the fit
