@@ -88,7 +88,7 @@ def test_permissions_are_those_of_the_umask_and_of_the_old_file(tmp_path):
         write(tmp_path / "file", "newer")
         assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
     finally:
-        os.umask(before)
+        assert os.umask(before) == 0o022
 
 
 def test_a_pipe_is_written_directly(tmp_path):

@@ -1,13 +1,15 @@
 """The table of parameters: what a fit takes, a model file may hold, and no more."""
 
 import pytest
+from sklearn.utils._param_validation import InvalidParameterError, validate_parameter_constraints
 
 import skcgcnn
 from skcgcnn import CGCNNRegressor
-from skcgcnn._declared import declared
+from skcgcnn._declared import Number, declared
 from skcgcnn._parameter_lists import all_declared
-from skcgcnn._parameters import MAX_RADIUS, MultiTaskParameters
+from skcgcnn._parameters import MAX_RADIUS, MultiTaskParameters, NetParameters
 from skcgcnn.crystals import MAX_LENGTH
+from skcgcnn.estimators._constraints import constraints
 from skcgcnn.training import run_parameters
 
 NOT_TYPED = {
@@ -42,3 +44,47 @@ def test_sizes_above_those_of_model_files_are_refused(name, cifs, energies, tiny
 def test_a_radius_above_the_bound_is_refused_before_anything_is_made(radius, cifs, energies, tiny):
     with pytest.raises(ValueError, match="The 'radius' parameter"):
         CGCNNRegressor(**tiny, radius=radius).fit(cifs, energies)
+
+
+# Smallest and largest values, and the next ones that are refused.
+BOUNDS = {
+    "max_grad_norm": (1e-300, None, 0.0, None),
+    "ema_decay": (0.0, 0.999, -1e-9, 1.0),
+    "max_batch_sites": (1, None, 0, None),
+    "conv_lr_factor": (1e-300, None, 0.0, None),
+    "atom_fea_len": (1, 100_000, 0, 100_001),
+    "n_conv": (0, 100_000, -1, 100_001),
+    "h_fea_len": (1, 100_000, 0, 100_001),
+    "n_h": (1, 100_000, 0, 100_001),
+    "dropout": (0.0, 0.999, -1e-9, 1.0),
+    "radius": (1e-300, 10_000, 0.0, 10_001),
+    "max_num_nbr": (1, 1_000, 0, 1_001),
+    "lr": (1e-300, None, 0.0, None),
+    "max_epochs": (1, None, 0, None),
+    "batch_size": (1, None, 0, None),
+    "weight_decay": (0.0, None, -1e-9, None),
+    "n_estimators": (1, None, 0, None),
+    "freeze": (0, None, -1, None),
+    "validation_fraction": (1e-300, 0.999, 0.0, 1.0),
+    "n_iter_no_change": (1, None, 0, None),
+    "cls_weight": (0.0, None, -1e-9, None),
+}
+
+
+def test_bounds_of_numbers():
+    """All numbers among the parameters are here, each with its bounds."""
+    allowed = {**constraints(MultiTaskParameters), **constraints(NetParameters)}
+    declared_numbers = {
+        name
+        for name, each in all_declared(MultiTaskParameters).items()
+        if any(isinstance(one, Number) for one in each.allowed)
+    }
+    assert {*BOUNDS} == declared_numbers
+    for name, (low, high, below, above) in BOUNDS.items():
+        for value in (low, high):
+            if value is not None:
+                validate_parameter_constraints(allowed, {name: value}, "X")
+        for value in (below, above, float("nan"), "no such word"):
+            if value is not None:
+                with pytest.raises(InvalidParameterError, match=f"The '{name}' parameter"):
+                    validate_parameter_constraints(allowed, {name: value}, "X")

@@ -152,3 +152,67 @@ def test_extrapolation_needs_targets(graphs):
         list(ExtrapolationSplit().split(graphs))
     with pytest.raises(ValueError, match="needs X"):
         LeaveOneElementOut().get_n_splits()
+
+
+def salts(n_of, pairs=(("Na", "Cl"), ("K", "Br"), ("Rb", "I"))):
+    """Return so many different salts of each pair."""
+    return [
+        Structure(Lattice.cubic(4 + i / 100), pair, [[0] * 3, [0.5] * 3])
+        for pair, n in zip(pairs, n_of, strict=True)
+        for i in range(n)
+    ]
+
+
+def test_which_elements_are_held_out_by_default():
+    """Those in at least five crystals, and in at most half of them."""
+    expected = {(4, 5, 6): {"Br", "K", "I", "Rb"}, (5, 5, 0): {"Na", "Cl", "K", "Br"},
+                (4, 4, 8): {"I", "Rb"}, (7, 5, 1): {"K", "Br"}}  # fmt: skip
+    for n_of, names in expected.items():
+        assert LeaveOneElementOut().held_out(salts(n_of)) == sorted(names)
+    shown = "LeaveOneElementOut(elements=None, max_share=0.5, min_crystals=5)"
+    assert repr(LeaveOneElementOut()) == shown  # as scikit-learn shows its own
+    wide = LeaveOneElementOut(min_crystals=4, max_share=0.4)
+    assert wide.held_out(salts((4, 5, 6))) == ["Br", "Cl", "I", "K", "Na", "Rb"]
+    assert LeaveOneElementOut(max_share=0.39).held_out(salts((4, 5, 6))) == ["Br", "K"]
+    assert LeaveOneElementOut(["K", "Cl"]).held_out(salts((4, 5, 6))) == ["K", "Cl"]
+
+
+def test_clusters_are_those_of_their_elements():
+    X = salts((3, 4, 2))
+    tests = [test.tolist() for _, test in LeaveOneClusterOut(3).split(X)]
+    assert sorted(tests) == [[0, 1, 2], [3, 4, 5, 6], [7, 8]]
+    assert LeaveOneClusterOut().get_n_splits(X + salts((1, 1), [("Li", "F"), ("Cs", "At")])) == 5
+    # As many as there are crystals, and no more.
+    lone = [
+        Structure(Lattice.cubic(3.0 + i), [symbol], [[0] * 3]) for i, symbol in enumerate("WVY")
+    ]
+    tests = [test.tolist() for _, test in LeaveOneClusterOut(3).split(lone)]
+    assert sorted(tests) == [[0], [1], [2]]
+    with pytest.raises(ValueError, match="n_clusters=4; expected from 2 to the 3 crystals"):
+        list(LeaveOneClusterOut(4).split(lone))
+
+
+def test_the_seed_decides_the_clusters(graphs):
+    def tests(**params):
+        return [test.tolist() for _, test in LeaveOneClusterOut(6, **params).split(graphs)]
+
+    assert tests() == tests(random_state=0)
+    assert any(tests() != tests(random_state=seed) for seed in range(1, 6))
+
+
+def test_how_many_are_held_out_at_an_end():
+    y = np.arange(10.0)[::-1]
+    for share, n in ((0.2, 2), (0.25, 2), (0.26, 3), (0.01, 1), (0.9, 9)):
+        ((train, test),) = ExtrapolationSplit(share).split(y, y)
+        assert test.tolist() == [*range(n)]
+        assert train.tolist() == [*range(n, 10)]
+        ((_, test),) = ExtrapolationSplit(share, end="low").split(y, y)
+        assert test.tolist() == [*range(10 - n, 10)]
+    ((_, test),) = ExtrapolationSplit().split(y, y)
+    assert test.tolist() == [0, 1]
+    assert ExtrapolationSplit().get_n_splits() == 1
+    two = np.array([1.0, np.nan, 2.0])
+    assert [test.tolist() for _, test in ExtrapolationSplit(0.5).split(two, two)] == [[2]]
+    for few, share in ((two, 0.8), (two[:2], 0.2)):
+        with pytest.raises(ValueError, match="crystals with a target are too few to split"):
+            list(ExtrapolationSplit(share).split(few, few))

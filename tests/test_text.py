@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from skcgcnn import CGCNNRegressor, CrystalGraphTransformer
-from skcgcnn._text import quoted
+from skcgcnn._text import quoted, wrapped
 from skcgcnn.cli import app
 from skcgcnn.exceptions import StructureError
 
@@ -115,3 +115,18 @@ def test_tables_are_shown_in_a_terminal_and_exact_in_a_pipe(
     app(["predict", str(tmp_path / "model.safetensors"), cifs[0]], standalone_mode=False)
     shown = r"e\x1b[31m\x07" if stream is Terminal else f"e{RED}"
     assert sys.stdout.getvalue().splitlines()[0] == f"cif_id,{shown}_pred"
+
+
+def test_long_names_are_broken_at_spaces_and_underlines():
+    for text, expected in {
+        "": "",
+        "a" * 50: "a" * 50,
+        f"{'a' * 18} {'b' * 17}": f"{'a' * 18} {'b' * 17}",
+        f"{'a' * 18} {'b' * 18}": f"{'a' * 18}\n{'b' * 18}",
+        f"{'a' * 18}_{'b' * 18}_c": f"{'a' * 18}_\n{'b' * 18}_c",
+        f"{'a' * 30} b c d": f"{'a' * 30} b c d",
+        f"{'a' * 30} b c dd": f"{'a' * 30} b c\ndd",
+    }.items():
+        assert wrapped(text).replace("\\", "") == expected
+    assert wrapped("one two", 3) == "one\ntwo"
+    assert "\\$" in wrapped("a $x$")

@@ -117,11 +117,13 @@ def test_slabs_are_told(nacl):
 
 def test_json_imports_nothing(nacl, tmp_path):
     content = nacl.as_dict()
-    content["properties"] = {"x": {"@module": "os", "@class": "system", "command": "true"}}
-    (tmp_path / "nacl.json").write_text(json.dumps(content))
-    for source in (tmp_path / "nacl.json", content):
-        with pytest.raises(StructureError, match="names the module 'os', which is not imported"):
-            read_crystal(source)
+    named = {"@module": "os", "@class": "system", "command": "true"}
+    for hidden in ({"x": named}, {"x": [1, [named]]}, {"x": {"y": {"z": named}}}):
+        content["properties"] = hidden
+        (tmp_path / "nacl.json").write_text(json.dumps(content))
+        for source in (tmp_path / "nacl.json", content):
+            with pytest.raises(StructureError, match="names the module 'os', which is not import"):
+                read_crystal(source)
     (tmp_path / "deep.json").write_text("[" * 100_000)
     with pytest.raises(StructureError, match="not well-formed JSON"):
         read_crystal(tmp_path / "deep.json")

@@ -263,3 +263,39 @@ def test_mutants_are_read_as_pymatgen_reads_them(cifs):
             assert_same(fast, slow)
             compared += 1
     assert compared > 20
+
+
+@pytest.mark.parametrize("gap", [2e-5, 4e-5, 6e-5, 9e-5, 1.1e-4, 1.5e-4, 1.9e-4, 2.1e-4, 3e-4])
+@pytest.mark.parametrize("n_more", [0, 70])
+def test_sites_that_nearly_coincide(gap, n_more):
+    """What is read is what pymatgen reads, or nothing: also where many images take the tree."""
+    more = [f"O{i} O .5 {0.1 + i / 100:.3f} .5 1" for i in range(n_more)]
+    text = cif("Na1 Na 0 0 0 .5", f"K1 K {1 - gap:.6f} 0 0 .5", *more)
+    fast = parse_cif(text)
+    assert (fast is not None) == (gap < 5e-5 or gap > 2e-4)
+    if fast is not None:
+        assert_same(fast, by_pymatgen(text))
+        assert len(fast.species) == n_more + (1 if gap < 1e-4 else 2)
+
+
+@pytest.mark.parametrize("lengths", [(4, 5, 6), (0.03, 5, 6), (4, 0.03, 6), (4, 5, 0.03)])
+@pytest.mark.parametrize("angles", [(90, 90, 90), (70, 80, 95), (120, 119.9, 119.9)])
+def test_thin_cells(lengths, angles):
+    """Cells that may be thinner than 0.02 Å are left to pymatgen; others have its lattice."""
+    text = cif("Na1 Na 0 0 0 1")
+    values = {"a": 4.1, "b": "4.2(1)", "c": 4.3, "alpha": 90, "beta": "95.5(12)", "gamma": 90}
+    kinds = ("length", "length", "length", "angle", "angle", "angle")
+    for (name, old), kind, new in zip(values.items(), kinds, (*lengths, *angles), strict=True):
+        text = text.replace(f"_cell_{kind}_{name} {old}", f"_cell_{kind}_{name} {new}")
+    lattice = Lattice.from_parameters(*lengths, *angles)
+    thickness = min(
+        lattice.volume / np.linalg.norm(np.cross(*pair))
+        for pair in (lattice.matrix[[0, 1]], lattice.matrix[[1, 2]], lattice.matrix[[2, 0]])
+    )
+    fast = parse_cif(text)
+    if thickness < 0.015:
+        assert fast is None
+    if angles == (90, 90, 90):
+        assert fast is not None
+    if fast is not None:
+        np.testing.assert_allclose(fast.lattice, lattice.matrix, atol=1e-12)

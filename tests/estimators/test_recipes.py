@@ -51,6 +51,58 @@ def test_fits_from_a_general_model_are_shorter_and_have_enough_steps(n_crystals)
     assert steps >= min(1000, 40 * -(-n_crystals // 32))
 
 
+def resolved(n_crystals, general=False, **params):
+    return resolve(
+        with_net_params(CGCNNRegressor(**params).get_params()), n_crystals, general=general
+    )
+
+
+def test_batches_and_epochs_by_the_number_of_crystals():
+    names = ("batch_size", "max_epochs", "n_iter_no_change", "element_embedding")
+    for n, expected in {
+        1: (8, 300, 100, False),
+        100: (8, 300, 100, False),
+        101: (32, 300, 100, False),
+        499: (32, 300, 100, False),
+        500: (32, 300, 100, True),
+        1000: (32, 150, 50, True),
+        1001: (64, 300, 100, True),
+        3787: (64, 80, 27, True),
+        5000: (64, 61, 21, True),
+        5121: (64, 60, 20, True),
+        10**6: (64, 60, 20, True),
+    }.items():
+        found = resolved(n, init_from=None)
+        assert tuple(found[name] for name in names) == expected
+    assert resolved(60, init_from=None, max_epochs=20)["n_iter_no_change"] == 10
+    assert resolved(60, init_from=None, max_epochs=31)["n_iter_no_change"] == 11
+    assert resolved(60, init_from=None, batch_size=60, max_epochs="auto")["max_epochs"] == 300
+    assert resolved(64_000, init_from=None, batch_size=1000)["max_epochs"] == 75
+
+
+def test_a_start_from_a_general_model_by_the_number_of_crystals():
+    names = ("lr", "batch_size", "max_epochs", "n_iter_no_change", "dropout")
+    for n, expected in {
+        1: (1e-3, 32, 40, 40, 0),
+        1000: (1e-3, 32, 40, 40, 0),
+        1001: (2e-3, 64, 80, 80, 0),
+        2000: (2e-3, 64, 80, 80, 0),
+        2001: (2e-3, 64, 56, 56, 0),
+    }.items():
+        found = resolved(n, general=True)
+        assert tuple(found[name] for name in names) == expected
+    # The recipe of the paper knows no general model.
+    assert resolved(60, general=True, recipe="paper")["max_epochs"] == 30
+
+
+def test_weights_that_were_trained_go_on_with_small_steps():
+    assert resolved(60, init_from=None)["lr"] == 0.004
+    assert resolved(60, init_from="own.safetensors")["lr"] == 0.001
+    assert resolved(60, init_from="own.safetensors", freeze="convs")["lr"] == 0.004
+    assert resolved(60, init_from="own.safetensors", freeze=2)["lr"] == 0.001
+    assert resolved(60, init_from="own.safetensors", recipe="paper")["lr"] == 0.01
+
+
 def test_what_is_set_by_hand_stays(graphs, energies):
     est = CGCNNRegressor(recipe="paper", **SMALL, lr=0.5, batch_size=7).fit(graphs, energies)
     fitted = est.fitted_params_

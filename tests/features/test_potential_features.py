@@ -110,13 +110,22 @@ def test_a_folder_keeps_features_for_other_processes(data, tmp_path):
     assert toy.n_computed == 12
 
 
-def test_what_the_potential_cannot_compute(data):
+def test_what_the_potential_cannot_compute(data, tmp_path):
     cifs, _ = data
     X = [cifs[0], MIXED, "nowhere.cif"]
     with pytest.raises(
         StructureError, match=r"(?s)2 of 3 .*into features.*X.1.: has mixed sites.*no such file"
     ):
         PotentialFeatures(Toy()).transform(X)
+    # Each has its own cause, also where nothing is known of either.
+    (tmp_path / "empty.cif").touch()
+    two = ["nowhere.cif", "elsewhere.cif"]
+    with pytest.raises(StructureError) as caught:
+        PotentialFeatures(Toy()).transform([*two, tmp_path / "empty.cif"])
+    (_, first), (_, second), (_, third) = caught.value.failures
+    assert len({first, second, third}) >= 2
+    assert "no such file" in first
+    assert "no such file" not in third
     with pytest.warns(UserWarning, match="2 of 3 crystals"):
         rows = PotentialFeatures(Toy(), on_error="nan").transform(X)
     assert np.isnan(rows).all(axis=1).tolist() == [False, True, True]
@@ -187,3 +196,20 @@ def test_chgnet_refuses_mixed_sites_and_lonely_atoms():
     lonely = Structure(Lattice.cubic(20), ["Ar"], [[0, 0, 0]])
     with pytest.raises(StructureError, match=r"(?s)partially occupied.*within 6 Å"):
         PotentialFeatures("chgnet").transform([MIXED, lonely])
+
+
+def test_what_it_is_made_with(data):
+    assert repr(PotentialFeatures(on_error="nan")) == "PotentialFeatures(on_error='nan')"
+    for params in ({"on_error": "skip"}, {"keep_crystals": "yes"}, {"potential": 3.5}):
+        with pytest.raises((ValueError, TypeError), match="PotentialFeatures"):
+            PotentialFeatures(**params).transform(data[0])
+
+
+def test_causes_that_are_kept_are_each_crystal_s_own(tmp_path):
+    made, told = PotentialFeatures(Toy(), memory=tmp_path / "memory"), []
+    for name, content in (("a", ""), ("b", "no cif"), ("a", "")):
+        (tmp_path / f"{name}.cif").write_text(content)
+        with pytest.raises(StructureError) as caught:
+            made.transform([tmp_path / f"{name}.cif"])
+        told.append(caught.value.failures[0][1])
+    assert told[0] == told[2] != told[1]

@@ -189,3 +189,29 @@ for _ in range(300):
 print(n)
 """
     assert int(run_bounded(code, tmp_path / "forged.npz")) > 50
+
+
+def test_neighbors_of_crystals_that_are_looked_at_apart(members, tmp_path):
+    """Of very many crystals, some are in memory at a time: all must have as many neighbors."""
+    n = 600_000
+    options = json.loads(str(members["options"])) | {"max_num_nbr": 3, "n_features": 1}
+    content = members | {
+        "options": np.array(json.dumps(options)),
+        "offsets": np.arange(n + 1),
+        "site_kinds": np.zeros(n, np.int32),
+        "site_counts": np.ones(n, np.int32),
+        "kind_features": np.ones((1, 1), np.float32),
+        "bond_offsets": np.arange(n + 1),
+        "neighbors": np.zeros(n, np.uint8),
+        "distances": np.full(n, 2, np.float32),
+        "bond_counts": np.full(n, 3, np.uint8),
+        "site_classes": np.zeros(n, np.int32),
+        "ids": np.arange(n).astype("U6"),
+        "global_features": np.empty((n, 0)),
+    }
+    np.savez(tmp_path / "good.npz", **content)
+    assert len(CrystalGraphs.load(tmp_path / "good.npz")) == n
+    content["bond_counts"] = np.repeat(np.array([3, 4], np.uint8), [500_000, 100_000])
+    np.savez(tmp_path / "forged.npz", **content)
+    with pytest.raises(DataError, match="sites have different numbers of neighbors"):
+        CrystalGraphs.load(tmp_path / "forged.npz")

@@ -243,3 +243,14 @@ def test_files_of_an_earlier_format_are_refused(graphs, tmp_path):
     np.savez(tmp_path / "old.npz", format=np.array(2), neighbors=np.zeros((3, 12), np.int32))
     with pytest.raises(DataError, match=r"format 2; .* reads format 5\. Make them again"):
         CrystalGraphs.load(tmp_path / "old.npz")
+
+
+def test_a_folder_holds_what_was_saved_last(graphs, tmp_path):
+    for some in (graphs, graphs[:3], graphs[:3], graphs[5:9]):
+        some.save(tmp_path / "graphs")
+        assert_equal(CrystalGraphs.load(tmp_path / "graphs"), some)
+        (inside,) = tmp_path.glob("graphs/*data-*")
+        assert {path.name for path in (tmp_path / "graphs").iterdir()} >= {
+            inside.name,
+            "store.json",
+        }

@@ -13,10 +13,11 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 import skcgcnn
-from skcgcnn import CGCNNRegressor
+from skcgcnn import CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.cli import app
 from skcgcnn.exceptions import DataError
 from skcgcnn.modelfiles import describe_model
+from skcgcnn.modelfiles._json import from_plain, to_plain
 
 
 @pytest.fixture(scope="module")
@@ -320,6 +321,7 @@ def test_hostile_content(saved, tmp_path):
         paths[-1].write_bytes(saved(change).read_bytes())
     code = """
 from skcgcnn.modelfiles import describe_model
+from skcgcnn.modelfiles._json import from_plain, to_plain
 for path in sys.argv[1:]:
     refused = 0
     for opened in (skcgcnn.load, describe_model, skcgcnn.CGCNNRegressor.from_pretrained):
@@ -391,3 +393,40 @@ def test_a_bit_of_the_weights_that_is_another(est, tmp_path, refuse):
     content[-100] ^= 4
     path.write_bytes(content)
     refuse(path, match="is damaged, or of another version")
+
+
+def test_values_that_are_nested_as_deep_as_files_may_be():
+    for depth in (19, 20, 21, 22):
+        value = 1
+        for _ in range(depth):
+            value = [value]
+        if depth <= 20:
+            assert from_plain(to_plain(value)) == value
+        else:
+            with pytest.raises((TypeError, ValueError)):
+                from_plain(to_plain(value))
+
+
+def test_where_a_fit_began_is_kept_by_name_and_not_by_path(est, graphs, energies, tmp_path):
+    """The path of a file may name a person."""
+    est.save(tmp_path / "start.safetensors")
+    for start, kept in (
+        (str(tmp_path / "start.safetensors"), None),
+        ("chgnet-distilled", "chgnet-distilled"),
+    ):
+        sizes = {} if kept else {"recipe": "paper"}
+        new = CGCNNRegressor(**sizes, init_from=start, max_epochs=1, random_state=0, device="cpu")
+        new.fit(graphs, energies).save(tmp_path / "new.safetensors")
+        assert skcgcnn.load(tmp_path / "new.safetensors").init_from == kept
+        assert str(tmp_path).encode() not in (tmp_path / "new.safetensors").read_bytes()
+
+
+def test_official_files_have_the_built_in_features(official, tmp_path):
+    """Graphs with features of one's own are refused; other features than 92 are not known."""
+    path, content = official
+    options = skcgcnn.load(path, device="cpu").graph_options_
+    assert options.atom_features == CrystalGraphTransformer().graph_options().atom_features
+    weights = content["state_dict"]
+    weights["embedding.weight"] = weights["embedding.weight"][:, :5].clone()
+    torch.save(content, path)
+    assert skcgcnn.load(path, device="cpu").graph_options_.atom_features is None

@@ -59,3 +59,20 @@ def test_numbers_whose_squares_are_none_are_refused():
         with pytest.raises(ValueError, match=r"in row 1, is outside of 1e-100 to 1e\+100"):
             task.encode(np.array([0.0, outside]))
     assert task.encode(np.zeros(2)).tolist() == [0, 0]
+
+
+def test_a_deviation_beyond_all_numbers_is_refused_and_nothing_else_is_said():
+    task = NumberWithVariance("gap", scale=1e10)
+    outputs = np.array([[[0.0, 1.0]], [[0.0, 700.0]]])
+    with (
+        warnings.catch_warnings(action="error"),
+        pytest.raises(ValueError, match="standard deviation of 'gap'"),
+    ):
+        task.deviations(outputs * [1, 1.1])
+
+
+def test_predictions_in_a_few_numbers():
+    task = Number("gap", unit="eV")
+    rows = task.summary(np.array([1.0, 4.0, -2.0], dtype=object))
+    assert rows == [["gap (eV)", "mean", 1], ["gap (eV)", "lowest", -2], ["gap (eV)", "highest", 4]]
+    assert task.summary(np.array([])) == []
