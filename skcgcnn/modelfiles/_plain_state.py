@@ -142,7 +142,7 @@ def split_members(joined: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
 def _network(plain: Mapping[str, Any]) -> dict[str, Any]:
     if "network" not in plain:
         raise DataError("was written before files held the network; fit and save it again")
-    return {"fixed_norm": False, **plain["network"]}  # earlier files have no such network
+    return dict(plain["network"])
 
 
 def check_version(version: str, what: str) -> None:
