@@ -62,6 +62,11 @@ class Number(Task):
 
     is_linear: ClassVar[bool] = True
 
+    def same_values(self, other: Task) -> bool:
+        """Tell whether another target is a number too, in no other unit as far as that is known."""
+        units = {"".join(unit.split()) for unit in (self.unit, other.unit) if unit}
+        return super().same_values(other) and len(units) < 2
+
     def for_loss(self, loss: str) -> Task:
         """Return a number with its variance, where the loss learns it."""
         return _with_variance(self) if LOSSES[loss].has_variance else self

@@ -69,8 +69,11 @@ def stack_columns(columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
 
 def column_names(y: Any, defaults: Sequence[str]) -> list[str]:
     """Return the names of the columns of a DataFrame or Series, else the defaults."""
-    if hasattr(y, "columns"):
-        return [str(name) for name in y.columns]
+    names = getattr(y, "column_names", None)  # of Arrow, whose `columns` are the values
+    if names is None:
+        names = getattr(y, "columns", None)
+    if names is not None:
+        return [str(each) for each in names]
     name = getattr(y, "name", None)
     return list(defaults) if name is None else [str(name)]
 
@@ -98,7 +101,7 @@ def check_order(y: Any, targets: Sequence[Task]) -> None:
     """
     if not hasattr(y, "columns"):
         return
-    names, known = [str(name) for name in y.columns], [target.name for target in targets]
+    names, known = column_names(y, []), [target.name for target in targets]
     if any(name in known and known.index(name) != place for place, name in enumerate(names)):
         raise ValueError(
             f"y has the columns {', '.join(names)}, but those of the fit were "
