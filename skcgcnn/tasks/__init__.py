@@ -1,7 +1,7 @@
 """Tasks: what a target is, from y to the loss, predictions, metrics and reports."""
 
 from skcgcnn.tasks._classes import Classes, typed_labels
-from skcgcnn.tasks._columns import NOT_EXACT, FloatArray, checked_groups, is_missing
+from skcgcnn.tasks._columns import NOT_EXACT, FloatArray, checked_groups, is_missing, without_mask
 from skcgcnn.tasks._decode import combine, decode, deviations, mean_score, output_slices
 from skcgcnn.tasks._kinds import TASKS
 from skcgcnn.tasks._losses import LOSSES, Loss
@@ -16,7 +16,6 @@ from skcgcnn.tasks._y import (
     split_at_random,
     split_columns,
     stack_columns,
-    without_mask,
 )
 
 __all__ = [

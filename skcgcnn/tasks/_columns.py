@@ -19,6 +19,16 @@ NOT_EXACT = 2**53
 _LONGEST_NAME = 1_000
 
 
+def without_mask(y: Any) -> Any:
+    """Return y with NaN where a masked array hides a value: it is missing, whatever lies there."""
+    if not np.ma.isMaskedArray(y):
+        return y
+    if not np.ma.is_masked(y):
+        return y.data
+    kind = y.dtype if np.issubdtype(y.dtype, np.floating) else object
+    return np.ma.filled(y.astype(kind), np.nan)
+
+
 def is_missing(column: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Return where a column holds None or NaN."""
     if np.issubdtype(column.dtype, np.floating):

@@ -7,18 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 
-from skcgcnn.tasks._columns import fits_floats
+from skcgcnn.tasks._columns import fits_floats, without_mask
 from skcgcnn.tasks._task import Task
-
-
-def without_mask(y: Any) -> Any:
-    """Return y with NaN where a masked array hides a value: it is missing, whatever lies there."""
-    if not np.ma.isMaskedArray(y):
-        return y
-    if not np.ma.is_masked(y):
-        return y.data
-    kind = y.dtype if np.issubdtype(y.dtype, np.floating) else object
-    return np.ma.filled(y.astype(kind), np.nan)
 
 
 def split_columns(y: Any) -> list[npt.NDArray[Any]]:
