@@ -186,6 +186,8 @@ def _featurize(
             "n_crystals": joint.n_crystals,
             "n_failures": n_failures,
         }
+        if source.units:
+            new.facts["units"] = dict(source.units)
     # Renamed first: another process may be about to use the name.
     done = folder / SHARDS
     with suppress(PermissionError):  # on Windows, while a shard is open

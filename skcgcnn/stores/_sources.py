@@ -3,7 +3,7 @@
 import glob
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -62,12 +62,15 @@ class Source:
         How many there are, where that is known from the start.
     folder : Path or None
         The folder, if it is one: it can hold features of elements and groups.
+    units : mapping of str to str
+        Of properties, by their names, where a row of units tells them.
     """
 
     name: str
     items: Iterator[Item]
     n_crystals: int | None = None
     folder: Path | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
 
 
 def find_source(source: str | os.PathLike[str], crystal_column: str | None = None) -> Source:
@@ -118,7 +121,7 @@ def _from_folder(name: str, folder: Path) -> Source:
             Item(path, cif_id, path, dict(zip(table.names, values, strict=True)))
             for cif_id, path, *values in zip(table.cif_ids, table.paths, *columns, strict=True)
         )
-        return Source(name, items, len(table.paths), folder)
+        return Source(name, items, len(table.paths), folder, table.units)
     return _from_paths(name, list(_walk(folder)), folder, folder)
 
 

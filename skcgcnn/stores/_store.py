@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -43,6 +43,8 @@ class Store:
         were asked for.
     atom_features : dict or None
         The features of the elements, where they were those of a file.
+    units : mapping of str to str
+        Of the properties, by their names, where the source had a row of units.
 
     Examples
     --------
@@ -58,11 +60,13 @@ class Store:
     n_failures: int = 0
     groups: Mapping[str, str] | None = None
     atom_features: Any = None
+    units: Mapping[str, str] = field(default_factory=dict)
 
     def table(self) -> Table:
         """Return the properties as those of a folder of crystals."""
         ids: Any = self.graphs.ids  # as an array: a list of many names takes much memory
-        return Table(self.folder, ids, [], list(self.properties), list(self.properties.values()))
+        names, columns = list(self.properties), list(self.properties.values())
+        return Table(self.folder, ids, [], names, columns, dict(self.units))
 
     def __len__(self) -> int:
         return len(self.graphs)
@@ -135,10 +139,14 @@ def _read(
     features = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
     if features is not None and not isinstance(features, dict):
         raise ValueError(f"{FEATURES} holds no features by element")
+    units = facts.get("units", {})  # stores from before have none
+    if not (isinstance(units, dict) and all(isinstance(unit, str) for unit in units.values())):
+        raise ValueError("the units of its properties must be texts by name")
     known = {
         "properties": columns,
         "n_failures": int(facts["n_failures"]),
         "groups": load_groups(data, content["ids"]) if with_groups else None,
         "atom_features": features,
+        "units": units,
     }
     return content, int(facts["n_crystals"]), known

@@ -79,6 +79,7 @@ def find_crystals(
     StructureError
         If a potential says nothing of a crystal and ``on_error="raise"``.
     """
+    units = units or {}
     stores = [source for source in sources if is_store(source)]
     if stores:
         if len(sources) > 1:
@@ -93,8 +94,7 @@ def find_crystals(
             graphs = join_to_graphs(graphs, numbers, allow_missing=on_error == "nan")
         ids: Any = graphs.ids
         known = replace(table, columns=[as_in_tables(column) for column in table.columns])
-        return Found(ids, [], graphs, _truth([known], targets, {}))
-    units = units or {}
+        return Found(ids, [], graphs, _truth([known], targets, units))
     tables = [_read(source, beside, targets, units) for source in sources]
     ids = [cif_id for table in tables for cif_id in table.cif_ids]
     paths = [path for table in tables for path in table.paths]
