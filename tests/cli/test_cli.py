@@ -995,6 +995,12 @@ def test_numbers_beside_the_crystals_of_a_store(data, tmp_path):
         assert float(ours["energy_pred"]) == pytest.approx(float(theirs["energy_pred"]), abs=1e-5)
 
 
+def test_a_hint_is_what_can_be_typed(data):
+    told = run("train", data, "--epochs", 1, *TINY)
+    assert "--init-from none is the same" in " ".join(told.split())
+    assert "None" not in told
+
+
 def test_predictions_are_compared_with_what_is_known(data, model):
     compared = "volume: mean absolute error"
     table = data / "id_prop.csv"
