@@ -65,17 +65,17 @@ def find_ids(frame: Any, files: CrystalFolder, remarks: list[str]) -> Any:
 def _has_index(frame: Any, files: CrystalFolder) -> bool:
     """Tell whether the first column is an index of pandas, of all rows or of some that were chosen.
 
-    It is one of whole numbers without a name, beside crystals. Where these numbers are names of
-    crystals too, it counts them.
+    It is one of whole numbers without a name, beside crystals. Where some of these numbers are
+    names of crystals too, it counts the rows, or another column names crystals alone.
     """
     cells = frame.iloc[1:, 0].tolist()
     if frame.iat[0, 0] not in {"", "Unnamed: 0"} or not all(map(str.isdecimal, cells)):
         return False
-    counts = cells == [str(i) for i in range(len(cells))]
-    others = frame.iloc[1:, 1:].to_numpy().ravel()
-    return (counts or not any(_exists(cell, files) for cell in cells)) and any(
-        _exists(cell, files) for cell in others
-    )
+    others = [frame.iloc[1:, place].tolist() for place in range(1, frame.shape[1])]
+    found = [_exists(cell, files) for cell in cells]
+    if cells == [str(i) for i in range(len(cells))] or not any(found):
+        return any(_exists(cell, files) for column in others for cell in column)
+    return not all(found) and any(all(_exists(c, files) for c in column) for column in others)
 
 
 def take_header(

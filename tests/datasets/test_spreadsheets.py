@@ -34,6 +34,7 @@ READ = {
     "pandas index": (",id,energy\n0,a,1.5\n1,b,-2\n", "an index column"),
     "pandas index of some rows": (",id,energy\n17,a,1.5\n4,b,-2\n", "an index column"),
     "pandas index of joined frames": (",id,energy\n0,a,1.5\n0,b,-2\n", "an index column"),
+    "pandas index like a name": (",id,energy\n18517,a,1.5\n4,b,-2\n", "an index column"),
     "pandas index, and ids at the end": (",energy,id\n2,1.5,a\n1,-2,b\n", "an index column"),
     "unit row": ("id,energy\n,eV/atom\na,1.5\nb,-2\n", "a row of units"),
     "zeros": ("id,energy\na,01.5\nb,-2\n", r"numbers that begin with zeros: 01\.5 is 1\.5"),
