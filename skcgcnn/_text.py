@@ -27,6 +27,18 @@ def for_terminals(text: str, kept: str = "\n\t") -> str:
     return "".join(c if c.isprintable() or c in kept else repr(c)[1:-1] for c in text)
 
 
+def same_unit(one: str, other: str) -> bool:
+    """Tell whether two units are the same, as far as both are known; spaces do not count.
+
+    Examples
+    --------
+    >>> same_unit("eV / atom", "eV/atom"), same_unit("eV", ""), same_unit("K", "°C")
+    (True, True, False)
+    """
+    known = {"".join(unit.split()) for unit in (one, other) if unit}
+    return len(known) < 2
+
+
 def encodable(text: str) -> str:
     r"""Return a text with bytes that are not valid UTF-8, as names of files can hold, as escapes.
 

@@ -139,3 +139,23 @@ def test_folds_and_the_composition_are_told():
 def test_labels_that_are_missing(true):
     with pytest.raises(ValueError, match=r"true\[1\] is missing"):
         classification_metrics(true, [0, 1], [[1, 0], [0, 1]], [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("predicted", "proba", "message"),
+    [
+        ([0, None], np.eye(2), r"predicted\[1\] is missing"),
+        ([0, 5], np.eye(2), r"predicted holds 5, but the classes are \[0, 1\]"),
+        ([0, 1], [0.1, 0.9], r"proba has shape \(2,\); expected \(2, 2\), a row for each"),
+        ([0, 1], np.eye(3), r"proba has shape \(3, 3\); expected \(2, 2\)"),
+    ],
+)
+def test_predicted_labels_and_probabilities_that_are_none(predicted, proba, message):
+    with pytest.raises(ValueError, match=message):
+        classification_metrics([0, 1], predicted, proba, [0, 1])
+
+
+def test_labels_that_are_hidden_are_missing():
+    hidden = np.ma.masked_array([0, 1], mask=[True, False])
+    with pytest.raises(ValueError, match=r"true\[0\] is missing"):
+        classification_metrics(hidden, [0, 1], np.eye(2), [0, 1])

@@ -14,7 +14,12 @@ from sklearn.pipeline import make_pipeline
 
 from skcgcnn import CGCNNMultiTask, CrystalGraphTransformer
 from skcgcnn.metrics import TaskScorer, task_scorers
-from skcgcnn.model_selection import LeaveOneElementOut, TaskStratifiedKFold, cross_val_predict_tasks
+from skcgcnn.model_selection import (
+    ExtrapolationSplit,
+    LeaveOneElementOut,
+    TaskStratifiedKFold,
+    cross_val_predict_tasks,
+)
 
 
 @pytest.fixture
@@ -176,3 +181,21 @@ def test_groups_that_are_none_are_refused(cv, graphs, energies):
 def test_a_single_group_leaves_nothing_to_train_on(graphs):
     with pytest.raises(ValueError, match="no fold has a crystal to train on"):
         list(LeaveOneElementOut(min_crystals=2).split(graphs, None, np.zeros(len(graphs))))
+
+
+def test_targets_of_fewer_crystals_are_not_split():
+    with pytest.raises(ValueError, match="inconsistent numbers"):
+        list(TaskStratifiedKFold(2).split(range(5), np.zeros((4, 1))))
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        (np.ma.masked_array([1, 1, 2, 2], mask=[1, 0, 0, 0]), "1 of 4 groups are missing"),
+        (np.array([1, "a", "b", 2], dtype=object), "groups are of types that cannot be compared"),
+    ],
+)
+def test_groups_that_are_hidden_or_cannot_be_compared(groups, message):
+    for cv in (TaskStratifiedKFold(2), ExtrapolationSplit(0.3)):
+        with pytest.raises(ValueError, match=message):
+            list(cv.split(range(4), np.arange(4.0), groups))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from pymatgen.core import Lattice, Structure
+from pymatgen.core import Element, Lattice, Structure
 from sklearn.base import clone
 from sklearn.dummy import DummyRegressor
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score, cross_validate
@@ -139,12 +139,40 @@ def test_the_highest_values_are_held_out():
         (LeaveOneElementOut(min_crystals=1000), "set min_crystals or max_share"),
         (LeaveOneClusterOut(1), "expected from 2 to"),
         (ExtrapolationSplit(1.5), "expected a share between 0 and 1"),
+        (LeaveOneElementOut("Cl"), r"elements='Cl'; expected a list of symbols"),
+        (LeaveOneElementOut([]), r"elements=\[\]; expected a list of symbols"),
         (ExtrapolationSplit(end="top"), 'expected "high" or "low"'),
     ],
 )
 def test_what_cannot_be_split(cv, message, graphs, energies):
     with pytest.raises(ValueError, match=message):
         list(cv.split(graphs, energies))
+
+
+def test_elements_of_pymatgen_are_held_out(graphs):
+    both = [LeaveOneElementOut([name]).split(graphs) for name in (Element("O"), "O")]
+    for (train, test), (other_train, other_test) in zip(*both, strict=True):
+        np.testing.assert_array_equal(train, other_train)
+        np.testing.assert_array_equal(test, other_test)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([1.0, 2.0, 3.0], "inconsistent numbers"),
+        (["1_0", "2", "3", "4"], "'1_0' is not a number"),
+        (np.array(["2020-01-01"] * 4, dtype="datetime64[D]"), "are not numbers"),
+    ],
+)
+def test_what_is_no_target_to_extrapolate(y, message):
+    with pytest.raises(ValueError, match=message):
+        list(ExtrapolationSplit(0.3).split(range(4), y))
+
+
+def test_hidden_targets_are_not_tested():
+    y = np.ma.masked_array([9.0, 1.0, 3.0, 2.0], mask=[True, False, False, False])
+    ((train, test),) = ExtrapolationSplit(0.3).split(range(4), y)
+    assert (train.tolist(), test.tolist()) == ([0, 1, 3], [2])
 
 
 def test_extrapolation_needs_targets(graphs):

@@ -164,6 +164,8 @@ def _in_options(message: str) -> str:
     )
     for name, option in (
         ("on_error='nan'", "--on-error nan"),
+        ("init_from=None (--init-from none)", "--init-from none"),
+        ("init_from=None", "--init-from none"),
         ("init_from", "--init-from"),
         ("verbose=2", "--remarks"),
     ):

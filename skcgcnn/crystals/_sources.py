@@ -57,10 +57,15 @@ def list_sources(X: Any, *, check: bool = True) -> list[Any]:
     return sources
 
 
-def told_units(frame: Any) -> dict[str, str]:
+def told_units(frame: Any, name: str) -> dict[str, str]:
     """Return the units of the columns of a frame or series: those in its ``attrs["units"]``."""
-    units = getattr(frame, "attrs", {}).get("units")
-    return {str(k): str(v or "") for k, v in units.items()} if isinstance(units, Mapping) else {}
+    units = getattr(frame, "attrs", {}).get("units") or {}
+    if not isinstance(units, Mapping):
+        raise TypeError(
+            f'{name}.attrs["units"] is {units!r}; expected a dictionary of units by the names of '
+            "columns"
+        )
+    return {str(column): str(unit) for column, unit in units.items() if unit}
 
 
 def split_numbers(

@@ -197,6 +197,11 @@ def make_bunch(table: Table, *, return_X_y: bool, as_frame: bool, **other: Any) 
     if as_frame:
         import pandas as pd
 
+        if "path" in names:
+            raise DataError(
+                f"{table.file}: a frame has a column 'path' of its own; rename that of the table, "
+                "choose others with target and label, or set as_frame=False"
+            )
         frame = pd.DataFrame(target.reshape(len(paths), -1), columns=names).infer_objects()
         target = frame[names[0]] if target.ndim == 1 else frame.copy()
         frame.insert(0, "path", paths)

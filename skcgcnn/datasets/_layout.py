@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ _SIGN = "[+\u2212\u2013-]"
 _LIKE_A_NUMBER = re.compile(
     rf"{_SIGN}\d+([.,]\d+)?(\s|\(|$)|{_SIGN}?\d+[.,]\d|\d+ +[^\W\d]",
 )
+# A thousand and more to some people, and a number with three decimals to others.
+_THOUSANDS = re.compile(rf"{_SIGN}?[1-9]\d{{0,2}}([.,]\d{{3}})+")
 # From this many on, whole numbers in two columns next to each other are rather decimals.
 _DIGITS_OF_DECIMALS = 3
 _COMMA_HINT = (
@@ -43,12 +46,9 @@ def find_ids(frame: Any, files: CrystalFolder, remarks: list[str]) -> Any:
     remarks : list of str
         What is done is appended.
     """
-    if len(frame) > 1 and frame.shape[1] > 1:
-        index = [str(i) for i in range(len(frame) - 1)]
-        named = frame.iat[0, 0] in {"", "Unnamed: 0"}
-        if named and frame.iloc[1:, 0].tolist() == index and _exists(frame.iat[1, 1], files):
-            remarks.append("an index column")
-            frame = frame.iloc[:, 1:]
+    if len(frame) > 1 and frame.shape[1] > 1 and _has_index(frame, files):
+        remarks.append("an index column")
+        frame = frame.iloc[:, 1:]
     # Different ones, more than one: that a value has the name of a file says nothing.
     if not len(frame) or len({cell for cell in frame.iloc[:, 0] if _exists(cell, files)}) > 1:
         return frame
@@ -60,6 +60,22 @@ def find_ids(frame: Any, files: CrystalFolder, remarks: list[str]) -> Any:
     name = place + 1 if _exists(name, files) else repr(name)
     remarks.append(f"column {name} as that of the ids, for it matches the file names")
     return frame.iloc[:, [place, *(i for i in range(frame.shape[1]) if i != place)]]
+
+
+def _has_index(frame: Any, files: CrystalFolder) -> bool:
+    """Tell whether the first column is an index of pandas, of all rows or of some that were chosen.
+
+    It is one of whole numbers without a name, beside crystals. Where some of these numbers are
+    names of crystals too, it counts the rows, or another column names crystals alone.
+    """
+    cells = frame.iloc[1:, 0].tolist()
+    if frame.iat[0, 0] not in {"", "Unnamed: 0"} or not all(map(str.isdecimal, cells)):
+        return False
+    others = [frame.iloc[1:, place].tolist() for place in range(1, frame.shape[1])]
+    found = [_exists(cell, files) for cell in cells]
+    if cells == [str(i) for i in range(len(cells))] or not any(found):
+        return any(_exists(cell, files) for column in others for cell in column)
+    return not all(found) and any(all(_exists(c, files) for c in column) for column in others)
 
 
 def take_header(
@@ -193,6 +209,7 @@ def read_column(sheet: Sheet, cells: Any, problems: list[str]) -> npt.NDArray[An
     ndarray of shape (n_rows,)
     """
     mended = [sheet.mended(cell) for cell in cells]
+    problems += _ambiguous(cells, mended)
     numbers = [number(cell) for cell in mended]
     texts = [
         (line, cell)
@@ -204,6 +221,22 @@ def read_column(sheet: Sheet, cells: Any, problems: list[str]) -> npt.NDArray[An
         return np.array([math.nan if is_missing_cell(c) else c for c in mended], dtype=object)
     problems += [f"line {line}: {cell!r} is not a number{_remedy(cell)}" for line, cell in texts]
     return np.array([math.nan if value is None else value for value in numbers], dtype=np.float64)
+
+
+def _ambiguous(cells: Any, mended: list[str]) -> Iterator[str]:
+    """Yield numbers of a column with decimal commas and points that may be thousands."""
+    commas = [cell for cell, other in zip(cells, mended, strict=True) if cell != other]
+    points = [cell for cell in cells if "." in cell and number(cell) is not None]
+    if not (commas and points):
+        return
+    for line, cell in cells.items():
+        if _THOUSANDS.fullmatch(cell):
+            other = commas[0] if "." in cell else points[0]
+            yield (
+                f"line {line}: {cell!r} may have thousands or decimals behind its "
+                f"{'point' if '.' in cell else 'comma'}, for the column holds {other!r} too; "
+                "write all of its numbers with decimal points, and nothing between thousands"
+            )
 
 
 def _remedy(cell: str) -> str:

@@ -15,11 +15,12 @@ from skcgcnn.estimators._fitted import documented
 from skcgcnn.estimators._outputs import predict_proba, predict_values
 from skcgcnn.estimators._task_views import ClassifierView, RegressorView
 from skcgcnn.estimators._uncertainty import UncertaintyMixin, predict_with_std
+from skcgcnn.estimators._units import check_units
 from skcgcnn.tasks import (
     TASKS,
     FloatArray,
     Task,
-    check_columns,
+    check_order,
     column_names,
     encode,
     score_readable,
@@ -211,7 +212,8 @@ class CGCNNMultiTask(UncertaintyMixin, MultiTaskParameters, BaseCGCNN):
             raise ValueError(
                 f"y has {len(columns)} columns, but tasks={kinds!r} names {len(kinds)}"
             )
-        check_columns(y, targets)
+        check_order(y, targets)
+        check_units(targets, y)
         return columns
 
     def _new_targets(self, y: Any) -> list[Task]:

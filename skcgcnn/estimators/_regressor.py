@@ -15,11 +15,12 @@ from skcgcnn.estimators._constraints import constraints
 from skcgcnn.estimators._fitted import documented
 from skcgcnn.estimators._outputs import predict_values
 from skcgcnn.estimators._uncertainty import UncertaintyMixin, predict_with_std
+from skcgcnn.estimators._units import check_units
 from skcgcnn.tasks import (
     FloatArray,
     Number,
     Task,
-    check_columns,
+    check_order,
     column_names,
     encode,
     score_readable,
@@ -132,8 +133,7 @@ class CGCNNRegressor(RegressorMixin, UncertaintyMixin, NumberParameters, BaseCGC
         """
         predicted = predict_values(self, X, warn=False)
         if y is not None and len(predicted):
-            self._encode(y, self.targets_)  # refuses another number of targets
-            check_columns(y, self.targets_)
+            self._encode(y, self.targets_)  # refuses other targets
         return score_readable(self.targets_, predicted, split_columns(y), sample_weight)
 
     @property
@@ -181,7 +181,8 @@ class CGCNNRegressor(RegressorMixin, UncertaintyMixin, NumberParameters, BaseCGC
         if n_columns != len(targets):
             raise ValueError(f"y has {n_columns} targets, but the first fit had {len(targets)}")
         if fitted is not None:
-            check_columns(y, fitted)
+            check_order(y, fitted)
+            check_units(fitted, y)
         columns = list(values.reshape(len(values), -1).T)
         encoded, learned = encode(columns, targets, None, first=fitted is None)
         return encoded.reshape(values.shape), learned

@@ -120,7 +120,7 @@ def transfer_weights(
 def pair_targets(targets: Sequence[Task], known: Sequence[Task]) -> list[int] | None:
     """Return which target of another model each target is, in the order of the targets.
 
-    Kind and classes decide; None where one of them is not there.
+    Kind, classes and units decide; None where one of them is not there.
     """
     free, found = list(range(len(known))), []
     for target in targets:

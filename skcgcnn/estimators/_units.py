@@ -7,7 +7,7 @@ from typing import Any
 
 from skcgcnn._warnings import warn_caller
 from skcgcnn.crystals import told_units
-from skcgcnn.tasks import Task
+from skcgcnn.tasks import Task, column_names
 
 # What stands in brackets at the end of a name is a unit if it consists of these.
 _KNOWN = re.compile(
@@ -42,21 +42,49 @@ def with_units(targets: Sequence[Task], y: Any) -> tuple[Task, ...]:
     targets : sequence of Task
         Made of y.
     y : array-like
-        A frame or series may tell units in ``y.attrs["units"]``, by the names of its columns;
-        others stand in the names.
+        A frame or series may tell units in ``y.attrs["units"]``, by the names of its columns, or
+        as a text where there is one; others stand in the names.
 
     Warns
     -----
     UserWarning
         Where a unit is not that of the name.
     """
-    told = told_units(y)
+    told = _told(y)
     return tuple(
         replace(target, unit=_unit_of(target.name, told.get(target.name, "")))
         if target.is_number
         else target
         for target in targets
     )
+
+
+def check_units(targets: Sequence[Task], y: Any) -> None:
+    """Refuse columns of y that are in other units than those of the fit, where both are known.
+
+    Raises
+    ------
+    ValueError
+        If one is.
+    """
+    told = _told(y)
+    for target, name in zip(
+        targets, column_names(y, [target.name for target in targets]), strict=False
+    ):
+        # What is told counts more than the name, also where the fit was told.
+        unit = told.get(name) or ("" if name == target.name else unit_in(name))
+        if target.is_number and not target.same_values(replace(target, unit=unit)):
+            raise ValueError(
+                f"column {name!r} of y is in {unit}, but that of the fit was in {target.unit}: "
+                "convert it"
+            )
+
+
+def _told(y: Any) -> dict[str, str]:
+    """Return the units that y tells beside its names, by the names."""
+    told = getattr(y, "attrs", {}).get("units")
+    names = column_names(y, ["target"])
+    return {names[0]: told} if isinstance(told, str) and len(names) == 1 else told_units(y, "y")
 
 
 def _unit_of(name: str, told: str) -> str:

@@ -179,7 +179,7 @@ class PotentialFeatures(Documented, TransformerMixin, BaseEstimator):
             If crystals cannot be read or computed and ``on_error="raise"``.
         """
         self._validate_params()
-        units = told_units(X)
+        units = told_units(X, "X")
         X, numbers, names = split_numbers(X, allow_missing=self.on_error == "nan")
         sources = list_sources(X, check=self.on_error == "raise")
         features = self._rows(sources)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from skcgcnn._text import same_unit
+
 
 @dataclass(frozen=True)
 class GraphOptions:
@@ -90,7 +92,7 @@ class GraphOptions:
         ['T']
         """
         units = zip(self.global_features, self.global_units, other.global_units, strict=False)
-        return [name for name, mine, theirs in units if mine and theirs and mine != theirs]
+        return [name for name, mine, theirs in units if not same_unit(mine, theirs)]
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters with which graphs are made so, as far as they are known."""

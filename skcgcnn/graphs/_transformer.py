@@ -222,7 +222,7 @@ class CrystalGraphTransformer(Documented, TransformerMixin, BaseEstimator):
         """
         self._validate_params()
         # With "nan", what can be no crystal is reported like what cannot be read.
-        units = told_units(X)
+        units = told_units(X, "X")
         X, numbers, names = split_numbers(X, allow_missing=self.on_error == "nan")
         sources, done = list_sources(X, check=False), 0
         beside = Beside(sources, numbers, names, units)

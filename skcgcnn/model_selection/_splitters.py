@@ -9,7 +9,9 @@ import numpy.typing as npt
 from sklearn.cluster import KMeans
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import check_consistent_length
 
+from skcgcnn._numbers import as_floats
 from skcgcnn.graphs import mean_features
 from skcgcnn.model_selection._groups import element_sets, graphs_of
 from skcgcnn.tasks import checked_groups
@@ -132,9 +134,14 @@ class LeaveOneElementOut(_CrystalSplitter):
         there = sorted(set().union(*found))
         masks = {name: np.array([name in each for each in found]) for name in there}
         if self.elements is not None:
-            if absent := [name for name in self.elements if name not in masks]:
+            if isinstance(self.elements, str) or not len(self.elements):
+                raise ValueError(
+                    f"elements={self.elements!r}; expected a list of symbols, such as ['O', 'Cl']"
+                )
+            names = [str(element) for element in self.elements]
+            if absent := [name for name in names if name not in masks]:
                 raise ValueError(f"no crystal contains {absent[0]}; it cannot be held out")
-            return {name: masks[name] for name in self.elements}
+            return {name: masks[name] for name in names}
         most = self.max_share * len(found)
         chosen = {n: mask for n, mask in masks.items() if self.min_crystals <= mask.sum() <= most}
         if not chosen:
@@ -230,9 +237,10 @@ class ExtrapolationSplit(_CrystalSplitter):
             raise ValueError(f"test_size={self.test_size!r}; expected a share between 0 and 1")
         if self.end not in {"high", "low"}:
             raise ValueError(f'end={self.end!r}; expected "high" or "low"')
-        values = None if y is None else np.asarray(y, dtype=np.float64)
+        values = None if y is None else as_floats(y)
         if values is None or values.ndim != 1:
             raise ValueError("ExtrapolationSplit needs y: one number for each crystal")
+        check_consistent_length(X, values)
         known = np.flatnonzero(~np.isnan(values))
         n_test = max(1, round(self.test_size * len(known)))
         if n_test >= len(known):

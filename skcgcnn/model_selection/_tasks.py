@@ -8,7 +8,7 @@ import numpy.typing as npt
 from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
-from sklearn.utils import Bunch, indexable
+from sklearn.utils import Bunch, check_consistent_length, indexable
 
 from skcgcnn._sklearn import safe_indexing
 from skcgcnn.estimators import predict_targets
@@ -73,8 +73,10 @@ class TaskStratifiedKFold(StratifiedGroupKFold):
         Raises
         ------
         ValueError
-            If y has no such column, or too few crystals or groups for the folds.
+            If y has no such column or another length than X, or there are too few crystals or
+            groups for the folds.
         """
+        check_consistent_length(X, y)
         columns = split_columns(y)
         if not -len(columns) <= self.column < len(columns):
             raise ValueError(f"column={self.column}, but y has {len(columns)} columns")

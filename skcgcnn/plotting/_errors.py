@@ -50,12 +50,7 @@ def parity(
     >>> ax.get_xlabel()
     'energy, true (eV)'
     """
-    true, predicted = map(as_floats, (y_true, y_pred))
-    if true.shape != predicted.shape or true.ndim != 1:
-        raise ValueError(
-            f"y_true has shape {true.shape} and y_pred {predicted.shape}; pass one column of each, "
-            "of the same crystals"
-        )
+    true, predicted = _columns(y_true=y_true, y_pred=y_pred)
     known = np.isfinite(true) & np.isfinite(predicted)
     if not known.any():
         raise ValueError("no crystal has both a true and a predicted number")
@@ -64,7 +59,7 @@ def parity(
     true, predicted = true[known], predicted[known]
     ax = get_axes(ax)
     if y_std is not None:
-        std = np.asarray(y_std, dtype=float)[known]
+        std = _columns(y_true=y_true, y_std=y_std)[1][known]
         ax.errorbar(true, predicted, std, fmt="none", ecolor=GRAY, elinewidth=0.6, zorder=1)
     ax.scatter(true, predicted, s=12, color=BLUE, edgecolors="none", alpha=0.7, zorder=2)
     ends = [min(true.min(), predicted.min()), max(true.max(), predicted.max())]
@@ -89,6 +84,18 @@ def parity(
     low, high = corner.get_xlim()
     corner.set_xticks([low, high], [f"{low:.2g}", f"{high:.2g}"])
     return ax
+
+
+def _columns(**given: Any) -> list[npt.NDArray[np.float64]]:
+    """Return columns of numbers, by what they are called, that must be of the same crystals."""
+    found = {name: as_floats(values) for name, values in given.items()}
+    (one, first), (other, second) = found.items()
+    if first.shape != second.shape or first.ndim != 1:
+        raise ValueError(
+            f"{one} has shape {first.shape} and {other} {second.shape}; pass one column of each, "
+            "of the same crystals"
+        )
+    return [first, second]
 
 
 def _emptier_corner(
@@ -118,7 +125,7 @@ def interval_reliability(
     errors : array-like of shape (n_crystals,)
         Predictions less true numbers.
     y_std : array-like of shape (n_crystals,)
-        Standard deviations of the predictions.
+        Standard deviations of the predictions. Where one of both is NaN, it is left out.
     label : str, optional
         For the legend.
     ax : matplotlib Axes, optional
@@ -127,6 +134,11 @@ def interval_reliability(
     Returns
     -------
     matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        If they are not of the same crystals, none has both, or a deviation is below 0.
 
     Examples
     --------
@@ -137,8 +149,15 @@ def interval_reliability(
     """
     from scipy.stats import norm
 
-    ratios = np.abs(np.asarray(errors, dtype=float)) / np.asarray(y_std, dtype=float)
-    ratios = ratios[~np.isnan(ratios)]
+    sizes, std = _columns(errors=errors, y_std=y_std)
+    known = ~np.isnan(sizes) & ~np.isnan(std)
+    if not known.any():
+        raise ValueError("no crystal has both an error and a standard deviation")
+    if (std[known] < 0).any():
+        raise ValueError(f"y_std holds {std[known].min():g}; standard deviations are 0 or more")
+    # No error at all is within an interval of no width.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.nan_to_num(np.abs(sizes[known]) / std[known], posinf=np.inf)
     shares = [(ratios <= norm.ppf((1 + level) / 2)).mean() for level in _LEVELS]
     ax = get_axes(ax)
     ax.plot([0, 1], [0, 1], color=GRAY, linewidth=1)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._numbers import as_floats
 from skcgcnn._text import crystals
 from skcgcnn.crystals import list_sources, source_id, split_numbers
 from skcgcnn.exceptions import UnseenElementsWarning
@@ -260,28 +261,30 @@ def _read(
 
 def as_columns(y: Any) -> dict[str, npt.NDArray[Any]]:
     """Return targets as columns of floats or objects, by name."""
-    import pandas as pd
-
     if y is None:
         return {}
-    if isinstance(y, pd.Series):
-        frame = y.to_frame(name="y" if y.name is None else str(y.name))
-    elif isinstance(y, (pd.DataFrame, Mapping)):
-        frame = pd.DataFrame(y)
+    if isinstance(y, Mapping):
+        # One by one: a frame would put series of different indices in one order.
+        names, columns = list(map(str, y)), [split_columns(column)[0] for column in y.values()]
     else:
         columns = split_columns(y)
         several = np.ndim(y) > 1
         names = column_names(y, [f"y{i}" for i in range(len(columns))] if several else ["y"])
-        frame = pd.DataFrame(dict(zip(names, columns, strict=True))).infer_objects()
-    return {str(name): _as_column(frame[name]) for name in frame.columns}
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"y has several columns with the name {twice[0]!r}; rename them")
+    return {name: _as_column(name, each) for name, each in zip(names, columns, strict=True)}
 
 
-def _as_column(column: Any) -> npt.NDArray[Any]:
+def _as_column(name: str, column: npt.NDArray[Any]) -> npt.NDArray[Any]:
     import pandas as pd
 
-    if pd.api.types.is_numeric_dtype(column):
-        return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
-    return np.array([np.nan if pd.isna(v) else v for v in column], dtype=object)
+    if column.dtype.kind == "c":
+        raise ValueError(f"{name} holds complex numbers; give their real or imaginary parts")
+    values = np.array([None if pd.isna(value) else value for value in column], dtype=object)
+    try:
+        return as_floats(column if column.dtype.kind in "biuf" else values)
+    except ValueError:  # texts
+        return np.where(is_missing(values), np.nan, values)
 
 
 def _check_lengths(n_crystals: int, names: Names, columns: Columns) -> None:

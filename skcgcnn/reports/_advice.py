@@ -28,13 +28,16 @@ class Facts:
     flat_from : int or None
         The epoch from which on only the training loss fell, see `flat_from`.
     r2 : dict of str to float
-        Of the numbers, on the test crystals.
+        Of the numbers, on the test crystals, or those of all folds.
     accuracy, most_frequent : dict of str to float
-        Of the classes on the test crystals, and the share of the most frequent class there.
+        Of the classes there, and the share of the most frequent class there.
     rarest : dict of str to float
         Share of the rarest class of the training crystals.
     outside : float or None
         Share of the test crystals that lie outside of what was learned.
+    n_folds : int
+        Folds of the cross-validation in which all `n_test` crystals are tested; 0 where it is
+        those of a test part.
     """
 
     n_train: int
@@ -49,6 +52,7 @@ class Facts:
     most_frequent: dict[str, float]
     rarest: dict[str, float]
     outside: float | None
+    n_folds: int = 0
 
 
 def flat_from(training: Sequence[float], validation: Sequence[float]) -> int | None:
@@ -95,7 +99,9 @@ def _of_sizes(facts: Facts) -> Iterator[str]:
         )
     if facts.n_test < _FEW_VALIDATION:
         yield (
-            f"{facts.n_test} test crystals say little about the error. With --folds 5 every "
+            f"{facts.n_test} crystals say little about the error, though all are tested."
+            if facts.n_folds
+            else f"{facts.n_test} test crystals say little about the error. With --folds 5 every "
             "crystal is tested."
         )
 
@@ -119,12 +125,13 @@ def _of_losses(facts: Facts) -> Iterator[str]:
 
 
 def _of_targets(facts: Facts) -> Iterator[str]:
+    where = f"crystals of {facts.n_folds} folds" if facts.n_folds else "test crystals"
     for name, value in facts.r2.items():
         if value < _POOR_R2:
             yield (
-                f"R² of {name} is {value:.2f} on the test crystals, where their mean has 0. See "
-                "whether the test crystals are like the training ones, and whether the values are "
-                "right (units, totals or per atom, signs)."
+                f"R² of {name} is {value:.2f} on the {where}, where their mean has 0. See whether "
+                "they are like the training crystals, and whether the values are right (units, "
+                "totals or per atom, signs)."
             )
     for name, value in facts.accuracy.items():
         if value <= facts.most_frequent[name] < 1:

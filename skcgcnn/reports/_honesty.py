@@ -58,10 +58,15 @@ def honesty(
 def _of_unlike(name: str, values: Errors, is_outside: Any, what: str) -> Iterator[str]:
     known = np.isfinite(values)
     far, near = known & is_outside, known & ~is_outside
-    if far.any() and near.any():
+    if far.any():
+        others = (
+            f"{values[near].mean():.3g} on the {int(near.sum())} like them"
+            if near.any()
+            else "and none is like them"
+        )
         yield (
             f"{name}: {what} {values[far].mean():.3g} on {crystals(int(far.sum()))} unlike the "
-            f"training crystals, {values[near].mean():.3g} on the {int(near.sum())} like them."
+            f"training crystals, {others}."
         )
     elif known.any():
         yield f"{name}: no test crystal is unlike the training crystals."

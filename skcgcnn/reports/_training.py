@@ -222,6 +222,7 @@ def _facts(run: RunResult, outside: npt.NDArray[np.bool_] | None) -> Facts:
         most_frequent=by_target["most_frequent"],
         rarest=by_target["rarest"],
         outside=None if outside is None else float(outside.mean()),
+        n_folds=shown.n_folds,
     )
 
 

@@ -139,11 +139,14 @@ def _read(
     features = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
     if features is not None and not isinstance(features, dict):
         raise ValueError(f"{FEATURES} holds no features by element")
+    units = facts["units"]
+    if not (isinstance(units, dict) and all(isinstance(unit, str) for unit in units.values())):
+        raise ValueError("the units of its properties must be texts by name")
     known = {
         "properties": columns,
-        "units": {str(name): str(unit) for name, unit in facts["units"].items()},
         "n_failures": int(facts["n_failures"]),
         "groups": load_groups(data, content["ids"]) if with_groups else None,
         "atom_features": features,
+        "units": units,
     }
     return content, int(facts["n_crystals"]), known

@@ -1,7 +1,7 @@
 """Tasks: what a target is, from y to the loss, predictions, metrics and reports."""
 
 from skcgcnn.tasks._classes import Classes, typed_labels
-from skcgcnn.tasks._columns import NOT_EXACT, FloatArray, checked_groups, is_missing
+from skcgcnn.tasks._columns import NOT_EXACT, FloatArray, checked_groups, is_missing, without_mask
 from skcgcnn.tasks._decode import combine, decode, deviations, mean_score, output_slices
 from skcgcnn.tasks._kinds import TASKS
 from skcgcnn.tasks._losses import LOSSES, Loss
@@ -10,13 +10,12 @@ from skcgcnn.tasks._number import Number, NumberWithVariance
 from skcgcnn.tasks._targets import TargetDecoder, encode, readable, score_readable
 from skcgcnn.tasks._task import Prediction, Task
 from skcgcnn.tasks._y import (
-    check_columns,
     check_names,
+    check_order,
     column_names,
     split_at_random,
     split_columns,
     stack_columns,
-    without_mask,
 )
 
 __all__ = [
@@ -31,8 +30,8 @@ __all__ = [
     "Prediction",
     "TargetDecoder",
     "Task",
-    "check_columns",
     "check_names",
+    "check_order",
     "checked_groups",
     "classification_metrics",
     "column_names",

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from skcgcnn._numbers import as_floats
 from skcgcnn._warnings import warn_caller
-from skcgcnn.tasks._columns import NOT_EXACT, FloatArray, is_missing, mark_missing
+from skcgcnn.tasks._columns import NOT_EXACT, FloatArray, is_missing, mark_missing, without_mask
 from skcgcnn.tasks._kinds import TASKS
 from skcgcnn.tasks._linear import LinearOutputs, fit_classes
 from skcgcnn.tasks._metrics import classification_metrics
@@ -63,8 +63,11 @@ class Classes(Task):
         """Return the task with the classes: those that are given, or those of a column."""
         known = typed_labels(column[~is_missing(column)])
         _check_labels(known, self.name)
+        labels = known if labels is None else np.asarray(without_mask(labels))
+        if (missing := is_missing(labels)).any():
+            raise ValueError(f"classes[{missing.argmax()}] is missing; leave it out")
         try:
-            found = np.unique(known if labels is None else labels)
+            found = np.unique(labels)
         except TypeError as error:
             raise _not_comparable(error) from error
         if not len(found):

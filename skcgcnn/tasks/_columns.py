@@ -19,6 +19,16 @@ NOT_EXACT = 2**53
 _LONGEST_NAME = 1_000
 
 
+def without_mask(y: Any) -> Any:
+    """Return y with NaN where a masked array hides a value: it is missing, whatever lies there."""
+    if not np.ma.isMaskedArray(y):
+        return y
+    if not np.ma.is_masked(y):
+        return y.data
+    kind = y.dtype if np.issubdtype(y.dtype, np.floating) else object
+    return np.ma.filled(y.astype(kind), np.nan)
+
+
 def is_missing(column: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Return where a column holds None or NaN."""
     if np.issubdtype(column.dtype, np.floating):
@@ -130,9 +140,10 @@ def checked_groups(groups: Any, n_crystals: int) -> npt.NDArray[Any]:
     Raises
     ------
     ValueError
-        If there are more or fewer, or one is missing: all without one would be one group.
+        If there are more or fewer, they cannot be compared, or one is missing: all without one
+        would be one group.
     """
-    names = np.asarray(groups)
+    names = np.asarray(without_mask(groups))
     if names.shape != (n_crystals,):
         raise ValueError(f"groups has shape {names.shape}; expected ({n_crystals},)")
     if (missing := is_missing(names)).any():
@@ -140,4 +151,8 @@ def checked_groups(groups: Any, n_crystals: int) -> npt.NDArray[Any]:
             f"{missing.sum()} of {n_crystals} groups are missing, the first in row "
             f"{int(missing.argmax())}; give such a crystal a group of its own"
         )
+    try:
+        np.unique(names)
+    except TypeError as error:
+        raise ValueError(f"groups are of types that cannot be compared ({error})") from error
     return names

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn import metrics
 
 from skcgcnn._numbers import as_floats
-from skcgcnn.tasks._columns import is_missing
+from skcgcnn.tasks._columns import is_missing, without_mask
 
 
 def regression_metrics(true: Any, predicted: Any) -> dict[str, float | None]:
@@ -62,24 +62,28 @@ def classification_metrics(
     Raises
     ------
     ValueError
-        If a true label is missing, or one of true labels and classes are texts and the other are
-        not.
+        If a label is missing, a predicted one is not among the classes, one of true labels and
+        classes are texts and the other are not, or `proba` has another shape.
 
     Examples
     --------
     >>> classification_metrics([0, 1, 1], [0, 1, 0], [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], [0, 1])
     {'accuracy': 0.666..., 'f1': 0.666..., 'roc_auc': 1.0}
     """
-    if (missing := is_missing(np.asarray(true))).any():
-        raise ValueError(f"true[{missing.argmax()}] is missing; leave that crystal out")
-    classes, true = np.asarray(classes).tolist(), np.asarray(true).tolist()
+    true, predicted = (np.asarray(without_mask(labels)) for labels in (true, predicted))
+    for name, labels in (("true", true), ("predicted", predicted)):
+        if (missing := is_missing(labels)).any():
+            raise ValueError(f"{name}[{missing.argmax()}] is missing; leave that crystal out")
+    classes, true, predicted = np.asarray(classes).tolist(), true.tolist(), predicted.tolist()
+    if others := [label for label in predicted if label not in classes]:
+        raise ValueError(f"predicted holds {others[0]!r}, but the classes are {classes}")
     if {isinstance(label, str) for label in true} == {not isinstance(classes[0], str)}:
         raise ValueError(
             f"true holds labels such as {true[0]!r}, but the classes are {classes}: texts on one "
             "side, and none on the other"
         )
     true = [classes.index(label) if label in classes else -1 for label in true]
-    predicted = [classes.index(label) for label in np.asarray(predicted).tolist()]
+    predicted = [classes.index(label) for label in predicted]
     proba = np.asarray(proba, dtype=float)
     if not true:
         return {"accuracy": None, "f1": None, "roc_auc": None}
@@ -87,6 +91,11 @@ def classification_metrics(
     complete = len(classes) > 1 and set(true) == set(range(len(classes)))
     auc = None
     if complete:
+        if proba.shape != (len(true), len(classes)):
+            raise ValueError(
+                f"proba has shape {proba.shape}; expected {(len(true), len(classes))}, a row for "
+                "each crystal and a column for each class"
+            )
         scores = proba[:, 1] if binary else proba
         auc = float(metrics.roc_auc_score(true, scores, multi_class="ovr"))
     average = "binary" if binary and -1 not in true else "macro"

@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 from torch import Tensor
 
-from skcgcnn._text import crystals
+from skcgcnn._text import crystals, same_unit
 from skcgcnn._warnings import warn_caller
 from skcgcnn.tasks._columns import FloatArray, refuse_infinite
 from skcgcnn.tasks._kinds import TASKS
@@ -61,6 +61,10 @@ class Number(Task):
     n_calibrated: int = 0
 
     is_linear: ClassVar[bool] = True
+
+    def same_values(self, other: Task) -> bool:
+        """Tell whether another target is a number too, in no other unit as far as that is known."""
+        return super().same_values(other) and same_unit(self.unit, other.unit)
 
     def for_loss(self, loss: str) -> Task:
         """Return a number with its variance, where the loss learns it."""

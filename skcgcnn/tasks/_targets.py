@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils import check_consistent_length
 
+from skcgcnn._numbers import as_floats
 from skcgcnn._warnings import warn_caller
 from skcgcnn.tasks._columns import FloatArray, is_missing
 from skcgcnn.tasks._decode import decode, mean_score
@@ -151,7 +152,7 @@ def readable(
             f"{(~known).sum()} of {len(known)} crystals could not be read: the score is that of "
             "the others"
         )
-    return known, None if sample_weight is None else np.asarray(sample_weight)[known]
+    return known, None if sample_weight is None else as_floats(sample_weight)[known]
 
 
 def score_readable(
@@ -161,6 +162,8 @@ def score_readable(
     sample_weight: Any = None,
 ) -> float:
     """Return the mean score of the predictions that are there; `columns` are those of the truth."""
+    if len(columns) != len(targets):
+        raise ValueError(f"y has {len(columns)} columns, but {len(targets)} are predicted")
     known, weights = readable(predicted, columns[0], sample_weight)
     true = [column[known] for column in columns]
     guessed = predicted[known].reshape(known.sum(), -1).T

@@ -7,19 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 
-from skcgcnn.crystals import told_units
-from skcgcnn.tasks._columns import fits_floats
+from skcgcnn.tasks._columns import fits_floats, without_mask
 from skcgcnn.tasks._task import Task
-
-
-def without_mask(y: Any) -> Any:
-    """Return y with NaN where a masked array hides a value: it is missing, whatever lies there."""
-    if not np.ma.isMaskedArray(y):
-        return y
-    if not np.ma.is_masked(y):
-        return y.data
-    kind = y.dtype if np.issubdtype(y.dtype, np.floating) else object
-    return np.ma.filled(y.astype(kind), np.nan)
 
 
 def split_columns(y: Any) -> list[npt.NDArray[Any]]:
@@ -70,8 +59,11 @@ def stack_columns(columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
 
 def column_names(y: Any, defaults: Sequence[str]) -> list[str]:
     """Return the names of the columns of a DataFrame or Series, else the defaults."""
-    if hasattr(y, "columns"):
-        return [str(name) for name in y.columns]
+    names = getattr(y, "column_names", None)  # of Arrow, whose `columns` are the values
+    if names is None:
+        names = getattr(y, "columns", None)
+    if names is not None:
+        return [str(each) for each in names]
     name = getattr(y, "name", None)
     return list(defaults) if name is None else [str(name)]
 
@@ -89,24 +81,17 @@ def check_names(y: Any) -> None:
         raise ValueError(f"y has several columns with the name {twice[0]!r}; rename them")
 
 
-def check_columns(y: Any, targets: Sequence[Task]) -> None:
-    """Refuse a frame that has the columns of the fit in other places, or tells other units.
+def check_order(y: Any, targets: Sequence[Task]) -> None:
+    """Refuse a frame that has the columns of the fit in other places.
 
     Raises
     ------
     ValueError
         If it has.
     """
-    told = told_units(y)
-    for target in targets:
-        if target.unit and told.get(target.name, target.unit) not in ("", target.unit):
-            raise ValueError(
-                f"column {target.name!r} of y is in {told[target.name]}, that of the fit was in "
-                f"{target.unit}: give it in the same unit"
-            )
     if not hasattr(y, "columns"):
         return
-    names, known = [str(name) for name in y.columns], [target.name for target in targets]
+    names, known = column_names(y, []), [target.name for target in targets]
     if any(name in known and known.index(name) != place for place, name in enumerate(names)):
         raise ValueError(
             f"y has the columns {', '.join(names)}, but those of the fit were "

@@ -229,7 +229,8 @@ def _run_data(
     chosen = _Choice(table.without(settings.global_feature), settings, bundled)
     numbers, label = chosen.numbers(), chosen.label()
     table, file = table.choose([*numbers, *label]), table.file
-    check_names(table.names, file)
+    labels = table.columns[-1] if label else np.empty(0)
+    check_names(table.names, file, "".join(label), {*labels[~is_missing(labels)].tolist()})
     if graphs is not None:
         table = replace(table, columns=[as_in_tables(column) for column in table.columns])
     table, rows = table.with_targets()

@@ -223,8 +223,19 @@ def _columns(
     return columns
 
 
-def check_names(names: Sequence[str], file: Path) -> None:
+def check_names(names: Sequence[str], file: Path, label: str = "", classes: Any = ()) -> None:
     """Refuse targets whose results would have columns of one name.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the targets.
+    file : Path
+        The table; messages name it.
+    label : str, default=""
+        Name of the target of classes, if there is one.
+    classes : sequence, default=()
+        They.
 
     Raises
     ------
@@ -232,7 +243,9 @@ def check_names(names: Sequence[str], file: Path) -> None:
         If a target has the name that a column of another one would have.
     """
     endings = ("", "_pred", "_std", "_calibration", "_proba")
-    _refuse_same(["cif_id", *(f"{name}{end}" for name in names for end in endings)], f"{file}: ")
+    columns = ["cif_id", *(f"{name}{end}" for name in names for end in endings)]
+    columns += [f"{label}_proba_{each}" for each in classes]
+    _refuse_same(columns, f"{file}: ")
 
 
 def _refuse_same(names: list[str], place: str) -> None:

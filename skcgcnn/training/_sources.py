@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._parameters import OnError
-from skcgcnn._text import listed
+from skcgcnn._text import listed, same_unit
 from skcgcnn._warnings import warn_caller
 from skcgcnn.crystals import READABLE, source_id
 from skcgcnn.datasets import TABLES, Table, find_table
@@ -114,8 +114,8 @@ def _truth(
     """Return the columns of targets that some table has; one value for all is a placeholder."""
     found = {}
     for name in targets:
-        told = {table.units.get(name) for table in tables} - {None}
-        if units.get(name) and (others := sorted(map(str, told - {units[name]}))):
+        told = {table.units.get(name, "") for table in tables}
+        if others := sorted(unit for unit in told if not same_unit(unit, units.get(name, ""))):
             warn_caller(
                 f"predictions are not compared with {name}: they are in {units[name]}, the table "
                 f"says {', '.join(others)}"
@@ -200,13 +200,14 @@ def _beside(
 def _unit(tables: Sequence[Table], name: str) -> str:
     """Return the unit of a column that tables tell; refuse two."""
     told = {unit: table for table in tables if (unit := table.units.get(name))}
-    if len(told) > 1:
-        one, other, *_ = told
-        raise DataError(
-            f"{told[other].file}: column {name!r} is in {other}, in {told[one].file} in {one}; "
-            "give both in one unit"
-        )
-    return next(iter(told), "")
+    first = next(iter(told), "")
+    for unit, table in told.items():
+        if not same_unit(unit, first):
+            raise DataError(
+                f"{table.file}: column {name!r} is in {unit}, in {told[first].file} in {first}; "
+                "give both in one unit"
+            )
+    return first
 
 
 def refuse_inputs(output: Path, inputs: Sequence[str | Path]) -> None:

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._text import listed
+from skcgcnn._warnings import warn_caller
 from skcgcnn.estimators import BaseCGCNN, predict_targets
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.metrics import held_out_error, simplest, target_metrics
 from skcgcnn.reports import HeldOut
-from skcgcnn.tasks import Prediction
+from skcgcnn.tasks import Prediction, is_missing
 from skcgcnn.training._composition import predict_by_composition
 from skcgcnn.training._data import Part, RunData
 
@@ -123,11 +125,26 @@ def errors_of(predictions: Sequence[Prediction], truth: dict[str, Column]) -> li
         Target by target.
     truth : dict of str to ndarray
         Columns of a table by their names.
+
+    Warns
+    -----
+    UserWarning
+        Where a table holds nothing that the model could predict.
     """
     found = []
     for prediction in predictions:
         target = prediction.target
-        if target.name not in truth or (true := target.truth(truth[target.name])) is None:
+        if target.name not in truth:
+            continue
+        column = truth[target.name]
+        if (true := target.truth(column)) is None:
+            classes: Any = [] if target.classes is None else target.classes
+            labels = [str(target.cell(label)) for label in classes]
+            what = listed(labels, most=5) if labels else "numbers"
+            warn_caller(
+                f"predictions are not compared with {target.name}: the model predicts {what}, the "
+                f"table holds such as {str(column[~is_missing(column)][0])!r}"
+            )
             continue
         if (error := held_out_error(true, prediction, None)) is not None:
             found.append(f"{target.name}: {replace(error, held_out=False)}")

@@ -1041,6 +1041,13 @@ def test_units_of_a_store(data, tmp_path):
     assert "not compared with energy: they are in eV, the table says meV" in told
 
 
+def test_a_hint_is_what_can_be_typed(data):
+    # A size of its own: the same hint is given once.
+    told = run("train", data, "--epochs", 1, *TINY, "--atom-fea-len", 7)
+    assert "--init-from none is the same" in " ".join(told.split())
+    assert "None" not in told
+
+
 def test_predictions_are_compared_with_what_is_known(data, model):
     compared = "volume: mean absolute error"
     table = data / "id_prop.csv"

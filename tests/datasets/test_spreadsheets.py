@@ -32,6 +32,10 @@ READ = {
     "decimal commas": ("id;energy\na;1,5\nb;-2\n", "semicolons .*, decimal commas"),
     "sep=": ("sep=;\nid;energy\na;1,5\nb;-2,0\n", "decimal commas"),
     "pandas index": (",id,energy\n0,a,1.5\n1,b,-2\n", "an index column"),
+    "pandas index of some rows": (",id,energy\n17,a,1.5\n4,b,-2\n", "an index column"),
+    "pandas index of joined frames": (",id,energy\n0,a,1.5\n0,b,-2\n", "an index column"),
+    "pandas index like a name": (",id,energy\n18517,a,1.5\n4,b,-2\n", "an index column"),
+    "pandas index, and ids at the end": (",energy,id\n2,1.5,a\n1,-2,b\n", "an index column"),
     "unit row": ("id,energy\n,eV/atom\na,1.5\nb,-2\n", "a row of units"),
     "zeros": ("id,energy\na,01.5\nb,-2\n", r"numbers that begin with zeros: 01\.5 is 1\.5"),
     "UTF-16": ("id,energy\na,1.5\nb,-2\n", "UTF-16"),
@@ -103,6 +107,8 @@ REFUSED = {
     "id,energy\n18517x,2,7092\na,3,5\n": r"header has 2 columns \(id, energy\), but line 2 has 3",
     "id,energy,label,more\na,1,0\n": "header has 4 columns",
     'a,"2,7092"\nb,3\n': "line 1: '2,7092' is not a number; write a decimal point",
+    "id;energy\na;1.234\nb;2,5\n": "line 2: '1.234' may have thousands .* holds '2,5' too",
+    "id\tenergy\na\t-1,234\nb\t2.5\n": "line 2: '-1,234' may have thousands .* '2.5' too",
     "a,2.7 eV\nb,3.1 eV\n": "line 1: '2.7 eV' is not a number; write the number alone",
     "a,2.7092(3)\nb,3.1\n": "line 1: .* is not a number",
     "18517,n/a\na,1.5\n": "no value|does not exist",
@@ -349,3 +355,10 @@ def test_a_quotation_mark_that_is_not_closed_takes_no_crystals_away(load, separa
         load("\n".join(rows).replace(",", separator) + "\n", "abc")
     data, _ = load('a,1,"of two\nlines"\nb,2,"quo""ted"', "ab")
     assert data.target[:, 1].tolist() == ["of two\nlines", 'quo"ted']
+
+
+def test_a_frame_has_one_column_of_paths(folder):
+    path = folder("id,path,energy\na,1,2\nb,3,4\n")
+    with pytest.raises(DataError, match=r"id_prop\.csv: a frame has a column 'path' of its own"):
+        load_id_prop(path, as_frame=True)
+    assert load_id_prop(path, target="energy", as_frame=True).frame.shape == (2, 2)

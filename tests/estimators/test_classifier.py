@@ -135,3 +135,17 @@ def test_truth_values_among_objects_are_truth_values(cifs, Y, tiny):
     expected = CGCNNClassifier(**tiny).fit(cifs, labels).predict_proba(cifs)
     np.testing.assert_array_equal(est.predict_proba(cifs), expected)
     assert 0 <= est.score(cifs, labels.astype(object)) <= 1
+
+
+@pytest.mark.parametrize("classes", [np.ma.array([0, 1, 2], mask=[0, 0, 1]), [0, 1, np.nan]])
+def test_classes_to_come_are_none_that_are_missing(classes, tiny, graphs, labels):
+    with pytest.raises(ValueError, match=r"classes\[2\] is missing; leave it out"):
+        CGCNNClassifier(**tiny).partial_fit(graphs, labels, classes=classes)
+
+
+def test_scores_of_other_columns_and_hidden_weights(fitted_classifier, graphs, labels):
+    with pytest.raises(ValueError, match="y has 2 columns, but 1 are predicted"):
+        fitted_classifier.score(graphs, np.column_stack([labels, labels]))
+    hidden = np.ma.masked_array(np.ones(len(labels)), mask=np.arange(len(labels)) == 0)
+    with pytest.raises(ValueError, match="sample_weight contains NaN"):
+        fitted_classifier.score(graphs, labels, hidden)

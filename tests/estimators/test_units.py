@@ -1,7 +1,5 @@
 """Units of targets: from names of columns, from frames, and from tables."""
 
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -53,15 +51,50 @@ def test_a_unit_that_contradicts_the_name(tiny, graphs, energies):
     assert est.targets_[0].unit == "meV"
 
 
-@pytest.mark.parametrize("name", ["energy", "energy (eV)"])
-def test_a_fit_that_goes_on_and_a_score_have_the_unit_of_the_fit(tiny, graphs, energies, name):
-    y = pd.Series(energies, name=name)
-    y.attrs["units"] = {name: "eV"}
-    est = CGCNNRegressor(**tiny, warm_start=True).fit(graphs, y)
-    other = y * 1000
-    other.attrs["units"] = {name: "meV"}
-    message = re.escape(f"column '{name}' of y is in meV, that of the fit was in eV")
-    for use in (est.fit, est.partial_fit, est.score):
-        with pytest.raises(ValueError, match=message):
-            use(graphs, other)
-    est.fit(graphs, y).score(graphs, energies)  # an unknown unit is taken for that of the fit
+def test_the_unit_of_a_series_is_a_text(tiny, graphs, energies):
+    y = pd.Series(energies, name="energy")
+    y.attrs["units"] = "eV"
+    assert CGCNNRegressor(**tiny).fit(graphs, y).targets_[0].unit == "eV"
+    y.attrs["units"] = 5
+    with pytest.raises(TypeError, match=r"y\.attrs\[\"units\"\] is 5; expected a dictionary"):
+        CGCNNRegressor(**tiny).fit(graphs, y)
+
+
+@pytest.mark.parametrize("as_frame", [False, True])
+def test_other_units_than_those_of_the_fit(tiny, graphs, energies, labels, as_frame):
+    def y_in(unit, name="energy"):
+        column = pd.Series(energies, name=name)
+        y = pd.DataFrame({name: column, "metal": labels}) if as_frame else column
+        y.attrs["units"] = {name: unit} if unit else {}
+        return y
+
+    kind = CGCNNMultiTask if as_frame else CGCNNRegressor
+    est = kind(**tiny, warm_start=True).fit(graphs, y_in("eV / atom"))
+    for y in (y_in("meV"), y_in("", "energy (meV)")):
+        for method in (est.fit, est.partial_fit, est.score):
+            with pytest.raises(ValueError, match=r"of y is in meV, but that of the fit was in eV"):
+                method(graphs, y)
+        with pytest.raises(ValueError, match="convert it"):
+            est.set_params(warm_start=False).fit(graphs, y_in("eV"), validation_data=(graphs, y))
+        est.set_params(warm_start=True)
+    for y in (y_in("eV/atom"), y_in(""), y_in("").to_numpy()):
+        est.score(graphs, y)
+
+
+def test_a_start_in_another_unit_is_not_compared(tiny, graphs, energies):
+    y = pd.Series(1000 * energies, name="energy (meV)")
+    start = CGCNNRegressor(**tiny).fit(graphs, y)
+    for name, compared in (("energy (eV)", False), ("energy (meV)", True), ("energy", True)):
+        est = CGCNNRegressor(**tiny | {"init_from": start})
+        y = pd.Series(energies, name=name)
+        est.fit(graphs, y, validation_data=(graphs, y))
+        assert hasattr(est, "start_comparison_") == compared
+
+
+def test_the_names_of_an_arrow_table(tiny, graphs, energies, labels):
+    arrow = pytest.importorskip("pyarrow")
+    table = arrow.table({"energy (eV)": energies, "metal": labels})
+    est = CGCNNMultiTask(**tiny).fit(graphs, table)
+    assert est.target_names_ == ["energy (eV)", "metal"]
+    with pytest.raises(ValueError, match="pass them in the same order"):
+        est.score(graphs, table.select([1, 0]))

@@ -181,6 +181,30 @@ def test_maps_that_cannot_be_drawn(embeddings, method, message):
 def test_parity_of_different_crystals():
     with pytest.raises(ValueError, match=r"y_true has shape \(2,\) and y_pred \(3,\)"):
         plotting.parity([1, 2], [1, 2, 3])
+    with pytest.raises(ValueError, match=r"y_true has shape \(2,\) and y_std \(1,\)"):
+        plotting.parity([1, 2], [1, 2], y_std=[1])
+
+
+@pytest.mark.parametrize(
+    ("errors", "y_std", "message"),
+    [
+        ([1, 2], [1, 2, 3], r"errors has shape \(2,\) and y_std \(3,\)"),
+        ([np.nan], [1], "no crystal has both"),
+        ([1, 2], [1, -0.1], r"y_std holds -0\.1; standard deviations are 0 or more"),
+    ],
+)
+def test_deviations_that_are_none(errors, y_std, message):
+    with pytest.raises(ValueError, match=message):
+        plotting.interval_reliability(errors, y_std)
+
+
+@pytest.mark.filterwarnings("error")
+def test_deviations_that_are_hidden_or_zero():
+    hidden = np.ma.masked_array([1.0, 1.0, 1.0], mask=[False, True, False])
+    ax = plotting.interval_reliability([0.0, 0.0, 5.0], hidden)
+    np.testing.assert_array_equal(ax.lines[-1].get_ydata(), 0.5)
+    ax = plotting.interval_reliability([0.0, 1.0], [0.0, 0.0])
+    np.testing.assert_array_equal(ax.lines[-1].get_ydata(), 0.5)
 
 
 def test_maps_of_labels():

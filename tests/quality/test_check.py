@@ -423,6 +423,26 @@ def test_targets_are_taken_as_estimators_take_them(sample):
         check(sample.data[:2], np.zeros((2, 1, 1)))
 
 
+def test_columns_stay_in_the_order_of_the_crystals(sample):
+    one, other = pd.Series([0.5, 1.5], index=[1, 0]), pd.Series(["1", None], index=[0, 1])
+    found = survey(sample.data[:2], {"gap": one, "kind": other}, labels=False).columns
+    np.testing.assert_array_equal(found["gap"], [0.5, 1.5])
+    np.testing.assert_array_equal(found["kind"], [1.0, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (pd.DataFrame({1: [0.5, 1.5], "1": [2.0, 3.0]}), "several columns with the name '1'"),
+        ({1: [0.5, 1.5], "1": [2.0, 3.0]}, "several columns with the name '1'"),
+        (pd.Series([1j, 2.0], name="gap"), "gap holds complex numbers"),
+    ],
+)
+def test_columns_that_would_be_lost(y, message, sample):
+    with pytest.raises(ValueError, match=message):
+        check(sample.data[:2], y)
+
+
 @pytest.mark.parametrize(
     ("y", "names"),
     [

@@ -13,7 +13,7 @@ from skcgcnn.plotting import BLUE, ORANGE
 from skcgcnn.quality import PowerLaw, survey
 from skcgcnn.quality._residuals import Expected
 from skcgcnn.reports import Trial, TuneResult, check_report, tune_report
-from skcgcnn.reports._honesty import learning_section
+from skcgcnn.reports._honesty import honesty, learning_section
 from skcgcnn.reports._html import new_figure
 from skcgcnn.reports._parts import draw_values
 from skcgcnn.tasks import Classes
@@ -117,3 +117,17 @@ def test_sizes_of_a_learning_curve_are_round_numbers():
     low, high = ax.get_xlim()
     ticks = [tick for tick in ax.get_xticks() if low <= tick <= high]
     np.testing.assert_allclose(ticks, [10, 20, 50, 100, 200])
+
+
+@pytest.mark.parametrize(
+    ("is_outside", "said"),
+    [
+        ([True, True], "2.5 on 2 crystals unlike the training crystals, and none is like them."),
+        ([True, False], "2 on 1 crystal unlike the training crystals, 3 on the 1 like them."),
+        ([False, False], "no test crystal is unlike the training crystals."),
+    ],
+)
+def test_errors_of_crystals_unlike_the_training_crystals(graphs, is_outside, said):
+    errors = {"gap": (np.array([2.0, 3.0]), "error")}
+    section = honesty("", errors, graphs[:2], np.array(is_outside), {}, {})
+    assert any(line.endswith(said) for line in section.text)

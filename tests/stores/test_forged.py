@@ -65,6 +65,8 @@ FORGED = {
     "options of texts": facts(options={**OPTIONS, "radius": "8"}),
     "deep options": facts(options={**OPTIONS, "radius": {"a": 1}}),
     "names of no columns": facts(options={**OPTIONS, "global_features": 3}),
+    "units that are a list": facts(units=["eV"]),
+    "units that are numbers": facts(units={"e": 1}),
     "far neighbors": entry("distances", 0, 1e30),
     "large features": entry("kind_features", (0, 0), 3e38),
 }

@@ -3,8 +3,10 @@
 import csv
 
 import numpy as np
+import pytest
 
-from skcgcnn.tasks import Number, Prediction
+from skcgcnn.tasks import Classes, Number, Prediction
+from skcgcnn.training import errors_of
 from skcgcnn.training._predictions import write_predictions
 
 
@@ -16,3 +18,18 @@ def test_numbers_far_from_zero_keep_their_digits(tmp_path):
         rows = list(csv.DictReader(file))
     for name in ("time", "time_pred"):
         np.testing.assert_array_equal([float(row[name]) for row in rows], values)
+
+
+@pytest.mark.parametrize(
+    ("target", "cells", "said"),
+    [
+        (Classes("kind", classes=np.array(["gap", "metal"])), ["Gap", "Metal"], "gap, metal"),
+        (Classes("kind", classes=np.array([0, 1])), ["no", 5.0], "0, 1"),
+        (Number("gap"), ["small", "large"], "numbers"),
+    ],
+)
+def test_a_table_without_what_is_predicted_is_told(target, cells, said):
+    values = np.zeros(2) if target.is_number else target.labels
+    truth = {target.name: np.array(cells, dtype=object)}
+    with pytest.warns(UserWarning, match=f"not compared .* predicts {said}, .* '{cells[0]}'"):
+        assert not errors_of([Prediction(target, values)], truth)

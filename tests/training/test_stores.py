@@ -209,3 +209,35 @@ def test_targets_whose_results_would_have_one_name(names, tmp_path):
     assert result.exit_code == 2
     assert "two columns of the results would have the name" in result.output
     assert not (tmp_path / "run").exists()
+
+
+def test_a_row_of_units_is_that_of_a_store(tmp_path):
+    with (SAMPLE_FOLDER / "id_prop.csv").open(newline="") as file:
+        lines = [row[:2] for row in csv.reader(file)][1:31]
+    shutil.copytree(SAMPLE_FOLDER, tmp_path / "data")
+    for unit, factor in (("eV", 1), ("meV", 1000)):
+        cells = [["id", "e"], ["", unit], *([i, factor * float(value)] for i, value in lines)]
+        with (tmp_path / "data" / "id_prop.csv").open("w", newline="") as file:
+            csv.writer(file).writerows(cells)
+        done("featurize", tmp_path / "data", "-o", tmp_path / unit, "-q")
+    assert open_store(tmp_path / "meV").units == {"e": "meV"}
+    done("train", tmp_path / "eV", *QUICK, "-o", tmp_path / "run")
+    model = tmp_path / "run" / "model.safetensors"
+    assert skcgcnn.load(model).targets_[0].unit == "eV"
+    for unit, compared in (("eV", True), ("meV", False)):
+        told = " ".join(done("predict", model, tmp_path / unit, "-o", tmp_path / "p.csv").split())
+        assert ("mean absolute error" in told) == compared
+
+
+def test_a_target_whose_name_is_that_of_a_probability(tmp_path):
+    with (SAMPLE_FOLDER / "id_prop.csv").open(newline="") as file:
+        lines = list(csv.reader(file))[1:31]
+    labelled = ([*row[:2], "abc"[i % 3]] for i, row in enumerate(lines))
+    cells = [["id", "k_proba_a", "k"], *labelled]
+    shutil.copytree(SAMPLE_FOLDER, tmp_path / "data")
+    with (tmp_path / "data" / "id_prop.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(cells)
+    options = ("--task", "multi", *QUICK)
+    result = run("train", tmp_path / "data", *options, "-o", tmp_path / "run")
+    assert "the name 'k_proba_a'" in result.output
+    assert not (tmp_path / "run").exists()  # before it is trained
