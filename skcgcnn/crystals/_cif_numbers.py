@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import gemmi
+import numpy as np
 
 from skcgcnn.exceptions import StructureError
 
@@ -24,13 +25,23 @@ SYMMETRY = (
     "_space_group_symop_operation_xyz_",
 )
 # Of a symbol that names no element, and which pymatgen leaves out.
-NO_SYMBOL = re.compile("OH|[^A-Za-z]|$")
+NO_SYMBOL = re.compile("OH|[^A-Za-z]|$|(?i:vac|dum)|(Va|Du|Bq|Cg|Tv|WAT|[HD][23]O)$")
+# Of a site that is no atom.
+DUMMY = "dum"
 
 _OCCUPANCY = "_atom_site_occupancy"
 _NUMBERS = (*CELL, *COORDS, _OCCUPANCY)
 # Those of the sites; the first that is there counts.
 _SYMBOLS = ("_atom_site_type_symbol", "_atom_site_label")
 _GROUPS = ("_symmetry_space_group_name_H-M", "_space_group_name_H-M_alt", "_space_group_name_H-M")
+_NUMBERS_OF_GROUPS = ("_space_group_IT_number", "_symmetry_Int_Tables_number")
+# Magnetic ones, with the reversal of time behind; also as an older dictionary has them.
+_OF_MAGNETS = re.compile("_space_group_symop[._]magn_(operation|centering)[._]xyz")
+# What tells a symmetry, and what says that there is none.
+_SYMMETRY_OF = re.compile("_(symmetry|space_group)[._].*(name|number|xyz|algebraic)")
+_NONE = {"p1", "1", "1.1", "x,y,z", "x,y,z,+1", "x,y,z,1", "x1,x2,x3,x4"}
+# How far metrics may differ under operations, relatively.
+_METRIC_TOLERANCE = 0.05
 # Of a symmetry operation.
 _OTHER_LETTERS = re.compile("[^xyzXYZ0-9+*/.,\\s-]")
 _UNDERSCORE = re.compile(r"\d_\d")
@@ -38,12 +49,17 @@ _UNDERSCORE = re.compile(r"\d_\d")
 _OTHER = re.compile(r"[^\x00-\x7f\s\ufeff]")
 
 
-def check_values(text: str) -> None:
+def check_values(text: str) -> str:
     """Refuse values that pymatgen silently takes for others, or leaves out with their sites.
 
     Python reads ``1_0`` as 10. pymatgen leaves out what is not ASCII, such as the minus sign of a
     word processor, and sites whose symbol names no element; it takes an occupancy that is not a
     number for 1, and three operations for one that has blanks and no quotes.
+
+    Returns
+    -------
+    str
+        What it says of its symmetry; empty where it has none, or does not tell.
 
     Raises
     ------
@@ -60,7 +76,7 @@ def check_values(text: str) -> None:
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001 - whatever the text provokes: who reads it will say so
-        return
+        return ""
     # The block of the crystal: others, such as that of a powder pattern, are not read.
     data: dict[str, Any] = next((b.data for b in blocks if COORDS[0] in b.data), {})
     _check_numbers(data)
@@ -69,9 +85,55 @@ def check_values(text: str) -> None:
     operations = next(filter(None, found), [])
     for operation in operations:
         _check_operation(operation)
-    for tag in () if operations else _GROUPS:
-        for group in _known(data.get(tag, [])):
-            _check_letters(tag, group)
+    magnetic = [one for tag in filter(_OF_MAGNETS.fullmatch, data) for one in _known(data[tag])]
+    for operation in magnetic:
+        _check_letters("a symmetry operation", operation)
+        _check_operation(operation.rpartition(",")[0])
+    if not operations and not magnetic:
+        for tag in _GROUPS:
+            for group in _known(data.get(tag, [])):
+                _check_letters(tag, group)
+        _check_group(data)
+    return _symmetry_of(data)
+
+
+def _check_group(data: dict[str, Any]) -> None:
+    """Refuse a cell that has not the symmetry of its group, where no operations are listed.
+
+    It is in another setting than that of the name: its axes are rhombohedral, for example.
+    """
+    names = [name for tag in _GROUPS for name in _known(data.get(tag, []))]
+    numbers = [number for tag in _NUMBERS_OF_GROUPS for number in _known(data.get(tag, []))]
+    try:
+        group: Any = (
+            gemmi.find_spacegroup_by_name(re.sub(r"[\s_]", "", names[0]))
+            if names
+            else gemmi.find_spacegroup_by_number(int(numbers[0]))
+        )
+        cell = gemmi.UnitCell(*(float(data[tag].partition("(")[0]) for tag in CELL))
+    except (AttributeError, LookupError, ValueError, RuntimeError):
+        return  # it is told elsewhere
+    if group is None:
+        return
+    vectors = np.array(cell.orth.mat.tolist())
+    metric = vectors.T @ vectors
+    for operation in group.operations().sym_ops:
+        rotation = np.array(operation.rot) / gemmi.Op.DEN
+        changed = np.abs(rotation.T @ metric @ rotation - metric).max()
+        if changed > _METRIC_TOLERANCE * metric.max():
+            raise StructureError(
+                f"its cell has not the symmetry of its space group, {(names or numbers)[0]!r}; "
+                "list the symmetry operations (_space_group_symop_operation_xyz)"
+            )
+
+
+def _symmetry_of(data: dict[str, Any]) -> str:
+    for tag, value in data.items():
+        if _SYMMETRY_OF.match(tag.lower()):
+            for one in _known(value):
+                if re.sub(r"\s", "", one).lower() not in _NONE:
+                    return f"{tag} holds {one!r}"
+    return ""
 
 
 def _check_numbers(data: dict[str, Any]) -> None:
@@ -89,6 +151,8 @@ def _check_numbers(data: dict[str, Any]) -> None:
 
 
 def _check_symbols(data: dict[str, Any]) -> None:
+    if DUMMY in _several(data.get("_atom_site_calc_flag", [])):
+        raise StructureError("an atom site is a dummy (_atom_site_calc_flag); remove it")
     tag = next((tag for tag in _SYMBOLS if tag in data), "")
     for symbol in _several(data.get(tag, [])):
         # Two letters count; what is behind them is a number or a charge.
