@@ -217,6 +217,17 @@ def test_resume_refuses_other_crystals_under_the_same_names(data, tmp_path):
     assert not (out / "report.html").exists()
 
 
+def test_resume_refuses_the_best_epoch_of_another_run(data, tmp_path):
+    for name, seed in (("a", 1), ("b", 2)):
+        run("train", data, "--epochs", 2, "--seed", seed, "-o", tmp_path / name, *TINY)
+    own = (tmp_path / "a" / "model.safetensors").read_bytes()
+    shutil.copy(tmp_path / "b" / "model.safetensors", tmp_path / "a")
+    resume = ("train", data, "--epochs", 3, "--resume", tmp_path / "a" / "checkpoint.pth.tar")
+    assert "is not the best epoch of" in run(*resume, code=2)
+    (tmp_path / "a" / "model.safetensors").write_bytes(own)
+    run(*resume, "--no-report")
+
+
 def test_seed_and_data_decide_the_result(data, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         run("train", data, "--epochs", 1, "--seed", seed, "-o", tmp_path / name, *TINY)
