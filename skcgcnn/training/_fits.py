@@ -215,5 +215,10 @@ def resumed_estimator(
             )
     if run["fingerprint"] != data.fingerprint():
         raise DataError(f"{file}: was trained on other crystals or targets than {settings.data}")
+    if data.atom_features not in (None, state.params.get("atom_features")):
+        raise DataError(
+            f"{file}: was trained with other features of the elements than the atom_init.json in "
+            f"{settings.data} has; restore it, or begin a new run without --resume"
+        )
     cls = _ESTIMATORS[settings.task]
     return cls._from_model_state(state, str(file), device), run

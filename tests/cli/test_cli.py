@@ -217,6 +217,18 @@ def test_resume_refuses_other_crystals_under_the_same_names(data, tmp_path):
     assert not (out / "report.html").exists()
 
 
+def test_resume_refuses_other_features_of_the_elements(data, tmp_path):
+    file = data / "atom_init.json"
+    features = {str(z): [z / 100, z % 7, 1.0] for z in range(1, 101)}
+    file.write_text(json.dumps(features))
+    run("train", data, "--epochs", 1, "-o", tmp_path / "out", *TINY)
+    resume = ("train", data, "--resume", tmp_path / "out" / "checkpoint.pth.tar", "--no-report")
+    file.write_text(json.dumps({**features, "11": [0.5, 0.5, 0.5]}))
+    assert "other features of the elements" in run(*resume, "--epochs", 2, code=2)
+    file.write_text(json.dumps(features, indent=2))
+    run(*resume, "--epochs", 2)
+
+
 def test_resume_refuses_the_best_epoch_of_another_run(data, tmp_path):
     for name, seed in (("a", 1), ("b", 2)):
         run("train", data, "--epochs", 2, "--seed", seed, "-o", tmp_path / name, *TINY)
