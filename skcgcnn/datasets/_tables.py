@@ -77,7 +77,22 @@ def open_text(path: Path, errors: str = "strict") -> TextIO:
 
 def write_rows(file: IO[str], rows: Iterable[Iterable[Any]]) -> None:
     """Write rows of a CSV file whose texts spreadsheets do not run, and `Sheet` reads back."""
-    csv.writer(file, lineterminator="\n").writerows([_as_text(c) for c in row] for row in rows)
+    csv.writer(_Lines(file)).writerows([_as_text(c) for c in row] for row in rows)
+
+
+class _Lines:
+    """Where `csv` writes rows that end as those of Unix, with quotes around every end in a cell.
+
+    Told to end rows by a newline, it would leave a carriage return without quotes, and readers
+    would take it for the end of a row.
+    """
+
+    def __init__(self, file: IO[str]) -> None:
+        self.file = file
+
+    def write(self, row: str) -> int:
+        """Write a row."""
+        return self.file.write(row.removesuffix("\r\n") + "\n")
 
 
 def write_table(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:

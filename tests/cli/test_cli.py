@@ -1060,6 +1060,11 @@ def test_results_name_files_whose_bytes_are_no_letters(data, model, tmp_path):
     run("predict", model, folder, "-o", "a.parquet")
     run("predict", model, folder, "-o", "a.csv")
     assert [row["cif_id"] for row in rows(tmp_path / "a.csv")] == [r"caf\udce9"]
+    os.link(data / "crystal1.cif", folder / "=1.cif")  # the same crystal
+    assert r"caf\udce9: one crystal" in run("check", folder, "-o", "check", code=1)
+    assert r"caf\udce9" in rows(tmp_path / "check" / "check.csv")[0]["ids"]
+    assert rows(tmp_path / "check" / "check.csv")[0]["ids"].startswith("'=1;")
+    (folder / "=1.cif").unlink()
     run("suggest", "li-vacancy", folder, "-o", "b.csv")
     assert rows(tmp_path / "b.csv")[0]["path"].endswith(r"caf\udce9.cif")
     for name in ("b.xlsx", "b.parquet", "b.csv.gz"):
