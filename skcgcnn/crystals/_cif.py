@@ -15,6 +15,7 @@ from skcgcnn.crystals._cif_numbers import (
     CELL,
     COORDS,
     DUMMY,
+    MAGNETIC,
     NO_SYMBOL,
     SYMMETRY,
     no_element,
@@ -45,7 +46,6 @@ _SITE_TAGS = (
     "_atom_site_calc_flag",
 )
 _REQUIRED = {"_atom_site_label", *COORDS}
-_MAGNETIC = ("_space_group_magn", "_atom_site_moment", "_space_group_symop_magn")
 
 # How far the ratios between sites and formula may differ, as in pymatgen.
 _FORMULA_TOLERANCE = 0.01
@@ -102,7 +102,7 @@ def parse_cif(text: str) -> Crystal | None:
     >>> crystal.species
     [((55, 1.0),), ((17, 1.0),)]
     """
-    if any(tag in text for tag in _MAGNETIC):
+    if any(tag in text for tag in MAGNETIC):
         return None
     if not text.isascii():
         text = text.encode("ascii", "ignore").decode()

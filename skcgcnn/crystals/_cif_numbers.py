@@ -1,7 +1,7 @@
 """Values of a CIF that readers would silently take for others."""
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import gemmi
 import numpy as np
@@ -24,6 +24,8 @@ SYMMETRY = (
     "_space_group_symop_operation_xyz",
     "_space_group_symop_operation_xyz_",
 )
+# What tells pymatgen that a CIF is magnetic, and that other operations do not count.
+MAGNETIC = ("_space_group_magn", "_atom_site_moment", "_space_group_symop_magn")
 # Of a symbol that names no element, and which pymatgen leaves out.
 NO_SYMBOL = re.compile("OH|[^A-Za-z]|$|(?i:vac|dum)|(Va|Du|Bq|Cg|Tv|WAT|[HD][23]O)$")
 # Of a site that is no atom.
@@ -49,7 +51,25 @@ _UNDERSCORE = re.compile(r"\d_\d")
 _OTHER = re.compile(r"[^\x00-\x7f\s\ufeff]")
 
 
-def check_values(text: str) -> str:
+class Told(NamedTuple):
+    """What a CIF tells of its first crystal.
+
+    Attributes
+    ----------
+    symmetry : str
+        What it says of its symmetry; empty where it has none, or does not tell.
+    section : int
+        The number of its block; 0 where there is none.
+    n_crystals : int
+        Blocks with sites. Of those with one name, pymatgen knows the last.
+    """
+
+    symmetry: str = ""
+    section: int = 0
+    n_crystals: int = 0
+
+
+def check_values(text: str) -> Told:
     """Refuse values that pymatgen silently takes for others, or leaves out with their sites.
 
     Python reads ``1_0`` as 10. pymatgen leaves out what is not ASCII, such as the minus sign of a
@@ -58,8 +78,7 @@ def check_values(text: str) -> str:
 
     Returns
     -------
-    str
-        What it says of its symmetry; empty where it has none, or does not tell.
+    Told
 
     Raises
     ------
@@ -76,9 +95,12 @@ def check_values(text: str) -> str:
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001 - whatever the text provokes: who reads it will say so
-        return ""
-    # The block of the crystal: others, such as that of a powder pattern, are not read.
-    data: dict[str, Any] = next((b.data for b in blocks if COORDS[0] in b.data), {})
+        return Told()
+    # The blocks of crystals: others, such as that of a powder pattern, are not read.
+    crystals = [place for place, block in enumerate(blocks) if COORDS[0] in block.data]
+    if not crystals:
+        return Told()
+    data: dict[str, Any] = blocks[crystals[0]].data
     _check_numbers(data)
     _check_symbols(data)
     found = (_known(data.get(tag, [])) for tag in SYMMETRY)
@@ -94,7 +116,9 @@ def check_values(text: str) -> str:
             for group in _known(data.get(tag, [])):
                 _check_letters(tag, group)
         _check_group(data)
-    return _symmetry_of(data)
+    # Of several crystals pymatgen does not say whose symmetry it leaves out.
+    is_used = len(crystals) > 1 and operations and not any(tag in text for tag in MAGNETIC)
+    return Told("" if is_used else _symmetry_of(data), crystals[0] + 1, len(crystals))
 
 
 def _check_group(data: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 
 from skcgcnn.crystals._carriers import to_structure
 from skcgcnn.crystals._cif import MAX_FRACTION, parse_cif, syntax_error
-from skcgcnn.crystals._cif_numbers import check_values, underscore
+from skcgcnn.crystals._cif_numbers import Told, check_values, underscore
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.crystals._json import load_json
 from skcgcnn.crystals._sources import PACKED, is_cif_text, is_json_text, is_poscar_text
@@ -73,6 +73,9 @@ _WITHOUT_SYMMETRY = (
 )
 _NO_NAMES = "Elements in POSCAR cannot be determined"
 _UNDERSCORE = re.compile(r"(?<!\S)[+-]?[\d.]*\d_\d[\d._]*([eE][+-]?\d+)?(?!\S)")
+# What is not well formed, and says two things of a crystal.
+_TWICE = re.compile(r"duplicate tag _(cell|atom_site|symmetry|space_group)[._](?!aniso)")
+_SAME_NAME = "duplicate block name"
 _ROUNDED = "fractional coordinates rounded to ideal values"
 _SEVERAL = "holds several crystals; the first is taken"
 NO_MEMORY = "there is not enough memory to read it"
@@ -175,27 +178,33 @@ def _reader(path: str) -> Callable[[str], Crystal] | None:
 
 def _read_cif(text: str, path: str | None = None) -> Crystal:
     is_plain = text.isascii()
-    symmetry = "" if is_plain else check_values(text)
+    told = Told() if is_plain else check_values(text)
     crystal = parse_cif(text)
     if crystal is not None:
         return crystal
     if is_plain:
-        symmetry = check_values(text)
+        told = check_values(text)
     broken = syntax_error(text)
+    n_sites = text.count(_SITES_TAG)
+    is_hidden = _SAME_NAME in (broken or "") and n_sites > told.n_crystals
+    if broken is not None and (is_hidden or _TWICE.search(broken)):
+        raise StructureError(f"is not a well-formed CIF: {broken}; it is not clear which counts")
     try:
         crystal = _read_with_pymatgen(path, text)
     except StructureError as error:
         if broken is None:
             raise
         raise StructureError(f"is not a well-formed CIF: {broken}") from error
-    if symmetry and any(note.startswith(_WITHOUT_SYMMETRY) for note in crystal.notes):
+    if f"No structure parsed for section {told.section} in CIF." in crystal.notes:
+        raise StructureError("its first crystal cannot be read; repair it, or remove its block")
+    if told.symmetry and any(note.startswith(_WITHOUT_SYMMETRY) for note in crystal.notes):
         raise StructureError(
-            f"{symmetry}, but no symmetry operations that are understood, and all but the sites "
-            "listed would be missing; list the operations (_space_group_symop_operation_xyz)"
+            f"{told.symmetry}, but no symmetry operations that are understood, so that sites would "
+            "be missing; list the operations (_space_group_symop_operation_xyz)"
         )
     if broken is not None:
         crystal = replace(crystal, notes=(*crystal.notes, f"is not a well-formed CIF: {broken}"))
-    if text.count(_SITES_TAG) > 1:
+    if n_sites > 1:
         crystal = replace(crystal, notes=(*crystal.notes, _SEVERAL))
     return crystal
 

@@ -231,6 +231,34 @@ def test_a_group_whose_symmetry_the_cell_has_not(group):
         read_crystal(with_group(group, cell="5 5 5 60 60 60"))
 
 
+def test_of_several_crystals_it_is_the_first_that_counts():
+    plain = HEAD.format(**PLAIN)
+    second = plain.replace("data_x", "data_y").replace("Na", "K")
+    without = with_group("_space_group_name_Hall '-F 4 2 3'").replace("data_x", "data_z")
+    for others in (second, without):
+        assert ((11, 1.0),) in read_crystal(f"{plain}\n{others}").species
+    named = f"data_global\n_note 1\n{plain}\ndata_global\n_note 2\n{second}"
+    assert ((11, 1.0),) in read_crystal(named).species
+    with pytest.raises(StructureError, match="its first crystal cannot be read"):
+        read_crystal(plain.replace("_cell_length_a 5\n", "") + second)
+    with pytest.raises(StructureError, match="no symmetry operations that are understood"):
+        read_crystal(f"{without}\n{second}")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        HEAD.format(**PLAIN),
+        "_cell_length_a 9",
+        "loop_\n_atom_site_label\n_atom_site_fract_x\nBr1 0.25\nBr2 0.75",
+    ],
+)
+def test_what_is_there_twice_is_not_chosen_from(more):
+    with pytest.raises(StructureError, match="; it is not clear which counts"):
+        read_crystal(f"{HEAD.format(**PLAIN)}\n{more}")
+    assert read_crystal(f"{HEAD.format(**PLAIN)}\n_note 1\n_note 2").notes
+
+
 MAGNETS = """loop_
 _space_group_symop_magn_operation.xyz
 x,y,z,+1
