@@ -51,6 +51,7 @@ def check(
     and 2 if they cannot be read.
     """
     with plain_errors():
+        from skcgcnn.datasets import write_table
         from skcgcnn.quality import open_data, survey
         from skcgcnn.reports import check_report
         from skcgcnn.training import bundled_folder, refuse_inputs
@@ -80,8 +81,7 @@ def check(
         with atomic_write(page) as file:
             file.write(check_report(opened.name, found))
         table = found.findings.assign(ids=["; ".join(ids) for ids in found.findings["ids"]])
-        with atomic_write(rows) as file:
-            table.to_csv(file, index=False)
+        write_table(rows, table.columns, table.itertuples(index=False))
         if as_json:
             typer.echo(json.dumps(_as_json(found), indent=2))
         else:

@@ -8,6 +8,8 @@ import numpy.typing as npt
 
 from skcgcnn.exceptions import StructureError
 
+# Of OPTIMADE: atoms without a place, and groups of sites of which one is there.
+_UNREAD = ("implicit_atoms", "site_attachments", "assemblies")
 _PERIODIC_IN_PART = "is periodic in {} of three directions; it is taken as periodic in all three"
 
 
@@ -83,7 +85,8 @@ def to_structure(source: Any) -> tuple[Any, list[str]]:
         return _structure(source.cell, source.symbols, source.scaled_positions), []
     if isinstance(source, Mapping) and (kind := _format(source)) is not None:
         try:
-            return _FROM_MAPPING[kind](source), []
+            structure = _FROM_MAPPING[kind](source)
+            return structure, [*_partly_periodic(structure.lattice.pbc), *_left_out(source)]
         except (StructureError, MemoryError):
             raise
         except Exception as error:  # whatever the content provokes
@@ -150,6 +153,13 @@ def _partly_periodic(pbc: Any) -> list[str]:
     return [] if n == 3 else [_PERIODIC_IN_PART.format(n)]
 
 
+def _left_out(source: Mapping[str, Any]) -> list[str]:
+    """Return a remark where OPTIMADE says that a crystal has more than its sites."""
+    features = source.get("attributes", source).get("structure_features") or []
+    unread = [name for name in features if name in _UNREAD]
+    return [f"has {', '.join(unread)}, which are not read"] if unread else []
+
+
 def _format(source: Mapping[Any, Any]) -> str | None:
     """Return who writes such dictionaries."""
     keys = source.keys()
@@ -189,23 +199,35 @@ def _from_pymatgen(source: Mapping[str, Any]) -> Any:
     names = ("lattice", "sites", "charge", "properties")
     parts = {name: source[name] for name in names if name in source}
     check_modules(parts)
+    for site in parts["sites"]:
+        kinds = [repr({**one, "occu": None}) for one in site["species"]]
+        if len(set(kinds)) < len(kinds):  # of two shares, pymatgen takes the last
+            raise StructureError("a site has one element twice; add up its shares")
     return Structure.from_dict(parts)
 
 
 def _from_jarvis(source: Mapping[str, Any]) -> Any:
-    cartesian = bool(source.get("cartesian", False))
-    return _structure(source["lattice_mat"], source["elements"], source["coords"], cartesian)
+    cartesian = source.get("cartesian", False)
+    if isinstance(cartesian, str):  # every text would be true
+        raise StructureError(f"cartesian is {cartesian!r}; write true or false, without quotes")
+    return _structure(source["lattice_mat"], source["elements"], source["coords"], bool(cartesian))
 
 
 def _from_optimade(source: Mapping[str, Any]) -> Any:
+    from pymatgen.core import Lattice
+
     entry = source.get("attributes", source)
     kinds = {kind["name"]: kind for kind in entry.get("species") or []}
     species = []
     for name in entry["species_at_sites"]:
         kind = kinds.get(name, {"chemical_symbols": [name], "concentration": [1.0]})
-        shares = zip(kind["chemical_symbols"], kind["concentration"], strict=True)
-        species.append({symbol: share for symbol, share in shares if symbol != "vacancy"})
-    return _structure(entry["lattice_vectors"], species, entry["cartesian_site_positions"], True)
+        shares = dict[str, float]()  # isotopes have one symbol
+        for symbol, share in zip(kind["chemical_symbols"], kind["concentration"], strict=True):
+            shares[symbol] = shares.get(symbol, 0) + share
+        shares.pop("vacancy", None)
+        species.append(shares)
+    lattice = Lattice(entry["lattice_vectors"], entry.get("dimension_types") or (True,) * 3)
+    return _structure(lattice, species, entry["cartesian_site_positions"], True)
 
 
 def _structure(
@@ -214,7 +236,10 @@ def _structure(
     from pymatgen.core import Lattice, Structure
 
     return Structure(
-        Lattice(lattice), list(species), np.asarray(coords), coords_are_cartesian=cartesian
+        lattice if isinstance(lattice, Lattice) else Lattice(lattice),
+        list(species),
+        np.asarray(coords),
+        coords_are_cartesian=cartesian,
     )
 
 

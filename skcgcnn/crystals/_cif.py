@@ -14,6 +14,8 @@ import numpy.typing as npt
 from skcgcnn.crystals._cif_numbers import (
     CELL,
     COORDS,
+    DUMMY,
+    MAGNETIC,
     NO_SYMBOL,
     SYMMETRY,
     no_element,
@@ -41,9 +43,9 @@ _SITE_TAGS = (
     "_atom_site_type_symbol",
     *COORDS,
     "_atom_site_occupancy",
+    "_atom_site_calc_flag",
 )
 _REQUIRED = {"_atom_site_label", *COORDS}
-_MAGNETIC = ("_space_group_magn", "_atom_site_moment", "_space_group_symop_magn")
 
 # How far the ratios between sites and formula may differ, as in pymatgen.
 _FORMULA_TOLERANCE = 0.01
@@ -100,7 +102,7 @@ def parse_cif(text: str) -> Crystal | None:
     >>> crystal.species
     [((55, 1.0),), ((17, 1.0),)]
     """
-    if any(tag in text for tag in _MAGNETIC):
+    if any(tag in text for tag in MAGNETIC):
         return None
     if not text.isascii():
         text = text.encode("ascii", "ignore").decode()
@@ -217,6 +219,8 @@ def _read_sites(block: gemmi.cif.Block) -> tuple[list[str], FloatArray, list[flo
     tags, values = loop.tags, loop.values
     columns = {tag: values[tags.index(tag) :: len(tags)] for tag in _SITE_TAGS if tag in tags}
     if not columns.keys() >= _REQUIRED:
+        raise UnsureError
+    if DUMMY in columns.get("_atom_site_calc_flag", ()):
         raise UnsureError
     symbols = columns.get("_atom_site_type_symbol", columns["_atom_site_label"])
     symbols = [_text(symbol) for symbol in symbols]

@@ -1,9 +1,10 @@
 """Values of a CIF that readers would silently take for others."""
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import gemmi
+import numpy as np
 
 from skcgcnn.exceptions import StructureError
 
@@ -23,14 +24,26 @@ SYMMETRY = (
     "_space_group_symop_operation_xyz",
     "_space_group_symop_operation_xyz_",
 )
+# What tells pymatgen that a CIF is magnetic, and that other operations do not count.
+MAGNETIC = ("_space_group_magn", "_atom_site_moment", "_space_group_symop_magn")
 # Of a symbol that names no element, and which pymatgen leaves out.
-NO_SYMBOL = re.compile("OH|[^A-Za-z]|$")
+NO_SYMBOL = re.compile("OH|[^A-Za-z]|$|(?i:vac|dum)|(Va|Du|Bq|Cg|Tv|WAT|[HD][23]O)$")
+# Of a site that is no atom.
+DUMMY = "dum"
 
 _OCCUPANCY = "_atom_site_occupancy"
 _NUMBERS = (*CELL, *COORDS, _OCCUPANCY)
 # Those of the sites; the first that is there counts.
 _SYMBOLS = ("_atom_site_type_symbol", "_atom_site_label")
 _GROUPS = ("_symmetry_space_group_name_H-M", "_space_group_name_H-M_alt", "_space_group_name_H-M")
+_NUMBERS_OF_GROUPS = ("_space_group_IT_number", "_symmetry_Int_Tables_number")
+# Magnetic ones, with the reversal of time behind; also as an older dictionary has them.
+_OF_MAGNETS = re.compile("_space_group_symop[._]magn_(operation|centering)[._]xyz")
+# What tells a symmetry, and what says that there is none.
+_SYMMETRY_OF = re.compile("_(symmetry|space_group)[._].*(name|number|xyz|algebraic)")
+_NONE = {"p1", "1", "1.1", "x,y,z", "x,y,z,+1", "x,y,z,1", "x1,x2,x3,x4"}
+# How far metrics may differ under operations, relatively.
+_METRIC_TOLERANCE = 0.05
 # Of a symmetry operation.
 _OTHER_LETTERS = re.compile("[^xyzXYZ0-9+*/.,\\s-]")
 _UNDERSCORE = re.compile(r"\d_\d")
@@ -38,12 +51,34 @@ _UNDERSCORE = re.compile(r"\d_\d")
 _OTHER = re.compile(r"[^\x00-\x7f\s\ufeff]")
 
 
-def check_values(text: str) -> None:
+class Told(NamedTuple):
+    """What a CIF tells of its first crystal.
+
+    Attributes
+    ----------
+    symmetry : str
+        What it says of its symmetry; empty where it has none, or does not tell.
+    section : int
+        The number of its block; 0 where there is none.
+    n_crystals : int
+        Blocks with sites. Of those with one name, pymatgen knows the last.
+    """
+
+    symmetry: str = ""
+    section: int = 0
+    n_crystals: int = 0
+
+
+def check_values(text: str) -> Told:
     """Refuse values that pymatgen silently takes for others, or leaves out with their sites.
 
     Python reads ``1_0`` as 10. pymatgen leaves out what is not ASCII, such as the minus sign of a
     word processor, and sites whose symbol names no element; it takes an occupancy that is not a
     number for 1, and three operations for one that has blanks and no quotes.
+
+    Returns
+    -------
+    Told
 
     Raises
     ------
@@ -60,18 +95,69 @@ def check_values(text: str) -> None:
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001 - whatever the text provokes: who reads it will say so
-        return
-    # The block of the crystal: others, such as that of a powder pattern, are not read.
-    data: dict[str, Any] = next((b.data for b in blocks if COORDS[0] in b.data), {})
+        return Told()
+    # The blocks of crystals: others, such as that of a powder pattern, are not read.
+    crystals = [place for place, block in enumerate(blocks) if COORDS[0] in block.data]
+    if not crystals:
+        return Told()
+    data: dict[str, Any] = blocks[crystals[0]].data
     _check_numbers(data)
     _check_symbols(data)
     found = (_known(data.get(tag, [])) for tag in SYMMETRY)
     operations = next(filter(None, found), [])
     for operation in operations:
         _check_operation(operation)
-    for tag in () if operations else _GROUPS:
-        for group in _known(data.get(tag, [])):
-            _check_letters(tag, group)
+    magnetic = [one for tag in filter(_OF_MAGNETS.fullmatch, data) for one in _known(data[tag])]
+    for operation in magnetic:
+        _check_letters("a symmetry operation", operation)
+        _check_operation(operation.rpartition(",")[0])
+    if not operations and not magnetic:
+        for tag in _GROUPS:
+            for group in _known(data.get(tag, [])):
+                _check_letters(tag, group)
+        _check_group(data)
+    # Of several crystals pymatgen does not say whose symmetry it leaves out.
+    is_used = len(crystals) > 1 and operations and not any(tag in text for tag in MAGNETIC)
+    return Told("" if is_used else _symmetry_of(data), crystals[0] + 1, len(crystals))
+
+
+def _check_group(data: dict[str, Any]) -> None:
+    """Refuse a cell that has not the symmetry of its group, where no operations are listed.
+
+    It is in another setting than that of the name: its axes are rhombohedral, for example.
+    """
+    names = [name for tag in _GROUPS for name in _known(data.get(tag, []))]
+    numbers = [number for tag in _NUMBERS_OF_GROUPS for number in _known(data.get(tag, []))]
+    try:
+        group: Any = (
+            gemmi.find_spacegroup_by_name(re.sub(r"[\s_]", "", names[0]))
+            if names
+            else gemmi.find_spacegroup_by_number(int(numbers[0]))
+        )
+        cell = gemmi.UnitCell(*(float(data[tag].partition("(")[0]) for tag in CELL))
+    except (AttributeError, LookupError, ValueError, RuntimeError):
+        return  # it is told elsewhere
+    if group is None:
+        return
+    vectors = np.array(cell.orth.mat.tolist())
+    metric = vectors.T @ vectors
+    for operation in group.operations().sym_ops:
+        rotation = np.array(operation.rot) / gemmi.Op.DEN
+        changed = np.abs(rotation.T @ metric @ rotation - metric).max()
+        if changed > _METRIC_TOLERANCE * metric.max():
+            raise StructureError(
+                f"its cell has not the symmetry of its space group, {(names or numbers)[0]!r}; "
+                "list the symmetry operations (_space_group_symop_operation_xyz)"
+            )
+
+
+def _symmetry_of(data: dict[str, Any]) -> str:
+    for tag, value in data.items():
+        if _SYMMETRY_OF.match(tag.lower()):
+            for one in _known(value):
+                if re.sub(r"\s", "", one).lower() not in _NONE:
+                    return f"{tag} holds {one!r}"
+    return ""
 
 
 def _check_numbers(data: dict[str, Any]) -> None:
@@ -89,6 +175,8 @@ def _check_numbers(data: dict[str, Any]) -> None:
 
 
 def _check_symbols(data: dict[str, Any]) -> None:
+    if DUMMY in _several(data.get("_atom_site_calc_flag", [])):
+        raise StructureError("an atom site is a dummy (_atom_site_calc_flag); remove it")
     tag = next((tag for tag in _SYMBOLS if tag in data), "")
     for symbol in _several(data.get(tag, [])):
         # Two letters count; what is behind them is a number or a charge.

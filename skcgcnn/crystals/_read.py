@@ -10,7 +10,7 @@ import re
 import stat
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from os import PathLike, fspath
 from typing import IO, Any, Literal
@@ -19,7 +19,7 @@ import numpy as np
 
 from skcgcnn.crystals._carriers import to_structure
 from skcgcnn.crystals._cif import MAX_FRACTION, parse_cif, syntax_error
-from skcgcnn.crystals._cif_numbers import check_values
+from skcgcnn.crystals._cif_numbers import Told, check_values, underscore
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.crystals._json import load_json
 from skcgcnn.crystals._sources import PACKED, is_cif_text, is_json_text, is_poscar_text
@@ -67,6 +67,15 @@ _PASSING = {
 }
 _SITES_TAG = "_atom_site_fract_x"
 _NO_CRYSTAL = "No structure parsed"
+_WITHOUT_SYMMETRY = (
+    "No _symmetry_equiv_pos_as_xyz type key found. Defaulting to P1",
+    "No magnetic symmetry detected",
+)
+_NO_NAMES = "Elements in POSCAR cannot be determined"
+_UNDERSCORE = re.compile(r"(?<!\S)[+-]?[\d.]*\d_\d[\d._]*([eE][+-]?\d+)?(?!\S)")
+# What is not well formed, and says two things of a crystal.
+_TWICE = re.compile(r"duplicate tag _(cell|atom_site|symmetry|space_group)[._](?!aniso)")
+_SAME_NAME = "duplicate block name"
 _ROUNDED = "fractional coordinates rounded to ideal values"
 _SEVERAL = "holds several crystals; the first is taken"
 NO_MEMORY = "there is not enough memory to read it"
@@ -114,7 +123,7 @@ def read_crystal(source: Any, max_bytes: int = MAX_BYTES) -> Crystal:
     elif is_json_text(source):
         crystal = _read_json(source)
     elif is_poscar_text(source):
-        crystal = _read_with_pymatgen(None, source, "poscar")
+        crystal = _read_poscar(source)
     elif isinstance(source, (str, PathLike)):
         crystal = _read_file(fspath(source), max_bytes)
     else:
@@ -141,35 +150,61 @@ def _read_file(path: str, max_bytes: int) -> Crystal:
         return _read_cif(_text(path, max_bytes), path)
     _check_regular(path, max_bytes)
     if lower.endswith(_OF_ASE):
-        return _read_with_ase(path)
-    if lower.endswith(_JSON):
-        return _read_json(_text(path, max_bytes))
-    if lower.endswith(PACKED):
-        _text(path, max_bytes)  # refuses what unpacks to too much
-    elif lower.endswith((".z", ".zst", ".lzma")):
+        return _read_with_ase(path, max_bytes)
+    if lower.endswith((".z", ".zst", ".lzma")):
         raise StructureError("is packed in a way that is not read; unpack it, or use .gz")
-    return _read_with_pymatgen(path)
+    read = _reader(lower)
+    # What is packed is refused here, if it unpacks to too much.
+    text = _text(path, max_bytes) if read is not None or lower.endswith(PACKED) else ""
+    return _read_with_pymatgen(path) if read is None else read(text)
+
+
+def _reader(path: str) -> Callable[[str], Crystal] | None:
+    """Return who reads the text of a file; None is pymatgen."""
+    # To pymatgen, what stands anywhere in a name tells the format.
+    name = os.path.basename(path)  # noqa: PTH119 - as above
+    if name.endswith(_JSON):
+        return _read_json
+    if ".cif" in name or ".mcif" in name:
+        return _read_cif
+    if ".json" in name or ".mson" in name:
+        return _read_json
+    if ".yaml" in name or ".yml" in name:
+        raise StructureError("is YAML, which is not read; write the crystal as JSON or CIF")
+    if "poscar" in name or "contcar" in name or name.endswith(".vasp"):
+        return _read_poscar
+    return None
 
 
 def _read_cif(text: str, path: str | None = None) -> Crystal:
     is_plain = text.isascii()
-    if not is_plain:
-        check_values(text)
+    told = Told() if is_plain else check_values(text)
     crystal = parse_cif(text)
     if crystal is not None:
         return crystal
     if is_plain:
-        check_values(text)
+        told = check_values(text)
     broken = syntax_error(text)
+    n_sites = text.count(_SITES_TAG)
+    is_hidden = _SAME_NAME in (broken or "") and n_sites > told.n_crystals
+    if broken is not None and (is_hidden or _TWICE.search(broken)):
+        raise StructureError(f"is not a well-formed CIF: {broken}; it is not clear which counts")
     try:
         crystal = _read_with_pymatgen(path, text)
     except StructureError as error:
         if broken is None:
             raise
         raise StructureError(f"is not a well-formed CIF: {broken}") from error
+    if f"No structure parsed for section {told.section} in CIF." in crystal.notes:
+        raise StructureError("its first crystal cannot be read; repair it, or remove its block")
+    if told.symmetry and any(note.startswith(_WITHOUT_SYMMETRY) for note in crystal.notes):
+        raise StructureError(
+            f"{told.symmetry}, but no symmetry operations that are understood, so that sites would "
+            "be missing; list the operations (_space_group_symop_operation_xyz)"
+        )
     if broken is not None:
         crystal = replace(crystal, notes=(*crystal.notes, f"is not a well-formed CIF: {broken}"))
-    if text.count(_SITES_TAG) > 1:
+    if n_sites > 1:
         crystal = replace(crystal, notes=(*crystal.notes, _SEVERAL))
     return crystal
 
@@ -241,7 +276,32 @@ def _read_json(text: str) -> Crystal:
     return _from_structure(*to_structure(content))
 
 
-def _read_with_ase(path: str) -> Crystal:
+def _read_poscar(text: str) -> Crystal:
+    _refuse_underscores(text)
+    names, counts = ([*text.splitlines(), "", ""][place].split() for place in (5, 6))
+    # In longer lists, each takes several lines.
+    if counts and all(map(str.isdecimal, counts)) and len(names) != len(counts):
+        raise StructureError(
+            f"has {len(names)} symbols of elements, but {len(counts)} numbers of atoms"
+        )
+    crystal = _read_with_pymatgen(None, text, "poscar")
+    if any(note.startswith(_NO_NAMES) for note in crystal.notes):
+        raise StructureError(
+            "names no elements; write a line with their symbols above the numbers of atoms"
+        )
+    return crystal
+
+
+def _refuse_underscores(text: str) -> None:
+    """Refuse numbers such as ``1_0``, which Python takes for 10; a title may have them."""
+    for line in text.splitlines()[1:]:
+        if "_" in line and "=" not in line and (found := _UNDERSCORE.search(line)):
+            raise underscore(found[0])
+
+
+def _read_with_ase(path: str, max_bytes: int) -> Crystal:
+    if path.lower().endswith("xyz"):
+        _refuse_underscores(_text(path, max_bytes))
     try:
         from ase.io import read
     except ImportError as error:

@@ -43,6 +43,8 @@ _NO_TEXT = re.compile("[\0\udc80-\udcff]")
 # Follows the last line, to tell whether it ended a row; of no text.
 _END = "\ue000skcgcnn\ue000"
 _WORKBOOK = b"PK\x03\x04"
+# Letters of a cell, and of a line: as those of the largest file of a crystal.
+_MOST_LETTERS = 100_000_000
 # So many lines tell what stands between the cells.
 _FIRST = 100
 
@@ -75,7 +77,22 @@ def open_text(path: Path, errors: str = "strict") -> TextIO:
 
 def write_rows(file: IO[str], rows: Iterable[Iterable[Any]]) -> None:
     """Write rows of a CSV file whose texts spreadsheets do not run, and `Sheet` reads back."""
-    csv.writer(file, lineterminator="\n").writerows([_as_text(c) for c in row] for row in rows)
+    csv.writer(_Lines(file)).writerows([_as_text(c) for c in row] for row in rows)
+
+
+class _Lines:
+    """Where `csv` writes rows that end as those of Unix, with quotes around every end in a cell.
+
+    Told to end rows by a newline, it would leave a carriage return without quotes, and readers
+    would take it for the end of a row.
+    """
+
+    def __init__(self, file: IO[str]) -> None:
+        self.file = file
+
+    def write(self, row: str) -> int:
+        """Write a row."""
+        return self.file.write(row.removesuffix("\r\n") + "\n")
 
 
 def write_table(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
@@ -137,7 +154,7 @@ class Sheet:
         return cell.startswith("#") and not self.is_id(cell)
 
     def _raw_rows(self) -> Iterator[tuple[int, list[str]]]:
-        csv.field_size_limit(2**31 - 1)  # a CIF is a long cell
+        csv.field_size_limit(_MOST_LETTERS)  # a CIF is a long cell
         try:
             with self.file.open("rb") as binary:
                 is_workbook = binary.read(len(_WORKBOOK)) == _WORKBOOK
@@ -197,9 +214,13 @@ class Sheet:
                 yield before + reader.line_num, cells
                 line_of_row = before + reader.line_num + 1
 
-    def _checked(self, lines: Iterable[str]) -> Iterator[str]:
-        """Yield lines; refuse what is not text in UTF-8."""
-        for place, line in enumerate(lines, 1):
+    def _checked(self, file: IO[str]) -> Iterator[str]:
+        """Yield lines; refuse what is not text in UTF-8, and lines without an end."""
+        for place, line in enumerate(iter(lambda: file.readline(_MOST_LETTERS), ""), 1):
+            if len(line) == _MOST_LETTERS and not line.endswith(("\n", "\r")):
+                raise DataError(
+                    f"{self.file}: line {place} has more than {_MOST_LETTERS:,} letters"
+                )
             if found := _NO_TEXT.search(line):
                 byte = ord(found[0]) & 0xFF
                 cause = ", as in GBK or Latin-1" if byte else ", as in binary files"

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from skcgcnn._text import encodable
+
 # From the worst on. A remark is worth a look, and does not make data unsound.
 SEVERITIES = ("error", "warning", "remark")
 
@@ -41,7 +43,7 @@ class Names:
     ids: Sequence[Any]
 
     def __getitem__(self, row: int) -> str:
-        return str(self.ids[row])
+        return encodable(str(self.ids[row]))
 
     def some(self, rows: Iterable[int], most: int = 5) -> str:
         """Return the names of some crystals, and how many more there are."""

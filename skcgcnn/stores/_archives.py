@@ -24,6 +24,10 @@ _LONG_HEADERS = (
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.SOLARIS_XHDTYPE),
     *(tarfile.XHDTYPE, tarfile.XGLTYPE),
 )
+_CIFS = (".cif", ".cif.gz")
+# CIFs too, which are not read from archives.
+_OTHER_CIFS = (".mcif", *(f".cif.{end}" for end in ("bz2", "xz", "zst", "lzma", "z")))
+_OTHER = Refused("is neither .cif nor .cif.gz; unpack the archive, and make the store of its files")
 # What is unpacked a piece at a time.
 _BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _SPARSE = "holds sparse files; pack it without --sparse"
@@ -47,6 +51,9 @@ def tar_items(path: Path) -> Iterator[Item]:
                 archive.members = []  # type: ignore[attr-defined] # or all would be kept
                 if member.isdir() or not _is_cif(member.name):
                     _warn_of_table(path, member.name)
+                    continue
+                if not member.name.lower().endswith(_CIFS):
+                    yield _item(path, member.name, _OTHER)
                     continue
                 if not member.isfile():
                     yield _item(path, member.name, Refused("is a link or a device, not a file"))
@@ -156,6 +163,9 @@ def _check_directory(path: Path, archive: zipfile.ZipFile) -> None:
 def _zip_members(path: Path, members: list[zipfile.ZipInfo]) -> Iterator[Item]:
     with zipfile.ZipFile(path) as archive:
         for member in members:
+            if not member.filename.lower().endswith(_CIFS):
+                yield _item(path, member.filename, _OTHER)
+                continue
             if member.file_size > MAX_BYTES:
                 yield _item(path, member.filename, TOO_LARGE)
                 continue
@@ -183,7 +193,7 @@ def _warn_of_table(path: Path, name: str) -> None:
 def _is_cif(name: str) -> bool:
     # Not the files with which macOS accompanies others.
     hidden = PurePosixPath(name).name.startswith(".")
-    return name.lower().endswith((".cif", ".cif.gz")) and not hidden
+    return name.lower().endswith((*_CIFS, *_OTHER_CIFS)) and not hidden
 
 
 def _item(path: Path, name: str, content: bytes | Refused) -> Item:

@@ -1,6 +1,7 @@
 """The estimator of a run, from its settings or a checkpoint, and its fit."""
 
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -141,7 +142,7 @@ def fit_parts(
     validates, best = len(parts["val"].rows) > 0, BestEpoch()
     if resume is not None and validates:
         losses = [row["valid_loss"] for row in est.history_]
-        best = BestEpoch(losses, read_model_file(resume.with_name(BEST)).weights)
+        best = BestEpoch(losses, _read_best(resume, losses).weights)
     callbacks: list[tuple[str, Any]] = [("best_epoch", best)] if validates else []
     if output is not None:
         callbacks.append(("checkpoint", RunCheckpoint(est, run, output, best)))
@@ -156,6 +157,21 @@ def fit_parts(
     )
     if not est.history_:
         raise DataError("training diverged in the first epoch; use a smaller --lr")
+
+
+def _read_best(checkpoint: Path, losses: Sequence[float]) -> ModelState:
+    """Read the best epoch beside a checkpoint; refuse that of another run."""
+    file = checkpoint.with_name(BEST)
+    state = read_model_file(file)
+    lowest = min(filter(math.isfinite, losses), default=None)
+    # A run that was killed between the two files has a better epoch there, and repeats it.
+    is_next = state.provenance.n_epochs == len(losses) + 1
+    if state.provenance.metrics.get("validation loss") != lowest and not is_next:
+        raise DataError(
+            f"{file}: is not the best epoch of {checkpoint}, but of another run, or of other "
+            "epochs of it; restore the file, or begin a new run without --resume"
+        )
+    return state
 
 
 def resumed_estimator(
@@ -199,5 +215,10 @@ def resumed_estimator(
             )
     if run["fingerprint"] != data.fingerprint():
         raise DataError(f"{file}: was trained on other crystals or targets than {settings.data}")
+    if data.atom_features not in (None, state.params.get("atom_features")):
+        raise DataError(
+            f"{file}: was trained with other features of the elements than the atom_init.json in "
+            f"{settings.data} has; restore it, or begin a new run without --resume"
+        )
     cls = _ESTIMATORS[settings.task]
     return cls._from_model_state(state, str(file), device), run

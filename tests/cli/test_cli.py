@@ -217,6 +217,29 @@ def test_resume_refuses_other_crystals_under_the_same_names(data, tmp_path):
     assert not (out / "report.html").exists()
 
 
+def test_resume_refuses_other_features_of_the_elements(data, tmp_path):
+    file = data / "atom_init.json"
+    features = {str(z): [z / 100, z % 7, 1.0] for z in range(1, 101)}
+    file.write_text(json.dumps(features))
+    run("train", data, "--epochs", 1, "-o", tmp_path / "out", *TINY)
+    resume = ("train", data, "--resume", tmp_path / "out" / "checkpoint.pth.tar", "--no-report")
+    file.write_text(json.dumps({**features, "11": [0.5, 0.5, 0.5]}))
+    assert "other features of the elements" in run(*resume, "--epochs", 2, code=2)
+    file.write_text(json.dumps(features, indent=2))
+    run(*resume, "--epochs", 2)
+
+
+def test_resume_refuses_the_best_epoch_of_another_run(data, tmp_path):
+    for name, seed in (("a", 1), ("b", 2)):
+        run("train", data, "--epochs", 2, "--seed", seed, "-o", tmp_path / name, *TINY)
+    own = (tmp_path / "a" / "model.safetensors").read_bytes()
+    shutil.copy(tmp_path / "b" / "model.safetensors", tmp_path / "a")
+    resume = ("train", data, "--epochs", 3, "--resume", tmp_path / "a" / "checkpoint.pth.tar")
+    assert "is not the best epoch of" in run(*resume, code=2)
+    (tmp_path / "a" / "model.safetensors").write_bytes(own)
+    run(*resume, "--no-report")
+
+
 def test_seed_and_data_decide_the_result(data, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         run("train", data, "--epochs", 1, "--seed", seed, "-o", tmp_path / name, *TINY)
@@ -1090,6 +1113,11 @@ def test_results_name_files_whose_bytes_are_no_letters(data, model, tmp_path):
     run("predict", model, folder, "-o", "a.parquet")
     run("predict", model, folder, "-o", "a.csv")
     assert [row["cif_id"] for row in rows(tmp_path / "a.csv")] == [r"caf\udce9"]
+    os.link(data / "crystal1.cif", folder / "=1.cif")  # the same crystal
+    assert r"caf\udce9: one crystal" in run("check", folder, "-o", "check", code=1)
+    assert r"caf\udce9" in rows(tmp_path / "check" / "check.csv")[0]["ids"]
+    assert rows(tmp_path / "check" / "check.csv")[0]["ids"].startswith("'=1;")
+    (folder / "=1.cif").unlink()
     run("suggest", "li-vacancy", folder, "-o", "b.csv")
     assert rows(tmp_path / "b.csv")[0]["path"].endswith(r"caf\udce9.cif")
     for name in ("b.xlsx", "b.parquet", "b.csv.gz"):

@@ -113,17 +113,47 @@ def test_slabs_are_told(nacl):
     slab.pbc = (True, True, False)
     with pytest.warns(UserWarning, match="periodic in 2 of three directions"):
         CrystalGraphTransformer().transform([slab])
+    flat = Structure(Lattice(nacl.lattice.matrix, (True, True, False)), ["Na"], [[0, 0, 0]])
+    assert any("periodic in 2 of three" in note for note in read_crystal(flat.as_dict()).notes)
+
+
+def test_what_optimade_says_beside_the_sites(carriers):
+    entry = dict(carriers["OPTIMADE attributes"])
+    assert read_crystal(entry).notes == ()
+    entry["dimension_types"] = [1, 1, 0]
+    entry["structure_features"] = ["disorder", "site_attachments"]
+    found = read_crystal(entry).notes
+    assert any("periodic in 2 of three" in note for note in found)
+    assert any("has site_attachments, which are not read" in note for note in found)
+    isotopes = {"name": "Cl", "chemical_symbols": ["Cl"] * 2, "concentration": [0.7, 0.2]}
+    entry["species"] = [*entry["species"][:1], isotopes]
+    assert read_crystal(entry).species[-1] == ((17, pytest.approx(0.9)),)
+
+
+def test_dictionaries_that_say_two_things(nacl):
+    content = nacl.as_dict()
+    content["sites"][0]["species"] = [{"element": "Na", "occu": 0.5}] * 2
+    with pytest.raises(StructureError, match="one element twice"):
+        read_crystal(content)
+    jarvis = {"lattice_mat": np.eye(3) * 4, "coords": [[0, 0, 0]], "elements": ["Na"]}
+    with pytest.raises(StructureError, match="cartesian is 'False'"):
+        read_crystal({**jarvis, "cartesian": "False"})
 
 
 def test_json_imports_nothing(nacl, tmp_path):
     content = nacl.as_dict()
     named = {"@module": "os", "@class": "system", "command": "true"}
+    files = [tmp_path / name for name in ("nacl.json", "nacl.mson", "nacl.json.txt")]
     for hidden in ({"x": named}, {"x": [1, [named]]}, {"x": {"y": {"z": named}}}):
         content["properties"] = hidden
-        (tmp_path / "nacl.json").write_text(json.dumps(content))
-        for source in (tmp_path / "nacl.json", content):
+        for file in files:
+            file.write_text(json.dumps(content))
+        for source in (*files, content):
             with pytest.raises(StructureError, match="names the module 'os', which is not import"):
                 read_crystal(source)
+    (tmp_path / "nacl.yaml").write_text(json.dumps(content))
+    with pytest.raises(StructureError, match="is YAML, which is not read"):
+        read_crystal(tmp_path / "nacl.yaml")
     (tmp_path / "deep.json").write_text("[" * 100_000)
     with pytest.raises(StructureError, match="not well-formed JSON"):
         read_crystal(tmp_path / "deep.json")

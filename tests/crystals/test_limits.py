@@ -92,7 +92,7 @@ def test_what_does_not_fit_into_memory_is_not_cached(cifs, tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("source", "place"),
     [
-        ("POSCAR", "pymatgen.core.Structure.from_file"),
+        ("POSCAR", "pymatgen.core.Structure.from_str"),
         ("a.traj", "ase.io.read"),
         ("atoms", "pymatgen.io.ase.AseAtomsAdaptor.get_structure"),
         ("dictionary", "pymatgen.core.Structure.from_dict"),

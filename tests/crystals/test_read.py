@@ -1,5 +1,7 @@
 """Reading one crystal, and what X may be."""
 
+import gzip
+import re
 from pathlib import Path
 
 import numpy as np
@@ -178,12 +180,153 @@ MAGNETIC = "_space_group_magn.number_BNS 1.1"  # pymatgen reads it
         ({"operations": "'x,y,z'\n'a,b,c'"}, "'a,b,c'; write it in x, y and z"),
         ({"site": "? O1 0.2 0.2 0.2 1", "more": MAGNETIC}, "the symbol '[?]', which names no"),
         ({"site": "13C C1 0.2 0.2 0.2 1", "more": MAGNETIC}, "the symbol '13C', which names no"),
+        ({"site": "Vac V1 0.2 0.2 0.2 1"}, "the symbol 'Vac', which names no"),
+        ({"site": "Va V1 0.2 0.2 0.2 1", "more": MAGNETIC}, "the symbol 'Va', which names no"),
+        ({"site": "H2O O1 0.2 0.2 0.2 1"}, "the symbol 'H2O', which names no"),
+        ({"more": "_atom_site_moment_label Na1"}, "holds '-x,-y,-z', but no symmetry operations"),
     ],
 )
 def test_values_that_pymatgen_takes_for_others(change, cause):
     assert len(read_crystal(HEAD.format(**PLAIN)).species) == 2
     with pytest.raises(StructureError, match=cause):
         read_crystal(HEAD.format(**{**PLAIN, **change}))
+
+
+GROUP = HEAD.replace("loop_\n_symmetry_equiv_pos_as_xyz\n{operations}", "")
+
+
+def with_group(more, site="", cell="5 5 5 90 90 90"):
+    lengths = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma")
+    text = GROUP.format(more=more, occupancy="1", site=site)
+    for name, value in zip(lengths, cell.split(), strict=True):
+        text = re.sub(rf"_cell_{name} .*", f"_cell_{name} {value}", text)
+    return text
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "_space_group_name_H-M_alt 'F d -3 m :1'",
+        "_space_group_name_Hall '-F 4vw 2vw 3'",
+        "_space_group_IT_number 999",
+        "_space_group_ssg_name 'Pnma(00g)'",
+        "loop_\n_Symmetry_Equiv_Pos_as_xyz\n'x,y,z'\n'-x,-y,-z'\n",
+    ],
+)
+def test_symmetry_that_is_not_understood_is_not_left_out(more):
+    with pytest.raises(StructureError, match="no symmetry operations that are understood"):
+        read_crystal(with_group(more))
+
+
+def test_symmetry_that_is_understood_or_is_none():
+    assert len(read_crystal(with_group("_space_group_name_H-M_alt 'F m -3 m'")).species) == 8
+    for more in ("", "_space_group_name_H-M_alt 'P 1'\n_space_group_IT_number 1"):
+        assert len(read_crystal(with_group(more)).species) == 2
+
+
+@pytest.mark.parametrize("group", ["_space_group_IT_number 166", "_space_group_name_H-M_alt R-3m"])
+def test_a_group_whose_symmetry_the_cell_has_not(group):
+    assert len(read_crystal(with_group(group, cell="4 4 12 90 90 120")).species) > 2
+    with pytest.raises(StructureError, match="its cell has not the symmetry of its space group"):
+        read_crystal(with_group(group, cell="5 5 5 60 60 60"))
+
+
+def test_of_several_crystals_it_is_the_first_that_counts():
+    plain = HEAD.format(**PLAIN)
+    second = plain.replace("data_x", "data_y").replace("Na", "K")
+    without = with_group("_space_group_name_Hall '-F 4 2 3'").replace("data_x", "data_z")
+    for others in (second, without):
+        assert ((11, 1.0),) in read_crystal(f"{plain}\n{others}").species
+    named = f"data_global\n_note 1\n{plain}\ndata_global\n_note 2\n{second}"
+    assert ((11, 1.0),) in read_crystal(named).species
+    with pytest.raises(StructureError, match="its first crystal cannot be read"):
+        read_crystal(plain.replace("_cell_length_a 5\n", "") + second)
+    with pytest.raises(StructureError, match="no symmetry operations that are understood"):
+        read_crystal(f"{without}\n{second}")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        HEAD.format(**PLAIN),
+        "_cell_length_a 9",
+        "loop_\n_atom_site_label\n_atom_site_fract_x\nBr1 0.25\nBr2 0.75",
+    ],
+)
+def test_what_is_there_twice_is_not_chosen_from(more):
+    with pytest.raises(StructureError, match="; it is not clear which counts"):
+        read_crystal(f"{HEAD.format(**PLAIN)}\n{more}")
+    assert read_crystal(f"{HEAD.format(**PLAIN)}\n_note 1\n_note 2").notes
+
+
+MAGNETS = """loop_
+_space_group_symop_magn_operation.xyz
+x,y,z,+1
+{}
+"""
+
+
+def test_operations_of_magnets():
+    site = "O O1 0.1 0.2 0.3 1"
+    assert len(read_crystal(with_group(MAGNETS.format("-x,-y,-z,-1"), site)).species) == 4
+    for operation in ("\u2212x,-y,-z,+1", "-x,-y,q,+1", "0,0,0,+1"):
+        with pytest.raises(StructureError, match="a symmetry operation"):
+            read_crystal(with_group(MAGNETS.format(operation), site))
+
+
+def test_sites_that_are_no_atoms():
+    text = HEAD.format(**PLAIN).replace("_occupancy\n", "_occupancy\n_atom_site_calc_flag\n")
+    text = text.replace("0 0 0 1", "0 0 0 1 d").replace("0.5 0.5 0.5 1", "0.5 0.5 0.5 1 {}")
+    assert len(read_crystal(text.format("calc")).species) == 2
+    with pytest.raises(StructureError, match="an atom site is a dummy"):
+        read_crystal(text.format("dum"))
+
+
+@pytest.mark.parametrize("name", ["a.mcif", "a.cif.txt", "a.cif1", "a.mcif.gz"])
+def test_all_names_of_cifs_are_those_of_cifs(tmp_path, name):
+    opener = gzip.open if name.endswith(".gz") else open
+    for z, cause in (("1_0", "the number '1_0'"), ("\u22120.5", "holds '~0.5'"), ("0.5", None)):
+        with opener(tmp_path / name, "wt", encoding="utf-8") as file:
+            file.write(HEAD.format(**PLAIN).replace("0.5 0.5 0.5", f"0.5 0.5 {z}"))
+        if cause is None:
+            assert len(read_crystal(tmp_path / name).species) == 2
+            continue
+        with pytest.raises(StructureError, match=cause):
+            read_crystal(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        (("Na Cl\n", ""), "names no elements"),
+        (("Na Cl", "Na Cl Br"), "has 3 symbols of elements, but 2 numbers"),
+        (("1 1", "2"), "has 2 symbols of elements, but 1 numbers"),
+        (("0.5 0.5 0.5", "0.5 0.5 1_0"), "the number '1_0'"),
+    ],
+)
+def test_a_poscar_whose_elements_and_numbers_are_unclear(tmp_path, change, cause):
+    text = f"x_1_0 of 1_0\n1.0\n{NACL}"
+    assert read_crystal(text).species == [((11, 1.0),), ((17, 1.0),)]
+    text = text.replace(*change)
+    for name in ("POSCAR", "a.vasp", "CONTCAR.gz"):
+        opener = gzip.open if name.endswith(".gz") else open
+        with opener(tmp_path / name, "wt") as file:
+            file.write(text)
+        with pytest.raises(StructureError, match=cause):
+            read_crystal(tmp_path / name)
+    with pytest.raises(StructureError, match=cause):
+        read_crystal(text)
+
+
+def test_underscores_in_files_of_ase(tmp_path, nacl):
+    atoms = nacl.to_ase_atoms()
+    atoms.info["name"] = "x_1_0"
+    atoms.write(tmp_path / "a.extxyz")
+    assert len(read_crystal(tmp_path / "a.extxyz").species) == len(nacl)
+    text = (tmp_path / "a.extxyz").read_text()
+    (tmp_path / "a.extxyz").write_text(text.replace("0.00000000", "1_0.0000000", 2))
+    with pytest.raises(StructureError, match="1_0"):
+        read_crystal(tmp_path / "a.extxyz")
 
 
 def test_values_of_blocks_and_tags_that_are_not_read_do_not_matter():

@@ -1,5 +1,6 @@
 """Tables as spreadsheets write them: read where it is certain, else refused with a hint."""
 
+import csv
 import io
 import sys
 import warnings
@@ -195,6 +196,15 @@ def load(tmp_path):
         return data, " ".join(str(one.message) for one in caught)
 
     return read
+
+
+def test_ends_of_lines_in_cells_do_not_tear_rows(tmp_path):
+    written = [["id", "value"], ["a\rb", "1"], ["c\nd\r\n", "2"], ["e", ""]]
+    with (tmp_path / "t.csv").open("w", newline="") as file:
+        write_rows(file, written)
+    with (tmp_path / "t.csv").open(newline="") as file:
+        assert list(csv.reader(file)) == written
+    assert (tmp_path / "t.csv").read_bytes().endswith(b",2\ne,\n")
 
 
 def test_underscores_are_no_part_of_numbers(load):

@@ -244,3 +244,45 @@ def test_a_zip_archive_has_the_members_that_it_says(cifs, tmp_path, damaged, cau
     path.write_bytes(damaged(cifs[:4]))
     with pytest.raises(DataError, match=f"a.zip: cannot be read .*{cause}"):
         featurize(path, tmp_path / "store")
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_cifs_that_are_not_read_from_archives_are_failures(kind, cifs, tmp_path):
+    content = Path(cifs[0]).read_bytes()
+    names = ["a.cif", "b.cif.bz2", "c.mcif", "notes.txt", "._d.cif.xz"]
+    archive = tmp_path / f"some.{kind}"
+    if kind == "zip":
+        with zipfile.ZipFile(archive, "w") as file:
+            for name in names:
+                file.writestr(name, content)
+    else:
+        archive.write_bytes(
+            b"".join(header(name, len(content)) + padded(content) for name in names) + bytes(1024)
+        )
+    with pytest.warns(UserWarning, match="2 of 3 crystals"):
+        featurize(archive, tmp_path / "store")
+    assert "is neither .cif nor .cif.gz" in (tmp_path / "store" / "failures.csv").read_text()
+
+
+CELLS = """
+from skcgcnn.stores import featurize
+try:
+    featurize(sys.argv[1], sys.argv[1] + ".store")
+except DataError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("begin", "more", "cause"),
+    [
+        ("", b"a" * 10**6, "line 2 has more than"),
+        ('"', (b"a" * 9_999 + b"\n") * 100, "larger than field limit"),
+    ],
+)
+def test_cells_without_an_end(tmp_path, begin, more, cause):
+    with gzip.open(tmp_path / "a.csv.gz", "wb", compresslevel=1) as file:
+        file.write(f"path,energy\n{begin}".encode())
+        for _ in range(300):
+            file.write(more)
+    assert cause in run_bounded(CELLS, str(tmp_path / "a.csv.gz"), megabytes=1_000)
