@@ -244,3 +244,11 @@ def test_how_many_are_held_out_at_an_end():
     for few, share in ((two, 0.8), (two[:2], 0.2)):
         with pytest.raises(ValueError, match="crystals with a target are too few to split"):
             list(ExtrapolationSplit(share).split(few, few))
+
+
+def test_of_equal_targets_the_last_crystals_are_held_out():
+    y = np.repeat([1.0, 2.0, 3.0], 40)
+    ((_, test),) = ExtrapolationSplit(0.1).split(y, y)
+    assert test.tolist() == [*range(108, 120)]
+    ((_, test),) = ExtrapolationSplit(0.1, end="low").split(y, y)
+    assert test.tolist() == [*range(12)]

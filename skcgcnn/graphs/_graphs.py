@@ -122,7 +122,6 @@ class CrystalGraphs:
             object.__setattr__(self, "global_features", none)
         elif self.global_features.ndim != 2:
             raise ValueError("global_features must have two axes")
-        # Files of earlier versions hold them as float32.
         exact = self.global_features.astype(np.float64, copy=False)
         object.__setattr__(self, "global_features", exact)
         return int(exact.shape[1])

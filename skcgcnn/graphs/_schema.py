@@ -64,7 +64,7 @@ SCHEMA = (
     PackedArray("bond_counts", "bond", _COUNT),
     PackedArray("site_classes", "site", (np.int32,)),
     PackedArray("ids", "crystal", (np.str_,)),
-    PackedArray("global_features", "crystal", (np.float32, np.float64), ndim=2, most=MAX_NUMBER),
+    PackedArray("global_features", "crystal", (np.float64,), ndim=2, most=MAX_NUMBER),
 )
 NAMES = tuple(one.name for one in SCHEMA)
 # The arrays of which every crystal owns rows, with the level of the rows.

@@ -203,8 +203,7 @@ class Number(Task):
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Self:
         """Return the task of what `to_plain` returned."""
-        # Files from before lack these two.
-        task = super().from_plain({"spread": 0.0, "n_calibrated": 0, **plain})
+        task = super().from_plain(plain)
         found: Self = _with_variance(task) if plain["has_variance"] else task  # type: ignore[assignment]
         return found
 

@@ -1064,6 +1064,13 @@ def test_units_of_a_store(data, tmp_path):
     assert "not compared with energy: they are in eV, the table says meV" in told
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there_is_told_before_crystals_are_read(data):
+    told = run("train", data, *TINY, "--device", "cuda", code=2)
+    assert "cuda" in told
+    assert "crystals/s" not in told
+
+
 def test_a_hint_is_what_can_be_typed(data):
     # A size of its own: the same hint is given once.
     told = run("train", data, "--epochs", 1, *TINY, "--atom-fea-len", 7)

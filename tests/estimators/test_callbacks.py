@@ -29,7 +29,13 @@ class HalvesTheRate(Callback):
 
 
 @pytest.mark.parametrize(
-    "callback", [LRScheduler, LRScheduler("StepLR", step_size=1), ("halves", HalvesTheRate())]
+    "callback",
+    [
+        LRScheduler,
+        LRScheduler("StepLR", step_size=1),
+        ("steps", LRScheduler("StepLR", step_size=1)),
+        ("halves", HalvesTheRate()),
+    ],
 )
 def test_two_schedules_of_the_learning_rate(regressor, graphs, energies, callback):
     one_cycle = {"schedule": "one_cycle"}
@@ -54,6 +60,7 @@ def test_a_schedule_of_a_callback_has_an_effect(regressor, graphs, energies):
         Checkpoint(),
         LRScheduler("ReduceLROnPlateau", monitor="valid_loss"),
         EpochScoring("r2"),
+        ("of_epochs", EpochScoring("r2")),
         BatchScoring("r2"),
     ],
     ids=lambda callback: type(callback).__name__,

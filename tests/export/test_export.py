@@ -2,6 +2,8 @@
 
 import io
 import json
+import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -66,7 +68,8 @@ def test_an_exported_program_predicts_batches_of_other_sizes(fitted, graphs):
 def test_onnx_runtime_predicts_the_same(fitted, graphs, tmp_path):
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")
-    export_onnx(fitted, tmp_path / "model.onnx")
+    with warnings.catch_warnings(action="error"):
+        export_onnx(fitted, tmp_path / "model.onnx")
     session = runtime.InferenceSession(tmp_path / "model.onnx")
     facts = session.get_modelmeta().custom_metadata_map
     assert json.loads(facts["graph_options"])["max_num_nbr"] == 12
@@ -157,3 +160,26 @@ def test_a_batch_of_something_else(cifs, graphs):
     for other in (cifs, graphs[0]):
         with pytest.raises(TypeError, match="pass CrystalGraphs, for example"):
             GraphBatch.from_graphs(other)
+
+
+def test_columns_stand_side_by_side_crystal_by_crystal(graphs, Y):
+    """Of several numbers, and of a number and a label."""
+    both = np.column_stack([Y[:, 0], -3 * Y[:, 0]])
+    for est, y in ((CGCNNRegressor(max_epochs=1), both), (CGCNNMultiTask(max_epochs=1), Y)):
+        est.set_params(random_state=0, n_estimators=2).fit(graphs, y)
+        with torch.no_grad():
+            found = PredictingNetwork(est)(*GraphBatch.from_graphs(graphs[:5]).tensors()).numpy()
+        values = est.predict(graphs[:5])
+        if y is Y:
+            values = np.column_stack([values[:, 0], est.predict_proba(graphs[:5])])
+        np.testing.assert_allclose(found, values.astype(float), rtol=1e-5, atol=1e-5)
+
+
+def test_what_is_missing_for_onnx_is_named(graphs, energies, tmp_path, monkeypatch):
+    est = CGCNNRegressor(max_epochs=1, random_state=0).fit(graphs, energies)
+    for package in ("onnx", "onnxscript"):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, package, None)
+            with pytest.raises(ImportError, match=r"export_onnx needs onnx.*skcgcnn\[onnx\]"):
+                export_onnx(est, tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())

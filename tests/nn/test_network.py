@@ -176,7 +176,9 @@ def test_mean_over_tasks_of_one_kind():
 def test_numbers_are_of_one_type_whatever_torch_s_default_is(conv):
     torch.set_default_dtype(torch.float64)
     try:
-        net = AveragedNet(0.9, orig_atom_fea_len=5, conv=conv, n_kinds=3, n_globals=2)
+        net = AveragedNet(
+            0.9, orig_atom_fea_len=5, conv=conv, n_kinds=3, n_globals=2, composition_baseline=True
+        )
     finally:
         torch.set_default_dtype(torch.float32)
     types = {t.dtype for t in net.state_dict().values() if t.is_floating_point()}

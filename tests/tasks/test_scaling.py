@@ -4,9 +4,10 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.stats import chi2
 from sklearn.preprocessing import StandardScaler
 
-from skcgcnn.tasks import Number, NumberWithVariance
+from skcgcnn.tasks import Number, NumberWithVariance, Prediction
 
 VALUES = np.array([-2.0, 0.5, 0.5, np.nan, 7.0, 3.0])
 WEIGHTS = np.array([1.0, 2.0, 0.5, 9.0, 1.0, 0.0])
@@ -76,3 +77,31 @@ def test_predictions_in_a_few_numbers():
     rows = task.summary(np.array([1.0, 4.0, -2.0], dtype=object))
     assert rows == [["gap (eV)", "mean", 1], ["gap (eV)", "lowest", -2], ["gap (eV)", "highest", 4]]
     assert task.summary(np.array([])) == []
+
+
+def test_a_factor_of_nothing_is_refused():
+    task, truth = Number("gap"), np.arange(30.0)
+    said = Prediction(task, truth + 1.0)
+    found = task.calibrated(said, truth, np.full(30, 2.0))
+    assert found.std_factor == pytest.approx(0.5 / np.sqrt(chi2.ppf(0.68, 1)))
+    assert found.n_calibrated == 30
+    for errors, deviations in ((0.0, 2.0), (1.0, 0.0)):
+        with (
+            np.errstate(divide="ignore"),
+            pytest.raises(ValueError, match="errors or deviations of 'gap' are 0"),
+        ):
+            task.calibrated(Prediction(task, truth + errors), truth, np.full(30, deviations))
+    with pytest.raises(ValueError, match=r"19 crystals have a target 'gap'.*; 20 are needed"):
+        task.calibrated(Prediction(task, truth[:19]), truth[:19] + 1, np.ones(19))
+    task.calibrated(Prediction(task, truth[:20]), truth[:20] + 1, np.ones(20))
+
+
+def test_what_a_number_may_be():
+    for name in ("std_factor", "spread"):
+        Number("gap", **{name: 1e30}).check()
+        with pytest.raises(ValueError, match=name):
+            Number("gap", **{name: 1.01e30}).check()
+    Number("gap", spread=0.0).check()
+    for field in ({"std_factor": 0.0}, {"spread": -1e-9}, {"n_calibrated": -1}, {"scale": 0.0}):
+        with pytest.raises(ValueError, match=f"{next(iter(field))} .*of a target"):
+            Number("gap", **field).check()
