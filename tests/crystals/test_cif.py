@@ -279,7 +279,9 @@ def test_sites_that_nearly_coincide(gap, n_more):
 
 
 @pytest.mark.parametrize("lengths", [(4, 5, 6), (0.03, 5, 6), (4, 0.03, 6), (4, 5, 0.03)])
-@pytest.mark.parametrize("angles", [(90, 90, 90), (70, 80, 95), (120, 119.9, 119.9)])
+@pytest.mark.parametrize(
+    "angles", [(90, 90, 90), (70, 80, 95), (120, 119.9, 119.9), (90, 29, 90), (29, 90, 90)]
+)
 def test_thin_cells(lengths, angles):
     """Cells that may be thinner than 0.02 Å are left to pymatgen; others have its lattice."""
     text = cif("Na1 Na 0 0 0 1")
@@ -299,3 +301,14 @@ def test_thin_cells(lengths, angles):
         assert fast is not None
     if fast is not None:
         np.testing.assert_allclose(fast.lattice, lattice.matrix, atol=1e-12)
+
+
+@pytest.mark.parametrize("angles", [(50, 50, 170), (50, 50, 101), (20, 60, 10), (179, 1, 90)])
+def test_angles_that_no_cell_has(angles):
+    text = cif("Na1 Na 0 0 0 1")
+    old = (("alpha", "90"), ("beta", "95.5(12)"), ("gamma", "90"))
+    for (name, value), angle in zip(old, angles, strict=True):
+        text = text.replace(f"_cell_angle_{name} {value}", f"_cell_angle_{name} {angle}")
+    assert parse_cif(text) is None
+    with pytest.raises(StructureError):
+        read_crystal(text)
