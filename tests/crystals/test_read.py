@@ -343,3 +343,15 @@ def test_what_is_not_well_formed_is_remarked():
     crystal = read_crystal(HEAD.format(**{**PLAIN, "more": "_note 'open"}))
     assert any("is not a well-formed CIF: line " in note for note in crystal.notes)
     assert len(crystal.species) == 2
+
+
+def test_the_scale_of_a_poscar():
+    """One factor; one of each direction is text of a POSCAR too, which pymatgen does not read."""
+    body = "{}\n4 0 0\n0 4 0\n0 0 4\nCs Cl\n1 1\ndirect\n0 0 0\n0.5 0.5 0.5\n"
+    crystal = read_crystal("CsCl\n" + body.format("1.5"))
+    np.testing.assert_allclose(crystal.lattice, 6 * np.eye(3))
+    with pytest.raises(StructureError, match="pymatgen cannot read it"):
+        read_crystal("CsCl\n" + body.format("1.5 1.5 1.5"))
+    for scale in ("1 1", "1 1 1 1", "one"):
+        with pytest.raises(StructureError, match="no such file"):
+            read_crystal("CsCl\n" + body.format(scale))
