@@ -205,7 +205,7 @@ def test_two_crystals_are_enough_and_one_value_for_all_is_no_error():
 def test_umap_that_is_not_there_and_one_that_is(monkeypatch):
     rows = np.random.default_rng(0).normal(size=(9, 5))
     monkeypatch.setitem(sys.modules, "umap", None)
-    with pytest.raises(ImportError, match="method=.umap. needs UMAP: pip install 'umap-learn'"):
+    with pytest.raises(ImportError, match=r"method=.umap. needs UMAP: pip install 'umap-learn'"):
         plotting.embedding_map(rows, method="umap")
 
     class Stand:
