@@ -18,7 +18,7 @@ from skcgcnn.reports._honesty import honesty
 from skcgcnn.tasks import Classes, Number, Prediction
 
 PARTS = {"train": slice(0, 12), "val": slice(12, 16), "test": slice(16, 24)}
-NUMBER = Number("energy_of_formation_per_atom_at_zero", "eV/atom", n_calibrated=4)
+NUMBER = Number("energy_of_formation_per_atom_at_one", "eV/atom", n_calibrated=4)
 PHASE = Classes("phase", classes=np.array(["gap", "metal"]))
 ERROR = HeldOutError("mae", 0.5, 0.25, 0.75, 8, 1.5, "eV/atom")
 ENERGY = NUMBER.name
@@ -159,7 +159,7 @@ def test_figures_of_the_data(made_up, shown, graphs, cifs):
     assert tuple(data.get_size_inches()) == (9.5, 3.0)
     sizes, histogram = data.axes
     assert sum(patch.get_height() for patch in sizes.patches) == 24
-    assert histogram.get_xlabel() == "energy_of_formation_per_atom_at_\nzero (eV/atom)"
+    assert histogram.get_xlabel() == "energy_of_formation_per_atom_at_\none (eV/atom)"
     assert histogram.get_ylabel() == "crystals"
     legend = [text.get_text() for text in histogram.get_legend().get_texts()]
     assert legend == ["trained on", "validated", "tested"]
