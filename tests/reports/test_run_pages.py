@@ -135,7 +135,7 @@ def test_figures_of_errors_and_losses(made_up, shown):
     _, _, losses, errors = shown
     parity, reliability = errors.axes[:2]
     assert tuple(errors.get_size_inches()) == (9.5, 4.4)
-    assert parity.get_xlabel().replace("\n", "") == f"{ENERGY}, true (eV/atom)"
+    assert parity.get_xlabel().replace("\n", " ") == f"{ENERGY}, true (eV/atom)"
     points = parity.collections[-1].get_offsets()
     np.testing.assert_allclose(points, np.column_stack([TRUE[16:], SAID])[:7])
     assert len(parity.collections) == 2
