@@ -78,6 +78,16 @@ def test_parity_without_names():
     assert corner.patches[-1].get_x() + corner.patches[-1].get_width() == pytest.approx(1.2)
 
 
+@pytest.mark.parametrize(
+    ("scale", "power"), [(0.01, True), (0.1, False), (1, False), (1e3, False), (1e4, True)]
+)
+def test_very_large_and_small_numbers_have_a_power(scale, power):
+    ax = plotting.parity(scale * np.array([0.0, 2.0, 4.0]), scale * np.array([0.0, 2.0, 4.0]))
+    ax.figure.canvas.draw()
+    for axis in (ax.xaxis, ax.yaxis):
+        assert bool(axis.get_offset_text().get_text()) == power
+
+
 def test_the_title_of_the_histogram_is_close_to_it():
     ax = plotting.parity([0.0, 1.0], [1.0, 2.0])
     ax.figure.canvas.draw()

@@ -50,6 +50,36 @@ def test_expected_errors_are_standard_deviations(many, unit):
     assert {name for ids in odd["ids"] for name in ids} == set(many.ids[::50])
 
 
+def test_networks_judge_what_they_were_not_trained_on(many):
+    fits = []
+
+    class Looking(Known):
+        def fit(self, X, y):
+            fits.append((list(X.ids), list(y)))
+            return self
+
+        def predict(self, X):
+            assert not set(fits[-1][0]) & set(X.ids)
+            fits[-1] += (list(X.ids),)
+            return super().predict(X)
+
+    y = np.random.default_rng(0).normal(size=60)
+    graphs = many[np.append(np.arange(59), 0)]  # one of them is there twice
+    answers = dict(zip(graphs.ids, y, strict=True))
+    survey(graphs, y, estimator=Looking(answers))
+    assert len(fits) == 5
+    for trained, _, tested in fits:
+        assert sorted([*trained, *tested]) == sorted(graphs.ids)  # each as often as it is there
+    assert sorted(name for *_, tested in fits for name in tested) == sorted(graphs.ids)
+    # Values far outside count as five standard deviations.
+    y[7] = 1e6
+    fits.clear()
+    survey(graphs, y, estimator=Looking(answers))
+    low, middle, high = np.quantile(y, [0.25, 0.5, 0.75])
+    most = middle + 5 * (high - low) / 1.349
+    assert max(max(values) for _, values, _ in fits) == pytest.approx(most)
+
+
 def test_trees_know_where_errors_are_large(many):
     rng = np.random.default_rng(0)
     said = rng.normal(size=len(many))
