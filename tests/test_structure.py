@@ -1,8 +1,12 @@
 """The structure of the library: directions of imports, sizes of files, shared descriptions."""
 
 import ast
+import contextlib
+import importlib
 import inspect
+import pkgutil
 import tomllib
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
@@ -171,3 +175,30 @@ def test_the_base_class_calls_nothing_that_only_a_subclass_defines():
     missing = {name for name in used if not hasattr(BaseCGCNN, name) and not name.endswith("_")}
     assert not missing
     assert BaseCGCNN.__abstractmethods__ == {"_encode"}
+
+
+def dataclasses_here():
+    """Return the dataclasses of the library."""
+    found = set()
+    for module in pkgutil.walk_packages(skcgcnn.__path__, "skcgcnn."):
+        if module.name == "skcgcnn.__main__":
+            continue
+        with contextlib.suppress(ImportError):  # of packages that are not installed
+            own = vars(importlib.import_module(module.name)).values()
+            found |= {each for each in own if inspect.isclass(each) and is_dataclass(each)}
+    return {each for each in found if each.__module__.startswith("skcgcnn.")}
+
+
+def test_what_is_found_cannot_be_changed_and_is_compared_as_a_whole():
+    # What is filled step by step.
+    changed = {"Bonds", "NewData", "TrainBatch", "_Seen"}
+    for cls in dataclasses_here():
+        is_made_of_parameters = (
+            hasattr(cls, "get_params") or cls.__module__ == "skcgcnn._parameters"
+        )
+        is_splitter = cls.__module__ == "skcgcnn.model_selection._splitters"
+        expected = not (is_made_of_parameters or is_splitter or cls.__name__ in changed)
+        assert cls.__dataclass_params__.frozen == expected, cls
+        # Arrays have no truth value: comparing them one by one would end in an error.
+        if any("ndarray" in str(each.type) for each in fields(cls)):
+            assert cls.__eq__ is object.__eq__, cls

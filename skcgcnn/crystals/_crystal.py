@@ -9,7 +9,7 @@ import numpy.typing as npt
 Species = tuple[tuple[int, float], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Crystal:
     """A periodic crystal as plain arrays.
 

@@ -19,7 +19,7 @@ from skcgcnn.datasets._tables import Sheet, is_missing_cell
 from skcgcnn.exceptions import DataError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """What an ``id_prop.csv`` holds.
 

@@ -123,7 +123,7 @@ def interval_reliability(
     Parameters
     ----------
     errors : array-like of shape (n_crystals,)
-        Predictions less true numbers.
+        Predictions less true numbers; NaN is left out.
     y_std : array-like of shape (n_crystals,)
         Standard deviations of the predictions. Where one of both is NaN, it is left out.
     label : str, optional

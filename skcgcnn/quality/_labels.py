@@ -169,7 +169,8 @@ def _rounded(
     name: str, known: npt.NDArray[np.int64], values: npt.NDArray[np.float64], names: Names
 ) -> Iterator[Finding]:
     """Yield values with two decimals at most, where most others have more; 0 is neither."""
-    known, values = known[values != 0], values[values != 0]
+    use = np.isfinite(values) & (values != 0)
+    known, values = known[use], values[use]
     if len(values) < _ROUNDED_VALUES:
         return
     is_rounded = np.isclose(values, np.round(values, 2), rtol=0, atol=1e-12)

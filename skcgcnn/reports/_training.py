@@ -296,8 +296,7 @@ def _numbers(prediction: Prediction, truth: npt.NDArray[Any], what: str) -> list
     figure, axes = new_figure(1 if std is None else 2, (5.0 if std is None else 9.5, 4.4))
     parity(truth, values, y_std=std, name=target.name, unit=target.unit, ax=axes[0])
     if std is not None:
-        usable = np.isfinite(errors) & np.isfinite(std)
-        interval_reliability(errors[usable], std[usable], ax=axes[1])
+        interval_reliability(errors, std, ax=axes[1])
         caption += (
             f" Bars are standard deviations, {target.calibration}; beside it, how many errors lie "
             "within intervals that should hold so many."

@@ -23,7 +23,7 @@ FEATURES, GROUPS = "atom_init.json", "groups.csv"
 COPIED = (FEATURES, GROUPS)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Store:
     """Graphs and properties of many crystals, on the disk until they are used.
 

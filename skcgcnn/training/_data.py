@@ -44,7 +44,7 @@ BUNDLED: dict[str, tuple[Path, dict[str, str]]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Part:
     """One part of the split.
 
@@ -79,7 +79,7 @@ class Part:
         return {"X": self.graphs, "y": y}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RunData:
     """The crystals and targets of a training run.
 

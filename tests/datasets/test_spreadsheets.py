@@ -104,6 +104,7 @@ def test_accents_are_one_character_or_two(folder, accents):
 
 REFUSED = {
     "18517x,2,7092\na,-1,125\n": "'18517x,2,7092'. If these are decimal commas, write decimal",
+    "a,2,7\nb,3,125\n": "line 1 is 'a,2,7'. If these are decimal commas",
     "18517x,2,7\na,-1,05\n": "If these are decimal commas",
     "id,energy\n18517x,2,7092\na,3,5\n": r"header has 2 columns \(id, energy\), but line 2 has 3",
     "id,energy,label,more\na,1,0\n": "header has 4 columns",
@@ -134,6 +135,21 @@ def test_other_encodings_are_named_with_a_remedy(folder, encoding):
     letter = {"gbk": "\u80fd", "latin-1": "\u00e9"}[encoding]
     with pytest.raises(DataError, match=r"line 1 holds the byte 0x.*Save it as 'CSV UTF-8'"):
         load_id_prop(folder(f"id,{letter}nergie\na,1\n", encoding))
+
+
+@pytest.mark.parametrize(
+    ("text", "second"),
+    [
+        ("a,2,0\nb,3,10\n", [0, 10]),
+        ("a,2,99\nb,3,1\n", [99, 1]),
+        ("a,2.5,05\nb,3,125\n", [5, 125]),
+        ("a,2,-05\nb,3,125\n", [-5, 125]),
+        ("id,x,y\na,2,125\nb,3,05\n", [125, 5]),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*begin with zeros")
+def test_two_columns_that_are_no_decimals_in_two_parts(folder, text, second):
+    assert load_id_prop(folder(text)).target[:, 1].tolist() == second
 
 
 def test_labels_that_begin_with_a_digit_are_texts(folder):
@@ -276,6 +292,36 @@ def test_rows_that_repeat_others_and_files_that_are_not_listed(load):
 def test_lines_are_those_of_the_file(load):
     with pytest.raises(DataError, match="line 6: 'x' is not a number"):
         load('id,note,e\r\n"a","of\r\ntwo lines",1\r\n\r\nb,,2\r\nc,,x\r\n', "abc")
+
+
+@pytest.mark.parametrize(
+    ("before", "n_lines"),
+    [("", 0), ("\n", 1), ("# one\n,;\n# two\n", 3), ("sep=;\n", 1), ("#\n\nsep=;\n", 3)],
+)
+def test_lines_are_counted_from_the_first_of_the_file(load, before, n_lines):
+    with pytest.raises(DataError, match=f"line {n_lines + 3}: 'x' is not a number"):
+        load(f"{before}id;e\na;1\nb;x\n", "ab")
+    with pytest.raises(DataError, match=f"in the row of line {n_lines + 2} is not closed"):
+        load(f'{before}id;e\na;"1\nb;2\n', "ab")
+
+
+def test_what_parts_the_cells_of_every_row(load):
+    # A semicolon in some rows is a part of a text, before or after the others.
+    for rows in (["a,p;q", "b,r"], ["a,p", "b,q;r"]):
+        data, said = load("\n".join(rows), "ab")
+        assert (data.target.tolist(), said) == ([row[2:] for row in rows], "")
+    # Comments and rows without cells do not count; neither do lines far below.
+    data, said = load("id;e\n# all of them\n;\na;1\n\nb;2\n", "ab")
+    assert data.target.tolist() == [1, 2]
+    assert "read with semicolons between the columns" in said
+
+
+@pytest.mark.parametrize(("n_lines", "separator"), [(99, ","), (100, ";")])
+def test_a_hundred_lines_tell_what_parts_the_cells(tmp_path, n_lines, separator):
+    (tmp_path / "t.csv").write_text("# a comment\n" + "a,p;q\n" * n_lines + "b,r\n")
+    sheet = Sheet(tmp_path / "t.csv")
+    assert len(list(sheet)) == n_lines + 1
+    assert sheet.separator == separator
 
 
 @pytest.mark.parametrize("content", [b"a,1\nb,\x002\n", "a,1\nb,2\n".encode("utf-16-le")])

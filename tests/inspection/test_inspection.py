@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from pymatgen.core import Structure
 from scipy.spatial.distance import cdist
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
@@ -120,6 +121,24 @@ def test_bonds_sum_to_the_prediction(params, sample):
     for i, (one, other) in enumerate(zip(found.bonds, plain.bonds, strict=True)):
         for members in np.eye(len(one), dtype=bool)[graphs[i].site_classes].T:
             assert abs(one[members].sum() - other[members].sum()) < 1e-3 * y.std()
+
+
+def test_every_bond_has_its_length_and_its_other_end(sample):
+    cifs, y = (each[:20] for each in sample)
+    est = CGCNNRegressor(**SMALL | {"max_epochs": 1}).fit(cifs, y)
+    found = bond_contributions(est, cifs[:4])
+    for row, (own, ends, lengths) in enumerate(
+        zip(found.bonds, found.neighbors, found.distances, strict=True)
+    ):
+        structure = Structure.from_file(cifs[row])
+        assert own.shape == ends.shape == lengths.shape == (len(structure), 12)
+        apart = structure.get_all_neighbors(9.0)
+        for site, around in enumerate(apart):
+            nearest = sorted(each.nn_distance for each in around)[:12]
+            np.testing.assert_allclose(lengths[site], nearest, atol=1e-4)
+            for length, end in zip(lengths[site], ends[site], strict=True):
+                same = [each for each in around if abs(each.nn_distance - length) < 1e-3]
+                assert structure[int(end)].specie in [each.specie for each in same]
 
 
 def test_a_network_without_convolutions_sees_no_bonds(sample):
@@ -277,6 +296,12 @@ def test_training_crystals_that_are_there_twice_lie_inside():
     near = nearest_training_crystals(Embedded(), known[::2] + moved, known, k=1)
     assert near.limit == 0
     assert near.is_outside.tolist() == [False] * 14 + [True]
+
+
+def test_five_training_crystals_are_told_by_default():
+    known = np.arange(12.0).reshape(6, 2)
+    near = nearest_training_crystals(Embedded(), known[:1], known)
+    assert near.indices.tolist() == [[0, 1, 2, 3, 4]]
 
 
 def test_two_training_crystals_are_enough():

@@ -303,6 +303,8 @@ def test_the_command(folder, tmp_path):
     assert "again: one crystal, 2 times" in text
     frame = pd.read_csv(out / "check.csv")
     assert list(frame) == ["kind", "ids", "severity", "message"]
+    same = frame[frame["kind"] == "same crystal, other target"]
+    assert same["ids"].tolist() == [f"{Path(load_sample_regression().data[2]).stem}; again"]
     page = (out / "check.html").read_text()
     assert "<h2>Coverage</h2>" in page
     assert "Same crystal, other target" in page

@@ -108,6 +108,12 @@ def test_classes_stand_side_by_side_in_each_part():
     left, right = ([bar.get_x() for bar in own] for own in bars.values())
     np.testing.assert_allclose(np.subtract(right, left), bars["test"][0].get_width())
     assert [text.get_text() for text in ax.get_xticklabels()] == ["a", "b"]
+    # The parts of a class stand around its name; one part alone has wider bars.
+    np.testing.assert_allclose(np.mean([left, right], axis=0) + 0.27 / 2, [0, 1])
+    _, (ax,) = new_figure(1, (4.0, 3.0))
+    alone = {"": np.array(["b", "a", "b"])}
+    draw_values["classes"](ax, Classes("phase", classes=np.array(["a", "b"])), alone)
+    assert [(bar.get_x(), bar.get_width()) for bar in ax.patches] == [(-0.3, 0.6), (0.7, 0.6)]
 
 
 def test_sizes_of_a_learning_curve_are_round_numbers():

@@ -252,6 +252,28 @@ def test_advice(change, message):
     assert message in found
 
 
+@pytest.mark.parametrize(
+    ("within", "beyond"),
+    [
+        ({"n_val": 30}, {"n_val": 29}),
+        ({"n_test": 30}, {"n_test": 29}),
+        ({"train_loss": 0.1, "val_loss": 0.499}, {"train_loss": 0.1, "val_loss": 0.501}),
+        ({"train_loss": 0.0}, {"train_loss": 1e-9}),
+        ({"r2": {"energy": 0.5}}, {"r2": {"energy": 0.49}}),
+        ({"accuracy": {"metal": 0.61}}, {"accuracy": {"metal": 0.6}}),
+        (
+            {"accuracy": {"metal": 1.0}, "most_frequent": {"metal": 1.0}},
+            {"accuracy": {"metal": 0.98}, "most_frequent": {"metal": 0.99}},
+        ),
+        ({"rarest": {"metal": 0.05}}, {"rarest": {"metal": 0.049}}),
+        ({"outside": 0.05}, {"outside": 0.051}),
+    ],
+)
+def test_where_advice_begins(within, beyond):
+    assert advice(Facts(**{**GOOD, **within})) == []
+    assert len(advice(Facts(**{**GOOD, **beyond}))) == 1
+
+
 def test_a_validation_loss_that_stays_flat():
     falling = np.geomspace(1, 0.01, 50)
     flat = np.maximum(falling, 0.4)

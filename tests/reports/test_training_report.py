@@ -10,6 +10,7 @@ from pymatgen.core import Structure
 from skcgcnn.estimators import predict_targets
 from skcgcnn.metrics import HeldOutError
 from skcgcnn.reports import HeldOut, RunResult, training_report
+from skcgcnn.reports._honesty import honesty
 
 TEST = slice(16, 24)
 
@@ -98,3 +99,32 @@ def test_errors_by_element(fitted_regressor, graphs, energies, cifs):
     np.testing.assert_allclose(
         [float(row[2]) for row in told], [means[e] for e in largest], rtol=1e-2
     )
+
+
+def test_errors_by_family_and_of_other_splits(graphs):
+    many = graphs[np.arange(240) % 24]
+    errors = np.arange(240) % 24 / 10
+    own = {
+        "energy": HeldOutError("mae", 0.5, 0.25, 0.75, 8, 1.5, "eV"),
+        "phase": HeldOutError("accuracy", 0.9, None, 0.75, 8, None, "x"),
+    }
+    splits = {"elements": {"cannot": "no"}, "structure": {"energy": vars(own["energy"])}}
+    found = honesty("", {"energy": (errors, "error")}, many, None, splits, own)
+    table, *others = found.parts
+    assert table.title == "Other splits of the same crystals"
+    assert list(table.head) == ["split", "target", "error", "95 % interval", "simplest prediction"]
+    assert table.rows == [
+        ["this one", "energy", "0.5 eV", "0.25 to 0.75", 1.5],
+        ["this one", "phase", "0.9 right", "", ""],
+        ["elements", "", "no", "", ""],
+        ["structure", "energy", "0.5 eV", "0.25 to 0.75", 1.5],
+    ]
+    elements, families = others
+    assert elements.title == "energy: error by element, the 12 largest"
+    assert families.title == "energy: error by family"
+    for part, head in ((elements, "element"), (families, "family")):
+        assert list(part.head) == [head, "test crystals", "error"]
+        values = [row[2] for row in part.rows]
+        assert values == sorted(values, reverse=True)
+    assert len(elements.rows) == 12
+    assert sum(row[1] for row in families.rows) == 240

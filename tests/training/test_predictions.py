@@ -1,13 +1,23 @@
 """Tables of predictions."""
 
 import csv
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import TINY
+from sklearn.ensemble import ExtraTreesRegressor
+from typer.testing import CliRunner
 
+from skcgcnn import CGCNNClassifier
+from skcgcnn.cli import app
+from skcgcnn.graphs import mean_features
 from skcgcnn.tasks import Classes, Number, Prediction
 from skcgcnn.training import errors_of
+from skcgcnn.training._data import Part
 from skcgcnn.training._predictions import write_predictions
+from skcgcnn.training._tested import predict_part, together
 
 
 def test_numbers_far_from_zero_keep_their_digits(tmp_path):
@@ -33,3 +43,54 @@ def test_a_table_without_what_is_predicted_is_told(target, cells, said):
     truth = {target.name: np.array(cells, dtype=object)}
     with pytest.warns(UserWarning, match=f"not compared .* predicts {said}, .* '{cells[0]}'"):
         assert not errors_of([Prediction(target, values)], truth)
+
+
+def part(rows, graphs, energies):
+    return Part(rows, graphs[rows], energies[rows], ["energy"], {})
+
+
+def test_what_simpler_models_say_of_a_part(fitted_regressor, graphs, energies):
+    rows = np.arange(24)
+    train, first, second = (part(each, graphs, energies) for each in np.split(rows, [12, 17]))
+    said = predict_part(fitted_regressor, train, second)
+    np.testing.assert_array_equal(said.rows, rows[17:])
+    (prediction,) = said.predictions
+    np.testing.assert_array_equal(prediction.values, fitted_regressor.predict(graphs[17:]))
+    assert said.simple[0].tolist() == [np.median(energies[:12])] * 7
+    trees = ExtraTreesRegressor(200, random_state=0)
+    trees.fit(mean_features(graphs[:12]), energies[:12])
+    np.testing.assert_allclose(said.composition[0], trees.predict(mean_features(graphs[17:])))
+    quick = predict_part(fitted_regressor, train, second, composition=False)
+    assert quick.composition == [None]
+    assert quick.simple[0].tolist() == said.simple[0].tolist()
+    nothing = predict_part(fitted_regressor, train, part(rows[:0], graphs, energies))
+    assert (nothing.predictions, nothing.simple, nothing.composition) == ([], [], [])
+    # Those of all folds are in the order of the crystals.
+    before = predict_part(fitted_regressor, train, first)
+    every = together([said, before])
+    np.testing.assert_array_equal(every.rows, rows[12:])
+    for own, one, other in (
+        (every.predictions[0].values, before.predictions[0].values, prediction.values),
+        (every.simple[0], before.simple[0], said.simple[0]),
+        (every.composition[0], before.composition[0], said.composition[0]),
+    ):
+        np.testing.assert_array_equal(own, np.concatenate([one, other]))
+    assert together([quick, before]).composition == [None]
+
+
+@pytest.mark.parametrize("classes", [["1", "2"], [1, 2], [1.0, 2.0], [False, True]], ids=repr)
+def test_classes_are_compared_with_the_numbers_of_a_table(classes, cifs, labels, tmp_path):
+    est = CGCNNClassifier(**TINY).fit(cifs, np.array(classes)[labels])
+    est.save(tmp_path / "m.safetensors", targets=["kind"])
+    data = tmp_path / "data"
+    data.mkdir()
+    numbers = ["0", "1"] if classes[1] is True else ["1", "2"]
+    rows = ["cif_id,kind"]
+    for path, label in zip(cifs, labels, strict=True):
+        shutil.copy(path, data)
+        rows.append(f"{Path(path).stem},{numbers[label]}")
+    (data / "id_prop.csv").write_text("\n".join(rows))
+    words = ["predict", str(tmp_path / "m.safetensors"), str(data), "-o", str(tmp_path / "p.csv")]
+    result = CliRunner().invoke(app, words)
+    right = (est.predict(cifs) == np.array(classes)[labels]).mean()
+    assert f"kind: accuracy {right:.3g}" in " ".join(result.output.split())

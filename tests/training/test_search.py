@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
+from scipy.stats import ttest_rel
 
 from skcgcnn.exceptions import DataError
-from skcgcnn.reports import TIME_UP, TuneResult
+from skcgcnn.reports import TIME_UP, Trial, TuneResult
 from skcgcnn.training._search import Search, Space, choose
 
 optuna = pytest.importorskip("optuna")
@@ -147,6 +148,51 @@ def test_forged_histories_are_named(file, old, new):
     file.write_text(file.read_text().replace(old, new))
     with pytest.raises(DataError, match=r"tune\.log: is not a history"):
         search(file).trials()
+
+
+def test_what_is_searched_is_near_to_what_is_usual(file):
+    usual = {"init_from": "general", "lr": 0.00123, "max_epochs": 3, "n_conv": 6, "dropout": 0.1}
+    scratch = {**usual, "init_from": None, "atom_fea_len": 7, "weight_decay": 0.0, "batch_size": 8}
+    space = Space({"auto": usual, "none": scratch}, frozenset({"dropout"}))
+    # The sizes of a model that training starts from are as they are.
+    assert list(space.names("auto")) == ["lr", "max_epochs"]
+    names = ["n_conv", "atom_fea_len", "lr", "weight_decay", "max_epochs"]
+    assert list(space.names("none")) == names
+    point = {"start": "none", "n_conv": 6, "atom_fea_len": 7}
+    assert space.usual_point("none") == point | dict.fromkeys(names[2:], 1.0)
+    assert space.params(optuna.trial.FixedTrial(space.usual_point("auto"))) == {}
+    assert space.params(optuna.trial.FixedTrial(point | dict.fromkeys(names[2:], 1.0))) == {
+        "init_from": "none"
+    }
+    chosen = {"n_conv": 2, "atom_fea_len": 32, "lr": 1 / 3, "weight_decay": 10, "max_epochs": 2}
+    found = space.params(optuna.trial.FixedTrial(point | chosen))
+    # A number has three digits at most, and a number of epochs is whole.
+    assert found == {
+        "init_from": "none", "n_conv": 2, "atom_fea_len": 32, "lr": 0.00041, "max_epochs": 6
+    }  # fmt: skip
+    assert type(found["max_epochs"]) is int
+    few = Space({"auto": {"init_from": None, "max_epochs": 1}}, frozenset())
+    trial = optuna.trial.FixedTrial({"start": "auto", "max_epochs": 0.5})
+    assert few.params(trial) == {}  # at least one
+
+
+def test_better_by_more_than_chance():
+    usual = Trial(0, {}, (1.0, 1.1, 0.9, 1.0, 1.2), "complete")
+    better = Trial(1, {"lr": 0.1}, (0.8, 0.95, 0.71, 0.79, 1.02), "complete")
+    best = Trial(2, {"lr": 0.2}, (0.5, 0.62, 0.41, 0.49, 0.72), "complete")
+    lucky = Trial(3, {"lr": 0.3}, (0.1, 1.1, 0.9, 1.0, 1.2), "complete")
+    early = Trial(4, {"lr": 0.4}, (0.1,), "given up")
+    assert choose([usual, better, lucky, early, best]) is best
+    assert choose([usual, better]) is better
+    assert choose([usual, lucky, early]) is usual
+    assert choose([better, best]) is None
+    # Of many trials a better one must be better by far.
+    other = Trial(1, {"lr": 0.1}, (0.9, 0.95, 0.88, 0.91, 1.19), "complete")
+    p = ttest_rel(usual.errors, other.errors, alternative="greater").pvalue
+    n = int(0.05 / p)
+    assert 2 <= n < 50
+    assert choose([usual, *[other] * (n - 1)]) is other
+    assert choose([usual, *[other] * n]) is usual
 
 
 @pytest.mark.slow

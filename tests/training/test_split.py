@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from skcgcnn.exceptions import DataError
 from skcgcnn.training import split_rows
+from skcgcnn.training._split import fold_rows
 
 RATIOS = {"train": 0.8, "val": 0.1, "test": 0.1}
 
@@ -101,6 +102,16 @@ def test_a_part_that_is_asked_for_is_never_empty():
     assert [len(parts[part]) for part in ("train", "val", "test")] == [1, 1, 1]
     parts = split_rows(np.arange(3), {"train": 1.0, "val": 0.0, "test": 0.0})
     assert [len(parts[part]) for part in ("train", "val", "test")] == [3, 0, 0]
+
+
+@pytest.mark.parametrize("groups", [None, np.array(list("aabbc"))])
+def test_so_many_folds_as_crystals_or_groups_and_no_more(groups):
+    rows = np.arange(5)
+    most = 5 if groups is None else 3
+    folds = fold_rows(rows, most, 0.0, groups=groups)
+    assert sorted(row for fold in folds for row in fold["test"]) == rows.tolist()
+    with pytest.raises(DataError, match=f"at least {most + 1} .*, but there are {most}"):
+        fold_rows(rows, most + 1, 0.0, groups=groups)
 
 
 def test_too_few_groups():

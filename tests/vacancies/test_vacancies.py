@@ -91,6 +91,16 @@ def test_permutations_are_those_of_the_lattice():
         )
 
 
+@pytest.mark.parametrize(("off", "n_alike"), [(0.0, 6), (0.0004, 6), (0.0007, 1), (0.01, 1)])
+def test_symmetry_is_that_to_a_thousandth_of_an_angstrom(off, n_alike):
+    coords = [[i / 6, 0, 0] for i in range(6)]
+    ring = Structure(Lattice.orthorhombic(18, 5, 7), ["Li"] * 6, coords)
+    # A mirror takes it to where it is twice as far from.
+    ring.translate_sites([0], [off, 0, 0], frac_coords=False)
+    alike = {int(row[0]) for row in site_permutations(ring, range(6))}
+    assert len(alike) == n_alike
+
+
 def test_sites_at_the_edge_of_the_cell_are_found():
     # -1e-17 modulo 1 is 1.0 in floating point.
     coords = [[-1e-17, 0, 0], [0.5, 1 - 1e-17, 0], [0, 0.5, -1e-17], [0.5, 0.5, 1e-17]]

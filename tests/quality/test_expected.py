@@ -1,0 +1,268 @@
+"""What is expected of targets, and which errors are odd."""
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+
+from skcgcnn import CGCNNRegressor, CrystalGraphs, CrystalGraphTransformer
+from skcgcnn.datasets import load_sample_regression
+from skcgcnn.quality import check, fit_power_law, suggest, survey, uncertainty
+from skcgcnn.quality._suggest import _greedy
+
+
+class Known(BaseEstimator):
+    """A regressor that knows the answer for each crystal, by the name of it."""
+
+    def __init__(self, answers=None):
+        self.answers = answers
+
+    def fit(self, X, y):
+        return self
+
+    def predict(self, X):
+        return np.array([self.answers[name] for name in X.ids])
+
+
+@pytest.fixture(scope="module")
+def many():
+    return CrystalGraphTransformer().transform(load_sample_regression().data)
+
+
+def looked_at(graphs, y, said):
+    est = Known(dict(zip(graphs.ids, said, strict=True)))
+    return survey(graphs, y, estimator=est)
+
+
+@pytest.mark.parametrize("unit", [1, 1e-4, 1e4])
+def test_expected_errors_are_standard_deviations(many, unit):
+    rng = np.random.default_rng(0)
+    said = rng.normal(size=len(many))
+    errors = 0.1 * rng.uniform(-(3**0.5), 3**0.5, len(many))
+    errors[::50] = 3.0  # a few that are odd do not count
+    found = looked_at(many, unit * (said + errors), unit * said)
+    expected = found.expected["y"]
+    np.testing.assert_array_equal(expected.rows, np.arange(len(many)))
+    np.testing.assert_allclose(expected.values, unit * said)
+    assert np.mean(expected.spread) == pytest.approx(0.1 * unit, rel=0.25)
+    assert expected.spread.max() < 0.3 * unit
+    odd = found.findings[found.findings["kind"].isin(["unexpected label", "label in another unit"])]
+    assert {name for ids in odd["ids"] for name in ids} == set(many.ids[::50])
+
+
+def test_networks_judge_what_they_were_not_trained_on(many):
+    fits = []
+
+    class Looking(Known):
+        def fit(self, X, y):
+            fits.append((list(X.ids), list(y)))
+            return self
+
+        def predict(self, X):
+            assert not set(fits[-1][0]) & set(X.ids)
+            fits[-1] += (list(X.ids),)
+            return super().predict(X)
+
+    y = np.random.default_rng(0).normal(size=60)
+    graphs = many[np.append(np.arange(59), 0)]  # one of them is there twice
+    answers = dict(zip(graphs.ids, y, strict=True))
+    survey(graphs, y, estimator=Looking(answers))
+    assert len(fits) == 5
+    for trained, _, tested in fits:
+        assert sorted([*trained, *tested]) == sorted(graphs.ids)  # each as often as it is there
+    assert sorted(name for *_, tested in fits for name in tested) == sorted(graphs.ids)
+    # Values far outside count as five standard deviations.
+    y[7] = 1e6
+    fits.clear()
+    survey(graphs, y, estimator=Looking(answers))
+    low, middle, high = np.quantile(y, [0.25, 0.5, 0.75])
+    most = middle + 5 * (high - low) / 1.349
+    assert max(max(values) for _, values, _ in fits) == pytest.approx(most)
+
+
+def test_trees_know_where_errors_are_large(many):
+    rng = np.random.default_rng(0)
+    said = rng.normal(size=len(many))
+    y = said + np.where(said > 0, 0.5, 0.1) * rng.normal(size=len(many))
+    spread = looked_at(many, y, said).expected["y"].spread
+    few, much = (np.median(spread[part]) for part in (said < -0.2, said > 0.2))
+    assert much > 1.4 * few
+
+
+def test_without_errors_nothing_is_odd(many):
+    said = np.random.default_rng(0).normal(size=len(many))
+    found = looked_at(many, said, said)
+    assert (found.expected["y"].spread == 0.5).all()
+    assert "unexpected label" not in set(found.findings["kind"])
+
+
+@pytest.mark.parametrize(
+    ("values", "n", "kinds", "is_judged"),
+    [
+        ([0.5, 1.5], 50, set(), True),
+        ([0.5, 1.5], 49, set(), False),
+        ([0.5], 50, {"constant column"}, False),
+        ([0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 1.5], 50, {"not judged by networks"}, False),
+    ],
+)
+def test_which_columns_of_numbers_are_judged(many, values, n, kinds, is_judged):
+    graphs = many[:n]
+    y = np.resize(values, n).astype(float)
+    found = looked_at(graphs, y, y + 0.01)
+    assert (list(found.expected) == ["y"]) == is_judged
+    said = found.findings[
+        found.findings["kind"].isin(["constant column", "not judged by networks"])
+    ]
+    assert set(said["kind"]) == kinds
+    if "not judged by networks" in kinds:
+        text = "y: most values are the same; networks do not judge such a column."
+        assert said["message"].tolist() == [text]
+        assert said["severity"].tolist() == ["remark"]
+
+
+@pytest.mark.parametrize(("share", "is_judged"), [(0.5, True), (0.79, True), (0.81, False)])
+def test_networks_that_are_hardly_better_than_one_answer(many, share, is_judged):
+    y = np.random.default_rng(0).uniform(0, 1, len(many))
+    found = looked_at(many, y, np.median(y) + (1 - share) * (y - np.median(y)))
+    assert bool(found.expected) == is_judged
+    said = found.findings["message"][found.findings["kind"] == "not judged by networks"].tolist()
+    text = (
+        "y: networks expect it hardly better than one answer for all crystals does "
+        f"({1 - share:.0%} less error), so that they say nothing about its values."
+    )
+    assert said == ([] if is_judged else [text])
+
+
+def test_what_networks_cannot_learn_is_told(many):
+    class Refusing(Known):
+        def fit(self, X, y):
+            raise ValueError("it is too much")
+
+    y = np.random.default_rng(0).normal(size=60)
+    found = survey(many[:60], {"gap": y}, estimator=Refusing())
+    last = found.findings[found.findings["kind"] == "not judged by networks"]
+    assert last["message"].tolist() == ["gap: networks cannot learn it: it is too much"]
+    assert last["severity"].tolist() == ["warning"]
+    told = []
+    survey(many[:60], {"gap": y, "e": y}, estimator=Refusing(), progress=told.append)
+    assert told == [
+        "Looking for crystals that are there twice",
+        "Training networks that say what they expect of gap",
+        "Training networks that say what they expect of e",
+    ]
+    assert survey(many[:60], {"gap": y}, labels=False).expected == {}
+
+
+def test_what_would_explain_a_number(many):
+    ways = {
+        (-1.5 * 27.2114, -1.5): "-1.5 would fit: divided by 27.2114, as between hartree and eV",
+        (-1.5 / 27.2114, -1.5): "-1.5 would fit: times 27.2114, as between hartree and eV",
+        (1.5 * 96.485, 1.5): "1.5 would fit: divided by 96.485, as between eV and kJ/mol",
+        (1.5 / 1000, 1.5): "1.5 would fit: times 1000, as between a unit and a thousandth of it",
+        (12.0, 1.5): "1.5 would fit: divided by 8, its number of atoms: it is a total",
+        (0.25, 2.0): "2 would fit: times 8, its number of atoms: the others are totals",
+        (-1.5, 1.5): "1.5 would fit: with the other sign",
+        (4.2, 1.5): None,
+    }
+    rng = np.random.default_rng(0)
+    expected = rng.uniform(-2, 2, len(many))
+    rows = np.flatnonzero(many.n_sites == 8)[: len(ways)]
+    y = expected + rng.uniform(-0.02, 0.02, len(many))
+    y[rows], expected[rows] = np.array(list(ways)).T
+    found = looked_at(many, y, expected)
+    frame = found.findings
+    frame = frame[frame["kind"].isin(["unexpected label", "label in another unit"])]
+    told = {ids[0]: rest for ids, *rest in frame[["ids", "kind", "severity", "message"]].to_numpy()}
+    assert set(told) == set(many.ids[rows])
+    for row, ((value, said), why) in zip(rows, ways.items(), strict=True):
+        kind = "unexpected label" if why is None else "label in another unit"
+        text = (
+            f"{many.ids[row]}: y is {value:.4g}, where networks that were not trained on it "
+            f"expect {said:.4g} ± {found.expected['y'].spread[row]:.2g}"
+        )
+        text += ". Is it of this crystal?" if why is None else f"; {why}."
+        assert told[many.ids[row]] == [kind, "warning", text]
+
+
+def test_crystals_without_sites_are_named(nacl, tmp_path):
+    transformer = CrystalGraphTransformer(on_error="nan")
+    with pytest.warns(UserWarning, match="cannot be turned into graphs"):
+        graphs = transformer.transform([nacl, tmp_path / "none.cif"])
+    found = survey(graphs, ids=["salt", "none"], n_left_out=2)
+    assert found.findings["message"].tolist() == [
+        "none: has no sites",
+        "2 crystals of its source could not become graphs: see failures.csv",
+    ]
+    assert found.findings["severity"].tolist() == ["error", "warning"]
+    assert found.findings["ids"].tolist() == [["none"], []]
+    assert found.counted() == "2 crystals, 1 different, 1 unreadable"
+    assert not found.is_sound
+    sound = survey(CrystalGraphs.from_structures([nacl]))
+    assert (sound.is_sound, sound.counted()) == (True, "1 crystal, 1 different")
+    assert check([nacl]).empty
+
+
+def test_a_model_that_is_not_fitted_suggests_nothing(graphs):
+    for call in (lambda est: suggest(est, graphs, 1), lambda est: uncertainty(est, graphs)):
+        with pytest.raises(NotFittedError):
+            call(CGCNNRegressor())
+
+
+@pytest.mark.parametrize(
+    ("rows", "unsure", "known", "chosen"),
+    [
+        # Twice the median distance of neighbors is far: 0.2 here.
+        ([0.0, 0.1], [1.0, 0.9], [-0.3], [0, 1]),
+        ([0.0, 0.1], [1.0, 0.9], [-0.05], [1, 0]),
+        ([0.0], [1.0], [0.0], [0]),
+        ([0.0, 0.0], [0.5, 1.0], [], [1, 0]),
+        ([0.0, 0.1, 0.3, 1.0], [1.0, 1.0, 0.8, 0.6], [], [0, 2, 3, 1]),
+    ],
+)
+def test_what_is_far_from_what_is_known_comes_first(rows, unsure, known, chosen):
+    rows, known = (np.array(each).reshape(-1, 1) for each in (rows, known))
+    free, alone = np.ones(len(rows), dtype=bool), [np.arange(len(rows))]
+    before = free.copy()
+    assert _greedy(np.array(unsure), rows, known, free, alone, 9).tolist() == chosen
+    assert _greedy(np.array(unsure), rows, known, free, alone, 1).tolist() == chosen[:1]
+    np.testing.assert_array_equal(free, before)
+    assert _greedy(np.array(unsure), rows, known, ~free, alone, 9).tolist() == []
+    # Those that could not be read say nothing.
+    unread = np.full((1, 1), np.nan)
+    assert (
+        _greedy(np.array(unsure), rows, np.concatenate([known, unread]), free, alone, 9).tolist()
+        == chosen
+    )
+
+
+def test_how_many_more_crystals_would_help():
+    sizes, rng = [100, 200, 400], np.random.default_rng(0)
+    errors = np.array(sizes)[:, np.newaxis] ** -0.5 * np.ones(30)
+    law = fit_power_law(sizes, errors)
+    assert (law.sizes, law.errors) == ((100, 200, 400), pytest.approx(errors[:, 0]))
+    assert (law.scale, law.exponent) == (pytest.approx(1), pytest.approx(0.5))
+    assert (law.low, law.high) == (pytest.approx(0.5), pytest.approx(0.5))
+    assert law.error(1600) == pytest.approx(0.025)
+    # 0.9 of the error of 400 takes 400 / 0.81.
+    assert law.more() == pytest.approx((93.8, 93.8, 93.8), abs=0.1)
+    assert law.more(0.5) == pytest.approx((1200, 1200, 1200))
+    assert str(law) == (
+        "About 94 more training crystals for 10 % less error (95 % interval 94 to 94)."
+    )
+    noisy = fit_power_law(sizes, errors * rng.uniform(0, 2, (3, 30)))
+    assert noisy.low < noisy.exponent < noisy.high
+    best, low, high = noisy.more()
+    assert low < best < high
+    assert fit_power_law(sizes, np.ones((3, 30))).more() == (np.inf, np.inf, np.inf)
+    # Errors of one group are drawn together: two groups tell less than thirty crystals.
+    groups = np.arange(30) % 2
+    wide = errors * np.array([1 + 0.5 * groups, np.ones(30), 1 + 0.1 * groups])
+    alone, together = (fit_power_law(sizes, wide, each) for each in (None, groups))
+    assert together.exponent == alone.exponent
+    assert together.high - together.low > 2 * (alone.high - alone.low)
+    for size, exponent, n in ((4000, 0.5, "940"), (4000, 0.05, "29,000"), (100, 1.0, "11")):
+        many = fit_power_law(
+            [size // 4, size // 2, size],
+            np.outer(np.array([size // 4, size // 2, size]) ** -exponent, np.ones(5)),
+        )
+        assert str(many).startswith(f"About {n} more training crystals")

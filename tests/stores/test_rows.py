@@ -1,0 +1,120 @@
+"""Rows of tables and lines of JSON: their names, what fails, and what is said meanwhile."""
+
+import csv
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from skcgcnn import CrystalGraphTransformer
+from skcgcnn.exceptions import DataError
+from skcgcnn.stores import featurize, open_store, read_paths
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.reader(file))[1:]
+
+
+@pytest.mark.filterwarnings("ignore:.*could not become graphs")
+def test_what_is_in_the_cells_of_a_table(nacl, tmp_path):
+    table, text = tmp_path / "t.csv", nacl.to(fmt="cif")
+    (tmp_path / "salt.cif").write_text(text)
+    cells = [text, nacl.to_json(), "", "salt", "salt.cif", "nowhere", "{", "sub/none.cif"]
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows([["structure", "e"], *([c, i] for i, c in enumerate(cells))])
+    done = featurize(table, tmp_path / "store", crystal_column="structure")
+    assert (done.n_crystals, done.n_failures, done.n_kept, done.properties) == (4, 4, 0, ["e"])
+    store = open_store(tmp_path / "store")
+    assert store.graphs.ids.tolist() == ["0", "1", "salt", "salt"]
+    assert store.properties["e"].tolist() == [0, 1, 3, 4]
+    assert store.n_failures == 4
+    failed = rows_of(tmp_path / "store" / "failures.csv")
+    names = [f"{table}: row 3", tmp_path / "nowhere", f"{table}: row 7", tmp_path / "sub/none.cif"]
+    assert [name for name, _ in failed] == list(map(str, names))
+    causes = ["names no crystal", "no such file", "is not a line of JSON", "no such file"]
+    assert all(cause in why for (_, why), cause in zip(failed, causes, strict=True)), failed
+    # By the names that the table tells, where it does.
+    with table.open("w", newline="") as file:
+        lines = ([f"n{i}" if i else "", c, i] for i, c in enumerate(cells))
+        csv.writer(file).writerows([["id", "structure", "e"], *lines])
+    featurize(table, tmp_path / "store", crystal_column="structure", overwrite=True)
+    store = open_store(tmp_path / "store")
+    assert store.graphs.ids.tolist() == ["row 1", "n1", "n3", "n4"]
+    assert rows_of(tmp_path / "store" / "failures.csv")[0] == [f"{table}: row 3", failed[0][1]]
+
+
+def test_which_column_holds_the_crystals(nacl, tmp_path):
+    table = tmp_path / "t.csv"
+
+    def read(*lines):
+        table.write_text("\n".join(lines))
+        return read_paths(table, others=None)
+
+    (tmp_path / "a.cif").write_text(nacl.to(fmt="cif"))
+    for file in ("b.cif", "c.cif"):
+        (tmp_path / file).touch()
+    assert read("x,y", "1,a.cif", "2,b.cif").names == ["x"]
+    # The name of a column tells it, where no cell does, or several do.
+    assert read("x,path,file", "1,p,q", "2,r,s").names == ["x", "file"]
+    for lines in (["x,y", "1,p"], ["path,y", "a.cif,b.cif"]):
+        with pytest.raises(DataError, match="not clear which column holds the crystals, of "):
+            read(*lines)
+    with pytest.raises(DataError, match=r"t\.csv: holds no crystal$"):
+        read("x,y")
+    with pytest.raises(DataError, match="begins with a crystal; expected a header"):
+        read("a.cif,1", "b.cif,2")
+
+
+@pytest.mark.filterwarnings("ignore:.*could not become graphs")
+def test_lines_that_hold_no_crystal_are_named(nacl, tmp_path):
+    content = nacl.as_dict()
+    lines = [
+        {"jid": "own", "structure": content, "gap": 1.5, "kind": "salt", "note": None, "ok": True},
+        content,
+        {"structure": content, "other": content},
+        {"gap": 1},
+        [1],
+    ]
+    file = tmp_path / "c.jsonl"
+    file.write_text("\n\n".join(map(json.dumps, lines)) + "\n{\n")
+    done = featurize(file, tmp_path / "store")
+    assert (done.n_crystals, done.n_failures) == (2, 4)
+    store = open_store(tmp_path / "store")
+    assert store.graphs.ids.tolist() == ["own", f"{file}: line 3"]
+    assert {name: column.tolist() for name, column in store.properties.items()} == {
+        "gap": [1.5, pytest.approx(np.nan, nan_ok=True)],
+        "kind": ["salt", ""],
+        "note": pytest.approx([np.nan, np.nan], nan_ok=True),
+        "ok": [1, pytest.approx(np.nan, nan_ok=True)],
+    }
+    failed = rows_of(tmp_path / "store" / "failures.csv")
+    assert [name for name, _ in failed] == [f"{file}: line {i}" for i in (5, 7, 9, 10)]
+    expected = "; expected one Structure, or one beside its values"
+    assert [why for _, why in failed][:3] == [
+        f"holds 2 crystals{expected}",
+        f"holds no crystals{expected}",
+        "holds no object with a crystal",
+    ]
+    assert failed[3][1].startswith("is not a line of JSON (")
+
+
+@pytest.mark.filterwarnings("ignore:.*could not become graphs")
+def test_progress_is_counted(cifs, tmp_path, capfd):
+    (tmp_path / "broken.cif").write_text("no crystal")
+    (tmp_path / "paths.csv").write_text("\n".join(["path", *cifs[:3], "broken.cif"]))
+    (tmp_path / "few").mkdir()
+    for path in (*cifs[:2], tmp_path / "broken.cif"):
+        shutil.copy(path, tmp_path / "few")
+    for verbose in (0, 1):
+        transformer = CrystalGraphTransformer(verbose=verbose)
+        store = tmp_path / f"store{verbose}"
+        featurize(tmp_path / "few", store, transformer=transformer)
+        told = capfd.readouterr().err
+        counted = re.search(r"^crystal 3 of 3, 1 failed, .* crystals/s$", told, re.MULTILINE)
+        assert bool(counted) == bool(verbose)
+    # How many rows a table has is not known before they are read.
+    featurize(tmp_path / "paths.csv", store, transformer=transformer, overwrite=True)
+    assert "of" not in capfd.readouterr().err.partition(",")[0]
