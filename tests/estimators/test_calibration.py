@@ -7,7 +7,6 @@ from skorch.callbacks import Callback
 import skcgcnn
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
 from skcgcnn.estimators import predict_targets
-from skcgcnn.tasks import Number
 
 NETWORKS = {"n_estimators": 5, "max_epochs": 10, "batch_size": 25, "lr": 0.03}
 
@@ -84,12 +83,6 @@ def test_validation_crystals_calibrate_a_single_network(tiny, many):
     assert est.fit(X, y).targets_[0].calibration == "not calibrated"
     est.fit(X, y, validation_data=(X_test, y_test)).partial_fit(X, y)
     assert est.targets_[0].calibration == "not calibrated"
-
-
-def test_targets_of_files_from_before(tiny):
-    plain = Number("gap", std_factor=2.0).to_plain()
-    del plain["spread"], plain["n_calibrated"]
-    assert Number.from_plain(plain).std_factor == 2
 
 
 def test_a_single_network_leaves_crystals_out_to_be_calibrated_by(tiny, graphs, energies):
