@@ -15,13 +15,22 @@ from skcgcnn.crystals._cif_numbers import (
     CELL,
     COORDS,
     DUMMY,
+    GROUPS,
     MAGNETIC,
     NO_SYMBOL,
     SYMMETRY,
     no_element,
     underscore,
 )
-from skcgcnn.crystals._cif_symmetry import Operations, UnsureError, distinct, expand, parse_triplets
+from skcgcnn.crystals._cif_symmetry import (
+    Operations,
+    UnsureError,
+    distinct,
+    expand,
+    fits_cell,
+    other_group,
+    parse_triplets,
+)
 from skcgcnn.crystals._crystal import Crystal, Species
 from skcgcnn.exceptions import StructureError
 
@@ -70,8 +79,8 @@ def parse_cif(text: str) -> Crystal | None:
     Returns
     -------
     Crystal or None
-        None where the reader is not sure: several data blocks, no list of symmetry
-        operations, magnetic structures, implied hydrogens, sites that nearly coincide, anything
+        None where the reader is not sure: several crystals, no list of symmetry operations,
+        magnetic structures, implied hydrogens, sites that nearly coincide, anything
         malformed.
 
     Raises
@@ -107,10 +116,8 @@ def parse_cif(text: str) -> Crystal | None:
     if not text.isascii():
         text = text.encode("ascii", "ignore").decode()
     try:
-        blocks = gemmi.cif.read_string(text)
-        if len(blocks) != 1 or "powder_pattern" in blocks[0].name:
-            return None
-        return _read_block(blocks[0])
+        blocks = _crystals(gemmi.cif.read_string(text))
+        return _read_block(blocks[0]) if len(blocks) == 1 else None
     except StructureError:
         raise
     # gemmi raises the latter two; text that is not a number is a ValueError too.
@@ -136,6 +143,28 @@ def syntax_error(text: str) -> str | None:
     return None
 
 
+def first_crystal(text: str) -> str:
+    """Return the block of the first crystal of a CIF that is well formed; else the text.
+
+    Of blocks without one, such as those of a journal, pymatgen says that they have no symmetry.
+    """
+    try:
+        document = gemmi.cif.read_string(text)
+    except (ValueError, RuntimeError):
+        return text
+    blocks = _crystals(document)
+    return blocks[0].as_string() if len(document) > 1 and blocks else text
+
+
+def _crystals(document: gemmi.cif.Document) -> list[gemmi.cif.Block]:
+    """Return the blocks that hold sites, and no powder pattern, which pymatgen does not read."""
+    return [
+        block
+        for block in document
+        if block.find_values(COORDS[0]) and "powder_pattern" not in block.name
+    ]
+
+
 def _read_block(block: gemmi.cif.Block) -> Crystal:
     lattice = _lattice([_number(_value(block, tag)) for tag in CELL])
     symbols, coords, occupancies = _read_sites(block)
@@ -144,7 +173,10 @@ def _read_block(block: gemmi.cif.Block) -> Crystal:
         for symbol, occupancy in zip(symbols, occupancies, strict=True)
     ]
     _check_oxidation_states(block, symbols, contents)
-    images, records = expand(coords, _operations(block))
+    operations = _operations(block)
+    if operations is not None and not fits_cell(operations[0], lattice):
+        raise UnsureError
+    images, records = expand(coords, operations)
     kept, merged = distinct(images, records)
     for record, target in merged:
         contents[target] = _add(contents[target], contents[record])
@@ -157,8 +189,19 @@ def _read_block(block: gemmi.cif.Block) -> Crystal:
         # One product per site, like pymatgen: the last bit decides ties in the official order.
         np.array([np.dot(site, lattice) for site in fractional]).reshape(-1, 3),
         species,
-        _check_formula(block, species),
+        (*_check_formula(block, species), *_check_group(block, operations)),
     )
+
+
+def _check_group(block: gemmi.cif.Block, operations: Operations | None) -> tuple[str, ...]:
+    """Return a remark if the operations are not those of the space group that is named."""
+    for tag in GROUPS:
+        value = block.find_value(tag)
+        if value and not gemmi.cif.is_null(value):
+            rotations = np.eye(3)[np.newaxis] if operations is None else operations[0]
+            remark = other_group((gemmi.cif.as_string(value),), rotations, len(rotations))
+            return (remark,) if remark else ()
+    return ()
 
 
 def _value(block: gemmi.cif.Block, tag: str) -> str:
