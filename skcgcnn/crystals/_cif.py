@@ -23,7 +23,6 @@ from skcgcnn.crystals._cif_numbers import (
     underscore,
 )
 from skcgcnn.crystals._cif_symmetry import (
-    Operations,
     UnsureError,
     distinct,
     expand,
@@ -173,7 +172,8 @@ def _read_block(block: gemmi.cif.Block) -> Crystal:
         for symbol, occupancy in zip(symbols, occupancies, strict=True)
     ]
     _check_oxidation_states(block, symbols, contents)
-    operations = _operations(block)
+    triplets = _triplets(block)
+    operations = parse_triplets(triplets)
     if operations is not None and not fits_cell(operations[0], lattice):
         raise UnsureError
     images, records = expand(coords, operations)
@@ -189,19 +189,25 @@ def _read_block(block: gemmi.cif.Block) -> Crystal:
         # One product per site, like pymatgen: the last bit decides ties in the official order.
         np.array([np.dot(site, lattice) for site in fractional]).reshape(-1, 3),
         species,
-        (*_check_formula(block, species), *_check_group(block, operations)),
+        (*_check_formula(block, species), *_check_group(block, triplets)),
     )
 
 
-def _check_group(block: gemmi.cif.Block, operations: Operations | None) -> tuple[str, ...]:
-    """Return a remark if the operations are not those of the space group that is named."""
+def _check_group(block: gemmi.cif.Block, triplets: tuple[str, ...]) -> tuple[str, ...]:
     for tag in GROUPS:
         value = block.find_value(tag)
         if value and not gemmi.cif.is_null(value):
-            rotations = np.eye(3)[np.newaxis] if operations is None else operations[0]
-            remark = other_group((gemmi.cif.as_string(value),), rotations, len(rotations))
-            return (remark,) if remark else ()
+            return _remark_of_group(gemmi.cif.as_string(value), triplets)
     return ()
+
+
+@lru_cache(maxsize=256)
+def _remark_of_group(name: str, triplets: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a remark if the operations are not those of the space group that is named."""
+    operations = parse_triplets(triplets)
+    rotations = np.eye(3)[np.newaxis] if operations is None else operations[0]
+    remark = other_group((name,), rotations, len(rotations))
+    return (remark,) if remark else ()
 
 
 def _value(block: gemmi.cif.Block, tag: str) -> str:
@@ -362,11 +368,11 @@ def _check_oxidation_states(
         raise UnsureError
 
 
-def _operations(block: gemmi.cif.Block) -> Operations | None:
+def _triplets(block: gemmi.cif.Block) -> tuple[str, ...]:
     for tag in SYMMETRY:
         column = block.find_values(tag)
         if len(column) and column.tag == tag:
-            return parse_triplets(tuple(column))
+            return tuple(column)
     raise UnsureError
 
 
