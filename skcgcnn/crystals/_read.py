@@ -22,6 +22,7 @@ from skcgcnn.crystals._cif import MAX_FRACTION, first_crystal, parse_cif, syntax
 from skcgcnn.crystals._cif_numbers import check_values, underscore
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.crystals._json import load_json
+from skcgcnn.crystals._left_out import check_cssr, check_res
 from skcgcnn.crystals._sources import PACKED, is_cif_text, is_json_text, is_poscar_text
 from skcgcnn.exceptions import StructureError, TransientReadError
 
@@ -156,7 +157,14 @@ def _read_file(path: str, max_bytes: int) -> Crystal:
     read = _reader(lower)
     # What is packed is refused here, if it unpacks to too much.
     text = _text(path, max_bytes) if read is not None or lower.endswith(PACKED) else ""
-    return _read_with_pymatgen(path) if read is None else read(text)
+    if read is not None:
+        return read(text)
+    crystal = _read_with_pymatgen(path)
+    if lower.endswith(".res"):
+        check_res(_text(path, max_bytes))
+    elif ".cssr" in os.path.basename(lower):  # noqa: PTH119 - as above
+        check_cssr(_text(path, max_bytes), len(crystal.species))
+    return crystal
 
 
 def _reader(path: str) -> Callable[[str], Crystal] | None:

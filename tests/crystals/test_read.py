@@ -371,6 +371,27 @@ def test_a_poscar_whose_elements_and_numbers_are_unclear(tmp_path, change, cause
         read_crystal(text)
 
 
+@pytest.mark.parametrize(
+    ("name", "change", "cause"),
+    [
+        ("a.res", ("1.000000\nCl", "0.500000\nCl"), "a site has the occupancy 0.500000, which"),
+        ("a.res", ("LATT -1", "LATT 1"), "has the symmetry 'LATT 1', which is not read"),
+        ("a.cssr", (" Na ", " Na+ "), "has 8 sites, of which 4 can be read"),
+        ("a.cssr", ("=  1 P 1", "=225 Fm-3m"), "has the space group 225, which is not read"),
+        ("a.cssr", ("8 0", "8 1"), "has Cartesian coordinates"),
+    ],
+)
+def test_nothing_is_left_out_of_res_and_cssr_files(tmp_path, nacl, name, change, cause):
+    nacl.to(filename=str(tmp_path / name))
+    same(read_crystal(tmp_path / name), read_crystal(nacl))
+    text = (tmp_path / name).read_text()
+    changed = text.replace(*change)
+    assert changed != text
+    (tmp_path / name).write_text(changed)
+    with pytest.raises(StructureError, match=cause):
+        read_crystal(tmp_path / name)
+
+
 def test_underscores_in_files_of_ase(tmp_path, nacl):
     atoms = nacl.to_ase_atoms()
     atoms.info["name"] = "x_1_0"
