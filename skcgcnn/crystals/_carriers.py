@@ -233,13 +233,13 @@ def _from_optimade(source: Mapping[str, Any]) -> Any:
     species = []
     for name in entry["species_at_sites"]:
         kind = kinds.get(name, {"chemical_symbols": [name], "concentration": [1.0]})
+        _check_numbers("concentration", kind["concentration"])
+        _check_elements(kind["chemical_symbols"])
         shares = dict[str, float]()  # isotopes have one symbol
         for symbol, share in zip(kind["chemical_symbols"], kind["concentration"], strict=True):
             shares[symbol] = shares.get(symbol, 0) + share
         shares.pop("vacancy", None)
         species.append(shares)
-        _check_numbers("concentration", kind["concentration"])
-        _check_elements(kind["chemical_symbols"])
     for name in ("lattice_vectors", "cartesian_site_positions"):
         _check_numbers(name, entry[name])
     lattice = Lattice(entry["lattice_vectors"], entry.get("dimension_types") or (True,) * 3)
