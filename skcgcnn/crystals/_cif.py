@@ -15,10 +15,11 @@ from skcgcnn.crystals._cif_numbers import (
     CELL,
     COORDS,
     DUMMY,
+    GROUP_OF_SITES,
     GROUPS,
     MAGNETIC,
-    NO_SYMBOL,
     SYMMETRY,
+    names_none,
     no_element,
     underscore,
 )
@@ -52,6 +53,7 @@ _SITE_TAGS = (
     *COORDS,
     "_atom_site_occupancy",
     "_atom_site_calc_flag",
+    GROUP_OF_SITES,
 )
 _REQUIRED = {"_atom_site_label", *COORDS}
 
@@ -271,8 +273,13 @@ def _read_sites(block: gemmi.cif.Block) -> tuple[list[str], FloatArray, list[flo
         raise UnsureError
     if DUMMY in columns.get("_atom_site_calc_flag", ()):
         raise UnsureError
-    symbols = columns.get("_atom_site_type_symbol", columns["_atom_site_label"])
+    if any(group not in (".", "?") for group in columns.get(GROUP_OF_SITES, ())):
+        raise UnsureError
+    is_type = "_atom_site_type_symbol" in columns
+    symbols = columns["_atom_site_type_symbol" if is_type else "_atom_site_label"]
     symbols = [_text(symbol) for symbol in symbols]
+    for symbol in set(symbols):
+        _check_symbol(symbol, is_type)
     coords = np.array([[_coordinate(value) for value in columns[tag]] for tag in COORDS]).T
     if "_atom_site_occupancy" not in columns:
         return symbols, coords, [1.0] * len(symbols)
@@ -344,14 +351,18 @@ def _occupancy(value: str) -> float:
 
 
 @cache
+def _check_symbol(symbol: str, is_type: bool) -> None:
+    if not _SPECIAL_SYMBOL.match(symbol) and names_none(symbol, is_type):
+        raise no_element(symbol)
+
+
+@cache
 def _element(symbol: str) -> str:
     """Return the element that a type symbol or label names, by pymatgen's rules."""
     from pymatgen.core import Element
 
     if _SPECIAL_SYMBOL.match(symbol):
         raise UnsureError
-    if NO_SYMBOL.match(symbol):
-        raise no_element(symbol)
     for candidate in (symbol[:2].title(), symbol[0].upper()):
         if Element.is_valid_symbol(candidate):
             return candidate

@@ -35,10 +35,16 @@ SYMMETRY = (
 MAGNETIC = ("_space_group_magn", "_atom_site_moment", "_space_group_symop_magn")
 # Of a symbol that names no element, and which pymatgen leaves out.
 NO_SYMBOL = re.compile("OH|[^A-Za-z]|$|(?i:vac|dum)|(Va|Du|Bq|Cg|Tv|WAT|[HD][23]O)$")
+# Of a symbol that names several, of which pymatgen takes the first; labels such as SiTm do not.
+_OTHER_ELEMENT = re.compile(r"[A-Za-z]{1,2}[\d.+-]*[/,;&|][A-Za-z]")
+_SECOND_SYMBOL = re.compile(r"[A-Z][a-z]?[\d.]*([A-Z][a-z])")
 # Of a site that is no atom.
 DUMMY = "dum"
 
 _OCCUPANCY = "_atom_site_occupancy"
+GROUP_OF_SITES = "_atom_site_disorder_group"
+_ASSEMBLY = "_atom_site_disorder_assembly"
+_NEARLY_ONE = 0.99
 _NUMBERS = (*CELL, *COORDS, _OCCUPANCY)
 # Those of the sites; the first that is there counts.
 _SYMBOLS = ("_atom_site_type_symbol", "_atom_site_label")
@@ -115,6 +121,7 @@ def check_values(text: str) -> Told:
     data: dict[str, Any] = blocks[crystals[0]].data
     _check_numbers(data)
     _check_symbols(data)
+    _check_alternatives(data)
     found = (_known(data.get(tag, [])) for tag in SYMMETRY)
     operations = next(filter(None, found), [])
     matrices = [_read_operation(operation) for operation in operations]
@@ -214,8 +221,35 @@ def _check_symbols(data: dict[str, Any]) -> None:
         # Two letters count; what is behind them is a number or a charge.
         if "~" in symbol[:2]:
             _check_letters(tag, symbol)
-        if NO_SYMBOL.match(symbol):
+        if names_none(symbol, tag == _SYMBOLS[0]):
             raise no_element(symbol)
+
+
+def names_none(symbol: str, is_type: bool) -> bool:
+    """Tell whether a symbol, of a type or else a label, does not name one element."""
+    from pymatgen.core import Element
+
+    if NO_SYMBOL.match(symbol) or _OTHER_ELEMENT.match(symbol):
+        return True
+    second = _SECOND_SYMBOL.match(symbol) if is_type else None
+    return second is not None and Element.is_valid_symbol(second[1])
+
+
+def _check_alternatives(data: dict[str, Any]) -> None:
+    """Refuse sites of which one or another is there, where all are said to be there."""
+    groups = _several(data.get(GROUP_OF_SITES, []))
+    assemblies = _several(data.get(_ASSEMBLY, [])) or ["."] * len(groups)
+    shares = _several(data.get(_OCCUPANCY, [])) or ["?"] * len(groups)
+    full: dict[str, set[str]] = {}
+    for assembly, group, share in zip(assemblies, groups, shares, strict=False):
+        if group.isdecimal() and (share == "?" or float(share.partition("(")[0]) > _NEARLY_ONE):
+            full.setdefault(assembly, set()).add(group)
+    for found in full.values():
+        if len(found) > 1:
+            raise StructureError(
+                f"its sites are alternatives ({GROUP_OF_SITES} {', '.join(sorted(found))}), but "
+                "have occupancies of 1; write their occupancies, or keep one group"
+            )
 
 
 def _check_letters(tag: str, cell: str) -> None:

@@ -175,6 +175,9 @@ MONOCLINIC = "_cell_setting monoclinic"
         ({"occupancy": "."}, "_atom_site_occupancy holds '.'"),
         ({"occupancy": "nan"}, "_atom_site_occupancy holds 'nan'"),
         ({"occupancy": "-0.5"}, "_atom_site_occupancy holds '-0.5'"),
+        ({"site": "Fe/Co Fe1 0.2 0.2 0.2 1"}, "the symbol 'Fe/Co', which names no single"),
+        ({"site": "Fe0.5Co0.5 Fe1 0.2 0.2 0.2 1"}, "the symbol 'Fe0.5Co0.5', which"),
+        ({"site": "SiAl Si1 0.2 0.2 0.2 1", "more": MAGNETIC}, "the symbol 'SiAl', which"),
         ({"operations": "x, y, z"}, "a symmetry operation is 'x,'"),
         ({"operations": "'x,y,z'\n'\u2212x,-y,-z'"}, "a symmetry operation holds '~x,-y,-z'"),
         ({"operations": "'x,y,z'\n'x,y,0'"}, "a symmetry operation is 'x,y,0', which no crystal"),
@@ -333,6 +336,26 @@ def test_sites_that_are_no_atoms():
     assert len(read_crystal(text.format("calc")).species) == 2
     with pytest.raises(StructureError, match="an atom site is a dummy"):
         read_crystal(text.format("dum"))
+
+
+def test_labels_of_sites_in_minerals():
+    for label, z in (("SiTm", 14), ("OA1", 8), ("FeM1", 26), ("Cval", 6)):
+        text = HEAD.format(**PLAIN).replace("_atom_site_type_symbol\n", "").replace("Na Na1", label)
+        assert ((z, 1.0),) in read_crystal(text.replace("Cl Cl1", "Cl1")).species
+
+
+@pytest.mark.parametrize("more", ["", MAGNETIC])
+def test_alternatives_that_are_all_there(more):
+    text = HEAD.format(
+        **{**PLAIN, "more": more, "site": "Br Br1 0.6 0.5 0.5 {} 2\nO O1 0 0 .3 1 ."}
+    )
+    text = text.replace("_occupancy\n", "_occupancy\n_atom_site_disorder_group\n")
+    text = text.replace("0 0 0 1", "0 0 0 1 .").replace("0.5 0.5 0.5 1", "0.5 0.5 0.5 {} 1")
+    assert len(read_crystal(text.format(0.6, 0.4)).species) > 3
+    for full in (("1", "1"), ("?", "1.0(2)")):
+        with pytest.raises(StructureError, match=r"alternatives \(_atom_site_disorder_group 1, 2"):
+            read_crystal(text.format(*full))
+    assert len(read_crystal(text.format(1, 1).replace(" 2\n", " 1\n")).species) > 3
 
 
 @pytest.mark.parametrize("name", ["a.mcif", "a.cif.txt", "a.cif1", "a.mcif.gz"])
