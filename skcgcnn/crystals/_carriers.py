@@ -1,15 +1,20 @@
 """Crystals in the objects and dictionaries of other libraries."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._numbers import read_float
 from skcgcnn.exceptions import StructureError
 
 # Of OPTIMADE: atoms without a place, and groups of sites of which one is there.
 _UNREAD = ("implicit_atoms", "site_attachments", "assemblies")
+# Numbers of a lattice in a dictionary of pymatgen.
+_CELL = ("matrix", "a", "b", "c", "alpha", "beta", "gamma")
+_NO_ELEMENT = re.compile(r"\s*[\d+.-]+[^\d\s+.-]")
 _PERIODIC_IN_PART = "is periodic in {} of three directions; it is taken as periodic in all three"
 
 
@@ -199,7 +204,11 @@ def _from_pymatgen(source: Mapping[str, Any]) -> Any:
     names = ("lattice", "sites", "charge", "properties")
     parts = {name: source[name] for name in names if name in source}
     check_modules(parts)
+    cell = parts["lattice"]
+    _check_numbers("lattice", [value for name, value in cell.items() if name in _CELL])
     for site in parts["sites"]:
+        places = [site.get(name) for name in ("abc", "xyz")]
+        _check_numbers("sites", [*places, *(one.get("occu") for one in site["species"])])
         kinds = [repr({**one, "occu": None}) for one in site["species"]]
         if len(set(kinds)) < len(kinds):  # of two shares, pymatgen takes the last
             raise StructureError("a site has one element twice; add up its shares")
@@ -208,8 +217,11 @@ def _from_pymatgen(source: Mapping[str, Any]) -> Any:
 
 def _from_jarvis(source: Mapping[str, Any]) -> Any:
     cartesian = source.get("cartesian", False)
-    if isinstance(cartesian, str):  # every text would be true
+    if cartesian not in (True, False):  # every text would be true
         raise StructureError(f"cartesian is {cartesian!r}; write true or false, without quotes")
+    for name in ("lattice_mat", "coords"):
+        _check_numbers(name, source[name])
+    _check_elements(source["elements"])
     return _structure(source["lattice_mat"], source["elements"], source["coords"], bool(cartesian))
 
 
@@ -221,13 +233,35 @@ def _from_optimade(source: Mapping[str, Any]) -> Any:
     species = []
     for name in entry["species_at_sites"]:
         kind = kinds.get(name, {"chemical_symbols": [name], "concentration": [1.0]})
+        _check_numbers("concentration", kind["concentration"])
+        _check_elements(kind["chemical_symbols"])
         shares = dict[str, float]()  # isotopes have one symbol
         for symbol, share in zip(kind["chemical_symbols"], kind["concentration"], strict=True):
             shares[symbol] = shares.get(symbol, 0) + share
         shares.pop("vacancy", None)
         species.append(shares)
+    for name in ("lattice_vectors", "cartesian_site_positions"):
+        _check_numbers(name, entry[name])
     lattice = Lattice(entry["lattice_vectors"], entry.get("dimension_types") or (True,) * 3)
     return _structure(lattice, species, entry["cartesian_site_positions"], True)
+
+
+def _check_numbers(what: str, values: Any) -> None:
+    """Refuse what NumPy would take for a number: ``1_0`` for 10, and true for 1."""
+    waiting = [values]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, (list, tuple)):
+            waiting.extend(value)
+        elif isinstance(value, bool) or (isinstance(value, str) and read_float(value) is None):
+            raise StructureError(f"{what} holds {value!r}, which is not a number")
+
+
+def _check_elements(symbols: Any) -> None:
+    """Refuse what pymatgen would take for an atomic number, such as ``1_0`` and true."""
+    for symbol in symbols:
+        if symbol is True or (isinstance(symbol, str) and _NO_ELEMENT.match(symbol)):
+            raise StructureError(f"{symbol!r} is no element; write its symbol")
 
 
 def _structure(

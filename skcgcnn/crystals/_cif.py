@@ -15,13 +15,22 @@ from skcgcnn.crystals._cif_numbers import (
     CELL,
     COORDS,
     DUMMY,
+    GROUP_OF_SITES,
+    GROUPS,
     MAGNETIC,
-    NO_SYMBOL,
     SYMMETRY,
+    names_none,
     no_element,
     underscore,
 )
-from skcgcnn.crystals._cif_symmetry import Operations, UnsureError, distinct, expand, parse_triplets
+from skcgcnn.crystals._cif_symmetry import (
+    UnsureError,
+    distinct,
+    expand,
+    fits_cell,
+    other_group,
+    parse_triplets,
+)
 from skcgcnn.crystals._crystal import Crystal, Species
 from skcgcnn.exceptions import StructureError
 
@@ -44,6 +53,7 @@ _SITE_TAGS = (
     *COORDS,
     "_atom_site_occupancy",
     "_atom_site_calc_flag",
+    GROUP_OF_SITES,
 )
 _REQUIRED = {"_atom_site_label", *COORDS}
 
@@ -70,8 +80,8 @@ def parse_cif(text: str) -> Crystal | None:
     Returns
     -------
     Crystal or None
-        None where the reader is not sure: several data blocks, no list of symmetry
-        operations, magnetic structures, implied hydrogens, sites that nearly coincide, anything
+        None where the reader is not sure: several crystals, no list of symmetry operations,
+        magnetic structures, implied hydrogens, sites that nearly coincide, anything
         malformed.
 
     Raises
@@ -107,10 +117,8 @@ def parse_cif(text: str) -> Crystal | None:
     if not text.isascii():
         text = text.encode("ascii", "ignore").decode()
     try:
-        blocks = gemmi.cif.read_string(text)
-        if len(blocks) != 1 or "powder_pattern" in blocks[0].name:
-            return None
-        return _read_block(blocks[0])
+        blocks = _crystals(gemmi.cif.read_string(text))
+        return _read_block(blocks[0]) if len(blocks) == 1 else None
     except StructureError:
         raise
     # gemmi raises the latter two; text that is not a number is a ValueError too.
@@ -136,6 +144,28 @@ def syntax_error(text: str) -> str | None:
     return None
 
 
+def first_crystal(text: str) -> str:
+    """Return the block of the first crystal of a CIF that is well formed; else the text.
+
+    Of blocks without one, such as those of a journal, pymatgen says that they have no symmetry.
+    """
+    try:
+        document = gemmi.cif.read_string(text)
+    except (ValueError, RuntimeError):
+        return text
+    blocks = _crystals(document)
+    return blocks[0].as_string() if len(document) > 1 and blocks else text
+
+
+def _crystals(document: gemmi.cif.Document) -> list[gemmi.cif.Block]:
+    """Return the blocks that hold sites, and no powder pattern, which pymatgen does not read."""
+    return [
+        block
+        for block in document
+        if block.find_values(COORDS[0]) and "powder_pattern" not in block.name
+    ]
+
+
 def _read_block(block: gemmi.cif.Block) -> Crystal:
     lattice = _lattice([_number(_value(block, tag)) for tag in CELL])
     symbols, coords, occupancies = _read_sites(block)
@@ -144,7 +174,11 @@ def _read_block(block: gemmi.cif.Block) -> Crystal:
         for symbol, occupancy in zip(symbols, occupancies, strict=True)
     ]
     _check_oxidation_states(block, symbols, contents)
-    images, records = expand(coords, _operations(block))
+    triplets = _triplets(block)
+    operations = parse_triplets(triplets)
+    if operations is not None and not fits_cell(operations[0], lattice):
+        raise UnsureError
+    images, records = expand(coords, operations)
     kept, merged = distinct(images, records)
     for record, target in merged:
         contents[target] = _add(contents[target], contents[record])
@@ -157,8 +191,25 @@ def _read_block(block: gemmi.cif.Block) -> Crystal:
         # One product per site, like pymatgen: the last bit decides ties in the official order.
         np.array([np.dot(site, lattice) for site in fractional]).reshape(-1, 3),
         species,
-        _check_formula(block, species),
+        (*_check_formula(block, species), *_check_group(block, triplets)),
     )
+
+
+def _check_group(block: gemmi.cif.Block, triplets: tuple[str, ...]) -> tuple[str, ...]:
+    for tag in GROUPS:
+        value = block.find_value(tag)
+        if value and not gemmi.cif.is_null(value):
+            return _remark_of_group(gemmi.cif.as_string(value), triplets)
+    return ()
+
+
+@lru_cache(maxsize=256)
+def _remark_of_group(name: str, triplets: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a remark if the operations are not those of the space group that is named."""
+    operations = parse_triplets(triplets)
+    rotations = np.eye(3)[np.newaxis] if operations is None else operations[0]
+    remark = other_group((name,), rotations, len(rotations))
+    return (remark,) if remark else ()
 
 
 def _value(block: gemmi.cif.Block, tag: str) -> str:
@@ -222,8 +273,13 @@ def _read_sites(block: gemmi.cif.Block) -> tuple[list[str], FloatArray, list[flo
         raise UnsureError
     if DUMMY in columns.get("_atom_site_calc_flag", ()):
         raise UnsureError
-    symbols = columns.get("_atom_site_type_symbol", columns["_atom_site_label"])
+    if any(group not in (".", "?") for group in columns.get(GROUP_OF_SITES, ())):
+        raise UnsureError
+    is_type = "_atom_site_type_symbol" in columns
+    symbols = columns["_atom_site_type_symbol" if is_type else "_atom_site_label"]
     symbols = [_text(symbol) for symbol in symbols]
+    for symbol in set(symbols):
+        _check_symbol(symbol, is_type)
     coords = np.array([[_coordinate(value) for value in columns[tag]] for tag in COORDS]).T
     if "_atom_site_occupancy" not in columns:
         return symbols, coords, [1.0] * len(symbols)
@@ -295,14 +351,18 @@ def _occupancy(value: str) -> float:
 
 
 @cache
+def _check_symbol(symbol: str, is_type: bool) -> None:
+    if not _SPECIAL_SYMBOL.match(symbol) and names_none(symbol, is_type):
+        raise no_element(symbol)
+
+
+@cache
 def _element(symbol: str) -> str:
     """Return the element that a type symbol or label names, by pymatgen's rules."""
     from pymatgen.core import Element
 
     if _SPECIAL_SYMBOL.match(symbol):
         raise UnsureError
-    if NO_SYMBOL.match(symbol):
-        raise no_element(symbol)
     for candidate in (symbol[:2].title(), symbol[0].upper()):
         if Element.is_valid_symbol(candidate):
             return candidate
@@ -319,11 +379,11 @@ def _check_oxidation_states(
         raise UnsureError
 
 
-def _operations(block: gemmi.cif.Block) -> Operations | None:
+def _triplets(block: gemmi.cif.Block) -> tuple[str, ...]:
     for tag in SYMMETRY:
         column = block.find_values(tag)
         if len(column) and column.tag == tag:
-            return parse_triplets(tuple(column))
+            return tuple(column)
     raise UnsureError
 
 

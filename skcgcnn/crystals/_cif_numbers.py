@@ -6,6 +6,13 @@ from typing import Any, NamedTuple
 import gemmi
 import numpy as np
 
+from skcgcnn.crystals._cif_symmetry import (
+    FloatArray,
+    find_group,
+    fits_cell,
+    is_group,
+    other_group,
+)
 from skcgcnn.exceptions import StructureError
 
 CELL = (
@@ -28,24 +35,32 @@ SYMMETRY = (
 MAGNETIC = ("_space_group_magn", "_atom_site_moment", "_space_group_symop_magn")
 # Of a symbol that names no element, and which pymatgen leaves out.
 NO_SYMBOL = re.compile("OH|[^A-Za-z]|$|(?i:vac|dum)|(Va|Du|Bq|Cg|Tv|WAT|[HD][23]O)$")
+# Of a symbol that names several, of which pymatgen takes the first; labels such as SiTm do not.
+_OTHER_ELEMENT = re.compile(r"[A-Za-z]{1,2}[\d.+-]*[/,;&|][A-Za-z]")
+_SECOND_SYMBOL = re.compile(r"[A-Z][a-z]?[\d.]*([A-Z][a-z])")
 # Of a site that is no atom.
 DUMMY = "dum"
 
 _OCCUPANCY = "_atom_site_occupancy"
+GROUP_OF_SITES = "_atom_site_disorder_group"
+_ASSEMBLY = "_atom_site_disorder_assembly"
+_NEARLY_ONE = 0.99
 _NUMBERS = (*CELL, *COORDS, _OCCUPANCY)
 # Those of the sites; the first that is there counts.
 _SYMBOLS = ("_atom_site_type_symbol", "_atom_site_label")
 _GROUPS = ("_symmetry_space_group_name_H-M", "_space_group_name_H-M_alt", "_space_group_name_H-M")
-_NUMBERS_OF_GROUPS = ("_space_group_IT_number", "_symmetry_Int_Tables_number")
+# With their numbers.
+GROUPS = (*_GROUPS, "_space_group_IT_number", "_symmetry_Int_Tables_number")
 # Magnetic ones, with the reversal of time behind; also as an older dictionary has them.
 _OF_MAGNETS = re.compile("_space_group_symop[._]magn_(operation|centering)[._]xyz")
 # What tells a symmetry, and what says that there is none.
 _SYMMETRY_OF = re.compile("_(symmetry|space_group)[._].*(name|number|xyz|algebraic)")
 _NONE = {"p1", "1", "1.1", "x,y,z", "x,y,z,+1", "x,y,z,1", "x1,x2,x3,x4"}
-# How far metrics may differ under operations, relatively.
-_METRIC_TOLERANCE = 0.05
 # Of a symmetry operation.
 _OTHER_LETTERS = re.compile("[^xyzXYZ0-9+*/.,\\s-]")
+# A letter, or a number.
+_TERM = r"(1?[xyz]|(\d+\.?\d*|\.\d+)(/\d+\.?)?)"
+_PART = re.compile(rf"[+-]?{_TERM}([+-]{_TERM})*")
 _UNDERSCORE = re.compile(r"\d_\d")
 # A byte order mark, and spaces of other kinds, change nothing.
 _OTHER = re.compile(r"[^\x00-\x7f\s\ufeff]")
@@ -62,11 +77,14 @@ class Told(NamedTuple):
         The number of its block; 0 where there is none.
     n_crystals : int
         Blocks with sites. Of those with one name, pymatgen knows the last.
+    remark : str
+        What is odd in its symmetry operations; empty if nothing is.
     """
 
     symmetry: str = ""
     section: int = 0
     n_crystals: int = 0
+    remark: str = ""
 
 
 def check_values(text: str) -> Told:
@@ -103,22 +121,47 @@ def check_values(text: str) -> Told:
     data: dict[str, Any] = blocks[crystals[0]].data
     _check_numbers(data)
     _check_symbols(data)
+    _check_alternatives(data)
     found = (_known(data.get(tag, [])) for tag in SYMMETRY)
     operations = next(filter(None, found), [])
-    for operation in operations:
-        _check_operation(operation)
+    matrices = [_read_operation(operation) for operation in operations]
     magnetic = [one for tag in filter(_OF_MAGNETS.fullmatch, data) for one in _known(data[tag])]
     for operation in magnetic:
         _check_letters("a symmetry operation", operation)
-        _check_operation(operation.rpartition(",")[0])
-    if not operations and not magnetic:
+        _read_operation(operation.rpartition(",")[0])
+    remark = ""
+    if operations:
+        remark = _check_operations(data, np.array(matrices))
+    elif not magnetic:
         for tag in _GROUPS:
             for group in _known(data.get(tag, [])):
                 _check_letters(tag, group)
         _check_group(data)
-    # Of several crystals pymatgen does not say whose symmetry it leaves out.
-    is_used = len(crystals) > 1 and operations and not any(tag in text for tag in MAGNETIC)
-    return Told("" if is_used else _symmetry_of(data), crystals[0] + 1, len(crystals))
+    # Of several blocks pymatgen does not say whose symmetry it leaves out.
+    is_used = len(blocks) > 1 and operations and not any(tag in text for tag in MAGNETIC)
+    symmetry = "" if is_used else _symmetry_of(data)
+    return Told(symmetry, crystals[0] + 1, len(crystals), remark)
+
+
+def _check_operations(data: dict[str, Any], matrices: FloatArray) -> str:
+    """Refuse operations that are no group, or not those of the cell; return a remark."""
+    rotations, translations = matrices[:, :3, :3], matrices[:, :3, 3]
+    if not is_group(rotations, translations):
+        raise StructureError(
+            "its symmetry operations are no group: some are missing, or are not what they were; "
+            "list them all"
+        )
+    vectors = _vectors(data)
+    if vectors is not None and not fits_cell(rotations, vectors):
+        raise StructureError(
+            "its cell has not the symmetry of its operations; check the lengths and angles, and "
+            "the operations"
+        )
+    return other_group(_group_names(data), rotations, len(matrices))
+
+
+def _group_names(data: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(name for tag in GROUPS for name in _known(data.get(tag, [])))
 
 
 def _check_group(data: dict[str, Any]) -> None:
@@ -126,29 +169,25 @@ def _check_group(data: dict[str, Any]) -> None:
 
     It is in another setting than that of the name: its axes are rhombohedral, for example.
     """
-    names = [name for tag in _GROUPS for name in _known(data.get(tag, []))]
-    numbers = [number for tag in _NUMBERS_OF_GROUPS for number in _known(data.get(tag, []))]
-    try:
-        group: Any = (
-            gemmi.find_spacegroup_by_name(re.sub(r"[\s_]", "", names[0]))
-            if names
-            else gemmi.find_spacegroup_by_number(int(numbers[0]))
+    names = _group_names(data)
+    group = find_group(names[0]) if names else None
+    vectors = _vectors(data)
+    # What is not known is told elsewhere.
+    if group is not None and vectors is not None and not fits_cell(group.rotations, vectors):
+        raise StructureError(
+            f"its cell has not the symmetry of its space group, {names[0]!r}; "
+            "list the symmetry operations (_space_group_symop_operation_xyz)"
         )
+
+
+def _vectors(data: dict[str, Any]) -> FloatArray | None:
+    """Return the vectors of the cell as rows; None if it is not told."""
+    try:
         cell = gemmi.UnitCell(*(float(data[tag].partition("(")[0]) for tag in CELL))
     except (AttributeError, LookupError, ValueError, RuntimeError):
-        return  # it is told elsewhere
-    if group is None:
-        return
-    vectors = np.array(cell.orth.mat.tolist())
-    metric = vectors.T @ vectors
-    for operation in group.operations().sym_ops:
-        rotation = np.array(operation.rot) / gemmi.Op.DEN
-        changed = np.abs(rotation.T @ metric @ rotation - metric).max()
-        if changed > _METRIC_TOLERANCE * metric.max():
-            raise StructureError(
-                f"its cell has not the symmetry of its space group, {(names or numbers)[0]!r}; "
-                "list the symmetry operations (_space_group_symop_operation_xyz)"
-            )
+        return None
+    vectors = np.array(cell.orth.mat.tolist()).T
+    return vectors if np.isfinite(vectors).all() and np.linalg.det(vectors) > 0 else None
 
 
 def _symmetry_of(data: dict[str, Any]) -> str:
@@ -182,8 +221,35 @@ def _check_symbols(data: dict[str, Any]) -> None:
         # Two letters count; what is behind them is a number or a charge.
         if "~" in symbol[:2]:
             _check_letters(tag, symbol)
-        if NO_SYMBOL.match(symbol):
+        if names_none(symbol, tag == _SYMBOLS[0]):
             raise no_element(symbol)
+
+
+def names_none(symbol: str, is_type: bool) -> bool:
+    """Tell whether a symbol, of a type or else a label, does not name one element."""
+    from pymatgen.core import Element
+
+    if NO_SYMBOL.match(symbol) or _OTHER_ELEMENT.match(symbol):
+        return True
+    second = _SECOND_SYMBOL.match(symbol) if is_type else None
+    return second is not None and Element.is_valid_symbol(second[1])
+
+
+def _check_alternatives(data: dict[str, Any]) -> None:
+    """Refuse sites of which one or another is there, where all are said to be there."""
+    groups = _several(data.get(GROUP_OF_SITES, []))
+    assemblies = _several(data.get(_ASSEMBLY, [])) or ["."] * len(groups)
+    shares = _several(data.get(_OCCUPANCY, [])) or ["?"] * len(groups)
+    full: dict[str, set[str]] = {}
+    for assembly, group, share in zip(assemblies, groups, shares, strict=False):
+        if group.isdecimal() and (share == "?" or float(share.partition("(")[0]) > _NEARLY_ONE):
+            full.setdefault(assembly, set()).add(group)
+    for found in full.values():
+        if len(found) > 1:
+            raise StructureError(
+                f"its sites are alternatives ({GROUP_OF_SITES} {', '.join(sorted(found))}), but "
+                "have occupancies of 1; write their occupancies, or keep one group"
+            )
 
 
 def _check_letters(tag: str, cell: str) -> None:
@@ -194,20 +260,34 @@ def _check_letters(tag: str, cell: str) -> None:
         )
 
 
-def _check_operation(operation: str) -> None:
-    """Refuse what is no symmetry operation, or maps the crystal to a plane or a point."""
+def _read_operation(operation: str) -> FloatArray:
+    """Return the matrix of a symmetry operation, as pymatgen reads it; refuse what is none."""
+    from pymatgen.core.operations import SymmOp
+
     _check_letters("a symmetry operation", operation)
     what = f"a symmetry operation is {operation!r}"
     if operation.count(",") != 2:
         raise StructureError(f"{what}; write three parts with commas between them, in quotes")
     if _OTHER_LETTERS.search(operation):
         raise StructureError(f"{what}; write it in x, y and z")
+    if not all(map(_is_plain, re.sub(r"\s", "", operation).lower().split(","))):
+        raise StructureError(f"{what}, which is not understood; write it as -x,y+1/2,z-x")
     try:
-        volume = gemmi.Op(operation).det_rot() / gemmi.Op.DEN**3
-    except (ValueError, RuntimeError):  # in another form, which pymatgen may know
-        return
-    if abs(volume) != 1:
+        matrix = np.array(SymmOp.from_xyz_str(operation).affine_matrix, dtype=np.float64)
+    except ArithmeticError as error:
+        raise StructureError(f"{what}; there is no such number") from error
+    # It would map the crystal to a plane or a point.
+    if round(abs(np.linalg.det(matrix)), 6) != 1:
         raise StructureError(f"{what}, which no crystal has")
+    return matrix
+
+
+def _is_plain(part: str) -> bool:
+    """Tell whether a part of an operation has each letter once, and one number at most."""
+    terms = [term for term in re.split("[+-]", part) if term]
+    kinds = [term[-1] if term[-1] in "xyz" else "number" for term in terms]
+    # Of two numbers, pymatgen takes the last; what is multiplied, it leaves out.
+    return _PART.fullmatch(part) is not None and len(set(kinds)) == len(kinds)
 
 
 def _known(value: str | list[str]) -> list[str]:

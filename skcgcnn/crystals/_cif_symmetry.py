@@ -1,7 +1,9 @@
 """Symmetry operations of a CIF: applying them, and finding the images that coincide."""
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import gemmi
 import numpy as np
@@ -17,6 +19,11 @@ Operations = tuple[FloatArray, FloatArray]
 _SITE_TOLERANCE = 1e-4
 # Up to this many images, comparing all pairs is faster than building a tree.
 _FEW = 60
+
+# How far lengths and angles of a cell may be from the symmetry of its operations, relatively.
+_METRIC_TOLERANCE = 0.05
+# How far translations may differ: decimals such as .6667 are not exact.
+_TRANSLATION_TOLERANCE = 0.01
 
 _TRIPLET = re.compile(r"[xyzXYZ0-9+\-/, ]+")
 
@@ -41,7 +48,83 @@ def parse_triplets(triplets: tuple[str, ...]) -> Operations | None:
         raise UnsureError
     if len(operations) == 1 and operations[0] == gemmi.Op():
         return None
+    if not is_group(rotations, translations):
+        raise UnsureError
     return rotations, translations
+
+
+def is_group(rotations: FloatArray, translations: FloatArray) -> bool:
+    """Tell whether whatever two operations do one after the other is one of them too."""
+    kinds, kind_of = np.unique(rotations, axis=0, return_inverse=True)
+    members = [np.flatnonzero(kind_of == kind) for kind in range(len(kinds))]
+    if len({len(places) for places in members}) > 1:
+        return False
+    shifts = np.array([translations[places] for places in members])
+    names = {rotation.tobytes(): kind for kind, rotation in enumerate(kinds + 0.0)}
+    for rotation, translation in zip(rotations, translations, strict=True):
+        products = rotation @ rotations + 0.0  # no negative zeros
+        found = [names.get(product.tobytes(), -1) for product in products]
+        if min(found) < 0:
+            return False
+        difference = shifts[found] - (translations @ rotation.T + translation)[:, np.newaxis]
+        difference = np.abs(difference - np.rint(difference)).max(axis=2)
+        if difference.min(axis=1).max() > _TRANSLATION_TOLERANCE:
+            return False
+    return True
+
+
+def fits_cell(rotations: FloatArray, lattice: FloatArray) -> bool:
+    """Tell whether a cell, its vectors as rows, is the same after all rotations."""
+    metric = lattice @ lattice.T
+    lengths = np.sqrt(np.diag(metric))
+    changed = np.swapaxes(rotations, 1, 2) @ metric @ rotations - metric
+    return bool(np.abs(changed / np.outer(lengths, lengths)).max() <= _METRIC_TOLERANCE)
+
+
+@dataclass(frozen=True)
+class Group:
+    """A space group: its rotations, and how many operations it has."""
+
+    rotations: FloatArray
+    n_operations: int
+
+
+@lru_cache(maxsize=1024)
+def find_group(name: str) -> Group | None:
+    """Return the space group with a name or number in its usual setting; None if there is none."""
+    try:
+        group: Any = (
+            gemmi.find_spacegroup_by_number(int(name))
+            if name.isdecimal()
+            else gemmi.find_spacegroup_by_name(re.sub(r"[\s_]", "", name))
+        )
+    except (ValueError, RuntimeError):
+        return None
+    if group is None:
+        return None
+    operations = group.operations()
+    rotations = np.array([op.rot for op in operations.sym_ops], dtype=np.float64) / gemmi.Op.DEN
+    return Group(rotations, len(list(operations)))
+
+
+def other_group(names: tuple[str, ...], rotations: FloatArray, n_operations: int) -> str:
+    """Return a remark if the operations of a crystal are not as many as its group has.
+
+    Its cell may be another one: then those count that differ by more than a translation.
+    """
+    group = find_group(names[0]) if names else None
+    if group is None:
+        return ""
+    kinds = {rotation.tobytes() for rotation in rotations + 0.0}
+    if len(kinds) == len(group.rotations) and (
+        n_operations == group.n_operations
+        or kinds != {rotation.tobytes() for rotation in group.rotations + 0.0}
+    ):
+        return ""
+    return (
+        f"lists {n_operations} symmetry operations, but its space group {names[0]!r} has "
+        f"{group.n_operations}; check that no site is missing"
+    )
 
 
 def expand(coords: FloatArray, operations: Operations | None) -> tuple[FloatArray, IntArray]:

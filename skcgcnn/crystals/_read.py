@@ -18,10 +18,11 @@ from typing import IO, Any, Literal
 import numpy as np
 
 from skcgcnn.crystals._carriers import to_structure
-from skcgcnn.crystals._cif import MAX_FRACTION, parse_cif, syntax_error
-from skcgcnn.crystals._cif_numbers import Told, check_values, underscore
+from skcgcnn.crystals._cif import MAX_FRACTION, first_crystal, parse_cif, syntax_error
+from skcgcnn.crystals._cif_numbers import check_values, underscore
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.crystals._json import load_json
+from skcgcnn.crystals._left_out import check_cssr, check_res
 from skcgcnn.crystals._sources import PACKED, is_cif_text, is_json_text, is_poscar_text
 from skcgcnn.exceptions import StructureError, TransientReadError
 
@@ -147,7 +148,7 @@ def _read_file(path: str, max_bytes: int) -> Crystal:
         path = os.path.expanduser(path)  # noqa: PTH111 - pathlib takes longer than the reading
     lower = path.lower()
     if lower.endswith(_CIF):
-        return _read_cif(_text(path, max_bytes), path)
+        return _read_cif(_text(path, max_bytes))
     _check_regular(path, max_bytes)
     if lower.endswith(_OF_ASE):
         return _read_with_ase(path, max_bytes)
@@ -156,7 +157,14 @@ def _read_file(path: str, max_bytes: int) -> Crystal:
     read = _reader(lower)
     # What is packed is refused here, if it unpacks to too much.
     text = _text(path, max_bytes) if read is not None or lower.endswith(PACKED) else ""
-    return _read_with_pymatgen(path) if read is None else read(text)
+    if read is not None:
+        return read(text)
+    crystal = _read_with_pymatgen(path)
+    if lower.endswith(".res"):
+        check_res(_text(path, max_bytes))
+    elif ".cssr" in os.path.basename(lower):  # noqa: PTH119 - as above
+        check_cssr(_text(path, max_bytes), len(crystal.species))
+    return crystal
 
 
 def _reader(path: str) -> Callable[[str], Crystal] | None:
@@ -176,21 +184,23 @@ def _reader(path: str) -> Callable[[str], Crystal] | None:
     return None
 
 
-def _read_cif(text: str, path: str | None = None) -> Crystal:
-    is_plain = text.isascii()
-    told = Told() if is_plain else check_values(text)
+def _read_cif(text: str) -> Crystal:
+    # To pymatgen, a byte order mark hides the first block.
+    text = text.removeprefix("\ufeff")
+    if not text.isascii():
+        check_values(text)
     crystal = parse_cif(text)
     if crystal is not None:
         return crystal
-    if is_plain:
-        told = check_values(text)
     broken = syntax_error(text)
     n_sites = text.count(_SITES_TAG)
+    text = first_crystal(text)
+    told = check_values(text)
     is_hidden = _SAME_NAME in (broken or "") and n_sites > told.n_crystals
     if broken is not None and (is_hidden or _TWICE.search(broken)):
         raise StructureError(f"is not a well-formed CIF: {broken}; it is not clear which counts")
     try:
-        crystal = _read_with_pymatgen(path, text)
+        crystal = _read_with_pymatgen(None, text)
     except StructureError as error:
         if broken is None:
             raise
@@ -204,9 +214,10 @@ def _read_cif(text: str, path: str | None = None) -> Crystal:
         )
     if broken is not None:
         crystal = replace(crystal, notes=(*crystal.notes, f"is not a well-formed CIF: {broken}"))
+    more = [told.remark] if told.remark else []
     if n_sites > 1:
-        crystal = replace(crystal, notes=(*crystal.notes, _SEVERAL))
-    return crystal
+        more.append(_SEVERAL)
+    return replace(crystal, notes=(*crystal.notes, *more))
 
 
 def _check_regular(path: str, max_bytes: int) -> int:

@@ -103,7 +103,8 @@ def options_from_plain(plain: Mapping[str, Any]) -> GraphOptions:
 def check_options(options: GraphOptions) -> None:
     """Refuse options that no graphs have, whoever wrote them into a file."""
     numbers = (options.radius, MAX_RADIUS), (options.merge_tol, MAX_MERGE_TOL)
-    texts = (options.atom_features or "", *options.global_features, *options.global_units)
+    features = () if options.atom_features is None else (options.atom_features,)
+    texts = (*features, *options.global_features, *options.global_units)
     if not (
         type(options.max_num_nbr) is type(options.n_features) is int
         and 0 <= options.max_num_nbr <= MAX_NEIGHBORS

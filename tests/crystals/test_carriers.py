@@ -1,6 +1,7 @@
 """Crystals in the objects of other libraries, and what is none."""
 
 import json
+from copy import deepcopy
 from types import SimpleNamespace
 
 import numpy as np
@@ -138,6 +139,30 @@ def test_dictionaries_that_say_two_things(nacl):
     jarvis = {"lattice_mat": np.eye(3) * 4, "coords": [[0, 0, 0]], "elements": ["Na"]}
     with pytest.raises(StructureError, match="cartesian is 'False'"):
         read_crystal({**jarvis, "cartesian": "False"})
+
+
+@pytest.mark.parametrize("odd", ["1_0", True])
+def test_what_is_no_number_in_dictionaries(nacl, odd):
+    jarvis = {"lattice_mat": [[5, 0, 0], [0, 5, 0], [0, 0, 5]], "coords": [[0, 0, 0]]}
+    jarvis |= {"elements": ["Na"], "cartesian": False}
+    shares = [{"name": "Na", "chemical_symbols": ["Na"], "concentration": [1.0]}]
+    optimade = {"lattice_vectors": jarvis["lattice_mat"], "species": shares}
+    optimade |= {"cartesian_site_positions": [[0, 0, 0]], "species_at_sites": ["Na"]}
+    for content, *places in (
+        (nacl.as_dict(), ("lattice", "matrix", 0, 0), ("sites", 0, "abc", 0)),
+        (nacl.as_dict(), ("sites", 0, "species", 0, "occu")),
+        (jarvis, ("lattice_mat", 0, 0), ("coords", 0, 0), ("elements", 0)),
+        (optimade, ("lattice_vectors", 0, 0), ("cartesian_site_positions", 0, 0)),
+        (optimade, ("species", 0, "concentration", 0), ("species", 0, "chemical_symbols", 0)),
+    ):
+        read_crystal(content)
+        for *way, last in places:
+            changed = inner = deepcopy(content)
+            for step in way:
+                inner = inner[step]
+            inner[last] = odd
+            with pytest.raises(StructureError, match=f"{odd}.* (not a number|no element)"):
+                read_crystal(json.dumps(changed))
 
 
 def test_json_imports_nothing(nacl, tmp_path):

@@ -163,6 +163,7 @@ Cl Cl1 0.5 0.5 0.5 1
 """
 PLAIN = {"more": "", "operations": "'x,y,z'\n'-x,-y,-z'", "occupancy": "1", "site": ""}
 MAGNETIC = "_space_group_magn.number_BNS 1.1"  # pymatgen reads it
+MONOCLINIC = "_cell_setting monoclinic"
 
 
 @pytest.mark.parametrize(
@@ -174,10 +175,19 @@ MAGNETIC = "_space_group_magn.number_BNS 1.1"  # pymatgen reads it
         ({"occupancy": "."}, "_atom_site_occupancy holds '.'"),
         ({"occupancy": "nan"}, "_atom_site_occupancy holds 'nan'"),
         ({"occupancy": "-0.5"}, "_atom_site_occupancy holds '-0.5'"),
+        ({"site": "Fe/Co Fe1 0.2 0.2 0.2 1"}, "the symbol 'Fe/Co', which names no single"),
+        ({"site": "Fe0.5Co0.5 Fe1 0.2 0.2 0.2 1"}, "the symbol 'Fe0.5Co0.5', which"),
+        ({"site": "SiAl Si1 0.2 0.2 0.2 1", "more": MAGNETIC}, "the symbol 'SiAl', which"),
         ({"operations": "x, y, z"}, "a symmetry operation is 'x,'"),
         ({"operations": "'x,y,z'\n'\u2212x,-y,-z'"}, "a symmetry operation holds '~x,-y,-z'"),
         ({"operations": "'x,y,z'\n'x,y,0'"}, "a symmetry operation is 'x,y,0', which no crystal"),
         ({"operations": "'x,y,z'\n'a,b,c'"}, "'a,b,c'; write it in x, y and z"),
+        ({"operations": "'x,y,z'\n'-1*x,-1*y,-1*z'"}, "is '-1[*]x,-1[*]y,-1[*]z', which is not"),
+        ({"operations": "'x,y,z'\n'x+1/2+1/4,y,z'"}, "is 'x[+]1/2[+]1/4,y,z', which is not"),
+        ({"operations": "'-x,-y,-z'"}, "its symmetry operations are no group"),
+        ({"operations": "'x,y,z'\n'-y,x,z'"}, "its symmetry operations are no group"),
+        ({"operations": "'x,y,z'\n'-x,-y,-z'\n'x+.5,y,z'"}, "operations are no group"),
+        ({"operations": "'x,y,z'\n'y,x,-z'", "more": MONOCLINIC}, "its cell has not the symmetry"),
         ({"site": "? O1 0.2 0.2 0.2 1", "more": MAGNETIC}, "the symbol '[?]', which names no"),
         ({"site": "13C C1 0.2 0.2 0.2 1", "more": MAGNETIC}, "the symbol '13C', which names no"),
         ({"site": "Vac V1 0.2 0.2 0.2 1"}, "the symbol 'Vac', which names no"),
@@ -188,8 +198,40 @@ MAGNETIC = "_space_group_magn.number_BNS 1.1"  # pymatgen reads it
 )
 def test_values_that_pymatgen_takes_for_others(change, cause):
     assert len(read_crystal(HEAD.format(**PLAIN)).species) == 2
+    text = HEAD.format(**{**PLAIN, **change})
+    if MONOCLINIC in text:
+        text = text.replace("_cell_length_b 5", "_cell_length_b 6")
     with pytest.raises(StructureError, match=cause):
-        read_crystal(HEAD.format(**{**PLAIN, **change}))
+        read_crystal(text)
+
+
+@pytest.mark.parametrize("half", ["1/2", ".5", "0.50000", "-1/2", " 1 / 2", "3/2"])
+def test_operations_in_many_forms(half):
+    sign = "" if half.startswith("-") else "+"
+    text = HEAD.format(**{**PLAIN, "operations": f"'x,y,z'\n'X{sign}{half},1y,+z'"})
+    crystal = read_crystal(text)
+    assert len(crystal.species) == 4
+    np.testing.assert_allclose(np.ptp(crystal.coords[:2, 0]), 2.5)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_operations_that_are_not_those_of_the_group(several):
+    """A crystal without its symmetry is remarked; a primitive cell has fewer translations."""
+    for name, operations, is_odd in (
+        ("F m -3 m", "'x,y,z'", True),
+        ("2", "'x,y,z'", True),
+        ("I -1", "'x,y,z'\n'-x,-y,-z'", True),
+        ("A m m m", "'x,y,z'\n'-x,-y,-z'", True),
+        ("P -1", "'x,y,z'\n'-x,-y,-z'", False),
+        ("P 1", "'x,y,z'", False),
+        ("I 2", "'x,y,z'\n'y,x,-z'", False),
+    ):
+        tag = "_space_group_IT_number" if name == "2" else "_symmetry_space_group_name_H-M"
+        text = HEAD.format(**{**PLAIN, "operations": operations, "more": f"{tag} '{name}'"})
+        if several:  # which pymatgen reads
+            text += text.replace("data_x", "data_y")
+        notes = read_crystal(text).notes
+        assert any("its space group" in note for note in notes) == is_odd, name
 
 
 GROUP = HEAD.replace("loop_\n_symmetry_equiv_pos_as_xyz\n{operations}", "")
@@ -231,6 +273,17 @@ def test_a_group_whose_symmetry_the_cell_has_not(group):
         read_crystal(with_group(group, cell="5 5 5 60 60 60"))
 
 
+@pytest.mark.parametrize("group", ["P 1", "P -1"])
+def test_blocks_without_a_crystal_and_byte_order_marks(group):
+    journal = "data_global\n_journal_year 1999\n"
+    for text in (HEAD.format(**PLAIN), with_group(f"_space_group_name_H-M_alt '{group}'")):
+        expected = read_crystal(text).species
+        second = text.replace("data_x", "data_y").replace("Na", "K")
+        for whole in (f"{journal}\n{text}", f"{text}\n{journal}", f"{text}\n{second}", text):
+            for mark in ("", "\ufeff"):
+                assert read_crystal(mark + whole).species == expected
+
+
 def test_of_several_crystals_it_is_the_first_that_counts():
     plain = HEAD.format(**PLAIN)
     second = plain.replace("data_x", "data_y").replace("Na", "K")
@@ -239,8 +292,11 @@ def test_of_several_crystals_it_is_the_first_that_counts():
         assert ((11, 1.0),) in read_crystal(f"{plain}\n{others}").species
     named = f"data_global\n_note 1\n{plain}\ndata_global\n_note 2\n{second}"
     assert ((11, 1.0),) in read_crystal(named).species
+    broken = plain.replace("_cell_length_a 5\n", "") + second
+    with pytest.raises(StructureError, match="pymatgen cannot read it"):
+        read_crystal(broken)
     with pytest.raises(StructureError, match="its first crystal cannot be read"):
-        read_crystal(plain.replace("_cell_length_a 5\n", "") + second)
+        read_crystal(f"{broken}_note 'open\n")
     with pytest.raises(StructureError, match="no symmetry operations that are understood"):
         read_crystal(f"{without}\n{second}")
 
@@ -282,6 +338,26 @@ def test_sites_that_are_no_atoms():
         read_crystal(text.format("dum"))
 
 
+def test_labels_of_sites_in_minerals():
+    for label, z in (("SiTm", 14), ("OA1", 8), ("FeM1", 26), ("Cval", 6)):
+        text = HEAD.format(**PLAIN).replace("_atom_site_type_symbol\n", "").replace("Na Na1", label)
+        assert ((z, 1.0),) in read_crystal(text.replace("Cl Cl1", "Cl1")).species
+
+
+@pytest.mark.parametrize("more", ["", MAGNETIC])
+def test_alternatives_that_are_all_there(more):
+    text = HEAD.format(
+        **{**PLAIN, "more": more, "site": "Br Br1 0.6 0.5 0.5 {} 2\nO O1 0 0 .3 1 ."}
+    )
+    text = text.replace("_occupancy\n", "_occupancy\n_atom_site_disorder_group\n")
+    text = text.replace("0 0 0 1", "0 0 0 1 .").replace("0.5 0.5 0.5 1", "0.5 0.5 0.5 {} 1")
+    assert len(read_crystal(text.format(0.6, 0.4)).species) > 3
+    for full in (("1", "1"), ("?", "1.0(2)")):
+        with pytest.raises(StructureError, match=r"alternatives \(_atom_site_disorder_group 1, 2"):
+            read_crystal(text.format(*full))
+    assert len(read_crystal(text.format(1, 1).replace(" 2\n", " 1\n")).species) > 3
+
+
 @pytest.mark.parametrize("name", ["a.mcif", "a.cif.txt", "a.cif1", "a.mcif.gz"])
 def test_all_names_of_cifs_are_those_of_cifs(tmp_path, name):
     opener = gzip.open if name.endswith(".gz") else open
@@ -316,6 +392,27 @@ def test_a_poscar_whose_elements_and_numbers_are_unclear(tmp_path, change, cause
             read_crystal(tmp_path / name)
     with pytest.raises(StructureError, match=cause):
         read_crystal(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "cause"),
+    [
+        ("a.res", ("1.000000\nCl", "0.500000\nCl"), "a site has the occupancy 0.500000, which"),
+        ("a.res", ("LATT -1", "LATT 1"), "has the symmetry 'LATT 1', which is not read"),
+        ("a.cssr", (" Na ", " Na+ "), "has 8 sites, of which 4 can be read"),
+        ("a.cssr", ("=  1 P 1", "=225 Fm-3m"), "has the space group 225, which is not read"),
+        ("a.cssr", ("8 0", "8 1"), "has Cartesian coordinates"),
+    ],
+)
+def test_nothing_is_left_out_of_res_and_cssr_files(tmp_path, nacl, name, change, cause):
+    nacl.to(filename=str(tmp_path / name))
+    same(read_crystal(tmp_path / name), read_crystal(nacl))
+    text = (tmp_path / name).read_text()
+    changed = text.replace(*change)
+    assert changed != text
+    (tmp_path / name).write_text(changed)
+    with pytest.raises(StructureError, match=cause):
+        read_crystal(tmp_path / name)
 
 
 def test_underscores_in_files_of_ase(tmp_path, nacl):

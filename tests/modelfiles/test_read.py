@@ -281,6 +281,7 @@ HOSTILE = {
     "a file for the features": lambda c: c["params"].update(atom_features="/etc/passwd"),
     "a billion neighbors": lambda c: c["params"].update(max_num_nbr=10**9),
     "a billion neighbors in graphs": lambda c: c["graph_options"].update(max_num_nbr=10**9),
+    "features without a name": lambda c: c["graph_options"].update(atom_features=[]),
     "another file to start from": lambda c: c["params"].update(init_from="/etc/passwd"),
     "a callback": lambda c: c["params"].update(callbacks=["os.system"]),
     "a scale of three values": lambda c: c["targets"][0].update(scale=[1.0, 2.0, 3.0]),

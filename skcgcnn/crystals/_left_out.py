@@ -1,0 +1,55 @@
+"""What pymatgen leaves out of .res and .cssr files: symmetry, occupancies, sites."""
+
+from skcgcnn.exceptions import StructureError
+
+_WRITE = "which is not read from such a file; write the crystal as a CIF"
+# Of SHELX: no centering and no center of symmetry; a whole atom, whether it is refined or not.
+_NO_SYMMETRY, _WHOLE = "-1", (1.0, 11.0)
+
+
+def check_res(text: str) -> None:
+    """Refuse a .res file with a symmetry, or with occupancies other than 1.
+
+    Raises
+    ------
+    StructureError
+    """
+    has_elements = False
+    for line in text.splitlines():
+        words = line.split()
+        if words[:1] == ["END"]:
+            return
+        if words[:1] == ["LATT"] and words[1:2] != [_NO_SYMMETRY]:
+            raise StructureError(f"has the symmetry {' '.join(words)!r}, {_WRITE}")
+        if has_elements and len(words) > 5 and _number(words[5]) not in _WHOLE:
+            raise StructureError(f"a site has the occupancy {words[5]}, {_WRITE}")
+        has_elements = has_elements or words[:1] == ["SFAC"]
+
+
+def check_cssr(text: str, n_sites: int) -> None:
+    """Refuse a .cssr file with a symmetry, Cartesian coordinates or sites that were not read.
+
+    Raises
+    ------
+    StructureError
+    """
+    _, angles, counts = ([*text.splitlines(), "", "", ""])[:3]
+    _, _, group = angles.partition("SPGR")
+    number = group.replace("=", " ").split()[:1]
+    if number and number != ["1"]:
+        raise StructureError(f"has the space group {number[0]}, {_WRITE}")
+    numbers = counts.split()
+    if numbers[1:2] not in ([], ["0"]):
+        raise StructureError(f"has Cartesian coordinates, {_WRITE}")
+    if numbers and _number(numbers[0]) != n_sites:
+        raise StructureError(
+            f"has {numbers[0]} sites, of which {n_sites} can be read; their symbols must be those "
+            "of elements, without charges and shares"
+        )
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
