@@ -2,8 +2,6 @@
 
 import math
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ from skcgcnn.datasets._tables import (
     has_decimal_comma,
     is_missing_cell,
     number,
+    refuse,
 )
 from skcgcnn.exceptions import DataError
 
@@ -24,14 +23,11 @@ _SIGN = "[+\u2212\u2013-]"
 _LIKE_A_NUMBER = re.compile(
     rf"{_SIGN}\d+([.,]\d+)?(\s|\(|$)|{_SIGN}?\d+[.,]\d|\d+ +[^\W\d]",
 )
-# A thousand and more to some people, and a number with three decimals to others.
-_THOUSANDS = re.compile(rf"{_SIGN}?[1-9]\d{{0,2}}([.,]\d{{3}})+")
 # From this many on, whole numbers in two columns next to each other are rather decimals.
 _DIGITS_OF_DECIMALS = 3
 _COMMA_HINT = (
     ". If these are decimal commas, write decimal points, or put semicolons between the columns"
 )
-_MOST_PROBLEMS = 20
 
 
 def find_ids(frame: Any, files: CrystalFolder, remarks: list[str]) -> Any:
@@ -192,13 +188,15 @@ def _looks_split(frame: Any) -> bool:
     )
 
 
-def read_column(sheet: Sheet, cells: Any, problems: list[str]) -> npt.NDArray[Any]:
+def read_column(sheet: Sheet, name: str, cells: Any, problems: list[str]) -> npt.NDArray[Any]:
     """Return a column: floats, or objects where it holds text; NaN is missing.
 
     Parameters
     ----------
     sheet : Sheet
         Where it comes from.
+    name : str
+        Of the column.
     cells : Series of str
         The column, by lines.
     problems : list of str
@@ -208,8 +206,7 @@ def read_column(sheet: Sheet, cells: Any, problems: list[str]) -> npt.NDArray[An
     -------
     ndarray of shape (n_rows,)
     """
-    mended = [sheet.mended(cell) for cell in cells]
-    problems += _ambiguous(cells, mended)
+    mended = [sheet.mended(cell, name, f"line {line}") for line, cell in cells.items()]
     numbers = [number(cell) for cell in mended]
     texts = [
         (line, cell)
@@ -223,33 +220,7 @@ def read_column(sheet: Sheet, cells: Any, problems: list[str]) -> npt.NDArray[An
     return np.array([math.nan if value is None else value for value in numbers], dtype=np.float64)
 
 
-def _ambiguous(cells: Any, mended: list[str]) -> Iterator[str]:
-    """Yield numbers of a column with decimal commas and points that may be thousands."""
-    commas = [cell for cell, other in zip(cells, mended, strict=True) if cell != other]
-    points = [cell for cell in cells if "." in cell and number(cell) is not None]
-    if not (commas and points):
-        return
-    for line, cell in cells.items():
-        if _THOUSANDS.fullmatch(cell):
-            other = commas[0] if "." in cell else points[0]
-            yield (
-                f"line {line}: {cell!r} may have thousands or decimals behind its "
-                f"{'point' if '.' in cell else 'comma'}, for the column holds {other!r} too; "
-                "write all of its numbers with decimal points, and nothing between thousands"
-            )
-
-
 def _remedy(cell: str) -> str:
     if has_decimal_comma(cell):
         return "; write a decimal point instead of the comma"
     return "; write the number alone" if _LIKE_A_NUMBER.match(cell) else ""
-
-
-def refuse(file: Path, problems: list[str]) -> None:
-    """Raise an error that lists problems of a file, if there are some."""
-    if not problems:
-        return
-    shown = problems[:_MOST_PROBLEMS]
-    if len(problems) > len(shown):
-        shown.append(f"and {len(problems) - len(shown)} more")
-    raise DataError("\n  ".join([f"{file}:", *shown]))

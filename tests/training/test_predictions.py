@@ -33,3 +33,11 @@ def test_a_table_without_what_is_predicted_is_told(target, cells, said):
     truth = {target.name: np.array(cells, dtype=object)}
     with pytest.warns(UserWarning, match=f"not compared .* predicts {said}, .* '{cells[0]}'"):
         assert not errors_of([Prediction(target, values)], truth)
+
+
+def test_classes_that_are_floats_have_the_names_of_integers():
+    for kind in (int, float):
+        target = Classes("k", classes=np.array([0, 1, 2], dtype=kind))
+        names = [name for name, _ in target.columns(Prediction(target, np.zeros(1), np.eye(3)))]
+        assert names == ["k_pred", "k_proba_0", "k_proba_1", "k_proba_2"]
+        assert target.output_names == ["k=0", "k=1", "k=2"]
