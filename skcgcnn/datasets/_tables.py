@@ -29,6 +29,8 @@ TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".xlsx")
 # Names of columns that hold the names of crystals, and of those that hold crystals, if need be.
 ID_NAMES = ("id", "cif_id", "material_id", "mp_id", "jid", "uid", "name")
 CRYSTAL_NAMES = ("cif", "structure", "path", "file", "filename", "crystal", *ID_NAMES)
+# Of a column that counts the rows of pandas.
+INDEX_NAMES = ("", "Unnamed: 0")
 # Errors of files that cannot be unpacked or are no text.
 UNREADABLE = (UnicodeError, OSError, EOFError, zlib.error)
 
@@ -69,6 +71,11 @@ def number(cell: str) -> float | None:
 def has_decimal_comma(cell: str) -> bool:
     """Tell whether a cell is a number with a comma instead of the point."""
     return _DECIMAL_COMMA.fullmatch(with_minus(cell)) is not None
+
+
+def is_number(cell: str) -> bool:
+    """Tell whether a cell is a number, with a point or a comma."""
+    return number(cell) is not None or has_decimal_comma(cell)
 
 
 def open_text(path: Path, errors: str = "strict") -> TextIO:
@@ -325,7 +332,7 @@ class Sheet:
     def frame(self) -> Any:
         """Return all rows as a DataFrame, by their lines; None where a row is too short.
 
-        Columns at the end that are empty in every row are left out. An unusual separator or
+        Columns at the ends that are empty in every row are left out. An unusual separator or
         encoding becomes a remark.
         """
         import pandas as pd
@@ -338,8 +345,8 @@ class Sheet:
             self.remarks.insert(0, f"{name} between the columns")
         if self.encoding == "utf-16":
             self.remarks.insert(0, "UTF-16")
-        width = max((i for _, cells in rows for i, c in enumerate(cells, 1) if c), default=0)
-        return frame.iloc[:, :width]
+        places = {place for _, cells in rows for place, cell in enumerate(cells) if cell}
+        return frame.iloc[:, min(places, default=0) : max(places, default=-1) + 1]
 
     def mended(self, cell: str, column: str, place: str) -> str:
         """Return a cell with a decimal point, if it is a number with a comma, which may be one.
@@ -383,15 +390,14 @@ class Sheet:
 
 def _is_unit_row(cells: list[str], following: list[str]) -> bool:
     """Tell whether a row names no crystal and no number, but units where the next has numbers."""
-    is_number = [number(cell) is not None for cell in following]
-    texts_and_numbers = zip(cells, following, is_number, strict=True)
+    pairs = list(zip(cells, following, strict=True))
     return (
         cells[0].lower() in _NO_NAME
-        and all(number(cell) is None for cell in cells)
-        and any(cell for cell, number_below in zip(cells, is_number, strict=True) if number_below)
+        and not any(map(is_number, cells))
+        and any(cell and is_number(below) for cell, below in pairs)
         and all(
-            is_number_ or is_missing_cell(below) or cell.lower() in _NO_NAME
-            for cell, below, is_number_ in texts_and_numbers
+            cell.lower() in _NO_NAME or is_number(below) or is_missing_cell(below)
+            for cell, below in pairs
         )
     )
 

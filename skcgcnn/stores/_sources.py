@@ -17,6 +17,7 @@ from skcgcnn.crystals import MAX_BYTES, READABLE, is_cif_text, source_id
 from skcgcnn.datasets import (
     CRYSTAL_NAMES,
     ID_NAMES,
+    INDEX_NAMES,
     TABLES,
     UNREADABLE,
     Sheet,
@@ -368,7 +369,7 @@ def _from_database(name: str, path: Path) -> Source:
 
 
 def read_properties(path: Path) -> tuple[list[str], dict[str, Values], dict[str, str]]:
-    """Read a table of properties, whose first column names the crystals.
+    """Read a table of properties, whose first column names the crystals; an index is left out.
 
     Returns
     -------
@@ -395,14 +396,26 @@ def read_properties(path: Path) -> tuple[list[str], dict[str, Values], dict[str,
             raise DataError(f"{path}: begins with numbers; expected a header, such as 'id,energy'")
 
     by_id: dict[str, Values] = {}
-    sheet = Sheet(path)
+    sheet, names = Sheet(path), list[str]()
     for line, row in sheet.records(check):
-        cif_id = _without_ending(row.pop(sheet.names[0]))
+        names = names or _without_index(sheet)
+        cif_id = _without_ending(row[names[0]])
         if cif_id in by_id:
             raise DataError(f"{path}: line {line}: {cif_id!r} comes twice")
         by_id[cif_id] = {
             name: None if is_missing_cell(cell) else sheet.mended(cell, name, f"line {line}")
             for name, cell in row.items()
+            if name in names[1:]
         }
     sheet.end()
-    return sheet.names[1:], by_id, sheet.units
+    return names[1:], by_id, sheet.units
+
+
+def _without_index(sheet: Sheet) -> list[str]:
+    """Return the names of the columns, that of the ids first, without an index of pandas."""
+    first, *names = sheet.names
+    found = [name for name in names if name.lower() in ID_NAMES]
+    if first not in INDEX_NAMES or not found:
+        return sheet.names
+    sheet.remarks.append("an index column")
+    return [found[0], *(name for name in names if name != found[0])]

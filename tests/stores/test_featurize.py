@@ -770,3 +770,13 @@ def test_a_row_of_units_of_properties(beside, some, tmp_path):
     assert store.units == {"e": "eV"}
     assert store.properties["e"].dtype == np.float64
     assert len(store.graphs) == 2
+
+
+def test_an_index_column_of_properties_is_none_of_names(some, tmp_path):
+    for path, name in zip(some, "34", strict=False):
+        shutil.copy(path, tmp_path / f"{name}.cif")
+    table = write_table(tmp_path / "p.csv", ["", "id", "e"], [4, 3, 1.5], [3, 4, -2])
+    with pytest.warns(UserWarning, match=r"p\.csv: read with an index column"):
+        store = made(tmp_path, tmp_path / "*.cif", properties=table)
+    assert list(store.properties) == ["e"]
+    assert dict(zip(store.graphs.ids, store.properties["e"], strict=True)) == {"3": 1.5, "4": -2}
