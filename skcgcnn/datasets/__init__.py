@@ -18,6 +18,7 @@ from skcgcnn.datasets._sample import (
 from skcgcnn.datasets._tables import (
     CRYSTAL_NAMES,
     ID_NAMES,
+    INDEX_NAMES,
     TABLES,
     UNREADABLE,
     Sheet,
@@ -31,6 +32,7 @@ from skcgcnn.datasets._tables import (
 __all__ = [
     "CRYSTAL_NAMES",
     "ID_NAMES",
+    "INDEX_NAMES",
     "LI_VACANCY_FOLDER",
     "SAMPLE_FOLDER",
     "TABLES",

@@ -73,6 +73,10 @@ class CrystalFolder:
             or ("/" in stem and bool(self._below(stem)))
         )
 
+    def has_exactly(self, cif_id: str) -> bool:
+        """Tell whether there is a file of this name, with its leading zeros."""
+        return _folded(crystal_name(cif_id)) in self._by_name
+
     def _below(self, stem: str) -> list[Path]:
         """Return the files of a crystal in a folder below."""
         with suppress(OSError):  # a text that cannot name a file

@@ -14,8 +14,8 @@ from skcgcnn._files import user_path
 from skcgcnn._text import listed
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets._crystal_files import CrystalFolder, crystal_name
-from skcgcnn.datasets._layout import check_shape, find_ids, read_column, refuse, take_header
-from skcgcnn.datasets._tables import Sheet, is_missing_cell
+from skcgcnn.datasets._layout import check_shape, find_ids, read_column, take_header
+from skcgcnn.datasets._tables import Sheet, is_missing_cell, refuse
 from skcgcnn.exceptions import DataError
 
 
@@ -280,9 +280,9 @@ def read_table(
     table = Table(sheet.file, cif_ids, [str(path) for path in paths], names, cells, told)
     if columns is not None:
         table = table.choose([name for name in columns if name in names])
-    values = [read_column(sheet, column, problems) for column in table.columns]
-    refuse(sheet.file, problems)
-    sheet.warn()
+    named = zip(table.names, table.columns, strict=True)
+    values = [read_column(sheet, name, column, problems) for name, column in named]
+    sheet.end(problems)
     return replace(table, columns=values)
 
 

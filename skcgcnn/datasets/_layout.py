@@ -2,8 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,14 @@ import numpy.typing as npt
 from skcgcnn.datasets._crystal_files import CrystalFolder
 from skcgcnn.datasets._tables import (
     CRYSTAL_NAMES,
+    ID_NAMES,
+    INDEX_NAMES,
     Sheet,
     has_decimal_comma,
     is_missing_cell,
+    is_number,
     number,
+    refuse,
 )
 from skcgcnn.exceptions import DataError
 
@@ -24,14 +27,11 @@ _SIGN = "[+\u2212\u2013-]"
 _LIKE_A_NUMBER = re.compile(
     rf"{_SIGN}\d+([.,]\d+)?(\s|\(|$)|{_SIGN}?\d+[.,]\d|\d+ +[^\W\d]",
 )
-# A thousand and more to some people, and a number with three decimals to others.
-_THOUSANDS = re.compile(rf"{_SIGN}?[1-9]\d{{0,2}}([.,]\d{{3}})+")
 # From this many on, whole numbers in two columns next to each other are rather decimals.
 _DIGITS_OF_DECIMALS = 3
 _COMMA_HINT = (
     ". If these are decimal commas, write decimal points, or put semicolons between the columns"
 )
-_MOST_PROBLEMS = 20
 
 
 def find_ids(frame: Any, files: CrystalFolder, remarks: list[str]) -> Any:
@@ -46,35 +46,67 @@ def find_ids(frame: Any, files: CrystalFolder, remarks: list[str]) -> Any:
     remarks : list of str
         What is done is appended.
     """
-    if len(frame) > 1 and frame.shape[1] > 1 and _has_index(frame, files):
+    if not len(frame) or frame.shape[1] < 2:
+        return frame
+    if _has_index(frame, files):
         remarks.append("an index column")
         frame = frame.iloc[:, 1:]
-    # Different ones, more than one: that a value has the name of a file says nothing.
-    if not len(frame) or len({cell for cell in frame.iloc[:, 0] if _exists(cell, files)}) > 1:
+    place = _named_ids(frame, files)
+    if place is None:
+        # Different ones, more than one: that a value has the name of a file says nothing.
+        if len({cell for cell in frame.iloc[:, 0] if _exists(cell, files)}) > 1:
+            return frame
+        found = [{cell for cell in frame[name] if _exists(cell, files)} for name in frame]
+        sizes = [(len(cells), sum(map(files.has_exactly, cells))) for cells in found]
+        place = max(range(len(sizes)), key=sizes.__getitem__)
+        if sizes[place][0] < max(2, (len(frame) - 1) / 2):
+            return frame
+    if place == 0:
         return frame
-    n_found = [len({cell for cell in frame[name] if _exists(cell, files)}) for name in frame]
-    if max(n_found) < max(2, (len(frame) - 1) / 2):
-        return frame
-    place = int(np.argmax(n_found))
     name = frame.iat[0, place]
     name = place + 1 if _exists(name, files) else repr(name)
     remarks.append(f"column {name} as that of the ids, for it matches the file names")
     return frame.iloc[:, [place, *(i for i in range(frame.shape[1]) if i != place)]]
 
 
+def _named_ids(frame: Any, files: CrystalFolder) -> int | None:
+    """Return the place of a column that is called that of the ids, and is, if there is one.
+
+    It is the first column, if its name allows that.
+    """
+    names = [str(cell).lower() for cell in frame.iloc[0]]
+    if names[0] in CRYSTAL_NAMES:
+        return None
+    places = (place for place, name in enumerate(names) if name in ID_NAMES)
+    return next((p for p in places if _are_ids(frame.iloc[1:, p].tolist(), files.has)), None)
+
+
+def _are_ids(cells: list[str], has: Callable[[str], bool]) -> bool:
+    """Tell whether each cell names a crystal, and each another one."""
+    return 0 < len(cells) == len(set(cells)) and all(c is not None and has(c) for c in cells)
+
+
 def _has_index(frame: Any, files: CrystalFolder) -> bool:
     """Tell whether the first column is an index of pandas, of all rows or of some that were chosen.
 
     It is one of whole numbers without a name, beside crystals. Where some of these numbers are
-    names of crystals too, it counts the rows, or another column names crystals alone.
+    names of crystals too, it counts the rows, or another column has the name of the ids, or names
+    crystals alone.
     """
-    cells = frame.iloc[1:, 0].tolist()
-    if frame.iat[0, 0] not in {"", "Unnamed: 0"} or not all(map(str.isdecimal, cells)):
+    every = frame.iloc[:, 0].tolist()
+    if len(every) > 2 and every == [str(i) for i in range(len(every))]:  # a table without a header
+        others = [frame.iloc[:, place].tolist() for place in range(1, frame.shape[1])]
+        exact = all(map(files.has_exactly, every))
+        return not exact and any(_are_ids(column, files.has_exactly) for column in others)
+    cells = every[1:]
+    if every[0] not in INDEX_NAMES or not all(map(str.isdecimal, cells)):
         return False
     others = [frame.iloc[1:, place].tolist() for place in range(1, frame.shape[1])]
     found = [_exists(cell, files) for cell in cells]
     if cells == [str(i) for i in range(len(cells))] or not any(found):
         return any(_exists(cell, files) for column in others for cell in column)
+    if _named_ids(frame, files) is not None:
+        return True
     return not all(found) and any(all(_exists(c, files) for c in column) for column in others)
 
 
@@ -124,7 +156,7 @@ def _is_unit_row(cells: list[str], following: list[str], files: CrystalFolder) -
     return (
         not _exists(cells[0], files)
         and all(number(cell) is None for cell in cells[1:])
-        and any(number(cell) is not None for cell in following[1:])
+        and any(is_number(cell) for cell in following[1:])
         and _exists(following[0], files)
     )
 
@@ -192,13 +224,15 @@ def _looks_split(frame: Any) -> bool:
     )
 
 
-def read_column(sheet: Sheet, cells: Any, problems: list[str]) -> npt.NDArray[Any]:
+def read_column(sheet: Sheet, name: str, cells: Any, problems: list[str]) -> npt.NDArray[Any]:
     """Return a column: floats, or objects where it holds text; NaN is missing.
 
     Parameters
     ----------
     sheet : Sheet
         Where it comes from.
+    name : str
+        Of the column.
     cells : Series of str
         The column, by lines.
     problems : list of str
@@ -208,8 +242,7 @@ def read_column(sheet: Sheet, cells: Any, problems: list[str]) -> npt.NDArray[An
     -------
     ndarray of shape (n_rows,)
     """
-    mended = [sheet.mended(cell) for cell in cells]
-    problems += _ambiguous(cells, mended)
+    mended = [sheet.mended(cell, name, f"line {line}") for line, cell in cells.items()]
     numbers = [number(cell) for cell in mended]
     texts = [
         (line, cell)
@@ -223,33 +256,7 @@ def read_column(sheet: Sheet, cells: Any, problems: list[str]) -> npt.NDArray[An
     return np.array([math.nan if value is None else value for value in numbers], dtype=np.float64)
 
 
-def _ambiguous(cells: Any, mended: list[str]) -> Iterator[str]:
-    """Yield numbers of a column with decimal commas and points that may be thousands."""
-    commas = [cell for cell, other in zip(cells, mended, strict=True) if cell != other]
-    points = [cell for cell in cells if "." in cell and number(cell) is not None]
-    if not (commas and points):
-        return
-    for line, cell in cells.items():
-        if _THOUSANDS.fullmatch(cell):
-            other = commas[0] if "." in cell else points[0]
-            yield (
-                f"line {line}: {cell!r} may have thousands or decimals behind its "
-                f"{'point' if '.' in cell else 'comma'}, for the column holds {other!r} too; "
-                "write all of its numbers with decimal points, and nothing between thousands"
-            )
-
-
 def _remedy(cell: str) -> str:
     if has_decimal_comma(cell):
         return "; write a decimal point instead of the comma"
     return "; write the number alone" if _LIKE_A_NUMBER.match(cell) else ""
-
-
-def refuse(file: Path, problems: list[str]) -> None:
-    """Raise an error that lists problems of a file, if there are some."""
-    if not problems:
-        return
-    shown = problems[:_MOST_PROBLEMS]
-    if len(problems) > len(shown):
-        shown.append(f"and {len(problems) - len(shown)} more")
-    raise DataError("\n  ".join([f"{file}:", *shown]))

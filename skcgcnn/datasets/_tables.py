@@ -11,7 +11,8 @@ import math
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import IO, Any, TextIO
@@ -28,12 +29,16 @@ TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".xlsx")
 # Names of columns that hold the names of crystals, and of those that hold crystals, if need be.
 ID_NAMES = ("id", "cif_id", "material_id", "mp_id", "jid", "uid", "name")
 CRYSTAL_NAMES = ("cif", "structure", "path", "file", "filename", "crystal", *ID_NAMES)
+# Of a column that counts the rows of pandas.
+INDEX_NAMES = ("", "Unnamed: 0")
 # Errors of files that cannot be unpacked or are no text.
 UNREADABLE = (UnicodeError, OSError, EOFError, zlib.error)
 
 _SEPARATORS = {";": "semicolons", "\t": "tabs"}
 _MISSING = {"", "nan", "na", "n/a", "none", "null"}
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
+# A thousand and more to some people, and a number with three decimals to others.
+_THOUSANDS = re.compile(r"[+\u2212\u2013-]?[1-9]\d{0,2}([.,]\d{3})+")
 # 001, which may be meant as another name than 1.
 _LEADING_ZERO = re.compile(r"[+-]?0\d")
 # What spreadsheets run. An apostrophe before it makes it a text to them: ours is the first one.
@@ -47,6 +52,9 @@ _WORKBOOK = b"PK\x03\x04"
 _MOST_LETTERS = 100_000_000
 # So many lines tell what stands between the cells.
 _FIRST = 100
+_MOST_PROBLEMS = 20
+# What stands in a row of units where a crystal has its name, and other texts.
+_NO_NAME = ("", "-", "unit", "units")
 
 
 def is_missing_cell(cell: str) -> bool:
@@ -63,6 +71,11 @@ def number(cell: str) -> float | None:
 def has_decimal_comma(cell: str) -> bool:
     """Tell whether a cell is a number with a comma instead of the point."""
     return _DECIMAL_COMMA.fullmatch(with_minus(cell)) is not None
+
+
+def is_number(cell: str) -> bool:
+    """Tell whether a cell is a number, with a point or a comma."""
+    return number(cell) is not None or has_decimal_comma(cell)
 
 
 def open_text(path: Path, errors: str = "strict") -> TextIO:
@@ -109,6 +122,46 @@ def _as_text(cell: Any) -> Any:
     return encodable(f"'{cell}" if runs else cell)
 
 
+def refuse(file: Path, problems: Sequence[str]) -> None:
+    """Raise an error that lists problems of a file, if there are some."""
+    if not problems:
+        return
+    shown = list(problems[:_MOST_PROBLEMS])
+    if len(problems) > len(shown):
+        shown.append(f"and {len(problems) - len(shown)} more")
+    raise DataError("\n  ".join([f"{file}:", *shown]))
+
+
+@dataclass
+class _Marks:
+    """The first numbers of a column with a comma, with a point, and with three digits behind it."""
+
+    comma: str = ""
+    point: str = ""
+    unclear: tuple[str, str] | None = None
+
+    def add(self, cell: str, place: str) -> None:
+        """Add a number with its place."""
+        if "," in cell:
+            self.comma = self.comma or cell
+        else:
+            self.point = self.point or cell
+        if self.unclear is None and _THOUSANDS.fullmatch(cell):
+            self.unclear = (cell, place)
+
+    def problem(self) -> str | None:
+        """Tell of a number that may have thousands."""
+        if not (self.comma and self.point and self.unclear):
+            return None
+        cell, place = self.unclear
+        mark, other = ("point", self.comma) if "." in cell else ("comma", self.point)
+        return (
+            f"{place}: {cell!r} may have thousands or decimals behind its {mark}, for the column "
+            f"holds {other!r} too; write all of its numbers with decimal points, and nothing "
+            "between thousands"
+        )
+
+
 class Sheet:
     """A table; its rows are read from the disk as they are asked for.
 
@@ -129,6 +182,8 @@ class Sheet:
         with the first row.
     names : list of str
         Those of the columns, once `records` has read them.
+    units : dict of str to str
+        Those of a row of units behind the names, which `records` does not yield.
     remarks : list of str
         What is unusual about the rows so far.
     """
@@ -137,6 +192,8 @@ class Sheet:
         self.file, self.is_id = file, is_id
         self.separator, self.encoding = ",", "utf-8-sig"
         self.names, self.remarks = list[str](), list[str]()
+        self.units = dict[str, str]()
+        self._marks: dict[str, _Marks] = {}
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the line in which a row ends, and its cells."""
@@ -244,6 +301,18 @@ class Sheet:
         DataError
             If names are missing or come twice, or a row is not as long as the first.
         """
+        rows = self._checked_rows(check)
+        first = list(islice(rows, 2))
+        if len(first) == 2 and _is_unit_row(first[0][1], first[1][1]):
+            self.remarks.append("a row of units")
+            # Who was given them before has them now.
+            units = zip(self.names, first.pop(0)[1], strict=True)
+            self.units.update((n, u) for n, u in units if u.lower() not in _NO_NAME)
+        for line, cells in chain(first, rows):
+            yield line, dict(zip(self.names, cells, strict=True))
+
+    def _checked_rows(self, check: Callable[[list[str]], None]) -> Iterator[tuple[int, list[str]]]:
+        """Yield the rows behind the names, which are as long as these."""
         for line, cells in self:
             if not self.names:
                 check(cells)
@@ -258,12 +327,12 @@ class Sheet:
                     f"header {len(self.names)}"
                 )
             else:
-                yield line, dict(zip(self.names, cells, strict=True))
+                yield line, cells
 
     def frame(self) -> Any:
         """Return all rows as a DataFrame, by their lines; None where a row is too short.
 
-        Columns at the end that are empty in every row are left out. An unusual separator or
+        Columns at the ends that are empty in every row are left out. An unusual separator or
         encoding becomes a remark.
         """
         import pandas as pd
@@ -276,28 +345,61 @@ class Sheet:
             self.remarks.insert(0, f"{name} between the columns")
         if self.encoding == "utf-16":
             self.remarks.insert(0, "UTF-16")
-        width = max((i for _, cells in rows for i, c in enumerate(cells, 1) if c), default=0)
-        return frame.iloc[:, :width]
+        places = {place for _, cells in rows for place, cell in enumerate(cells) if cell}
+        return frame.iloc[:, min(places, default=0) : max(places, default=-1) + 1]
 
-    def mended(self, cell: str) -> str:
-        """Return a cell with a decimal point, if it is a number with a comma, which may be one."""
-        if _LEADING_ZERO.match(cell) and (value := number(cell)) is not None:
+    def mended(self, cell: str, column: str, place: str) -> str:
+        """Return a cell with a decimal point, if it is a number with a comma, which may be one.
+
+        `problems` tells of columns whose cells, each in its place, do not go together.
+        """
+        value = number(cell)
+        if value is not None and _LEADING_ZERO.match(cell):
             self._remark("numbers that begin with zeros", f"{cell} is {value:g}")
-        if self.separator == "," or not has_decimal_comma(cell):
+        has_comma = self.separator != "," and has_decimal_comma(cell)
+        if has_comma or (value is not None and "." in cell):
+            self._marks.setdefault(column, _Marks()).add(cell, place)
+        if not has_comma:
             return cell
         mended = cell.replace(",", ".")
         self._remark("decimal commas", f"{cell} is {mended}")
         return mended
+
+    @property
+    def problems(self) -> list[str]:
+        """Of columns so far: decimal commas and points in one that may be between thousands."""
+        return [found for marks in self._marks.values() if (found := marks.problem())]
 
     def _remark(self, what: str, example: str) -> None:
         """Add a remark with its first example."""
         if not any(remark.startswith(what) for remark in self.remarks):
             self.remarks.append(f"{what}: {example}")
 
-    def warn(self) -> None:
-        """Warn once of what is unusual."""
+    def end(self, problems: Sequence[str] = ()) -> None:
+        """Refuse what is wrong with columns, and other problems; warn once of what is unusual.
+
+        Raises
+        ------
+        DataError
+            If there are problems; it lists them.
+        """
+        refuse(self.file, [*problems, *self.problems])
         if self.remarks:
             warn_caller(f"{self.file}: read with {', '.join(self.remarks)}")
+
+
+def _is_unit_row(cells: list[str], following: list[str]) -> bool:
+    """Tell whether a row names no crystal and no number, but units where the next has numbers."""
+    pairs = list(zip(cells, following, strict=True))
+    return (
+        cells[0].lower() in _NO_NAME
+        and not any(map(is_number, cells))
+        and any(cell and is_number(below) for cell, below in pairs)
+        and all(
+            cell.lower() in _NO_NAME or is_number(below) or is_missing_cell(below)
+            for cell, below in pairs
+        )
+    )
 
 
 def _find_separator(lines: list[str]) -> str:

@@ -63,6 +63,7 @@ class BaseCGCNN(
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = constraints(Parameters)
+    _in_parts = False  # whether the last training was by `partial_fit`
 
     def __new__(cls, *args: Any, **params: Any) -> Self:  # noqa: ARG004 - of subclasses
         """Refuse names that are no parameter's, and tell which one may be meant."""
@@ -175,6 +176,7 @@ class BaseCGCNN(
         else:
             options = {"callbacks": callbacks, "resume": resume}
             fit_alone(self, data, valid, source=source, reset=reset, **options)
+        self._in_parts = False
         warn_if_astray(self, data)
         return self
 
@@ -186,6 +188,7 @@ class BaseCGCNN(
         reset = not hasattr(self, "net_")
         data = check_fit_input(self, X, y, sample_weight, reset=reset, classes=classes)
         fit_one_epoch(self, data, reset=reset)
+        self._in_parts = True
         warn_if_astray(self, data)
         return self
 

@@ -76,7 +76,7 @@ class CGCNNClassifier(ClassifierMixin, ClassifierParameters, BaseCGCNN):
             Labels.
         classes : array-like of shape (n_classes,), optional
             All labels that later calls may bring; needed in the first call, unless its y holds
-            them all.
+            them all. Others in a later call are an error.
         sample_weight : array-like of shape (n_crystals,), optional
             Weights of the crystals.
 

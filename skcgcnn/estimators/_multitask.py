@@ -113,7 +113,7 @@ class CGCNNMultiTask(UncertaintyMixin, MultiTaskParameters, BaseCGCNN):
             Targets.
         classes : array-like of shape (n_classes,), optional
             All labels of the (first) classification task that later calls may bring; needed in
-            the first call, unless its y holds them all.
+            the first call, unless its y holds them all. Others in a later call are an error.
         sample_weight : array-like of shape (n_crystals,), optional
             Weights of the crystals.
 

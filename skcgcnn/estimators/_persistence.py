@@ -130,7 +130,8 @@ def set_model_state(est: Any, state: ModelState) -> None:
 def pickled(state: dict[str, Any], est: Any) -> dict[str, Any]:
     """Return the attributes of a fitted estimator as a pickle holds them."""
     state = {name: value for name, value in state.items() if name not in ("net_", "more_nets_")}
-    model = model_state(est, training=est.warm_start)
+    # What goes on needs the weights that are trained, and the state of their optimizer.
+    model = model_state(est, training=est.warm_start or est._in_parts)
     training = model.training and replace(
         model.training,
         weights=_arrays(model.training.weights),

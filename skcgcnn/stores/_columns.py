@@ -184,6 +184,8 @@ class JoinedProperties:
         Of the properties in it.
     by_id : mapping
         The properties of each crystal.
+    units : mapping
+        Of the properties, where the table tells them.
 
     Attributes
     ----------
@@ -191,8 +193,14 @@ class JoinedProperties:
         The ids that were found; it fills as shards are read.
     """
 
-    def __init__(self, table: str, names: Sequence[str], by_id: Mapping[str, Values]) -> None:
-        self.table, self.names, self.by_id = table, names, by_id
+    def __init__(
+        self,
+        table: str,
+        names: Sequence[str],
+        by_id: Mapping[str, Values],
+        units: Mapping[str, str],
+    ) -> None:
+        self.table, self.names, self.by_id, self.units = table, names, by_id, units
         self.used = set[str]()
         self.example = ""  # the name of a crystal
 

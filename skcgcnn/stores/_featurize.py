@@ -168,9 +168,10 @@ def _featurize(
         raise DataError(f"{source.name}: no crystal can become a graph; the first is {path}: {why}")
     parts = [shard.graphs for shard in shards]
     with replace_data(folder) as new:
-        columns = write_columns(new.path / COLUMNS, shards, read)
+        columns, units = write_columns(new.path / COLUMNS, shards, read), dict(source.units)
         if isinstance(read, JoinedProperties):
             read.check_used()
+            units |= read.units
         joint = join_headers(parts)
         stream_arrays(new.path, joined_streams(joint, parts))
         _warn_of_same_names(map_arrays(new.path, ["ids"])["ids"])
@@ -182,7 +183,7 @@ def _featurize(
         new.facts = {
             "options": asdict(joint.options),
             "properties": columns,
-            "units": {name: unit for name, unit in source.units.items() if name in columns},
+            "units": {name: unit for name, unit in units.items() if name in columns},
             "source": source.name,
             "n_crystals": joint.n_crystals,
             "n_failures": n_failures,

@@ -17,6 +17,7 @@ from skcgcnn.crystals import MAX_BYTES, READABLE, is_cif_text, source_id
 from skcgcnn.datasets import (
     CRYSTAL_NAMES,
     ID_NAMES,
+    INDEX_NAMES,
     TABLES,
     UNREADABLE,
     Sheet,
@@ -63,7 +64,7 @@ class Source:
     folder : Path or None
         The folder, if it is one: it can hold features of elements and groups.
     units : dict of str to str
-        Of the properties, where the source tells them.
+        Of the properties, where the source tells them; those of a table as it is read.
     """
 
     name: str
@@ -101,7 +102,7 @@ def find_source(source: str | os.PathLike[str], crystal_column: str | None = Non
     if not path.is_file():
         raise DataError(f"{name}: no such file or folder; expected {_KINDS}")
     readers: list[tuple[tuple[str, ...], Callable[[], Source]]] = [
-        (TABLES, lambda: Source(name, _from_table(path, crystal_column))),
+        (TABLES, lambda: _from_table(name, Sheet(path), crystal_column)),
         (_LINES, lambda: Source(name, _from_lines(path))),
         (_TARS, lambda: Source(name, tar_items(path))),
         ((".zip",), lambda: Source(name, *zip_items(path))),
@@ -174,8 +175,13 @@ def _id_below(path: str, root: Path) -> str:
     return stem if inner == "." else f"{inner}/{stem}"
 
 
-def _from_table(path: Path, crystal_column: str | None) -> Iterator[Item]:
+def _from_table(name: str, sheet: Sheet, crystal_column: str | None) -> Source:
+    return Source(name, _rows_of(sheet, crystal_column), units=sheet.units)
+
+
+def _rows_of(sheet: Sheet, crystal_column: str | None) -> Iterator[Item]:
     """Yield the rows of a table, one of whose columns holds paths, CIFs or lines of JSON."""
+    path = sheet.file
 
     def check(names: list[str]) -> None:
         if any(is_cif_text(name) or _is_crystal_file(path.parent / name) for name in names):
@@ -183,21 +189,21 @@ def _from_table(path: Path, crystal_column: str | None) -> Iterator[Item]:
                 f"{path}: begins with a crystal; expected a header with names of columns"
             )
 
-    crystal, id_name, sheet = "", None, Sheet(path)
-    for place, (_, row) in enumerate(sheet.records(check), 1):
+    crystal, id_name = "", None
+    for place, (line, row) in enumerate(sheet.records(check), 1):
         if place == 1:
             crystal = crystal_column or _crystal_column(path, row)
             if crystal not in row:
                 raise DataError(f"{path}: has no column {crystal!r}; it has {', '.join(row)}")
             id_name = next((n for n in ID_NAMES if n in row and n != crystal), None)
         values: Values = {
-            name: sheet.mended(cell)
+            name: sheet.mended(cell, name, f"line {line}")
             for name, cell in row.items()
             if name and name not in (crystal, id_name)
         }
         own_id = None if id_name is None else row[id_name] or f"row {place}"
         yield _row(path, place, row[crystal], own_id, values)
-    sheet.warn()
+    sheet.end()
 
 
 def read_folder(folder: Path, columns: Sequence[str] | None = None) -> Table:
@@ -240,7 +246,8 @@ def read_paths(path: Path, numbers: Sequence[str] = (), others: Sequence[str] | 
     DataError
         If it holds something else than paths.
     """
-    items = list(_from_table(path, None))
+    sheet = Sheet(path)
+    items = list(_rows_of(sheet, None))
     if not items:
         raise DataError(f"{path}: holds no crystal")
     for item in items:
@@ -258,7 +265,7 @@ def read_paths(path: Path, numbers: Sequence[str] = (), others: Sequence[str] | 
             if name in numbers and number(cell) is None and not is_missing_cell(cell):
                 raise DataError(f"{path}: {cif_id!r} has {cell!r} for {name}; write a number")
         values.append(_column(name, cells))
-    return Table(path, ids, [item.source for item in items], names, values)
+    return Table(path, ids, [item.source for item in items], names, values, sheet.units)
 
 
 def _column(name: str, cells: list[str]) -> npt.NDArray[Any]:
@@ -361,8 +368,8 @@ def _from_database(name: str, path: Path) -> Source:
     return Source(name, items, len(rows))
 
 
-def read_properties(path: Path) -> tuple[list[str], dict[str, Values]]:
-    """Read a table of properties, whose first column names the crystals.
+def read_properties(path: Path) -> tuple[list[str], dict[str, Values], dict[str, str]]:
+    """Read a table of properties, whose first column names the crystals; an index is left out.
 
     Returns
     -------
@@ -370,6 +377,8 @@ def read_properties(path: Path) -> tuple[list[str], dict[str, Values]]:
         Of the properties.
     by_id : dict
         The properties of each crystal.
+    units : dict of str to str
+        Of the properties, where a row tells them.
 
     Raises
     ------
@@ -387,14 +396,26 @@ def read_properties(path: Path) -> tuple[list[str], dict[str, Values]]:
             raise DataError(f"{path}: begins with numbers; expected a header, such as 'id,energy'")
 
     by_id: dict[str, Values] = {}
-    sheet = Sheet(path)
+    sheet, names = Sheet(path), list[str]()
     for line, row in sheet.records(check):
-        cif_id = _without_ending(row.pop(sheet.names[0]))
+        names = names or _without_index(sheet)
+        cif_id = _without_ending(row[names[0]])
         if cif_id in by_id:
             raise DataError(f"{path}: line {line}: {cif_id!r} comes twice")
         by_id[cif_id] = {
-            name: None if is_missing_cell(cell) else sheet.mended(cell)
+            name: None if is_missing_cell(cell) else sheet.mended(cell, name, f"line {line}")
             for name, cell in row.items()
+            if name in names[1:]
         }
-    sheet.warn()
-    return sheet.names[1:], by_id
+    sheet.end()
+    return names[1:], by_id, sheet.units
+
+
+def _without_index(sheet: Sheet) -> list[str]:
+    """Return the names of the columns, that of the ids first, without an index of pandas."""
+    first, *names = sheet.names
+    found = [name for name in names if name.lower() in ID_NAMES]
+    if first not in INDEX_NAMES or not found:
+        return sheet.names
+    sheet.remarks.append("an index column")
+    return [found[0], *(name for name in names if name != found[0])]

@@ -59,6 +59,15 @@ class Classes(Task):
         """Number of the classes."""
         return len(self.labels)
 
+    def check_classes(self, classes: Any) -> None:
+        """Refuse other classes than those of the first fit."""
+        given = np.unique(np.asarray(without_mask(classes)))
+        if not np.array_equal(given, self.labels):
+            raise ValueError(
+                f"classes={given.tolist()} are not those of the first fit, {self.labels.tolist()}; "
+                "leave them out, or begin with a new estimator"
+            )
+
     def learn(self, column: npt.NDArray[Any], labels: Any = None) -> Task:
         """Return the task with the classes: those that are given, or those of a column."""
         known = typed_labels(column[~is_missing(column)])
@@ -132,7 +141,7 @@ class Classes(Task):
     @property
     def output_names(self) -> list[str]:
         """Name and label of each class."""
-        return [f"{self.name}={label}" for label in self.labels]
+        return [f"{self.name}={self.cell(label)}" for label in self.labels]
 
     def combine(self, outputs: FloatArray) -> FloatArray:
         """Return the outputs of an ensemble: logarithms of the mean probabilities."""
@@ -156,9 +165,8 @@ class Classes(Task):
         if label is not None:
             places = np.flatnonzero(self.labels == label)
             if not len(places):
-                raise ValueError(
-                    f"label={label!r} is not one of the classes {', '.join(map(str, self.labels))}"
-                )
+                known = ", ".join(map(self.cell, self.labels))
+                raise ValueError(f"label={label!r} is not one of the classes {known}")
             place = int(places[0])
         others = [i for i in range(len(self.labels)) if i != place]
 
@@ -266,7 +274,7 @@ class Classes(Task):
         if len(self.labels) == 2:
             return [*found, (f"{self.name}_proba", prediction.proba[:, 1])]
         named = zip(self.labels, prediction.proba.T, strict=True)
-        return [*found, *((f"{self.name}_proba_{label}", column) for label, column in named)]
+        return [*found, *((f"{self.name}_proba_{self.cell(label)}", c) for label, c in named)]
 
     def summary(self, values: npt.NDArray[Any]) -> list[list[Any]]:
         """Return how many crystals are of each class."""
@@ -275,7 +283,7 @@ class Classes(Task):
             for label in self.labels
         ]
 
-    def cell(self, value: Any) -> Any:
+    def cell(self, value: Any) -> str:
         """Return the text of a class: integers among floats are 1, not 1.0."""
         whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
         return str(int(value)) if whole else str(value)
@@ -288,7 +296,7 @@ class Classes(Task):
 
     def describe(self) -> str:
         """Return its name and classes as a text."""
-        return f"{self.title}, classes {', '.join(map(str, self.labels))}"
+        return f"{self.title}, classes {', '.join(map(self.cell, self.labels))}"
 
     def check(self) -> None:
         """Refuse fields that no classes have."""

@@ -10,6 +10,7 @@ from sklearn.utils import check_consistent_length
 
 from skcgcnn._numbers import as_floats
 from skcgcnn._warnings import warn_caller
+from skcgcnn.tasks._classes import Classes
 from skcgcnn.tasks._columns import FloatArray, is_missing
 from skcgcnn.tasks._decode import decode, mean_score
 from skcgcnn.tasks._task import Prediction, Task
@@ -106,7 +107,9 @@ def encode(
         known = target
         if first:
             known = target.learn(column, classes)
-            classes = classes if target.is_number else None  # they are those of the first
+        elif classes is not None and isinstance(target, Classes):
+            target.check_classes(classes)
+        classes = classes if target.is_number else None  # they are those of the first
         encoded[:, index] = known.encode(column)
         learned.append(known)
     return encoded, tuple(learned)

@@ -19,7 +19,7 @@ from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.reports import PredictionResult, prediction_report
-from skcgcnn.tasks import Prediction, is_missing
+from skcgcnn.tasks import Classes, Prediction, is_missing
 from skcgcnn.training._sources import Found
 
 _PARQUET, _GZIP = ".parquet", ".gz"
@@ -244,7 +244,7 @@ def check_names(names: Sequence[str], file: Path, label: str = "", classes: Any 
     """
     endings = ("", "_pred", "_std", "_calibration", "_proba")
     columns = ["cif_id", *(f"{name}{end}" for name in names for end in endings)]
-    columns += [f"{label}_proba_{each}" for each in classes]
+    columns += [f"{label}_proba_{Classes(label).cell(each)}" for each in classes]
     _refuse_same(columns, f"{file}: ")
 
 

@@ -37,6 +37,8 @@ READ = {
     "pandas index of joined frames": (",id,energy\n0,a,1.5\n0,b,-2\n", "an index column"),
     "pandas index like a name": (",id,energy\n18517,a,1.5\n4,b,-2\n", "an index column"),
     "pandas index, and ids at the end": (",energy,id\n2,1.5,a\n1,-2,b\n", "an index column"),
+    "an empty column before": (";id;energy\n;a;1.5\n;b;-2\n", "semicolons between"),
+    "units and decimal commas": ("id;energy\n;eV\na;1,5\nb;-2,0\n", "a row of units"),
     "unit row": ("id,energy\n,eV/atom\na,1.5\nb,-2\n", "a row of units"),
     "zeros": ("id,energy\na,01.5\nb,-2\n", r"numbers that begin with zeros: 01\.5 is 1\.5"),
     "UTF-16": ("id,energy\na,1.5\nb,-2\n", "UTF-16"),
@@ -71,6 +73,31 @@ def test_what_is_read_as_it_is(folder, text):
     data = load_id_prop(folder(text))
     assert data.cif_ids == ["a", "b"]
     np.testing.assert_array_equal(data.target, [1.5, -2])
+
+
+@pytest.mark.parametrize("first", ["", "index"])
+def test_an_index_whose_numbers_are_names_of_crystals_too(first, folder):
+    """As of rows that were chosen from a frame: the column that is called so has the ids."""
+    path = folder(f"{first},id,energy\n4,3,1.5\n3,4,-2\n")
+    for name in ("3.cif", "4.cif"):
+        (path / name).touch()
+    with pytest.warns(UserWarning, match="index column|column 'id' as that of the ids"):
+        data = load_id_prop(path, target="energy")
+    assert data.cif_ids == ["3", "4"]
+    assert data.target.tolist() == [1.5, -2]
+
+
+def test_an_index_is_no_name_without_its_zeros(folder):
+    path = folder("0,0002,1.5\n1,0000,-2\n2,0001,3\n")
+    for name in ("0000.cif", "0001.cif", "0002.cif"):
+        (path / name).touch()
+    with pytest.warns(UserWarning, match="an index column"):
+        data = load_id_prop(path)
+    assert data.cif_ids == ["0002", "0000", "0001"]
+    assert data.target.tolist() == [1.5, -2, 3]
+    with pytest.warns(UserWarning, match="an index column"):
+        data = load_id_prop(folder("0,a,1.5\n1,b,-2\n2,Quartz,3\n"))
+    assert data.target.tolist() == [1.5, -2, 3]
 
 
 def test_files_by_other_names(folder):

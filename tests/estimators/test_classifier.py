@@ -74,6 +74,9 @@ def test_partial_fit_with_classes_to_come(tiny, graphs, labels):
     est = CGCNNClassifier(**tiny).partial_fit(graphs[:4], [0] * 4, classes=[0, 1])
     est.partial_fit(graphs, labels)
     assert est.predict_proba(graphs).shape == (24, 2)
+    est.partial_fit(graphs, labels, classes=[1, 0])
+    with pytest.raises(ValueError, match=r"classes=\[0, 1, 2\] are not those of the first fit"):
+        est.partial_fit(graphs, labels, classes=[0, 1, 2])
     with pytest.raises(ValueError, match=r"not among the classes .* \[5\]"):
         est.partial_fit(
             graphs,

@@ -73,6 +73,19 @@ def test_warm_start_goes_on_to_the_bit_after_a_pickle(tiny, graphs, energies):
     assert again.history_[:, "train_loss"] == est.history_[:, "train_loss"]
 
 
+def test_partial_fit_goes_on_to_the_bit_after_a_pickle(tiny, graphs, energies):
+    est = CGCNNRegressor(**tiny).partial_fit(graphs, energies)
+    for again in (pickle.loads(pickle.dumps(est)), copy.deepcopy(est)):
+        np.testing.assert_array_equal(
+            again.partial_fit(graphs, energies).predict(graphs),
+            copy.deepcopy(est).partial_fit(graphs, energies).predict(graphs),
+        )
+    expected = est.partial_fit(graphs, energies).predict(graphs)
+    np.testing.assert_array_equal(again.predict(graphs), expected)
+    # A fit has an end: its optimizer stays behind.
+    assert len(pickle.dumps(est.fit(graphs, energies))) < len(pickle.dumps(again))
+
+
 def test_what_was_on_a_gpu_loads_without_one(fitted, graphs, tmp_path, monkeypatch):
     expected = fitted.predict(graphs)
     fitted = copy.deepcopy(fitted).set_params(device="cuda")

@@ -742,3 +742,41 @@ def test_texts_of_one_length_are_told_apart(made):
     texts = ["data_a\n_cell_length_a 4.0\n", "data_a\n_cell_length_a 4.1\n"]
     first, second = (digest_items([Item(made(text), "a", "a", {})]) for text in texts)
     assert first != second
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_thousands_and_decimals_in_one_column(beside, some, tmp_path):
+    """As in id_prop.csv: 1.234 beside 2,5 may be a thousand and more."""
+    (tmp_path / "t.csv").write_text(f"path;e\n{some[0]};1.234\n{some[1]};2,5\n")
+    (tmp_path / "p.csv").write_text(f"id;e\n{Path(some[0]).stem};1.234\nother;2,5\n")
+    source = Path(some[0]).parent if beside else tmp_path / "t.csv"
+    properties = tmp_path / "p.csv" if beside else None
+    with pytest.raises(DataError, match=r"(t|p)\.csv:\n  line 2: '1\.234' may have .* '2,5' too"):
+        featurize(source, tmp_path / "store", properties=properties)
+    assert not (tmp_path / "store" / "store.json").exists()
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_row_of_units_of_properties(beside, some, tmp_path):
+    rows = [["id", "e", "note"], ["", "eV", ""], ["a", 1.5, "x"], ["b", "", "y"]]
+    paths = [["path", "e"], ["-", "eV"], *([path, 1] for path in some[:2])]
+    if beside:
+        for path, name in zip(some, "ab", strict=False):
+            shutil.copy(path, tmp_path / f"{name}.cif")
+    table = write_table(tmp_path / "t.csv", *(rows if beside else paths))
+    source, properties = (tmp_path / "*.cif", table) if beside else (table, None)
+    with pytest.warns(UserWarning, match=r"t\.csv: read with a row of units"):
+        store = made(tmp_path, source, properties=properties)
+    assert store.units == {"e": "eV"}
+    assert store.properties["e"].dtype == np.float64
+    assert len(store.graphs) == 2
+
+
+def test_an_index_column_of_properties_is_none_of_names(some, tmp_path):
+    for path, name in zip(some, "34", strict=False):
+        shutil.copy(path, tmp_path / f"{name}.cif")
+    table = write_table(tmp_path / "p.csv", ["", "id", "e"], [4, 3, 1.5], [3, 4, -2])
+    with pytest.warns(UserWarning, match=r"p\.csv: read with an index column"):
+        store = made(tmp_path, tmp_path / "*.cif", properties=table)
+    assert list(store.properties) == ["e"]
+    assert dict(zip(store.graphs.ids, store.properties["e"], strict=True)) == {"3": 1.5, "4": -2}

@@ -94,3 +94,11 @@ def test_classes_are_compared_with_the_numbers_of_a_table(classes, cifs, labels,
     result = CliRunner().invoke(app, words)
     right = (est.predict(cifs) == np.array(classes)[labels]).mean()
     assert f"kind: accuracy {right:.3g}" in " ".join(result.output.split())
+
+
+def test_classes_that_are_floats_have_the_names_of_integers():
+    for kind in (int, float):
+        target = Classes("k", classes=np.array([0, 1, 2], dtype=kind))
+        names = [name for name, _ in target.columns(Prediction(target, np.zeros(1), np.eye(3)))]
+        assert names == ["k_pred", "k_proba_0", "k_proba_1", "k_proba_2"]
+        assert target.output_names == ["k=0", "k=1", "k=2"]
