@@ -81,7 +81,7 @@ def fits_cell(rotations: FloatArray, lattice: FloatArray) -> bool:
     return bool(np.abs(changed / np.outer(lengths, lengths)).max() <= _METRIC_TOLERANCE)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Group:
     """A space group: its rotations, and how many operations it has."""
 

@@ -443,7 +443,7 @@ def test_info(data, tmp_path, model):
     run("train", data, "--task", "multi", "--epochs", 1, "-o", out, *TINY)
     printed = run("info", out / "model.safetensors")
     report = json.loads((out / "metrics.json").read_text())
-    for words in ("energy, unit not recorded", "metal, classes 0.0, 1.0", "20 crystals"):
+    for words in ("energy, unit not recorded", "metal, classes 0, 1", "20 crystals"):
         assert words in printed
     assert re.search(rf"test mae of energy +{report['test']['energy']['mae']:.6g}\n", printed)
 

@@ -137,7 +137,7 @@ def test_failures_are_not_remembered_and_remarks_are(cifs, tmp_path, reads):
         said.append(sorted(str(warning.message) for warning in found))
     assert said[0] == said[1]
     assert len(said[0]) == 2
-    assert reads.count(str(bad)) == 4  # by pymatgen as well
+    assert reads.count(str(bad)) == 2
     assert reads.count(cifs[0]) == 1
 
 
