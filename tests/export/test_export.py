@@ -123,7 +123,7 @@ def test_numbers_far_from_zero_keep_their_digits(graphs, energies):
 
 def test_columns_tell_what_they_are(graphs, Y):
     est = CGCNNMultiTask(max_epochs=1).fit(graphs, Y)
-    assert PredictingNetwork(est).columns == ("y0", "y1=0.0", "y1=1.0")
+    assert PredictingNetwork(est).columns == ("y0", "y1=0", "y1=1")
 
 
 def test_what_is_not_fitted_is_not_exported(tmp_path):
