@@ -37,11 +37,14 @@ class BestEpoch(Callback):
         first: int = 1,
     ) -> None:
         self.losses, self.weights, self.first = losses, weights, first
+        # Ctrl-C may come before a training begins, which then ends as others do.
+        self.best_loss_, self.best_epoch_ = np.nan, 0
+        self._kept: dict[str, Tensor] | None = None
 
     def on_train_begin(self, net: Any = None, **kwargs: Any) -> None:
         """Begin with what is known."""
         self.best_loss_, self.best_epoch_ = np.nan, 0
-        self._kept: dict[str, Tensor] | None = None
+        self._kept = None
         for epoch, loss in enumerate(self.losses, 1):
             self._choose(epoch, loss)
 

@@ -229,6 +229,8 @@ def _run_data(
     chosen = _Choice(table.without(settings.global_feature), settings, bundled)
     numbers, label = chosen.numbers(), chosen.label()
     table, file = table.choose([*numbers, *label]), table.file
+    if twice := [name for name in table.names if table.names.count(name) > 1]:
+        raise DataError(f"{file}: {twice[0]!r} is chosen twice; leave one --target or --label out")
     labels = table.columns[-1] if label else np.empty(0)
     check_names(table.names, file, "".join(label), {*labels[~is_missing(labels)].tolist()})
     if graphs is not None:

@@ -23,8 +23,11 @@ from skcgcnn.tasks import Classes, Prediction, is_missing
 from skcgcnn.training._sources import Found
 
 _PARQUET, _GZIP = ".parquet", ".gz"
-# What other programs would take for files of another kind.
-_OTHER_KINDS = (".tsv", ".xlsx", ".xls", ".json", ".zip", ".bz2", ".xz", ".zst", ".tar.gz", ".tgz")
+# What other programs would take for files of another kind, or is a model or crystal.
+_OTHER_KINDS = (
+    *(".tsv", ".xlsx", ".xls", ".json", ".zip", ".bz2", ".xz", ".zst", ".tar", ".tar.gz"),
+    *(".tgz", ".cif", ".cif.gz", ".safetensors", ".joblib", ".pkl", ".pickle", ".pt", ".pth"),
+)
 
 
 class Column(NamedTuple):

@@ -677,7 +677,8 @@ def test_predictions_do_not_replace_what_is_read(data, model, tmp_path):
         for source in (data, data / "crystal1.cif"):
             if output == data / "id_prop.csv" and source != data:
                 continue
-            assert "would be replaced" in run("predict", model, source, "-o", output, code=2)
+            said = run("predict", model, source, "-o", output, code=2)
+            assert re.search("would be replaced|predictions are written as .csv", said)
         assert output.read_bytes() == before
     assert "is a folder" in run("predict", model, data, "-o", tmp_path, code=2)
     missing = tmp_path / "none" / "out.csv"
@@ -921,6 +922,7 @@ def test_predictions_are_counted(model, tmp_path, nacl):
     ("arguments", "message"),
     [
         (["x.cif", "-o", "p.xlsx"], "predictions are written as .csv, .csv.gz or .parquet"),
+        (["x.cif", "-o", "other/model.safetensors"], "predictions are written as .csv"),
         (["all.zip"], "skcgcnn featurize all.zip --output STORE"),
     ],
 )

@@ -504,3 +504,13 @@ def test_scores_of_training_crystals(regressor, graphs, energies):
     callback = EpochScoring("r2", name="score", on_train=True)
     est = regressor.set_params(callbacks=[callback], max_epochs=2)
     assert np.isfinite(est.fit(graphs, energies).history_[:, "score"]).all()
+
+
+def test_ctrl_c_before_the_first_epoch(regressor, graphs, energies):
+    class Now(Callback):
+        def on_train_begin(self, net, **kwargs):
+            raise KeyboardInterrupt
+
+    regressor.set_params(callbacks=[Now()])
+    with pytest.raises(KeyboardInterrupt):
+        regressor.fit(graphs, energies, validation_data=(graphs[:8], energies[:8]))

@@ -73,6 +73,7 @@ def test_chosen(load, table, task, options, expected):
         ("two numbers", C, {"label": "energy"}, "--label energy: .* numbers that are not classes"),
         ("texts", R, {"target": ["kind"]}, "--target kind: the column holds texts"),
         ("texts", R, {"target": ["gap"]}, "no column 'gap'; it has energy, kind"),
+        ("texts", R, {"target": ["energy", "energy"]}, "'energy' is chosen twice"),
         ("value", M, {}, "needs a column of numbers and one of classes"),
     ],
 )
