@@ -12,7 +12,7 @@ from skcgcnn.crystals._crystal import Species, cell_volume
 # How far the ratios between sites and formula may differ, as in pymatgen.
 _FORMULA_TOLERANCE = 0.01
 # Relatively; those of good files differ by less than a thousandth.
-_VOLUME_TOLERANCE = 0.01
+_VOLUME_TOLERANCE = 0.003
 
 _FORMULA_PART = re.compile(r"([A-Z][a-z]?)(\d*\.?\d*)")
 
