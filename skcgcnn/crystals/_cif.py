@@ -11,6 +11,7 @@ import gemmi
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn.crystals._cif_claims import other_formula, other_volume
 from skcgcnn.crystals._cif_numbers import (
     CELL,
     COORDS,
@@ -18,7 +19,9 @@ from skcgcnn.crystals._cif_numbers import (
     GROUP_OF_SITES,
     GROUPS,
     MAGNETIC,
+    MULTIPLICITIES,
     SYMMETRY,
+    is_whole,
     names_none,
     no_element,
     underscore,
@@ -54,14 +57,11 @@ _SITE_TAGS = (
     "_atom_site_occupancy",
     "_atom_site_calc_flag",
     GROUP_OF_SITES,
+    *MULTIPLICITIES,
 )
 _REQUIRED = {"_atom_site_label", *COORDS}
 
-# How far the ratios between sites and formula may differ, as in pymatgen.
-_FORMULA_TOLERANCE = 0.01
-
 _WITH_UNCERTAINTY = re.compile(r"([^()]+)\(\d+\)")
-_FORMULA_PART = re.compile(r"([A-Z][a-z]?)(\d*\.?\d*)")
 # Symbols which pymatgen takes for water, hydroxyl or nitrate, hydrogens implied.
 _SPECIAL_SYMBOL = re.compile("Hw|Ow|Wat|wat|NO3|O-H")
 
@@ -117,8 +117,10 @@ def parse_cif(text: str) -> Crystal | None:
     if not text.isascii():
         text = text.encode("ascii", "ignore").decode()
     try:
-        blocks = _crystals(gemmi.cif.read_string(text))
-        return _read_block(blocks[0]) if len(blocks) == 1 else None
+        document = gemmi.cif.read_string(text)
+        blocks = _crystals(document)
+        is_sure = len(blocks) == 1 and not _is_begun(document)
+        return _read_block(blocks[0]) if is_sure else None
     except StructureError:
         raise
     # gemmi raises the latter two; text that is not a number is a ValueError too.
@@ -144,17 +146,35 @@ def syntax_error(text: str) -> str | None:
     return None
 
 
-def first_crystal(text: str) -> str:
+def first_crystal(text: str) -> tuple[str, tuple[str, ...]]:
     """Return the block of the first crystal of a CIF that is well formed; else the text.
 
     Of blocks without one, such as those of a journal, pymatgen says that they have no symmetry.
+
+    Returns
+    -------
+    text : str
+    remarks : tuple of str
     """
     try:
         document = gemmi.cif.read_string(text)
     except (ValueError, RuntimeError):
-        return text
+        return text, ()
     blocks = _crystals(document)
-    return blocks[0].as_string() if len(document) > 1 and blocks else text
+    if len(document) == 1 or not blocks:
+        return text, ()
+    begun = ("a cell before that of its crystal has no sites",) if _is_begun(document) else ()
+    return blocks[0].as_string(), begun
+
+
+def _is_begun(document: gemmi.cif.Document) -> bool:
+    """Tell whether a crystal whose sites are not there comes before the first."""
+    first = next(block for block in document if block.find_values(COORDS[0]) or _has_cell(block))
+    return not first.find_values(COORDS[0])
+
+
+def _has_cell(block: gemmi.cif.Block) -> bool:
+    return block.find_value(CELL[0]) is not None
 
 
 def _crystals(document: gemmi.cif.Document) -> list[gemmi.cif.Block]:
@@ -191,7 +211,11 @@ def _read_block(block: gemmi.cif.Block) -> Crystal:
         # One product per site, like pymatgen: the last bit decides ties in the official order.
         np.array([np.dot(site, lattice) for site in fractional]).reshape(-1, 3),
         species,
-        (*_check_formula(block, species), *_check_group(block, triplets)),
+        (
+            *other_formula(block.find_value("_chemical_formula_sum"), species),
+            *other_volume(block.find_value("_cell_volume"), lattice),
+            *_check_group(block, triplets),
+        ),
     )
 
 
@@ -275,6 +299,8 @@ def _read_sites(block: gemmi.cif.Block) -> tuple[list[str], FloatArray, list[flo
         raise UnsureError
     if any(group not in (".", "?") for group in columns.get(GROUP_OF_SITES, ())):
         raise UnsureError
+    if not all(is_whole(one) for tag in MULTIPLICITIES for one in set(columns.get(tag, ()))):
+        raise UnsureError
     is_type = "_atom_site_type_symbol" in columns
     symbols = columns["_atom_site_type_symbol" if is_type else "_atom_site_label"]
     symbols = [_text(symbol) for symbol in symbols]
@@ -304,38 +330,6 @@ def _coordinate(value: str) -> float:
     if abs(number) > MAX_FRACTION:
         raise StructureError(f"a coordinate of {value} is far outside of the cell; check it")
     return number
-
-
-def _check_formula(block: gemmi.cif.Block, species: list[Species]) -> tuple[str, ...]:
-    """Return a remark if the sites do not have the composition of the formula."""
-    value = block.find_value("_chemical_formula_sum")
-    expected = _formula(gemmi.cif.as_string(value)) if value else None
-    if not expected:
-        return ()
-    found: dict[int, float] = {}
-    for site in species:
-        for z, occupancy in site:
-            found[z] = found.get(z, 0.0) + occupancy
-    ratios = [found.get(z, 0.0) / amount for z, amount in expected.items()]
-    # The formula may be of several units, or of a part of one.
-    if found.keys() == expected.keys() and max(ratios) - min(ratios) < _FORMULA_TOLERANCE:
-        return ()
-    return (
-        f"its sites do not have its formula ({gemmi.cif.as_string(value)}); some may be missing",
-    )
-
-
-@lru_cache(maxsize=4096)
-def _formula(formula: str) -> dict[int, float] | None:
-    """Return amounts by atomic number; None if it is not a plain list of elements."""
-    amounts: dict[int, float] = {}
-    for part in formula.split():
-        match = _FORMULA_PART.fullmatch(part)
-        if match is None or not gemmi.Element(match[1]).atomic_number:
-            return None
-        z = gemmi.Element(match[1]).atomic_number
-        amounts[z] = amounts.get(z, 0.0) + float(match[2] or 1)
-    return amounts if all(amount > 0 for amount in amounts.values()) else None
 
 
 def _text(value: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import gemmi
 import numpy as np
 
+from skcgcnn.crystals._cif_claims import other_volume
 from skcgcnn.crystals._cif_symmetry import (
     FloatArray,
     find_group,
@@ -42,6 +43,7 @@ _SECOND_SYMBOL = re.compile(r"[A-Z][a-z]?[\d.]*([A-Z][a-z])")
 DUMMY = "dum"
 
 _OCCUPANCY = "_atom_site_occupancy"
+MULTIPLICITIES = ("_atom_site_symmetry_multiplicity", "_atom_site_site_symmetry_multiplicity")
 GROUP_OF_SITES = "_atom_site_disorder_group"
 _ASSEMBLY = "_atom_site_disorder_assembly"
 _NEARLY_ONE = 0.99
@@ -61,6 +63,7 @@ _OTHER_LETTERS = re.compile("[^xyzXYZ0-9+*/.,\\s-]")
 # A letter, or a number.
 _TERM = r"(1?[xyz]|(\d+\.?\d*|\.\d+)(/\d+\.?)?)"
 _PART = re.compile(rf"[+-]?{_TERM}([+-]{_TERM})*")
+_WHOLE = re.compile(r"\d+(\.0*)?|[?.]|")
 _UNDERSCORE = re.compile(r"\d_\d")
 # A byte order mark, and spaces of other kinds, change nothing.
 _OTHER = re.compile(r"[^\x00-\x7f\s\ufeff]")
@@ -77,14 +80,14 @@ class Told(NamedTuple):
         The number of its block; 0 where there is none.
     n_crystals : int
         Blocks with sites. Of those with one name, pymatgen knows the last.
-    remark : str
-        What is odd in its symmetry operations; empty if nothing is.
+    remarks : tuple of str
+        What is odd in its symmetry operations and its volume.
     """
 
     symmetry: str = ""
     section: int = 0
     n_crystals: int = 0
-    remark: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 def check_values(text: str) -> Told:
@@ -129,7 +132,7 @@ def check_values(text: str) -> Told:
     for operation in magnetic:
         _check_letters("a symmetry operation", operation)
         _read_operation(operation.rpartition(",")[0])
-    remark = ""
+    vectors, remark = _vectors(data), ""
     if operations:
         remark = _check_operations(data, np.array(matrices))
     elif not magnetic:
@@ -140,7 +143,10 @@ def check_values(text: str) -> Told:
     # Of several blocks pymatgen does not say whose symmetry it leaves out.
     is_used = len(blocks) > 1 and operations and not any(tag in text for tag in MAGNETIC)
     symmetry = "" if is_used else _symmetry_of(data)
-    return Told(symmetry, crystals[0] + 1, len(crystals), remark)
+    volume = next(iter(_several(data.get("_cell_volume", "?"))), "?")
+    remarks = () if vectors is None else other_volume(volume, vectors)
+    remarks = (*remarks, remark) if remark else remarks
+    return Told(symmetry, crystals[0] + 1, len(crystals), remarks)
 
 
 def _check_operations(data: dict[str, Any], matrices: FloatArray) -> str:
@@ -205,6 +211,13 @@ def _check_numbers(data: dict[str, Any]) -> None:
             _check_letters(tag, cell)
             if _UNDERSCORE.search(cell):
                 raise underscore(cell)
+    for tag in MULTIPLICITIES:
+        for one in _several(data.get(tag, [])):
+            if not is_whole(one):
+                raise StructureError(
+                    f"{tag} holds {one!r}; write a whole number, and check whether its columns are "
+                    "in the order of their names"
+                )
     for share in _several(data.get(_OCCUPANCY, [])):
         # To pymatgen "." is 0, to the dictionary of CIF 1.
         if share != "?" and not _is_share(share):
@@ -304,6 +317,11 @@ def _is_share(text: str) -> bool:
         return float(text.partition("(")[0]) >= 0  # which nan is not
     except ValueError:
         return False
+
+
+def is_whole(text: str) -> bool:
+    """Tell whether a text is a whole number, or stands for none."""
+    return _WHOLE.fullmatch(text) is not None
 
 
 def no_element(symbol: str) -> StructureError:

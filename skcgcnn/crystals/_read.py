@@ -194,7 +194,7 @@ def _read_cif(text: str) -> Crystal:
         return crystal
     broken = syntax_error(text)
     n_sites = text.count(_SITES_TAG)
-    text = first_crystal(text)
+    text, begun = first_crystal(text)
     told = check_values(text)
     is_hidden = _SAME_NAME in (broken or "") and n_sites > told.n_crystals
     if broken is not None and (is_hidden or _TWICE.search(broken)):
@@ -214,7 +214,7 @@ def _read_cif(text: str) -> Crystal:
         )
     if broken is not None:
         crystal = replace(crystal, notes=(*crystal.notes, f"is not a well-formed CIF: {broken}"))
-    more = [told.remark] if told.remark else []
+    more = [*begun, *told.remarks]
     if n_sites > 1:
         more.append(_SEVERAL)
     return replace(crystal, notes=(*crystal.notes, *more))

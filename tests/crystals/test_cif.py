@@ -188,6 +188,46 @@ def test_a_formula_that_the_sites_do_not_have():
     assert "Na2 Cl2" in note
 
 
+@pytest.mark.parametrize(("formula", "is_told"), [("C2", 0), ("C", 0), ("C6", 0), ("C3", 1)])
+def test_a_formula_of_one_element_of_which_sites_are_missing(formula, is_told):
+    """One of several units or a part of one may be meant, but not 3 atoms for 2."""
+    notes = parse_cif(cif("C1 C 0 0 0 1", "C2 C .5 .5 .5 1") + f"_chemical_formula_sum {formula}\n")
+    assert len(notes.notes) == is_told
+
+
+@pytest.mark.parametrize("several", [False, True], ids=["fast", "by pymatgen"])
+def test_a_cell_that_does_not_have_its_volume(several):
+    """A length of another file is seen where both are told."""
+    text = cif("Na1 Na 0.1 0.2 0.3 1", "Cl1 Cl 0.6 0.7 0.8 1")
+    volume = "_cell_volume {}\n" + several * "_space_group_magn.number_BNS 1.1\n"
+    assert (parse_cif(text + volume.format("73.71(5)")) is None) == several
+    for told in ("73.71(5)", "?", "unknown"):
+        assert not any("volume" in note for note in read_crystal(text + volume.format(told)).notes)
+    found = read_crystal(text + volume.format(74.1)).notes
+    assert "its cell of 73.7051 Å³ does not have its volume (_cell_volume 74.1)" in found
+
+
+def test_a_column_of_multiplicities_that_are_none():
+    """Names of columns in each other's place give other coordinates."""
+    text = cif("Na1 Na 0.1 0.2 0.3 1", "Cl1 Cl 0.6 0.7 0.8 1")
+    sound = text.replace(" 1\n", " 1 4\n").replace("pancy\n", "pancy\n{}\n")
+    name = "_atom_site_symmetry_multiplicity"
+    assert parse_cif(sound.format(name)).notes == ()
+    swapped = sound.replace("_fract_z", "_fract_{0}").replace("{}", "_atom_site_fract_z")
+    swapped = swapped.replace("_atom_site_fract_{0}", name)
+    with pytest.raises(StructureError, match=f"{name} holds '0.3'; write a whole number"):
+        read_crystal(swapped)
+
+
+def test_a_crystal_that_was_cut_before_another():
+    """The other is not taken for it without a remark; blocks without a cell do not matter."""
+    text = cif("Na1 Na 0.1 0.2 0.3 1", "Cl1 Cl 0.6 0.7 0.8 1")
+    cut = text[: text.index("_atom_site_type")].replace("_test", "_cut")
+    (note,) = read_crystal(f"{cut.removesuffix('_atom_site_label' + chr(10))[:-6]}\n{text}").notes
+    assert "a cell before that of its crystal has no sites" in note
+    assert parse_cif(f"data_journal\n_journal_year 2020\n{text}").notes == ()
+
+
 def outcome(path, text):
     """Return the graphs of a file with this text, or its failure."""
     path.write_text(text, encoding="utf-8", newline="")

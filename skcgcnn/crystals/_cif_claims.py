@@ -1,0 +1,66 @@
+"""What a CIF says of its crystal twice: its formula and volume are compared with what is there."""
+
+import re
+from functools import lru_cache
+
+import gemmi
+import numpy as np
+
+from skcgcnn.crystals._cif_symmetry import FloatArray
+from skcgcnn.crystals._crystal import Species, cell_volume
+
+# How far the ratios between sites and formula may differ, as in pymatgen.
+_FORMULA_TOLERANCE = 0.01
+# Relatively; those of good files differ by less than a thousandth.
+_VOLUME_TOLERANCE = 0.003
+
+_FORMULA_PART = re.compile(r"([A-Z][a-z]?)(\d*\.?\d*)")
+
+
+def other_formula(value: str | None, species: list[Species]) -> tuple[str, ...]:
+    """Return a remark if the sites do not have the composition of the formula.
+
+    The formula may be of several units, or of a part of one: 7 of 8 atoms are neither.
+    """
+    expected = _formula(gemmi.cif.as_string(value)) if value else None
+    if not (value and expected):
+        return ()
+    found: dict[int, float] = {}
+    for site in species:
+        for z, occupancy in site:
+            found[z] = found.get(z, 0.0) + occupancy
+    ratios = [found.get(z, 0.0) / amount for z, amount in expected.items()]
+    if (
+        found.keys() == expected.keys()
+        and max(ratios) - min(ratios) < _FORMULA_TOLERANCE
+        and (_is_whole(ratios[0]) or _is_whole(1 / ratios[0]))
+    ):
+        return ()
+    return (
+        f"its sites do not have its formula ({gemmi.cif.as_string(value)}); some may be missing",
+    )
+
+
+def _is_whole(ratio: float) -> bool:
+    return abs(ratio - round(ratio)) <= _FORMULA_TOLERANCE * ratio
+
+
+@lru_cache(maxsize=4096)
+def _formula(formula: str) -> dict[int, float] | None:
+    """Return amounts by atomic number; None if it is not a plain list of elements."""
+    amounts: dict[int, float] = {}
+    for part in formula.split():
+        match = _FORMULA_PART.fullmatch(part)
+        if match is None or not gemmi.Element(match[1]).atomic_number:
+            return None
+        z = gemmi.Element(match[1]).atomic_number
+        amounts[z] = amounts.get(z, 0.0) + float(match[2] or 1)
+    return amounts if all(amount > 0 for amount in amounts.values()) else None
+
+
+def other_volume(value: str | None, lattice: FloatArray) -> tuple[str, ...]:
+    """Return a remark if the cell does not have the volume that is told."""
+    told, volume = gemmi.cif.as_number(value or "?"), cell_volume(lattice)
+    if not np.isfinite(told) or abs(volume - told) <= _VOLUME_TOLERANCE * told:
+        return ()
+    return (f"its cell of {volume:.6g} Å³ does not have its volume (_cell_volume {value})",)
