@@ -185,8 +185,7 @@ def _reader(path: str) -> Callable[[str], Crystal] | None:
 
 
 def _read_cif(text: str) -> Crystal:
-    # To pymatgen, a byte order mark hides the first block.
-    text = text.removeprefix("\ufeff")
+    text = _readable(text)
     if not text.isascii():
         check_values(text)
     crystal = parse_cif(text)
@@ -218,6 +217,13 @@ def _read_cif(text: str) -> Crystal:
     if n_sites > 1:
         more.append(_SEVERAL)
     return replace(crystal, notes=(*crystal.notes, *more))
+
+
+def _readable(text: str) -> str:
+    """Return a text without its byte order mark, which hides the first block to pymatgen."""
+    if "\0" in text:  # of a disk that failed; to be told soon, for there may be many
+        raise StructureError("holds bytes of zero: it is damaged, or not written as UTF-8")
+    return text.removeprefix("\ufeff")
 
 
 def _check_regular(path: str, max_bytes: int) -> int:

@@ -219,6 +219,15 @@ def test_a_column_of_multiplicities_that_are_none():
         read_crystal(swapped)
 
 
+@pytest.mark.parametrize(("encoding", "end"), [("utf-8", "\0" * 9), ("utf-16", "")])
+def test_bytes_of_zero(tmp_path, encoding, end):
+    """A disk that failed leaves them behind a file; they take no time."""
+    path = tmp_path / "a.cif"
+    path.write_text(cif("Na1 Na 0.1 0.2 0.3 1") + end, encoding=encoding)
+    with pytest.raises(StructureError, match="holds bytes of zero"):
+        read_crystal(path)
+
+
 def test_a_crystal_that_was_cut_before_another():
     """The other is not taken for it without a remark; blocks without a cell do not matter."""
     text = cif("Na1 Na 0.1 0.2 0.3 1", "Cl1 Cl 0.6 0.7 0.8 1")

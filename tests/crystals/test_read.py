@@ -47,7 +47,8 @@ def test_species_of_mixed_charged_and_heavy_sites():
     [
         ("", "pymatgen cannot read"),
         ("data_x\n_cell_length_a 4\n", "pymatgen cannot read"),
-        ("\x00\xff\x13 binary junk \x01" * 50, "not a well-formed CIF: line 1"),
+        ("\x00\xff\x13 binary junk \x01" * 50, "holds bytes of zero"),
+        ("\x02\xff\x13 binary junk \x01" * 50, "not a well-formed CIF: line 1"),
     ],
 )
 def test_files_without_a_crystal(tmp_path, content, cause):
