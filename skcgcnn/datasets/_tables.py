@@ -50,6 +50,8 @@ _END = "\ue000skcgcnn\ue000"
 _WORKBOOK = b"PK\x03\x04"
 # Letters of a cell, and of a line: as those of the largest file of a crystal.
 _MOST_LETTERS = 100_000_000
+# One after the other: a packed file can hold as many as take minutes to read.
+_MOST_EMPTY = 1_000_000
 # So many lines tell what stands between the cells.
 _FIRST = 100
 _MOST_PROBLEMS = 20
@@ -272,11 +274,17 @@ class Sheet:
                 line_of_row = before + reader.line_num + 1
 
     def _checked(self, file: IO[str]) -> Iterator[str]:
-        """Yield lines; refuse what is not text in UTF-8, and lines without an end."""
+        """Yield lines; refuse what is not text in UTF-8, and lines without an end, or too many."""
+        n_empty = 0
         for place, line in enumerate(iter(lambda: file.readline(_MOST_LETTERS), ""), 1):
             if len(line) == _MOST_LETTERS and not line.endswith(("\n", "\r")):
                 raise DataError(
                     f"{self.file}: line {place} has more than {_MOST_LETTERS:,} letters"
+                )
+            n_empty = 0 if line.strip() else n_empty + 1
+            if n_empty > _MOST_EMPTY:
+                raise DataError(
+                    f"{self.file}: {_MOST_EMPTY:,} lines up to line {place} are empty; remove them"
                 )
             if found := _NO_TEXT.search(line):
                 byte = ord(found[0]) & 0xFF

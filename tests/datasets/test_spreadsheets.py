@@ -1,6 +1,7 @@
 """Tables as spreadsheets write them: read where it is certain, else refused with a hint."""
 
 import csv
+import gzip
 import io
 import sys
 import warnings
@@ -445,3 +446,11 @@ def test_a_frame_has_one_column_of_paths(folder):
     with pytest.raises(DataError, match=r"id_prop\.csv: a frame has a column 'path' of its own"):
         load_id_prop(path, as_frame=True)
     assert load_id_prop(path, target="energy", as_frame=True).frame.shape == (2, 2)
+
+
+@pytest.mark.parametrize("before", ["", "id,energy\na,1\n"])
+def test_a_packed_table_of_empty_lines_takes_no_minutes(tmp_path, before):
+    with gzip.open(tmp_path / "t.csv.gz", "wt") as file:
+        file.write(before + "\n" * 3_000_000)
+    with pytest.raises(DataError, match="1,000,000 lines up to line .* are empty; remove them"):
+        list(Sheet(tmp_path / "t.csv.gz"))
