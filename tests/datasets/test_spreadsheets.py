@@ -452,5 +452,5 @@ def test_a_frame_has_one_column_of_paths(folder):
 def test_a_packed_table_of_empty_lines_takes_no_minutes(tmp_path, before):
     with gzip.open(tmp_path / "t.csv.gz", "wt") as file:
         file.write(before + "\n" * 3_000_000)
-    with pytest.raises(DataError, match="1,000,000 lines up to line .* are empty; remove them"):
+    with pytest.raises(DataError, match=r"1,000,000 lines up to line .* are empty; remove them"):
         list(Sheet(tmp_path / "t.csv.gz"))
