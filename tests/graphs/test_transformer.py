@@ -226,7 +226,8 @@ def test_gzipped_files(nacl, tmp_path):
         ("", "no structures"),
         ("data_x\nloop_\n_a\n_b\n1 2 3\n", "line 2: Wrong number of values"),
         ("data_x\n_cell_length_a 4\n", "no structures"),
-        (b"\x00\xff binary junk \x01" * 50, "line 1"),
+        (b"\x00\xff binary junk \x01" * 50, "holds bytes of zero: it is damaged"),
+        (b"\x02\xff binary junk \x01" * 50, "line 1"),
     ],
 )
 def test_causes_name_file_and_line(tmp_path, content, cause):
