@@ -361,3 +361,15 @@ def test_angles_that_no_cell_has(angles):
     assert parse_cif(text) is None
     with pytest.raises(StructureError):
         read_crystal(text)
+
+
+@pytest.mark.parametrize(("b", "is_read"), [("4.1", True), ("4.195", True), ("4.215", False)])
+def test_how_much_a_cell_may_differ_under_its_operations(b, is_read):
+    """By a twentieth of squared lengths: files round, and some are nearly symmetric."""
+    text = cif("Na1 Na .1 .2 .3 1", operations=("x,y,z", "-y,x,z", "-x,-y,z", "y,-x,z"))
+    text = text.replace("95.5(12)", "90").replace("4.2(1)", b)
+    if is_read:
+        assert len(read_crystal(text).species) == 4
+    else:
+        with pytest.raises(StructureError, match="cell"):
+            read_crystal(text)

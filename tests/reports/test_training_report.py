@@ -5,12 +5,14 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
-from pymatgen.core import Structure
+from pymatgen.core import Lattice, Structure
 
+from skcgcnn import CrystalGraphs
 from skcgcnn.estimators import predict_targets
 from skcgcnn.metrics import HeldOutError
 from skcgcnn.reports import HeldOut, RunResult, training_report
 from skcgcnn.reports._honesty import honesty
+from skcgcnn.reports._html import Table
 
 TEST = slice(16, 24)
 
@@ -128,3 +130,16 @@ def test_errors_by_family_and_of_other_splits(graphs):
         assert values == sorted(values, reverse=True)
     assert len(elements.rows) == 12
     assert sum(row[1] for row in families.rows) == 240
+
+
+def test_errors_by_kind_need_two_kinds():
+    """A table of one line would only repeat the error."""
+    zeros = [[0, 0, 0], [0.5, 0.5, 0.5]]
+    for symbols, titles in (
+        (["Si", "Si"], []),
+        (["Na", "Cl"], ["energy: error by element"]),
+    ):
+        crystals = [Structure(Lattice.cubic(4 + i / 50), symbols, zeros) for i in range(12)]
+        graphs = CrystalGraphs.from_structures(crystals)
+        found = honesty("", {"energy": (np.ones(12), "error")}, graphs, None, {}, {})
+        assert [part.title for part in found.parts if isinstance(part, Table)] == titles
