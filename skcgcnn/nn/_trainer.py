@@ -175,12 +175,10 @@ class GraphNet(NeuralNet):
         network: AveragedNet = getattr(module, "module", module)
         return network
 
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Keep the weights of the epoch, or stop where they are not finite any more."""
-        super().on_epoch_end(net, **kwargs)
+    def _check_epoch(self) -> None:
+        """Stop where losses, weights or outputs are not finite any more."""
         losses = self.history[-1, "batches", :, "train_loss"]
         if all(map(math.isfinite, losses)) and self._is_finite() and not self._unusable:
-            self._keep()
             return
         epoch = len(self.history)
         self._restore()
@@ -320,6 +318,9 @@ class GraphNet(NeuralNet):
             dataset = self._datasets["train" if kwargs["training"] else "valid"]
             batch, _ = kwargs["batch"]
             kwargs["batch"] = batch, dataset.y[batch.rows]
+        # Outside of what follows: Ctrl-C is no callback's wish here.
+        if method_name == "on_epoch_end":
+            self._check_epoch()
         try:
             super().notify(method_name, **kwargs)
         except KeyboardInterrupt as interrupt:
@@ -330,6 +331,8 @@ class GraphNet(NeuralNet):
             if "valid_" in str(error) and not self._validates:
                 raise no_validation(error) from error
             raise
+        if method_name == "on_epoch_end":
+            self._keep()
 
     def finish(self, train: GraphDataset) -> None:
         """End a fit: take the batch statistics anew, with the weights that predict.
@@ -372,7 +375,8 @@ class GraphNet(NeuralNet):
             with own_type, self._on_threads(train), suppress(_StopTrainingError):
                 self.fit_loop((train, valid), epochs=epochs)
         except BaseException:
-            if self.history and "train_batch_count" not in self.history[-1]:
+            # The loss is noted once the epoch, with its validation, is complete.
+            if self.history and "train_loss" not in self.history[-1]:
                 self._restore()
             raise
         finally:

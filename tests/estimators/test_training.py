@@ -192,6 +192,29 @@ def test_an_interrupted_fit_leaves_a_fitted_estimator(regressor, graphs, energie
     np.testing.assert_array_equal(regressor.predict(graphs), expected)
 
 
+@pytest.mark.parametrize(
+    ("step", "n_left"), [("validation_step", 2), ("_is_finite", 2), ("_keep", 3)]
+)
+def test_an_interrupt_between_two_epochs(regressor, graphs, energies, step, n_left, monkeypatch):
+    expected = clone(regressor).set_params(max_epochs=n_left).fit(graphs, energies)
+    usual = getattr(GraphNet, step)
+
+    def interrupted(net, *args, **kwargs):
+        if len(net.history) == 3:
+            raise KeyboardInterrupt
+        return usual(net, *args, **kwargs)
+
+    monkeypatch.setattr(GraphNet, step, interrupted)
+    with (
+        pytest.warns(UserWarning, match=f"interrupted after {n_left} epochs"),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        regressor.set_params(max_epochs=9).fit(graphs, energies, validation_data=(graphs, energies))
+    assert len(regressor.loss_curve_) == len(regressor.validation_scores_) == n_left
+    if regressor.best_epoch_ == n_left:
+        np.testing.assert_array_equal(regressor.predict(graphs), expected.predict(graphs))
+
+
 @pytest.mark.parametrize("fitted", [False, True])
 @pytest.mark.parametrize(
     "place", ["estimators._start.elements_of", "estimators._fit.start_values", "nn.BestEpoch"]
