@@ -134,12 +134,12 @@ def check_values(text: str) -> Told:
         _read_operation(operation.rpartition(",")[0])
     vectors, remark = _vectors(data), ""
     if operations:
-        remark = _check_operations(data, np.array(matrices))
+        remark = _check_operations(data, np.array(matrices), vectors)
     elif not magnetic:
         for tag in _GROUPS:
             for group in _known(data.get(tag, [])):
                 _check_letters(tag, group)
-        _check_group(data)
+        _check_group(data, vectors)
     # Of several blocks pymatgen does not say whose symmetry it leaves out.
     is_used = len(blocks) > 1 and operations and not any(tag in text for tag in MAGNETIC)
     symmetry = "" if is_used else _symmetry_of(data)
@@ -149,7 +149,9 @@ def check_values(text: str) -> Told:
     return Told(symmetry, crystals[0] + 1, len(crystals), remarks)
 
 
-def _check_operations(data: dict[str, Any], matrices: FloatArray) -> str:
+def _check_operations(
+    data: dict[str, Any], matrices: FloatArray, vectors: FloatArray | None
+) -> str:
     """Refuse operations that are no group, or not those of the cell; return a remark."""
     rotations, translations = matrices[:, :3, :3], matrices[:, :3, 3]
     if not is_group(rotations, translations):
@@ -157,7 +159,6 @@ def _check_operations(data: dict[str, Any], matrices: FloatArray) -> str:
             "its symmetry operations are no group: some are missing, or are not what they were; "
             "list them all"
         )
-    vectors = _vectors(data)
     if vectors is not None and not fits_cell(rotations, vectors):
         raise StructureError(
             "its cell has not the symmetry of its operations; check the lengths and angles, and "
@@ -170,14 +171,13 @@ def _group_names(data: dict[str, Any]) -> tuple[str, ...]:
     return tuple(name for tag in GROUPS for name in _known(data.get(tag, [])))
 
 
-def _check_group(data: dict[str, Any]) -> None:
+def _check_group(data: dict[str, Any], vectors: FloatArray | None) -> None:
     """Refuse a cell that has not the symmetry of its group, where no operations are listed.
 
     It is in another setting than that of the name: its axes are rhombohedral, for example.
     """
     names = _group_names(data)
     group = find_group(names[0]) if names else None
-    vectors = _vectors(data)
     # What is not known is told elsewhere.
     if group is not None and vectors is not None and not fits_cell(group.rotations, vectors):
         raise StructureError(

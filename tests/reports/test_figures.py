@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from html_pages import collect_figures
 from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
 from pymatgen.core import Lattice, Structure
 
 from skcgcnn.plotting import BLUE, ORANGE
@@ -22,14 +22,7 @@ from skcgcnn.tasks import Classes
 @pytest.fixture
 def shown(monkeypatch):
     """Return the figures of the pages that are made, as they are written."""
-    figures, write = [], Figure.savefig
-
-    def savefig(figure, *args, **kwargs):
-        figures.append(figure)
-        return write(figure, *args, **kwargs)
-
-    monkeypatch.setattr(Figure, "savefig", savefig)
-    return figures
+    return collect_figures(monkeypatch)
 
 
 def test_trials_by_number_and_by_value(shown):
