@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -199,14 +199,17 @@ class GraphNet(NeuralNet):
         return self.module_, self.criterion_, self.optimizer_
 
     def _keep(self) -> None:
-        """Keep weights and optimizer, to return to them."""
-        self._kept = [_cloned(part.state_dict()) for part in self._parts]
+        """Keep weights and optimizer, to return to them: the epochs so far are complete."""
+        # In one step, in which an interrupt cannot part the two.
+        self._kept = len(self.history), [_cloned(part.state_dict()) for part in self._parts]
 
     def _restore(self) -> None:
-        """Return to the last complete epoch."""
-        for part, kept in zip(self._parts, self._kept, strict=True):
-            part.load_state_dict(kept)
-        del self.history[-1]
+        """Return to the last complete epoch, if another one was begun."""
+        n_epochs, states = self._kept
+        if len(self.history) > n_epochs:
+            for part, kept in zip(self._parts, states, strict=True):
+                part.load_state_dict(kept)
+            del self.history[-1]
 
     def train_step(self, batch: Any, **fit_params: Any) -> Any:
         """Train on a batch, and update the moving average."""
@@ -308,7 +311,7 @@ class GraphNet(NeuralNet):
         return loss
 
     def notify(self, method_name: str, **kwargs: Any) -> None:
-        """Call the callbacks; one that raises KeyboardInterrupt ends the training.
+        """Call the callbacks; one of the user's that raises KeyboardInterrupt ends the training.
 
         skorch cannot distinguish this, its way to stop a training, from Ctrl-C. Here Ctrl-C is
         raised, so that a grid search, for example, stops too. Callbacks that score predictions
@@ -318,21 +321,27 @@ class GraphNet(NeuralNet):
             dataset = self._datasets["train" if kwargs["training"] else "valid"]
             batch, _ = kwargs["batch"]
             kwargs["batch"] = batch, dataset.y[batch.rows]
-        # Outside of what follows: Ctrl-C is no callback's wish here.
-        if method_name == "on_epoch_end":
+        ends_epoch = method_name == "on_epoch_end"
+        if ends_epoch:
             self._check_epoch()
-        try:
-            super().notify(method_name, **kwargs)
-        except KeyboardInterrupt as interrupt:
-            if method_name in {"on_train_begin", "on_train_end"}:  # nothing is there to stop
+        getattr(self, method_name)(self, **kwargs)
+        stop: KeyboardInterrupt | None = None
+        for _, callback in self.callbacks_:
+            try:
+                getattr(callback, method_name)(self, **kwargs)
+            except KeyboardInterrupt as interrupt:
+                # Where one of ours works, or nothing is there to stop, it is Ctrl-C.
+                if _is_ours(callback) or method_name in {"on_train_begin", "on_train_end"}:
+                    raise
+                stop = interrupt  # once the others know of the epoch, such as the best one
+            except (LookupError, ValueError, SkorchException) as error:
+                if "valid_" in str(error) and not self._validates:
+                    raise no_validation(error) from error
                 raise
-            raise _StopTrainingError from interrupt
-        except (LookupError, ValueError, SkorchException) as error:
-            if "valid_" in str(error) and not self._validates:
-                raise no_validation(error) from error
-            raise
-        if method_name == "on_epoch_end":
+        if ends_epoch:
             self._keep()
+        if stop is not None:
+            raise _StopTrainingError from stop
 
     def finish(self, train: GraphDataset) -> None:
         """End a fit: take the batch statistics anew, with the weights that predict.
@@ -359,8 +368,9 @@ class GraphNet(NeuralNet):
     ) -> None:
         """Train for some more epochs, or until a callback stops.
 
-        An epoch that is interrupted is undone. `cycle` is the first epoch and the number of epochs
-        of the training that these are a part of, if that is known: the schedule depends on it.
+        An epoch that is not complete then is undone. `cycle` is the first epoch and the number of
+        epochs of the training that these are a part of, if that is known: the schedule depends on
+        it.
         """
         self._cycle, self.n_epochs = cycle, epochs
         self._validates = valid is not None
@@ -372,13 +382,12 @@ class GraphNet(NeuralNet):
             self.notify("on_train_begin", X=train, y=None)
             # The hand-written gradients are for the network's own type, whatever surrounds a fit.
             own_type = torch.autocast(device, enabled=False)
-            with own_type, self._on_threads(train), suppress(_StopTrainingError):
+            with own_type, self._on_threads(train):
                 self.fit_loop((train, valid), epochs=epochs)
-        except BaseException:
-            # The loss is noted once the epoch, with its validation, is complete.
-            if self.history and "train_loss" not in self.history[-1]:
-                self._restore()
-            raise
+        except BaseException as error:
+            self._restore()
+            if not isinstance(error, _StopTrainingError):
+                raise
         finally:
             self.notify("on_train_end", X=train, y=None)
             del self._datasets, self._kept, self._cycle, self._rates
@@ -403,6 +412,11 @@ class GraphNet(NeuralNet):
     def _may_halve(self) -> bool:
         on_cpu = torch.device(self.device).type == "cpu"
         return on_cpu and not self.compile and self.precision != "bfloat16"
+
+
+def _is_ours(callback: Any) -> bool:
+    """Tell whether a callback is this package's, none of which stops a training."""
+    return type(callback).__module__.startswith("skcgcnn.")
 
 
 def _split_decay(group: dict[str, Any]) -> list[dict[str, Any]]:

@@ -718,16 +718,20 @@ def test_a_full_disk_leaves_the_old_checkpoint(data, tmp_path, monkeypatch):
     assert not list(out.glob(".*"))
 
 
-def test_an_interrupted_run_says_how_to_resume(data, tmp_path, monkeypatch):
-    step = GraphNet.train_step
+@pytest.mark.parametrize(
+    ("owner", "method"), [(GraphNet, "train_step"), (RunCheckpoint, "on_epoch_end")]
+)
+def test_an_interrupted_run_says_how_to_resume(data, tmp_path, monkeypatch, owner, method):
+    usual = getattr(owner, method)
 
-    def interrupted(net, *args, **kwargs):
+    def interrupted(*args, **kwargs):
+        net = next(arg for arg in args if isinstance(arg, GraphNet))
         if len(net.history) == 3:
             raise KeyboardInterrupt
-        return step(net, *args, **kwargs)
+        return usual(*args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(GraphNet, "train_step", interrupted)
+        patch.setattr(owner, method, interrupted)
         message = run("train", data, "--epochs", 4, "-o", tmp_path / "out", *TINY, code=130)
     command = message[message.index("skcgcnn train") :].split()
     assert command[3] == "--resume"

@@ -23,6 +23,7 @@ from skorch.callbacks import (
 import skcgcnn
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
 from skcgcnn.nn import GraphNet
+from skcgcnn.nn._scores import EpochScores
 
 
 @pytest.fixture
@@ -193,7 +194,7 @@ def test_an_interrupted_fit_leaves_a_fitted_estimator(regressor, graphs, energie
 
 
 @pytest.mark.parametrize(
-    ("step", "n_left"), [("validation_step", 2), ("_is_finite", 2), ("_keep", 3)]
+    ("step", "n_left"), [("validation_step", 2), ("_is_finite", 2), ("_keep", 2)]
 )
 def test_an_interrupt_between_two_epochs(regressor, graphs, energies, step, n_left, monkeypatch):
     expected = clone(regressor).set_params(max_epochs=n_left).fit(graphs, energies)
@@ -213,6 +214,42 @@ def test_an_interrupt_between_two_epochs(regressor, graphs, energies, step, n_le
     assert len(regressor.loss_curve_) == len(regressor.validation_scores_) == n_left
     if regressor.best_epoch_ == n_left:
         np.testing.assert_array_equal(regressor.predict(graphs), expected.predict(graphs))
+
+
+@pytest.mark.parametrize(
+    ("hook", "n_left"),
+    [("on_epoch_begin", 2), ("on_batch_begin", 2), ("on_batch_end", 2), ("on_epoch_end", 3)],
+)
+def test_a_callback_stops_after_whole_epochs(regressor, graphs, energies, hook, n_left):
+    def stop(self, net, **kwargs):
+        if len(net.history) == 3:
+            raise KeyboardInterrupt  # skorch's way
+
+    data = {"validation_data": (graphs[:8], energies[:8])}
+    expected = clone(regressor).set_params(max_epochs=n_left).fit(graphs, energies, **data)
+    stopper = type("Stopper", (Callback,), {hook: stop})()
+    regressor.set_params(max_epochs=9, callbacks=[stopper]).fit(graphs, energies, **data)
+    assert regressor.n_iter_ == len(regressor.loss_curve_) == n_left
+    np.testing.assert_array_equal(regressor.predict(graphs), expected.predict(graphs))
+
+
+@pytest.mark.parametrize("hook", ["on_batch_end", "on_epoch_end"])
+def test_ctrl_c_while_an_epoch_is_scored(regressor, graphs, energies, hook, monkeypatch):
+    usual = getattr(EpochScores, hook)
+
+    def interrupted(callback, net, **kwargs):
+        if len(net.history) == 3:
+            raise KeyboardInterrupt
+        return usual(callback, net, **kwargs)
+
+    expected = clone(regressor).set_params(max_epochs=2).fit(graphs, energies)
+    monkeypatch.setattr(EpochScores, hook, interrupted)
+    with (
+        pytest.warns(UserWarning, match="interrupted after 2 epochs"),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        regressor.set_params(max_epochs=9).fit(graphs, energies)
+    np.testing.assert_array_equal(regressor.predict(graphs), expected.predict(graphs))
 
 
 @pytest.mark.parametrize("fitted", [False, True])
