@@ -258,7 +258,7 @@ def read_table(
     file = _table_in(folder)
     files = CrystalFolder(folder)
     sheet = Sheet(file, files.has)
-    rows = find_ids(sheet.frame(), files, sheet.remarks)
+    rows = find_ids(sheet, files)
     units = list[str]()
     header, rows = take_header(rows, files, sheet.remarks, units)
     if not len(rows):

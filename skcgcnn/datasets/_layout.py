@@ -34,20 +34,34 @@ _COMMA_HINT = (
 )
 
 
-def find_ids(frame: Any, files: CrystalFolder, remarks: list[str]) -> Any:
+def find_ids(sheet: Sheet, files: CrystalFolder) -> Any:
     """Return a table whose first column is that of the ids, without an index of pandas.
 
     Parameters
     ----------
-    frame : DataFrame
-        The rows, the header among them.
+    sheet : Sheet
+        The table, the header among its rows. It is remarked there what is done.
     files : CrystalFolder
         The files that ids name.
-    remarks : list of str
-        What is done is appended.
+
+    Raises
+    ------
+    DataError
+        If nothing tells which column has the ids.
     """
+    frame, remarks = sheet.frame(), sheet.remarks
     if not len(frame) or frame.shape[1] < 2:
         return frame
+    naming = [
+        str(place)
+        for place, name in enumerate(frame, 1)
+        if _are_ids(frame[name].tolist(), files.has_exactly)
+    ]
+    if len(naming) > 1 and len(frame) > 2:  # without a header, such as a frame and its index
+        raise DataError(
+            f"{sheet.file}: each of the columns {' and '.join(naming)} names crystals; begin with "
+            "a line of names, such as 'id,energy'"
+        )
     if _has_index(frame, files):
         remarks.append("an index column")
         frame = frame.iloc[:, 1:]

@@ -88,6 +88,22 @@ def test_an_index_whose_numbers_are_names_of_crystals_too(first, folder):
     assert data.target.tolist() == [1.5, -2]
 
 
+def test_two_columns_that_name_crystals_need_a_header(folder):
+    """As of a frame whose rows were drawn, written with its index and without its header."""
+    rows = "5,3,1.5\n3,4,-2\n4,5,1\n"
+    path = folder(rows)
+    for name in ("3.cif", "4.cif", "5.cif"):
+        (path / name).touch()
+    with pytest.raises(DataError, match="each of the columns 1 and 2 names crystals; begin with"):
+        load_id_prop(path)
+    with pytest.warns(UserWarning, match="column 'id' as that of the ids"):
+        data = load_id_prop(folder("n,id,energy\n" + rows), target="energy")
+    assert data.cif_ids == ["3", "4", "5"]
+    folder(rows.replace("5,3", "6,3"))
+    with pytest.raises(DataError, match=r"6\.cif does not exist"):
+        load_id_prop(path)
+
+
 def test_an_index_is_no_name_without_its_zeros(folder):
     path = folder("0,0002,1.5\n1,0000,-2\n2,0001,3\n")
     for name in ("0000.cif", "0001.cif", "0002.cif"):
