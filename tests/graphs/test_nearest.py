@@ -205,3 +205,15 @@ def test_many_neighbors_in_large_cells():
         assert indices.shape == (len(GRID), count)
         assert (np.diff(distances[[0, -1]]) >= 0).all()
         np.testing.assert_allclose(distances[0], distances[-1], rtol=1e-9)
+
+
+def test_pairs_that_are_found_in_several_parts():
+    """As all of a large radius: each site of a lattice has what that of its smallest cell has."""
+    cell = np.array([[0, 2, 2], [2, 0, 2], [2, 2, 0]], dtype=np.float64)
+    one = find_neighbors(cell, np.zeros((1, 3)), 12, 33.0)
+    for n in (5, 6, 8):  # one, two and three parts
+        coords = np.array(list(itertools.product(range(n), repeat=3))) @ cell
+        pairs = find_neighbors(n * cell, coords, 12, 33.0)
+        np.testing.assert_array_equal(np.bincount(pairs.center), len(one.center))
+        last = np.sort(pairs.distance[pairs.center == n**3 - 1])
+        np.testing.assert_allclose(last, np.sort(one.distance), atol=1e-9)

@@ -341,7 +341,12 @@ def test_sound_data_and_data_that_cannot_be_read(folder, tmp_path, sample):
     lines = (folder / "id_prop.csv").read_text().splitlines()[:-1]
     (folder / "id_prop.csv").write_text("\n".join(line.rpartition(",")[0] for line in lines))
     (folder / "again.cif").unlink()
-    run(folder, "--quick", "-o", tmp_path)
+    said = CliRunner().invoke(app, ["check", str(folder), "-o", str(tmp_path)]).stderr
+    assert said.splitlines()[1:] == [
+        "Looking for crystals that are there twice ...",
+        "Training networks that say what they expect of energy ...",
+    ]
+    assert not CliRunner().invoke(app, ["check", str(folder), "-q", "-o", str(tmp_path)]).stderr
     run(tmp_path / "nowhere", code=2)
     (folder / "id_prop.csv").write_text("a,b,c\n1,2\n")
     run(folder, "-o", tmp_path, code=2)

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from skcgcnn import CGCNNClassifier
 from skcgcnn.cli import app
+from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import mean_features
 from skcgcnn.tasks import Classes, Number, Prediction
 from skcgcnn.training import errors_of
@@ -28,6 +29,15 @@ def test_numbers_far_from_zero_keep_their_digits(tmp_path):
         rows = list(csv.DictReader(file))
     for name in ("time", "time_pred"):
         np.testing.assert_array_equal([float(row[name]) for row in rows], values)
+
+
+@pytest.mark.parametrize(("other", "with_truth"), [("e_pred", True), ("e", False)])
+def test_columns_of_one_name_are_not_written(other, with_truth, tmp_path):
+    predictions = [Prediction(Number(name), np.zeros(2)) for name in ("e", other)]
+    truth = np.zeros((2, 2)) if with_truth else None
+    with pytest.raises(DataError, match=r"^two columns .* the name 'e(_pred)?'; rename the target"):
+        write_predictions(tmp_path / "p.csv", list("ab"), predictions, truth)
+    assert not (tmp_path / "p.csv").exists()
 
 
 @pytest.mark.parametrize(
