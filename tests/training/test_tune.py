@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shlex
 from threading import Thread
 
@@ -281,8 +282,15 @@ def test_several_targets_and_classes(tmp_path):
 def test_the_command(data, tmp_path):
     options = [f"--{name.replace('_', '-')}={value}" for name, value in TINY.items()]
     text = command(data, "--time", "90s", "--n-trials", 1, "-q", "-o", tmp_path / "run", *options)
-    assert "To train so again: skcgcnn train" in text
-    assert "1 trial: none was better" in text
+    said = text[text.index("1 trial: none was better") :]
+    _, error, again, in_python, *last = said.splitlines()
+    assert re.fullmatch(r"e, usual parameters: mean absolute error .*", error)
+    assert again.startswith("To train so again: skcgcnn train ")
+    assert in_python.startswith("In Python: CGCNNRegressor(")
+    assert last == [
+        f"Model, predictions and metrics are in {tmp_path / 'run'}",
+        f"All at a glance: {tmp_path / 'run' / 'tune.html'}",
+    ]
     for wrong in ("30", "-1m", "0s", "soon"):
         assert "expected a time such as 90s" in command(data, "--time", wrong, code=2)
     output = tmp_path / "run"
