@@ -176,6 +176,9 @@ MONOCLINIC = "_cell_setting monoclinic"
         ({"occupancy": "."}, "_atom_site_occupancy holds '.'"),
         ({"occupancy": "nan"}, "_atom_site_occupancy holds 'nan'"),
         ({"occupancy": "-0.5"}, "_atom_site_occupancy holds '-0.5'"),
+        ({"occupancy": "0.5("}, "_atom_site_occupancy holds '0.5[(]'"),
+        ({"site": "H H1 . . . 1"}, "_atom_site_fract_x holds '[.]': the place of a site is not"),
+        ({"site": "H H1 0.2 ? 0.2 1"}, "_atom_site_fract_y holds '[?]': the place of a site is"),
         ({"site": "Fe/Co Fe1 0.2 0.2 0.2 1"}, "the symbol 'Fe/Co', which names no single"),
         ({"site": "Fe0.5Co0.5 Fe1 0.2 0.2 0.2 1"}, "the symbol 'Fe0.5Co0.5', which"),
         ({"site": "SiAl Si1 0.2 0.2 0.2 1", "more": MAGNETIC}, "the symbol 'SiAl', which"),
@@ -204,6 +207,44 @@ def test_values_that_pymatgen_takes_for_others(change, cause):
         text = text.replace("_cell_length_b 5", "_cell_length_b 6")
     with pytest.raises(StructureError, match=cause):
         read_crystal(text)
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        (("a 5", "a -5"), "_cell_length_a holds '-5'; write a number above 0"),
+        (("alpha 90", "alpha 270"), "_cell_angle_alpha holds '270'; .* below 180"),
+        (("beta 90", "beta ."), "_cell_angle_beta holds '[.]'; write a number above 0"),
+        (("_site_occupancy", "_site_Occupancy"), "holds _atom_site_Occupancy, which is not read"),
+        (("_atom_site_occupancy\nNa", "_note\nNa"), "its sites are not in one table"),
+    ],
+)
+def test_cells_and_columns_that_pymatgen_takes_for_others(change, cause, several):
+    text = HEAD.format(**PLAIN)
+    changed = text.replace(*change) + "loop_\n_atom_site_occupancy\n0.5\n" * ("_note" in change[1])
+    changed += "data_y\n_note 1\n" * several
+    assert changed != text
+    with pytest.raises(StructureError, match=cause):
+        read_crystal(changed)
+
+
+def test_a_site_that_is_not_in_a_loop():
+    """pymatgen takes its texts for their letters: Na1 for nitrogen."""
+    text = HEAD.format(**PLAIN).partition("loop_\n_atom_site")[0]
+    pairs = {"label": "Na1", "fract_x": "0.25", "fract_y": "0.25", "fract_z": "0.25"}
+    text += "".join(f"_atom_site_{name} {value}\n" for name, value in pairs.items())
+    with pytest.raises(StructureError, match="its sites are not in one table; put all"):
+        read_crystal(text)
+
+
+def test_a_place_of_silicon_is_no_tritium():
+    text = HEAD.format(**PLAIN)
+    assert read_crystal(text.replace("Na Na1", "T T1")).species[0] == ((1, 1.0),)
+    labels = text.replace("_atom_site_type_symbol\n", "").replace("Cl Cl1", "Cl1")
+    assert read_crystal(labels.replace("Na Na1", "TI1")).species[0] == ((22, 1.0),)
+    with pytest.raises(StructureError, match="the symbol 'T1', which names no single element"):
+        read_crystal(labels.replace("Na Na1", "T1"))
 
 
 @pytest.mark.parametrize("half", ["1/2", ".5", "0.50000", "-1/2", " 1 / 2", "3/2"])
