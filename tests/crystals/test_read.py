@@ -444,9 +444,10 @@ def test_a_poscar_whose_elements_and_numbers_are_unclear(tmp_path, change, cause
         ("a.cssr", (" Na ", " Na+ "), "has 8 sites, of which 4 can be read"),
         ("a.cssr", ("=  1 P 1", "=225 Fm-3m"), "has the space group 225, which is not read"),
         ("a.cssr", ("8 0", "8 1"), "has Cartesian coordinates"),
+        ("a.xsf", ("8 1", "9 1"), "has 9 sites, of which 8 can be read; perhaps it is truncated"),
     ],
 )
-def test_nothing_is_left_out_of_res_and_cssr_files(tmp_path, nacl, name, change, cause):
+def test_nothing_is_left_out_of_files(tmp_path, nacl, name, change, cause):
     nacl.to(filename=str(tmp_path / name))
     same(read_crystal(tmp_path / name), read_crystal(nacl))
     text = (tmp_path / name).read_text()
@@ -455,6 +456,18 @@ def test_nothing_is_left_out_of_res_and_cssr_files(tmp_path, nacl, name, change,
     (tmp_path / name).write_text(changed)
     with pytest.raises(StructureError, match=cause):
         read_crystal(tmp_path / name)
+
+
+@pytest.mark.parametrize("mode", ["direct", "Selective dynamics\nCartesian"])
+def test_coordinates_of_a_poscar_that_are_left_out(mode):
+    text = f"x\n1.0\n{NACL.replace('direct', mode)}"
+    velocities = f"{text}\n0 0 0\n0 0 0\n"
+    for whole in (text, velocities):
+        assert not read_crystal(whole).notes
+        more = whole.replace("0.5 0.5 0.5", "0.5 0.5 0.5\n0.2 0.2 0.2 T T T\n0.3 0.3 0.3")
+        crystal = read_crystal(more)
+        assert len(crystal.species) == 2
+        assert crystal.notes == ("has more lines of coordinates than atoms: 2 left out",)
 
 
 def test_underscores_in_files_of_ase(tmp_path, nacl):
