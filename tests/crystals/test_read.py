@@ -460,11 +460,14 @@ def test_nothing_is_left_out_of_files(tmp_path, nacl, name, change, cause):
 
 @pytest.mark.parametrize("mode", ["direct", "Selective dynamics\nCartesian"])
 def test_coordinates_of_a_poscar_that_are_left_out(mode):
-    text = f"x\n1.0\n{NACL.replace('direct', mode)}"
+    sites = NACL.replace("direct", mode).replace(
+        "\n0 0 0\n0.5 0.5 0.5", "\n0 0 0 T T T\n0.5 0.5 0.5 T T F"
+    )
+    text = f"x\n1.0\n{sites}"
     velocities = f"{text}\n0 0 0\n0 0 0\n"
     for whole in (text, velocities):
         assert not read_crystal(whole).notes
-        more = whole.replace("0.5 0.5 0.5", "0.5 0.5 0.5\n0.2 0.2 0.2 T T T\n0.3 0.3 0.3")
+        more = whole.replace("T T F", "T T F\n0.2 0.2 0.2 T T T\n0.3 0.3 0.3")
         crystal = read_crystal(more)
         assert len(crystal.species) == 2
         assert crystal.notes == ("has more lines of coordinates than atoms: 2 left out",)
