@@ -230,6 +230,11 @@ def _from_optimade(source: Mapping[str, Any]) -> Any:
 
     entry = source.get("attributes", source)
     kinds = {kind["name"]: kind for kind in entry.get("species") or []}
+    if len(kinds) < len(entry.get("species") or []):
+        raise StructureError("two of its species have one name")
+    n_told, n_sites = entry.get("nsites"), len(entry["species_at_sites"])
+    if n_told is not None and n_told != n_sites:
+        raise StructureError(f"has {n_sites} sites, but says that it has {n_told}")
     species = []
     for name in entry["species_at_sites"]:
         kind = kinds.get(name, {"chemical_symbols": [name], "concentration": [1.0]})

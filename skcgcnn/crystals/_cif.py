@@ -20,6 +20,7 @@ from skcgcnn.crystals._cif_numbers import (
     GROUPS,
     MAGNETIC,
     MULTIPLICITIES,
+    SITES,
     SYMMETRY,
     is_whole,
     names_none,
@@ -50,15 +51,6 @@ _SURELY_THICK = 0.02
 # Fractional coordinates beyond this are mistakes; far beyond, nothing is left after the point.
 MAX_FRACTION = 10_000
 
-_SITE_TAGS = (
-    "_atom_site_label",
-    "_atom_site_type_symbol",
-    *COORDS,
-    "_atom_site_occupancy",
-    "_atom_site_calc_flag",
-    GROUP_OF_SITES,
-    *MULTIPLICITIES,
-)
 _REQUIRED = {"_atom_site_label", *COORDS}
 
 _WITH_UNCERTAINTY = re.compile(r"([^()]+)\(\d+\)")
@@ -292,8 +284,10 @@ def _read_sites(block: gemmi.cif.Block) -> tuple[list[str], FloatArray, list[flo
     if loop is None:
         raise UnsureError
     tags, values = loop.tags, loop.values
-    columns = {tag: values[tags.index(tag) :: len(tags)] for tag in _SITE_TAGS if tag in tags}
-    if not columns.keys() >= _REQUIRED:
+    columns = {tag: values[tags.index(tag) :: len(tags)] for tag in SITES if tag in tags}
+    # Elsewhere, or with other letters.
+    is_apart = any(block.find_values(tag) for tag in SITES if tag not in columns)
+    if is_apart or not columns.keys() >= _REQUIRED:
         raise UnsureError
     if DUMMY in columns.get("_atom_site_calc_flag", ()):
         raise UnsureError

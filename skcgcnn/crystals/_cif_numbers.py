@@ -1,5 +1,6 @@
 """Values of a CIF that readers would silently take for others."""
 
+import math
 import re
 from typing import Any, NamedTuple
 
@@ -39,6 +40,8 @@ NO_SYMBOL = re.compile("OH|[^A-Za-z]|$|(?i:vac|dum)|(Va|Du|Bq|Cg|Tv|WAT|[HD][23]
 # Of a symbol that names several, of which pymatgen takes the first; labels such as SiTm do not.
 _OTHER_ELEMENT = re.compile(r"[A-Za-z]{1,2}[\d.+-]*[/,;&|][A-Za-z]")
 _SECOND_SYMBOL = re.compile(r"[A-Z][a-z]?[\d.]*([A-Z][a-z])")
+# Of a label alone: in silicates a place for Si or Al, and hardly ever tritium.
+_TETRAHEDRON = re.compile("T([^A-Za-z]|$)")
 # Of a site that is no atom.
 DUMMY = "dum"
 
@@ -48,8 +51,18 @@ GROUP_OF_SITES = "_atom_site_disorder_group"
 _ASSEMBLY = "_atom_site_disorder_assembly"
 _NEARLY_ONE = 0.99
 _NUMBERS = (*CELL, *COORDS, _OCCUPANCY)
+_MOST_DEGREES = 180
 # Those of the sites; the first that is there counts.
 _SYMBOLS = ("_atom_site_type_symbol", "_atom_site_label")
+# All that is read of sites.
+SITES = (
+    *_SYMBOLS,
+    *COORDS,
+    _OCCUPANCY,
+    "_atom_site_calc_flag",
+    GROUP_OF_SITES,
+    *MULTIPLICITIES,
+)
 _GROUPS = ("_symmetry_space_group_name_H-M", "_space_group_name_H-M_alt", "_space_group_name_H-M")
 # With their numbers.
 GROUPS = (*_GROUPS, "_space_group_IT_number", "_symmetry_Int_Tables_number")
@@ -122,6 +135,7 @@ def check_values(text: str) -> Told:
     if not crystals:
         return Told()
     data: dict[str, Any] = blocks[crystals[0]].data
+    _check_columns(data)
     _check_numbers(data)
     _check_symbols(data)
     _check_alternatives(data)
@@ -205,12 +219,25 @@ def _symmetry_of(data: dict[str, Any]) -> str:
     return ""
 
 
+def _check_columns(data: dict[str, Any]) -> None:
+    """Refuse columns of sites outside of their table: pymatgen takes a text for its letters."""
+    for tag in data:
+        if tag not in SITES and tag.lower() in SITES:
+            raise StructureError(f"holds {tag}, which is not read; write {tag.lower()}")
+    values = [data[tag] for tag in SITES if tag in data]
+    if not all(isinstance(one, list) for one in values) or len(set(map(len, values))) > 1:
+        raise StructureError(
+            "its sites are not in one table; put all that begins with _atom_site_ behind one loop_"
+        )
+
+
 def _check_numbers(data: dict[str, Any]) -> None:
     for tag in _NUMBERS:
         for cell in _several(data.get(tag, [])):
             _check_letters(tag, cell)
             if _UNDERSCORE.search(cell):
                 raise underscore(cell)
+            _check_size(tag, cell)
     for tag in MULTIPLICITIES:
         for one in _several(data.get(tag, [])):
             if not is_whole(one):
@@ -224,6 +251,19 @@ def _check_numbers(data: dict[str, Any]) -> None:
             raise StructureError(
                 f"{_OCCUPANCY} holds {share!r}; write a number from 0 to 1, or ? where it is 1"
             )
+
+
+def _check_size(tag: str, cell: str) -> None:
+    """Refuse lengths and angles that no cell has, and places that are not known."""
+    # To pymatgen "." is 0.
+    if tag in COORDS and cell in ("?", "."):
+        raise StructureError(
+            f"{tag} holds {cell!r}: the place of a site is not known; write it, or remove the site"
+        )
+    if tag in CELL and not _is_size(cell, "angle" in tag):
+        raise StructureError(
+            f"{tag} holds {cell!r}; write a number above 0, and below 180 for an angle"
+        )
 
 
 def _check_symbols(data: dict[str, Any]) -> None:
@@ -243,6 +283,8 @@ def names_none(symbol: str, is_type: bool) -> bool:
     from pymatgen.core import Element
 
     if NO_SYMBOL.match(symbol) or _OTHER_ELEMENT.match(symbol):
+        return True
+    if not is_type and _TETRAHEDRON.match(symbol):
         return True
     second = _SECOND_SYMBOL.match(symbol) if is_type else None
     return second is not None and Element.is_valid_symbol(second[1])
@@ -313,10 +355,23 @@ def _several(value: str | list[str]) -> list[str]:
 
 
 def _is_share(text: str) -> bool:
+    # A bracket that holds nothing makes it no number to pymatgen.
+    number = _plain_number(text)
+    return number is not None and number >= 0 and not text.endswith("(")  # which nan is not
+
+
+def _is_size(text: str, is_angle: bool) -> bool:
+    """Tell whether a text is a length or an angle, or no number: who reads it will say so."""
+    number = 0.0 if text == "." else _plain_number(text)
+    return number is None or 0 < number < (_MOST_DEGREES if is_angle else math.inf)
+
+
+def _plain_number(text: str) -> float | None:
+    """Return a number without its uncertainty; None if it is none."""
     try:
-        return float(text.partition("(")[0]) >= 0  # which nan is not
+        return float(text.partition("(")[0])
     except ValueError:
-        return False
+        return None
 
 
 def is_whole(text: str) -> bool:

@@ -1,4 +1,8 @@
-"""What pymatgen leaves out of .res and .cssr files: symmetry, occupancies, sites."""
+"""What pymatgen leaves out of .res, .cssr, .xsf and POSCAR files: symmetry, occupancies, sites."""
+
+import math
+import re
+from itertools import takewhile
 
 from skcgcnn.exceptions import StructureError
 
@@ -46,6 +50,40 @@ def check_cssr(text: str, n_sites: int) -> None:
             f"has {numbers[0]} sites, of which {n_sites} can be read; their symbols must be those "
             "of elements, without charges and shares"
         )
+
+
+def check_xsf(text: str, n_sites: int) -> None:
+    """Refuse an .xsf file that was cut: it has fewer sites than it says.
+
+    Raises
+    ------
+    StructureError
+    """
+    _, _, rest = text.partition("PRIMCOORD")
+    numbers = "\n".join(rest.splitlines()[1:]).split(maxsplit=1)[:1]
+    if numbers and _is_number(numbers) and _number(numbers[0]) != n_sites:
+        raise StructureError(
+            f"has {numbers[0]} sites, of which {n_sites} can be read; perhaps it is truncated"
+        )
+
+
+def left_out_of_poscar(text: str, n_sites: int) -> tuple[str, ...]:
+    """Return a remark if a POSCAR has more lines of coordinates than atoms."""
+    lines = [line.split() for line in re.split(r"\n\s*\n", text.rstrip())[0].splitlines()]
+    # Behind the elements and their numbers stands how coordinates are written.
+    modes = [place for place, words in enumerate(lines) if place > 5 and not _is_number(words)]
+    if not modes:
+        return ()
+    begin = modes[0] + (2 if lines[modes[0]][0][0] in "sS" else 1)
+    places = takewhile(_is_number, lines[begin:])
+    n_more = sum(len(words) >= 3 for words in places) - n_sites
+    if n_more <= 0:
+        return ()
+    return (f"has more lines of coordinates than atoms: {n_more} left out",)
+
+
+def _is_number(words: list[str]) -> bool:
+    return not math.isnan(_number(words[0])) if words else False
 
 
 def _number(text: str) -> float:

@@ -22,7 +22,7 @@ from skcgcnn.crystals._cif import MAX_FRACTION, first_crystal, parse_cif, syntax
 from skcgcnn.crystals._cif_numbers import check_values, underscore
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.crystals._json import load_json
-from skcgcnn.crystals._left_out import check_cssr, check_res
+from skcgcnn.crystals._left_out import check_cssr, check_res, check_xsf, left_out_of_poscar
 from skcgcnn.crystals._sources import PACKED, is_cif_text, is_json_text, is_poscar_text
 from skcgcnn.exceptions import StructureError, TransientReadError
 
@@ -162,6 +162,8 @@ def _read_file(path: str, max_bytes: int) -> Crystal:
     crystal = _read_with_pymatgen(path)
     if lower.endswith(".res"):
         check_res(_text(path, max_bytes))
+    elif lower.endswith(".xsf"):
+        check_xsf(_text(path, max_bytes), len(crystal.species))
     elif ".cssr" in os.path.basename(lower):  # noqa: PTH119 - as above
         check_cssr(_text(path, max_bytes), len(crystal.species))
     return crystal
@@ -306,7 +308,8 @@ def _read_poscar(text: str) -> Crystal:
         raise StructureError(
             "names no elements; write a line with their symbols above the numbers of atoms"
         )
-    return crystal
+    more = left_out_of_poscar(text, len(crystal.species))
+    return replace(crystal, notes=(*crystal.notes, *more))
 
 
 def _refuse_underscores(text: str) -> None:

@@ -141,6 +141,17 @@ def test_dictionaries_that_say_two_things(nacl):
         read_crystal({**jarvis, "cartesian": "False"})
 
 
+def test_dictionaries_of_optimade_that_say_two_things(carriers):
+    entry = carriers["OPTIMADE attributes"]
+    n_sites = len(entry["species_at_sites"])
+    assert len(read_crystal({**entry, "nsites": n_sites}).species) == n_sites
+    with pytest.raises(StructureError, match="but says that it has 9"):
+        read_crystal({**entry, "nsites": 9})
+    other = {"name": "Cl", "chemical_symbols": ["Br"], "concentration": [1.0]}
+    with pytest.raises(StructureError, match="two of its species have one name"):
+        read_crystal({**entry, "species": [*entry["species"], other]})
+
+
 @pytest.mark.parametrize("odd", ["1_0", True])
 def test_what_is_no_number_in_dictionaries(nacl, odd):
     jarvis = {"lattice_mat": [[5, 0, 0], [0, 5, 0], [0, 0, 5]], "coords": [[0, 0, 0]]}

@@ -176,6 +176,9 @@ MONOCLINIC = "_cell_setting monoclinic"
         ({"occupancy": "."}, "_atom_site_occupancy holds '.'"),
         ({"occupancy": "nan"}, "_atom_site_occupancy holds 'nan'"),
         ({"occupancy": "-0.5"}, "_atom_site_occupancy holds '-0.5'"),
+        ({"occupancy": "0.5("}, "_atom_site_occupancy holds '0.5[(]'"),
+        ({"site": "H H1 . . . 1"}, "_atom_site_fract_x holds '[.]': the place of a site is not"),
+        ({"site": "H H1 0.2 ? 0.2 1"}, "_atom_site_fract_y holds '[?]': the place of a site is"),
         ({"site": "Fe/Co Fe1 0.2 0.2 0.2 1"}, "the symbol 'Fe/Co', which names no single"),
         ({"site": "Fe0.5Co0.5 Fe1 0.2 0.2 0.2 1"}, "the symbol 'Fe0.5Co0.5', which"),
         ({"site": "SiAl Si1 0.2 0.2 0.2 1", "more": MAGNETIC}, "the symbol 'SiAl', which"),
@@ -204,6 +207,44 @@ def test_values_that_pymatgen_takes_for_others(change, cause):
         text = text.replace("_cell_length_b 5", "_cell_length_b 6")
     with pytest.raises(StructureError, match=cause):
         read_crystal(text)
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        (("a 5", "a -5"), "_cell_length_a holds '-5'; write a number above 0"),
+        (("alpha 90", "alpha 270"), "_cell_angle_alpha holds '270'; .* below 180"),
+        (("beta 90", "beta ."), "_cell_angle_beta holds '[.]'; write a number above 0"),
+        (("_site_occupancy", "_site_Occupancy"), "holds _atom_site_Occupancy, which is not read"),
+        (("_atom_site_occupancy\nNa", "_note\nNa"), "its sites are not in one table"),
+    ],
+)
+def test_cells_and_columns_that_pymatgen_takes_for_others(change, cause, several):
+    text = HEAD.format(**PLAIN)
+    changed = text.replace(*change) + "loop_\n_atom_site_occupancy\n0.5\n" * ("_note" in change[1])
+    changed += "data_y\n_note 1\n" * several
+    assert changed != text
+    with pytest.raises(StructureError, match=cause):
+        read_crystal(changed)
+
+
+def test_a_site_that_is_not_in_a_loop():
+    """pymatgen takes its texts for their letters: Na1 for nitrogen."""
+    text = HEAD.format(**PLAIN).partition("loop_\n_atom_site")[0]
+    pairs = {"label": "Na1", "fract_x": "0.25", "fract_y": "0.25", "fract_z": "0.25"}
+    text += "".join(f"_atom_site_{name} {value}\n" for name, value in pairs.items())
+    with pytest.raises(StructureError, match="its sites are not in one table; put all"):
+        read_crystal(text)
+
+
+def test_a_place_of_silicon_is_no_tritium():
+    text = HEAD.format(**PLAIN)
+    assert read_crystal(text.replace("Na Na1", "T T1")).species[0] == ((1, 1.0),)
+    labels = text.replace("_atom_site_type_symbol\n", "").replace("Cl Cl1", "Cl1")
+    assert read_crystal(labels.replace("Na Na1", "TI1")).species[0] == ((22, 1.0),)
+    with pytest.raises(StructureError, match="the symbol 'T1', which names no single element"):
+        read_crystal(labels.replace("Na Na1", "T1"))
 
 
 @pytest.mark.parametrize("half", ["1/2", ".5", "0.50000", "-1/2", " 1 / 2", "3/2"])
@@ -403,9 +444,10 @@ def test_a_poscar_whose_elements_and_numbers_are_unclear(tmp_path, change, cause
         ("a.cssr", (" Na ", " Na+ "), "has 8 sites, of which 4 can be read"),
         ("a.cssr", ("=  1 P 1", "=225 Fm-3m"), "has the space group 225, which is not read"),
         ("a.cssr", ("8 0", "8 1"), "has Cartesian coordinates"),
+        ("a.xsf", ("8 1", "9 1"), "has 9 sites, of which 8 can be read; perhaps it is truncated"),
     ],
 )
-def test_nothing_is_left_out_of_res_and_cssr_files(tmp_path, nacl, name, change, cause):
+def test_nothing_is_left_out_of_files(tmp_path, nacl, name, change, cause):
     nacl.to(filename=str(tmp_path / name))
     same(read_crystal(tmp_path / name), read_crystal(nacl))
     text = (tmp_path / name).read_text()
@@ -414,6 +456,21 @@ def test_nothing_is_left_out_of_res_and_cssr_files(tmp_path, nacl, name, change,
     (tmp_path / name).write_text(changed)
     with pytest.raises(StructureError, match=cause):
         read_crystal(tmp_path / name)
+
+
+@pytest.mark.parametrize("mode", ["direct", "Selective dynamics\nCartesian"])
+def test_coordinates_of_a_poscar_that_are_left_out(mode):
+    sites = NACL.replace("direct", mode).replace(
+        "\n0 0 0\n0.5 0.5 0.5", "\n0 0 0 T T T\n0.5 0.5 0.5 T T F"
+    )
+    text = f"x\n1.0\n{sites}"
+    velocities = f"{text}\n0 0 0\n0 0 0\n"
+    for whole in (text, velocities):
+        assert not read_crystal(whole).notes
+        more = whole.replace("T T F", "T T F\n0.2 0.2 0.2 T T T\n0.3 0.3 0.3")
+        crystal = read_crystal(more)
+        assert len(crystal.species) == 2
+        assert crystal.notes == ("has more lines of coordinates than atoms: 2 left out",)
 
 
 def test_underscores_in_files_of_ase(tmp_path, nacl):
