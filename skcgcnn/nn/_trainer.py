@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
-from skorch.callbacks import EpochTimer, PassthroughScoring
+from skorch.callbacks import EarlyStopping, EpochTimer, PassthroughScoring
 from skorch.exceptions import SkorchException
 from torch import Tensor
 
@@ -330,8 +330,8 @@ class GraphNet(NeuralNet):
             try:
                 getattr(callback, method_name)(self, **kwargs)
             except KeyboardInterrupt as interrupt:
-                # Where one of ours works, or nothing is there to stop, it is Ctrl-C.
-                if _is_ours(callback) or method_name in {"on_train_begin", "on_train_end"}:
+                # Where one works that stops nothing, or nothing is there to stop, it is Ctrl-C.
+                if _never_stops(callback) or method_name in {"on_train_begin", "on_train_end"}:
                     raise
                 stop = interrupt  # once the others know of the epoch, such as the best one
             except (LookupError, ValueError, SkorchException) as error:
@@ -414,9 +414,10 @@ class GraphNet(NeuralNet):
         return on_cpu and not self.compile and self.precision != "bfloat16"
 
 
-def _is_ours(callback: Any) -> bool:
-    """Tell whether a callback is this package's, none of which stops a training."""
-    return type(callback).__module__.startswith("skcgcnn.")
+def _never_stops(callback: Any) -> bool:
+    """Tell whether a callback is this package's or skorch's, of which one stops a training."""
+    is_known = type(callback).__module__.startswith(("skcgcnn.", "skorch."))
+    return is_known and not isinstance(callback, EarlyStopping)
 
 
 def _split_decay(group: dict[str, Any]) -> list[dict[str, Any]]:

@@ -16,10 +16,14 @@ from skcgcnn.nn import BestEpoch
 CHECKPOINT, BEST = "checkpoint.pth.tar", "model.safetensors"
 # The best for the original code, under the name that its users expect.
 ORIGINAL = "model_best.pth.tar"
+# Errors, predictions of the test part and of all crystals by a cross-validation, the epochs a line
+# each, and everything at a glance.
+METRICS, TESTED, FOLDS = "metrics.json", "test_results.csv", "cv_predictions.csv"
+HISTORY, REPORT = "history.csv", "report.html"
 
 
 class RunCheckpoint(Callback):
-    """Writes every epoch as a checkpoint, and the best as a model.
+    """Writes every epoch as a checkpoint, and the best as a model; removes what was told of others.
 
     Parameters
     ----------
@@ -43,6 +47,9 @@ class RunCheckpoint(Callback):
         loss = net.history[-1].get("valid_loss")
         if loss is None or self.best.best_epoch_ == est.n_iter_:
             write_model(est, self.output, {"validation loss": loss})
+        # A run that is ended from outside leaves no numbers of another model beside this one.
+        for name in (METRICS, TESTED, FOLDS, HISTORY, REPORT):
+            (self.output / name).unlink(missing_ok=True)
         state = est._get_model_state(training=True)
         training = replace(state.training, run=self.run)  # type: ignore[type-var]
         write_checkpoint(replace(state, training=training), self.output / CHECKPOINT)

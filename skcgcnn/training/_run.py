@@ -22,7 +22,18 @@ from skcgcnn.graphs import CrystalGraphs, CrystalGraphTransformer, concatenate, 
 from skcgcnn.nn import choose_device, lasting_device
 from skcgcnn.quality import PowerLaw
 from skcgcnn.reports import HeldOut, RunResult, training_report
-from skcgcnn.training._checkpoint import BEST, CHECKPOINT, ORIGINAL, write_model, write_original
+from skcgcnn.training._checkpoint import (
+    BEST,
+    CHECKPOINT,
+    FOLDS,
+    HISTORY,
+    METRICS,
+    ORIGINAL,
+    REPORT,
+    TESTED,
+    write_model,
+    write_original,
+)
 from skcgcnn.training._data import Part, RunData, load_run_data
 from skcgcnn.training._fits import (
     check_params,
@@ -45,14 +56,8 @@ from skcgcnn.training._settings import Settings
 from skcgcnn.training._split import Rows
 from skcgcnn.training._tested import Said, held_out, predict_part, together
 
-# The epochs, a line each; and everything at a glance.
-HISTORY, REPORT = "history.csv", "report.html"
 # Crystals that could not be read, where a run goes on without them.
 FAILURES = "failures.csv"
-# What was predicted for the test part, and for every crystal by a cross-validation.
-TESTED, FOLDS = "test_results.csv", "cv_predictions.csv"
-# Of the errors.
-METRICS = "metrics.json"
 # What a run leaves.
 RESULTS = (CHECKPOINT, BEST, ORIGINAL, METRICS, TESTED, FOLDS, HISTORY, REPORT)
 
@@ -317,7 +322,8 @@ def _evaluate(
     loss = est.history_[est.best_epoch_ - 1].get("valid_loss", math.nan)
     loss = loss if math.isfinite(loss) else None
     _write_history(output / HISTORY, est)
-    (output / FOLDS).unlink(missing_ok=True)  # that of an earlier run
+    for name in (FOLDS, REPORT):  # those of an earlier run, which this one may not write
+        (output / name).unlink(missing_ok=True)
     for each in tested:
         target = output / (FOLDS if each.n_folds else TESTED)
         write_predictions(target, each.ids, list(each.predictions), each.y)

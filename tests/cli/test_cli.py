@@ -614,6 +614,25 @@ def test_an_earlier_run_is_not_replaced(data, tmp_path):
     assert (tmp_path / "cgcnn_run" / "model.safetensors").read_bytes() != before
 
 
+def test_nothing_of_an_earlier_run_stays_beside_another_model(data, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    again = ("train", data, "-o", out, "--overwrite", "--seed", 3, *TINY)
+    run("train", data, "--epochs", 1, "-o", out, *WITH_REPORT, "--folds", 2)
+    assert "report.html" not in run(*again, "--epochs", 1)
+    assert not (out / "report.html").exists()
+    assert not (out / "cv_predictions.csv").exists()
+
+    def interrupted(net, *args, **kwargs):
+        if len(net.history) == 3:
+            raise KeyboardInterrupt
+        return step(net, *args, **kwargs)
+
+    step = GraphNet.train_step
+    monkeypatch.setattr(GraphNet, "train_step", interrupted)
+    run(*again, "--epochs", 4, code=130)
+    assert {path.name for path in out.iterdir()} == {"model.safetensors", "checkpoint.pth.tar"}
+
+
 def _blocked(data, output, began, goes_on):
     """Train as the command does, but wait at the end of the first epoch."""
 

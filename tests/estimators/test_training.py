@@ -18,6 +18,7 @@ from skorch.callbacks import (
     Freezer,
     LoadInitState,
     LRScheduler,
+    PassthroughScoring,
 )
 
 import skcgcnn
@@ -233,9 +234,16 @@ def test_a_callback_stops_after_whole_epochs(regressor, graphs, energies, hook, 
     np.testing.assert_array_equal(regressor.predict(graphs), expected.predict(graphs))
 
 
-@pytest.mark.parametrize("hook", ["on_batch_end", "on_epoch_end"])
-def test_ctrl_c_while_an_epoch_is_scored(regressor, graphs, energies, hook, monkeypatch):
-    usual = getattr(EpochScores, hook)
+@pytest.mark.parametrize(
+    ("owner", "hook"),
+    [
+        (EpochScores, "on_batch_end"),
+        (EpochScores, "on_epoch_end"),
+        (PassthroughScoring, "on_epoch_end"),  # would leave an epoch without a loss
+    ],
+)
+def test_ctrl_c_while_an_epoch_is_scored(regressor, graphs, energies, owner, hook, monkeypatch):
+    usual = getattr(owner, hook)
 
     def interrupted(callback, net, **kwargs):
         if len(net.history) == 3:
@@ -243,7 +251,7 @@ def test_ctrl_c_while_an_epoch_is_scored(regressor, graphs, energies, hook, monk
         return usual(callback, net, **kwargs)
 
     expected = clone(regressor).set_params(max_epochs=2).fit(graphs, energies)
-    monkeypatch.setattr(EpochScores, hook, interrupted)
+    monkeypatch.setattr(owner, hook, interrupted)
     with (
         pytest.warns(UserWarning, match="interrupted after 2 epochs"),
         pytest.raises(KeyboardInterrupt),
