@@ -156,21 +156,23 @@ def _as_list(column: Iterable[Any]) -> list[Any]:
 
 def _numbers(name: str, values: list[Any], allow_missing: bool) -> npt.NDArray[np.float64] | None:
     """Return a column as numbers; None if it does not hold numbers."""
-    if allow_missing and values:
-        values = [np.nan if _is_missing(value) else value for value in values]
-    if not any(isinstance(value, (Real, np.number)) for value in values):
+    missing = [allow_missing and _is_missing(value) for value in values]
+    known = [value for value, is_missing in zip(values, missing, strict=True) if not is_missing]
+    # A crystal may be missing too; a column in which all are missing is one of numbers.
+    if not any(isinstance(value, (Real, np.number)) for value in known) and not all(missing):
         return None
     for row, value in enumerate(values):
-        is_number = isinstance(value, (Real, np.number))
-        is_allowed = is_number and (math.isfinite(value) or (allow_missing and math.isnan(value)))
-        if not is_allowed:
+        is_number = isinstance(value, (Real, np.number)) and math.isfinite(value)
+        if not (is_number or missing[row]):
             raise ValueError(f"X: column {name!r}, row {row}: {value!r} is not a finite number")
-    return np.array(values, dtype=np.float64)
+    numbers = [math.nan if missing[row] else value for row, value in enumerate(values)]
+    return np.array(numbers, dtype=np.float64)
 
 
 def _is_missing(value: Any) -> bool:
-    """Tell whether it is None, or what pandas has for a missing number."""
-    return value is None or type(value).__name__ == "NAType"
+    """Tell whether it is None, NaN, or what pandas has for a missing number."""
+    is_nan = isinstance(value, (Real, np.number)) and math.isnan(value)
+    return is_nan or value is None or type(value).__name__ == "NAType"
 
 
 def _elements(X: Any) -> list[Any]:

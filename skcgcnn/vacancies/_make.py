@@ -241,7 +241,7 @@ def _wrap(coords: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def _scaling(lattice: Any, supercell: Any) -> npt.NDArray[np.int64]:
     scaling = np.array(fit_supercell(lattice) if supercell is None else supercell)
-    if scaling.ndim < 2:
+    if scaling.shape in {(), (1,), (3,)}:
         scaling = np.diag(np.broadcast_to(scaling, 3))
     if scaling.shape != (3, 3) or scaling.dtype.kind != "i" or round(np.linalg.det(scaling)) == 0:
         raise ValueError(

@@ -1,0 +1,385 @@
+"""Where each rule of the readers of CIFs begins and ends."""
+
+import re
+
+import numpy as np
+import pytest
+from pymatgen.core import Structure
+
+from skcgcnn.crystals import parse_cif, read_crystal
+from skcgcnn.exceptions import StructureError
+
+CELL = """data_{name}
+_cell_length_a 4
+_cell_length_b 5
+_cell_length_c 5
+_cell_angle_alpha 90
+_cell_angle_beta 90
+_cell_angle_gamma 90
+"""
+NACL = ("Na1 Na 0.1 0.2 0.3", "Cl1 Cl 0.6 0.7 0.8")
+# pymatgen reads what has it.
+MAGNETIC = "_space_group_magn.number_BNS 1.1\n"
+IDENTITY = ("x,y,z",)
+
+
+def cif(*rows, more="", columns=(), operations=IDENTITY, name="x", tag=None):
+    """Return the text of a CIF with a label, a symbol and coordinates for each site."""
+    text = CELL.format(name=name) + more
+    if operations:
+        tag = tag or "_symmetry_equiv_pos_as_xyz"
+        text += f"loop_\n{tag}\n" + "".join(f"'{one}'\n" for one in operations)
+    names = ("label", "type_symbol", "fract_x", "fract_y", "fract_z", *columns)
+    text += "loop_\n" + "".join(f"_atom_site_{name}\n" for name in names)
+    return text + "".join(f"{row}\n" for row in rows or NACL)
+
+
+def fractions(crystal):
+    return crystal.coords @ np.linalg.inv(crystal.lattice)
+
+
+def refused(text):
+    """Return why a text is refused."""
+    with pytest.raises(StructureError) as caught:
+        read_crystal(text)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("formula", "is_told"),
+    [
+        ("'Na1 Cl1'", False),
+        ("'Na Cl'", False),
+        ("'Na2 Cl2'", False),
+        ("'Na3 Cl3'", False),
+        ("'Na0.5 Cl.5'", False),
+        ("'Na Na Cl Cl'", False),
+        ("'Na1.5 Cl1.5'", True),
+        ("'Na2 Cl1'", True),
+        ("'Na1 Cl1 O1'", True),
+        ("Na1", True),
+        ("'Na1.005 Cl1'", False),
+        ("'Na1.02 Cl1'", True),
+        ("'(Na Cl)2'", False),
+        ("'Na1 Cl1 Xx1'", False),
+        ("'Na0 Cl1'", False),
+        ("?", False),
+        (".", False),
+    ],
+)
+def test_formulas(formula, is_told):
+    notes = parse_cif(cif(more=f"_chemical_formula_sum {formula}\n")).notes
+    told = f"its sites do not have its formula ({formula.strip(chr(39))}); some may be missing"
+    assert notes == ((told,) if is_told else ())
+
+
+def test_formulas_count_shares_of_sites():
+    rows = ("Na1 Na 0 0 0 0.6", "K1 K 0 0 0 0.4", "Na2 Na .5 .5 .5 0.4", "K2 K .5 .5 .5 .6")
+    for formula, n_notes in (("'K1 Na1'", 0), ("'K2 Na1'", 1), ("'K1 Na1 Cl1'", 1)):
+        text = cif(*rows, columns=("occupancy",), more=f"_chemical_formula_sum {formula}\n")
+        assert len(parse_cif(text).notes) == n_notes
+
+
+@pytest.mark.parametrize("more", ["", MAGNETIC], ids=["fast", "by pymatgen"])
+@pytest.mark.parametrize(
+    ("volume", "is_told"),
+    [("100.0", 0), ("100.3", 0), ("100.31(2)", 1), ("99.71", 0), ("99.69", 1), ("1", 1)],
+)
+def test_volumes(volume, is_told, more):
+    text = cif(more=f"{more}_cell_volume {volume}\n")
+    assert (parse_cif(text) is None) == bool(more)
+    told = f"its cell of 100 Å³ does not have its volume (_cell_volume {volume})"
+    assert (told in read_crystal(text).notes) == bool(is_told)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("0.33331", 1 / 3),
+        ("0.3332", 0.3332),
+        ("0.3335", 0.3335),
+        ("0.66661", 2 / 3),
+        ("0.66672(3)", 2 / 3),
+        ("0.6665", 0.6665),
+        ("-0.33331", 1 - 0.33331),
+        ("1.25", 0.25),
+        ("-7.75", 0.25),
+    ],
+)
+def test_coordinates_near_to_thirds(written, meant):
+    crystal = parse_cif(cif(f"Na1 Na {written} 0 0"))
+    np.testing.assert_allclose(fractions(crystal), [[meant, 0, 0]], rtol=0, atol=1e-9)
+
+
+def test_coordinates_far_outside():
+    assert parse_cif(cif("Na1 Na 10000 0 0")) is not None
+    for far in ("10001", "-10001"):
+        expected = f"a coordinate of {far} is far outside of the cell; check it"
+        assert refused(cif(f"Na1 Na 0 {far} 0")) == expected
+    assert parse_cif(cif("Na1 Na inf 0 0")) is None
+    lattice = 4 * np.eye(3)
+    assert len(read_crystal(Structure(lattice, ["Na"], [[0, 10_000, 0]])).species) == 1
+    with pytest.raises(StructureError, match="a coordinate is far outside of the cell; check the"):
+        read_crystal(Structure(lattice, ["Na"], [[0, -10_001, 0]]))
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "is_read"),
+    [
+        ("calc_flag", ("d", "calc"), True),
+        ("calc_flag", ("d", "dum"), False),
+        ("disorder_group", (".", "?"), True),
+        ("disorder_group", (".", "1"), False),
+        ("symmetry_multiplicity", ("4", "?"), True),
+        ("symmetry_multiplicity", ("4.0", "."), True),
+        ("symmetry_multiplicity", ("4", "0.3"), False),
+        ("site_symmetry_multiplicity", ("4", "-1"), False),
+        ("occupancy", ("?", "1"), True),
+        ("occupancy", ("1", "-0.1"), False),
+        ("occupancy", ("1", "nan"), False),
+        ("occupancy", ("1.01", "1"), False),
+        ("U_iso_or_equiv", ("dum", "1"), True),
+    ],
+)
+def test_columns_of_which_the_fast_reader_is_sure(column, values, is_read):
+    rows = [f"{row} {value}" for row, value in zip(NACL, values, strict=True)]
+    crystal = parse_cif(cif(*rows, columns=(column,)))
+    assert (crystal is not None) == is_read
+    if is_read:
+        assert crystal.species == [((11, 1.0),), ((17, 1.0),)]
+
+
+def test_sites_that_the_fast_reader_leaves():
+    alone = cif()[: cif().index("loop_\n_atom")]
+    for tag, value in (("label", "Na1"), ("fract_x", 0), ("fract_y", 0), ("fract_z", 0)):
+        alone += f"_atom_site_{tag} {value}\n"
+    assert parse_cif(alone) is None
+    for axis in "xyz":
+        assert parse_cif(cif().replace(f"_fract_{axis}", f"_Cartn_{axis}")) is None
+    for row in ("Na1 'Na # 1' 0 0 0", "Na1 'Na + K' 0 0 0"):
+        assert parse_cif(cif(row)) is None
+    assert parse_cif(cif("Na1 'Na 1' 0 0 0")).species == [((11, 1.0),)]
+
+
+def test_symbols_and_labels():
+    """A type symbol counts before a label, its first two letters before its first."""
+    for symbol, z in (("CO2-", 27), ("cL", 17), ("N5-", 7), ("Uiso", 92), ("Cval", 6), ("bi", 83)):
+        (species,) = parse_cif(cif(f"K1 {symbol} 0 0 0")).species
+        assert species == ((z, 1.0),), symbol
+    for implied in ("Hw", "Ow", "Wat", "wat", "NO3", "O-H"):
+        assert parse_cif(cif(f"O1 {implied} 0 0 0")) is None
+
+
+def test_elements_with_two_oxidation_numbers():
+    states = "loop_\n_atom_type_symbol\n_atom_type_oxidation_number\nFe2+ 2\nFe3+ 3\n"
+    assert parse_cif(cif("A1 Fe2+ 0 0 0", "B1 Fe3+ .5 .5 .5", more=states)) is None
+    assert parse_cif(cif("A1 Fe2+ 0 0 0", "B1 Fe3+ .5 .5 .5")) is not None
+    assert parse_cif(cif("A1 Fe2+ 0 0 0", "B1 Fe2+ .5 .5 .5", more=states)) is not None
+
+
+@pytest.mark.parametrize(
+    ("tag", "is_read"),
+    [
+        ("_symmetry_equiv_pos_as_xyz", True),
+        ("_symmetry_equiv_pos_as_xyz_", True),
+        ("_space_group_symop_operation_xyz", True),
+        ("_space_group_symop_operation_xyz_", True),
+        ("_Symmetry_equiv_pos_as_xyz", False),
+        ("_symmetry_equiv_pos_as", False),
+    ],
+)
+def test_names_of_symmetry_operations(tag, is_read):
+    crystal = parse_cif(cif(operations=("x,y,z", "-x,-y,-z"), tag=tag))
+    assert (crystal is not None) == is_read
+    if is_read:
+        assert len(crystal.species) == 4
+        expected = [[0.1, 0.2, 0.3], [0.9, 0.8, 0.7], [0.6, 0.7, 0.8], [0.4, 0.3, 0.2]]
+        np.testing.assert_allclose(fractions(crystal), expected, atol=1e-12)
+
+
+def test_the_case_of_tags_counts():
+    """pymatgen does not know others, and neither does the fast reader."""
+    assert parse_cif(cif().replace("_cell_length_a", "_Cell_Length_A")) is None
+
+
+def test_the_order_of_sites_where_it_is_not_clear():
+    column = ("occupancy",)
+    rows = "Cu1 Cu 0 0 0 0.5001", "Cu2 Cu .5 .5 .5 {}"
+    for share, is_read in (("0.5002", False), ("0.5001", True), ("0.51", True)):
+        found = parse_cif(cif(rows[0], rows[1].format(share), columns=column))
+        assert (found is not None) == is_read
+    # A noble gas has no electronegativity: alone it needs none.
+    assert parse_cif(cif("Ar1 Ar 0 0 0", "Ar2 Ar .5 .5 .5")) is not None
+    assert parse_cif(cif("Ar1 Ar 0 0 0", "Na1 Na .5 .5 .5")) is None
+
+
+def test_shares_of_one_element_at_one_place_are_added():
+    rows = "Na1 Na 0 0 0 0.25", "Na2 Na 0 0 0 0.5", "K1 K 0 0 0 0.25", "Cl1 Cl .5 .5 .5 1"
+    assert parse_cif(cif(*rows, columns=("occupancy",))).species == [
+        ((11, 0.75), (19, 0.25)),
+        ((17, 1.0),),
+    ]
+
+
+def test_a_crystal_whose_sites_are_all_empty():
+    text = cif("Na1 Na 0 0 0 0", columns=("occupancy",))
+    assert "no sites" in refused(text) or "cannot read" in refused(text)
+
+
+@pytest.mark.parametrize("more", ["", MAGNETIC], ids=["fast", "by pymatgen"])
+@pytest.mark.parametrize(
+    ("group", "n_operations"),
+    [
+        ("_symmetry_space_group_name_H-M 'F m -3 m'", 192),
+        ("_space_group_name_H-M_alt F_m_-3_m", 192),
+        ("_space_group_name_H-M Fm-3m", 192),
+        ("_space_group_IT_number 2", 2),
+        ("_symmetry_Int_Tables_number 225", 192),
+        ("_symmetry_space_group_name_H-M ?\n_space_group_IT_number 2", 2),
+        ("_symmetry_space_group_name_H-M 'P 1'\n_space_group_IT_number 225", None),
+        ("_space_group_IT_number 1", None),
+        ("_space_group_IT_number 999", None),
+        ("_space_group_name_H-M_alt 'no group'", None),
+    ],
+)
+def test_groups_with_more_operations_than_are_listed(group, n_operations, more):
+    text = cif(more=f"{more}{group}\n")
+    assert (parse_cif(text) is None) == bool(more)
+    notes = [note for note in read_crystal(text).notes if "its space group" in note]
+    if n_operations is None:
+        assert notes == []
+        return
+    (note,) = notes
+    assert re.fullmatch(
+        rf"lists 1 symmetry operations, but its space group '.*' has {n_operations}; "
+        "check that no site is missing",
+        note,
+    )
+
+
+@pytest.mark.parametrize(
+    ("shifts", "is_group"),
+    [
+        (("1/3", "2/3"), True),
+        (("0.3333", "0.6667"), True),
+        (("0.331", "0.662"), True),
+        (("0.329", "0.658"), False),
+        (("0.336", "0.672"), True),
+        (("0.35", "0.70"), False),
+        (("1/3",), False),
+    ],
+)
+def test_translations_that_are_rounded(shifts, is_group):
+    text = cif("Na1 Na 0.1 0.2 0.3", operations=("x,y,z", *(f"x+{s},y,z" for s in shifts)))
+    if is_group:
+        assert len(read_crystal(text).species) == 3
+    else:
+        assert "its symmetry operations are no group" in refused(text)
+
+
+@pytest.mark.parametrize(
+    "operation",
+    ["x,y", "x,y,z,x", "x,y,2z", "x,x,z", "x,y,z+1/2+1/3", "x+x,y,z", "x,y,1/0", "x y,z,x", "x,,z"],
+)
+def test_operations_that_are_none(operation):
+    assert "a symmetry operation is" in refused(cif(operations=("x,y,z", operation)))
+
+
+@pytest.mark.parametrize("operation", ["-x,-y,-z", "1/2-x, 1/2-y ,1/2-z", ".5-x,.5-y,.50-z"])
+def test_operations_that_are_some(operation):
+    assert len(read_crystal(cif(operations=("x,y,z", operation))).species) == 4
+
+
+def alternatives(*rows, columns=("occupancy", "disorder_group")):
+    return cif(*rows, columns=columns)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_read"),
+    [
+        ("1 1", "1 2", False),
+        ("? 1", "1.0(3) 2", False),
+        ("0.995 1", "1 2", False),
+        ("0.99 1", "1 2", True),
+        ("0.5 1", "0.5 2", True),
+        ("1 1", "1 1", True),
+        ("1 1", "1 .", True),
+        ("1 -1", "1 2", True),
+        ("1 1", "0.5 2", True),
+    ],
+)
+def test_alternatives_of_which_one_is_there(first, second, is_read):
+    text = alternatives(f"{NACL[0]} {first}", f"{NACL[1]} {second}")
+    if is_read:
+        assert len(read_crystal(text).species) == 2
+    else:
+        assert "are alternatives (_atom_site_disorder_group 1, 2)" in refused(text)
+
+
+def test_alternatives_in_different_assemblies():
+    columns = ("disorder_group", "disorder_assembly")
+    for letters, is_read in (("AB", True), ("AA", False)):
+        rows = [f"{row} {i + 1} {letters[i]}" for i, row in enumerate(NACL)]
+        text = cif(*rows, columns=columns)
+        if is_read:
+            assert len(read_crystal(text).species) == 2
+        else:
+            assert "are alternatives" in refused(text)
+
+
+def test_symmetry_that_is_told_without_operations():
+    for more in (
+        "_space_group_name_Hall 'P 1'",
+        "_symmetry_space_group_name_H-M P1",
+        "_space_group_IT_number 1",
+        "_symmetry_Int_Tables_number ?",
+        "_space_group_crystal_system cubic",
+    ):
+        assert len(read_crystal(cif(more=f"{more}\n", operations=())).species) == 2
+    for more in ("_space_group_name_Hall '-F 4 2 3'", "_space_group.name_ssg 'Pnma'"):
+        told = refused(cif(more=f"{more}\n", operations=()))
+        assert told.startswith(more.split()[0] + " holds ")
+        assert "no symmetry operations that are understood" in told
+
+
+def test_the_cell_of_a_group_without_operations():
+    """It is the cell of the symmetry, or another setting than that of its name."""
+    cubic = "_symmetry_space_group_name_H-M 'P m -3 m'\n"
+    assert "its cell has not the symmetry of its space group, 'P m -3 m'" in refused(
+        cif("Na1 Na 0 0 0", more=cubic, operations=())
+    )
+    tetragonal = cubic.replace("P m -3 m", "P m m m")
+    assert len(read_crystal(cif("Na1 Na 0 0 0", more=tetragonal, operations=())).species) == 1
+    assert "'~ m m m'" in refused(
+        cif("Na1 Na 0 0 0", more=tetragonal.replace("P", "\u0420"), operations=())
+    )
+
+
+def test_blocks_before_and_behind_a_crystal():
+    """Powder patterns and journals are no crystals; a cell without sites is the first one's."""
+    plain = cif()
+    for other in (
+        plain.replace("data_x", "data_powder_pattern_1"),
+        "data_journal\n_journal_year 1999\n",
+    ):
+        assert parse_cif(f"{other}\n{plain}").notes == ()
+        assert parse_cif(f"{plain}\n{other}").notes == ()
+    cell = CELL.format(name="cut")
+    assert parse_cif(f"{plain}\n{cell}").notes == ()
+    assert parse_cif(f"{cell}\n{plain}") is None
+    remark = "a cell before that of its crystal has no sites"
+    assert remark in read_crystal(f"{cell}\n{plain}").notes
+    second = plain.replace("data_x", "data_y").replace("Na", "K")
+    for text, is_told in ((f"{plain}\n{second}", True), (f"{cell}\n{plain}", False)):
+        notes = read_crystal(text).notes
+        assert ("holds several crystals; the first is taken" in notes) == is_told
+
+
+def test_errors_of_syntax_are_told_with_their_lines():
+    text = cif()
+    n_lines = text.count("\n")
+    (note,) = read_crystal(f"{text}_note 'open\n").notes
+    assert note.startswith(f"is not a well-formed CIF: line {n_lines + 1}: ")
+    short = text.replace("0.6 0.7 0.8", "0.6 0.7")
+    assert refused(short).startswith("is not a well-formed CIF: line ")
+    assert "values in loop" in refused(short)
