@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import threading
+from pathlib import Path
 
 import pytest
 from hostile import run_bounded
@@ -229,7 +230,7 @@ def open_files():
     return len(os.listdir("/proc/self/fd"))
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts open files in /proc")
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files in /proc")
 def test_a_folder_is_locked_for_one_at_a_time_and_no_file_stays_open(tmp_path):
     pytest.importorskip("fcntl")
     before = open_files()
