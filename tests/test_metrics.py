@@ -198,7 +198,8 @@ def told(**fields):
             told(high=None, n_folds=5, simple=0.0, composition=0.0),
             (
                 "mean absolute error 0.123 eV (no interval, 7 crystals in 5-fold "
-                "cross-validation); predicting the training median gives 0 eV, extra trees on the composition 0 eV"
+                "cross-validation); predicting the training median gives 0 eV, extra trees on the "
+                "composition 0 eV"
             ),
         ),
     ],
