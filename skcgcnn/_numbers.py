@@ -68,8 +68,10 @@ def as_floats(values: Any) -> npt.NDArray[np.float64]:
         return np.asarray(array.astype(np.float64).filled(np.nan))
     if kind not in "OUTS":
         raise ValueError(f"values of type {array.dtype} are not numbers")
-    flat = array.astype(object).filled(None).ravel()
-    return np.array([_as_float(value) for value in flat], dtype=np.float64).reshape(array.shape)
+    objects = np.ma.getdata(array).astype(object)
+    objects[np.ma.getmaskarray(array)] = None
+    numbers = [_as_float(value) for value in objects.ravel()]
+    return np.array(numbers, dtype=np.float64).reshape(array.shape)
 
 
 def _as_float(value: Any) -> float:

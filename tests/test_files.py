@@ -2,15 +2,17 @@
 
 # ruff: noqa: PTH208, PTH116, PT012
 
+import errno
 import os
 import stat
 import threading
+from pathlib import Path
 
 import pytest
 from hostile import run_bounded
 
 from skcgcnn import CrystalGraphs
-from skcgcnn._files import atomic_write
+from skcgcnn._files import atomic_write, lock_folder, named_if_full, take_folder, unlock_folder
 
 
 def write(path, text, mode="w"):
@@ -125,7 +127,7 @@ def test_the_home_of_nobody_is_a_name(tmp_path, monkeypatch):
 
 KILLED = """
 import os, signal
-from skcgcnn._files import atomic_write
+from skcgcnn._files import atomic_write, lock_folder, named_if_full, take_folder, unlock_folder
 with atomic_write(sys.argv[1]) as file:
     file.write("half")
     file.flush()
@@ -134,7 +136,7 @@ with atomic_write(sys.argv[1]) as file:
 
 
 WRITE = """
-from skcgcnn._files import atomic_write
+from skcgcnn._files import atomic_write, lock_folder, named_if_full, take_folder, unlock_folder
 with atomic_write(sys.argv[1]) as file:
     file.write("whole")
 """
@@ -222,3 +224,100 @@ def test_a_file_that_is_protected_is_not_replaced(tmp_path, monkeypatch):
         assert caught.value.filename == str(path)
     assert file.read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def open_files():
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files in /proc")
+def test_a_folder_is_locked_for_one_at_a_time_and_no_file_stays_open(tmp_path):
+    pytest.importorskip("fcntl")
+    before = open_files()
+    number = lock_folder(tmp_path, wait=False)
+    assert open_files() == before + 1
+    for lock in (take_folder, lambda folder: lock_folder(folder, wait=False)):
+        with pytest.raises(BlockingIOError):
+            lock(tmp_path)
+        assert open_files() == before + 1
+    unlock_folder(number)
+    unlock_folder(None)
+    assert open_files() == before
+    unlock_folder(take_folder(tmp_path))  # nobody has it any more
+    with pytest.raises(FileNotFoundError):
+        lock_folder(tmp_path / "nowhere", wait=False)
+    with pytest.raises(BlockingIOError):  # it was there a moment ago
+        take_folder(tmp_path / "nowhere")
+    assert open_files() == before
+
+
+def test_who_waits_for_a_folder_gets_it_next(tmp_path):
+    pytest.importorskip("fcntl")
+    first, order = lock_folder(tmp_path, wait=True), []
+
+    def wait():
+        number = lock_folder(tmp_path, wait=True)
+        order.append("second")
+        unlock_folder(number)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    waiting.join(0.1)
+    order.append("first")
+    unlock_folder(first)
+    waiting.join(10)
+    assert order == ["first", "second"]
+
+
+def test_a_folder_that_was_replaced_while_it_was_locked_is_not_taken(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+    folder, flock = tmp_path / "folder", fcntl.flock
+    folder.mkdir()
+
+    def replaced(number, how):
+        folder.rename(tmp_path / "old")
+        folder.mkdir()
+        flock(number, how)
+
+    monkeypatch.setattr(fcntl, "flock", replaced)
+    with pytest.raises(BlockingIOError):
+        take_folder(folder)
+    monkeypatch.undo()
+    unlock_folder(lock_folder(tmp_path / "old", wait=False))  # nobody keeps it
+
+
+def test_where_folders_cannot_be_locked_all_may_have_them(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert lock_folder(tmp_path, wait=True) is None
+    assert take_folder(tmp_path) is None
+
+
+@pytest.mark.parametrize("name", ["ENOSPC", "EFBIG", "EDQUOT"])
+def test_a_disk_without_room_is_named_and_other_errors_stay(name, tmp_path):
+    number = getattr(errno, name)
+    with pytest.raises(OSError, match="of a test") as caught, named_if_full(tmp_path):
+        raise OSError(number, "of a test")
+    assert (caught.value.errno, caught.value.filename) == (number, str(tmp_path))
+    for error in (OSError(number, "of a test", "other"), OSError(errno.EACCES, "of a test")):
+        with pytest.raises(OSError, match="of a test") as caught, named_if_full(tmp_path):
+            raise error
+        assert caught.value is error
+
+
+def test_bytes_are_written_as_they_are(tmp_path):
+    write(tmp_path / "file", b"a\r\n\xff", "wb")
+    assert (tmp_path / "file").read_bytes() == b"a\r\n\xff"
+    write(tmp_path / "file", "\u00e5\r\n\n")
+    assert (tmp_path / "file").read_bytes() == b"\xc3\xa5\r\n\n"
+
+
+def test_names_of_any_length_that_a_file_may_have(tmp_path):
+    for name in ("a" * 255, ".hidden"):
+        write(tmp_path / name, "text")
+        assert (tmp_path / name).read_text() == "text"
+    assert len(os.listdir(tmp_path)) == 2

@@ -5,10 +5,13 @@ import pytest
 
 from skcgcnn.metrics import (
     HeldOutError,
+    TaskScorer,
     classification_metrics,
     held_out_error,
     regression_metrics,
     simplest,
+    target_metrics,
+    task_scorers,
 )
 from skcgcnn.tasks import Classes, Number, Prediction
 
@@ -159,3 +162,159 @@ def test_labels_that_are_hidden_are_missing():
     hidden = np.ma.masked_array([0, 1], mask=[True, False])
     with pytest.raises(ValueError, match=r"true\[0\] is missing"):
         classification_metrics(hidden, [0, 1], np.eye(2), [0, 1])
+
+
+def told(**fields):
+    usual = {"value": 0.12345, "low": 0.1, "high": 0.2, "n_crystals": 7, "simple": 0.5}
+    return HeldOutError(**{"metric": "mae", "unit": "eV", **usual, **fields})
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (
+            told(),
+            (
+                "mean absolute error 0.123 eV (95 % interval 0.1 to 0.2, 7 test crystals); "
+                "predicting the training median gives 0.5 eV"
+            ),
+        ),
+        (
+            told(unit="", simple=None, held_out=False),
+            "mean absolute error 0.123 (95 % interval 0.1 to 0.2, 7 crystals)",
+        ),
+        (
+            told(metric="accuracy", composition=0.25),
+            (
+                "accuracy 0.123 (95 % interval 0.1 to 0.2, 7 test crystals); predicting the most "
+                "frequent training label gives 0.5, extra trees on the composition 0.25"
+            ),
+        ),
+        (
+            told(low=None, n_crystals=1, simple=None, held_out=False),
+            "mean absolute error 0.123 eV (no interval, 1 crystal)",
+        ),
+        (
+            told(high=None, n_folds=5, simple=0.0, composition=0.0),
+            (
+                "mean absolute error 0.123 eV (no interval, 7 crystals in 5-fold "
+                "cross-validation); predicting the training median gives 0 eV, extra trees on the "
+                "composition 0 eV"
+            ),
+        ),
+    ],
+)
+def test_an_error_in_words(error, expected):
+    assert str(error) == expected
+
+
+@pytest.mark.parametrize("metric", ["mae", "accuracy"])
+@pytest.mark.parametrize("n_folds", [0, 5])
+@pytest.mark.parametrize("known", [True, False])
+def test_an_error_in_a_file_and_back(metric, n_folds, known):
+    rest = {"composition": 0.25} if known else {"low": None, "high": None, "simple": None}
+    error = told(metric=metric, n_folds=n_folds, **rest)
+    numbers = error.to_numbers("gap")
+    main = f"{'cross-validated' if n_folds else 'test'} {metric} of gap"
+    expected = {main: 0.12345, f"{main}, crystals": 7.0}
+    if known:
+        expected |= {
+            f"{main}, 95 % interval from": 0.1,
+            f"{main}, 95 % interval to": 0.2,
+            f"{main}, simplest prediction": 0.5,
+            f"{main}, extra trees on the composition": 0.25,
+        }
+    if n_folds:
+        expected[f"{main}, folds"] = 5.0
+    assert numbers == expected
+    assert all(type(number) is float for number in numbers.values())
+    found = HeldOutError.from_numbers("gap", "eV", numbers, folds=n_folds > 0)
+    assert found == error
+    assert type(found.n_crystals) is type(found.n_folds) is int
+    assert HeldOutError.from_numbers("gap", "eV", numbers, folds=not n_folds) is None
+    assert HeldOutError.from_numbers("other", "eV", numbers, folds=n_folds > 0) is None
+    for needed in (main, f"{main}, crystals"):
+        left = {name: number for name, number in numbers.items() if name != needed}
+        assert HeldOutError.from_numbers("gap", "eV", left, folds=n_folds > 0) is None
+
+
+def test_errors_of_crystals_that_can_be_compared():
+    true = np.array([1.0, np.nan, 3.0, 4.0])
+    found = held_out_error(true, said([1.5, 2.0, np.nan, 3.0]), None)
+    assert (found.value, found.n_crystals, found.simple) == (0.75, 2, None)
+    folds = np.array([1.0, 1.0, 1.0, np.nan])
+    found = held_out_error(true, said([1.5, 2.0, 3.5, 3.0]), folds, n_folds=2)
+    assert (found.value, found.simple, found.n_crystals, found.n_folds) == (0.5, 1.0, 2, 2)
+    assert held_out_error(true, said([np.nan, 1.0, np.nan, np.nan]), 1.0) is None
+    # One group has no interval; where each is a group of its own it is that without groups.
+    values = said([1.5, 2.0, 3.1, 3.0])
+    one = held_out_error(true, values, 1.0, groups=np.array(["a"] * 4))
+    assert (one.low, one.high) == (None, None)
+    alone, same = (held_out_error(true, values, 1.0, groups=g) for g in (None, np.array([*"abcd"])))
+    assert (alone.low, alone.high) == (same.low, same.high) == pytest.approx((0.1, 1.0))
+    assert simplest(np.array([3.0, np.nan, 1.0, 2.0]), Number("gap")) == 2.0
+
+
+def test_metrics_of_a_target_leave_out_what_is_missing():
+    found = target_metrics([1.0, np.nan, 3.0], said([1.5, 2.0, np.nan]))
+    assert found == {"mae": 0.5, "rmse": 0.5, "r2": None}
+
+
+class Fixed:
+    """Predicts two targets."""
+
+    tasks = ("regression", "classification")
+
+    def _predict_targets(self, X):
+        labels = Classes("metal", classes=np.array([0, 1]))
+        proba = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [np.nan] * 2])
+        return [
+            Prediction(Number("gap"), np.array([1.0, 2.0, 4.0, np.nan])),
+            Prediction(labels, np.array([0, 1, 0, np.nan]), proba),
+        ]
+
+
+def test_scorers_of_each_task():
+    scorers = task_scorers(Fixed())
+    assert scorers == {
+        "y0_neg_mae": TaskScorer(0, "neg_mae"),
+        "y0_neg_rmse": TaskScorer(0, "neg_rmse"),
+        "y0_r2": TaskScorer(0, "r2"),
+        "y1_accuracy": TaskScorer(1, "accuracy"),
+        "y1_f1": TaskScorer(1, "f1"),
+        "y1_roc_auc": TaskScorer(1, "roc_auc"),
+    }
+    Y = np.array([[1.0, 0], [2.0, 1], [3.0, 1], [9.0, 1]])
+    with pytest.warns(UserWarning, match="1 of 4 crystals could not be read: the score is that"):
+        found = {name: scorer(Fixed(), None, Y) for name, scorer in scorers.items()}
+    assert found == pytest.approx(
+        {
+            "y0_neg_mae": -1 / 3,
+            "y0_neg_rmse": -((1 / 3) ** 0.5),
+            "y0_r2": 0.5,
+            "y1_accuracy": 2 / 3,
+            "y1_f1": 2 / 3,
+            "y1_roc_auc": 1.0,
+        }
+    )
+    Y[:3, 1] = 1
+    with pytest.warns(UserWarning, match="1 of 4 crystals"):
+        assert np.isnan(scorers["y1_roc_auc"](Fixed(), None, Y))
+
+
+@pytest.mark.parametrize(
+    ("tasks", "names", "message"),
+    [
+        ("regression", None, "tasks='regression'; expected a CGCNNMultiTask, a list of kinds, or"),
+        (3, None, "tasks=3; expected a CGCNNMultiTask"),
+        (
+            ["regression", "other"],
+            None,
+            "tasks holds 'other'; expected one of classification, regr",
+        ),
+        (["regression"], ["a", "b"], "2 target_names, but 1 tasks"),
+    ],
+)
+def test_what_is_no_task(tasks, names, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        task_scorers(tasks, names)

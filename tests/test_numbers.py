@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
-from skcgcnn._numbers import as_floats
+from skcgcnn._numbers import as_floats, read_float, with_minus
 from skcgcnn.datasets import load_sample_regression
 from skcgcnn.graphs import CrystalGraphs, load_element_features
 from skcgcnn.metrics import regression_metrics
@@ -107,3 +107,69 @@ def test_a_prediction_that_is_not_a_number_is_not_that_of_an_unreadable_crystal(
         weights.data.fill_(3.4e38)
     with pytest.raises(ValueError, match=r"prediction for .* is not a number|infinite"):
         est.predict(graphs)
+
+
+def test_numbers_as_people_write_them():
+    assert with_minus("\u22121 \u20132 -3 \u2014") == "-1 -2 -3 \u2014"
+    for text, expected in {
+        " 1.5e-3 ": 1.5e-3,
+        "\u22122": -2.0,
+        "\u20132": -2.0,
+        "-inf": -np.inf,
+        "1_0": None,
+        "1,5": None,
+        "": None,
+    }.items():
+        assert read_float(text) == expected
+    assert np.isnan(read_float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("1_0", "'1_0'"),
+        (b"1", "b'1'"),
+        (bytearray(b"1"), r"bytearray\(b'1'\)"),
+        (1j, "1j"),
+        (np.complex64(1), "1"),
+        (np.datetime64("2020-01-01"), "2020-01-01"),
+        (np.timedelta64(1, "s"), "1"),
+        ([1.0, 2.0], r"\[1.0, 2.0\]"),
+        (10**400, "1000"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_not_a_number_is_named(value, shown):
+    array = np.empty(2, dtype=object)
+    array[:] = [1.0, None]
+    array[1] = value
+    with pytest.raises(ValueError, match=f"{shown}.* is not a number"):
+        as_floats(array)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [np.zeros(2, dtype="c8"), np.zeros(2, dtype="M8[s]"), np.zeros(2, dtype=[("a", "f8")])],
+    ids=lambda values: values.dtype.kind,
+)
+def test_types_that_hold_no_numbers_are_named(values):
+    with pytest.raises(ValueError, match="are not numbers") as caught:
+        as_floats(values)
+    assert str(caught.value) == f"values of type {values.dtype} are not numbers"
+
+
+def test_numbers_of_any_type_and_shape():
+    for values in (
+        [[1, 2], [3, 4]],
+        np.array([[1, 2], [3, 4]], dtype=np.uint8),
+        np.array([["1", "2"], ["3", "4e0"]]),
+        np.array([["1", 2], [np.float32(3), 4.0]], dtype=object),
+        np.array([["1", "2"], ["3", "4"]], dtype=np.dtypes.StringDType()),
+        np.ma.array([[1, 2], [3, 4]]),
+    ):
+        found = as_floats(values)
+        assert type(found) is np.ndarray
+        assert found.dtype == np.float64
+        assert found.tolist() == [[1, 2], [3, 4]]
+    texts = np.ma.array(["1", "x"], mask=[False, True])
+    assert np.array_equal(as_floats(texts), [1, np.nan], equal_nan=True)

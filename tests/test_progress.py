@@ -3,6 +3,7 @@
 import logging
 import pickle
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 import skcgcnn
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn._progress import Progress
-from skcgcnn._warnings import warn_caller
+from skcgcnn._warnings import is_called_by, said_once, warn_caller
 
 
 class Terminal:
@@ -142,3 +143,125 @@ def test_what_is_said_once_is_said_once_for_a_line():
         for once in (True, True, False, False):
             warn_caller("of a test", once=once)
     assert len(found) == 3
+
+
+def test_a_bar_goes_when_its_task_is_done(monkeypatch, capsys):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with Progress(4, "epoch", initial=1) as progress:
+        assert "epoch 1 of 4" in terminal.text
+        progress.update(2, "MAE 0.1 eV")
+        progress.close()
+        progress.update(1)
+    assert terminal.text.rstrip(" ").endswith("\r")
+    assert progress.done == 4
+    terminal.text = ""
+    with Progress(4, "epoch", enabled=False) as progress:
+        progress.update(4)
+    assert terminal.text == ""
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_log_gets_a_line_after_a_tenth_at_the_end_and_after_half_a_minute(capsys, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    progress = Progress(100, "crystal")
+    for steps, seconds, expected in (
+        (9, 1, None),
+        (1, 1, "crystal 10 of 100, 5 crystals/s, 18 s left"),
+        (9, 1, None),
+        (0, 29.9, "crystal 19 of 100, 0.58 crystals/s, 2 min left"),  # after 30.9 s
+        (1, 27.1, None),
+        (0, 0, None),
+        (0, 2.9, "crystal 20 of 100, 0.32 crystals/s, 4 min left"),
+        (80, 37.1, "crystal 100 of 100, 1 crystals/s"),
+    ):
+        clock[0] += seconds
+        progress.update(steps)
+        assert capsys.readouterr().err == ("" if expected is None else f"{expected}\n"), steps
+    unknown = Progress(None, "row", initial=5)
+    unknown.update(1000)
+    assert capsys.readouterr().err == ""
+    clock[0] += 30
+    unknown.update(200, "of a table")
+    assert capsys.readouterr().err == "row 1205, of a table, 40 rows/s\n"
+    Progress(10, "row", enabled=False).update(10)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (10.0, "10 rows/s, 90 s left"),
+        (11.0, "9.1 rows/s, 99 s left"),
+        (11.2, "8.9 rows/s, 2 min left"),
+        (663.0, "0.15 rows/s, 99 min left"),
+        (664.0, "0.15 rows/s, 1 h 40 min left"),
+        (6550.0, "0.015 rows/s, 16 h 22 min left"),
+    ],
+)
+def test_rates_and_times(seconds, expected, capsys, monkeypatch):
+    clock = iter([0.0, seconds])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    Progress(1000, "row").update(100)
+    assert capsys.readouterr().err == f"row 100 of 1000, {expected}\n"
+
+
+def test_without_a_standard_error_stream_nothing_is_shown(monkeypatch):
+    monkeypatch.setattr("sys.stderr", None)
+    with Progress(2, "epoch", enabled=False) as progress:
+        progress.update(2)
+
+
+def test_each_warning_is_shown_once_whatever_filters_say():
+    shown = []
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, category, *_, **__: shown.append(
+            (str(message), category)
+        )
+        with said_once():
+            warnings.simplefilter("always")
+            for category in (UserWarning, RuntimeWarning):
+                for text in ("a", "b", "a"):
+                    warnings.warn(text, category, stacklevel=1)
+        warnings.warn("a", UserWarning, stacklevel=1)
+    expected = [(text, kind) for kind in (UserWarning, RuntimeWarning) for text in "ab"]
+    assert shown == [*expected, ("a", UserWarning)]
+
+
+def called_from(module, function, file="file.py"):
+    """Return what a function returns where it is called by one of a module."""
+    scope = {"__name__": module, "function": function}
+    exec(compile("def call():\n    return function()", file, "exec"), scope)  # noqa: S102
+    return scope["call"]()
+
+
+def test_who_called():
+    for module, expected in (
+        ("sklearn.model_selection", True),
+        ("sklearn.model_selection._search", True),
+        ("sklearn.model_selection_of_others", False),
+        ("sklearn", False),
+    ):
+        found = called_from(
+            module, lambda: called_from("other", lambda: is_called_by("sklearn.model_selection"))
+        )
+        assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("module", "is_inside"),
+    [
+        ("skcgcnn.estimators", True),
+        ("sklearn.pipeline", True),
+        ("skorch", True),
+        ("joblib.parallel", True),
+        ("sklearn_extra", False),
+        ("pandas", False),
+    ],
+)
+def test_a_warning_is_that_of_the_first_line_outside_of_the_library(module, is_inside):
+    warn = partial(warn_caller, "of a test", RuntimeWarning)
+    with pytest.warns(RuntimeWarning, match="of a test") as found:
+        called_from(module, warn, "inner.py")
+    assert found[0].filename == (__file__ if is_inside else "inner.py")

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from skcgcnn import CGCNNRegressor, CrystalGraphTransformer
-from skcgcnn._text import quoted, wrapped
+from skcgcnn._text import crystals, encodable, for_terminals, listed, quoted, same_unit, wrapped
 from skcgcnn.cli import app
 from skcgcnn.exceptions import StructureError
 
@@ -130,3 +130,36 @@ def test_long_names_are_broken_at_spaces_and_underlines():
         assert wrapped(text).replace("\\", "") == expected
     assert wrapped("one two", 3) == "one\ntwo"
     assert "\\$" in wrapped("a $x$")
+
+
+def test_names_as_words():
+    names = list("abcdefghij")
+    assert listed(names[:8]) == "a, b, c, d, e, f, g, h"
+    assert listed(names[:9]) == "a, b, c, d, e, f, g, h and 1 more"
+    assert listed(names, most=3) == "a, b, c and 7 more"
+    assert listed([]) == "none"
+    assert [crystals(n) for n in (0, 1, 2)] == ["0 crystals", "1 crystal", "2 crystals"]
+
+
+def test_units_are_the_same_unless_both_are_known_and_differ():
+    for one, other in (("eV", "eV"), ("eV / atom", " eV/atom"), ("eV", ""), ("", "K"), ("", "")):
+        assert same_unit(one, other)
+    for one, other in (("eV", "meV"), ("eV", "ev"), ("K", "\u00b0C")):
+        assert not same_unit(one, other)
+
+
+def test_what_a_terminal_would_obey_is_shown():
+    assert for_terminals("a\tb\nc \u00e5") == "a\tb\nc \u00e5"
+    assert for_terminals("a\rb\x1b\u202e'") == "a\\rb\\x1b\\u202e'"
+    assert for_terminals("a\tb\n", kept="\t") == "a\tb\\n"
+    assert encodable("caf\udce9 \u00e9") == "caf\\udce9 \u00e9"
+
+
+def test_quoted_words_as_they_are_shown():
+    for text, expected in {
+        "plain.cif": "plain.cif",
+        "it's": """'it'"'"'s'""",
+        "\x07it's \\ \u00e9": r"$'\x07it\'s \\ \u00e9'",
+        "\u202e": r"$'\xe2\x80\xae'",
+    }.items():
+        assert quoted(text) == expected.replace(r"\u00e9", "\u00e9")

@@ -116,7 +116,9 @@ class GraphBatch(NamedTuple):
         if not len(graphs):
             raise ValueError("a batch needs at least one crystal, but there is none")
         if len(unread := graphs.ids[graphs.n_sites == 0]):
-            raise ValueError(f"crystal {unread[0]!r} could not be read, so it cannot be in a batch")
+            raise ValueError(
+                f"crystal {str(unread[0])!r} could not be read, so it cannot be in a batch"
+            )
         dataset = GraphDataset(graphs)
         ((whole, _),) = GraphBatches(dataset, batch_size=len(graphs), device=device, dtype=dtype)
         return cls(*whole.batch)

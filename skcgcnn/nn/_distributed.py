@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, Self
+from typing import Any
 
 import torch
 from skorch.hf import AccelerateMixin
-from torch import Tensor
 
 from skcgcnn.exceptions import ProcessError
 from skcgcnn.nn._batches import GraphBatches, GraphDataset
@@ -42,14 +41,13 @@ class AcceleratedNet(AccelerateMixin, GraphNet):
     def __init__(self, *args: Any, accelerator: Any, device: Any = None, **kwargs: Any) -> None:
         super().__init__(*args, accelerator=accelerator, device=accelerator.device, **kwargs)
 
-    def _validate_params(self) -> None:
-        # The mixin asks for no device; here the batches are made on that of the accelerator.
-        GraphNet._validate_params(self)
-
-    def initialize(self) -> Self:
-        """Make the network; it is wrapped while it is trained alone."""
-        GraphNet.initialize(self)
-        return self
+    # The mixin asks for no device, wraps the network for good, and gathers what each process
+    # predicts. Here batches are made on the device of the accelerator, the network is wrapped while
+    # it is trained alone, see `run`, and the crystals of a prediction are not divided.
+    _validate_params = GraphNet._validate_params
+    initialize = GraphNet.initialize
+    evaluation_step = GraphNet.evaluation_step
+    on_train_end = GraphNet.on_train_end
 
     def get_iterator(
         self, dataset: GraphDataset, training: bool = False
@@ -71,14 +69,6 @@ class AcceleratedNet(AccelerateMixin, GraphNet):
         step = super().train_step(batch, **fit_params)
         step["loss"] = self.accelerator.reduce(step["loss"].detach(), "mean")
         return step
-
-    def evaluation_step(self, batch: Any, training: bool = False) -> Tensor:
-        """Predict a batch: the crystals of a prediction are not divided."""
-        return GraphNet.evaluation_step(self, batch, training)
-
-    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Do what every net does: the network is unwrapped by `run`."""
-        GraphNet.on_train_end(self, net, X=X, y=y, **kwargs)
 
     def run(self, *args: Any, **kwargs: Any) -> None:
         """Train for some more epochs, see `GraphNet.run`."""
