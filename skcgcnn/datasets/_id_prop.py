@@ -50,9 +50,9 @@ class Table:
         """Return the table with some of its columns; refuse names that no column has."""
         for name in names:
             if self.names.count(name) != 1:
-                how = "has no" if name not in self.names else "has several"
+                how = "several columns" if name in self.names else "no column"
                 have = ", ".join(self.names) or "none"
-                raise DataError(f"{self.file}: {how} column {name!r}; it has {have}")
+                raise DataError(f"{self.file}: has {how} {name!r}; it has {have}")
         return self._some([self.names.index(name) for name in names])
 
     def without(self, names: Sequence[str]) -> "Table":

@@ -210,7 +210,8 @@ class Sheet:
             self.remarks.append(f"{n_comments} rows that begin with # as comments")
 
     def _is_comment(self, cell: str) -> bool:
-        return cell.startswith("#") and not self.is_id(cell)
+        # One of several lines is the content of a file.
+        return cell.startswith("#") and "\n" not in cell and not self.is_id(cell)
 
     def _raw_rows(self) -> Iterator[tuple[int, list[str]]]:
         csv.field_size_limit(_MOST_LETTERS)  # a CIF is a long cell

@@ -1,0 +1,392 @@
+"""Which column has the ids, what is a header, an index or a row of units, and what tables say."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from skcgcnn.datasets import load_groups, load_id_prop, read_table
+from skcgcnn.exceptions import DataError
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Return what reads a table beside files of some names, and what it warned of."""
+
+    def load(text, files, **options):
+        for name in files:
+            (tmp_path / (name if "." in name else f"{name}.cif")).touch()
+        (tmp_path / "id_prop.csv").write_text(text)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            table = read_table(tmp_path, **options)
+        said = [str(one.message).removeprefix(f"{table.file}: read with ") for one in caught]
+        return table, "".join(said)
+
+    return load
+
+
+def cells(table):
+    return [list(column) for column in table.columns]
+
+
+@pytest.mark.parametrize(
+    ("text", "files", "ids", "said"),
+    [
+        # Two names of files in the first column are enough, though others have more.
+        ("a,x\nb,y\nnone,z\n", "abxyz", ["a", "b", "none"], ""),
+        ("1,a\n1,b\n", "1ab", ["a", "b"], "column 2 as that of the ids, "),
+        # Less than half of the rows are not, in another column.
+        ("n,k\n1,a\n2,b\n3,c\n4,d\n5,e\n", "ab", ["1", "2", "3", "4", "5"], ""),
+        ("n,k\n1,a\n2,b\n3,c\n4,d\n", "ab", ["a", "b", "c", "d"], "column 'k' as that of the"),
+        ("n,k\n1,a\n", "a", ["1"], ""),
+        # By its name, where each cell is another crystal.
+        ("n,jid\n1,a\n", "a", ["a"], "column 'jid' as that of the ids, "),
+        ("x,jid\n1,a\n2,a\n", "a", ["1", "2"], ""),
+        ("x,jid\n1,a\n2,b\n3,none\n", "ab1", ["a", "b", "none"], "column 'jid' as that of the"),
+        ("structure,jid\ns,a\nt,b\nu,c\nv,d\nw,e\nx,f\n", "abst", list("stuvwx"), ""),
+        ("name,jid\na,b\nb,a\n", "ab", ["a", "b"], ""),
+    ],
+)
+def test_which_column_has_the_ids(read, text, files, ids, said):
+    table, told = read(text, files, on_missing="keep", count_others=False)
+    assert table.cif_ids == ids
+    assert told.startswith(said) if said else not told
+
+
+@pytest.mark.parametrize(
+    ("text", "files", "ids", "names"),
+    [
+        # An index: of all rows, beside crystals.
+        ("0,a,1\n1,b,2\n2,c,3\n", "abc", ["a", "b", "c"], ["value"]),
+        (",id,e\n0,a,1\n1,b,2\n", "ab", ["a", "b"], ["e"]),
+        ("Unnamed: 0,x,e\n0,a,1\n1,b,2\n", "ab", ["a", "b"], ["e"]),
+        ("Unnamed: 0,x,e\n0,a,1\n1,b,2\n", "ab01", ["a", "b"], ["e"]),
+        # Of some rows, which are names of some crystals, where another column has others alone.
+        (",x,e\n7,a,1\n4,b,2\n", "ab7", ["a", "b"], ["e"]),
+        (",jid,e\n7,4,1\n4,7,2\n", "47", ["4", "7"], ["e"]),
+        # None.
+        (",x,e\n7,a,1\n4,none,2\n", "ab7", ["7", "4"], ["x", "e"]),
+        (",x,e\n7,a,1\n4,b,2\n", "ab74", ["7", "4"], ["x", "e"]),
+        (",x,e\nq7,a,1\nq4,b,2\n", ["a", "b", "q7", "q4"], ["q7", "q4"], ["x", "e"]),
+        (",x,e\n0,p,1\n1,q,2\n", "", ["0", "1"], ["x", "e"]),
+        ("0,a\n1,b\n", "ab01", ["0", "1"], ["value"]),
+        ("0,a,1\n1,b,2\n2,c,3\n", "abc012", ["0", "1", "2"], ["value", "label"]),
+        ("0,5,1\n1,6,2\n2,7,3\n", "", ["0", "1", "2"], ["value", "label"]),
+        ("1,a,1\n2,b,2\n3,c,3\n", "abc123", ["1", "2", "3"], ["value", "label"]),
+    ],
+)
+def test_an_index_is_left_out(read, text, files, ids, names):
+    table, said = read(text, files, on_missing="keep", count_others=False)
+    assert (table.cif_ids, table.names) == (ids, names)
+    assert ("an index column" in said) == (len(names) < len(text.split("\n")[0].split(",")) - 1)
+
+
+def test_one_row_does_not_tell_which_column_has_the_ids(read):
+    with pytest.raises(DataError, match=r"id_prop\.csv: holds no crystal$"):
+        read("1.5,name\n", ["name"])
+    with pytest.raises(DataError, match=r"id_prop\.csv: holds no crystal$"):
+        read("energy,id\n", ["a"])
+
+
+def test_units_are_those_of_their_columns(read):
+    table, said = read("id,e,n,gap\n,eV,,meV\na,1,2,3\nb,4,5,6\n", "ab")
+    assert (table.units, said) == ({"e": "eV", "gap": "meV"}, "a row of units")
+    assert cells(table) == [[1, 4], [2, 5], [3, 6]]
+    assert table.choose(["gap"]).units == table.take(np.array([1])).units == table.units
+    table, _ = read("e,id,gap\neV,,meV\n1,a,3\n4,b,6\n", "ab")
+    assert (table.names, table.units) == (["e", "gap"], {"e": "eV", "gap": "meV"})
+    table, said = read("id,e\na,1\nb,4\n", "ab")
+    assert (table.units, said) == ({}, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        ("id,e\nunit,5\na,1\n", ["line 2: {}/unit.cif does not exist"]),
+        ("id,kind\nunit,what\na,metal\n", ["line 2: {}/unit.cif does not exist"]),
+        (
+            "id,e\nunit,eV\nnone,1\na,2\n",
+            [
+                "line 2: {}/unit.cif does not exist",
+                "line 3: {}/none.cif does not exist",
+                "line 2: 'eV' is not a number",
+            ],
+        ),
+        ("id,e\na,eV\nb,1\n", ["line 2: 'eV' is not a number"]),
+        ("id,e\nunit,eV\n", ["line 2: {}/unit.cif does not exist"]),
+    ],
+)
+def test_what_is_no_row_of_units(read, tmp_path, text, problems):
+    with pytest.raises(DataError) as error:
+        read(text, "ab")
+    expected = [f"{tmp_path / 'id_prop.csv'}:", *(one.format(tmp_path) for one in problems)]
+    assert str(error.value) == "\n  ".join(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "ids"),
+    [
+        ("name\na\nb\n", [], ["a", "b"]),
+        ("a\nb\n", [], ["a", "b"]),
+        ("none\nb\n", [], ["none", "b"]),
+        ("none,\nb,2\n", ["value"], ["none", "b"]),
+        ("none,n/a\nb,2\n", ["value"], ["none", "b"]),
+        ("none,3\nb,2\n", ["value"], ["none", "b"]),
+        ("some,3,text\nb,2,gap\n", ["3", "text"], ["b"]),
+        ("none,3,gap\nb,2,gap\n", ["value", "label"], ["none", "b"]),
+        ("none,1,gap,2\nb,2,gap,3\n", ["value", "label", "target_3"], ["none", "b"]),
+        ("a,1,2,3,4\nb,1,2,3,4\n", ["value", "label", "target_3", "target_4"], ["a", "b"]),
+    ],
+)
+def test_what_is_a_header(read, text, names, ids):
+    table, _ = read(text, "ab", on_missing="keep", columns=None if "," in text else ())
+    assert (table.names, table.cif_ids) == (names, ids)
+
+
+HINT = ". If these are decimal commas, write decimal points, or put semicolons between the columns"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "id,e\na,1,5\nb,2,5\n",
+            f"the header has 2 columns (id, e), but line 2 has 3 (a, 1, 5){HINT}",
+        ),
+        ("id;e\na;1;5\n", "the header has 2 columns (id, e), but line 2 has 3 (a, 1, 5)"),
+        ("id,e,x\na,1\nb,2\n", "the header has 3 columns (id, e, x), but line 2 has 2 (a, 1)"),
+        ("a,1\nb\n", "\n  line 2: has 1 columns, but the first crystal has 2"),
+        ("a\nb\n", "\n  line 1: expected 'cif_id,value' or 'cif_id,value,label'"),
+        (
+            "a,2,125\nb,3,5\n",
+            f"line 1 is 'a,2,125'{HINT}",
+        ),
+    ],
+)
+def test_rows_of_another_length(read, tmp_path, text, message):
+    with pytest.raises(DataError) as error:
+        read(text, "ab")
+    space = "" if message.startswith("\n") else " "
+    assert str(error.value) == f"{tmp_path / 'id_prop.csv'}:{space}{message}"
+
+
+@pytest.mark.parametrize(
+    "text", ["a;2;125\nb;3;5\n", "a,2,125,1\nb,3,5,1\n", "a,2,12\nb,3,5\n", "a,2,x125\nb,3,5\n"]
+)
+def test_rows_that_are_no_decimals_in_two_parts(read, text):
+    try:
+        table, _ = read(text, "ab")
+    except DataError as error:
+        assert "'x125' is not a number" in str(error)  # noqa: PT017
+    else:
+        assert cells(table)[0] == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("files", "cif_id", "name", "said"),
+    [
+        (["a.cif", "a.cif.gz"], "a", "a.cif", ""),
+        (["a.cif.gz"], "a", "a.cif.gz", ""),
+        (["a.CIF"], "a", "a.CIF", ""),
+        (["a.cif"], "a.CIF.gz", "a.cif", ""),
+        (["A.cif"], "a", "A.cif", "names of files in other case or with other accents"),
+        (["007.cif"], "7", "007.cif", "ids without their leading zeros"),
+        (["7.cif"], "007", "7.cif", "ids without their leading zeros"),
+        (["7.cif", "007.cif"], "7", "7.cif", ""),
+        (["7x.cif"], "07x", "07x.cif", ""),
+        ([], "77", "77.cif", ""),
+        ([], "s/" + "x" * 300, "s/" + "x" * 300 + ".cif", ""),
+    ],
+)
+def test_the_file_of_a_crystal(read, tmp_path, files, cif_id, name, said):
+    table, told = read(f"{cif_id},1\n", files, on_missing="keep", count_others=False)
+    assert (table.paths, told) == ([str(tmp_path / name)], said)
+
+
+def test_a_file_below_that_is_not_clear(read, tmp_path):
+    (tmp_path / "s").mkdir()
+    for name in ("x.cif", "x.cif.gz", "y.cif.gz"):
+        (tmp_path / "s" / name).touch()
+    table, said = read("s/y,1\na,2\n", "a")
+    assert (table.paths[0], said) == (str(tmp_path / "s" / "y.cif.gz"), "")
+    with pytest.raises(
+        DataError, match=r"line 1: 's/x' could be any of x\.cif, x\.cif\.gz; rename the others"
+    ):
+        read("s/x,1\na,2\n", "a")
+
+
+def test_what_is_unusual_is_said_once(read):
+    _, said = read("7,1\n8,2\nA,3\nB,4\n", ["07", "08", "a", "b", "d", "c"])
+    assert said == (
+        "ids without their leading zeros, names of files in other case or with other accents, "
+        "2 files left out that it does not list: c.cif, d.cif"
+    )
+    _, said = read("7,1\n8,2\n", ["7", "8"], count_others=False)
+    assert not said
+
+
+def test_columns_of_a_table_by_name(read, tmp_path):
+    table, _ = read("id,e,e,gap,k\na,1,2,3,x\nb,4,5,,y\n", "ab")
+    file = tmp_path / "id_prop.csv"
+    assert cells(table.choose(["k", "gap"]))[0] == ["x", "y"]
+    assert table.choose([]).names == []
+    assert table.without(["e", "k", "none"]).names == ["gap"]
+    for names, message in {
+        ("gap", "f"): f"{file}: has no column 'f'; it has e, e, gap, k",
+        ("e",): f"{file}: has several columns 'e'; it has e, e, gap, k",
+    }.items():
+        with pytest.raises(DataError) as error:
+            table.choose(names)
+        assert str(error.value) == message
+    with pytest.raises(DataError, match=r"has no column 'f'; it has none$"):
+        table.without(["e", "gap", "k"]).choose(["f"])
+    with pytest.raises(DataError) as error:
+        table.numbers()
+    assert str(error.value) == f"{file}: 'b' has no gap; fill the cell"
+    with pytest.raises(DataError) as error:
+        table.choose(["k"]).numbers(allow_missing=True)
+    assert str(error.value) == f"{file}: column 'k' holds texts; it should hold numbers"
+    numbers = table.without(["k"]).numbers(allow_missing=True)
+    np.testing.assert_array_equal(numbers, [[1, 2, 3], [4, 5, np.nan]])
+    assert table.without(["k"]).take(np.array([0])).numbers().tolist() == [[1, 2, 3]]
+    assert table.choose([]).numbers().shape == (2, 0)
+
+
+def test_crystals_without_targets_are_left_out(read, tmp_path):
+    table, _ = read("id,e,k\na,,\nb,4,\nc,,\nd,,x\n", "abcd")
+    file = tmp_path / "id_prop.csv"
+    with pytest.warns(UserWarning) as caught:  # noqa: PT030
+        some, rows = table.with_targets()
+    assert str(caught[0].message) == (
+        f"{file}: 2 of 4 crystals have no e and no k and are left out, the first is 'a'"
+    )
+    assert rows.tolist() == [1, 3]
+    assert some.cif_ids == ["b", "d"]
+    assert some.paths == [str(tmp_path / "b.cif"), str(tmp_path / "d.cif")]
+    assert some.columns[0].tolist()[0] == 4
+    assert some.columns[1].tolist()[1] == "x"
+    with pytest.raises(DataError) as error:
+        table.take(np.array([0, 2])).with_targets()
+    assert str(error.value) == f"{file}: no crystal has e or k"
+    same, rows = some.with_targets()
+    assert same is some
+    assert rows.tolist() == [0, 1]
+
+
+def test_frames_and_pairs(read, tmp_path):
+    read("id,e,k\na,1,x\nb,2,y\n", "ab")
+    data = load_id_prop(tmp_path, as_frame=True)
+    assert data.frame.columns.tolist() == ["path", "e", "k"]
+    assert data.frame["path"].tolist() == data.data
+    assert data.target.columns.tolist() == ["e", "k"]
+    assert data.target["e"].dtype == np.float64
+    assert data.target["k"].tolist() == ["x", "y"]
+    X, y = load_id_prop(tmp_path, target="e", as_frame=True, return_X_y=True)
+    assert (X, y.name, y.tolist()) == (data.data, "e", [1, 2])
+    described = data.DESCR
+    assert described == f"2 crystals with e, k, read from {tmp_path}."
+    assert data.filename == str(tmp_path / "id_prop.csv")
+    assert load_id_prop(tmp_path, label="k").target.tolist() == ["x", "y"]
+    assert load_id_prop(tmp_path, target=["e"]).target.dtype == np.float64
+    two = load_id_prop(tmp_path).target
+    assert (two.dtype, two.tolist()) == (object, [[1.0, "x"], [2.0, "y"]])
+
+
+def test_a_folder_without_a_table(tmp_path):
+    file = tmp_path / "id_prop.csv"
+    text = f"{file}: no such file; expected lines of 'cif_id,value[,label]' in it"
+    for name, hint in (
+        ("", ""),
+        ("one.csv", "; if it is one.csv, rename that to id_prop.csv"),
+        ("two.csv", ""),
+    ):
+        if name:
+            (tmp_path / name).touch()
+        with pytest.raises(DataError) as error:
+            load_id_prop(tmp_path)
+        assert str(error.value) == text + hint
+    file.touch()
+    with pytest.raises(DataError) as error:
+        load_id_prop(file)
+    assert str(error.value) == f"{file}: is a file; name its folder, {tmp_path}"
+    with pytest.raises(DataError) as error:
+        load_id_prop(tmp_path / "none")
+    assert str(error.value) == f"{tmp_path / 'none'}: no such folder"
+
+
+@pytest.mark.parametrize(("count", "more"), [(20, []), (21, ["and 1 more"])])
+def test_twenty_problems_are_shown(read, tmp_path, count, more):
+    with pytest.raises(DataError) as error:
+        read("".join(f"none{i},{i}\n" for i in range(count)), "")
+    lines = str(error.value).split("\n  ")
+    assert lines[0] == f"{tmp_path / 'id_prop.csv'}:"
+    assert lines[21:] == more
+    assert lines[20] == f"line 20: {tmp_path / 'none19.cif'} does not exist"
+
+
+def test_what_a_crystal_that_is_there_twice_is_told(read, tmp_path):
+    with pytest.raises(DataError) as error:
+        read("none,1\na,2\nA,3\nnone,4\na.cif,5\n", "a")
+    assert str(error.value).split("\n  ")[1:] == [
+        f"line 1: {tmp_path / 'none.cif'} does not exist",
+        "line 3: id 'A' has no file of its own: a.cif is that of 'a'",
+        "line 4: id 'none' stands in line 1 already",
+        "line 5: id 'a' stands in line 2 already",
+    ]
+
+
+def test_groups_by_the_names_of_crystals(read, tmp_path):
+    file = tmp_path / "groups.csv"
+    assert load_groups(tmp_path, ["a"]) is None
+    file.write_text("id,group\na.cif,x\n# of later\n#b,y\nc,Na\n")
+    assert load_groups(tmp_path, ["a"]) == {"a": "x", "#b": "y", "c": "Na"}
+    read("a,1\n", "a")
+    assert load_id_prop(tmp_path).groups.tolist() == ["x"]
+    (tmp_path / "id_prop.csv").write_text("a,1\n#b,1\nd,2\ne,2\n")
+    for name in ("#b", "d", "e"):
+        (tmp_path / f"{name}.cif").touch()
+    with pytest.raises(DataError) as error:
+        load_id_prop(tmp_path)
+    assert str(error.value) == f"{file}:\n  'd' has no group\n  'e' has no group"
+    file.write_text("id,group\na,x,1\n,x\nb,\nc,x\nc.cif,y\n")
+    with pytest.raises(DataError) as error:
+        load_groups(tmp_path, [])
+    assert str(error.value).split("\n  ") == [
+        f"{file}:",
+        "line 2: expected 'cif_id,group'",
+        "line 3: expected 'cif_id,group'",
+        "line 4: expected 'cif_id,group'",
+        "line 6: id 'c.cif' comes twice",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,1\nb,1,5\n", "line 2: has 3 columns, but the first crystal has 2"),
+        ("a;1,5\nb;x\n", "line 2: 'x' is not a number"),
+        ("a;1\nb;2,5 eV\n", "line 2: '2,5 eV' is not a number; write the number alone"),
+        ('a,"1,5"\nb,1\n', "line 1: '1,5' is not a number; write a decimal point instead of the c"),
+    ],
+)
+def test_cells_that_are_no_numbers(read, text, message):
+    with pytest.raises(DataError, match=message):
+        read(text, "ab")
+
+
+def test_columns_that_are_asked_for_alone_are_read(read):
+    table, _ = read("id,e,bad\na,1,2\nb,2,x\n", "ab", columns=["e", "none"])
+    assert (table.names, cells(table)) == (["e"], [[1, 2]])
+    table, _ = read("a\nb\n", "ab", columns=["e"])
+    assert (table.names, table.cif_ids) == ([], ["a", "b"])
+    with pytest.raises(DataError, match="line 3: 'x' is not a number"):
+        read("id,e,bad\na,1,2\nb,2,x\n", "ab")
+
+
+def test_a_table_of_a_folder(tmp_path):
+    folder = Path(tmp_path)
+    (folder / "id_prop.xlsx").mkdir()
+    with pytest.raises(DataError, match="no such file"):
+        read_table(folder)
