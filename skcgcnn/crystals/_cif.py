@@ -368,11 +368,11 @@ def _check_oxidation_states(
 
 
 def _triplets(block: gemmi.cif.Block) -> tuple[str, ...]:
-    for tag in SYMMETRY:
-        column = block.find_values(tag)
-        if len(column) and column.tag == tag:
-            return tuple(column)
-    raise UnsureError
+    found = [block.find_values(tag) for tag in SYMMETRY]
+    columns = [one for one, tag in zip(found, SYMMETRY, strict=True) if len(one) and one.tag == tag]
+    if len(columns) != 1:
+        raise UnsureError
+    return tuple(columns[0])
 
 
 def _add(content: _Content, more: _Content) -> _Content:

@@ -139,8 +139,7 @@ def check_values(text: str) -> Told:
     _check_numbers(data)
     _check_symbols(data)
     _check_alternatives(data)
-    found = (_known(data.get(tag, [])) for tag in SYMMETRY)
-    operations = next(filter(None, found), [])
+    operations = _operations(data)
     matrices = [_read_operation(operation) for operation in operations]
     magnetic = [one for tag in filter(_OF_MAGNETS.fullmatch, data) for one in _known(data[tag])]
     for operation in magnetic:
@@ -161,6 +160,25 @@ def check_values(text: str) -> Told:
     remarks = () if vectors is None else other_volume(volume, vectors)
     remarks = (*remarks, remark) if remark else remarks
     return Told(symmetry, crystals[0] + 1, len(crystals), remarks)
+
+
+def _operations(data: dict[str, Any]) -> list[str]:
+    """Return the symmetry operations; refuse two lists of which one has others or more."""
+    found = {tag: _known(data[tag]) for tag in SYMMETRY if tag in data}
+    found = {tag: operations for tag, operations in found.items() if operations}
+    if len(found) > 1 and len({frozenset(map(_kind, all_)) for all_ in found.values()}) > 1:
+        raise StructureError(
+            f"lists other symmetry operations in {' than in '.join(found)}; remove those that do "
+            "not count"
+        )
+    return next(iter(found.values()), [])
+
+
+def _kind(operation: str) -> tuple[float, ...]:
+    """Return what is the same for an operation, however it is written: x+.5, or 1/2+x."""
+    matrix = _read_operation(operation)[:3]
+    matrix[:, 3] = np.rint(24 * matrix[:, 3]) % 24
+    return tuple(matrix.ravel().tolist())
 
 
 def _check_operations(

@@ -238,6 +238,16 @@ def test_a_site_that_is_not_in_a_loop():
         read_crystal(text)
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_operations_that_are_listed_twice(several):
+    text = HEAD.format(**{**PLAIN, "site": "O O1 0.1 0.2 0.3 1"}) + "data_y\n_note 1\n" * several
+    other = "loop_\n_space_group_symop_operation_xyz\n'X, Y, Z'\n{}\nloop_\n_atom_site_type"
+    same_ones = text.replace("loop_\n_atom_site_type", other.format("1-x,-y,-Z+1.0"))
+    assert len(read_crystal(same_ones).species) == len(read_crystal(text).species) == 4
+    with pytest.raises(StructureError, match="lists other symmetry operations in _symmetry_equiv"):
+        read_crystal(text.replace("loop_\n_atom_site_type", other.format("")))
+
+
 def test_a_place_of_silicon_is_no_tritium():
     text = HEAD.format(**PLAIN)
     assert read_crystal(text.replace("Na Na1", "T T1")).species[0] == ((1, 1.0),)
