@@ -105,8 +105,13 @@ class BaseCGCNN(
         Raises
         ------
         ValueError
-            If there is no such parameter.
+            If there is no such parameter, or `init_from` is the estimator itself.
         """
+        if params.get("init_from") is self:
+            raise ValueError(
+                "init_from is the estimator itself. To train it further set warm_start=True; to "
+                "begin anew with its weights pass init_from=copy.deepcopy(est)"
+            )
         known = self._get_param_names()
         for name in params:
             if "__" not in name and name not in known:

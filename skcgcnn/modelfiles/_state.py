@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from skcgcnn._text import same_unit
+from skcgcnn._warnings import warn_caller
 from skcgcnn.graphs import GraphOptions
 from skcgcnn.tasks import Task
 
@@ -129,7 +131,12 @@ def rename_targets(
     Raises
     ------
     ValueError
-        If there are not as many as targets, or one is too long.
+        If there are not as many as targets, one is too long, or a name comes twice.
+
+    Warns
+    -----
+    UserWarning
+        Where a unit is not that of the fit: numbers are not converted.
 
     Examples
     --------
@@ -151,6 +158,14 @@ def rename_targets(
         )
         for i, target in enumerate(targets)
     )
-    for target in renamed:
+    found = [target.name for target in renamed]
+    for target, before in zip(renamed, targets, strict=True):
         target.check()
+        if names is not None and found.count(target.name) > 1:
+            raise ValueError(f"targets has {target.name!r} several times; give each its own name")
+        if not same_unit(target.unit, before.unit):
+            warn_caller(
+                f"target {target.name!r} was fitted in {before.unit}, but units says "
+                f"{target.unit!r}, which the file will tell; its numbers are not converted"
+            )
     return renamed

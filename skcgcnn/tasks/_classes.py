@@ -23,6 +23,8 @@ from skcgcnn.tasks._task import Metrics, Prediction, Task
 
 # Kinds of dtypes of labels.
 _LABELS = "OUTbiuf"
+# Types of labels among objects.
+_PLAIN = (str, int, float, np.number, np.bool_)
 
 
 @TASKS.register("classification")
@@ -321,6 +323,13 @@ def _check_labels(labels: npt.NDArray[Any], name: str) -> None:
         raise ValueError(
             f"column {name!r} of y is a classification target, but holds values of type "
             f"{labels.dtype}; labels are texts, whole numbers or truth values"
+        )
+    # Neither a score nor a model file takes others, such as bytes and dates.
+    others = () if labels.dtype != object else (v for v in labels if not isinstance(v, _PLAIN))
+    for label in others:
+        raise ValueError(
+            f"column {name!r} of y is a classification target, but holds {label!r}, of type "
+            f"{type(label).__name__}; labels are texts, whole numbers or truth values"
         )
     try:
         numbers = as_floats(labels)

@@ -19,7 +19,7 @@ def split_columns(y: Any) -> list[npt.NDArray[Any]]:
         )
     y = without_mask(y)
     # From a list of rows NumPy would make one type for all, and so texts of the numbers.
-    values = y if isinstance(y, np.ndarray) else np.array(y, dtype=object)
+    values = np.asarray(y, dtype=None if isinstance(y, np.ndarray) else object)
     if values.ndim not in (1, 2):
         raise ValueError(f"y has {values.ndim} dimensions; expected one row of targets per crystal")
     return list(values.T) if values.ndim == 2 else [values]

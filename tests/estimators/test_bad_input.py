@@ -1,5 +1,9 @@
 """What is wrong with parameters, targets and weights is said, and nothing is silently ignored."""
 
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -305,3 +309,21 @@ def test_a_target_of_one_value_is_a_warning(tiny, graphs):
     with pytest.warns(UserWarning, match="'target' of y holds one value, 2: there is nothing to"):
         est = CGCNNRegressor(**tiny).fit(graphs, np.full(len(graphs), 2.0))
     assert np.isfinite(est.predict(graphs)).all()
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [[b"a", b"b"], [Decimal(1), Decimal(2)], [Fraction(1), Fraction(2)], [date.min, date.max]],
+    ids=["bytes", "Decimal", "Fraction", "date"],
+)
+def test_labels_that_no_score_and_no_file_takes(labels, tiny, graphs, energies):
+    y = np.array([energies, labels * 12], dtype=object).T
+    kind = type(labels[0]).__name__
+    with pytest.raises(ValueError, match=f"column 'y1' of y .* of type {kind}; labels are texts"):
+        CGCNNMultiTask(**tiny).fit(graphs, y)
+
+
+def test_a_matrix_has_columns(tiny, graphs, Y):
+    expected = CGCNNMultiTask(**tiny).fit(graphs, Y)
+    found = CGCNNMultiTask(**tiny).fit(graphs, np.asmatrix(Y))
+    np.testing.assert_array_equal(found.predict(graphs), expected.predict(graphs))

@@ -5,6 +5,7 @@ import os
 import pickle
 import subprocess
 import sys
+import warnings
 
 import joblib
 import numpy as np
@@ -152,6 +153,17 @@ def test_save_needs_a_fit_and_matching_names(tiny, graphs, energies, tmp_path):
     with pytest.raises(ValueError, match="units has 2 entries; the model has 1"):
         est.save(tmp_path / "model", units=["a", "b"])
     assert not list(tmp_path.iterdir())
+
+
+def test_other_units_and_equal_names_in_a_file(tiny, graphs, energies, tmp_path):
+    est = CGCNNRegressor(**tiny).fit(graphs, pd.Series(energies, name="E (eV)"))
+    with pytest.warns(UserWarning, match=r"'E \(eV\)' was fitted in eV, but units says 'meV'.*not"):
+        est.save(tmp_path / "model", units="meV")
+    with warnings.catch_warnings(action="error"):
+        est.save(tmp_path / "model", targets="E", units="e V")
+    est.fit(graphs, np.column_stack([energies, energies]))
+    with pytest.raises(ValueError, match="targets has 'E' several times"):
+        est.save(tmp_path / "model", targets=["E", "E"])
 
 
 def test_save_names_what_it_leaves_out(tiny, graphs, energies, tmp_path):

@@ -291,6 +291,13 @@ def test_clone_keeps_the_model_to_begin_from(source, params, graphs, energies):
     assert_equal(weights(again.init_from, ""), weights(source, ""))
 
 
+def test_an_estimator_does_not_begin_from_itself(params, graphs, energies):
+    est = CGCNNRegressor(**params).fit(graphs, energies)
+    with pytest.raises(ValueError, match=r"is the estimator itself.*warm_start=True"):
+        est.set_params(init_from=est)
+    assert "init_from=CGCNN" not in repr(est)
+
+
 @pytest.mark.slow
 def test_searches(source, params, graphs, energies, tmp_path):
     source.save(tmp_path / "model")
