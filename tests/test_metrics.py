@@ -164,6 +164,20 @@ def test_labels_that_are_hidden_are_missing():
         classification_metrics(hidden, [0, 1], np.eye(2), [0, 1])
 
 
+def test_intervals_are_the_same_every_time():
+    """Quantiles of 1000 means of groups that are drawn with replacement, by NumPy's generator."""
+    errors, groups = np.array([0.0, 1.0, 2.0, 4.0, 7.0, 11.0]), np.array(list("aabcdd"))
+    found = held_out_error(np.zeros(6), said(errors), 0.0, groups=groups)
+    sums, counts = np.array([1.0, 2.0, 4.0, 18.0]), np.array([2, 1, 1, 2])
+    rng = np.random.default_rng(0)
+    means = []
+    for _ in range(1000):
+        drawn = rng.integers(4, size=4)
+        means.append(sums[drawn].sum() / counts[drawn].sum())
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])))
+    assert found.value == errors.mean()
+
+
 def told(**fields):
     usual = {"value": 0.12345, "low": 0.1, "high": 0.2, "n_crystals": 7, "simple": 0.5}
     return HeldOutError(**{"metric": "mae", "unit": "eV", **usual, **fields})

@@ -4,11 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
-from joblib import Parallel, delayed, parallel_config
+from joblib import Parallel, delayed, parallel_config, register_parallel_backend
+from joblib.parallel import ThreadingBackend
 
 from skcgcnn._parallel import streaming_parallel, task
 
@@ -83,3 +85,52 @@ def test_tasks_in_workers_of_others(backend):
             time.sleep(2)  # longer than a worker looks for its parent
         assert Parallel(2)(delayed(inner)(number) for number in range(4)) == found
     assert found == [[number] * 3 for number in range(4)]
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_results_come_one_by_one_in_the_order_of_tasks_or_as_they_are_done(ordered):
+    others_are_done = threading.Event()
+
+    def work(number):
+        if number == 0:
+            others_are_done.wait(0.5 if ordered else 10)
+        return number
+
+    with parallel_config(backend="threading"):
+        results = streaming_parallel(2, ordered=ordered)(task(work)(n) for n in range(4))
+        found = []
+        for number in results:
+            found.append(number)
+            if len(found) == 3:
+                others_are_done.set()
+    assert not isinstance(results, list)
+    assert found == ([0, 1, 2, 3] if ordered else [1, 2, 3, 0])
+
+
+class Whole(ThreadingBackend):
+    """A backend that returns all results at once."""
+
+    supports_return_generator = False
+
+
+def test_a_backend_that_returns_all_results_at_once():
+    register_parallel_backend("whole", Whole)
+    with parallel_config(backend="whole", n_jobs=2):
+        assert streaming_parallel(None)(task(abs)(-n) for n in range(3)) == [0, 1, 2]
+
+
+def test_keywords_go_to_the_task():
+    with parallel_config(backend="sequential"):
+        calls = (task(int)(text, base=base) for text, base in (("11", 2), ("11", 8)))
+        assert list(streaming_parallel(1)(calls)) == [3, 9]
+
+
+def alive():
+    return os.getpid()
+
+
+def test_a_task_in_its_own_process_watches_nobody():
+    n_threads = threading.active_count()
+    function, args, kwargs = task(alive)()
+    assert function(*args, **kwargs) == os.getpid()
+    assert threading.active_count() == n_threads

@@ -1,11 +1,14 @@
 """The table of parameters: what a fit takes, a model file may hold, and no more."""
 
+from dataclasses import MISSING, fields
+
 import pytest
+from sklearn.base import clone
 from sklearn.utils._param_validation import InvalidParameterError, validate_parameter_constraints
 
 import skcgcnn
-from skcgcnn import CGCNNRegressor
-from skcgcnn._declared import Number, declared
+from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
+from skcgcnn._declared import Choice, Number, Registered, declared, param
 from skcgcnn._parameter_lists import all_declared
 from skcgcnn._parameters import MAX_RADIUS, MultiTaskParameters, NetParameters
 from skcgcnn.crystals import MAX_LENGTH
@@ -88,3 +91,69 @@ def test_bounds_of_numbers():
             if value is not None:
                 with pytest.raises(InvalidParameterError, match=f"The '{name}' parameter"):
                     validate_parameter_constraints(allowed, {name: value}, "X")
+
+
+@pytest.mark.parametrize("cls", [CGCNNRegressor, CGCNNClassifier, CGCNNMultiTask])
+def test_estimators_are_themselves_and_show_what_was_set(cls):
+    est = cls(lr=0.5, verbose=True)
+    assert est != clone(est)
+    assert len({est, clone(est), est}) == 2
+    assert repr(est) == f"{cls.__name__}(lr=0.5, verbose=True)"
+    with pytest.raises(TypeError, match="positional"):
+        cls("default")
+    assert list(est.get_params()) == sorted(each.name for each in fields(cls))
+    assert not [each.name for each in fields(cls) if each.default is MISSING]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "expected"),
+    [
+        ((Number(int, 0),), "int"),
+        ((Choice("auto"), Number(float)), '"auto" or float'),
+        ((Choice("none", "convs"), Number(int, 0)), '{"none", "convs"} or int'),
+        ((Choice("a"), Choice("b"), None), '{"a", "b"} or None'),
+        ((Choice("auto"), Registered("losses")), '"auto" or str'),
+        ((bool, Number(int), Choice("x")), 'bool, int or "x"'),
+        ((None, str, Number(float), Choice("x", "y")), 'None, str, float or {"x", "y"}'),
+    ],
+)
+def test_what_is_allowed_in_words(allowed, expected):
+    field = param(3, allowed, "of a test", change="free", in_file=False)
+    parameter = field.metadata["parameter"]
+    assert (field.default, parameter.kind, parameter.allowed) == (3, expected, allowed)
+    assert (parameter.doc, parameter.change, parameter.in_file) == ("of a test", "free", False)
+    assert param(3, allowed, "", kind="of my own").metadata["parameter"].kind == "of my own"
+
+
+def test_the_largest_number():
+    for allowed, expected in (
+        ((Number(int, 0, 7), Choice("a")), 7),
+        ((Number(int, 0), Number(int, 0, 9)), 9),
+        ((Number(float, 0, 7), Number(int, 0)), None),
+        ((Choice("a"),), None),
+    ):
+        assert param(0, allowed, "").metadata["parameter"].most == expected
+
+
+# Defaults, and of which a model file, a training that goes on, and the command know.
+DEFAULTS = {
+    "recipe": "default", "radius": 8.0, "max_num_nbr": 12, "conv": "auto", "n_conv": 3,
+    "atom_fea_len": 64, "h_fea_len": 128, "n_h": 1, "pooling": "mean",
+    "composition_baseline": "auto", "dropout": "auto", "lr": "auto", "optimizer": "auto",
+    "weight_decay": "auto", "max_epochs": "auto", "batch_size": "auto", "loss": "auto",
+    "cls_weight": 0.1, "tasks": ("regression", "classification"), "init_from": "auto",
+    "freeze": "none", "early_stopping": False, "validation_fraction": 0.1,
+    "n_iter_no_change": "auto", "warm_start": False, "n_estimators": 1, "n_jobs": None,
+    "on_error": "raise", "callbacks": None, "random_state": None,
+    "device": "auto", "verbose": 0, "atom_features": None, "net_params": None,
+    "schedule": "auto", "max_grad_norm": "auto", "ema_decay": "auto", "heads": "shared",
+    "precision": "float32", "element_embedding": "auto", "max_batch_sites": None,
+    "conv_lr_factor": 1.0, "compile": False,
+}  # fmt: skip
+
+
+def test_defaults():
+    found = {
+        each.name: each.default for each in (*fields(MultiTaskParameters), *fields(NetParameters))
+    }
+    assert found == DEFAULTS

@@ -117,7 +117,7 @@ def _is_trained(part: Any) -> bool:
 def broadcast_int(accelerator: Any, value: int) -> int:
     """Return the number that the main process has."""
     with _talking():
-        number = torch.tensor(value if accelerator.is_main_process else 0, dtype=torch.int64)
+        number = torch.tensor(value if accelerator.is_main_process else 0)
         return int(accelerator.reduce(number.to(accelerator.device), "sum"))
 
 

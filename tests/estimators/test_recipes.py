@@ -103,6 +103,44 @@ def test_weights_that_were_trained_go_on_with_small_steps():
     assert resolved(60, init_from="own.safetensors", recipe="paper")["lr"] == 0.01
 
 
+def test_recipes_in_numbers():
+    """The second is that of the original code."""
+    assert RECIPES == {
+        "default": {
+            "conv": "edge", "composition_baseline": True, "dropout": 0.1, "lr": 0.004,
+            "schedule": "one_cycle", "optimizer": "adamw", "weight_decay": 0.1,
+            "max_grad_norm": 5.0, "loss": "mae", "ema_decay": 0.995,
+        },
+        "paper": {
+            "conv": "gated", "composition_baseline": False, "element_embedding": False,
+            "dropout": 0.0, "lr": 0.01, "schedule": "constant", "optimizer": "sgd",
+            "weight_decay": 0.0, "max_grad_norm": None, "loss": "mse", "ema_decay": 0.0,
+            "batch_size": 256, "max_epochs": 30,
+        },
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("params", "kind", "expected"),
+    [
+        ({"recipe": "paper"}, torch.optim.SGD, {"lr": 0.01, "momentum": 0.9, "weight_decay": 0}),
+        ({"init_from": None}, torch.optim.AdamW, {"lr": 0.004, "weight_decay": 0.1}),
+        ({"optimizer": "adam", "lr": 0.5, "weight_decay": 0.2}, torch.optim.Adam, {
+            "lr": 0.5, "weight_decay": 0.2,
+        }),
+        ({"optimizer": torch.optim.Adadelta}, torch.optim.Adadelta, {"weight_decay": 0.1}),
+        ({"optimizer": torch.optim.Rprop}, torch.optim.Rprop, {"lr": 0.004}),
+    ],
+)  # fmt: skip
+def test_optimizers(params, kind, expected, graphs, energies):
+    size = {"atom_fea_len": 8, "n_conv": 1, "h_fea_len": 8, "max_epochs": 1, "random_state": 0}
+    est = CGCNNRegressor(**{"init_from": None, **size, **params}).fit(graphs[:4], energies[:4])
+    assert type(est.net_.optimizer_) is kind
+    first = est.net_.optimizer_.param_groups[0]
+    rate = {"lr": first.get("initial_lr", first["lr"])}
+    assert {name: {**first, **rate}[name] for name in expected} == expected
+
+
 def test_what_is_set_by_hand_stays(graphs, energies):
     est = CGCNNRegressor(recipe="paper", **SMALL, lr=0.5, batch_size=7).fit(graphs, energies)
     fitted = est.fitted_params_
