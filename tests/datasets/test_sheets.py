@@ -120,3 +120,10 @@ def test_numbers_with_commas_and_zeros(tmp_path):
         with pytest.raises(DataError) as error:
             end(";", cells_)
         assert str(error.value) == f"{file}:\n  {problem}"
+
+
+def test_a_cell_may_be_long(tmp_path):
+    """As the text of a CIF, of more letters than `csv` takes by itself."""
+    cell = "x" * 200_000
+    (tmp_path / "t.csv").write_text(f"id,cif\na,{cell}\n")
+    assert list(Sheet(tmp_path / "t.csv"))[1] == (2, ["a", cell])
