@@ -369,10 +369,12 @@ def _check_oxidation_states(
 
 def _triplets(block: gemmi.cif.Block) -> tuple[str, ...]:
     found = [block.find_values(tag) for tag in SYMMETRY]
-    columns = [one for one, tag in zip(found, SYMMETRY, strict=True) if len(one) and one.tag == tag]
-    if len(columns) != 1:
+    columns = {
+        tuple(one) for one, tag in zip(found, SYMMETRY, strict=True) if len(one) and one.tag == tag
+    }
+    if len(columns) != 1:  # none, or lists that may differ
         raise UnsureError
-    return tuple(columns[0])
+    return columns.pop()
 
 
 def _add(content: _Content, more: _Content) -> _Content:
