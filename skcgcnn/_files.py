@@ -111,6 +111,12 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
         raise
 
 
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text as `atomic_write` does."""
+    with atomic_write(path) as file:
+        file.write(text)
+
+
 def _remove_leftovers(folder: Path) -> None:
     """Remove the temporary files of writers that are no more."""
     with suppress(OSError):  # a folder that cannot be listed

@@ -111,14 +111,21 @@ def _show_warning(
     typer.echo(for_terminals(f"Warning: {_in_options(str(message))}"), err=True)
 
 
+def _from_stdin() -> list[Path]:
+    try:
+        lines = [line.strip("\r\n\ufeff") for line in sys.stdin]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"the standard input is not UTF-8 ({error}); name the files") from error
+    return [Path(line) for line in lines if line.strip()]
+
+
 def expanded(data: list[Path]) -> list[Path]:
     """Return paths with those of the standard input for ``-``, and files for patterns."""
     found: list[Path] = []
     for path in data:
         given = [path]
         if str(path) == "-":
-            lines = (line.strip("\r\n\ufeff") for line in sys.stdin)
-            given = [Path(line) for line in lines if line.strip()]
+            given = _from_stdin()
             if not given:
                 raise ValueError("the standard input names no file")
         for each in map(user_path, given):

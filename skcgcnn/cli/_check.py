@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from skcgcnn._files import atomic_write, user_path
+from skcgcnn._files import user_path, write_text
 from skcgcnn._text import for_terminals
 from skcgcnn.cli._app import Jobs, Quiet, app, plain_errors
 
@@ -78,8 +78,7 @@ def check(
             progress=None if quiet else _tell_step,
         )
         folder.mkdir(parents=True, exist_ok=True)
-        with atomic_write(page) as file:
-            file.write(check_report(opened.name, found))
+        write_text(page, check_report(opened.name, found))
         table = found.findings.assign(ids=["; ".join(ids) for ids in found.findings["ids"]])
         write_table(rows, table.columns, table.itertuples(index=False))
         if as_json:

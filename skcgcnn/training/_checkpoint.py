@@ -11,15 +11,7 @@ from skorch.callbacks import Callback
 from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.modelfiles import write_checkpoint
 from skcgcnn.nn import BestEpoch
-
-# The last epoch, with all that training needs to go on; and the best, to predict with.
-CHECKPOINT, BEST = "checkpoint.pth.tar", "model.safetensors"
-# The best for the original code, under the name that its users expect.
-ORIGINAL = "model_best.pth.tar"
-# Errors, predictions of the test part and of all crystals by a cross-validation, the epochs a line
-# each, and everything at a glance.
-METRICS, TESTED, FOLDS = "metrics.json", "test_results.csv", "cv_predictions.csv"
-HISTORY, REPORT = "history.csv", "report.html"
+from skcgcnn.training._folder import BEST, CHECKPOINT, ORIGINAL, TOLD, remove_results
 
 
 class RunCheckpoint(Callback):
@@ -48,8 +40,7 @@ class RunCheckpoint(Callback):
         if loss is None or self.best.best_epoch_ == est.n_iter_:
             write_model(est, self.output, {"validation loss": loss})
         # A run that is ended from outside leaves no numbers of another model beside this one.
-        for name in (METRICS, TESTED, FOLDS, HISTORY, REPORT):
-            (self.output / name).unlink(missing_ok=True)
+        remove_results(self.output, TOLD)
         state = est._get_model_state(training=True)
         training = replace(state.training, run=self.run)  # type: ignore[type-var]
         write_checkpoint(replace(state, training=training), self.output / CHECKPOINT)

@@ -18,8 +18,9 @@ from skcgcnn.estimators import (
 from skcgcnn.exceptions import DataError
 from skcgcnn.modelfiles import ModelState, find_model, read_model_file
 from skcgcnn.nn import BestEpoch
-from skcgcnn.training._checkpoint import BEST, CHECKPOINT, RunCheckpoint
+from skcgcnn.training._checkpoint import RunCheckpoint
 from skcgcnn.training._data import Part, RunData
+from skcgcnn.training._folder import BEST, CHECKPOINT
 from skcgcnn.training._settings import Settings, default_of, option_of
 
 _ESTIMATORS: dict[str, type[BaseCGCNN]] = {

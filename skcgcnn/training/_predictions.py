@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn._files import atomic_write
+from skcgcnn._files import atomic_write, write_text
 from skcgcnn._lazy import needed
 from skcgcnn._text import encodable
 from skcgcnn.datasets import write_rows
@@ -299,8 +299,7 @@ def write_prediction_report(
         training_ids=[] if training is None else training[1],
         numbers=numbers or {},
     )
-    with atomic_write(target) as file:
-        file.write(prediction_report(result))
+    write_text(target, prediction_report(result))
 
 
 def _cell(value: Any) -> Any:

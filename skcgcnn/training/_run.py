@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from skcgcnn._files import atomic_write
+from skcgcnn._files import write_text
 from skcgcnn._progress import Progress
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets import write_table
@@ -22,18 +22,7 @@ from skcgcnn.graphs import CrystalGraphs, CrystalGraphTransformer, concatenate, 
 from skcgcnn.nn import choose_device, lasting_device
 from skcgcnn.quality import PowerLaw
 from skcgcnn.reports import HeldOut, RunResult, training_report
-from skcgcnn.training._checkpoint import (
-    BEST,
-    CHECKPOINT,
-    FOLDS,
-    HISTORY,
-    METRICS,
-    ORIGINAL,
-    REPORT,
-    TESTED,
-    write_model,
-    write_original,
-)
+from skcgcnn.training._checkpoint import write_model, write_original
 from skcgcnn.training._data import Part, RunData, load_run_data
 from skcgcnn.training._fits import (
     check_params,
@@ -42,7 +31,20 @@ from skcgcnn.training._fits import (
     read_start,
     resumed_estimator,
 )
-from skcgcnn.training._folder import alone, refuse_results
+from skcgcnn.training._folder import (
+    BEST,
+    FAILURES,
+    FOLDS,
+    HISTORY,
+    METRICS,
+    REPORT,
+    RESULTS,
+    SEARCHED,
+    TESTED,
+    alone,
+    refuse_results,
+    remove_results,
+)
 from skcgcnn.training._learning import learning_curves
 from skcgcnn.training._predictions import write_predictions
 from skcgcnn.training._rules import (
@@ -55,11 +57,6 @@ from skcgcnn.training._rules import (
 from skcgcnn.training._settings import Settings
 from skcgcnn.training._split import Rows
 from skcgcnn.training._tested import Said, held_out, predict_part, together
-
-# Crystals that could not be read, where a run goes on without them.
-FAILURES = "failures.csv"
-# What a run leaves.
-RESULTS = (CHECKPOINT, BEST, ORIGINAL, METRICS, TESTED, FOLDS, HISTORY, REPORT)
 
 
 def train(
@@ -137,9 +134,9 @@ def train(
     check_asked(settings, output, device)
     is_main = getattr(device, "is_main_process", True)
     elsewhere = resume is None or resume.parent.resolve() != output.resolve()
-    with alone(output) if is_main else nullcontext():
+    with alone(output) if is_main else nullcontext(False) as is_whole:
         if is_main and elsewhere and not overwrite:
-            refuse_results(output, RESULTS)
+            refuse_results(output, [*RESULTS, *SEARCHED])
         state, settings = read_start(settings, resume, given)
         if resume is None:
             settings = settings.with_ratios(given)
@@ -172,6 +169,7 @@ def train(
         classes = data.classes(graphs.n_sites > 0)
         if resume is not None and not (folds or splits or learning_curve):
             _check_epochs_left(est, parts["train"], resume)
+        remove_results(output, SEARCHED if is_whole and elsewhere else ())
         if is_main and resume is not None and elsewhere:
             shutil.copyfile(resume.with_name(BEST), output / BEST)
         fit_parts(est, run, parts, classes, output if is_main else None, resume)
@@ -206,9 +204,7 @@ def train(
                 splits=found["splits"],
                 curves=curves,
             )
-            text = training_report(result)  # before a file is opened: it takes seconds
-            with atomic_write(output / REPORT) as file:
-                file.write(text)
+            write_text(output / REPORT, training_report(result))
         return found
 
 
@@ -322,8 +318,7 @@ def _evaluate(
     loss = est.history_[est.best_epoch_ - 1].get("valid_loss", math.nan)
     loss = loss if math.isfinite(loss) else None
     _write_history(output / HISTORY, est)
-    for name in (FOLDS, REPORT):  # those of an earlier run, which this one may not write
-        (output / name).unlink(missing_ok=True)
+    remove_results(output, (FOLDS, REPORT))  # which this run may not write
     for each in tested:
         target = output / (FOLDS if each.n_folds else TESTED)
         write_predictions(target, each.ids, list(each.predictions), each.y)
@@ -361,9 +356,7 @@ def _evaluate(
 
 def _write_metrics(output: Path, found: dict[str, Any], curves: dict[str, PowerLaw]) -> None:
     found["learning_curves"] = {name: asdict(law) for name, law in curves.items()}
-    with atomic_write(output / METRICS) as file:
-        json.dump(found, file, indent=2)
-        file.write("\n")
+    write_text(output / METRICS, json.dumps(found, indent=2) + "\n")
 
 
 def _losses(est: BaseCGCNN) -> dict[str, list[float]]:

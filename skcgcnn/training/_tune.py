@@ -13,30 +13,34 @@ from typing import Any
 
 import numpy as np
 
-from skcgcnn._files import atomic_write
+from skcgcnn._files import atomic_write, write_text
 from skcgcnn._progress import Progress
 from skcgcnn._warnings import said_once
 from skcgcnn.datasets import write_rows
 from skcgcnn.estimators import BaseCGCNN
-from skcgcnn.exceptions import UnseenElementsWarning
+from skcgcnn.exceptions import DataError, UnseenElementsWarning
 from skcgcnn.graphs import CrystalGraphs, digest_crystals
 from skcgcnn.metrics import HeldOutError
 from skcgcnn.reports import Trial, TuneResult, tune_report
 from skcgcnn.tasks import is_missing
 from skcgcnn.training._data import Part, RunData, load_run_data
 from skcgcnn.training._fits import check_params, fit_parts, new_estimator, read_start
-from skcgcnn.training._folder import alone, refuse_results
+from skcgcnn.training._folder import (
+    FOUND,
+    RESULTS,
+    SEARCH,
+    SEARCH_PAGE,
+    SEARCHED,
+    TRIALS,
+    alone,
+    refuse_results,
+)
 from skcgcnn.training._rules import cross_validation_rows, find_groups, split_parts
-from skcgcnn.training._run import RESULTS as TRAINED
 from skcgcnn.training._run import check_asked, read_graphs, train
 from skcgcnn.training._search import N_FOLDS, SCRATCH, USUAL, Search, Space, choose, load_optuna
 from skcgcnn.training._settings import Settings
 from skcgcnn.training._split import check_enough
 from skcgcnn.training._tested import Said, held_out, predict_part
-
-# What Optuna writes, from which a search goes on; what was tried, as a table and as a page; and
-# what came out.
-HISTORY, TRIALS, PAGE, RESULTS = "tune.log", "trials.csv", "tune.html", "tune.json"
 
 
 def tune(
@@ -98,15 +102,20 @@ def tune(
     check_params(settings)
     machine = {"device": device, "n_jobs": n_jobs, "on_error": settings.on_error, "verbose": 0}
     with said_once(), alone(output):
-        resume = resume and (output / HISTORY).exists()
-        if not resume and not overwrite:
-            refuse_results(output, [HISTORY, TRIALS, PAGE, RESULTS, *TRAINED])
+        is_begun = (output / SEARCH).exists()
+        if not (resume and is_begun) and not overwrite:
+            refuse_results(output, [*SEARCHED, *RESULTS])
+        if resume and not is_begun:
+            raise DataError(
+                f"{output}: holds no search to go on with ({SEARCH}); name its folder with "
+                "--output, or leave out --resume to begin one"
+            )
         data = load_run_data(settings)
         run = _Run(settings, data, machine, quiet=not progress, remarks=remarks)
         if not resume:  # what was tried stays until the data are known to be right
-            (output / HISTORY).unlink(missing_ok=True)
+            (output / SEARCH).unlink(missing_ok=True)
         with _quiet():
-            search = Search(output / HISTORY, run.space, run.about(), settings.seed)
+            search = Search(output / SEARCH, run.space, run.about(), settings.seed)
             _search(search, run, n_trials, time.monotonic() + seconds, enabled=progress)
             trials = search.trials()
         chosen = choose(trials)
@@ -301,10 +310,6 @@ def _write(output: Path, result: TuneResult) -> dict[str, Any]:
         },
         "text": result.text,
     }
-    with atomic_write(output / RESULTS) as file:
-        json.dump(found, file, indent=2)
-        file.write("\n")
-    page = tune_report(result)
-    with atomic_write(output / PAGE) as file:
-        file.write(page)
+    write_text(output / FOUND, json.dumps(found, indent=2) + "\n")
+    write_text(output / SEARCH_PAGE, tune_report(result))
     return found

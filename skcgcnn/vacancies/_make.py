@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn._files import atomic_write
+from skcgcnn._files import write_text
 from skcgcnn.exceptions import StructureError
 
 # In Å: minimum distance of a vacancy and its periodic images, where no supercell is given.
@@ -230,8 +230,7 @@ def write_cif(structure: Any, path: str | PathLike[str]) -> None:
     # No -0.0 and no 1.0, whatever the rounding of the machine.
     coords = np.mod(np.round(structure.frac_coords, 8), 1.0) + 0.0
     tidy = Structure(structure.lattice, structure.species_and_occu, coords)
-    with atomic_write(path) as file:
-        file.write(str(CifWriter(tidy)))
+    write_text(path, str(CifWriter(tidy)))
 
 
 def _wrap(coords: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -618,9 +618,12 @@ def test_nothing_of_an_earlier_run_stays_beside_another_model(data, tmp_path, mo
     out = tmp_path / "out"
     again = ("train", data, "-o", out, "--overwrite", "--seed", 3, *TINY)
     run("train", data, "--epochs", 1, "-o", out, *WITH_REPORT, "--folds", 2)
+    for name in ("tune.log", "tune.html"):  # of a search
+        (out / name).write_text("")
     assert "report.html" not in run(*again, "--epochs", 1)
     assert not (out / "report.html").exists()
     assert not (out / "cv_predictions.csv").exists()
+    assert not list(out.glob("tune.*"))
 
     def interrupted(net, *args, **kwargs):
         if len(net.history) == 3:

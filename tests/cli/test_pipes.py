@@ -73,6 +73,12 @@ def test_the_home_folder(model, cifs, tmp_path, monkeypatch):
     assert (tmp_path / "p.html").exists()
 
 
+def test_a_standard_input_that_is_no_text(model):
+    result = CliRunner().invoke(app, ["predict", str(model), "-"], input=b"\xff.cif\n")
+    assert result.exit_code == 2
+    assert "the standard input is not UTF-8" in result.output
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "code", "said"),
     [

@@ -220,7 +220,13 @@ def test_results_of_a_training_are_not_replaced_unasked(data, tmp_path):
     for resume in (False, True):
         with pytest.raises(DataError, match=r"\(model\.safetensors\); choose another folder"):
             tune(Settings(str(data)), tmp_path, seconds=1, resume=resume, progress=False)
+    with pytest.raises(DataError, match=r"holds no search to go on with \(tune\.log\)"):
+        tune(Settings(str(data)), tmp_path / "mistyped", seconds=1, resume=True, progress=False)
+    assert not (tmp_path / "mistyped").exists()
     (tmp_path / "tune.log").write_text("what was tried")
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(DataError, match=r"\(tune\.log\); choose another folder"):
+        train(Settings(str(data)), tmp_path, progress=False)
     wrong = Settings(str(data), target=("energi",))
     with pytest.raises(DataError, match="energi"):
         tune(wrong, tmp_path, seconds=1, overwrite=True, progress=False)
