@@ -41,7 +41,8 @@ def test_repeats_to_a_length():
     assert fit_supercell(Lattice.cubic(4), 12) == (3, 3, 3)
     # Of three tenths, 0.1 is a third, whatever the rounding.
     assert fit_supercell(Lattice.cubic(0.1), 0.1 * 3) == (3, 3, 3)
-    assert fit_supercell(Lattice.cubic(0.1), 0.3 + 1e-7) == (4, 4, 4)
+    assert fit_supercell(Lattice.cubic(1), 3 + 0.5e-9) == (3, 3, 3)
+    assert fit_supercell(Lattice.cubic(1), 3 + 1.5e-9) == (4, 4, 4)
 
 
 @pytest.mark.parametrize(

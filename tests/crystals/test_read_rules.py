@@ -1,0 +1,224 @@
+"""Where each rule of the readers of other formats begins and ends."""
+
+import gzip
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.io import write
+from pymatgen.core import Lattice, Molecule, Structure
+
+from skcgcnn.crystals import MAX_LENGTH, read_crystal, try_to_read
+from skcgcnn.exceptions import StructureError, TransientReadError
+
+NACL = "NaCl\n1.0\n4 0 0\n0 4 0\n0 0 4\nNa Cl\n1 1\ndirect\n0 0 0\n.5 .5 .5\n"
+
+
+def refused(source, *args):
+    """Return why a crystal is refused."""
+    with pytest.raises(StructureError) as caught:
+        read_crystal(source, *args)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_formula"),
+    [("NaCl", 1), ("Fe2O3", 1), ("Ca(OH)2", 1), ("Li0.5CoO2", 1), ("nacl", 0), ("NaCl.x", 0)],
+)
+def test_formulas_are_no_files(name, is_formula):
+    formula = "; a formula is no crystal: pass a file with its structure, such as a CIF"
+    assert refused(name) == f"no such file{formula if is_formula else ''}"
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("a.cif.z", "is packed in a way that is not read; unpack it, or use .gz"),
+        ("a.cif.Zst", "is packed in a way that is not read; unpack it, or use .gz"),
+        ("POSCAR.lzma", "is packed in a way that is not read; unpack it, or use .gz"),
+        ("a.yml", "is YAML, which is not read; write the crystal as JSON or CIF"),
+        ("a.mson", "is not well-formed JSON (Expecting value: line 1 column 1 (char 0))"),
+        ("a.json.txt", "is not well-formed JSON (Expecting value: line 1 column 1 (char 0))"),
+    ],
+)
+def test_names_of_formats(tmp_path, name, why):
+    (tmp_path / name).write_text("x")
+    assert refused(tmp_path / name) == why
+
+
+@pytest.mark.parametrize("name", ["POSCAR", "CONTCAR_2", "my.poscar", "a.VASP", "contcar.gz"])
+def test_names_of_poscars(tmp_path, name):
+    opener = gzip.open if name.endswith("gz") else open
+    with opener(tmp_path / name, "wt") as file:
+        file.write(NACL)
+    assert read_crystal(tmp_path / name).species == [((11, 1.0),), ((17, 1.0),)]
+
+
+def test_how_large_files_may_be(tmp_path):
+    text = 1000 * "x" + NACL
+    (tmp_path / "POSCAR").write_text(text)
+    (tmp_path / "POSCAR.gz").write_bytes(gzip.compress(text.encode()))
+    for name in ("POSCAR", "POSCAR.gz"):
+        assert len(read_crystal(tmp_path / name, len(text)).species) == 2
+        assert refused(tmp_path / name, len(text) - 1).startswith("is larger than 0.001058 MB;")
+        error = try_to_read(tmp_path / name, len(text) - 1)
+        assert isinstance(error, TransientReadError)
+
+
+def test_how_large_cells_may_be():
+    def cubic(length, n=1):
+        return Structure(Lattice.cubic(length), ["Na"] * n, [[i / n, 0, 0] for i in range(n)])
+
+    assert len(read_crystal(cubic(MAX_LENGTH)).species) == 1
+    assert refused(cubic(MAX_LENGTH + 1)) == (
+        "its cell of 1e+04 Å is larger than any crystal's; check the lattice parameters"
+    )
+    for n in (1, 8):
+        edge = (0.1 * n) ** (1 / 3)
+        assert len(read_crystal(cubic(edge * 1.001, n)).species) == n
+        assert f"is too small for {n} sites; check the lattice" in refused(cubic(edge * 0.999, n))
+
+
+def test_shares_of_a_site():
+    def site(*shares):
+        structure = Structure(Lattice.cubic(4), ["Na", "Na"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+        content = structure.as_dict()
+        pairs = zip(("Na", "K"), shares, strict=False)
+        content["sites"][1]["species"] = [{"element": e, "occu": share} for e, share in pairs]
+        return content
+
+    assert read_crystal(site(0.6, 0.4)).species[1] == ((11, 0.6), (19, 0.4))
+    assert read_crystal(site(0.01)).species[1] == ((11, 0.01),)
+    for shares in ((0.6, 0.402), (1.5,), (0.0,), (-0.5,)):
+        assert "occupancy" in refused(site(*shares)) or "no crystal in this" in refused(
+            site(*shares)
+        )
+
+
+def test_remarks_of_pymatgen_come_once_and_thirds_not_at_all(tmp_path):
+    hexagonal = Structure(Lattice.hexagonal(3, 5), ["Na"], [[1 / 3, 2 / 3, 0]])
+    text = hexagonal.to(fmt="cif").replace("0.66666667", "0.6667")
+    magnetic = text + "_space_group_magn.number_BNS 1.1\n"
+    notes = read_crystal(magnetic).notes
+    assert len(set(notes)) == len(notes)
+    assert not any("rounded" in note for note in notes)
+
+
+def test_frames_of_ase(tmp_path):
+    atoms = Atoms("NaCl", [[0, 0, 0], [2, 2, 2]], cell=[4, 4, 4], pbc=True)
+    slab = atoms.copy()
+    slab.pbc = (True, False, False)
+    write(tmp_path / "one.traj", [atoms])
+    write(tmp_path / "two.traj", [slab, atoms])
+    write(tmp_path / "slab.traj", [slab])
+    write(tmp_path / "none.traj", [])
+    (tmp_path / "bad.xyz").write_text("x\n")
+    several = "holds several crystals; the last is taken"
+    part = "is periodic in 1 of three directions; it is taken as periodic in all three"
+    for name, notes in (("one", ()), ("two", (several,)), ("slab", (part,))):
+        crystal = read_crystal(tmp_path / f"{name}.traj")
+        assert crystal.notes == notes
+        np.testing.assert_allclose(crystal.coords, atoms.positions)
+    assert refused(tmp_path / "bad.xyz").startswith("ASE cannot read it (")
+    assert refused(Atoms("H", [[0, 0, 0]])) == "these Atoms have no cell; set it, with pbc=True"
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        (3, "is of type int, which carries no crystal"),
+        (None, "is of type NoneType, which carries no crystal"),
+        ({}, "is a dictionary that holds no crystals; expected one"),
+        (Molecule(["H"], [[0, 0, 0]]), "is a Molecule, which has no lattice; pass a Structure"),
+        ({"lattice": {}, "sites": [{}]}, "no crystal in this dictionary of pymatgen (KeyError('s"),
+        ({"lattice_vectors": 1, "cartesian_site_positions": 1}, "no crystal in this dictionary of"),
+    ],
+)
+def test_what_carries_no_crystal(source, why):
+    assert refused(source).startswith(why)
+
+
+def test_dictionaries_name_only_modules_of_crystals():
+    content = Structure(Lattice.cubic(4), ["Na"], [[0, 0, 0]]).as_dict()
+    content["@module"] = "of.others"  # who wrote it does not matter
+    assert read_crystal(content).species == [((11, 1.0),)]
+    for module in ("pymatgen.core.periodic_table", None):
+        content["properties"] = {"x": [{"@module": module, "y": 1}]}
+        assert len(read_crystal({**content, "properties": {}}).species) == 1
+    for module in ("pymatgen.io.cif", "pymatgen.core", "os"):
+        content["properties"] = {"x": ({"@module": module},)}
+        assert refused(content) == f"names the module {module!r}, which is not imported"
+
+
+def test_coordinates_of_jarvis():
+    content = {"lattice_mat": (4 * np.eye(3)).tolist(), "elements": ["Na", "Cl"]}
+    for coords, cartesian in (([2, 2, 2], True), ([0.5] * 3, False), ([0.5] * 3, None)):
+        more = {} if cartesian is None else {"cartesian": cartesian}
+        crystal = read_crystal({**content, "coords": [[0, 0, 0], coords], **more})
+        np.testing.assert_allclose(crystal.coords, [[0, 0, 0], [2, 2, 2]])
+    for symbol in ("1_0", True, "13C", " 2H"):
+        changed = {**content, "elements": ["Na", symbol], "coords": [[0, 0, 0], [0.5] * 3]}
+        assert refused(changed) == f"{symbol!r} is no element; write its symbol"
+
+
+def test_species_of_optimade():
+    entry = {
+        "lattice_vectors": (4 * np.eye(3)).tolist(),
+        "cartesian_site_positions": [[0, 0, 0], [2, 2, 2]],
+        "species_at_sites": ["A", "Cl"],
+        "species": [{"name": "A", "chemical_symbols": ["Na", "vacancy"]}],
+    }
+    entry["species"][0]["concentration"] = [0.75, 0.25]
+    for source in (entry, {"attributes": entry}):
+        assert read_crystal(source).species == [((11, 0.75),), ((17, 1.0),)]
+    features = {
+        "implicit_atoms": 1,
+        "site_attachments": 1,
+        "assemblies": 1,
+        "disorder": 0,
+        "unknown_positions": 0,
+    }
+    for name, is_told in features.items():
+        notes = read_crystal({**entry, "structure_features": [name]}).notes
+        assert notes == ((f"has {name}, which are not read",) if is_told else ())
+
+
+RES = """TITL name 0 64 -1 0 0 (P1) n - 1
+CELL 1.0 4 4 4 90 90 90
+LATT -1
+SFAC Na Cl
+Na 1 0 0 0 {}
+Cl 2 0.5 0.5 0.5 1.0
+END
+REM 2 0.5 0.5 0.5 0.5
+"""
+
+
+@pytest.mark.parametrize(
+    ("share", "is_read"), [("1.0", 1), ("11.0", 1), ("0.9", 0), ("10.5", 0), ("2", 0)]
+)
+def test_shares_in_res_files(tmp_path, share, is_read):
+    path = tmp_path / "a.res"
+    path.write_text(RES.format(share))
+    if is_read:
+        assert read_crystal(path).species == [((11, 1.0),), ((17, 1.0),)]
+    else:
+        assert refused(path).startswith(f"a site has the occupancy {share}, which is not read")
+
+
+def test_numbers_with_underscores_in_poscars():
+    for line in (1, 2, 8):
+        lines = NACL.splitlines()
+        lines[line] = (
+            lines[line].replace("4", "4_0").replace("1.0", "1_0").replace("0 0 0", "0 1_0 0")
+        )
+        assert "write it without the underscore" in refused("\n".join(lines) + "\n")
+    assert len(read_crystal(NACL.replace("NaCl", "run 1_0", 1)).species) == 2
+
+
+def test_counts_in_poscars():
+    for symbols, counts in (("Na Cl", "1 1 1"), ("Na", "1 1"), ("Na Cl K", "1 1")):
+        text = NACL.replace("Na Cl", symbols).replace("1 1\n", f"{counts}\n")
+        n, m = len(symbols.split()), len(counts.split())
+        assert refused(text) == f"has {n} symbols of elements, but {m} numbers of atoms"
+    assert refused(NACL.replace("Na Cl\n", "")).startswith("names no elements; write a line with")
