@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.model_selection import (
+    GroupKFold,
     KFold,
     ShuffleSplit,
     StratifiedGroupKFold,
@@ -199,3 +200,37 @@ def test_groups_that_are_hidden_or_cannot_be_compared(groups, message):
     for cv in (TaskStratifiedKFold(2), ExtrapolationSplit(0.3)):
         with pytest.raises(ValueError, match=message):
             list(cv.split(range(4), np.arange(4.0), groups))
+
+
+@pytest.mark.parametrize("column", [-3, 2])
+def test_columns_that_are_not_there(column):
+    y = np.zeros((6, 2))
+    with pytest.raises(ValueError, match=f"column={column}, but y has 2 columns"):
+        list(TaskStratifiedKFold(2, column=column).split(y, y))
+
+
+@pytest.mark.parametrize("column", [-2, 0, -1, 1])
+def test_columns_from_both_ends(column):
+    y = np.empty((12, 2), dtype=object)
+    y[:, column] = ["b", None, "a"] * 4
+    y[:, 1 - column % 2] = np.arange(12)
+    # Those without a label are a class of their own.
+    labels = np.where(np.arange(12) % 3 == 1, "", y[:, column].astype(str))
+    ours = TaskStratifiedKFold(4, column=column).split(y, y)
+    theirs = StratifiedKFold(4).split(y, labels)
+    assert [test.tolist() for _, test in ours] == [test.tolist() for _, test in theirs]
+
+
+def test_labels_of_texts_and_groups_of_a_splitter(multi, graphs, energies, labels):
+    frame = pd.DataFrame({"energy": energies, "kind": np.array(["gap", "metal"])[labels]})
+    frame.loc[:3, "kind"] = "glass"
+    groups = np.arange(24) // 4
+    found = cross_val_predict_tasks(multi, graphs, frame, groups=groups, cv=GroupKFold(2))
+    assert found.classes.tolist() == ["gap", "glass", "metal"]
+    for train, test in GroupKFold(2).split(energies, groups=groups):
+        fold = clone(multi).fit(graphs[train], frame.iloc[train])
+        proba = np.zeros((len(test), 3))
+        proba[:, np.searchsorted(found.classes, fold.classes_)] = fold.predict_proba(graphs[test])
+        np.testing.assert_allclose(found.proba[test], proba, atol=1e-6)
+        assert found.predictions[test, 1].tolist() == fold.predict(graphs[test])[:, 1].tolist()
+    assert not hasattr(multi, "net_")

@@ -7,12 +7,13 @@ from sklearn.base import clone
 from sklearn.dummy import DummyRegressor
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score, cross_validate
 
-from skcgcnn import CGCNNRegressor
+from skcgcnn import CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.model_selection import (
     GROUPINGS,
     ExtrapolationSplit,
     LeaveOneClusterOut,
     LeaveOneElementOut,
+    anonymous_formulas,
     element_sets,
     group_by_composition,
     group_by_elements,
@@ -252,3 +253,114 @@ def test_of_equal_targets_the_last_crystals_are_held_out():
     assert test.tolist() == [*range(108, 120)]
     ((_, test),) = ExtrapolationSplit(0.1, end="low").split(y, y)
     assert test.tolist() == [*range(12)]
+
+
+@pytest.mark.parametrize(
+    ("end", "held_out"), [("high", range(84, 120, 3)), ("low", range(1, 36, 3))]
+)
+def test_equal_targets_among_others_stay_in_their_order(end, held_out):
+    y = np.tile([3.0, 1.0, 2.0], 40)
+    ((_, test),) = ExtrapolationSplit(0.1, end=end).split(y, y)
+    assert test.tolist() == [*held_out]
+
+
+@pytest.mark.parametrize("share", [0, 1, 0.0, 1.0])
+def test_shares_that_leave_nothing(share):
+    with pytest.raises(ValueError, match=f"test_size={share!r}; expected a share between 0 and 1"):
+        list(ExtrapolationSplit(share).split(range(4), np.arange(4.0)))
+
+
+def test_groups_of_test_crystals_are_not_trained_on():
+    y = np.arange(10.0)
+    groups = ["a", "b", "c", "a", "b", "c", "d", "d", "a", "e"]
+    ((train, test),) = ExtrapolationSplit().split(y, y, groups)
+    assert (train.tolist(), test.tolist()) == ([1, 2, 4, 5, 6, 7], [8, 9])
+    # A fold that would have nothing to train on is left out.
+    X = salts((2, 3, 0))
+    folds = LeaveOneElementOut(["Na", "K"]).split(X, None, [0, 0, 1, 1, 0])
+    assert [(train.tolist(), test.tolist()) for train, test in folds] == [([2, 3], [0, 1])]
+    assert LeaveOneElementOut(["Na", "K"]).get_n_splits(X, None, [0, 0, 1, 1, 0]) == 1
+
+
+class Embedded:
+    """An estimator whose crystals are their embeddings."""
+
+    def transform(self, X):
+        return X
+
+
+def test_clusters_of_embeddings_leave_out_what_cannot_be_read():
+    """Features count by their spread, and what cannot be read is never tested."""
+    near, far = np.arange(6) % 2, 1000.0 * (np.arange(6) >= 3)
+    rows = np.column_stack([10 * near, np.full(6, 7.0), far / 1e6])
+    rows = np.insert(rows, 2, np.nan, axis=0)
+    cv = LeaveOneClusterOut(4, est=Embedded())
+    tests = sorted(test.tolist() for _, test in cv.split(rows))
+    assert tests == [[0, 3], [1], [4, 6], [5]]
+    assert all(set(train) | set(test) == set(range(7)) for train, test in cv.split(rows))
+    for n in (1, 7):
+        message = f"n_clusters={n}; expected from 2 to the 6 crystals that can be read"
+        with pytest.raises(ValueError, match=message):
+            list(LeaveOneClusterOut(n, est=Embedded()).split(rows))
+
+
+@pytest.mark.filterwarnings("ignore:.*cannot be turned into graphs")
+def test_clusters_of_crystals_of_which_one_cannot_be_read(tmp_path):
+    X = salts((3, 4, 2))
+    X.insert(1, tmp_path / "none.cif")
+    tests = sorted(test.tolist() for _, test in LeaveOneClusterOut(3).split(X))
+    assert tests == [[0, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
+def test_formulas_without_elements():
+    garnet = ["Al"] * 4 + ["O"] * 6
+    many = [Element.from_Z(z).symbol for z in range(1, 28)]
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    for symbols, formula in (
+        (garnet, "A2B3"),
+        (["Na"], "A"),
+        (["Na"] * 3, "A"),
+        (["O", "Ti", "O", "O", "Sr"], "ABC3"),
+        (many[:26], letters),
+        (many, f"{letters}[26]"),
+    ):
+        sites = np.column_stack(
+            [np.arange(len(symbols)) / len(symbols), *np.zeros((2, len(symbols)))]
+        )
+        chain = Structure(Lattice.orthorhombic(3.0 * len(symbols), 4, 5), symbols, sites)
+        assert anonymous_formulas([chain]).tolist() == [formula]
+        (prototype,) = group_by_prototype([chain])
+        assert prototype.split()[0] == formula
+
+
+def test_atoms_in_one_place_have_no_space_group():
+    both = Structure(Lattice.cubic(4.0), ["Na", "Na"], [[0, 0, 0], [0, 0, 0]])
+    assert group_by_prototype([both]).tolist() == ["A ?"]
+
+
+def test_features_that_are_not_those_of_elements_have_numbers():
+    table = {z: [float(z)] for z in range(1, 101)}
+    graphs = CrystalGraphTransformer(atom_features=table).transform([rocksalt("Na", "Cl")])
+    assert group_by_composition(graphs).tolist() == ["(kind 0)1 (kind 1)1"]
+    assert group_by_elements(graphs).tolist() == ["(kind 0) (kind 1)"]
+
+
+def test_distances_that_count_as_equal():
+    near = [Structure(Lattice.cubic(a), ["Cs", "Cl"], [[0] * 3, [0.5] * 3]) for a in (4.0, 4.005)]
+    assert group_by_structure(near).tolist() == [0, 1]
+    assert group_by_structure(near, tol=0.1).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("groupings", "joined"),
+    [
+        ([["b", "a", "b", "c"]], [0, 1, 0, 2]),
+        ([[0, 1, 2, 3], [5, 5, 6, 7], [1, 2, 2, 3]], [0, 0, 0, 1]),
+        ([[0, 0, 1, 1], [2, 3, 2, 3]], [0, 0, 0, 0]),
+        ([[], []], []),
+    ],
+)
+def test_crystals_that_any_grouping_joins(groupings, joined):
+    found = join_groups(*groupings)
+    assert found.tolist() == joined
+    assert found.dtype == np.int64

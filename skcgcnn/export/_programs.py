@@ -90,7 +90,6 @@ def export_onnx(est: BaseCGCNN, path: str | PathLike[str]) -> None:
         warnings.simplefilter("ignore")
         made: Any = torch.onnx.export(
             _traced(network),
-            dynamo=True,
             # The optimizer takes what is within 1e-8 of 0 for 0, and within 1e-5 of 1 for 1: the
             # mean of small targets. Whoever runs the file optimizes it, and keeps the numbers.
             optimize=False,

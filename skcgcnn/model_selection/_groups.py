@@ -80,7 +80,7 @@ def group_by_composition(X: Any) -> Labels:
     symbols = _symbols(graphs)
     found = []
     for counts in _counts(graphs):
-        divisor = gcd(*counts.values()) or 1
+        divisor = gcd(*counts.values())
         parts = sorted(f"{symbols[kind]}{n // divisor}" for kind, n in counts.items())
         found.append(" ".join(parts))
     return np.array(found, dtype=np.str_)
@@ -183,7 +183,7 @@ def _prototype(crystal: Crystal, symprec: float) -> str:
 
 def _anonymous(counts: Mapping[int, int]) -> str:
     """Return a formula like ABC3 for numbers of sites by kind."""
-    divisor = gcd(*counts.values()) or 1
+    divisor = gcd(*counts.values())
     numbers = sorted(n // divisor for n in counts.values())
     letters = [chr(ord("A") + i) if i < 26 else f"[{i}]" for i in range(len(numbers))]
     return "".join(f"{a}{n if n > 1 else ''}" for a, n in zip(letters, numbers, strict=True))

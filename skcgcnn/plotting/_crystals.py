@@ -159,7 +159,7 @@ def crystal(
     read = read_crystal(structure)
     # The first of elements with equal shares.
     elements = [max(site, key=lambda pair: pair[1])[0] for site in read.species]
-    atoms = Atoms(elements, positions=read.coords, cell=read.lattice, pbc=True)
+    atoms = Atoms(elements, positions=read.coords, cell=read.lattice)
     if site_values is not None and np.shape(site_values) != (len(atoms),):
         raise ValueError(
             f"site_values has shape {np.shape(site_values)}; expected one number for each of "
@@ -175,6 +175,6 @@ def crystal(
         scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(-reach, reach), "RdBu_r")
         colors = scale.to_rgba(numbers)[:, :3]
         ax.figure.colorbar(scale, ax=ax, shrink=0.7, label=for_figures(label))
-    plot_atoms(atoms, ax, rotation=rotation, colors=colors, show_unit_cell=2)
+    plot_atoms(atoms, ax, rotation=rotation, colors=colors)
     ax.set_axis_off()
     return ax

@@ -10,6 +10,8 @@ from skcgcnn._numbers import as_floats
 from skcgcnn._text import for_figures
 from skcgcnn.plotting._axes import BLUE, GRAY, ORANGE, get_axes, with_unit
 
+# Of losses; more of them have those of matplotlib.
+_COLORS = (BLUE, ORANGE, GRAY)
 _LEVELS = np.arange(0.05, 1, 0.05)
 
 
@@ -206,10 +208,11 @@ def loss_curves(
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     lowest = np.inf
     curves = losses if isinstance(losses, Mapping) else {"training": losses}
-    for (name, values), color in zip(curves.items(), (BLUE, ORANGE, GRAY), strict=False):
+    for place, (name, values) in enumerate(curves.items()):
         if values is None or np.ndim(values) != 1:
             raise ValueError(f"losses of {name!r}: expected one number for each epoch")
         curve = np.asarray(values, dtype=float)
+        color = _COLORS[place] if place < len(_COLORS) else f"C{place % 10}"
         marker = "o" if len(curve) == 1 else None  # a line of one point cannot be seen
         ax.plot(
             np.arange(1, len(curve) + 1), curve, color=color, marker=marker, label=for_figures(name)

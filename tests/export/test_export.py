@@ -10,7 +10,7 @@ import pytest
 import torch
 from sklearn.exceptions import NotFittedError
 
-from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
+from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, __version__
 from skcgcnn.export import PredictingNetwork, export_onnx, export_program
 from skcgcnn.nn import GraphBatch
 
@@ -81,12 +81,23 @@ def test_onnx_runtime_predicts_the_same(fitted, graphs, tmp_path):
         np.testing.assert_allclose(found, expected(fitted, some), rtol=1e-5, atol=1e-5)
 
 
-def test_onnx_keeps_the_digits_of_numbers_far_from_zero(graphs, energies, tmp_path):
+def test_onnx_keeps_the_digits_of_numbers_far_from_zero(graphs, energies, tmp_path, capfd):
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")
     est = CGCNNRegressor(n_conv=1, max_epochs=1, random_state=0).fit(graphs, energies + 1e9)
-    export_onnx(est, tmp_path / "model.onnx")
+    capfd.readouterr()
+    with warnings.catch_warnings(action="error"):
+        export_onnx(est, tmp_path / "model.onnx")
+    assert capfd.readouterr().out == ""
     session = runtime.InferenceSession(tmp_path / "model.onnx")
+    assert session.get_modelmeta().custom_metadata_map == {
+        "columns": '["target"]',
+        "graph_options": json.dumps(vars(est.graph_options_)),
+        "skcgcnn": __version__,
+    }
+    # Without numbers beside the crystals.
+    assert [one.name for one in session.get_inputs()] == [*GraphBatch._fields[:-1]]
+    assert [one.name for one in session.get_outputs()] == ["prediction"]
     batch = GraphBatch.from_graphs(graphs)._asdict()
     feed = {one.name: batch[one.name].numpy() for one in session.get_inputs()}
     (found,) = session.run(["prediction"], feed)

@@ -1,6 +1,7 @@
 """Contributions of sites, embeddings, and near training crystals."""
 
-from dataclasses import replace
+import copy
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,14 @@ from sklearn.pipeline import make_pipeline
 
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.datasets import load_sample_regression
-from skcgcnn.inspection import bond_contributions, nearest_training_crystals, site_contributions
+from skcgcnn.inspection import (
+    BondContributions,
+    Contributions,
+    NearestCrystals,
+    bond_contributions,
+    nearest_training_crystals,
+    site_contributions,
+)
 
 SMALL = {
     "atom_fea_len": 16,
@@ -330,3 +338,78 @@ def test_no_crystal(fitted):
 def test_a_baseline_of_no_crystal(fitted, nacl):
     with pytest.raises(ValueError, match="the baseline holds no crystal that can be read"):
         site_contributions(fitted, [nacl], baseline=[])
+
+
+def test_targets_by_place_and_by_name(sample):
+    X, y = (each[:20] for each in sample)
+    frame = pd.DataFrame({"a": y, "b": -2 * y})
+    est = CGCNNRegressor(**SMALL | {"max_epochs": 1}).fit(X, frame)
+    expected = np.asarray(est.predict(X[:4]), dtype=float)
+    for column, names in enumerate(((0, -2, "a"), (1, -1, "b", np.int64(1)))):
+        for explain in (site_contributions, bond_contributions):
+            for name in names:
+                found = explain(est, X[:4], target=name).predictions
+                np.testing.assert_allclose(found, expected[:, column], rtol=1e-3)
+    for name in (2, -3, "c"):
+        with pytest.raises(ValueError, match=f"target={name!r}; the targets are a, b"):
+            site_contributions(est, X[:4], target=name)
+
+
+def test_means_by_element_go_from_the_lowest_to_the_highest():
+    found = Contributions(
+        sites=[np.array([1.0, 2.0, 4.5]), np.array([]), np.array([-3.0, 5.0])],
+        baselines=np.zeros(3),
+        predictions=np.zeros(3),
+        elements=[["O", "Na", "O"], [], ["mixed", "Na"]],
+    )
+    assert list(found.by_element().items()) == [("mixed", -3.0), ("O", 2.75), ("Na", 3.5)]
+
+
+def test_odds_of_several_classes_and_networks(sample):
+    X, y = (each[:30] for each in sample)
+    labels = np.digitize(y, np.quantile(y, [1 / 3, 2 / 3]))
+    est = CGCNNClassifier(**SMALL | {"max_epochs": 1, "n_estimators": 2}).fit(X, labels)
+    probabilities = []
+    for net in (est.net_, *est.more_nets_):
+        single = copy.deepcopy(est)
+        single.net_, single.more_nets_ = net, []
+        probabilities.append(single.predict_proba(X[:5]))
+    odds = np.mean([np.log(p / (1 - p)) for p in probabilities], axis=0)
+    for label in (0, 1, 2, None):
+        own = odds[:, 2 if label is None else label]
+        for explain in (site_contributions, bond_contributions):
+            found = explain(est, X[:5], label=label)
+            np.testing.assert_allclose(found.predictions, own, atol=1e-4)
+            parts = found.sites if explain is site_contributions else found.bonds
+            sums = [values.sum() for values in parts] + found.baselines
+            np.testing.assert_allclose(sums, own, atol=1e-3)
+
+
+def test_the_baseline_is_the_prediction_for_the_mean_crystal(sample):
+    """Of all crystals that can be read, in whatever batches they come."""
+    X, y = (each[:20] for each in sample)
+    est = CGCNNRegressor(**SMALL | {"max_epochs": 1, "batch_size": 3}).fit(X, y)
+    found = site_contributions(est, X)
+    np.testing.assert_allclose(found.baselines, found.baselines[0], rtol=1e-5)
+    # Where the head is linear, it is the mean of the predictions.
+    straight = CGCNNRegressor(**SMALL | {"max_epochs": 1, "n_h": 1}).fit(X, y)
+    wider = site_contributions(straight, X[:2], baseline=X)
+    np.testing.assert_allclose(wider.baselines, site_contributions(straight, X).baselines[:2])
+    np.testing.assert_allclose(wider.predictions, straight.predict(X[:2]), rtol=1e-4)
+    sums = np.array([values.sum() for values in wider.sites])
+    np.testing.assert_allclose(sums + wider.baselines, wider.predictions, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        Contributions([], np.zeros(0), np.zeros(0), []),
+        BondContributions([], [], [], np.zeros(0), np.zeros(0)),
+        NearestCrystals(np.zeros(0), np.zeros(0), 1.0, np.zeros(0)),
+    ],
+    ids=lambda found: type(found).__name__,
+)
+def test_results_are_one_thing_each_and_do_not_change(found):
+    assert len({found, replace(found)}) == 2
+    with pytest.raises(FrozenInstanceError):
+        found.predictions = None

@@ -2,6 +2,7 @@
 
 import io
 import json
+import pickle
 import time
 
 import numpy as np
@@ -100,3 +101,36 @@ def test_changed_bytes_in_a_checkpoint_are_noticed(tiny, graphs, energies, tmp_p
     path.write_bytes(content)
     with pytest.raises(DataError, match="damaged or of another kind"):
         skcgcnn.load(path)
+
+
+@pytest.mark.parametrize(("n", "is_read"), [(1000, True), (1001, False)])
+def test_how_many_letters_an_array_may_take(n, is_read):
+    value = {"dtype": "<U9", "values": ["a" * 10_000, *("b" * (n - 1))]}
+    if is_read:
+        assert len(from_plain(value)) == n
+    else:
+        with pytest.raises(ValueError, match="an array holds too long texts"):
+            from_plain(value)
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, 4])
+def test_how_much_a_tuple_may_hold(protocol):
+    for n, is_read in ((9_999, True), (10_000, False)):
+        file = io.BufferedReader(io.BytesIO(pickle.dumps(tuple(range(n)), protocol)))
+        if is_read:
+            check_tuples(file)
+        else:
+            with pytest.raises(ValueError, match="tuples are nested too deeply"):
+                check_tuples(file)
+    # Lists and dicts are no keys.
+    value = {"a": [list(range(20_000)), dict.fromkeys(range(20_000), (1, 2))]}
+    check_tuples(io.BufferedReader(io.BytesIO(pickle.dumps(value, protocol))))
+
+
+def test_all_pickles_of_a_file_are_looked_through():
+    small, large = pickle.dumps((1,), 2), pickle.dumps(tuple(range(20_000)), 2)
+    for n in (1, 2):
+        check_tuples(io.BufferedReader(io.BytesIO(small + large)), 1)
+        check_tuples(io.BufferedReader(io.BytesIO(n * small)), 4)
+        with pytest.raises(ValueError, match="nested too deeply"):
+            check_tuples(io.BufferedReader(io.BytesIO(n * small + large)), n + 1)

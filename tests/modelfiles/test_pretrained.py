@@ -298,3 +298,23 @@ def test_a_description_tells_what_was_used(tiny, graphs, energies, tmp_path):
     network = describe_model(tmp_path / "model.safetensors")["network"]
     assert network.startswith("conv=edge, pooling=mean, atom_fea_len=8, n_conv=1")
     assert "auto" not in network
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for_longer(tmp_path, monkeypatch):
+    asked = []
+
+    def get(url, **options):
+        asked.append((url, options["timeout"]))
+        raise OSError("nobody answers")
+
+    monkeypatch.setattr("requests.get", get)
+    monkeypatch.delenv("SKCGCNN_DATA", raising=False)
+    with pytest.raises(DataError) as caught:
+        pretrained.fetch_pretrained("efermi", tmp_path)
+    url = f"{pretrained.BASE_URL}pre-trained/efermi.pth.tar"
+    assert set(asked) == {(url, 30)}
+    assert str(caught.value) == (
+        f"efermi: could not be fetched from {url} (nobody answers). Fetch it by other means and "
+        f"put it at {tmp_path}/pre-trained/efermi.pth.tar, or name its folder's parent as "
+        "data_home or in the environment variable SKCGCNN_DATA"
+    )

@@ -9,6 +9,7 @@ import pytest
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.colors import to_hex
+from pymatgen.core import Lattice, Structure
 from scipy.stats import norm
 
 from skcgcnn import plotting
@@ -332,3 +333,92 @@ def test_new_figures_have_their_sizes(nacl):
     for ax, size in sizes.values():
         assert tuple(ax.figure.get_size_inches()) == size
         assert ax.figure.get_layout_engine() is not None
+
+
+def styles(artists, *names):
+    return [tuple(getattr(each, f"get_{name}")() for name in names) for each in artists]
+
+
+def test_points_and_lines_are_thin_enough_to_tell_apart():
+    rows = np.random.default_rng(0).normal(size=(9, 3))
+    ax = plotting.parity([0.0, 1.0], [1.0, 0.0], y_std=[0.1, 0.1])
+    bars, points = ax.collections
+    assert (bars.get_linewidths().tolist(), hexes(bars.get_colors())) == ([0.6], hexes(["0.6"]))
+    assert (points.get_sizes().tolist(), points.get_alpha()) == ([12], 0.7)
+    assert len(points.get_edgecolors()) == 0
+    (corner,) = ax.child_axes
+    for lines in (ax.lines, corner.lines):
+        assert styles(lines, "color", "linewidth") == [("0.6", 1)]
+    ax = plotting.interval_reliability([0.5, 1.0], [1.0, 1.0], label="own")
+    assert styles(ax.lines, "color", "linewidth", "marker", "markersize")[0][:2] == ("0.6", 1)
+    assert ax.lines[1].get_markersize() == 3
+    assert not ax.get_legend().get_frame_on()
+    ax = plotting.loss_curves([1.0, 0.5], best_epoch=1)
+    assert ax.lines[1].get_color() == "0.6"
+    assert not ax.get_legend().get_frame_on()
+    for values in (None, np.arange(9), ["a"] * 9):
+        (points,) = plotting.embedding_map(rows, values).collections
+        assert points.get_sizes().tolist() == [14]
+        assert len(points.get_edgecolors()) == 0
+    legend = plotting.embedding_map(rows, ["a"] * 9).get_legend()
+    assert not legend.get_frame_on()
+    assert legend.get_texts()[0].get_fontsize() < plt.rcParams["font.size"]
+    ax = plotting.elements({"H": 1.0})
+    assert set(styles(ax.texts, "ha", "va")) == {("center", "center")}
+    assert max(text.get_fontsize() for text in ax.texts) < plt.rcParams["font.size"]
+
+
+def test_numbers_on_the_axis_are_few():
+    ax = plotting.parity([0.0, 8.0], [0.0, 8.0])
+    low, high = ax.get_xlim()
+    assert [tick for tick in ax.get_xticks() if low <= tick <= high] == [0, 2.5, 5, 7.5]
+
+
+@pytest.mark.parametrize(
+    ("errors", "ends"),
+    [
+        ([0.0, 0.0], (-1, 1)),
+        ([-0.5, -0.5], (-0.6, -0.4)),
+        ([1.0, 1 + 5e-7], (0.8, 1.2)),
+        ([1.0, 1 + 5e-6], (1.0, 1 + 5e-6)),
+        ([-1.0, 3.0], (-1, 3)),
+    ],
+)
+def test_where_the_histogram_of_errors_begins_and_ends(errors, ends):
+    (corner,) = plotting.parity([0.0, 0.0], errors).child_axes
+    first, *_, last = corner.patches
+    found = first.get_x(), last.get_x() + last.get_width()
+    assert found == pytest.approx(ends, rel=1e-6 if ends[1] == 1.2 else 1e-9)
+
+
+def test_more_than_three_losses():
+    losses = {name: [1.0, 0.5] for name in "abcde"}
+    ax = plotting.loss_curves(losses)
+    assert texts(ax.get_legend().get_texts()) == list("abcde")
+    assert len({to_hex(line.get_color()) for line in ax.lines}) == 5
+
+
+def test_numbers_that_are_all_at_the_center():
+    (image,) = plotting.elements({"H": 2.0, "O": 2.0}, center=2.0).images
+    assert (image.norm.vmin, image.norm.vmax) == pytest.approx((2, 2))
+    assert image.norm(2.0) == 0.5
+    assert image.norm.vmin < image.norm.vmax
+
+
+@pytest.mark.parametrize(
+    ("site", "shown"),
+    [({"Na": 0.3, "K": 0.7}, "K"), ({"Na": 0.7, "K": 0.3}, "Na"), ({"Na": 0.5, "K": 0.5}, "Na")],
+)
+def test_a_mixed_site_is_drawn_as_its_most_frequent_element(site, shown):
+    pytest.importorskip("ase")
+    mixed, pure = (Structure(Lattice.cubic(4.2), [each], [[0.5] * 3]) for each in (site, shown))
+    colors = [
+        [
+            (to_hex(patch.get_facecolor()), patch.get_radius())
+            for patch in plotting.crystal(each).patches
+            if isinstance(patch, mpl.patches.Circle)
+        ]
+        for each in (mixed, pure)
+    ]
+    assert colors[0] == colors[1]
+    assert len(colors[0]) == 1

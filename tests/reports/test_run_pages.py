@@ -133,7 +133,7 @@ def test_a_run_with_numbers_and_their_deviations(made_up, shown, graphs, formula
 def test_figures_of_errors_and_losses(made_up, shown):
     training_report(made_up([TRUE], [Prediction(NUMBER, SAID, std=STD)]))
     _, _, losses, errors = shown
-    parity, reliability = errors.axes[:2]
+    parity, reliability = errors.axes
     assert tuple(errors.get_size_inches()) == (9.5, 4.4)
     assert parity.get_xlabel().replace("\n", " ") == f"{ENERGY}, true (eV/atom)"
     points = parity.collections[-1].get_offsets()
@@ -163,6 +163,12 @@ def test_figures_of_the_data(made_up, shown, graphs, cifs):
     assert histogram.get_ylabel() == "crystals"
     legend = [text.get_text() for text in histogram.get_legend().get_texts()]
     assert legend == ["trained on", "validated", "tested"]
+    found = histogram.get_legend()
+    assert (found.columnspacing, found.handlelength, found.get_frame_on()) == (0.8, 1, False)
+    assert found.get_texts()[0].get_fontsize() < 10
+    # The three of them side by side.
+    data.canvas.draw()
+    assert len({round(text.get_window_extent().y0) for text in found.get_texts()}) == 1
     edges = np.histogram_bin_edges(np.delete(TRUE, [2, 18]), 25)
     colors = (BLUE, ORANGE, "0.3")
     for patch, part, color in zip(histogram.patches, PARTS.values(), colors, strict=True):
@@ -368,6 +374,14 @@ def test_what_is_unlike_the_training_crystals(made_up, fitted_regressor, graphs)
     assert second == unlike(errors, far)
     share = f"{far.mean():.0%} of the test crystals lie outside"
     assert any(share in line for line in found["What to try next"].lines) == (far.mean() > 0.05)
+
+
+@pytest.mark.parametrize(("n_train", "n_test", "is_told"), [(2, 8, True), (1, 8, False)])
+def test_two_training_crystals_tell_what_is_unlike_them(made_up, graphs, n_train, n_test, is_told):
+    run = made_up([TRUE], [Prediction(NUMBER, SAID)])
+    run = replace(run, graphs={**run.graphs, "train": graphs[:n_train]})
+    lines = sections(training_report(run))["What the test error means"].lines
+    assert [line.startswith(f"{ENERGY}: ") for line in lines] == [True] * is_told
 
 
 def unlike(errors, far):
