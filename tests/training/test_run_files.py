@@ -171,3 +171,12 @@ def test_errors_of_other_splits(folder, loaded, tiny):
     assert found["random"]["e"]["value"] == pytest.approx(error)
     assert found["random"]["e"]["n_crystals"] == len(test.rows)
     assert est is not fitted[0]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("progress", [True, False])
+def test_folds_are_counted(progress, folder, tmp_path, capfd):
+    settings = Settings(str(folder), folds=2, params={**SMALL, "on_error": "nan", "max_epochs": 1})
+    train(settings, tmp_path / "run", progress=progress, report=False, device="cpu")
+    counted = re.findall(r"^fold (\d) of (\d)", capfd.readouterr().err, re.MULTILINE)
+    assert counted == ([("1", "2"), ("2", "2")] if progress else [])
