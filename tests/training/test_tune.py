@@ -329,3 +329,19 @@ def test_the_folder_is_taken_to_the_end(data, tmp_path, monkeypatch):
     assert tried == ["refused", "refused"]
     try_to_take()
     assert tried[-1] == "taken"
+
+
+@pytest.mark.parametrize("remarks", [False, True])
+def test_remarks_about_files_are_listed_once_if_asked(remarks, data, tmp_path, recwarn):
+    for path in data.iterdir():
+        text = path.read_text()
+        if path.name in ("crystal1.cif", "crystal2.cif", "crystal3.cif"):
+            text = re.sub(r"_chemical_formula_sum.*", "_chemical_formula_sum 'Xe9 O1'", text)
+        (tmp_path / path.name).write_text(text)
+    settings = Settings(str(tmp_path), params={**SMALL, "atom_fea_len": 8})
+    tune(
+        settings, tmp_path / "run", seconds=1e-9, device="cpu", progress=False, remarks=remarks
+    )  # fmt: skip
+    said = [str(each.message) for each in recwarn if "do not have its formula" in str(each.message)]
+    listed = {name for name in ("crystal1", "crystal2", "crystal3") if name in "".join(said)}
+    assert len(listed) == (3 if remarks else 1)

@@ -1,0 +1,182 @@
+"""The files of one run, and the sentences on how it was split."""
+
+import csv
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from conftest import TINY
+from sklearn.metrics import mean_absolute_error
+
+import skcgcnn
+from skcgcnn import CrystalGraphTransformer
+from skcgcnn.datasets import load_sample_regression
+from skcgcnn.model_selection import group_by_elements
+from skcgcnn.training import Settings, train
+from skcgcnn.training._data import load_run_data
+from skcgcnn.training._rules import compare_rules, cross_validation_rows, find_groups, split_parts
+
+SMALL = {name: value for name, value in TINY.items() if name not in {"device", "net_params"}}
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Return a folder with 30 crystals, two of which are there again, and one that is broken."""
+    folder = tmp_path_factory.mktemp("data")
+    sample = load_sample_regression()
+    lines = ["id,e"]
+    for i, place in enumerate([*range(0, 240, 8), 0, 8]):
+        shutil.copy(sample.data[place], folder / f"c{i}.cif")
+        lines.append(f"c{i},{sample.target[place]}")
+    (folder / "broken.cif").write_text("no crystal")
+    (folder / "id_prop.csv").write_text("\n".join([*lines, "broken,1"]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def loaded(folder):
+    data = load_run_data(Settings(str(folder)))
+    with pytest.warns(UserWarning, match="1 of 33"):
+        return data, CrystalGraphTransformer(on_error="nan").transform(data.paths)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_files_of_a_run(folder, tmp_path):
+    settings = Settings(str(folder), params={**SMALL, "on_error": "nan", "max_epochs": 3})
+    (tmp_path / "cv_predictions.csv").touch()  # of an earlier run, as are failures
+    found = train(settings, tmp_path, overwrite=True, progress=False, report=False, device="cpu")
+    text = (tmp_path / "metrics.json").read_text()
+    assert json.loads(text) == found
+    assert text.endswith("}\n")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "checkpoint.pth.tar", "model.safetensors", "metrics.json", "test_results.csv",
+        "history.csv", "failures.csv",
+    }  # fmt: skip
+    ((path, cause),) = [tuple(row.values()) for row in rows(tmp_path / "failures.csv")]
+    assert path == str(folder / "broken.cif")
+    assert cause
+    history = rows(tmp_path / "history.csv")
+    assert [row["epoch"] for row in history] == ["1", "2", "3"]
+    losses = [float(row["validation_loss"]) for row in history]
+    assert found["best_epoch"] == np.argmin(losses) + 1
+    assert found["best_validation_loss"] == min(losses)
+    assert all(float(row["seconds"]) > 0 and float(row["training_loss"]) > 0 for row in history)
+    assert found["n_train"] + found["n_val"] + found["n_test"] == 32
+    assert sum(found["n_groups"].values()) == 30
+    assert (found["n_networks"], found["splits"], found["learning_curves"]) == (1, {}, {})
+    assert found["split"] == {
+        "rule": "random",
+        "text": "Split at random: 2 of the crystals are there again, and stay with the first.",
+    }
+    assert "cross_validation" not in found
+    tested = rows(tmp_path / "test_results.csv")
+    true, said = ([float(row[name]) for row in tested] for name in ("e", "e_pred"))
+    error = found["errors"]["e"]
+    assert error["value"] == pytest.approx(mean_absolute_error(true, said), rel=1e-5)
+    assert found["test"]["e"]["mae"] == pytest.approx(error["value"], rel=1e-5)
+    assert (error["n_crystals"], error["n_folds"], error["unit"]) == (found["n_test"], 0, "")
+    model = skcgcnn.load(tmp_path / "model.safetensors")
+    paths = [folder / f"{row['cif_id']}.cif" for row in tested]
+    np.testing.assert_allclose(model.predict([str(path) for path in paths]), said, rtol=1e-4)
+
+
+def test_what_is_refused_before_anything_is_read(tmp_path):
+    (tmp_path / "file").touch()
+    for options, output, message in (
+        ({}, "file", f"{tmp_path / 'file'}: is a file; name a folder for the results"),
+        ({"folds": 1}, "new", "--folds 1: at least 2 are needed, or 0 for none"),
+        ({"folds": -2}, "new", "--folds -2: at least 2 are needed, or 0 for none"),
+        ({"params": {"cls_weight": 1.0}}, "new", "--cls-weight is not for --task regression"),
+    ):
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+            train(Settings("none", **options), tmp_path / output, progress=False)
+    assert not (tmp_path / "new").exists()
+
+
+def test_why_crystals_stay_together(folder, loaded):
+    data, graphs = loaded
+    again = "2 of the crystals are there again, and stay with the first"
+    kinds = {
+        "structure": "nearly the same crystals (distances within 0.01 Å) stay in one part",
+        "composition": "crystals of one composition stay in one part",
+        "elements": "crystals with the same elements stay in one part",
+    }
+    for rule, text in kinds.items():
+        found = find_groups(rule, data, graphs)
+        assert (found.text, found.by) == (f"Split by {rule}: {text}; {again}.", f"--split {rule}")
+    found = find_groups("random", data, graphs)
+    assert (found.rule, found.by) == ("random", "--split random")
+    one = find_groups("random", data, graphs[:31])
+    assert one.text == (
+        "Split at random: 1 of the crystals is there again, and stays with the first."
+    )
+    grouping = find_groups("elements", data, graphs)
+    same = group_by_elements(graphs)
+    for label in np.unique(same[:32]):
+        assert len(set(grouping.groups[:32][same[:32] == label])) == 1
+    assert cross_validation_rows(Settings(str(folder)), data, found, np.arange(32), 0) == []
+    folds = cross_validation_rows(Settings(str(folder)), data, found, np.arange(32), 4)
+    assert sorted(np.concatenate([fold["test"] for fold in folds])) == [*range(32)]
+    assert all(len(fold["val"]) in (2, 3, 4) for fold in folds)
+    parts = split_parts(Settings(str(folder), params={"random_state": 2}), data, graphs, found)
+    assert parts["test"].rows.tolist() == sorted(parts["test"].rows)
+    assert 32 not in np.concatenate([part.rows for part in parts.values()])
+
+
+def test_groups_of_a_file_decide_beside_others(folder, loaded, tmp_path):
+    _, graphs = loaded
+    copy = shutil.copytree(folder, tmp_path / "data")
+    ids = [row["id"] for row in rows(copy / "id_prop.csv")]
+    lines = [f"{name},g{i % 30 // 3}" for i, name in enumerate(ids)]
+    (copy / "groups.csv").write_text("\n".join(["id,group", *lines]))
+    data = load_run_data(Settings(str(copy)))
+    found = find_groups("random", data, graphs)
+    assert found.groups.tolist() == data.groups.tolist()  # they hold crystals that are there again
+    assert found.by == "groups.csv"
+    again = "2 of the crystals are there again, and stay with the first"
+    assert found.text == f"Split at random: groups.csv decides; {again}."
+    found = find_groups("elements", data, graphs)
+    assert found.by == "--split elements"
+    assert found.text == (
+        "Split by elements: crystals with the same elements stay in one part; so do those of a "
+        f"group in groups.csv; {again}."
+    )
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_errors_of_other_splits(folder, loaded, tiny):
+    data, graphs = loaded
+    settings = Settings(str(folder), params=SMALL)
+    est = skcgcnn.CGCNNRegressor(**tiny, on_error="nan")
+    fitted = []
+
+    def fit(other, parts):
+        fitted.append(other)
+        if len(fitted) == 2:
+            raise ValueError("all values are one")
+        other.fit(**parts["train"].arguments())
+
+    found = dict(compare_rules(est, ["random", "elements"], settings, data, graphs, fit))
+    assert found["elements"] == {"cannot": "all values are one"}
+    parts = split_parts(settings, data, graphs, find_groups("random", data, graphs))
+    test = parts["test"]
+    error = mean_absolute_error(test.y, fitted[0].predict(test.graphs))
+    assert found["random"]["e"]["value"] == pytest.approx(error)
+    assert found["random"]["e"]["n_crystals"] == len(test.rows)
+    assert est is not fitted[0]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("progress", [True, False])
+def test_folds_are_counted(progress, folder, tmp_path, capfd):
+    settings = Settings(str(folder), folds=2, params={**SMALL, "on_error": "nan", "max_epochs": 1})
+    train(settings, tmp_path / "run", progress=progress, report=False, device="cpu")
+    counted = re.findall(r"^fold (\d) of (\d)", capfd.readouterr().err, re.MULTILINE)
+    assert counted == ([("1", "2"), ("2", "2")] if progress else [])
