@@ -117,6 +117,10 @@ def test_a_backend_that_returns_all_results_at_once():
     register_parallel_backend("whole", Whole)
     with parallel_config(backend="whole", n_jobs=2):
         assert streaming_parallel(None)(task(abs)(-n) for n in range(3)) == [0, 1, 2]
+        assert [streaming_parallel(n_jobs).n_jobs for n_jobs in (1, 3)] == [1, 3]
+    for backend in ("loky", "threading", "sequential"):
+        with parallel_config(backend=backend, n_jobs=2):
+            assert [streaming_parallel(n_jobs).n_jobs for n_jobs in (1, 3)] == [1, 3]
 
 
 def test_keywords_go_to_the_task():

@@ -4,10 +4,11 @@ from dataclasses import MISSING, fields
 
 import pytest
 from sklearn.base import clone
+from sklearn.utils import get_tags
 from sklearn.utils._param_validation import InvalidParameterError, validate_parameter_constraints
 
 import skcgcnn
-from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
+from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn._declared import Choice, Number, Registered, declared, param
 from skcgcnn._parameter_lists import all_declared
 from skcgcnn._parameters import (
@@ -240,3 +241,26 @@ def test_words_and_types_that_are_allowed():
         "class_weight": 'dict, "balanced" or None',
     }.items():
         assert found[name] == expected
+
+
+@pytest.mark.parametrize("cls", [CGCNNRegressor, CGCNNClassifier, CGCNNMultiTask])
+def test_numbers_of_workers(cls):
+    for n_jobs in (None, 1, 8, -1, -3):
+        validate_parameter_constraints(constraints(cls), {"n_jobs": n_jobs}, "X")
+    for n_jobs in (0, 1.5, "2"):
+        with pytest.raises(InvalidParameterError, match="The 'n_jobs' parameter"):
+            validate_parameter_constraints(constraints(cls), {"n_jobs": n_jobs}, "X")
+
+
+@pytest.mark.parametrize("cls", [CrystalGraphTransformer, CGCNNRegressor, CGCNNMultiTask])
+def test_crystals_are_what_scikit_learn_is_told_of(cls):
+    tags = get_tags(cls())
+    found = tags.input_tags
+    assert (found.string, found.one_d_array, found.two_d_array) == (True, True, False)
+    assert tags.requires_fit == (cls is not CrystalGraphTransformer)
+    assert tags.target_tags.required == (cls is not CrystalGraphTransformer)
+
+
+def test_the_page_of_an_estimator():
+    html = CGCNNRegressor()._repr_html_()
+    assert "https://skcgcnn.github.io/skcgcnn/generated/skcgcnn.CGCNNRegressor.html" in html
