@@ -294,8 +294,10 @@ def test_where_folders_cannot_be_locked_all_may_have_them(tmp_path, monkeypatch)
         raise OSError(errno.ENOLCK, "no locks here")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
+    before = len(list(Path("/dev/fd").iterdir()))
     assert lock_folder(tmp_path, wait=True) is None
     assert take_folder(tmp_path) is None
+    assert len(list(Path("/dev/fd").iterdir())) == before
 
 
 @pytest.mark.parametrize("name", ["ENOSPC", "EFBIG", "EDQUOT"])
