@@ -133,6 +133,22 @@ def alive():
     return os.getpid()
 
 
+def n_threads():
+    time.sleep(0.05)
+    return os.getpid(), threading.active_count()
+
+
+def test_a_worker_looks_for_its_parent_once_however_many_tasks_it_has():
+    with parallel_config(backend="loky"):
+        found = list(streaming_parallel(2)(task(n_threads)() for _ in range(20)))
+    by_worker = {}
+    for worker, count in found:
+        by_worker.setdefault(worker, []).append(count)
+    assert os.getpid() not in by_worker
+    for counts in by_worker.values():
+        assert max(counts) - min(counts) <= 1
+
+
 def test_a_task_in_its_own_process_watches_nobody():
     n_threads = threading.active_count()
     function, args, kwargs = task(alive)()
