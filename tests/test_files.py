@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -293,8 +294,10 @@ def test_where_folders_cannot_be_locked_all_may_have_them(tmp_path, monkeypatch)
         raise OSError(errno.ENOLCK, "no locks here")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
+    before = len(list(Path("/dev/fd").iterdir()))
     assert lock_folder(tmp_path, wait=True) is None
     assert take_folder(tmp_path) is None
+    assert len(list(Path("/dev/fd").iterdir())) == before
 
 
 @pytest.mark.parametrize("name", ["ENOSPC", "EFBIG", "EDQUOT"])
@@ -321,3 +324,49 @@ def test_names_of_any_length_that_a_file_may_have(tmp_path):
         write(tmp_path / name, "text")
         assert (tmp_path / name).read_text() == "text"
     assert len(os.listdir(tmp_path)) == 2
+
+
+def test_what_is_complete_is_on_the_disk_before_it_takes_the_place_of_another(
+    tmp_path, monkeypatch
+):
+    steps, fsync, replace = [], os.fsync, os.replace
+
+    def noted_fsync(number):
+        steps.append(os.fstat(number).st_size)
+        fsync(number)
+
+    def noted_replace(old, new):
+        steps.append((Path(new).name, (tmp_path / "file").read_text()))
+        replace(old, new)
+
+    write(tmp_path / "file", "old")
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "replace", noted_replace)
+    write(tmp_path / "file", "whole")
+    assert steps == [5, ("file", "old")]
+    assert (tmp_path / "file").read_text() == "whole"
+
+
+def test_what_is_being_written_is_locked_and_has_the_name_of_its_file(tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    with atomic_write(tmp_path / "file") as file:
+        file.write("text")
+        (name,) = os.listdir(tmp_path)
+        assert name.startswith(".file.skcgcnn-")
+        assert name.endswith(".tmp")
+        with (tmp_path / name).open("rb") as other, pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_an_empty_file_is_left_for_ten_seconds(tmp_path):
+    now = time.time()
+    for age in (8, 12):
+        path = tmp_path / f".{age}.skcgcnn-0.tmp"
+        path.touch()
+        os.utime(path, (now - age, now - age))
+    (tmp_path / "folder.skcgcnn-0.tmp").mkdir()
+    (tmp_path / ".link.skcgcnn-0.tmp").symlink_to(tmp_path / ".12.skcgcnn-0.tmp")
+    write(tmp_path / "file", "text")
+    assert {*os.listdir(tmp_path)} == {
+        ".8.skcgcnn-0.tmp", "folder.skcgcnn-0.tmp", ".link.skcgcnn-0.tmp", "file",
+    }  # fmt: skip

@@ -117,6 +117,10 @@ def test_a_backend_that_returns_all_results_at_once():
     register_parallel_backend("whole", Whole)
     with parallel_config(backend="whole", n_jobs=2):
         assert streaming_parallel(None)(task(abs)(-n) for n in range(3)) == [0, 1, 2]
+        assert [streaming_parallel(n_jobs).n_jobs for n_jobs in (1, 3)] == [1, 3]
+    for backend in ("loky", "threading", "sequential"):
+        with parallel_config(backend=backend, n_jobs=2):
+            assert [streaming_parallel(n_jobs).n_jobs for n_jobs in (1, 3)] == [1, 3]
 
 
 def test_keywords_go_to_the_task():
@@ -127,6 +131,22 @@ def test_keywords_go_to_the_task():
 
 def alive():
     return os.getpid()
+
+
+def n_threads():
+    time.sleep(0.05)
+    return os.getpid(), threading.active_count()
+
+
+def test_a_worker_looks_for_its_parent_once_however_many_tasks_it_has():
+    with parallel_config(backend="loky"):
+        found = list(streaming_parallel(2)(task(n_threads)() for _ in range(20)))
+    by_worker = {}
+    for worker, count in found:
+        by_worker.setdefault(worker, []).append(count)
+    assert os.getpid() not in by_worker
+    for counts in by_worker.values():
+        assert max(counts) - min(counts) <= 1
 
 
 def test_a_task_in_its_own_process_watches_nobody():

@@ -4,13 +4,20 @@ from dataclasses import MISSING, fields
 
 import pytest
 from sklearn.base import clone
+from sklearn.utils import get_tags
 from sklearn.utils._param_validation import InvalidParameterError, validate_parameter_constraints
 
 import skcgcnn
-from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
+from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn._declared import Choice, Number, Registered, declared, param
 from skcgcnn._parameter_lists import all_declared
-from skcgcnn._parameters import MAX_RADIUS, MultiTaskParameters, NetParameters
+from skcgcnn._parameters import (
+    MAX_NEIGHBORS,
+    MAX_RADIUS,
+    ClassifierParameters,
+    MultiTaskParameters,
+    NetParameters,
+)
 from skcgcnn.crystals import MAX_LENGTH
 from skcgcnn.estimators._constraints import constraints
 from skcgcnn.training import run_parameters
@@ -157,3 +164,103 @@ def test_defaults():
         each.name: each.default for each in (*fields(MultiTaskParameters), *fields(NetParameters))
     }
     assert found == DEFAULTS
+
+
+def test_what_may_change_while_a_training_goes_on_and_what_files_hold():
+    facts = all_declared(MultiTaskParameters) | all_declared(ClassifierParameters)
+    kinds = {None: set(), "never": set(), "free": set()}
+    for name, each in facts.items():
+        kinds[each.change].add(name)
+    assert kinds["never"] == {
+        "atom_fea_len", "compile", "composition_baseline", "conv", "conv_lr_factor",
+        "element_embedding", "h_fea_len", "heads", "max_num_nbr", "n_conv", "n_h", "net_params",
+        "optimizer", "pooling", "precision", "radius", "recipe", "tasks",
+    }  # fmt: skip
+    assert kinds["free"] == {
+        "batch_size", "callbacks", "cls_weight", "dropout", "early_stopping", "ema_decay", "loss",
+        "lr", "max_batch_sites", "max_epochs", "max_grad_norm", "n_iter_no_change", "schedule",
+        "weight_decay",
+    }  # fmt: skip
+    not_in_files = {name for name, each in facts.items() if not each.in_file}
+    assert not_in_files == {"n_jobs", "compile", "verbose", "device"}
+    assert {name for name, each in facts.items() if each.of_net} == {
+        "batch_size", "compile", "lr", "max_batch_sites", "max_epochs", "max_grad_norm",
+        "precision", "schedule",
+    }  # fmt: skip
+    assert (MAX_RADIUS, MAX_NEIGHBORS) == (10_000, 1_000)
+
+
+def test_options_of_the_command_by_their_headings():
+    facts = all_declared(MultiTaskParameters) | all_declared(ClassifierParameters)
+    groups, aliases = {}, {}
+    for name, each in facts.items():
+        if each.option:
+            groups.setdefault(each.option.group, []).append(name)
+            aliases[name] = each.option.aliases
+            assert each.option.help.endswith(".")
+    assert {group: sorted(names) for group, names in groups.items()} == {
+        "Crystals": ["max_num_nbr", "on_error", "radius"],
+        "Machine": ["device", "n_jobs"],
+        "Network": [
+            "atom_fea_len", "conv", "dropout", "h_fea_len", "n_conv", "n_h", "pooling",
+        ],
+        "Start": ["conv_lr_factor", "freeze", "init_from"],
+        "Training": [
+            "batch_size", "cls_weight", "loss", "lr", "max_epochs", "n_estimators", "optimizer",
+            "random_state", "recipe", "schedule", "weight_decay",
+        ],
+    }  # fmt: skip
+    assert {name: words for name, words in aliases.items() if words} == {
+        "max_epochs": ("--epochs",),
+        "batch_size": ("-b",),
+        "optimizer": ("--optim",),
+        "random_state": ("--seed",),
+        "n_jobs": ("-j",),
+    }
+
+
+def test_words_and_types_that_are_allowed():
+    found = {
+        name: each.kind
+        for name, each in (
+            all_declared(MultiTaskParameters) | all_declared(ClassifierParameters)
+        ).items()
+    }
+    for name, expected in {
+        "recipe": '{"default", "paper"}',
+        "conv": '"auto" or str',
+        "optimizer": '{"auto", "adamw", "adam", "sgd"} or torch optimizer class',
+        "weight_decay": 'float, "auto" or None',
+        "freeze": '{"none", "convs"} or int',
+        "on_error": '{"raise", "nan"}',
+        "schedule": '{"auto", "one_cycle", "constant"}',
+        "heads": '{"shared", "separate"}',
+        "precision": '{"float32", "bfloat16", "float64"}',
+        "max_batch_sites": "int or None",
+        "compile": "bool",
+        "class_weight": 'dict, "balanced" or None',
+    }.items():
+        assert found[name] == expected
+
+
+@pytest.mark.parametrize("cls", [CGCNNRegressor, CGCNNClassifier, CGCNNMultiTask])
+def test_numbers_of_workers(cls):
+    for n_jobs in (None, 1, 8, -1, -3):
+        validate_parameter_constraints(constraints(cls), {"n_jobs": n_jobs}, "X")
+    for n_jobs in (0, 1.5, "2"):
+        with pytest.raises(InvalidParameterError, match="The 'n_jobs' parameter"):
+            validate_parameter_constraints(constraints(cls), {"n_jobs": n_jobs}, "X")
+
+
+@pytest.mark.parametrize("cls", [CrystalGraphTransformer, CGCNNRegressor, CGCNNMultiTask])
+def test_crystals_are_what_scikit_learn_is_told_of(cls):
+    tags = get_tags(cls())
+    found = tags.input_tags
+    assert (found.string, found.one_d_array, found.two_d_array) == (True, True, False)
+    assert tags.requires_fit == (cls is not CrystalGraphTransformer)
+    assert tags.target_tags.required == (cls is not CrystalGraphTransformer)
+
+
+def test_the_page_of_an_estimator():
+    html = CGCNNRegressor()._repr_html_()
+    assert "https://skcgcnn.github.io/skcgcnn/generated/skcgcnn.CGCNNRegressor.html" in html

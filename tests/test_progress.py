@@ -151,6 +151,8 @@ def test_a_bar_goes_when_its_task_is_done(monkeypatch, capsys):
     with Progress(4, "epoch", initial=1) as progress:
         assert "epoch 1 of 4" in terminal.text
         progress.update(2, "MAE 0.1 eV")
+        progress._bar.refresh()
+        assert "| epoch 3 of 4, MAE 0.1 eV, " in terminal.text.rpartition("\r")[2]
         progress.close()
         progress.update(1)
     assert terminal.text.rstrip(" ").endswith("\r")
@@ -160,6 +162,28 @@ def test_a_bar_goes_when_its_task_is_done(monkeypatch, capsys):
         progress.update(4)
     assert terminal.text == ""
     assert capsys.readouterr() == ("", "")
+
+
+class Buffered(Terminal):
+    """A log that shows what was flushed."""
+
+    def __init__(self):
+        super().__init__()
+        self.shown = ""
+
+    def flush(self):
+        self.shown = self.text
+
+    def isatty(self):
+        return False
+
+
+def test_a_line_of_a_log_is_there_at_once(monkeypatch):
+    log = Buffered()
+    monkeypatch.setattr("sys.stderr", log)
+    Progress(2, "epoch").update(1)
+    assert log.shown == log.text
+    assert log.shown.startswith("epoch 1 of 2, ")
 
 
 def test_a_log_gets_a_line_after_a_tenth_at_the_end_and_after_half_a_minute(capsys, monkeypatch):

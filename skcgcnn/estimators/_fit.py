@@ -106,7 +106,10 @@ def resolved(
         found["weight_decay"] = None
     if not reset:
         found |= {
-            name: value for name, value in est.fitted_params_.items() if is_auto(own.get(name))
+            name: value
+            for name, value in est.fitted_params_.items()
+            # That of cls_weight stands for itself: a weight is learned.
+            if is_auto(own.get(name)) and name != "cls_weight"
         }
     return found
 

@@ -292,3 +292,21 @@ def test_the_sizes_of_a_network(tiny, graphs, Y, heads):
     )
     assert one.module_.architecture["heads"] is None
     assert torch.isfinite(one.module_.embedding.weight).all()
+
+
+def test_what_a_training_started_from_is_known(tiny, graphs, energies, tmp_path):
+    def started(**params):
+        return CGCNNRegressor(**{**tiny, "max_epochs": 1, **params}).fit(graphs, energies)
+
+    source = started(init_from=None)
+    assert source.fitted_params_["init_from"] is None
+    assert started(n_h=3).fitted_params_["init_from"] is None
+    path = tmp_path / "model.safetensors"
+    source.save(path)
+    for given in (path, str(path)):
+        assert started(init_from=given).fitted_params_["init_from"] == given
+    # An estimator is not kept twice.
+    assert "init_from" not in started(init_from=source).fitted_params_
+    usual = {"max_epochs": 1, "random_state": 0, "device": "cpu"}
+    found = CGCNNRegressor(**usual).fit(graphs, energies)
+    assert found.fitted_params_["init_from"] == "chgnet-distilled"
