@@ -59,7 +59,7 @@ def find_ids(sheet: Sheet, files: CrystalFolder) -> Any:
     ]
     if len(naming) > 1 and len(frame) > 2:  # without a header, such as a frame and its index
         raise DataError(
-            f"{sheet.file}: each of the columns {' and '.join(naming)} names crystals; begin with "
+            f"{sheet.file}: each of the columns {', '.join(naming)} names crystals; begin with "
             "a line of names, such as 'id,energy'"
         )
     if _has_index(frame, files):

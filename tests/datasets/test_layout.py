@@ -72,15 +72,26 @@ def test_which_column_has_the_ids(read, text, files, ids, said):
         (",x,e\nq7,a,1\nq4,b,2\n", ["a", "b", "q7", "q4"], ["q7", "q4"], ["x", "e"]),
         (",x,e\n0,p,1\n1,q,2\n", "", ["0", "1"], ["x", "e"]),
         ("0,a\n1,b\n", "ab01", ["0", "1"], ["value"]),
-        ("0,a,1\n1,b,2\n2,c,3\n", "abc012", ["0", "1", "2"], ["value", "label"]),
         ("0,5,1\n1,6,2\n2,7,3\n", "", ["0", "1", "2"], ["value", "label"]),
-        ("1,a,1\n2,b,2\n3,c,3\n", "abc123", ["1", "2", "3"], ["value", "label"]),
     ],
 )
 def test_an_index_is_left_out(read, text, files, ids, names):
     table, said = read(text, files, on_missing="keep", count_others=False)
     assert (table.cif_ids, table.names) == (ids, names)
     assert ("an index column" in said) == (len(names) < len(text.split("\n")[0].split(",")) - 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "files", "which"),
+    [
+        ("0,a,1\n1,b,2\n2,c,3\n", "abc012", "1, 2"),
+        ("1,a,1\n2,b,2\n3,c,3\n", "abc123", "1, 2, 3"),
+        ("a,4,p\nb,5,q\nc,6,r\n", "abcpqr", "1, 3"),
+    ],
+)
+def test_columns_that_all_name_crystals(read, text, files, which):
+    with pytest.raises(DataError, match=f"each of the columns {which} names crystals; begin with"):
+        read(text, files)
 
 
 def test_one_row_does_not_tell_which_column_has_the_ids(read):

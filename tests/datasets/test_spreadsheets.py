@@ -94,7 +94,7 @@ def test_two_columns_that_name_crystals_need_a_header(folder):
     path = folder(rows)
     for name in ("3.cif", "4.cif", "5.cif"):
         (path / name).touch()
-    with pytest.raises(DataError, match="each of the columns 1 and 2 names crystals; begin with"):
+    with pytest.raises(DataError, match="each of the columns 1, 2 names crystals; begin with"):
         load_id_prop(path)
     with pytest.warns(UserWarning, match="column 'id' as that of the ids"):
         data = load_id_prop(folder("n,id,energy\n" + rows), target="energy")

@@ -242,7 +242,7 @@ def test_causes_name_file_and_line(tmp_path, content, cause):
     [
         (("5.64000000", "56400000"), "larger than any crystal"),
         (("5.64000000", "0.1"), "too small for 8 sites"),
-        (("5.64000000", "0"), "cannot read it"),
+        (("5.64000000", "0"), "_cell_length_a holds .0.; write a number above 0"),
         (("  1\n", "  1.5\n"), "Occupancy 1.5 exceeded"),
         (("  Na  Na0", "  Xx  Xx0"), "Xx.*not an element"),
         (("  Na  Na0", "  ?  ?"), "names no single element"),

@@ -45,7 +45,7 @@ def test_classes_are_learned_from_a_column():
         (("a", 1), None, "the labels are of types that cannot be compared"),
         ((1.0, 2.5), None, "holds continuous numbers such as 2.5; check the order of tasks"),
         ((1.0, -(2.0**53)), None, r"with the label -9\.0072e\+15: floats as large as that"),
-        (("a", (1, 2)), None, "cannot be compared"),
+        (("a", (1, 2)), None, r"holds \(1, 2\), of type tuple; labels are texts"),
     ],
 )
 def test_labels_that_are_none(values, labels, message):
