@@ -1,12 +1,14 @@
 """The package as a whole."""
 
+import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import skcgcnn
-from skcgcnn import CGCNNRegressor
+from skcgcnn import CGCNNRegressor, CrystalGraphs, plotting
 from skcgcnn._lazy import needed
 
 
@@ -31,6 +33,35 @@ def test_a_missing_package_is_named():
         raise ModuleNotFoundError
     with pytest.raises(KeyError), needed("drawing needs ASE", "skcgcnn[ase]"):
         raise KeyError
+
+
+@pytest.mark.parametrize(
+    ("package", "call", "said"),
+    [
+        (
+            "ase",
+            plotting.crystal,
+            "drawing crystals needs ASE: pip install 'skcgcnn[ase]'",
+        ),
+        (
+            "umap",
+            lambda _: plotting.embedding_map(np.eye(5), method="umap"),
+            "method=\"umap\" needs UMAP: pip install 'umap-learn'",
+        ),
+        (
+            "torch_geometric",
+            lambda nacl: CrystalGraphs.from_structures([nacl]).to_pyg(),
+            "to_pyg needs PyTorch Geometric: pip install 'skcgcnn[pyg]'",
+        ),
+    ],
+    ids=["ase", "umap", "pyg"],
+)
+def test_what_needs_another_package_says_so(package, call, said, nacl, monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match=f"^{re.escape(said)}$"):
+        call(nacl)
 
 
 def test_import_is_lazy():

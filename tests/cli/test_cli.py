@@ -148,6 +148,25 @@ def test_the_best_epoch_has_the_lowest_validation_loss(data, tmp_path):
     assert load_checkpoint(out / "checkpoint.pth.tar")[0].n_iter_ == 5
 
 
+def test_a_run_that_is_ended_has_the_best_epoch_so_far(data, tmp_path, monkeypatch):
+    step = GraphNet.train_step
+
+    def interrupted(net, *args, **kwargs):
+        if len(net.history) == 9:
+            raise KeyboardInterrupt
+        return step(net, *args, **kwargs)
+
+    monkeypatch.setattr(GraphNet, "train_step", interrupted)
+    found = []
+    for seed in range(3):
+        out = tmp_path / str(seed)
+        run("train", data, "--epochs", 9, "-o", out, "--seed", seed, "--lr", 0.1, *TINY, code=130)
+        losses = load_checkpoint(out / "checkpoint.pth.tar")[0].history_[:, "valid_loss"]
+        found.append(int(np.argmin(losses)) + 1)
+        assert skcgcnn.load(out / "model.safetensors").n_iter_ == found[-1]
+    assert min(found) < 8  # else the last was the best of all
+
+
 @pytest.mark.parametrize("recipe", ["default", "paper"])
 def test_the_command_predicts_what_fit_does(data, tmp_path, recipe):
     out = tmp_path / "out"
@@ -754,7 +773,11 @@ def test_an_interrupted_run_says_how_to_resume(data, tmp_path, monkeypatch, owne
 
     with monkeypatch.context() as patch:
         patch.setattr(owner, method, interrupted)
-        message = run("train", data, "--epochs", 4, "-o", tmp_path / "out", *TINY, code=130)
+        words = ("train", data, "--epochs", 4, "-o", tmp_path / "out", *TINY)
+        result = CliRunner().invoke(app, [str(word) for word in words])
+    assert (result.exit_code, result.stdout) == (130, "")
+    message = result.stderr
+    assert "Interrupted. Continue with: skcgcnn train " in message
     command = message[message.index("skcgcnn train") :].split()
     assert command[3] == "--resume"
     run(*command[1:], "--no-report")

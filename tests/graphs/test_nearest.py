@@ -207,6 +207,16 @@ def test_many_neighbors_in_large_cells():
         np.testing.assert_allclose(distances[0], distances[-1], rtol=1e-9)
 
 
+@pytest.mark.parametrize("permute", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+def test_large_cells_that_are_skewed(permute):
+    """The lattice is that of the cube, so that all sites have the neighbors of one in a cube."""
+    lattice = 54.0 * np.array([[1, 0, 0], [1, 1, 0], [-1, 2, 1]])[:, permute]
+    pairs = find_neighbors(lattice, GRID, 18, 4.5, margin=TIE, ordered=False)
+    _, distances = nearest_neighbors(pairs, 18, np.ones(len(GRID)))
+    expected = 3 * np.repeat([1, math.sqrt(2)], [6, 12])
+    np.testing.assert_allclose(distances, np.tile(expected, (len(GRID), 1)), atol=1e-9)
+
+
 def test_pairs_that_are_found_in_several_parts():
     """As all of a large radius: each site of a lattice has what that of its smallest cell has."""
     cell = np.array([[0, 2, 2], [2, 0, 2], [2, 2, 0]], dtype=np.float64)

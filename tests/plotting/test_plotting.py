@@ -8,7 +8,7 @@ import pytest
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
-from pymatgen.core import Element
+from pymatgen.core import Element, Lattice, Structure
 
 from skcgcnn import CrystalGraphs, plotting
 from skcgcnn.exceptions import StructureError
@@ -291,6 +291,9 @@ def test_graphs_where_they_can_be_drawn(nacl):
     graphs = CrystalGraphs.from_structures([nacl, nacl])
     ax = plotting.crystal_sizes(graphs)
     assert sum(patch.get_height() for patch in ax.patches) == 2
+    iron = Structure(Lattice.cubic(2.5), ["Fe"], [[0, 0, 0]])
+    ax = plotting.crystal_sizes(CrystalGraphs.from_structures([iron, iron, nacl]))
+    assert [patch.get_height() for patch in ax.patches] == [2, 0, 1]
     with pytest.raises(TypeError, match=r"pass est.transform\(graphs\)"):
         plotting.embedding_map(graphs)
     with pytest.raises(TypeError, match="expected numbers by symbol"):

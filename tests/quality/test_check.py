@@ -371,6 +371,7 @@ def test_tables_folders_and_stores(folder, tmp_path):
     with pytest.warns(UserWarning, match="1 of 13 crystals could not become graphs"):
         featurize(folder, store, overwrite=True)
     text = run(store, "--quick", "-o", tmp_path / "out", code=1)
+    assert run(store, "--quick", "-o", tmp_path / "out", code=1) == text  # over the same files
     assert "1 crystal of its source could not become graphs" in text
     assert pd.read_csv(tmp_path / "out" / "check.csv").kind[0] == "left out of the store"
     (folder / "id_prop.csv").unlink()

@@ -363,6 +363,9 @@ def test_twelve_types_of_formula_at_most_are_drawn(shown):
     assert [bar.get_width() for bar in ax.patches] == list(range(2, 14))
     assert {to_hex(bar.get_facecolor()) for bar in ax.patches} == {to_hex(BLUE)}
     assert ax.get_yticklabels()[0].get_fontsize() < 10
+    (image,) = (image for figure in shown for each in figure.axes for image in each.images)
+    counts = image.get_array().compressed()
+    assert counts[np.isfinite(counts)].tolist() == [91, 91]  # sodium and chlorine
     share = 13 / 91
     assert told.lines == [f"{share:.0%} of the crystals have one type of formula, AB13, of 13."]
 
