@@ -364,3 +364,16 @@ def test_crystals_that_any_grouping_joins(groupings, joined):
     found = join_groups(*groupings)
     assert found.tolist() == joined
     assert found.dtype == np.int64
+
+
+def test_groups_of_no_crystals_are_texts():
+    for group in (group_by_elements, group_by_composition, group_by_prototype):
+        assert group([]).dtype.kind == "U"
+
+
+def test_atoms_may_be_a_hundredth_of_an_angstrom_off_their_prototype():
+    def cscl(shift):
+        return Structure(Lattice.cubic(4.12), ["Cs", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5 + shift]])
+
+    ideal, near, far = group_by_prototype([cscl(shift / 4.12) for shift in (0, 0.004, 0.017)])
+    assert ideal == near != far

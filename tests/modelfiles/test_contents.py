@@ -392,6 +392,7 @@ def test_plain_values_of_every_kind(tmp_path):
     assert type(to_plain(np.int32(3))) is int
     assert to_plain(tmp_path) == str(tmp_path)
     assert to_plain(np.array([[1, 2]])) == {"dtype": "int64", "values": [[1, 2]]}
+    assert from_plain({"dtype": "<U1", "values": []}).dtype.kind == "U"
     for value, message in (
         ({"dtype": "int64", "values": [[1, 2]]}, "an array holds more than numbers and texts"),
         ({"dtype": "M8[s]", "values": []}, r"arrays of 'M8\[s\]' are not read"),

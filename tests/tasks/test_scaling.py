@@ -39,7 +39,8 @@ def test_what_sums_over_sites_leave_has_no_mean_and_the_scale_as_deviation():
 
 
 def test_deviations_are_in_the_unit_and_of_the_errors_that_were_found():
-    task = Number("gap", scale=2.0, std_factor=1.5, spread=0.3)
+    task = Number("gap", scale=2.0, std_factor=1.5, spread=0.3, n_calibrated=9)
+    assert task.uncalibrated().to_plain() == Number("gap", scale=2.0).to_plain()
     outputs = np.array([[[1.0], [0.5], [np.nan]], [[2.0], [0.5], [np.nan]]])
     aleatoric, epistemic = task.deviations(outputs)
     np.testing.assert_allclose(aleatoric, [0.3 * 2 * 1.5] * 2 + [np.nan])
