@@ -6,17 +6,20 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils import check_consistent_length
 
 from skcgcnn.estimators import predict_targets
 from skcgcnn.tasks import (
     TASKS,
     Prediction,
     Task,
+    checked_groups,
     classification_metrics,
     is_missing,
     readable,
     regression_metrics,
     split_columns,
+    without_mask,
 )
 
 __all__ = [
@@ -236,6 +239,11 @@ def held_out_error(
     HeldOutError or None
         None where nothing can be compared.
 
+    Raises
+    ------
+    ValueError
+        If lengths differ, or a group is missing.
+
     Examples
     --------
     >>> import numpy as np
@@ -244,10 +252,16 @@ def held_out_error(
     >>> print(held_out_error(np.array([1.1, 1.8, 3.0]), said, 1.0))
     mean absolute error 0.267 eV (95 % interval 0.1 to 0.5, 3 test crystals); predicting the ...
     """
+    true = np.asarray(without_mask(true))
+    check_consistent_length(true, prediction.values, composition)
     known = ~is_missing(true) & ~is_missing(prediction.values)
     if simple is not None:
         simple = np.broadcast_to(np.asarray(simple), np.shape(true))
         known &= ~is_missing(simple)
+    if composition is not None:
+        composition = np.asarray(composition)
+        known &= ~is_missing(composition)
+    members = np.arange(len(true)) if groups is None else checked_groups(groups, len(true))
     if not known.any():
         return None
     target, answers = prediction.target, np.asarray(true)[known]
@@ -256,7 +270,7 @@ def held_out_error(
         return target.as_metric(target.misses(answers, values[known]))
 
     found = errors(prediction.values)
-    low, high = _interval(found, np.arange(len(found)) if groups is None else groups[known])
+    low, high = _interval(found, members[known])
     return HeldOutError(
         metric=target.metric,
         value=float(found.mean()),

@@ -269,6 +269,26 @@ def test_errors_of_crystals_that_can_be_compared():
     assert simplest(np.array([3.0, np.nan, 1.0, 2.0]), Number("gap")) == 2.0
 
 
+def test_errors_are_compared_on_the_same_crystals():
+    true, trees = [1.0, 2.0, 3.0, 4.0], np.array([1.5, np.nan, 3.0, 4.0])
+    found = held_out_error(true, said([1.0, 9.0, 3.0, 4.5]), 1.0, composition=trees)
+    assert (found.n_crystals, found.value, found.simple) == pytest.approx((3, 1 / 6, 5 / 3))
+    assert found.composition == pytest.approx(1 / 6)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"groups": [0, 1, 1]}, r"groups has shape \(3,\); expected \(4,\)"),
+        ({"groups": [0.0, np.nan, np.nan, 1.0]}, "2 of 4 groups are missing"),
+        ({"composition": [1.0]}, "inconsistent numbers of samples"),
+    ],
+)
+def test_errors_of_other_crystals(given, message):
+    with pytest.raises(ValueError, match=message):
+        held_out_error(np.ones(4), said([1.0, 2.0, 3.0, 4.0]), 1.0, **given)
+
+
 def test_metrics_of_a_target_leave_out_what_is_missing():
     found = target_metrics([1.0, np.nan, 3.0], said([1.5, 2.0, np.nan]))
     assert found == {"mae": 0.5, "rmse": 0.5, "r2": None}

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn.tasks import checked_groups
+
 _DRAWS = 500
 # An error that falls more slowly than that with the number of crystals does not fall.
 _FLAT = 0.02
@@ -65,7 +67,14 @@ class PowerLaw:
         -------
         best, low, high : float
             With the ends of the interval; infinite where the error does not fall.
+
+        Raises
+        ------
+        ValueError
+            If the share is not between 0 and 1.
         """
+        if not 0 < share < 1:
+            raise ValueError(f"share={share!r}; expected a number between 0 and 1")
         found = [_more(self.sizes[-1], share, b) for b in (self.exponent, self.high, self.low)]
         return found[0], found[1], found[2]
 
@@ -100,7 +109,7 @@ def fit_power_law(
     Parameters
     ----------
     sizes : sequence of int
-        Numbers of training crystals: at least two.
+        Numbers of training crystals: at least two, in any order.
     errors : array-like of shape (n_sizes, n_crystals)
         Absolute errors of each test crystal, or 1 for a label that is wrong and 0 for one that is
         right.
@@ -114,7 +123,8 @@ def fit_power_law(
     Raises
     ------
     ValueError
-        If there are fewer than two sizes, or no errors.
+        If there are fewer than two sizes, or no errors; if sizes are not different numbers above 0,
+        or errors are below 0 or no numbers.
 
     Examples
     --------
@@ -130,7 +140,14 @@ def fit_power_law(
             f"errors has shape {rows.shape}; expected a row for each of at least two sizes, and a "
             "column for each test crystal"
         )
-    members = np.arange(rows.shape[1]) if groups is None else np.asarray(groups)
+    # Neither is NaN.
+    if not ((rows >= 0) & (rows < np.inf)).all():
+        raise ValueError("errors holds a number below 0, NaN or inf; expected absolute errors")
+    if min(sizes) < 1 or len(set(sizes)) < len(sizes):
+        raise ValueError(f"sizes={list(sizes)}; expected different numbers of crystals above 0")
+    order = np.argsort(sizes)
+    sizes, rows = np.asarray(sizes)[order].tolist(), rows[order]
+    members = np.arange(rows.shape[1]) if groups is None else checked_groups(groups, rows.shape[1])
     _, places = np.unique(members, return_inverse=True)
     n_groups = int(places.max()) + 1
     sums = np.stack([np.bincount(places, row, n_groups) for row in rows])
@@ -154,6 +171,7 @@ def fit_power_law(
 
 def _fit(sizes: Sequence[int], errors: FloatArray) -> tuple[float, float]:
     """Return scale and exponent by a line through logarithms."""
-    # No error at all has no logarithm.
-    slope, start = np.polyfit(np.log(sizes), np.log(np.maximum(errors, 1e-12)), 1)
+    # No error at all has no logarithm. Errors may be of any size, as of energies in joules.
+    least = 1e-12 * errors.max() or 1.0
+    slope, start = np.polyfit(np.log(sizes), np.log(np.maximum(errors, least)), 1)
     return float(np.exp(start)), float(-slope)

@@ -79,10 +79,12 @@ def expect_numbers(
         values[test] = est.predict(graphs[rows[test]])
         if estimator is None:
             stds[test] = est.predict_uncertainty(graphs[rows[test]]).epistemic
-    features = np.column_stack([mean_features(graphs[rows]), values, stds])
-    return Expected(
-        rows, values, _expected_errors(features, np.abs(y - values), groups[rows], seed)
-    )
+    # Trees take numbers for the same that differ by less than 1e-7, as energies in joules do.
+    middle, unit = _robust(y)
+    unit = unit or 1.0
+    features = np.column_stack([mean_features(graphs[rows]), (values - middle) / unit, stds / unit])
+    spread = _expected_errors(features, np.abs(y - values) / unit, groups[rows], seed)
+    return Expected(rows, values, unit * spread)
 
 
 def _ensemble(graphs: CrystalGraphs, seed: int) -> CGCNNRegressor:

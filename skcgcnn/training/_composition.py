@@ -51,5 +51,11 @@ def predict_by_composition(
     trees = kind(_TREES, random_state=0, n_jobs=n_jobs)
     # In an array of objects scikit-learn does not see of what kind labels are.
     y = np.array(trained[rows].tolist())
+    # Trees take numbers for the same whose variance is below 1e-16, as of energies in joules, and
+    # lose that of numbers far from zero, as of total energies.
+    center, scale = 0.0, 1.0
+    if target.is_number:
+        center, scale = y.mean(), y.std() or 1.0
+        y = (y - center) / scale
     found: npt.NDArray[Any] = trees.fit(mean_features(train[rows]), y).predict(mean_features(test))
-    return found
+    return center + scale * found if target.is_number else found

@@ -211,16 +211,22 @@ class _Run:
         """Return the error of a fold, as a share of that of the simplest prediction.
 
         It is the mean over the targets: absolute errors of numbers, and half the Brier scores of
-        labels, which are shares of wrong labels where networks are sure.
+        labels, which are shares of wrong labels where networks are sure. Where the simplest
+        prediction is right for all, as of gaps of metals, its error is that on the other folds.
         """
         settings = replace(self.settings, params={**self.settings.params, **params})
         parts = self.folds[fold]
         said, shares = self.fit(settings, parts, composition=False), []
-        columns = zip(said.predictions, said.simple, parts["test"].table().T, strict=True)
-        for prediction, simple, true in columns:
+        tables = [parts[name].table().T for name in ("test", "train")]
+        for prediction, simple, true, trained in zip(
+            said.predictions, said.simple, *tables, strict=True
+        ):
             target, known = prediction.target, ~is_missing(true)
             if known.any():
                 worst = np.mean(target.misses(true, simple)[known])
+                if not worst:
+                    same = np.full(len(trained), simple[0], object)
+                    worst = np.nanmean(target.misses(trained, same))
                 errors = target.proper_errors(true, prediction)[known]
                 shares.append(np.mean(errors) / (worst or 1.0))
         return float(np.mean(shares))

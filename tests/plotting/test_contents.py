@@ -276,6 +276,8 @@ def test_colors_of_elements():
         ({"H": 3.0}, {"log": True}, (3, 30), "YlOrBr"),
         ({"H": 3.0, "O": -1.0}, {"center": 0}, (-3, 3), "RdBu_r"),
         ({"H": 3.0, "O": -1.0}, {"center": 2}, (-1, 5), "RdBu_r"),
+        ({"H": 3e-19, "O": -1e-19}, {"center": 0}, (-3e-19, 3e-19), "RdBu_r"),
+        ({"H": 2.0}, {"center": 2}, (1, 3), "RdBu_r"),
     ],
 )
 def test_limits_of_colors(values, options, limits, colors):

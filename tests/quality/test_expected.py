@@ -89,10 +89,21 @@ def test_trees_know_where_errors_are_large(many):
     assert much > 1.4 * few
 
 
+@pytest.mark.parametrize(("unit", "start"), [(1.6e-19, 0.0), (1e30, 0.0), (1.0, 1e6)])
+def test_expected_errors_are_the_same_in_any_unit(many, unit, start):
+    rng = np.random.default_rng(2)
+    said = rng.normal(size=len(many))
+    errors = rng.normal(size=len(many)) * np.where(said > 0, 1.0, 0.1)
+    usual = looked_at(many, said + errors, said).expected["y"].spread
+    other = looked_at(many, unit * (said + errors) + start, unit * said + start)
+    np.testing.assert_allclose(other.expected["y"].spread / unit, usual, rtol=0.02)
+
+
 def test_without_errors_nothing_is_odd(many):
     said = np.random.default_rng(0).normal(size=len(many))
     found = looked_at(many, said, said)
-    assert (found.expected["y"].spread == 0.5).all()
+    low, high = np.quantile(said, [0.25, 0.75])
+    np.testing.assert_allclose(found.expected["y"].spread, 0.5 * (high - low) / 1.349)
     assert "unexpected label" not in set(found.findings["kind"])
 
 
@@ -233,6 +244,42 @@ def test_what_is_far_from_what_is_known_comes_first(rows, unsure, known, chosen)
         _greedy(np.array(unsure), rows, np.concatenate([known, unread]), free, alone, 9).tolist()
         == chosen
     )
+
+
+def test_errors_of_any_size_and_sizes_in_any_order():
+    sizes, rng = [100, 200, 400], np.random.default_rng(1)
+    errors = np.array(sizes)[:, np.newaxis] ** -0.5 * rng.uniform(0.5, 1, 30)
+    law = fit_power_law(sizes, errors)
+    joules = fit_power_law(sizes, 1.6e-19 * errors)
+    assert joules.scale == pytest.approx(1.6e-19 * law.scale, rel=1e-9)
+    ends = (law.exponent, law.low, law.high)
+    assert (joules.exponent, joules.low, joules.high) == pytest.approx(ends)
+    assert fit_power_law(sizes[::-1], errors[::-1]) == law
+    assert fit_power_law(sizes, np.zeros((3, 5))).exponent == 0
+
+
+@pytest.mark.parametrize(
+    ("sizes", "errors", "groups", "message"),
+    [
+        ([100, 200], [[1.0, np.nan], [1.0, 1.0]], None, "expected absolute errors"),
+        ([100, 200], [[1.0, np.inf], [1.0, 1.0]], None, "expected absolute errors"),
+        ([100, 200], [[1.0, -2.0], [0.5, -1.0]], None, "expected absolute errors"),
+        ([100, 100], [[1.0, 2.0], [0.5, 1.0]], None, "expected different numbers"),
+        ([0, 100], [[1.0, 2.0], [0.5, 1.0]], None, "expected different numbers"),
+        ([100, 200], [[1.0, 2.0], [0.5, 1.0]], [0, 1, 1], r"groups has shape \(3,\)"),
+        ([100, 200], [[1.0, 2.0], [0.5, 1.0]], [0.0, np.nan], "groups are missing"),
+    ],
+)
+def test_what_is_no_learning_curve(sizes, errors, groups, message):
+    with pytest.raises(ValueError, match=message):
+        fit_power_law(sizes, errors, groups)
+
+
+@pytest.mark.parametrize("share", [0, 1, 1.5, -0.1, 10])
+def test_an_error_falls_by_a_share_of_itself(share):
+    law = fit_power_law([100, 200], [[1.0, 2.0], [0.5, 1.0]])
+    with pytest.raises(ValueError, match="share="):
+        law.more(share)
 
 
 def test_how_many_more_crystals_would_help():

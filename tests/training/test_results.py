@@ -188,15 +188,27 @@ def test_what_the_composition_tells(kind, graphs, energies, labels):
     target = Number("e") if kind == "numbers" else Classes("k", classes=np.unique(y))
     found = predict_by_composition(graphs[:16], trained, graphs[16:], target)
     own = ExtraTreesRegressor if kind == "numbers" else ExtraTreesClassifier
-    trees = own(200, random_state=0).fit(mean_features(graphs[known]), y[known].tolist())
+    mean, std = (energies[known].mean(), energies[known].std()) if kind == "numbers" else (0, 1)
+    learned = (y[known] - mean) / std if kind == "numbers" else y[known].tolist()
+    trees = own(200, random_state=0).fit(mean_features(graphs[known]), learned)
     expected = trees.predict(mean_features(graphs[16:]))
     if kind == "numbers":
-        np.testing.assert_allclose(found, expected)
+        np.testing.assert_allclose(found, mean + std * expected)
     else:
         assert found.tolist() == expected.tolist()
     nothing = np.full(16, NAN, object)
     assert predict_by_composition(graphs[:16], nothing, graphs[16:], target) is None
     assert predict_by_composition(graphs[:16], trained, graphs[:0], target) is None
+
+
+@pytest.mark.parametrize(("unit", "start"), [(1.6e-19, 0.0), (1e30, 0.0), (1.0, 1e9)])
+def test_the_composition_tells_the_same_in_any_unit(unit, start, graphs, energies):
+    usual, other = (
+        predict_by_composition(graphs[:16], y[:16], graphs[16:], Number("e"))
+        for y in (energies, unit * energies + start)
+    )
+    # Which of two splits that part the crystals alike is taken, rounding decides.
+    np.testing.assert_allclose((other - start) / unit, usual, atol=0.2)
 
 
 def test_no_more_than_twenty_thousand_crystals_tell_of_the_composition(graphs, monkeypatch):
@@ -210,6 +222,8 @@ def test_no_more_than_twenty_thousand_crystals_tell_of_the_composition(graphs, m
         X = graphs[np.arange(n) % 4]
         predict_by_composition(X, np.arange(n, dtype=float), graphs[:4], Number("e"))
     (_, all_), (some_X, some) = fitted
+    # They are scaled: 20,000 whole numbers of 20,001.
+    all_, some = (np.rint((y - y[0]) / np.diff(y).min()) for y in (all_, some))
     assert all_.tolist() == [*range(20_000)]
     assert len(set(some)) == 20_000
     assert (np.diff(some) > 0).all()

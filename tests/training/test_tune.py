@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shlex
+from pathlib import Path
 from threading import Thread
 
 import numpy as np
@@ -153,6 +154,19 @@ def test_from_scratch_is_tried_where_the_general_model_is_usual(tmp_path):
     # After one epoch little is learned.
     assert float(usual["error"]) < 0.5 * float(scratch["error"])
     assert found["params"] == {}
+
+
+def test_errors_of_folds_are_shares_where_the_simplest_prediction_is_right(tmp_path):
+    bunch = load_sample_regression()
+    table = pd.DataFrame({"file": bunch.data[:50], "gap": 0.0})
+    table.loc[[3, 20], "gap"] = 1e6  # in two of the five folds, at most
+    for place, file in enumerate(table["file"]):
+        (tmp_path / f"{place}.cif").write_text(Path(file).read_text())
+    table["gap"].to_csv(tmp_path / "id_prop.csv", index_label="id")
+    settings = Settings(str(tmp_path), params={**SMALL, "init_from": "none", "atom_fea_len": 8})
+    tune(settings, tmp_path / "run", seconds=600, n_trials=1, device="cpu", progress=False)
+    (usual,) = read(tmp_path / "run" / "trials.csv")
+    assert float(usual["error"]) < 20
 
 
 def test_the_start_is_typed_and_written_in_python(tmp_path):
