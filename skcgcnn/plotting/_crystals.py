@@ -79,7 +79,7 @@ def elements(
     elif center is None:
         norm, colors = Normalize(low, high if high > low else low + 1), "YlOrBr"
     else:
-        reach = max(high - center, center - low) or 1.0
+        reach = max(high - center, center - low) or abs(center) or 1.0
         norm, colors = TwoSlopeNorm(center, center - reach, center + reach), "RdBu_r"
     shown = ax.imshow(table, cmap=colors, norm=norm)
     for (row, column), symbol in symbols.items():

@@ -277,7 +277,7 @@ def test_colors_of_elements():
         ({"H": 3.0, "O": -1.0}, {"center": 0}, (-3, 3), "RdBu_r"),
         ({"H": 3.0, "O": -1.0}, {"center": 2}, (-1, 5), "RdBu_r"),
         ({"H": 3e-19, "O": -1e-19}, {"center": 0}, (-3e-19, 3e-19), "RdBu_r"),
-        ({"H": 2.0}, {"center": 2}, (1, 3), "RdBu_r"),
+        ({"H": 2.0}, {"center": 2}, (0, 4), "RdBu_r"),
     ],
 )
 def test_limits_of_colors(values, options, limits, colors):
@@ -401,10 +401,10 @@ def test_more_than_three_losses():
 
 
 def test_numbers_that_are_all_at_the_center():
-    (image,) = plotting.elements({"H": 2.0, "O": 2.0}, center=2.0).images
-    assert (image.norm.vmin, image.norm.vmax) == pytest.approx((2, 2))
-    assert image.norm(2.0) == 0.5
-    assert image.norm.vmin < image.norm.vmax
+    for center, reach in ((2.0, 2.0), (-1e20, 1e20), (0.0, 1.0)):
+        (image,) = plotting.elements({"H": center, "O": center}, center=center).images
+        assert (image.norm.vmin, image.norm.vmax) == (center - reach, center + reach)
+        assert image.norm(center) == 0.5
 
 
 @pytest.mark.parametrize(
