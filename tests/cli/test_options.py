@@ -181,3 +181,11 @@ def test_processes_are_on_the_device_that_is_asked_for(device, is_cpu, monkeypat
     assert asked["cpu"] is is_cpu
     (patience,) = asked["kwargs_handlers"]
     assert patience.timeout == timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("typed", "seconds"), [("90s", 90), ("30m", 1800), (" 2 H", 7200), ("0.5h", 1800)]
+)
+def test_times(typed, seconds):
+    tune = typer.main.get_command(app).commands["tune"]
+    assert tune.make_context("tune", ["data", "--time", typed]).params["seconds"] == seconds
