@@ -15,7 +15,7 @@ from skcgcnn._text import listed
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets._crystal_files import CrystalFolder, crystal_name
 from skcgcnn.datasets._layout import check_shape, find_ids, read_column, take_header
-from skcgcnn.datasets._tables import Sheet, is_missing_cell, refuse
+from skcgcnn.datasets._tables import TABLES, Sheet, is_missing_cell, refuse
 from skcgcnn.exceptions import DataError
 
 
@@ -258,6 +258,8 @@ def read_table(
     file = _table_in(folder)
     files = CrystalFolder(folder)
     sheet = Sheet(file, files.has)
+    if (other := folder / "id_prop.xlsx") != file and other.is_file():
+        sheet.remarks.append(f"{other.name} beside it left out")
     rows = find_ids(sheet, files)
     units = list[str]()
     header, rows = take_header(rows, files, sheet.remarks, units)
@@ -344,9 +346,13 @@ def load_groups(folder: Path, cif_ids: Sequence[str]) -> dict[str, str] | None:
     Raises
     ------
     DataError
-        If a line is not ``cif_id,group``, or an id comes twice.
+        If a line is not ``cif_id,group``, or an id comes twice; or the table has another name.
     """
     if not (folder / "groups.csv").is_file():
+        # To leave it out would part the crystals of a group.
+        for other in folder.glob("[gG][rR][oO][uU][pP][sS].*"):
+            if other.name.lower().endswith(TABLES):
+                raise DataError(f"{other}: groups are read from groups.csv; save it as that")
         return None
     sheet = Sheet(folder / "groups.csv", set(cif_ids).__contains__)
     groups: dict[str, str] = {}

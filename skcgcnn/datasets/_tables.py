@@ -21,7 +21,7 @@ from skcgcnn._files import atomic_write
 from skcgcnn._numbers import read_float, with_minus
 from skcgcnn._text import encodable
 from skcgcnn._warnings import warn_caller
-from skcgcnn.datasets._workbook import check_workbook
+from skcgcnn.datasets._workbook import check_formulas, check_workbook
 from skcgcnn.exceptions import DataError
 
 # Endings of tables.
@@ -226,13 +226,16 @@ class Sheet:
         import pandas as pd
 
         self.separator = ""
-        check_workbook(self.file)
+        is_suspect = check_workbook(self.file)
         try:
             with pd.ExcelFile(self.file, engine="openpyxl") as book:
                 first, *others = book.sheet_names
                 frame = pd.read_excel(book, header=None, dtype=object, na_filter=False)
                 if others:
                     self.remarks.append(f"its first sheet, {first!r}, alone")
+            self.remarks += check_formulas(self.file, frame) if is_suspect else []
+        except DataError:
+            raise
         except ImportError as error:
             raise ImportError(
                 f"{self.file}: workbooks need openpyxl: pip install 'skcgcnn[excel]'; or save the "

@@ -1,4 +1,4 @@
-"""How large the sheets of a workbook are, before anything is made of them."""
+"""Workbooks: how large their sheets are, before anything is made of them, and their formulas."""
 
 import re
 import zipfile
@@ -19,8 +19,13 @@ _AT_ONCE = 1 << 20
 _REFERENCE = re.compile("([A-Z]{1,3})([0-9]{1,7})")
 
 
-def check_workbook(path: Path) -> None:
+def check_workbook(path: Path) -> bool:
     """Refuse a workbook that would take much memory.
+
+    Returns
+    -------
+    bool
+        Whether it may hold formulas whose values no spreadsheet program has computed.
 
     Raises
     ------
@@ -32,6 +37,7 @@ def check_workbook(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         if sum(one.file_size for one in archive.infolist()) > _MOST_BYTES:
             raise DataError(f"{path}: is too large a workbook; save it as 'CSV UTF-8'")
+        has_formulas = is_uncomputed = False
         # Any of them can be a sheet, whatever its name.
         for member in archive.infolist():
             cells = _Cells()
@@ -49,15 +55,76 @@ def check_workbook(path: Path) -> None:
                     "the empty ones counted; remove what is far right or far down, or save it as "
                     "'CSV UTF-8'"
                 )
+            has_formulas |= cells.has_formulas
+            is_uncomputed |= cells.is_uncomputed
+    return has_formulas and is_uncomputed
+
+
+def check_formulas(path: Path, frame: Any) -> list[str]:
+    """Look at the formulas of the first sheet of a workbook that programs may have written.
+
+    Such programs write formulas without values, or with 0, and mark that all are to be computed.
+
+    Parameters
+    ----------
+    path : Path
+        The workbook.
+    frame : DataFrame
+        The values in its first sheet, empty texts where there are none.
+
+    Returns
+    -------
+    list of str
+        A remark, where there are formulas.
+
+    Raises
+    ------
+    DataError
+        If one has no value.
+    """
+    from openpyxl import load_workbook
+
+    first = ""
+    # A file, for openpyxl refuses other names than those of workbooks.
+    with path.open("rb") as file:
+        sheet = load_workbook(file, read_only=True).worksheets[0]
+        sheet.reset_dimensions()
+        for number, row in enumerate(sheet.iter_rows()):
+            values = frame.iloc[number].tolist() if number < len(frame) else []
+            for place, cell in enumerate(row):
+                if cell.data_type != "f":
+                    continue
+                first = first or cell.coordinate
+                if place >= len(values) or values[place] == "":
+                    raise DataError(
+                        f"{path}: the value of the formula in cell {cell.coordinate} is not in the "
+                        "file; open it in a spreadsheet program, save it, and repeat the call"
+                    )
+    if not first:
+        return []
+    remark = f"formulas that no spreadsheet program has computed, the first in cell {first}"
+    return [f"{remark}; save it in one if their values may be wrong"]
 
 
 class _Cells:
-    """How far the cells of a sheet reach."""
+    """How far the cells of a sheet reach.
+
+    Attributes
+    ----------
+    n_rows, n_columns : int
+        How far.
+    has_formulas : bool
+        Whether there are some.
+    is_uncomputed : bool
+        Whether one has no value, or all values are to be computed when the workbook is opened.
+    """
 
     def __init__(self) -> None:
         self.n_rows = self.n_columns = self._row = self._column = 0
+        self.has_formulas = self.is_uncomputed = self._lacks_value = False
         self.parser = expat.ParserCreate(namespace_separator=" ")
         self.parser.StartElementHandler = self._start
+        self.parser.EndElementHandler = self._end
 
     def _start(self, name: str, attributes: dict[str, Any]) -> None:
         name = name.rpartition(" ")[2]
@@ -77,11 +144,21 @@ class _Cells:
                 self._column = _number(found[1])
                 self._row = max(self._row, int(found[2]))
         else:
+            if name == "f":
+                self.has_formulas = self._lacks_value = True
+            elif name == "v":
+                self._lacks_value = False
+            elif name == "calcPr":
+                self.is_uncomputed |= attributes.get("fullCalcOnLoad") in ("1", "true")
             return
         if self._row > _MOST_ROWS or self._column > _MOST_COLUMNS:
             raise ValueError(f"it has a cell in row {self._row}, column {self._column}")
         self.n_rows = max(self.n_rows, self._row)
         self.n_columns = max(self.n_columns, self._column)
+
+    def _end(self, name: str) -> None:
+        if self._lacks_value and name.rpartition(" ")[2] == "c":
+            self.is_uncomputed, self._lacks_value = True, False
 
 
 def _number(letters: str) -> int:

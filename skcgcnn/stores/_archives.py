@@ -24,7 +24,11 @@ _LONG_HEADERS = (
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.SOLARIS_XHDTYPE),
     *(tarfile.XHDTYPE, tarfile.XGLTYPE),
 )
+TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+ARCHIVES = (*TARS, ".zip")
 _CIFS = (".cif", ".cif.gz")
+# What is read beside the crystals of a folder.
+_BESIDE = ("id_prop.csv", "id_prop.xlsx", "groups.csv", "atom_init.json")
 # CIFs too, which are not read from archives.
 _OTHER_CIFS = (".mcif", *(f".cif.{end}" for end in ("bz2", "xz", "zst", "lzma", "z")))
 _OTHER = Refused("is neither .cif nor .cif.gz; unpack the archive, and make the store of its files")
@@ -41,6 +45,7 @@ def tar_items(path: Path) -> Iterator[Item]:
     DataError
         If it is damaged; other than tarfile, which takes a damaged header for the end.
     """
+    told = set[str]()
     try:
         with path.open("rb") as opened:
             is_empty = not opened.read(tarfile.BLOCKSIZE).strip(b"\0")
@@ -50,7 +55,7 @@ def tar_items(path: Path) -> Iterator[Item]:
             while (member := archive.next()) is not None:
                 archive.members = []  # type: ignore[attr-defined] # or all would be kept
                 if member.isdir() or not _is_cif(member.name):
-                    _warn_of_table(path, member.name)
+                    _warn_of_others(path, member.name, told)
                     continue
                 if not member.name.lower().endswith(_CIFS):
                     yield _item(path, member.name, _OTHER)
@@ -136,8 +141,9 @@ def zip_items(path: Path) -> tuple[Iterator[Item], int]:
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, *_UNREADABLE) as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
     members = [one for one in everything if _is_cif(one.filename)]
+    told = set[str]()
     for one in everything:
-        _warn_of_table(path, one.filename)
+        _warn_of_others(path, one.filename, told)
     return _zip_members(path, members), len(members)
 
 
@@ -182,8 +188,11 @@ def _zip_members(path: Path, members: list[zipfile.ZipInfo]) -> Iterator[Item]:
             yield _item(path, member.filename, content)
 
 
-def _warn_of_table(path: Path, name: str) -> None:
-    if PurePosixPath(name).name == "id_prop.csv":
+def _warn_of_others(path: Path, name: str, told: set[str]) -> None:
+    """Warn, once for each kind, of what belongs to crystals, and of archives in the archive."""
+    end = next((e for e in ARCHIVES if name.lower().endswith(e)), PurePosixPath(name).name)
+    if end in (*_BESIDE, *ARCHIVES) and end not in told:
+        told.add(end)
         warn_caller(
             f"{path}: {name} in the archive is not read; unpack the archive, and make the store of "
             "its folder"

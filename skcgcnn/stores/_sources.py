@@ -29,7 +29,7 @@ from skcgcnn.datasets import (
     read_table,
 )
 from skcgcnn.exceptions import DataError
-from skcgcnn.stores._archives import tar_items, zip_items
+from skcgcnn.stores._archives import ARCHIVES, TARS, tar_items, zip_items
 from skcgcnn.stores._items import (
     TOO_LARGE,
     DatabaseRow,
@@ -40,9 +40,8 @@ from skcgcnn.stores._items import (
 )
 
 _LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
-_TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 # Endings of files that hold many crystals.
-MANY = (*TABLES, *_LINES, *_TARS, ".zip", ".db")
+MANY = (*TABLES, *_LINES, *ARCHIVES, ".db")
 _KINDS = (
     "a folder of crystals, a glob pattern, a table (.csv, .tsv, .xlsx), an archive of CIFs (.tar, "
     ".zip), an ASE database (.db), or lines of JSON (.jsonl)"
@@ -104,7 +103,7 @@ def find_source(source: str | os.PathLike[str], crystal_column: str | None = Non
     readers: list[tuple[tuple[str, ...], Callable[[], Source]]] = [
         (TABLES, lambda: _from_table(name, Sheet(path), crystal_column)),
         (_LINES, lambda: Source(name, _from_lines(path))),
-        (_TARS, lambda: Source(name, tar_items(path))),
+        (TARS, lambda: Source(name, tar_items(path))),
         ((".zip",), lambda: Source(name, *zip_items(path))),
         ((".db",), lambda: _from_database(name, path)),
     ]

@@ -75,6 +75,22 @@ def test_a_table_in_an_archive_is_not_read(pack, make, text, tmp_path):
     assert store.graphs.ids.tolist() == ["x/a", "x/b"]
 
 
+@pytest.mark.parametrize(
+    "name", ["groups.csv", "atom_init.json", "id_prop.xlsx", "x.tar.gz", "Y.ZIP"]
+)
+@pytest.mark.parametrize("pack", [zipped, tarred], ids=["zip", "tar"])
+def test_what_belongs_to_crystals_in_an_archive_is_not_left_out_silently(
+    pack, name, make, text, tmp_path
+):
+    archive = pack(
+        tmp_path / f"a.{pack.__name__[:3]}",
+        {"a.cif": text, f"x/{name}": "", f"y/{name}": "", f"my{name}.cif.txt": ""},
+    )
+    store, (told,) = make(archive)
+    assert told.startswith(f"{archive}: x/{name} in the archive is not read; unpack the archive")
+    assert store.graphs.ids.tolist() == ["a"]
+
+
 @pytest.mark.filterwarnings("error")
 def test_archives_that_hold_nothing(tmp_path):
     (tmp_path / "none.tar").touch()

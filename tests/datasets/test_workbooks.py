@@ -1,0 +1,70 @@
+"""Workbooks and tables beside each other: what no program has computed, and what is not read."""
+
+import zipfile
+
+import pytest
+
+from skcgcnn.datasets import load_id_prop
+from skcgcnn.exceptions import DataError
+
+openpyxl = pytest.importorskip("openpyxl")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.cif").touch()
+    return tmp_path
+
+
+def save(folder, *rows, others=()):
+    """Write a workbook as programs do, without the values of formulas."""
+    book = openpyxl.Workbook()
+    for row in (("id", "energy", "gap"), *rows):
+        book.active.append(row)
+    if others:
+        book.create_sheet("notes").append(others)
+    book.save(folder / "id_prop.xlsx")
+
+
+def compute(path, value):
+    """Give every formula of a workbook a value."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content.replace(b"<v></v>", value).replace(b"<v />", value))
+
+
+def test_formulas_without_values_are_not_missing_values(folder):
+    save(folder, ("a", 1, 2), ("b", "=1+1", 3))
+    with pytest.raises(DataError, match=r"xlsx: the value of the formula in cell B3 is not in"):
+        load_id_prop(folder)
+
+
+def test_values_that_no_spreadsheet_program_computed(folder):
+    save(folder, ("a", 1, 2), ("b", "=1+1", 3))
+    compute(folder / "id_prop.xlsx", b"<v>0</v>")  # as XlsxWriter does
+    with pytest.warns(UserWarning, match="formulas that no .* computed, the first in cell B3"):
+        assert load_id_prop(folder, target="energy").target.tolist() == [1, 0]
+
+
+def test_formulas_elsewhere_say_nothing(folder):
+    save(folder, ("a", 1, 2), ("b", 4, None), others=["=1+1"])
+    with pytest.warns(UserWarning, match="read with its first sheet, 'Sheet', alone$"):
+        assert load_id_prop(folder, target="energy").target.tolist() == [1, 4]
+
+
+def test_one_of_two_tables_is_left_out_with_a_remark(folder):
+    save(folder, ("a", 1, 2), ("b", 4, 5))
+    (folder / "id_prop.csv").write_text("a,7\nb,8\n")
+    with pytest.warns(UserWarning, match=r"read with id_prop\.xlsx beside it left out"):
+        assert load_id_prop(folder).target.tolist() == [7, 8]
+
+
+@pytest.mark.parametrize("name", ["groups.xlsx", "Groups.csv", "groups.tsv", "groups.csv.gz"])
+def test_groups_under_another_name_are_not_left_out(folder, name):
+    (folder / "id_prop.csv").write_text("a,7\nb,8\n")
+    (folder / name).touch()
+    with pytest.raises(DataError, match=f"{name}: groups are read from groups.csv"):
+        load_id_prop(folder)
