@@ -160,8 +160,10 @@ def train(
         est.set_params(**machine)
         transformer = est.get_transformer()
         transformer.set_params(verbose=2 if remarks and is_main else machine["verbose"])
-        graphs = read_graphs(transformer, data, output if is_main else None)
+        graphs, failures = read_graphs(transformer, data)
         _check_same(run, graphs, settings, resume)
+        # A store has a table of its own.
+        _write_failures(output if is_main and data.graphs is None else None, failures)
         grouping = find_groups(settings.split, data, graphs)
         parts = split_parts(settings, data, graphs, grouping)
         readable = np.flatnonzero(graphs.n_sites > 0)
@@ -243,14 +245,15 @@ def _fit_again(run: dict[str, Any], classes: Any, est: BaseCGCNN, parts: dict[st
 
 
 def read_graphs(
-    transformer: CrystalGraphTransformer, data: RunData, output: Path | None
-) -> CrystalGraphs:
-    """Return the graphs of a run; write a table of crystals that failed, if there is a folder.
+    transformer: CrystalGraphTransformer, data: RunData
+) -> tuple[CrystalGraphs, list[tuple[str, str]]]:
+    """Return the graphs of a run, and path and cause of crystals that failed.
 
     Returns
     -------
-    CrystalGraphs
+    graphs : CrystalGraphs
         Of all crystals, with the numbers beside them.
+    failures : list of tuple of str
 
     Raises
     ------
@@ -260,16 +263,21 @@ def read_graphs(
     crystals = data.crystals(
         on_error=transformer.on_error, n_jobs=transformer.n_jobs, verbose=transformer.verbose
     )
-    if data.graphs is not None:
-        return transformer.transform(crystals)
     failures: list[tuple[str, str]] = []
-    graphs = concatenate(list(transformer.stream(crystals, failures=failures)))
-    if output is not None:
-        (output / FAILURES).unlink(missing_ok=True)  # that of an earlier run
-        if failures:
-            write_table(output / FAILURES, ("path", "cause"), failures)
-            warn_caller(f"{output / FAILURES} lists the {len(failures)} crystals that failed")
-    return graphs
+    if data.graphs is not None:
+        return transformer.transform(crystals), failures
+    return concatenate(list(transformer.stream(crystals, failures=failures))), failures
+
+
+def _write_failures(folder: Path | None, failures: Sequence[tuple[str, str]]) -> None:
+    """Write a table of crystals that failed, if there are some, and a folder."""
+    if folder is None:
+        return
+    file = folder / FAILURES
+    file.unlink(missing_ok=True)  # that of an earlier run
+    if failures:
+        write_table(file, ("path", "cause"), failures)
+        warn_caller(f"{file} lists the {len(failures)} crystals that failed")
 
 
 def _check_same(

@@ -160,7 +160,7 @@ class _Run:
         self.starts: dict[Any, Any] = {}
         transformer = self.estimator(settings).get_transformer()
         transformer.set_params(verbose=2 if remarks else int(not quiet))
-        self.graphs: CrystalGraphs = read_graphs(transformer, data, None)
+        self.graphs: CrystalGraphs = read_graphs(transformer, data)[0]
         self.grouping = find_groups(settings.split, data, self.graphs)
         self.parts = split_parts(settings, data, self.graphs, self.grouping)
         rows = np.sort(np.concatenate([self.parts[name].rows for name in ("train", "val")]))

@@ -558,6 +558,22 @@ def test_unreadable_crystals(data, tmp_path):
     assert "crystal3,\n" in printed
 
 
+def test_failures_are_those_of_the_run_beside_them(data, tmp_path):
+    out, cif = tmp_path / "out", data / "crystal3.cif"
+    sound = cif.read_bytes()
+    cif.write_text("junk")
+    run("train", data, "--epochs", 1, "--on-error", "nan", "-o", out, *TINY)
+    failures = (out / "failures.csv").read_bytes()
+    assert b"crystal3.cif" in failures
+    cif.write_bytes(sound)
+    # Refused: the results that stay are of the run before.
+    message = run("train", "--resume", out / "checkpoint.pth.tar", "--epochs", 2, code=2)
+    assert "other crystals than those in" in message
+    assert (out / "failures.csv").read_bytes() == failures
+    run("train", data, "--epochs", 1, "-o", out, "--overwrite", *TINY)
+    assert not (out / "failures.csv").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
