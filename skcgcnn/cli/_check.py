@@ -54,7 +54,7 @@ def check(
         from skcgcnn.datasets import write_table
         from skcgcnn.quality import open_data, survey
         from skcgcnn.reports import check_report
-        from skcgcnn.training import bundled_folder, refuse_inputs
+        from skcgcnn.training import alone, bundled_folder, refuse_inputs
 
         source = bundled_folder(data)
         opened = open_data(source, target)
@@ -65,22 +65,22 @@ def check(
         for result in (page, rows) if folder.exists() else ():
             refuse_inputs(result, [source, *(opened.paths or [])])
         quiet = quiet or as_json
-        found = survey(
-            opened.paths if opened.graphs is None else opened.graphs,
-            opened.columns,
-            ids=opened.ids,
-            labels=not quick,
-            random_state=seed,
-            n_jobs=n_jobs,
-            atom_features=opened.atom_features,
-            n_left_out=opened.n_left_out,
-            verbose=int(not quiet),
-            progress=None if quiet else _tell_step,
-        )
-        folder.mkdir(parents=True, exist_ok=True)
-        write_text(page, check_report(opened.name, found))
-        table = found.findings.assign(ids=["; ".join(ids) for ids in found.findings["ids"]])
-        write_table(rows, table.columns, table.itertuples(index=False))
+        with alone(folder):
+            found = survey(
+                opened.paths if opened.graphs is None else opened.graphs,
+                opened.columns,
+                ids=opened.ids,
+                labels=not quick,
+                random_state=seed,
+                n_jobs=n_jobs,
+                atom_features=opened.atom_features,
+                n_left_out=opened.n_left_out,
+                verbose=int(not quiet),
+                progress=None if quiet else _tell_step,
+            )
+            write_text(page, check_report(opened.name, found))
+            table = found.findings.assign(ids=["; ".join(ids) for ids in found.findings["ids"]])
+            write_table(rows, table.columns, table.itertuples(index=False))
         if as_json:
             typer.echo(json.dumps(_as_json(found), indent=2))
         else:

@@ -389,8 +389,10 @@ class GraphNet(NeuralNet):
             if not isinstance(error, _StopTrainingError):
                 raise
         finally:
-            self.notify("on_train_end", X=train, y=None)
-            del self._datasets, self._kept, self._cycle, self._rates
+            try:
+                self.notify("on_train_end", X=train, y=None)
+            finally:  # pickles of a net whose callback failed hold no crystals either
+                del self._datasets, self._kept, self._cycle, self._rates
 
     @contextmanager
     def _on_threads(self, train: GraphDataset) -> Iterator[None]:

@@ -7,6 +7,7 @@ from skcgcnn.training._settings import Rule, Settings, Task, default_of, option_
 
 if TYPE_CHECKING:
     from skcgcnn.training._data import bundled_folder
+    from skcgcnn.training._folder import alone
     from skcgcnn.training._predictions import (
         check_ending,
         write_prediction_chunks,
@@ -23,6 +24,7 @@ __all__ = [
     "Rule",
     "Settings",
     "Task",
+    "alone",
     "bundled_folder",
     "check_ending",
     "default_of",
@@ -44,8 +46,9 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "errors_of": "_tested",
+        "alone": "_folder",
         "bundled_folder": "_data",
+        "errors_of": "_tested",
         "find_crystals": "_sources",
         "join_predictions": "_tested",
         "refuse_inputs": "_sources",

@@ -163,6 +163,11 @@ def fit_parts(
 def _read_best(checkpoint: Path, losses: Sequence[float]) -> ModelState:
     """Read the best epoch beside a checkpoint; refuse that of another run."""
     file = checkpoint.with_name(BEST)
+    if not file.exists():
+        raise DataError(
+            f"{file}: is missing, the best epoch so far of {checkpoint}; restore the file, or "
+            "begin a new run without --resume"
+        )
     state = read_model_file(file)
     lowest = min(filter(math.isfinite, losses), default=None)
     # A run that was killed between the two files has a better epoch there, and repeats it.
@@ -215,7 +220,10 @@ def resumed_estimator(
                 "as it was, or begin a new run without --resume"
             )
     if run["fingerprint"] != data.fingerprint():
-        raise DataError(f"{file}: was trained on other crystals or targets than {settings.data}")
+        raise DataError(
+            f"{file}: was trained on other crystals or targets than those in {settings.data}; "
+            "restore them, or begin a new run without --resume"
+        )
     if data.atom_features not in (None, state.params.get("atom_features")):
         raise DataError(
             f"{file}: was trained with other features of the elements than the atom_init.json in "

@@ -22,6 +22,7 @@ from skcgcnn.graphs import CrystalGraphs, CrystalGraphTransformer, concatenate, 
 from skcgcnn.nn import choose_device, lasting_device
 from skcgcnn.quality import PowerLaw
 from skcgcnn.reports import HeldOut, RunResult, training_report
+from skcgcnn.stores import is_store
 from skcgcnn.training._checkpoint import write_model, write_original
 from skcgcnn.training._data import Part, RunData, load_run_data
 from skcgcnn.training._fits import (
@@ -162,8 +163,7 @@ def train(
         transformer.set_params(verbose=2 if remarks and is_main else machine["verbose"])
         graphs, failures = read_graphs(transformer, data)
         _check_same(run, graphs, settings, resume)
-        # A store has a table of its own.
-        _write_failures(output if is_main and data.graphs is None else None, failures)
+        _write_failures(output if is_main else None, failures)
         grouping = find_groups(settings.split, data, graphs)
         parts = split_parts(settings, data, graphs, grouping)
         readable = np.flatnonzero(graphs.n_sites > 0)
@@ -216,12 +216,14 @@ def check_asked(settings: Settings, output: Path, device: Any) -> None:
     Raises
     ------
     DataError
-        If `output` is a file.
+        If `output` is a file, or a store, of which results would replace files.
     ValueError
         If the device or the number of folds is not possible.
     """
     if output.exists() and not output.is_dir():
         raise DataError(f"{output}: is a file; name a folder for the results")
+    if is_store(output):
+        raise DataError(f"{output}: is a store; name another folder for the results with --output")
     if settings.folds < 0 or settings.folds == 1:
         raise ValueError(f"--folds {settings.folds}: at least 2 are needed, or 0 for none")
     choose_device(device)  # raises where there is none

@@ -220,7 +220,8 @@ def test_resume_refuses_another_run(data, tmp_path):
     assert "--lr auto, not 0.1" in run("train", data, "--resume", file, "--lr", 0.1, code=2)
     lines = (data / "id_prop.csv").read_text().splitlines()
     (data / "id_prop.csv").write_text("\n".join(lines[:-1]))
-    assert "other crystals or targets" in run("train", data, "--resume", file, code=2)
+    message = run("train", data, "--resume", file, code=2)
+    assert f"other crystals or targets than those in {data}; restore them, or begin a" in message
 
 
 def test_resume_refuses_other_crystals_under_the_same_names(data, tmp_path):
@@ -255,6 +256,8 @@ def test_resume_refuses_the_best_epoch_of_another_run(data, tmp_path):
     shutil.copy(tmp_path / "b" / "model.safetensors", tmp_path / "a")
     resume = ("train", data, "--epochs", 3, "--resume", tmp_path / "a" / "checkpoint.pth.tar")
     assert "is not the best epoch of" in run(*resume, code=2)
+    (tmp_path / "a" / "model.safetensors").unlink()
+    assert "is missing, the best epoch so far of" in run(*resume, code=2)
     (tmp_path / "a" / "model.safetensors").write_bytes(own)
     run(*resume, "--no-report")
 
@@ -689,8 +692,9 @@ def test_two_runs_do_not_write_to_one_folder(data, tmp_path):
     first.start()
     try:
         assert began.wait(60)
-        for options in ([], ["--overwrite"]):
-            message = run("train", data, "-o", "one", "--epochs", 1, *TINY, *options, code=2)
+        again = ("train", data, "-o", "one", "--epochs", 1, *TINY)
+        for command in (again, (*again, "--overwrite"), ("check", data, "--quick", "-o", "one")):
+            message = run(*command, code=2)
             assert "another run writes its results there; choose another folder" in message
         assert not list((tmp_path / "one").iterdir())
     finally:

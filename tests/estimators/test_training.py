@@ -296,6 +296,7 @@ def test_what_is_left_by_an_interrupt_can_be_saved(
 def test_an_interrupt_around_the_epochs_gets_through(regressor, graphs, energies, moment):
     class Interrupted(Callback):
         def on_train_begin(self, net, **kwargs):
+            self.net = net
             self.told("on_train_begin")
 
         def on_train_end(self, net, **kwargs):
@@ -305,8 +306,11 @@ def test_an_interrupt_around_the_epochs_gets_through(regressor, graphs, energies
             if what == moment:
                 raise KeyboardInterrupt
 
+    callback = Interrupted()
     with pytest.raises(KeyboardInterrupt):
-        regressor.set_params(callbacks=[Interrupted()]).fit(graphs, energies)
+        regressor.set_params(callbacks=[callback]).fit(graphs, energies)
+    # Crystals do not travel with the net after it.
+    assert not hasattr(callback.net, "_datasets")
 
 
 def test_early_stopping_keeps_the_best_epoch_of_an_interrupted_fit(regressor, graphs, energies):

@@ -53,7 +53,11 @@ def model(store, tmp_path_factory):
 
 def test_a_run_is_that_of_the_folder(store, tmp_path):
     options = ("--target", "formation_energy")
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "failures.csv").write_text("path,cause\n")  # of an earlier run
     done("train", store, *options, *WITH_REPORT, "-o", tmp_path / "store")
+    assert not (tmp_path / "store" / "failures.csv").exists()
+    assert (store / "failures.csv").exists()
     done("train", SAMPLE_FOLDER, *options, *QUICK, "-o", tmp_path / "folder")
     read = [(tmp_path / name / "test_results.csv").read_text() for name in ("store", "folder")]
     assert read[0] == read[1]
@@ -136,6 +140,8 @@ def test_what_goes_wrong(store, model, tmp_path):
         (("predict", model, store, tmp_path), "is a store; name it alone"),
         (("predict", model, store, "-o", store / "store.json"), "predictions are written as .csv"),
         (("predict", model, store, "-o", store), "store: is a folder"),
+        (("train", store, "-o", store), "store: is a store; name another folder for the results"),
+        (("tune", SAMPLE_FOLDER, "-o", store), "store: is a store; name another folder"),
         (("featurize", SAMPLE_FOLDER, "-o", store), "is a complete store; choose another folder"),
         (
             ("featurize", SAMPLE_FOLDER, "-o", tmp_path / "s", "--scheduler", "tcp://a:1"),
