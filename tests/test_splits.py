@@ -1,5 +1,7 @@
 """Groups of crystals, and splits by what a model has not seen."""
 
+import copy
+
 import numpy as np
 import pytest
 from pymatgen.core import Element, Lattice, Structure
@@ -88,6 +90,8 @@ def test_joined_groups():
 def test_splitters_are_those_of_scikit_learn(cv, cifs, graphs, energies):
     groups = np.arange(len(graphs)) // 2
     assert repr(cv).startswith(type(cv).__name__)
+    assert cv != copy.copy(cv)
+    assert cv in {cv}
     assert cv.get_n_splits(graphs, energies) == len(list(cv.split(graphs, energies)))
     for X in (graphs, cifs):
         for train, test in cv.split(X, energies, groups):

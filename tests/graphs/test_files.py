@@ -151,6 +151,22 @@ def test_arrays_that_changed_or_went(graphs, tmp_path):
     assert "more.npy does not belong to it" in refused(tmp_path / "graphs")
 
 
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_arrays_of_64_mb_are_compared(graphs, tmp_path, beyond):
+    graphs[:2].save(tmp_path / "graphs")
+    index = tmp_path / "graphs" / "store.json"
+    (data,) = tmp_path.glob("graphs/data-*")
+    size = sum(path.stat().st_size for path in data.iterdir())
+    with (data / "z.npy").open("wb") as file:
+        file.truncate(2**26 - size + beyond)
+    facts = json.loads(index.read_text())
+    index.write_text(json.dumps({**facts, "digests": {**facts["digests"], "z.npy": "0" * 32}}))
+    if beyond:
+        assert len(CrystalGraphs.load(tmp_path / "graphs")) == 2
+    else:
+        assert "(z.npy is not as it was written)" in refused(tmp_path / "graphs")
+
+
 @pytest.mark.parametrize(
     ("name", "most"),
     [("distances", 10 * MAX_RADIUS), ("kind_features", 1e15), ("global_features", 1e30)],

@@ -89,6 +89,23 @@ def test_indices_belong_to_their_distances():
             assert np.abs(to_images - distance).min() < 1e-5
 
 
+def test_how_near_sites_may_be():
+    """As near as 0.1 Å, be it in the cell or by a lattice whose long vectors hide a short one."""
+    for gap in (0.1, 0.0999):
+        cells = (
+            (10 * np.eye(3), [[0, 0, 0], [gap, 0, 0]], "sites 0 and 1 are 0.100 Å apart, on top"),
+            ([[30, 0, 0], [30, gap, 0], [0, 0, 30]], [[0, 0, 0]], "its lattice repeats every"),
+        )
+        for lattice, coords, why in cells:
+            lattice, coords = np.array(lattice, dtype=float), np.array(coords, dtype=float)
+            if gap < 0.1:
+                with pytest.raises(StructureError, match=why):
+                    find_neighbors(lattice, coords, max_num_nbr=1, radius=3.0)
+            else:
+                pairs = find_neighbors(lattice, coords, max_num_nbr=1, radius=3.0)
+                assert pairs.distance.min() == pytest.approx(gap)
+
+
 def test_lone_atom_in_a_large_box():
     indices, distances = nearest(60.0 * np.eye(3), np.zeros((1, 3)), 12)
     assert (indices == 0).all()

@@ -138,6 +138,10 @@ def test_reliability_counts_errors_within_intervals():
     assert ax.get_ylabel() == "share of errors within it"
     assert texts(ax.get_legend().get_texts()) == [r"own \$"]
     assert plotting.interval_reliability([1.0], [1.0]).get_legend() is None
+    # An error at the end of an interval is within it.
+    ends = [norm.ppf((1 + level) / 2) for level in levels]
+    line = plotting.interval_reliability(ends, np.ones(len(ends))).lines[1]
+    np.testing.assert_allclose(line.get_ydata(), np.arange(1, len(ends) + 1) / len(ends))
 
 
 def test_names_and_colors_of_losses():
