@@ -10,6 +10,7 @@ import pytest
 import skcgcnn
 from skcgcnn import CGCNNRegressor, CrystalGraphs, plotting
 from skcgcnn._lazy import needed
+from skcgcnn.features import PotentialFeatures
 
 
 def test_an_error_inside_of_a_dependency_is_told(tmp_path, monkeypatch):
@@ -87,6 +88,19 @@ def test_what_is_imported_when(graphs, energies, tiny, tmp_path):
     )
     printed = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=tmp_path)
     assert printed.split() == ["[]", "24", "False"]
+
+
+ESTIMATORS = "CGCNNRegressor", "CGCNNClassifier", "CGCNNMultiTask", "CrystalGraphTransformer"
+
+
+@pytest.mark.parametrize(
+    "cls", [*(getattr(skcgcnn, name) for name in ESTIMATORS), PotentialFeatures]
+)
+def test_estimators_are_shown_and_told_apart_as_those_of_scikit_learn(cls):
+    one = cls(n_jobs=2)
+    assert repr(one) == f"{cls.__name__}(n_jobs=2)"
+    assert one != cls(n_jobs=2)
+    assert isinstance(hash(one), int)
 
 
 def test_public_names():

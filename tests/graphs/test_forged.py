@@ -27,9 +27,10 @@ def members(graphs, tmp_path):
         return dict(archive)
 
 
-def refused(path):
-    with pytest.raises(DataError, match=r"forged\.npz: not a file of crystal graphs"):
+def refused(path, why):
+    with pytest.raises(DataError, match=r"forged\.npz: not a file of crystal graphs") as error:
         CrystalGraphs.load(path)
+    assert why in str(error.value)
 
 
 def changed(array, index, value):
@@ -53,6 +54,9 @@ FORGED = {
     "more bonds than others": lambda m: {"bond_counts": changed(m["bond_counts"], 0, 200)},
     "counts that are no counts": lambda m: {"bond_counts": m["bond_counts"].astype(np.float32)},
     "class without sites": lambda m: {"site_counts": changed(m["site_counts"], 0, 0)},
+    "class without sites beside one of more": lambda m: {
+        "site_counts": changed(changed(m["site_counts"], 0, 0), 1, m["site_counts"][:2].sum())
+    },
     "more sites than there are": lambda m: {"site_counts": changed(m["site_counts"], 0, 99)},
     "sites of another class": lambda m: {"site_classes": np.zeros_like(m["site_classes"])},
     "site of no class": lambda m: {"site_classes": changed(m["site_classes"], 0, 10**6)},
@@ -77,6 +81,41 @@ FORGED = {
     "format that is none": lambda m: {"format": np.array("x")},
 }
 
+WHY = {
+    "neighbor of another crystal": "neighbors must be classes of their crystal",
+    "negative neighbor": "neighbors must be classes of their crystal",
+    "distance 0": "distances must be above 0",
+    "distance NaN": "distances must be finite numbers of at most 100000",
+    "distance without end": "distances must be finite numbers of at most 100000",
+    "huge feature": "kind_features must be finite numbers of at most 1e+15",
+    "infinite feature": "kind_features must be finite numbers of at most 1e+15",
+    "no such kind": "site_kinds must be rows of kind_features",
+    "no bond of a kind": "sites have different numbers of neighbors",
+    "more bonds than others": "sites have different numbers of neighbors",
+    "counts that are no counts": "bond_counts is of float32 with 1 axes; expected int32 with 1",
+    "class without sites": "site_classes and site_counts do not fit together",
+    "class without sites beside one of more": "site_counts must be above 0",
+    "more sites than there are": "site_classes and site_counts do not fit together",
+    "sites of another class": "site_counts are not the numbers of sites in each class",
+    "site of no class": "site_classes must be classes of their crystal",
+    "descending bond offsets": "bond_offsets must ascend",
+    "fewer bond offsets": "bond_offsets and site_kinds do not fit together",
+    "descending offsets": "offsets must ascend",
+    "offsets from 1": "offsets must begin with 0",
+    "too few offsets": "ids and offsets do not fit together",
+    "no offsets": "offsets must begin with 0",
+    "other type": "neighbors is of float64 with 1 axes; expected int32 with 1",
+    "other shape": "distances and neighbors do not fit together",
+    "another axis": "site_kinds is of int32 with 2 axes; expected int32 with 1",
+    "numbers as ids": "ids must be strings",
+    "fewer ids": "ids and offsets do not fit together",
+    "another array": "arrays missing: []; unexpected: ['more']",
+    "no distances": "arrays missing: ['distances']; unexpected: []",
+    "no options": "'options'",
+    "options that are none": "must be a mapping, not list",
+    "other options": "the arrays do not fit GraphOptions(max_num_nbr=3, n_features=1",
+    "format that is none": "invalid literal for int",
+}
 
 OF_FILES = {
     "another array",
@@ -91,7 +130,7 @@ OF_FILES = {
 def test_forged_arrays(graphs, members, tmp_path, kind):
     content = {n: a for n, a in (members | FORGED[kind](members)).items() if a is not None}
     np.savez(tmp_path / "forged.npz", **content)
-    refused(tmp_path / "forged.npz")
+    refused(tmp_path / "forged.npz", WHY[kind])
     graphs[:5].save(tmp_path / "folder")
     data = next(tmp_path.glob("folder/data-*"))
     for name in members.keys() - {"format", "options"}:
@@ -165,7 +204,7 @@ def test_truncated(graphs, tmp_path, share):
     graphs.save(tmp_path / "forged.npz")
     data = (tmp_path / "forged.npz").read_bytes()
     (tmp_path / "forged.npz").write_bytes(data[: int(share * len(data))])
-    refused(tmp_path / "forged.npz")
+    refused(tmp_path / "forged.npz", "")
 
 
 @pytest.mark.slow

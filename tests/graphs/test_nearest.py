@@ -97,12 +97,12 @@ def test_how_near_sites_may_be():
             ([[30, 0, 0], [30, gap, 0], [0, 0, 30]], [[0, 0, 0]], "its lattice repeats every"),
         )
         for lattice, coords, why in cells:
-            lattice, coords = np.array(lattice, dtype=float), np.array(coords, dtype=float)
+            cell = np.array(lattice, dtype=float), np.array(coords, dtype=float)
             if gap < 0.1:
                 with pytest.raises(StructureError, match=why):
-                    find_neighbors(lattice, coords, max_num_nbr=1, radius=3.0)
+                    find_neighbors(*cell, max_num_nbr=1, radius=3.0)
             else:
-                pairs = find_neighbors(lattice, coords, max_num_nbr=1, radius=3.0)
+                pairs = find_neighbors(*cell, max_num_nbr=1, radius=3.0)
                 assert pairs.distance.min() == pytest.approx(gap)
 
 
