@@ -54,7 +54,7 @@ def test_the_files_of_a_run(folder, tmp_path):
     found = train(settings, tmp_path, overwrite=True, progress=False, report=False, device="cpu")
     text = (tmp_path / "metrics.json").read_text()
     assert json.loads(text) == found
-    assert text.endswith("}\n")
+    assert text == json.dumps(found, indent=2) + "\n"
     assert {path.name for path in tmp_path.iterdir()} == {
         "checkpoint.pth.tar", "model.safetensors", "metrics.json", "test_results.csv",
         "history.csv", "failures.csv",
