@@ -85,6 +85,8 @@ def main() -> None:
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     weights = sorted(arguments.weights.glob("*.pth.tar")) if arguments.weights else []
+    if arguments.weights and not weights:
+        parser.error(f"--weights {arguments.weights}: holds no .pth.tar")
     rows, texts = [], []
     for source in arguments.tables:
         with TemporaryDirectory() as name:
