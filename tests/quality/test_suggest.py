@@ -93,6 +93,7 @@ def test_a_pool_is_named_as_for_predict_and_what_is_read_stays(fitted, cifs, tmp
     fitted.save(model)
     for place, cif in enumerate(cifs[12:15]):
         shutil.copy(cif, tmp_path / f"c{place}.cif")
+    (tmp_path / "c3.cif").write_text("data_broken")  # left out, as the help says
     for words, given in (([tmp_path / "c*.cif"], None), (["-"], f"{tmp_path / 'c0.cif'}\n")):
         found = CliRunner().invoke(app, list(map(str, ["suggest", model, *words])), input=given)
         assert len(found.stdout.splitlines()) == (4 if given is None else 2), found.output
