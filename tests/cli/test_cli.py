@@ -712,6 +712,16 @@ def test_a_run_that_ends_at_once_leaves_no_folder(data, tmp_path):
     assert (tmp_path / "made").is_dir()
 
 
+def test_all_rules_of_splits_are_told_in_lines_that_stay_whole(data, tmp_path):
+    out = tmp_path / ("a folder with a name " * 5).strip()
+    words = ["--splits", "all", "-o", out, "--epochs", 1, *TINY]
+    told = run("train", data, *words).splitlines()
+    assert f"Model, predictions and metrics are in {out}" in told
+    others = {"composition", "structure", "prototype", "elements"}
+    assert {line.split()[2].rstrip(":") for line in told if line.startswith("Split by")} == others
+    assert set(json.loads((out / "metrics.json").read_text())["splits"]) == others
+
+
 def test_a_learning_curve_of_too_few_crystals_is_told(data, tmp_path):
     words = [
         "train",
