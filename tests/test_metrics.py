@@ -25,6 +25,8 @@ def test_what_is_undefined_is_none():
     assert regression_metrics([], []) == {"mae": None, "rmse": None, "r2": None}
     assert regression_metrics([1.0], [1.5])["r2"] is None
     nothing = classification_metrics([], [], np.empty((0, 2)), [0, 1])
+    alone = classification_metrics([0, 0], [0, 0], [[1], [1]], [0])
+    assert alone == {"accuracy": 1.0, "f1": 1.0, "roc_auc": None}
     assert nothing == {"accuracy": None, "f1": None, "roc_auc": None}
     one_class = classification_metrics([1, 1], [1, 0], [[0, 1], [0.7, 0.3]], [0, 1])
     assert one_class == {"accuracy": 0.5, "f1": pytest.approx(2 / 3), "roc_auc": None}

@@ -36,7 +36,7 @@ def make_graph(crystal: Crystal) -> Any:
         return None
     images = images.astype(np.int64)
     undirected, firsts = _undirected(centers, neighbors, images, len(numbers))
-    left, right = _angles(centers, distances, len(numbers))
+    left, right = _angles(centers, distances)
     angles = np.column_stack([centers[left], undirected[left], left, undirected[right], right])
 
     def ints(values: Any) -> torch.Tensor:
@@ -80,13 +80,11 @@ def _undirected(
     return numbers[np.where(is_first, places, back)], np.flatnonzero(is_first)
 
 
-def _angles(
-    centers: _Ints, distances: npt.NDArray[np.float64], n_sites: int
-) -> tuple[_Ints, _Ints]:
+def _angles(centers: _Ints, distances: npt.NDArray[np.float64]) -> tuple[_Ints, _Ints]:
     """Return all pairs of different short directed bonds of one center."""
     short = np.flatnonzero(distances < ANGLE_CUTOFF)
     short = short[np.argsort(centers[short], kind="stable")]
-    counts = np.bincount(centers[short], minlength=n_sites)
+    counts = np.bincount(centers[short])
     partners = counts[centers[short]]
     left = np.repeat(np.arange(len(short)), partners)
     within = np.arange(partners.sum()) - np.repeat(np.cumsum(partners) - partners, partners)

@@ -98,6 +98,24 @@ def test_crystals_of_the_same_atoms_are_told_apart(tmp_path):
         np.testing.assert_allclose(rows[:, 3], [2, 2, 1, 2])
 
 
+def test_crystals_of_the_same_places_are_told_apart(tmp_path):
+    def salt(*species):
+        return Structure(Lattice.cubic(4), species, [[0, 0, 0], [0.5, 0.5, 0.5]])
+
+    X = [salt("Na", "Cl"), salt("K", "Cl"), salt("Cl", "K"), salt({"Na": 0.5, "K": 0.5}, "Cl")]
+    for memory in (None, tmp_path):
+        module._ROWS.clear()
+        features = PotentialFeatures(Toy(), memory=memory, on_error="nan")
+        with pytest.warns(UserWarning, match="1 of 1 crystals"):
+            rows = np.concatenate([features.transform([x]) for x in X])
+        np.testing.assert_allclose(rows[:, 0], [14, 18, 18, np.nan])
+
+
+def test_parameters_are_checked_at_the_fit(data):
+    with pytest.raises(ValueError, match="on_error"):
+        PotentialFeatures(Toy(), on_error="ignore").fit(data[0])
+
+
 def test_features_are_of_a_potential_if_all_of_them_are():
     assert potential_of(["chgnet_energy", "chgnet_0"]) == "chgnet"
     assert potential_of(["chgnet_energy", "T"]) is potential_of(["T"]) is potential_of([]) is None

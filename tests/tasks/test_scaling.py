@@ -28,6 +28,17 @@ def test_equal_numbers_are_told_but_a_single_one_is_not():
         assert Number("gap").scaled(np.array([2.0, np.nan]), np.ones(2)).mean == 2
 
 
+@pytest.mark.parametrize(
+    ("value", "scale"), [(5.0, 1.0), (-5.0, 1.0), (1.0, 1.0), (-0.25, 0.25), (0.0, 1.0)]
+)
+def test_equal_numbers_have_their_size_as_scale_and_at_most_1(value, scale):
+    assert Number("gap").scaled(np.full(1, value), np.ones(1)).scale == scale
+    # Differences that are rounding noise are none.
+    noise = np.array([1, -1]) * 10 * np.finfo(float).eps
+    assert Number("gap").scaled(1 + noise, np.ones(2)).scale == 1
+    assert Number("gap").scaled(1 + 1.2 * noise, np.ones(2)).scale == 1.2 * noise[0]
+
+
 def test_what_sums_over_sites_leave_has_no_mean_and_the_scale_as_deviation():
     n_sites = np.array([2, 4, 1, 3, 8, 5])
     totals = -3.0 * n_sites + np.array([0.1, -0.2, 0.4, np.nan, 0.3, -0.9])
