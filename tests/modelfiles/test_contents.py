@@ -25,6 +25,7 @@ from skcgcnn.modelfiles import (
     find_model,
     read_model_file,
     rename_targets,
+    write_checkpoint,
 )
 from skcgcnn.modelfiles._json import from_plain, to_plain
 from skcgcnn.tasks import Number
@@ -393,6 +394,16 @@ def test_plain_values_of_every_kind(tmp_path):
     assert to_plain(tmp_path) == str(tmp_path)
     assert to_plain(np.array([[1, 2]])) == {"dtype": "int64", "values": [[1, 2]]}
     assert from_plain({"dtype": "<U1", "values": []}).dtype.kind == "U"
+    # Twenty levels; the values of an array are two below it.
+    deep = to_plain(np.array([1.5]))
+    for _ in range(18):
+        deep = [deep]
+    found = from_plain(deep)
+    for _ in range(18):
+        (found,) = found
+    np.testing.assert_array_equal(found, [1.5])
+    with pytest.raises(ValueError, match="too many times"):
+        from_plain([deep])
     for value, message in (
         ({"dtype": "int64", "values": [[1, 2]]}, "an array holds more than numbers and texts"),
         ({"dtype": "M8[s]", "values": []}, r"arrays of 'M8\[s\]' are not read"),
@@ -420,3 +431,21 @@ def test_states_are_told_apart_and_do_not_change():
         state.y_ndim = 2
     assert Provenance("x") == Provenance("x", None, 0, 0, None, None, {}, ())
     assert (state.training, state.more_weights, state.auto) == (None, (), {})
+
+
+def test_reading_a_model_leaves_random_numbers_alone(est, tmp_path):
+    est.save(tmp_path / "model.safetensors")
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    skcgcnn.load(tmp_path / "model.safetensors")
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_a_checkpoint_keeps_what_callbacks_noted(est, tmp_path):
+    state = est._get_model_state(training=True)
+    noted = [{**row, "score": np.float32(0.25), "n": np.int64(3)} for row in est.history_]
+    known = replace(state.provenance, history=noted)
+    write_checkpoint(replace(state, provenance=known), tmp_path / "checkpoint.pth.tar")
+    read = read_model_file(tmp_path / "checkpoint.pth.tar").provenance.history
+    assert [(row["score"], row["n"]) for row in read] == [(0.25, 3)] * len(noted)
