@@ -95,6 +95,8 @@ def together(folds: Sequence[Said]) -> Said:
 def join_predictions(parts: Sequence[Sequence[Prediction]]) -> list[Prediction]:
     """Return the predictions for some crystals after those for others.
 
+    Where models of several folds are calibrated on more and on fewer crystals, the fewest are told.
+
     Parameters
     ----------
     parts : sequence of sequence of Prediction
@@ -102,7 +104,7 @@ def join_predictions(parts: Sequence[Sequence[Prediction]]) -> list[Prediction]:
     """
     return [
         Prediction(
-            own[0].target,
+            min((each.target for each in own), key=lambda t: getattr(t, "n_calibrated", 0)),
             np.concatenate([each.values for each in own]),
             _join([each.proba for each in own]),
             _join([each.std for each in own]),

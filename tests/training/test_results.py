@@ -178,6 +178,13 @@ def test_predictions_of_several_parts_are_joined():
     assert join_predictions(parts[1:])[1].proba.tolist() == [[0.5, 0.5]] * 2
 
 
+def test_folds_are_said_to_be_calibrated_no_better_than_the_least():
+    std = np.array([0.5])
+    folds = [[number([1.0], std, n_calibrated=n)] for n in (24, 0, 22)]
+    assert join_predictions(folds)[0].target.calibration == "not calibrated"
+    assert join_predictions(folds[::2])[0].target.calibration == "calibrated on 22 crystals"
+
+
 @pytest.mark.parametrize("kind", ["numbers", "texts", "integers"])
 def test_what_the_composition_tells(kind, graphs, energies, labels):
     y = {"numbers": energies, "integers": labels.astype(object)}.get(kind)
