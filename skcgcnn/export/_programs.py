@@ -27,7 +27,9 @@ def export_program(est: BaseCGCNN) -> torch.export.ExportedProgram:
     -------
     torch.export.ExportedProgram
         Takes the tensors of a `skcgcnn.nn.GraphBatch`; returns numbers in units of y and
-        probabilities, see `PredictingNetwork`. ``torch.export.save`` writes it.
+        probabilities, see `PredictingNetwork`. ``torch.export.save`` writes it. One whose
+        precision is "float64" takes batches of that type:
+        ``GraphBatch.from_graphs(graphs, dtype=torch.float64)``.
 
     Examples
     --------
