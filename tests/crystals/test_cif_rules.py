@@ -387,3 +387,14 @@ def test_errors_of_syntax_are_told_with_their_lines():
     short = text.replace("0.6 0.7 0.8", "0.6 0.7")
     assert refused(short).startswith("is not a well-formed CIF: line ")
     assert "values in loop" in refused(short)
+
+
+@pytest.mark.parametrize("more", ["", MAGNETIC])
+def test_the_least_lengths_and_angles_of_a_cell(more):
+    text = cif(more=more)
+    short = read_crystal(text.replace("length_a 4", "length_a 0.9"))
+    np.testing.assert_allclose(short.lattice, np.diag([0.9, 5, 5]), atol=1e-12)
+    narrow = read_crystal(text.replace("alpha 90", "alpha 0.5"))
+    assert np.linalg.det(narrow.lattice) == pytest.approx(100 * np.sin(np.radians(0.5)))
+    assert "not a finite number" in refused(text.replace("alpha 90", "alpha 1e-323"))
+    assert "is too small for 2 sites" in refused(text.replace("alpha 90", "alpha 1e-300"))
