@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import is_classifier
+from sklearn.exceptions import DataConversionWarning
 
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask
 
@@ -152,3 +153,11 @@ def test_scores_of_other_columns_and_hidden_weights(fitted_classifier, graphs, l
     hidden = np.ma.masked_array(np.ones(len(labels)), mask=np.arange(len(labels)) == 0)
     with pytest.raises(ValueError, match="sample_weight contains NaN"):
         fitted_classifier.score(graphs, labels, hidden)
+
+
+def test_a_column_of_labels_is_taken_and_told(tiny, graphs, labels):
+    est = CGCNNClassifier(**{**tiny, "max_epochs": 1})
+    with pytest.warns(DataConversionWarning, match="column-vector y was passed"):
+        found = est.fit(graphs, labels[:, np.newaxis]).predict(graphs)
+    assert found.shape == (24,)
+    np.testing.assert_array_equal(found, est.fit(graphs, labels).predict(graphs))

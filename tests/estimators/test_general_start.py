@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 import skcgcnn
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.datasets import load_sample_classification, load_sample_regression
+from skcgcnn.estimators._head_start import first_to_choose, goes_to_end
 from skcgcnn.modelfiles import SHIPPED, describe_model
 from skcgcnn.training import Settings, train
 
@@ -318,6 +319,18 @@ def test_epochs_are_chosen_where_steps_are_small(data):
     own = est.set_params(init_from=None).fit(graphs, y)
     losses = own.history_[:, "valid_loss"]
     assert dict(own.net_.callbacks_)["best_epoch"].best_loss_ == min(losses)
+
+
+def test_from_which_epoch_on_one_is_chosen_and_what_early_stopping_stops(data, tiny):
+    graphs, y, _, _ = data
+    general = CGCNNRegressor(max_epochs=1, random_state=0).fit(graphs[:20], y[:20])
+    scratch = CGCNNRegressor(**tiny).fit(graphs[:20], y[:20])
+    for n_epochs, first in ((1, 1), (4, 4), (8, 7), (40, 31), (300, 226)):
+        assert first_to_choose(general, n_epochs) == first
+        assert first_to_choose(scratch, n_epochs) == 1
+    for patience, is_auto in (("auto", True), (5, False)):
+        assert goes_to_end(general.set_params(n_iter_no_change=patience)) == is_auto
+        assert not goes_to_end(scratch.set_params(n_iter_no_change=patience))
 
 
 @pytest.mark.parametrize(

@@ -259,6 +259,39 @@ def test_smaller_learning_rate_of_the_convolutions(source, params, graphs, energ
     assert less["head.fc_out.weight"] > 0.3 * full["head.fc_out.weight"]
 
 
+@pytest.mark.parametrize(("factor", "rates"), [(1, {0.01}), (2, {0.01, 0.02})])
+def test_learning_rates_of_the_parts(factor, rates, params, graphs, energies):
+    net_params = {"schedule": "constant", "conv_lr_factor": factor}
+    est = CGCNNRegressor(**{**params, "net_params": net_params, "lr": 0.01, "max_epochs": 1})
+    groups = est.fit(graphs, energies).net_.optimizer_.param_groups
+    assert {group["lr"] for group in groups} == rates
+
+
+def test_what_a_fit_told_of_its_start_goes_with_the_next_fit(source, params, graphs, energies):
+    valid = {"validation_data": (graphs, energies)}
+    est = CGCNNRegressor(**{**params, "max_epochs": 1}, init_from=source)
+    est.fit(graphs, energies, **valid)
+    assert {"start_comparison_", "start_validation_score_"} < {*vars(est)}
+    est.set_params(init_from=None).fit(graphs, energies, **valid)
+    assert not {"start_comparison_", "start_validation_score_"} & {*vars(est)}
+
+
+def test_the_features_of_the_elements_are_those_of_the_start(params, cifs, energies, tmp_path):
+    known = {z: [z / 100, z % 7, 1.0] for z in range(1, 101)}
+    start = CGCNNRegressor(**params, atom_features=known).fit(cifs, energies)
+    start.save(tmp_path / "start.safetensors")
+    for source in (start, tmp_path / "start.safetensors"):
+        est = untrained(CGCNNRegressor(**params, init_from=source), cifs, energies)
+        assert est.graph_options_.n_features == 3
+        assert "atom_features" in est.fitted_params_
+        assert np.isfinite(est.predict(cifs)).all()
+        est.save(tmp_path / "own.safetensors")
+        again = skcgcnn.load(tmp_path / "own.safetensors")
+        np.testing.assert_allclose(again.predict(cifs), est.predict(cifs), rtol=1e-6)
+    plain = CGCNNRegressor(**params).fit(cifs, energies)
+    assert "atom_features" not in plain.fitted_params_
+
+
 def test_learning_rates_of_warm_starts_and_pickles(params, graphs, energies):
     est = CGCNNRegressor(
         **{**params, "net_params": {"schedule": "constant", "conv_lr_factor": 0.1}}, warm_start=True
