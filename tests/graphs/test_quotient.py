@@ -210,3 +210,21 @@ def test_more_neighbors_than_a_byte_counts():
     )
     assert graphs.bond_counts.dtype == np.int32
     assert graphs.bond_counts.sum() == 300
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_kinds_of_site_are_told_apart_as_long_as_others_of_their_crystal_are(order):
+    """Two chains that end at one site, alike; each link has a site of another kind beside it."""
+    n_links = 6
+    link, beside = (np.arange(2 * n_links).reshape(2, -1) + 1 + n * 2 * n_links for n in (0, 1))
+    neighbors = np.zeros((1 + 4 * n_links, 3), dtype=int)
+    neighbors[0, :2] = link[:, 0]
+    for own, others in zip(link, beside, strict=True):
+        before, after = [0, *own[:-1]], [*own[1:], others[-1]]
+        neighbors[own] = np.column_stack([before, after, others])
+        neighbors[others] = own[:, np.newaxis]
+    kinds = np.repeat(order, [1, 2 * n_links, 2 * n_links])
+    distances = np.full(neighbors.shape, 2.5)
+    found = fold(np.zeros(len(kinds), dtype=int), kinds, neighbors, distances, 1e-5)
+    assert np.bincount(found.site_classes).tolist() == [1, *[2] * (2 * n_links)]
+    np.testing.assert_array_equal(found.site_classes[link[0]], found.site_classes[link[1]])
