@@ -73,6 +73,7 @@ def test_multi_task_run(data, tmp_path):
         *("train", data, "--task", "multi", "--cls-weight", 0.5, "--epochs", 3, "-o", out),
         *WITH_REPORT,
     )
+    assert "Test results" in text
     assert {file.name for file in out.iterdir()} == {
         "checkpoint.pth.tar",
         "model.safetensors",

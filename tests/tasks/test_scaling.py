@@ -72,6 +72,9 @@ def test_numbers_whose_squares_are_none_are_refused():
         with pytest.raises(ValueError, match=r"in row 1, is outside of 1e-100 to 1e\+100"):
             task.encode(np.array([0.0, outside]))
     assert task.encode(np.zeros(2)).tolist() == [0, 0]
+    # Nothing at all is no number that is too large.
+    assert np.isnan(task.encode(np.array([np.nan, np.nan]))).all()
+    assert task.encode(np.array([])).tolist() == []
 
 
 def test_a_deviation_beyond_all_numbers_is_refused_and_nothing_else_is_said():
