@@ -194,3 +194,12 @@ def test_missing_values_of_pandas(dtype, tiny, graphs, Y):
     assert np.isfinite(est.score(graphs, frame))
     with pytest.raises(ValueError, match=r"first in row 0\. Leave such rows out"):
         CGCNNClassifier(**tiny).fit(graphs, frame["label"])
+
+
+def test_probabilities_are_there_where_a_task_has_classes(tiny, graphs, Y):
+    assert hasattr(CGCNNMultiTask(), "predict_proba")
+    assert hasattr(CGCNNMultiTask(tasks=("other", "classification")), "predict_proba")
+    assert not hasattr(CGCNNMultiTask(tasks=("regression", "other")), "predict_proba")
+    est = CGCNNMultiTask(**{**tiny, "max_epochs": 1}, tasks=("regression",)).fit(graphs, Y[:, :1])
+    assert not hasattr(est, "predict_proba")
+    assert not hasattr(est.set_params(tasks=("classification",)), "predict_proba")
