@@ -2,6 +2,7 @@
 
 import math
 import re
+import warnings
 from typing import Any, NamedTuple
 
 import gemmi
@@ -11,8 +12,10 @@ from skcgcnn.crystals._cif_claims import other_volume
 from skcgcnn.crystals._cif_symmetry import (
     FloatArray,
     find_group,
+    find_settings,
     fits_cell,
     is_group,
+    operation_keys,
     other_group,
 )
 from skcgcnn.exceptions import StructureError
@@ -63,11 +66,17 @@ SITES = (
     GROUP_OF_SITES,
     *MULTIPLICITIES,
 )
+_HALL = ("_symmetry_space_group_name_Hall", "_space_group_name_Hall")
 _GROUPS = ("_symmetry_space_group_name_H-M", "_space_group_name_H-M_alt", "_space_group_name_H-M")
 # With their numbers.
 GROUPS = (*_GROUPS, "_space_group_IT_number", "_symmetry_Int_Tables_number")
 # Magnetic ones, with the reversal of time behind; also as an older dictionary has them.
 _OF_MAGNETS = re.compile("_space_group_symop[._]magn_(operation|centering)[._]xyz")
+_LIST_THEM = "list the symmetry operations (_space_group_symop_operation_xyz)"
+_USUAL = (
+    "lists no symmetry operations; those of the number of its space group are taken, in the usual "
+    f"setting; if it is another, {_LIST_THEM}"
+)
 # What tells a symmetry, and what says that there is none.
 _SYMMETRY_OF = re.compile("_(symmetry|space_group)[._].*(name|number|xyz|algebraic)")
 _NONE = {"p1", "1", "1.1", "x,y,z", "x,y,z,+1", "x,y,z,1", "x1,x2,x3,x4"}
@@ -152,7 +161,7 @@ def check_values(text: str) -> Told:
         for tag in _GROUPS:
             for group in _known(data.get(tag, [])):
                 _check_letters(tag, group)
-        _check_group(data, vectors)
+        remark = _check_group(data, vectors)
     # Of several blocks pymatgen does not say whose symmetry it leaves out.
     is_used = len(blocks) > 1 and operations and not any(tag in text for tag in MAGNETIC)
     symmetry = "" if is_used else _symmetry_of(data)
@@ -203,19 +212,49 @@ def _group_names(data: dict[str, Any]) -> tuple[str, ...]:
     return tuple(name for tag in GROUPS for name in _known(data.get(tag, [])))
 
 
-def _check_group(data: dict[str, Any], vectors: FloatArray | None) -> None:
-    """Refuse a cell that has not the symmetry of its group, where no operations are listed.
+def _check_group(data: dict[str, Any], vectors: FloatArray | None) -> str:
+    """Refuse another setting than that of the name, where no operations are listed.
 
-    It is in another setting than that of the name: its axes are rhombohedral, for example.
+    The cell has not its symmetry, its axes are rhombohedral, for example; or pymatgen does not
+    know the name, and takes the usual setting of the number instead. Return a remark.
     """
     names = _group_names(data)
     group = find_group(names[0]) if names else None
     # What is not known is told elsewhere.
     if group is not None and vectors is not None and not fits_cell(group.rotations, vectors):
         raise StructureError(
-            f"its cell has not the symmetry of its space group, {names[0]!r}; "
-            "list the symmetry operations (_space_group_symop_operation_xyz)"
+            f"its cell has not the symmetry of its space group, {names[0]!r}; {_LIST_THEM}"
         )
+    taken, told = _taken_operations(data)
+    if not taken:
+        return ""
+    matrices = np.array([one.affine_matrix for one in taken])
+    keys = operation_keys(matrices[:, :3, :3], matrices[:, :3, 3])
+    for tag in (*_GROUPS, *_HALL):
+        for name in _known(data.get(tag, [])):
+            settings = find_settings(name, tag in _HALL)
+            if settings and keys not in settings:
+                raise StructureError(
+                    f"{tag} holds {name!r}, whose symmetry operations are not those that are taken "
+                    f"where none are listed; {_LIST_THEM}"
+                )
+    # Of names, pymatgen tells the same.
+    return "" if told or len(taken) == 1 else _USUAL
+
+
+def _taken_operations(data: dict[str, Any]) -> tuple[list[Any], bool]:
+    """Return the operations that pymatgen takes, and whether it tells so; none where it fails."""
+    from pymatgen.io.cif import CifBlock, CifParser
+
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            taken = CifParser.from_str("data_x").get_symops(CifBlock(data, [], ""))
+    except Exception:  # noqa: BLE001 - whatever the text provokes: who reads it will say so
+        return [], False
+    if any("Defaulting to P1" in str(warning.message) for warning in caught):  # refused elsewhere
+        return [], True
+    return taken, bool(caught)
 
 
 def _vectors(data: dict[str, Any]) -> FloatArray | None:

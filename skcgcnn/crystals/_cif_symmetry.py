@@ -42,8 +42,7 @@ def parse_triplets(triplets: tuple[str, ...]) -> Operations | None:
         if not _TRIPLET.fullmatch(triplet):
             raise UnsureError
         operations.append(gemmi.Op(triplet))
-    rotations = np.array([op.rot for op in operations], dtype=np.float64) / gemmi.Op.DEN
-    translations = np.array([op.tran for op in operations], dtype=np.float64) / gemmi.Op.DEN
+    rotations, translations = _arrays(operations)
     if not np.isin(rotations, (-1, 0, 1)).all() or (abs(np.linalg.det(rotations)) < 0.5).any():
         raise UnsureError
     if len(operations) == 1 and operations[0] == gemmi.Op():
@@ -105,6 +104,38 @@ def find_group(name: str) -> Group | None:
     operations = group.operations()
     rotations = np.array([op.rot for op in operations.sym_ops], dtype=np.float64) / gemmi.Op.DEN
     return Group(rotations, len(list(operations)))
+
+
+def find_settings(name: str, is_hall: bool = False) -> list[frozenset[bytes]]:
+    """Return the operations of each setting that a name of a space group may stand for.
+
+    Without its origin or axes, a name may stand for several; what is not known, for none.
+    """
+    try:
+        if is_hall:
+            return [operation_keys(*_arrays(list(gemmi.symops_from_hall(name))))]
+        # With the letter of the ICSD, gemmi knows no origin.
+        name = re.sub(r"[\s_]", "", name)
+        name = re.sub("S$", ":1", re.sub("Z$", ":2", name))
+        group: Any = gemmi.find_spacegroup_by_name(name)
+    except (ValueError, RuntimeError):
+        return []
+    if group is None:
+        return []
+    is_told = ":" in name or name[-1:] in "HR"
+    same = [one for one in gemmi.spacegroup_table() if one.hm == group.hm and not is_told]
+    return [operation_keys(*_arrays(list(one.operations()))) for one in same or [group]]
+
+
+def operation_keys(rotations: FloatArray, translations: FloatArray) -> frozenset[bytes]:
+    """Return what is the same for two lists of operations, whatever their order."""
+    rows = np.hstack([rotations.reshape(-1, 9), np.rint(24 * translations) % 24])
+    return frozenset(row.tobytes() for row in np.rint(rows).astype(np.int8))
+
+
+def _arrays(operations: list[Any]) -> Operations:
+    rotations = np.array([op.rot for op in operations], dtype=np.float64) / gemmi.Op.DEN
+    return rotations, np.array([op.tran for op in operations], dtype=np.float64) / gemmi.Op.DEN
 
 
 def other_group(names: tuple[str, ...], rotations: FloatArray, n_operations: int) -> str:

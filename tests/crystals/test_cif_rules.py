@@ -398,3 +398,37 @@ def test_the_least_lengths_and_angles_of_a_cell(more):
     assert np.linalg.det(narrow.lattice) == pytest.approx(100 * np.sin(np.radians(0.5)))
     assert "not a finite number" in refused(text.replace("alpha 90", "alpha 1e-323"))
     assert "is too small for 2 sites" in refused(text.replace("alpha 90", "alpha 1e-300"))
+
+
+@pytest.mark.parametrize(
+    ("names", "is_read"),
+    [
+        # pymatgen does not know the name, and takes P 1 21/c 1.
+        ("_symmetry_space_group_name_H-M P21/n\n_symmetry_Int_Tables_number 14\n", False),
+        ("_space_group_name_H-M_alt 'P 2_1/a'\n_space_group_IT_number 14\n", False),
+        ("_symmetry_space_group_name_H-M 'P 1 21/n 1'\n_symmetry_Int_Tables_number 14\n", True),
+        ("_space_group_name_H-M P21/c\n_space_group_IT_number 14\n", True),
+        ("_space_group_name_Hall '-P 2yn'\n_space_group_IT_number 14\n", False),
+        ("_symmetry_space_group_name_Hall '-P 2ybc'\n_space_group_IT_number 14\n", True),
+        ("_space_group_name_Hall 'what'\n_space_group_IT_number 14\n", True),
+        ("_space_group_name_H-M_alt 'P 4/n:2'\n_space_group_IT_number 85\n", False),
+        ("_space_group_name_H-M_alt 'P 4/n Z'\n_space_group_IT_number 85\n", False),
+        ("_space_group_name_H-M_alt 'P 4/n S'\n_space_group_IT_number 85\n", True),
+        ("_space_group_name_H-M_alt 'P 4/n'\n_space_group_IT_number 85\n", True),
+        ("_space_group_name_H-M_alt 'A b m a'\n_space_group_IT_number 64\n", False),
+        ("_space_group_name_H-M_alt ?\n_space_group_IT_number 14\n", True),
+    ],
+)
+def test_the_setting_that_a_name_tells_is_that_of_the_crystal(names, is_read):
+    text = cif(more=names, operations=()).replace("length_a 4", "length_a 5")
+    if is_read:
+        notes = " ".join(read_crystal(text).notes)
+        assert "No _symmetry_equiv_pos_as_xyz" in notes or "in the usual setting" in notes
+    else:
+        message = refused(text)
+        assert "whose symmetry operations are not those that are taken" in message
+        assert "list the symmetry operations" in message
+
+
+def test_one_operation_needs_no_list():
+    assert read_crystal(cif(more="_space_group_IT_number 1\n", operations=())).notes == ()
