@@ -32,6 +32,8 @@ _SECONDS = 10
 
 # What a disk without room says, or a quota, or a limit of the size of files.
 DISK_FULL = {errno.ENOSPC, errno.EFBIG, *filter(None, [getattr(errno, "EDQUOT", None)])}
+# A disk that fails, or is not there any more.
+_DISK_FAILS = {errno.EIO, *filter(None, [getattr(errno, "ESTALE", None)])}
 
 # Folders that this process has looked for leftovers in.
 _tidy = set[Path]()
@@ -44,11 +46,11 @@ def user_path(path: str | os.PathLike[str]) -> Path:
 
 @contextmanager
 def named_if_full(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Add the name of a file to the error of a disk without room, which names none."""
+    """Add the name of a file to the error of a disk without room, or one that fails."""
     try:
         yield
     except OSError as error:
-        if error.filename is not None or error.errno not in DISK_FULL:
+        if error.filename is not None or error.errno not in DISK_FULL | _DISK_FAILS:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
 

@@ -300,8 +300,8 @@ def test_where_folders_cannot_be_locked_all_may_have_them(tmp_path, monkeypatch)
     assert len(list(Path("/dev/fd").iterdir())) == before
 
 
-@pytest.mark.parametrize("name", ["ENOSPC", "EFBIG", "EDQUOT"])
-def test_a_disk_without_room_is_named_and_other_errors_stay(name, tmp_path):
+@pytest.mark.parametrize("name", ["ENOSPC", "EFBIG", "EDQUOT", "EIO", "ESTALE"])
+def test_a_disk_without_room_or_that_fails_is_named_and_other_errors_stay(name, tmp_path):
     number = getattr(errno, name)
     with pytest.raises(OSError, match="of a test") as caught, named_if_full(tmp_path):
         raise OSError(number, "of a test")

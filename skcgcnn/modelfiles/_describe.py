@@ -55,7 +55,7 @@ def describe_model(
         facts["trained on"] = crystals(provenance.n_samples)
     facts["epochs"] = str(provenance.n_epochs)
     if "init_from" in state.auto:
-        facts["started from"] = state.auto["init_from"] or "scratch"
+        facts["started from"] = str(state.auto["init_from"] or "scratch")
     elif state.params.get("init_from") is not None:
         facts["started from"] = str(state.params["init_from"])
     facts.update({name: f"{value:.6g}" for name, value in provenance.metrics.items()})

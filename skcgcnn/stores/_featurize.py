@@ -310,11 +310,13 @@ def _write_shards(
         except Exception as error:  # noqa: BLE001 - joblib would wait for ever
             errors.append(error)
 
+    n_failures = 0
     with progress:
         try:
             parallel = streaming_parallel(transformer.n_jobs, ordered=False)
             for written in parallel(tasks()):
-                failed = f"{written.n_failures} failed" if written.n_failures else ""
+                n_failures += written.n_failures
+                failed = f"{n_failures} failed" if n_failures else ""
                 progress.update(written.n_crystals, failed)
         except BrokenExecutor as error:
             raise DataError(

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from skcgcnn.cli import app
 from skcgcnn.exceptions import DataError
 from skcgcnn.modelfiles import describe_model
 from skcgcnn.modelfiles._json import from_plain, to_plain
+from skcgcnn.modelfiles._read import read_model_file
+from skcgcnn.modelfiles._safetensors import write_safetensors
 
 
 @pytest.fixture(scope="module")
@@ -379,6 +382,13 @@ def test_lines_of_info_cannot_be_forged(est, tmp_path):
     facts = describe_model(tmp_path / "model")
     assert all(value.isprintable() for value in facts.values())
     assert "official" not in facts
+
+
+def test_info_where_a_fit_began_at_no_name(est, tmp_path):
+    path = tmp_path / "model.safetensors"
+    est.save(path)
+    write_safetensors(replace(read_model_file(path), auto={"init_from": 0.5}), path)
+    assert describe_model(path)["started from"] == "0.5"
 
 
 def test_who_loads_decides_on_workers(graphs, energies, tmp_path):

@@ -780,3 +780,17 @@ def test_an_index_column_of_properties_is_none_of_names(some, tmp_path):
         store = made(tmp_path, tmp_path / "*.cif", properties=table)
     assert list(store.properties) == ["e"]
     assert dict(zip(store.graphs.ids, store.properties["e"], strict=True)) == {"3": 1.5, "4": -2}
+
+
+def test_the_progress_counts_the_failures_of_all_shards(cifs, tmp_path, capsys):
+    rows = [f"c{i},{cifs[i % 8] if i % 60 else tmp_path / 'gone.cif'}\n" for i in range(120)]
+    (tmp_path / "table.csv").write_text("id,file\n" + "".join(rows))
+    with pytest.warns(UserWarning, match="2 of 120 crystals"):
+        featurize(
+            tmp_path / "table.csv",
+            tmp_path / "store",
+            transformer=CrystalGraphTransformer(verbose=1),
+        )
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "120 of 120" in last
+    assert "2 failed" in last
