@@ -1,8 +1,10 @@
-"""What pymatgen leaves out of .res, .cssr, .xsf and POSCAR files: symmetry, occupancies, sites."""
+"""What pymatgen leaves out of .res, .cssr, .xsf and POSCAR files, or takes for something else."""
 
 import math
 import re
 from itertools import takewhile
+
+import numpy as np
 
 from skcgcnn.exceptions import StructureError
 
@@ -65,6 +67,23 @@ def check_xsf(text: str, n_sites: int) -> None:
         raise StructureError(
             f"has {numbers[0]} sites, of which {n_sites} can be read; perhaps it is truncated"
         )
+
+
+def with_factor(text: str) -> str:
+    """Return a POSCAR with a factor in the place of a volume, which is below 0.
+
+    With the volume itself, pymatgen multiplies Cartesian coordinates.
+    """
+    lines = text.split("\n")
+    try:
+        scale = float(lines[1].partition("#")[0])
+        vectors = [[float(one) for one in line.partition("#")[0].split()] for line in lines[2:5]]
+        factor = (-scale / abs(float(np.linalg.det(vectors)))) ** (1 / 3) if scale < 0 else 1.0
+    except (LookupError, ValueError, ArithmeticError):  # who reads it will say so
+        return text
+    if scale >= 0:
+        return text
+    return "\n".join([lines[0], repr(factor), *lines[2:]])
 
 
 def left_out_of_poscar(text: str, n_sites: int) -> tuple[str, ...]:

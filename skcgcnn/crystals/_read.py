@@ -22,7 +22,13 @@ from skcgcnn.crystals._cif import MAX_FRACTION, first_crystal, parse_cif, syntax
 from skcgcnn.crystals._cif_numbers import check_values, underscore
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.crystals._json import load_json
-from skcgcnn.crystals._left_out import check_cssr, check_res, check_xsf, left_out_of_poscar
+from skcgcnn.crystals._left_out import (
+    check_cssr,
+    check_res,
+    check_xsf,
+    left_out_of_poscar,
+    with_factor,
+)
 from skcgcnn.crystals._sources import PACKED, is_cif_text, is_json_text, is_poscar_text
 from skcgcnn.exceptions import StructureError, TransientReadError
 
@@ -303,7 +309,7 @@ def _read_poscar(text: str) -> Crystal:
         raise StructureError(
             f"has {len(names)} symbols of elements, but {len(counts)} numbers of atoms"
         )
-    crystal = _read_with_pymatgen(None, text, "poscar")
+    crystal = _read_with_pymatgen(None, with_factor(text), "poscar")
     if any(note.startswith(_NO_NAMES) for note in crystal.notes):
         raise StructureError(
             "names no elements; write a line with their symbols above the numbers of atoms"

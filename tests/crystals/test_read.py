@@ -510,6 +510,30 @@ def test_what_is_not_well_formed_is_remarked():
     assert len(crystal.species) == 2
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", " # Å³\n"])
+@pytest.mark.parametrize("mode", ["Direct", "Cartesian", "Selective\nCartesian"])
+def test_a_volume_as_the_scale_of_a_poscar(mode, end, tmp_path):
+    """Cartesian coordinates are in units of the vectors, as with a factor."""
+    half = 0.5 if mode == "Direct" else 2
+    flags = " T T T" if "Sel" in mode else ""
+    body = "\n4 0 0\n0 4 0\n1 0 4\nCs Cl\n1 1\n" + f"{mode}\n0 0 0{flags}\n{half} 0 {half}{flags}\n"
+    read = []
+    for scale in ("-512", "2"):
+        path = tmp_path / f"POSCAR{scale}"
+        path.write_text(f"CsCl\n{scale}{body}".replace("\n", end, 2), encoding="utf-8", newline="")
+        read.append(read_crystal(path))
+    volume, factor = read
+    np.testing.assert_allclose(volume.lattice, factor.lattice)
+    np.testing.assert_allclose(volume.coords, factor.coords, atol=1e-9)
+
+
+def test_a_volume_of_a_poscar_without_one():
+    body = "-64\n4 0 0\n{}\n0 0 4\nCs\n1\nCart\n0 0 0\n"
+    for row in ("4 0 0", "4 0", "a b c"):
+        with pytest.raises(StructureError):
+            read_crystal("Cs\n" + body.format(row))
+
+
 def test_the_scale_of_a_poscar():
     """One factor; one of each direction is text of a POSCAR too, which pymatgen does not read."""
     body = "{}\n4 0 0\n0 4 0\n0 0 4\nCs Cl\n1 1\ndirect\n0 0 0\n0.5 0.5 0.5\n"
