@@ -182,6 +182,7 @@ def test_to_dict_and_back(graphs):
 
 def test_from_structures(graphs, cifs, nacl, tmp_path):
     assert_equal(CrystalGraphs.from_structures(cifs), graphs)
+    assert CrystalGraphs.from_structures(cifs).options == graphs.options
     assert CrystalGraphs.from_structures([nacl], max_num_nbr=6).bond_counts.tolist() == [6, 6]
     with pytest.raises(StructureError, match=r"1 of 2 crystals.*\n.*none\.cif: no such file"):
         CrystalGraphs.from_structures([nacl, tmp_path / "none.cif"])
