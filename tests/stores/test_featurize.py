@@ -782,15 +782,16 @@ def test_an_index_column_of_properties_is_none_of_names(some, tmp_path):
     assert dict(zip(store.graphs.ids, store.properties["e"], strict=True)) == {"3": 1.5, "4": -2}
 
 
-def test_the_progress_counts_the_failures_of_all_shards(cifs, tmp_path, capsys):
-    rows = [f"c{i},{cifs[i % 8] if i % 60 != 30 else tmp_path / 'gone.cif'}\n" for i in range(120)]
-    (tmp_path / "table.csv").write_text("id,file\n" + "".join(rows))
-    with pytest.warns(UserWarning, match="2 of 120 crystals"):
-        featurize(
-            tmp_path / "table.csv",
-            tmp_path / "store",
-            transformer=CrystalGraphTransformer(verbose=1),
-        )
+def test_the_progress_counts_the_failures_of_all_shards(cifs, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("skcgcnn.stores._featurize.SHARD", 10)
+    folder = tmp_path / "cifs"
+    folder.mkdir()
+    for i in range(24):
+        shutil.copy(cifs[i % 8], folder / f"c{i:02}.cif")
+    for i in (3, 15):
+        (folder / f"c{i:02}.cif").write_text("data_broken")
+    with pytest.warns(UserWarning, match="2 of 24 crystals"):
+        featurize(folder, tmp_path / "store", transformer=CrystalGraphTransformer(verbose=1))
     last = capsys.readouterr().err.splitlines()[-1]
-    assert "120 of 120" in last
+    assert "24 of 24" in last
     assert "2 failed" in last
