@@ -123,7 +123,7 @@ def _spread(values: npt.NDArray[Any], name: str) -> str:
         different = sorted({str(value) for value in known})
         return f"{name} is {' and '.join(different)}" if len(different) > 1 else ""
     low, high = float(known.min()), float(known.max())
-    if high - low <= _SAME_TARGET * max(abs(low), abs(high)):
+    if low == high or high - low <= _SAME_TARGET * max(abs(low), abs(high)) < np.inf:
         return ""
     return f"{name} differs by {high - low:.4g} ({low:.6g} to {high:.6g})"
 
@@ -133,6 +133,8 @@ def _floor(name: str, column: npt.NDArray[Any], members: list[IntArray]) -> Floo
     is_number = column.dtype != object
     for rows in members:
         known = column[rows][~is_missing(column[rows])]
+        if is_number:  # infinite ones are a finding of their own
+            known = known[np.isfinite(known)]
         if len(known) < 2:
             continue
         if is_number:

@@ -36,9 +36,9 @@ def is_classes(column: npt.NDArray[Any]) -> bool:
     if column.dtype == object:
         return True
     known = column[~is_missing(column)]
-    return bool(
-        len(known) and (known == np.round(known)).all() and len(np.unique(known)) <= _MOST_CLASSES
-    )
+    # No class is infinite.
+    is_whole = np.isfinite(known) & (known == np.round(known))
+    return bool(len(known) and is_whole.all() and len(np.unique(known)) <= _MOST_CLASSES)
 
 
 def odd_columns(name: str, column: npt.NDArray[Any], names: Names) -> Iterator[Finding]:

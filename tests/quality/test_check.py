@@ -41,6 +41,22 @@ def test_sound_data_has_no_findings(sample):
     assert not (frame["severity"] != "remark").any(), frame["message"].tolist()
 
 
+def test_an_infinite_target_of_a_crystal_that_is_there_twice(sample):
+    X = [*sample.data[:6], *sample.data[:2]]
+    y = np.array([1.0, 2.0, 3.25, 4.5, 5.5, 6.5, np.inf, 2.5])
+    said = survey(X, y, labels=False)
+    # Of the other crystal that is there twice.
+    (floor,) = said.floors
+    assert floor.error == pytest.approx(0.25)
+    assert floor.n_crystals == 2
+    found = said.findings
+    assert found["message"][found["kind"] == "infinite target"].item().startswith("y is infinite")
+    twice = found["message"][found["kind"] == "same crystal, other target"].tolist()
+    assert any("y differs by inf (1 to inf)" in message for message in twice), twice
+    y[[0, 6]] = np.inf
+    assert "same crystal" in set(check(X, y, labels=False)["kind"])
+
+
 def test_the_same_crystal_twice_and_its_floor(sample):
     again = Structure.from_file(sample.data[3]).make_supercell((2, 1, 1))
     X, y = [*sample.data[:5], again], [*sample.target[:5], sample.target[3] + 0.2]

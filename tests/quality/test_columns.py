@@ -95,6 +95,11 @@ def test_infinite_numbers():
     column[[3, 4]] = np.inf, -np.inf
     said = ("infinite target", [3, 4], "error", "y is infinite for c3, c4.")
     assert found(column) == [said]
+    # Whole numbers beside them are no classes.
+    column[:] = np.arange(30) % 5
+    column[[3, 4]] = np.inf, -np.inf
+    assert not is_classes(column)
+    assert found(column) == [said]
 
 
 @pytest.mark.parametrize(("value", "severity"), [(9.0, "warning"), (0.0, "remark")])
