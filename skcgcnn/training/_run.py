@@ -170,7 +170,7 @@ def train(
         folds = cross_validation_rows(settings, data, grouping, readable, settings.folds)
         classes = data.classes(graphs.n_sites > 0)
         if resume is not None and not (folds or splits or learning_curve):
-            _check_epochs_left(est, parts["train"], resume)
+            _check_epochs_left(est, parts["train"], resume, report=report)
         remove_results(output, SEARCHED if is_whole and elsewhere else ())
         if is_main and resume is not None and elsewhere:
             shutil.copyfile(resume.with_name(BEST), output / BEST)
@@ -229,10 +229,10 @@ def check_asked(settings: Settings, output: Path, device: Any) -> None:
     choose_device(device)  # raises where there is none
 
 
-def _check_epochs_left(est: BaseCGCNN, train: Part, file: Path) -> None:
-    """Refuse to go on with a training that is at its end, and was not killed before its results."""
-    metrics = file.with_name(METRICS)
-    is_told = metrics.exists() and metrics.stat().st_mtime >= file.stat().st_mtime
+def _check_epochs_left(est: BaseCGCNN, train: Part, file: Path, *, report: bool) -> None:
+    """Refuse to go on with a training that is at its end, and was not ended before its results."""
+    results = [file.with_name(name) for name in ([METRICS, REPORT] if report else [METRICS])]
+    is_told = all(p.exists() and p.stat().st_mtime >= file.stat().st_mtime for p in results)
     if is_told and est.n_iter_ >= est._resolved_params(train.graphs, reset=False)["max_epochs"]:
         raise DataError(
             f"{file}: has {est.n_iter_} epochs already; ask for more than that with "

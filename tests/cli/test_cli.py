@@ -207,7 +207,8 @@ def test_resume_gives_the_same_result_as_an_unbroken_run(data, tmp_path):
     copy = tmp_path / "copy" / "checkpoint.pth.tar"
     run("train", data, "--epochs", 5, "--resume", copy, "-o", tmp_path / "elsewhere", "--no-report")
     # It has all that was asked for: nothing is trained, and nothing is said to be.
-    assert "5 epochs already" in run("train", data, "--epochs", 5, "--resume", file, code=2)
+    done = ["--epochs", 5, "--resume", file, "--no-report"]
+    assert "5 epochs already" in run("train", data, *done, code=2)
     for name in ("test_results.csv", "metrics.json"):
         whole = (tmp_path / "whole" / name).read_bytes()
         assert (tmp_path / "broken" / name).read_bytes() == whole
@@ -950,7 +951,7 @@ def test_resuming_elsewhere_does_not_replace_another_run(data, tmp_path):
     before = {p.name: p.read_bytes() for p in (tmp_path / "b").iterdir()}
     options = ["--resume", "a/checkpoint.pth.tar", "-o", "b"]
     assert "--overwrite" in run("train", data, *options, "--epochs", 2, code=2)
-    options += ["--overwrite", "--epochs", 1]
+    options += ["--overwrite", "--epochs", 1, "--no-report"]
     assert "has 1 epochs already" in run("train", data, *options, code=2)
     assert {p.name: p.read_bytes() for p in (tmp_path / "b").iterdir()} == before
 
@@ -1274,7 +1275,7 @@ def test_a_run_that_was_killed_after_its_last_epoch_is_completed(data, tmp_path)
     out = tmp_path / "out"
     run("train", data, "--epochs", 2, "-o", out, *TINY)
     expected = (out / "test_results.csv").read_bytes()
-    again = ("train", data, "--resume", out / "checkpoint.pth.tar", "--device", "cpu")
+    again = ("train", data, "--resume", out / "checkpoint.pth.tar", "--no-report")
     assert "has 2 epochs already" in run(*again, code=2)
     for name in ("metrics.json", "test_results.csv"):
         (out / name).unlink()
@@ -1284,6 +1285,17 @@ def test_a_run_that_was_killed_after_its_last_epoch_is_completed(data, tmp_path)
     assert "has 2 epochs already" in run(*again, code=2)
     run(*again, "--splits", "composition")
     assert "composition" in json.loads((out / "metrics.json").read_text())["splits"]
+
+
+def test_a_run_that_was_ended_before_its_report_is_completed(data, tmp_path):
+    out = tmp_path / "out"
+    run("train", data, "--epochs", 2, "-o", out, *TINY)
+    before = (out / "test_results.csv").read_bytes()
+    again = ("train", data, "--resume", out / "checkpoint.pth.tar")
+    run(*again)
+    assert (out / "report.html").exists()
+    assert (out / "test_results.csv").read_bytes() == before
+    assert "has 2 epochs already" in run(*again, code=2)
 
 
 class Potential:
