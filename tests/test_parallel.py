@@ -77,6 +77,7 @@ def inner(number):
     return list(streaming_parallel(1)(task(abs)(-number) for _ in range(3)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["loky", "multiprocessing", "threading", "sequential"])
 def test_tasks_in_workers_of_others(backend):
     with parallel_config(backend=backend):

@@ -85,6 +85,7 @@ def test_validation_crystals_calibrate_a_single_network(tiny, many):
     assert est.targets_[0].calibration == "not calibrated"
 
 
+@pytest.mark.slow
 def test_a_single_network_leaves_crystals_out_to_be_calibrated_by(tiny, graphs, energies):
     rng = np.random.default_rng(0)
     rows = rng.integers(0, len(graphs), 600)

@@ -321,6 +321,7 @@ def test_a_search_whose_trials_all_failed(shown):
 # Checks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "n_shown"), [(20, 20), (21, 20)])
 def test_twenty_findings_of_a_kind_are_shown(graphs, n, n_shown):
     y = np.where(np.arange(24) < n, np.inf, 1.5)

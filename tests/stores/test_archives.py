@@ -86,6 +86,7 @@ def test_claims_of_archives_take_no_time_and_no_memory(tmp_path):
         assert message in line
 
 
+@pytest.mark.slow
 def test_members_take_no_more_memory_than_they_claim_and_are(cifs, tmp_path):
     sizes = {"true": 40_000_000, "false": 400_000_000, "bzip2": 10}
     for name, size in sizes.items():
@@ -273,6 +274,7 @@ except DataError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("begin", "more", "cause"),
     [

@@ -146,6 +146,7 @@ def test_no_crystal_is_on_both_sides_and_none_of_the_test_is_searched(data, tmp_
         assert not tested & set(np.concatenate(list(rows.values())).tolist())
 
 
+@pytest.mark.slow
 def test_from_scratch_is_tried_where_the_general_model_is_usual(tmp_path):
     settings = Settings("sample-regression", params={"max_epochs": 1, "batch_size": 64})
     found = tune(settings, tmp_path / "run", seconds=600, n_trials=2, device="cpu", progress=False)
@@ -156,6 +157,7 @@ def test_from_scratch_is_tried_where_the_general_model_is_usual(tmp_path):
     assert found["params"] == {}
 
 
+@pytest.mark.slow
 def test_errors_of_folds_are_shares_where_the_simplest_prediction_is_right(tmp_path):
     bunch = load_sample_regression()
     table = pd.DataFrame({"file": bunch.data[:50], "gap": 0.0})
@@ -169,6 +171,7 @@ def test_errors_of_folds_are_shares_where_the_simplest_prediction_is_right(tmp_p
     assert float(usual["error"]) < 20
 
 
+@pytest.mark.slow
 def test_the_start_is_typed_and_written_in_python(tmp_path):
     params = {"max_epochs": 1, "batch_size": 64, "init_from": "none"}
     settings = Settings("sample-regression", params=params)
@@ -263,6 +266,7 @@ def test_few_crystals_and_few_groups(data, tmp_path):
         tune(Settings(str(tmp_path)), tmp_path / "run", **given)
 
 
+@pytest.mark.slow
 def test_a_warning_is_said_once(data, tmp_path, recwarn):
     for path in data.glob("*.cif"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -345,6 +349,7 @@ def test_the_folder_is_taken_to_the_end(data, tmp_path, monkeypatch):
     assert tried[-1] == "taken"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("remarks", [False, True])
 def test_remarks_about_files_are_listed_once_if_asked(remarks, data, tmp_path, recwarn):
     for path in data.iterdir():
