@@ -339,7 +339,7 @@ def test_searches(source, params, graphs, energies, tmp_path):
     same = cross_val_score(est.set_params(init_from=source), graphs, energies, cv=2)
     np.testing.assert_array_equal(scores, same)
     grid = {"freeze": ["none", "convs", 1]}
-    search = GridSearchCV(est, grid, cv=2, n_jobs=2).fit(graphs, energies)
+    search = GridSearchCV(est, grid, cv=2).fit(graphs, energies)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     # A search clones the values of its grid, estimators too; paths it leaves alone.
     grid = {"freeze": ["none"], "init_from": [None, tmp_path / "model"]}
