@@ -1,5 +1,6 @@
 """Cross-validation of multi-task estimators."""
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -39,14 +40,14 @@ def test_every_crystal_is_predicted_by_a_net_that_has_not_seen_it(multi, graphs,
     assert found.classes.tolist() == [0, 1]
 
 
-@pytest.mark.slow
 def test_texts_frames_paths_groups_and_pipelines(multi, cifs, energies, labels):
     frame = pd.DataFrame({"energy": energies, "kind": np.array(["gap", "metal"])[labels]})
     pipeline = make_pipeline(CrystalGraphTransformer(), multi)
     groups = np.arange(24) // 3
-    found = cross_val_predict_tasks(
-        pipeline, cifs, frame, groups=groups, cv=TaskStratifiedKFold(2), n_jobs=2
-    )
+    with joblib.parallel_config("threading"):
+        found = cross_val_predict_tasks(
+            pipeline, cifs, frame, groups=groups, cv=TaskStratifiedKFold(2), n_jobs=2
+        )
     assert set(found.predictions[:, 1]) <= {"gap", "metal"}
     np.testing.assert_allclose(found.proba.sum(axis=1), 1)
 

@@ -199,6 +199,7 @@ def test_better_by_more_than_chance():
 def test_optuna_prints_nothing(tmp_path):
     code = "from skcgcnn.cli import app; app()"
     words = ["tune", "sample-regression", "-q", "--max-epochs", "1", "--time", "1s"]
+    words += ["--atom-fea-len", "8", "--n-conv", "1", "--h-fea-len", "8"]
     found = subprocess.run(
         [sys.executable, "-c", code, *words, "-o", str(tmp_path / "run"), "--device", "cpu"],
         capture_output=True,
