@@ -47,7 +47,7 @@ stops = {"early_stopping": True, "n_iter_no_change": 10}
 double = {"precision": "float64"}
 separate, few_sites = {"heads": "separate"}, {"max_batch_sites": 300}
 cases = {
-    "default": (CGCNNRegressor(**shared | {"max_epochs": 3}), graphs, energies),
+    "default": (CGCNNRegressor(**shared), graphs, energies),
     "gated": (CGCNNRegressor(conv="gated", **small), graphs, energies),
     "paper with dropout": (CGCNNRegressor(recipe="paper", dropout=0.2, **small), graphs, energies),
     "sum": (CGCNNRegressor(conv="gated", pooling="sum", dropout=0.1, **small), graphs, total),
