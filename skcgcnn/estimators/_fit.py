@@ -62,7 +62,9 @@ def fit_data(
             f"only keeps {n_held_out} of {n_held_out + len(train)} crystals from being learned. "
             "Leave it out, or set n_iter_no_change=10 to stop all the same"
         )
-    start = start_values(est, source, valid) if reset else None
+    if resume and isinstance(est.init_from, ModelState):
+        source = est.init_from
+    start = start_values(est, source, valid) if reset or resume else None
     epochs, done = params["max_epochs"], len(est.net_.history)
     if valid is not None:
         if "best_epoch" not in dict(callbacks):

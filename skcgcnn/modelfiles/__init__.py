@@ -13,7 +13,7 @@ from skcgcnn.modelfiles._pretrained import (
     model_card,
 )
 from skcgcnn.modelfiles._read import BUILD_ERRORS, PICKLES, read_model_file
-from skcgcnn.modelfiles._safetensors import write_safetensors
+from skcgcnn.modelfiles._safetensors import digest_model, write_safetensors
 from skcgcnn.modelfiles._state import (
     ModelState,
     Provenance,
@@ -32,6 +32,7 @@ __all__ = [
     "TrainingState",
     "check_version",
     "describe_model",
+    "digest_model",
     "fetch_pretrained",
     "find_model",
     "model_card",

@@ -59,6 +59,11 @@ def read_safetensors(path: Path) -> tuple[ModelState, bool]:
     return state_from_plain(content, weights, SAVED), is_whole
 
 
+def digest_model(state: ModelState) -> str:
+    """Return what tells the weights of a model from those of others."""
+    return _digest(state.estimator, {name: v.cpu() for name, v in join_members(state).items()})
+
+
 def _digest(text: str, weights: Mapping[str, Tensor]) -> str:
     """Return what tells a model from others: the format itself has no checksum."""
     digest = blake2b(text.encode(), digest_size=16)

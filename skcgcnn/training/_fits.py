@@ -1,6 +1,7 @@
 """The estimator of a run, from its settings or a checkpoint, and its fit."""
 
 import math
+import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -8,7 +9,9 @@ from typing import Any
 
 import numpy.typing as npt
 
+from skcgcnn._files import atomic_write
 from skcgcnn._recipes import is_auto
+from skcgcnn._warnings import warn_caller
 from skcgcnn.estimators import (
     BaseCGCNN,
     CGCNNClassifier,
@@ -16,11 +19,11 @@ from skcgcnn.estimators import (
     CGCNNRegressor,
 )
 from skcgcnn.exceptions import DataError
-from skcgcnn.modelfiles import ModelState, find_model, read_model_file
+from skcgcnn.modelfiles import ModelState, digest_model, find_model, read_model_file
 from skcgcnn.nn import BestEpoch
 from skcgcnn.training._checkpoint import RunCheckpoint
 from skcgcnn.training._data import Part, RunData
-from skcgcnn.training._folder import BEST, CHECKPOINT
+from skcgcnn.training._folder import BEST, CHECKPOINT, RESULTS, remove_results
 from skcgcnn.training._settings import Settings, default_of, option_of
 
 _ESTIMATORS: dict[str, type[BaseCGCNN]] = {
@@ -75,12 +78,6 @@ def read_start(
     return read_model_file(find_model(source)), settings
 
 
-def _settings_then(run: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings of a run that is resumed; an older one lacks those that are new."""
-    then: dict[str, Any] = asdict(Settings("")) | run["settings"]
-    return then
-
-
 def check_params(settings: Settings) -> None:
     """Refuse parameters, before anything is read.
 
@@ -107,6 +104,18 @@ def new_estimator(settings: Settings, data: RunData, start: ModelState | str | N
     if settings.task == "multi":
         params["tasks"] = ("regression",) * (len(data.names) - 1) + ("classification",)
     return _ESTIMATORS[settings.task](**params)
+
+
+def begun_estimator(
+    state: ModelState | str | None, settings: Settings, data: RunData
+) -> tuple[BaseCGCNN, dict[str, Any]]:
+    """Return the estimator of a new run, and what its checkpoints keep of the run."""
+    run = {
+        "settings": asdict(settings),
+        "fingerprint": data.fingerprint(),
+        "start": _digest(state),
+    }
+    return new_estimator(settings, data, state), run
 
 
 def fit_parts(
@@ -146,6 +155,11 @@ def fit_parts(
         best = BestEpoch(losses, _read_best(resume, losses).weights)
     callbacks: list[tuple[str, Any]] = [("best_epoch", best)] if validates else []
     if output is not None:
+        if resume is not None and resume.parent.resolve() != output.resolve():
+            remove_results(output, RESULTS)  # of another run
+            for path, name in ((resume.with_name(BEST), BEST), (resume, CHECKPOINT)):
+                with path.open("rb") as source, atomic_write(output / name, "wb") as target:
+                    shutil.copyfileobj(source, target)
         callbacks.append(("checkpoint", RunCheckpoint(est, run, output, best)))
         if est.n_estimators > 1:
             (output / CHECKPOINT).unlink(missing_ok=True)  # that of an earlier run
@@ -181,7 +195,7 @@ def _read_best(checkpoint: Path, losses: Sequence[float]) -> ModelState:
 
 
 def resumed_estimator(
-    state: Any, settings: Settings, data: RunData, file: Path, device: Any
+    state: Any, settings: Settings, data: RunData, file: Path, device: Any, *, starts: bool
 ) -> tuple[BaseCGCNN, dict[str, Any]]:
     """Return the estimator of a checkpoint, and what that keeps of the run.
 
@@ -197,6 +211,8 @@ def resumed_estimator(
         Name of the checkpoint, for errors.
     device : str or accelerate.Accelerator
         Where to train.
+    starts : bool
+        Whether other networks start from the same model, as those of folds.
 
     Returns
     -------
@@ -230,4 +246,37 @@ def resumed_estimator(
             f"{settings.data} has; restore it, or begin a new run without --resume"
         )
     cls = _ESTIMATORS[settings.task]
-    return cls._from_model_state(state, str(file), device), run
+    est = cls._from_model_state(state, str(file), device)
+    est.set_params(init_from=_read_start_again(run, settings, file, is_needed=starts))
+    return est, run
+
+
+def _read_start_again(
+    run: dict[str, Any], settings: Settings, file: Path, *, is_needed: bool
+) -> ModelState | str | None:
+    """Read what a run that is resumed started from; None, with a warning, where it is not there."""
+    source = settings.params.get("init_from")
+    try:
+        start = read_start(settings, None, None)[0]
+        if _digest(start) != run.get("start", _digest(start)):
+            raise DataError(f"{source}: is not the model that {file} started from")
+    except (OSError, ValueError) as error:
+        if is_needed:
+            raise DataError(
+                f"{error}. Folds, other splits and learning curves start from it too: restore it, "
+                "or begin a new run without --resume"
+            ) from error
+        warn_caller(f"{error}. Whether the start was better than what is trained is not told")
+        return None
+    return start
+
+
+def _settings_then(run: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a run that is resumed; an older one lacks those that are new."""
+    then: dict[str, Any] = asdict(Settings("")) | run["settings"]
+    return then
+
+
+def _digest(start: ModelState | str | None) -> str:
+    """Return what tells the file that a run starts from; empty where there is none."""
+    return digest_model(start) if isinstance(start, ModelState) else ""

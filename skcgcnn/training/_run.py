@@ -2,7 +2,6 @@
 
 import json
 import math
-import shutil
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -26,6 +25,7 @@ from skcgcnn.stores import is_store
 from skcgcnn.training._checkpoint import write_model, write_original
 from skcgcnn.training._data import Part, RunData, load_run_data
 from skcgcnn.training._fits import (
+    begun_estimator,
     check_params,
     fit_parts,
     new_estimator,
@@ -33,7 +33,6 @@ from skcgcnn.training._fits import (
     resumed_estimator,
 )
 from skcgcnn.training._folder import (
-    BEST,
     FAILURES,
     FOLDS,
     HISTORY,
@@ -143,13 +142,11 @@ def train(
             settings = settings.with_ratios(given)
             check_params(settings)
         data = load_run_data(settings)
+        more = bool(settings.folds or splits or learning_curve)
         if resume is None:
-            est, run = (
-                new_estimator(settings, data, state),
-                {"settings": asdict(settings), "fingerprint": data.fingerprint()},
-            )
+            est, run = begun_estimator(state, settings, data)
         else:
-            est, run = resumed_estimator(state, settings, data, resume, device)
+            est, run = resumed_estimator(state, settings, data, resume, device, starts=more)
         # What every fit of the run has.
         machine = {
             "device": device,
@@ -172,10 +169,8 @@ def train(
         if resume is not None and not (folds or splits or learning_curve):
             _check_epochs_left(est, parts["train"], resume, report=report)
         remove_results(output, SEARCHED if is_whole and elsewhere else ())
-        if is_main and resume is not None and elsewhere:
-            shutil.copyfile(resume.with_name(BEST), output / BEST)
         fit_parts(est, run, parts, classes, output if is_main else None, resume)
-        said = _cross_validate(folds, settings, data, graphs, classes, machine)
+        said = _cross_validate(folds, settings, data, graphs, classes, est.init_from, machine)
         if not is_main:
             return {}
         test = predict_part(est, parts["train"], parts["test"])
@@ -300,12 +295,13 @@ def _cross_validate(
     data: RunData,
     graphs: CrystalGraphs,
     classes: Any,
+    start: Any,
     machine: dict[str, Any],
 ) -> list[Said]:
     """Return what is said of the crystals of each fold by a model that is not fitted on them."""
     if not folds:
         return []
-    start, said = read_start(settings, None, None)[0], []
+    said = []
     with Progress(len(folds), "fold", enabled=bool(machine["verbose"])) as shown:
         for rows in folds:
             fold = {name: data.part(own, graphs) for name, own in rows.items()}

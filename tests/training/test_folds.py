@@ -152,6 +152,36 @@ def test_a_fine_tuning_tells_how_good_its_start_was(folder, tmp_path):
     assert found["fine_tuning"] in (tmp_path / "run" / "report.html").read_text()
 
 
+def test_networks_beside_start_from_what_the_run_started_from(folder, tmp_path):
+    start, others = tmp_path / "start.safetensors", {"splits": ["elements"], "learning_curve": True}
+    shutil.copy(folder / "model.safetensors", start)
+    params = {"max_epochs": 1, "batch_size": 64, "init_from": str(start)}
+    settings = Settings("sample-regression", folds=2, params=params)
+    found = train(settings, tmp_path / "a", progress=False, report=False, **others)
+    folds = (tmp_path / "a" / "cv_predictions.csv").read_bytes()
+    # The model that a run starts from may be replaced by that of the run.
+    (tmp_path / "b").mkdir()
+    own = shutil.copy(start, tmp_path / "b" / "model.safetensors")
+    inside = Settings("sample-regression", folds=2, params={**params, "init_from": str(own)})
+    train(inside, tmp_path / "b", overwrite=True, progress=False, report=False)
+    assert (tmp_path / "b" / "cv_predictions.csv").read_bytes() == folds
+    # A run that is resumed gets the same as one that was not interrupted.
+    train(Settings("sample-regression", params=params), tmp_path / "c", progress=False)
+    resume, more = tmp_path / "c" / "checkpoint.pth.tar", Settings("sample-regression", folds=2)
+    again = {"resume": resume, "given": {"data", "folds"}, "progress": False, **others}
+    assert train(more, tmp_path / "c", **again) == found
+    assert (tmp_path / "c" / "cv_predictions.csv").read_bytes() == folds
+    # One whose start is another one now gets none of them.
+    shutil.copy(tmp_path / "a" / "model.safetensors", start)
+    with pytest.raises(DataError, match=r"is not the model that .*restore it, or begin a new run"):
+        train(more, tmp_path / "c", **again)
+    longer = Settings("sample-regression", params={"max_epochs": 2})
+    given = {"resume": resume, "given": {"data"}, "progress": False}
+    with pytest.warns(UserWarning, match="is not the model that"):
+        found = train(longer, tmp_path / "c", **given)
+    assert "fine_tuning" not in found
+
+
 def test_units_are_told(tmp_path):
     data = tmp_path / "data"
     data.mkdir()

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import skcgcnn
 from skcgcnn import CrystalGraphTransformer
 from skcgcnn.datasets import load_sample_regression
 from skcgcnn.model_selection import group_by_elements
+from skcgcnn.nn import GraphNet
 from skcgcnn.training import Settings, train
 from skcgcnn.training._data import load_run_data
 from skcgcnn.training._rules import compare_rules, cross_validation_rows, find_groups, split_parts
@@ -45,6 +47,35 @@ def loaded(folder):
     data = load_run_data(Settings(str(folder)))
     with pytest.warns(UserWarning, match="1 of 33"):
         return data, CrystalGraphTransformer(on_error="nan").transform(data.paths)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_run_that_goes_on_elsewhere_leaves_nothing_of_another(folder, tmp_path, monkeypatch):
+    settings = Settings(str(folder), params={**SMALL, "on_error": "nan", "max_epochs": 2})
+    other = Settings(str(folder), params={**settings.params, "recipe": "paper"})
+    run, there = tmp_path / "run", tmp_path / "there"
+    how = {"progress": False, "device": "cpu"}
+    train(settings, run, **how, report=False)
+    train(other, there, **how)
+    resume = run / "epoch2.pth.tar"
+    (run / "checkpoint.pth.tar").rename(resume)
+    again = {"resume": resume, "given": ["data"], "overwrite": True, **how}
+    longer = Settings(str(folder), params={"max_epochs": 3})
+    # It ends before its first epoch.
+    monkeypatch.setattr(GraphNet, "run", Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        train(longer, there, **again)
+    monkeypatch.undo()
+    names = {path.name for path in there.iterdir()}
+    assert names == {"checkpoint.pth.tar", "model.safetensors", "failures.csv"}
+    for name, path in (("checkpoint.pth.tar", resume), ("model.safetensors", None)):
+        assert (there / name).read_bytes() == (path or run / name).read_bytes()
+    found = train(longer, there, **{**again, "resume": there / "checkpoint.pth.tar"})
+    assert found["best_epoch"] <= 3
+    # One without more epochs can go on later, too.
+    folds = Settings(str(folder), folds=2)
+    train(folds, tmp_path / "new", **{**again, "given": ["data", "folds"]})
+    assert (tmp_path / "new" / "checkpoint.pth.tar").read_bytes() == resume.read_bytes()
 
 
 @pytest.mark.filterwarnings("ignore")
