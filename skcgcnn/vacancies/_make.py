@@ -12,6 +12,8 @@ import numpy.typing as npt
 from skcgcnn._files import write_text
 from skcgcnn.exceptions import StructureError
 
+# More sites take minutes and gigabytes; so do more places that operations take sites to.
+_MOST_SITES, _MOST_PLACES = 100_000, 100_000_000
 # In Å: minimum distance of a vacancy and its periodic images, where no supercell is given.
 MIN_IMAGE_DISTANCE = 8.0
 
@@ -99,7 +101,14 @@ def make_vacancies(
         raise ValueError(f"element must be the symbol of an element, but is {element!r}")
     rng = np.random.default_rng(random_state)
     host = structure.copy()
-    host.make_supercell(_scaling(host.lattice, supercell))
+    scaling = _scaling(host.lattice, supercell)
+    n_sites = len(host) * abs(np.linalg.det(scaling))
+    if n_sites > _MOST_SITES:
+        raise ValueError(
+            f"the supercell would hold {n_sites:.0f} sites, and may hold {_MOST_SITES:,}; choose a "
+            "smaller one"
+        )
+    host.make_supercell(scaling)
     if order:
         host = order_sites(host, rng)
     sites = _sites_of(host, element)
@@ -207,11 +216,15 @@ def site_permutations(structure: Any, sites: npt.ArrayLike) -> npt.NDArray[np.in
 
     operations = SpacegroupAnalyzer(structure, symprec=SYMPREC).get_symmetry_operations()
     coords = structure.frac_coords[np.asarray(sites)]
+    if len(operations) * len(coords) > _MOST_PLACES:
+        raise StructureError(
+            f"{len(operations)} symmetry operations of {len(coords)} sites are too many to tell "
+            "structures apart; choose a smaller supercell, or allow equivalent structures "
+            "(distinct=False, --equivalent)"
+        )
     # On the torus of fractional coordinates; 1.0 is 0.0, and the box is open above.
     tree = cKDTree(_wrap(coords), boxsize=1.0)
-    moved = np.stack([operation.operate_multi(coords) for operation in operations])
-    places: npt.NDArray[np.int64] = tree.query(_wrap(moved))[1]
-    return places
+    return np.stack([tree.query(_wrap(each.operate_multi(coords)))[1] for each in operations])
 
 
 def write_cif(structure: Any, path: str | PathLike[str]) -> None:

@@ -1,6 +1,7 @@
 """Where each rule of making vacancies begins and ends."""
 
 import re
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -9,10 +10,12 @@ from pymatgen.core import Lattice, Structure
 
 from skcgcnn.exceptions import StructureError
 from skcgcnn.vacancies import (
+    _make,
     fit_supercell,
     make_vacancies,
     make_vacancy_files,
     order_sites,
+    site_permutations,
     write_cif,
 )
 
@@ -230,3 +233,29 @@ def test_what_pymatgen_repairs_is_not_warned_of(tmp_path):
         warnings.simplefilter("error", UserWarning)
         (file,) = make_vacancy_files(tmp_path / "a.cif", supercell=2, n_vacancies=1)
     assert Structure.from_file(file).formula == "Li7 O8"
+
+
+def test_supercells_that_take_gigabytes_are_refused(monkeypatch):
+    lithium = Structure.from_spacegroup("Im-3m", Lattice.cubic(3.51), ["Li"], [[0, 0, 0]])
+    with pytest.raises(ValueError, match="would hold 2000000000 sites, and may hold 100,000"):
+        make_vacancies(lithium, supercell=1000)
+    monkeypatch.setattr(_make, "_MOST_PLACES", 96 * 8 * 16)
+    (made,) = make_vacancies(lithium, n_vacancies=2, supercell=2)
+    assert len(made) == 14
+    monkeypatch.setattr(_make, "_MOST_PLACES", 96 * 8 * 16 - 1)
+    with pytest.raises(StructureError, match=r"768 symmetry operations of 16 .*--equivalent"):
+        make_vacancies(lithium, n_vacancies=2, supercell=2)
+    (made,) = make_vacancies(lithium, n_vacancies=2, supercell=2, distinct=False)
+    assert len(made) == 14
+
+
+def test_few_places_are_in_memory_at_a_time():
+    lithium = Structure.from_spacegroup("Im-3m", Lattice.cubic(3.51), ["Li"], [[0, 0, 0]])
+    lithium.make_supercell(4)
+    tracemalloc.start()
+    places = site_permutations(lithium, range(128))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert places.shape == (96 * 64, 128)
+    assert (np.sort(places) == np.arange(128)).all()
+    assert most < 40e6
