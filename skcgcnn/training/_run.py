@@ -166,7 +166,7 @@ def train(
         readable = np.flatnonzero(graphs.n_sites > 0)
         folds = cross_validation_rows(settings, data, grouping, readable, settings.folds)
         classes = data.classes(graphs.n_sites > 0)
-        if resume is not None and not (folds or splits or learning_curve):
+        if resume is not None and not more:
             _check_epochs_left(est, parts["train"], resume, report=report)
         remove_results(output, SEARCHED if is_whole and elsewhere else ())
         fit_parts(est, run, parts, classes, output if is_main else None, resume)
