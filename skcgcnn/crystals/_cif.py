@@ -53,6 +53,8 @@ MAX_FRACTION = 10_000
 
 _REQUIRED = {"_atom_site_label", *COORDS}
 
+# A text of several lines.
+_FIELD = re.compile("^;.*?^;", re.MULTILINE | re.DOTALL)
 _WITH_UNCERTAINTY = re.compile(r"([^()]+)\(\d+\)")
 # Symbols which pymatgen takes for water, hydroxyl or nitrate, hydrogens implied.
 _SPECIAL_SYMBOL = re.compile("Hw|Ow|Wat|wat|NO3|O-H")
@@ -141,7 +143,8 @@ def syntax_error(text: str) -> str | None:
 def first_crystal(text: str) -> tuple[str, tuple[str, ...]]:
     """Return the block of the first crystal of a CIF that is well formed; else the text.
 
-    Of blocks without one, such as those of a journal, pymatgen says that they have no symmetry.
+    Of blocks without one, such as those of a journal, pymatgen says that they have no symmetry;
+    and it takes a line of a text field that begins with ``data_`` for the next block.
 
     Returns
     -------
@@ -153,10 +156,12 @@ def first_crystal(text: str) -> tuple[str, tuple[str, ...]]:
     except (ValueError, RuntimeError):
         return text, ()
     blocks = _crystals(document)
-    if len(document) == 1 or not blocks:
-        return text, ()
-    begun = ("a cell before that of its crystal has no sites",) if _is_begun(document) else ()
-    return blocks[0].as_string(), begun
+    remarks: tuple[str, ...] = ()
+    if len(document) > 1 and blocks:
+        text = blocks[0].as_string()
+        if _is_begun(document):
+            remarks = ("a cell before that of its crystal has no sites",)
+    return _FIELD.sub(lambda field: field[0].replace("data_", "data-"), text), remarks
 
 
 def _is_begun(document: gemmi.cif.Document) -> bool:

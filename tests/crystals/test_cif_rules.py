@@ -379,6 +379,20 @@ def test_blocks_before_and_behind_a_crystal():
         assert ("holds several crystals; the first is taken" in notes) == is_told
 
 
+@pytest.mark.parametrize("before", ["", "data_journal\n_journal_year 1999\n"])
+def test_a_text_within_a_crystal_is_not_the_next_block(before):
+    """The name of the group behind it counts, and so do the sites."""
+    group = "_symmetry_space_group_name_H-M 'F m m m'\n"
+    told = "_note\n;\ndata_of_the_sample\n  data_x\n;\n"
+    expected = read_crystal(cif("Na1 Na 0 0 0", more=group, operations=()))
+    assert len(expected.species) == 4
+    for more in (told + group, group + told):
+        found = read_crystal(before + cif("Na1 Na 0 0 0", more=more, operations=()))
+        assert found.species == expected.species
+        np.testing.assert_array_equal(found.coords, expected.coords)
+        assert not any("several crystals" in note for note in found.notes)
+
+
 def test_errors_of_syntax_are_told_with_their_lines():
     text = cif()
     n_lines = text.count("\n")
