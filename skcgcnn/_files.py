@@ -81,7 +81,7 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
     given = user_path(path)
     # Before links are followed: that of a pipe does not lead to a path.
     if given.exists() and not given.is_file():
-        with given.open(mode, **text) as file:
+        with named_if_full(given), given.open(mode, **text) as file:
             yield file
         return
     path = Path(os.path.realpath(given))
