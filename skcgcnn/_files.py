@@ -81,7 +81,7 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
     given = user_path(path)
     # Before links are followed: that of a pipe does not lead to a path.
     if given.exists() and not given.is_file():
-        with given.open(mode, **text) as file:
+        with named_if_full(given), given.open(mode, **text) as file:
             yield file
         return
     path = Path(os.path.realpath(given))
@@ -106,7 +106,10 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
             yield file
             file.flush()
             os.fsync(number)
-        os.replace(name, path)  # noqa: PTH105 - a name, not a path
+        try:
+            os.replace(name, path)  # noqa: PTH105 - a name, not a path
+        except OSError as error:  # it names the temporary file, too
+            raise OSError(error.errno, error.strerror, str(given)) from error
     except BaseException:
         with suppress(OSError):
             os.unlink(name)  # noqa: PTH108 - likewise

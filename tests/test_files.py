@@ -312,6 +312,12 @@ def test_a_disk_without_room_or_that_fails_is_named_and_other_errors_stay(name, 
         assert caught.value is error
 
 
+def test_a_device_without_room_is_named():
+    with pytest.raises(OSError, match="No space") as caught:
+        write(Path("/dev/full"), "text")
+    assert caught.value.filename == "/dev/full"
+
+
 def test_bytes_are_written_as_they_are(tmp_path):
     write(tmp_path / "file", b"a\r\n\xff", "wb")
     assert (tmp_path / "file").read_bytes() == b"a\r\n\xff"

@@ -1,8 +1,10 @@
 """The command line's application, and what its commands share."""
 
+import errno
 import glob
 import os
 import re
+import select
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -47,6 +49,9 @@ def _show_version(asked: bool) -> None:
         raise typer.Exit
 
 
+# What shells say of a command that SIGPIPE ended.
+_ENDED_BY_PIPE = 141
+
 # Holds True where errors are to be shown with where they come from.
 _debug = list[bool]()
 
@@ -81,13 +86,16 @@ def plain_errors(interrupted: Callable[[], str] = str) -> Iterator[None]:
         except KeyboardInterrupt:
             typer.echo(for_terminals(f"Interrupted.{interrupted()}"), err=True)
             raise typer.Exit(130) from None
-        except BrokenPipeError:  # whoever read the output has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(0) from None
+        except BrokenPipeError as error:
+            closed = _closed_streams()
+            if not closed:
+                raise _failed(f"{error}: what read the results ended before it had all") from error
+            for number in closed:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+            # Whoever read the output has seen enough; but progress is told before all is done.
+            raise typer.Exit(_ENDED_BY_PIPE if 2 in closed else 0) from None
         except OSError as error:
-            name = f"{error.filename}: " if error.filename else ""
-            full = "no space left on the disk; what is there stays as it is, each file whole"
-            raise _failed(name + full if error.errno in DISK_FULL else str(error)) from error
+            raise _failed(_why(error)) from error
         except ProcessError as error:
             raise _failed(f"{error}.{interrupted()}") from error
         except (ValueError, MemoryError, ImportError) as error:
@@ -95,6 +103,25 @@ def plain_errors(interrupted: Callable[[], str] = str) -> Iterator[None]:
             if _debug:
                 raise
             raise _failed(_in_options(str(error) or repr(error))) from error
+
+
+def _closed_streams() -> list[int]:
+    """Return which of the standard output and error, 1 and 2, nobody reads any more."""
+    if not hasattr(select, "poll"):  # on Windows
+        return [1]
+    poll = select.poll()
+    for number in (1, 2):
+        poll.register(number, select.POLLOUT)
+    return [n for n, event in poll.poll(0) if event & (select.POLLERR | select.POLLHUP)]
+
+
+def _why(error: OSError) -> str:
+    name = f"{error.filename}: " if error.filename else ""
+    if error.errno in DISK_FULL:
+        return f"{name}no space left on the disk; what is there stays as it is, each file whole"
+    if error.errno == errno.ENOENT and not name:  # of `os.getcwd`
+        return "the working folder is not there any more; change to another"
+    return str(error)
 
 
 def _failed(why: str) -> typer.Exit:

@@ -266,6 +266,8 @@ def _prepare(folder: Path, *, overwrite: bool) -> None:
     """Make the folder, or see that it is a store that may be gone on with or replaced."""
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder}: is a file; name a folder for the store")
+    if folder.is_symlink() and not folder.exists():
+        raise DataError(f"{folder}: is a link to what is not there; make that, or name another")
     if (folder / SHARDS).is_symlink():  # temporary files there may be those of others
         raise DataError(f"{folder / SHARDS}: is a link; remove it, and repeat the command")
     if is_complete(folder):

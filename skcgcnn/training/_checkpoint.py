@@ -40,7 +40,7 @@ class RunCheckpoint(Callback):
         if loss is None or self.best.best_epoch_ == est.n_iter_:
             write_model(est, self.output, {"validation loss": loss})
         # A run that is ended from outside leaves no numbers of another model beside this one.
-        remove_results(self.output, TOLD)
+        remove_results(self.output, (ORIGINAL, *TOLD))
         state = est._get_model_state(training=True)
         training = replace(state.training, run=self.run)  # type: ignore[type-var]
         write_checkpoint(replace(state, training=training), self.output / CHECKPOINT)
@@ -63,6 +63,5 @@ def write_model(est: BaseCGCNN, output: Path, metrics: dict[str, float | None]) 
 
 def write_original(est: BaseCGCNN, output: Path) -> None:
     """Write the model for the original code, if that has such a network."""
-    (output / ORIGINAL).unlink(missing_ok=True)  # that of an earlier run
     with suppress(ValueError):  # names what the original does not have
         est.save(output / ORIGINAL, layout="cgcnn")

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from skcgcnn._files import named_if_full
+
 
 class Journal:
     """Optuna's journal in a file, whose lines are whole.
@@ -33,12 +35,13 @@ class Journal:
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Write entries: all, or none where they cannot be written."""
-        before = self._file.stat().st_size
-        try:
-            self._backend.append_logs(logs)
-        except BaseException:
-            os.truncate(self._file, before)
-            raise
+        with named_if_full(self._file):
+            before = self._file.stat().st_size
+            try:
+                self._backend.append_logs(logs)
+            except BaseException:
+                os.truncate(self._file, before)
+                raise
 
 
 class _NoLock:

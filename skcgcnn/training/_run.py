@@ -37,10 +37,12 @@ from skcgcnn.training._folder import (
     FOLDS,
     HISTORY,
     METRICS,
+    ORIGINAL,
     REPORT,
     RESULTS,
     SEARCHED,
     TESTED,
+    TOLD,
     alone,
     refuse_results,
     remove_results,
@@ -323,11 +325,6 @@ def _evaluate(
     # Of several networks, the first one's.
     loss = est.history_[est.best_epoch_ - 1].get("valid_loss", math.nan)
     loss = loss if math.isfinite(loss) else None
-    _write_history(output / HISTORY, est)
-    remove_results(output, (FOLDS, REPORT))  # which this run may not write
-    for each in tested:
-        target = output / (FOLDS if each.n_folds else TESTED)
-        write_predictions(target, each.ids, list(each.predictions), each.y)
     report: dict[str, Any] = {
         "n_networks": est.n_estimators,
         "best_epoch": est.best_epoch_,
@@ -352,9 +349,15 @@ def _evaluate(
             }
     if hasattr(est, "start_comparison_"):
         report["fine_tuning"] = est.start_comparison_
+    # Those of an earlier run, so that a disk that fills leaves none beside this model.
+    remove_results(output, (ORIGINAL, *TOLD))
     # The model file itself tells how good it is: see `skcgcnn info`.
     write_model(est, output, metrics)
     write_original(est, output)
+    _write_history(output / HISTORY, est)
+    for each in tested:
+        target = output / (FOLDS if each.n_folds else TESTED)
+        write_predictions(target, each.ids, list(each.predictions), each.y)
     # Also before fits on other splits, which may be interrupted.
     _write_metrics(output, report, {})
     return report

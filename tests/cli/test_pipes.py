@@ -1,5 +1,6 @@
 """Commands between others: standard input and output, closed pipes, patterns, JSON."""
 
+import errno
 import json
 import os
 import subprocess
@@ -7,9 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer import Exit
 from typer.testing import CliRunner
 
 from skcgcnn.cli import app, main
+from skcgcnn.cli._app import plain_errors
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +61,45 @@ def test_a_closed_pipe_ends_quietly(model, cifs):
     assert done.returncode == 0
     assert "Error" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("closed", "code"), [((1,), 0), ((2,), 141), ((1, 2), 141), ((), 2)])
+def test_a_command_that_a_closed_pipe_ended_half_way_does_not_say_that_it_is_done(
+    closed, code, capfd
+):
+    kept = {number: os.dup(number) for number in closed}
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        for number in closed:
+            os.dup2(write, number)
+        with pytest.raises(Exit) as ended, plain_errors():
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+    finally:
+        for number, copy in kept.items():
+            os.dup2(copy, number)
+            os.close(copy)
+        os.close(write)
+    assert ended.value.exit_code == code
+    assert ("ended before it had all" in capfd.readouterr().err) == (not closed)
+
+
+@pytest.mark.parametrize("command", ["train", "tune", "check", "featurize"])
+def test_a_folder_that_is_a_link_to_nothing(command, cifs, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    source = Path(cifs[0]).parent if command == "featurize" else "sample-regression"
+    message = run(command, source, "-o", tmp_path / "link", code=2).output
+    assert "is a link to what is not there" in message
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_working_folder_that_is_gone(model, cifs, tmp_path, monkeypatch):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    message = run("predict", model, *cifs[:2], "-o", "p.csv", code=2).output
+    assert "the working folder is not there any more" in message
 
 
 def test_errors_with_where_they_come_from(model):

@@ -1,9 +1,12 @@
 """The files of one run, and the sentences on how it was split."""
 
 import csv
+import errno
 import json
+import os
 import re
 import shutil
+from pathlib import Path
 from unittest.mock import Mock
 
 import numpy as np
@@ -76,6 +79,52 @@ def test_a_run_that_goes_on_elsewhere_leaves_nothing_of_another(folder, tmp_path
     folds = Settings(str(folder), folds=2)
     train(folds, tmp_path / "new", **{**again, "given": ["data", "folds"]})
     assert (tmp_path / "new" / "checkpoint.pth.tar").read_bytes() == resume.read_bytes()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["history.csv", "test_results.csv", "metrics.json"])
+def test_a_failed_write_leaves_no_numbers_of_another_run(folder, tmp_path, monkeypatch, name):
+    params = {**SMALL, "on_error": "nan", "max_epochs": 1, "n_estimators": 2}
+    settings = Settings(str(folder), params=params)
+    how = {"progress": False, "device": "cpu", "overwrite": True}
+    train(settings, tmp_path, **how)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    replace = os.replace
+
+    def full(source, target):
+        if Path(target).name == name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(source), 0, str(target))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space") as caught:
+        train(Settings(str(folder), params={**params, "random_state": 1}), tmp_path, **how)
+    assert caught.value.filename == str(tmp_path / name)
+    after = {path.name for path in tmp_path.iterdir() if path.read_bytes() == before[path.name]}
+    assert after == {"failures.csv"}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_interrupted_run_leaves_no_model_of_another_for_the_original(
+    folder, tmp_path, monkeypatch
+):
+    params = {**SMALL, "on_error": "nan", "max_epochs": 2, "recipe": "paper"}
+    settings = Settings(str(folder), params=params)
+    how = {"progress": False, "device": "cpu", "overwrite": True}
+    train(settings, tmp_path, **how)
+    assert (tmp_path / "model_best.pth.tar").exists()
+    step = GraphNet.train_step
+
+    def interrupted(net, *args, **kwargs):
+        if len(net.history) == 2:
+            raise KeyboardInterrupt
+        return step(net, *args, **kwargs)
+
+    monkeypatch.setattr(GraphNet, "train_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(Settings(str(folder), params={**params, "random_state": 1}), tmp_path, **how)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"checkpoint.pth.tar", "model.safetensors", "failures.csv"}
 
 
 @pytest.mark.filterwarnings("ignore")

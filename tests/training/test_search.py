@@ -83,8 +83,9 @@ def test_a_disk_that_is_full_leaves_whole_lines(file, monkeypatch):
         monkeypatch.setattr(os, "fsync", full if fold == 2 else fsync)
         return error(params, fold)
 
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match="No space") as caught:
         run(found, evaluate)
+    assert caught.value.filename == str(file)
     monkeypatch.undo()
     assert file.read_bytes().endswith(b"\n")
     assert run(search(file), n_trials=1)[0].outcome == "complete"
