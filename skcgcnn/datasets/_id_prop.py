@@ -18,6 +18,12 @@ from skcgcnn.datasets._layout import check_shape, find_ids, read_column, take_he
 from skcgcnn.datasets._tables import TABLES, Sheet, is_missing_cell, refuse
 from skcgcnn.exceptions import DataError
 
+# Endings of tables that are not read.
+_OTHER_TABLES = (
+    *(".txt", ".dat", ".json", ".jsonl", ".ndjson"),
+    *(".parquet", ".feather", ".xls", ".xlsm", ".xlsb", ".ods"),
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Table:
@@ -351,7 +357,7 @@ def load_groups(folder: Path, cif_ids: Sequence[str]) -> dict[str, str] | None:
     if not (folder / "groups.csv").is_file():
         # To leave it out would part the crystals of a group.
         for other in folder.glob("[gG][rR][oO][uU][pP][sS].*"):
-            if other.name.lower().endswith(TABLES):
+            if other.name.lower().endswith((*TABLES, *_OTHER_TABLES)):
                 raise DataError(f"{other}: groups are read from groups.csv; save it as that")
         return None
     sheet = Sheet(folder / "groups.csv", set(cif_ids).__contains__)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from os import PathLike
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -20,6 +21,9 @@ from skcgcnn.nn import GAUSSIAN_STEP, CrystalGraphConvNet
 
 # Files that run code when they are loaded; never opened here.
 PICKLES = {".joblib", ".pkl", ".pickle"}
+
+# A file is in memory while it is read.
+_MOST_BYTES = 4_000_000_000
 
 # Errors raised while building a model from malformed content.
 BUILD_ERRORS = (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError, AttributeError)
@@ -44,17 +48,7 @@ def read_model_file(path: str | PathLike[str]) -> ModelState:
         If it is another kind of file, damaged, or written by a newer major version.
     """
     path = user_path(path)
-    if path.is_dir():
-        inside = path / "model.safetensors"
-        hint = f"; did you mean {inside}?" if inside.is_file() else ""
-        raise DataError(f"{path}: is a folder, not a model file{hint}")
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    if path.suffix in PICKLES:
-        raise DataError(
-            f"{path}: a pickle can run code when it is loaded, so it is not opened here; load it "
-            "with joblib if you trust it, and pass or save the estimator"
-        )
+    _check_file(path)
     # A safetensors file begins with the length of its header in 8 bytes, then JSON.
     is_safetensors = starts_with(path, b"{", skip=8)
     content = {} if is_safetensors else load_content(path)
@@ -77,6 +71,23 @@ def read_model_file(path: str | PathLike[str]) -> ModelState:
     if not is_whole:
         raise DataError(f"{path}: is damaged, or of another version: it is not as it was written")
     return state
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what is not even opened."""
+    if path.is_dir():
+        inside = path / "model.safetensors"
+        hint = f"; did you mean {inside}?" if inside.is_file() else ""
+        raise DataError(f"{path}: is a folder, not a model file{hint}")
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    if path.suffix in PICKLES:
+        raise DataError(
+            f"{path}: a pickle can run code when it is loaded, so it is not opened here; load it "
+            "with joblib if you trust it, and pass or save the estimator"
+        )
+    if path.stat().st_size > _MOST_BYTES:
+        raise DataError(f"{path}: is larger than {_MOST_BYTES / 1e9:g} GB, as no model is")
 
 
 def _check_network(state: ModelState) -> None:

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from os import PathLike
 from pathlib import Path
+from typing import IO
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from skcgcnn._files import atomic_write
@@ -18,6 +19,8 @@ from skcgcnn.modelfiles._state import ModelState
 SAVED = "skcgcnn model"
 _KEY, _DIGEST = "skcgcnn", "blake2b"
 _MOST_TENSORS = 100_000
+# In bytes, as in the format.
+_LONGEST_HEADER = 100_000_000
 
 
 def write_safetensors(state: ModelState, path: str | PathLike[str]) -> None:
@@ -40,23 +43,37 @@ def read_safetensors(path: Path) -> tuple[ModelState, bool]:
         If its content is not what this library writes.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata, names = file.metadata() or {}, file.keys()
-            few = len(names) <= _MOST_TENSORS
-            weights = {name: file.get_tensor(name) for name in names} if few else {}
-        content = json.loads(metadata[_KEY])
+        # Not mapped: a file that is replaced meanwhile would end the process, or be two in one.
+        with path.open("rb") as file:
+            begin = _read_header(file)
+            described = json.loads(begin[8:])
+            metadata = described.pop("__metadata__")
+            content = json.loads(metadata[_KEY])
+            few = len(described) <= _MOST_TENSORS
+            # Those of others, which are large, are refused before they are in memory.
+            weights = load(begin + file.read()) if few else {}
     except (SafetensorError, OSError) as error:
         raise DataError(
             f"{path}: cannot be loaded as a model file: it is damaged or of another kind ({error})"
         ) from error
-    except (KeyError, ValueError, RecursionError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: a safetensors file, but no model of skcgcnn") from error
     if not few:
-        raise DataError(f"{path}: holds {len(names)} tensors, more than any model has")
+        raise DataError(f"{path}: holds {len(described)} tensors, more than any model has")
     if not isinstance(content, dict):
         raise DataError(f"{path}: a safetensors file, but no model of skcgcnn")
     is_whole = metadata.get(_DIGEST, "") == _digest(metadata[_KEY], weights)
     return state_from_plain(content, weights, SAVED), is_whole
+
+
+def _read_header(file: IO[bytes]) -> bytes:
+    """Return the length of a header, and the header, which is JSON."""
+    begin = file.read(8)
+    length = int.from_bytes(begin, "little")
+    header = file.read(min(length, _LONGEST_HEADER))
+    if len(header) < length:
+        raise SafetensorError("its header is not complete")
+    return begin + header
 
 
 def digest_model(state: ModelState) -> str:

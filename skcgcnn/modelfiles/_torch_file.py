@@ -44,9 +44,11 @@ def load_content(path: Path) -> dict[str, Any]:
         If it is damaged, of another kind, or holds anything else.
     """
     refusal = f"{path}: cannot be loaded as a model file: "
-    if starts_with(path, b"PK"):
+    # Once: what is checked is what is loaded, also where the file is replaced meanwhile.
+    whole = path.read_bytes()
+    if whole.startswith(b"PK"):
         try:
-            with zipfile.ZipFile(path) as archive:
+            with zipfile.ZipFile(io.BytesIO(whole)) as archive:
                 packed = any(item.compress_type != zipfile.ZIP_STORED for item in archive.filelist)
                 # torch itself does not look whether numbers are those that were written.
                 damaged = None if packed else archive.testzip()
@@ -57,12 +59,12 @@ def load_content(path: Path) -> dict[str, Any]:
         if packed:  # torch never packs; what is packed may unpack to any size
             raise DataError(f"{refusal}it is a compressed archive")
     try:
-        _check_pickles(path)
+        _check_pickles(whole)
     except Exception as error:  # pickletools raises whatever the bytes provoke
         raise DataError(f"{refusal}it is damaged or of another kind ({error})") from error
     try:
         with torch.serialization.safe_globals(_SAFE_GLOBALS):
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(io.BytesIO(whole), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL ([\w.]+) ", str(error))
         why = f"it holds {found[1]}" if found else "it is damaged, of another kind, or holds"
@@ -78,14 +80,13 @@ def load_content(path: Path) -> dict[str, Any]:
     return content
 
 
-def _check_pickles(path: Path) -> None:
+def _check_pickles(whole: bytes) -> None:
     """Look through the pickles of a file before they are loaded."""
-    if not starts_with(path, b"PK"):
-        with path.open("rb") as file:
-            # A magic number, the version, the system, the content; storages follow.
-            check_tuples(file, 4)
+    if not whole.startswith(b"PK"):
+        # A magic number, the version, the system, the content; storages follow.
+        check_tuples(io.BufferedReader(io.BytesIO(whole)), 4)
         return
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
         for name in archive.namelist():
             if name.endswith("data.pkl"):
                 with io.BufferedReader(archive.open(name)) as file:  # type: ignore[type-var]

@@ -30,7 +30,7 @@ _CIFS = (".cif", ".cif.gz")
 # What is read beside the crystals of a folder.
 _BESIDE = ("id_prop.csv", "id_prop.xlsx", "groups.csv", "atom_init.json")
 # CIFs too, which are not read from archives.
-_OTHER_CIFS = (".mcif", *(f".cif.{end}" for end in ("bz2", "xz", "zst", "lzma", "z")))
+OTHER_CIFS = (".mcif", *(f".cif.{end}" for end in ("bz2", "xz", "zst", "lzma", "z")))
 _OTHER = Refused("is neither .cif nor .cif.gz; unpack the archive, and make the store of its files")
 # What is unpacked a piece at a time.
 _BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -202,7 +202,7 @@ def _warn_of_others(path: Path, name: str, told: set[str]) -> None:
 def _is_cif(name: str) -> bool:
     # Not the files with which macOS accompanies others.
     hidden = PurePosixPath(name).name.startswith(".")
-    return name.lower().endswith((*_CIFS, *_OTHER_CIFS)) and not hidden
+    return name.lower().endswith((*_CIFS, *OTHER_CIFS)) and not hidden
 
 
 def _item(path: Path, name: str, content: bytes | Refused) -> Item:

@@ -29,7 +29,7 @@ from skcgcnn.datasets import (
     read_table,
 )
 from skcgcnn.exceptions import DataError
-from skcgcnn.stores._archives import ARCHIVES, TARS, tar_items, zip_items
+from skcgcnn.stores._archives import ARCHIVES, OTHER_CIFS, TARS, tar_items, zip_items
 from skcgcnn.stores._items import (
     TOO_LARGE,
     DatabaseRow,
@@ -136,24 +136,45 @@ def _walk(folder: Path) -> Iterator[str]:
     """Yield the files of crystals in a folder and those below it, in order.
 
     Links to other folders are followed; one that cannot be listed is an error, for its crystals
-    would be missing.
+    would be missing. A warning tells of files that may hold crystals and are left out.
     """
     roots = [folder.resolve()]
+    left_out = list[str]()
 
     def is_new(path: Path) -> bool:
         if not path.is_symlink():
-            return True
+            return len(roots) == 1 or path.resolve() not in roots  # a link led here before
         target = path.resolve()
-        if any(target.is_relative_to(root) or root.is_relative_to(target) for root in roots):
-            return False  # its crystals come anyway, or again and again
+        if any(target.is_relative_to(root) for root in roots):
+            return False  # its crystals come anyway
+        if any(place.is_relative_to(target) for place in (roots[0], path.parent.resolve())):
+            return False  # again and again
         roots.append(target)
         return True
 
     for where, folders, files in os.walk(folder, onerror=_raise, followlinks=True):
         folders[:] = [name for name in sorted(folders) if is_new(Path(where, name))]
         for file in sorted(files):
+            path = Path(where, file)
             if file.lower().endswith(READABLE):
-                yield str(Path(where, file))
+                yield str(path)
+            elif _may_be_crystals(path):
+                left_out.append(str(path))
+    if left_out:
+        warn_caller(
+            f"{folder}: {len(left_out)} files are left out, the first is {left_out[0]}: it leads "
+            "to nothing, or is not named as the crystals in a folder are; rename it, or name such "
+            "files by a pattern"
+        )
+
+
+def _may_be_crystals(path: Path) -> bool:
+    """Tell whether a file that is not read may hold crystals: by its name, or as a broken link."""
+    name = path.name.lower()
+    if name.startswith("."):
+        return False
+    by_name = name.endswith(OTHER_CIFS) or name.startswith(("poscar", "contcar"))
+    return by_name or (path.is_symlink() and not path.exists())
 
 
 def _raise(error: OSError) -> None:

@@ -5,6 +5,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from skcgcnn.crystals import read_crystal
 from skcgcnn.exceptions import StructureError
 from skcgcnn.vacancies._make import make_vacancies, write_cif
 
@@ -21,7 +24,8 @@ def make_vacancy_files(
     Parameters
     ----------
     path : path
-        The crystal without vacancies, in any format that pymatgen reads.
+        The crystal without vacancies, in any format that pymatgen reads. What is refused as a
+        crystal of a training is refused here too.
     output : path, optional
         Folder of the files, made if need be; by default that of `path`.
     n_structures : int, default=1
@@ -66,9 +70,21 @@ def _read(path: Path) -> Any:
     if not path.is_file():
         raise StructureError(f"{path}: no such file")
     try:
+        # It refuses what pymatgen would take for something else, or leave out.
+        crystal = read_crystal(path)
+    except StructureError as error:
+        raise StructureError(f"{path}: {error}") from error
+    try:
         with warnings.catch_warnings():
             # What pymatgen repairs, such as 0.3333 to 1/3, it repairs as documented.
             warnings.simplefilter("ignore")
-            return Structure.from_file(path)
+            structure = Structure.from_file(path)
     except Exception as error:  # pymatgen's parsers raise whatever the text provokes
         raise StructureError(f"{path}: pymatgen cannot read it ({error})") from error
+    if len(structure) != len(crystal.species) or not np.allclose(
+        structure.lattice.matrix, crystal.lattice, atol=1e-3
+    ):
+        raise StructureError(
+            f"{path}: pymatgen reads another crystal from it than the first; keep one in the file"
+        )
+    return structure

@@ -62,7 +62,13 @@ def test_one_of_two_tables_is_left_out_with_a_remark(folder):
         assert load_id_prop(folder).target.tolist() == [7, 8]
 
 
-@pytest.mark.parametrize("name", ["groups.xlsx", "Groups.csv", "groups.tsv", "groups.csv.gz"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("groups.xlsx", "Groups.csv", "groups.tsv", "groups.csv.gz"),
+        *("groups.parquet", "groups.json", "groups.txt", "groups.ods"),
+    ],
+)
 def test_groups_under_another_name_are_not_left_out(folder, name):
     (folder / "id_prop.csv").write_text("a,7\nb,8\n")
     (folder / name).touch()

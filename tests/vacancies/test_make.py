@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
+from pymatgen.io.cif import CifWriter
 
 from skcgcnn.exceptions import StructureError
 from skcgcnn.vacancies import (
@@ -263,3 +264,34 @@ def test_few_places_are_in_memory_at_a_time():
     assert places.shape == (96 * 64, 128)
     assert (np.sort(places) == np.arange(128)).all()
     assert most < 40e6
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "cause"),
+    [
+        ("  1\n  O", "  .\n  O", "_atom_site_occupancy holds '[.]'"),
+        ("  Li  Li0", "  Vac  Va0", "the symbol 'Vac', which names no single element"),
+        ("'x, y, z'", "x,y,0", "a symmetry operation is 'x,y,0', which no crystal has"),
+    ],
+)
+def test_what_is_refused_elsewhere_is_refused_here(old, new, cause, tmp_path):
+    """A CIF of vacancies would hide what pymatgen took for something else."""
+    file = tmp_path / "a.cif"
+    host = Structure(Lattice.cubic(4), ["Li", "Li", "O"], [[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0]])
+    host.to(filename=str(file))
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+    options = {"supercell": 2, "n_vacancies": 1}
+    with pytest.raises(StructureError, match=rf"a\.cif: .*{cause}"):
+        make_vacancy_files(file, **options)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_file_of_which_pymatgen_reads_another_crystal(tmp_path):
+    """It does not see the first block behind a byte order mark."""
+    file = tmp_path / "a.cif"
+    texts = [str(CifWriter(chain(*a))).partition("\n")[2] for a in ((6,), (8, ("Li", "F")))]
+    file.write_text("\ufeff" + "".join(texts), encoding="utf-8")
+    with pytest.raises(StructureError, match=r"a\.cif: pymatgen reads another crystal from it"):
+        make_vacancy_files(file)

@@ -258,7 +258,7 @@ def test_another_element_of_another_crystal(tmp_path, nacl):
     ("text", "options", "message"),
     [
         (None, [], "no such file"),
-        ("nonsense", [], "pymatgen cannot read it"),
+        ("nonsense", [], "crystal.cif: is not a well-formed CIF"),
         ("NCA", ["--element", "Na"], "holds no Na"),
         ("NCA", ["--num-vac", "99"], "99 vacancies are asked for"),
         ("NCA", ["--order"], "multiple of 20"),

@@ -1,0 +1,44 @@
+"""Folders of crystals with links and files of other names: none is left out in silence."""
+
+import shutil
+
+import pytest
+
+from skcgcnn.stores._sources import read_folder
+
+
+@pytest.fixture
+def folder(cifs, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    shutil.copy(cifs[0], folder / "one.cif")
+    return folder
+
+
+def test_a_link_to_a_folder_above_another_link(folder, cifs, tmp_path):
+    other = tmp_path / "other"
+    (other / "part").mkdir(parents=True)
+    for cif, place in zip(cifs, (other / "part/a.cif", other / "b.cif"), strict=False):
+        shutil.copy(cif, place)
+    (other / "part" / "up").symlink_to(other)
+    (folder / "first").symlink_to(other / "part")
+    assert read_folder(folder).cif_ids == ["one", "first/a"]
+    (folder / "second").symlink_to(other)
+    assert read_folder(folder).cif_ids == ["one", "first/a", "second/b"]
+    (folder / "again").symlink_to(other)
+    assert read_folder(folder).cif_ids == ["one", "again/b", "again/part/a"]
+
+
+@pytest.mark.parametrize("name", ["POSCAR", "b.mcif", "b.cif.zst"])
+def test_files_that_may_be_crystals(folder, name):
+    (folder / "below").mkdir()
+    (folder / "below" / name).touch()
+    with pytest.warns(UserWarning, match=f"1 files are left out, the first is .*below/{name}"):
+        assert read_folder(folder).cif_ids == ["one"]
+
+
+def test_a_link_to_a_folder_that_is_not_there(folder):
+    (folder / "part2").symlink_to("/not/mounted")
+    (folder / ".#lock").symlink_to("of an editor")
+    with pytest.warns(UserWarning, match=r"1 files are left out, the first is .*part2: it leads"):
+        assert read_folder(folder).cif_ids == ["one"]
