@@ -10,6 +10,8 @@ from os.path import samestat
 from pathlib import Path
 from typing import IO, Any
 
+from skcgcnn.exceptions import DataError
+
 try:
     import fcntl
 except ImportError:  # on Windows
@@ -18,6 +20,7 @@ except ImportError:  # on Windows
 __all__ = [
     "DISK_FULL",
     "atomic_write",
+    "check_folder",
     "lock_folder",
     "named_if_full",
     "take_folder",
@@ -42,6 +45,14 @@ _tidy = set[Path]()
 def user_path(path: str | os.PathLike[str]) -> Path:
     """Return a path with the home folder in the place of ``~``; that of nobody stays as it is."""
     return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib raises where there is nobody
+
+
+def check_folder(folder: Path, what: str = "the results") -> None:
+    """Refuse a place for a folder that is a file, or a link to nothing."""
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder}: is a file; name a folder for {what}")
+    if folder.is_symlink() and not folder.exists():
+        raise DataError(f"{folder}: is a link to what is not there; make that, or name another")
 
 
 @contextmanager

@@ -19,7 +19,6 @@ from skcgcnn.estimators import BaseCGCNN
 ROOT = Path(skcgcnn.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 HELPERS = {
-    "exceptions",
     "_files",
     "_lazy",
     "_numbers",
@@ -35,12 +34,13 @@ HELPERS = {
 # A file may import from the folders and files that stand before its own.
 LAYERS = [
     {"_text"},
+    {"exceptions"},
     HELPERS,
     {"_declared"},
     {"_parameters"},
     {"_parameter_lists"},
-    {"crystals", "datasets", "vacancies"},
-    {"graphs"},
+    {"crystals", "datasets"},
+    {"graphs", "vacancies"},
     {"features"},
     {"stores"},
     {"tasks"},

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from skcgcnn._files import user_path, write_text
+from skcgcnn._files import check_folder, user_path, write_text
 from skcgcnn._text import for_terminals
 from skcgcnn.cli._app import Jobs, Quiet, app, plain_errors
 
@@ -59,8 +59,7 @@ def check(
         source = bundled_folder(data)
         opened = open_data(source, target)
         folder = user_path(output)
-        if folder.exists() and not folder.is_dir():
-            raise ValueError(f"{folder}: is a file; name a folder for the results")
+        check_folder(folder)
         page, rows = folder / "check.html", folder / "check.csv"
         for result in (page, rows) if folder.exists() else ():
             refuse_inputs(result, [source, *(opened.paths or [])])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn._files import take_folder, unlock_folder, user_path
+from skcgcnn._files import check_folder, take_folder, unlock_folder, user_path
 from skcgcnn._parallel import streaming_parallel, task
 from skcgcnn._progress import Progress
 from skcgcnn._warnings import warn_caller
@@ -264,10 +264,7 @@ def _warn_of_same_names(ids: npt.NDArray[np.str_]) -> None:
 
 def _prepare(folder: Path, *, overwrite: bool) -> None:
     """Make the folder, or see that it is a store that may be gone on with or replaced."""
-    if folder.exists() and not folder.is_dir():
-        raise DataError(f"{folder}: is a file; name a folder for the store")
-    if folder.is_symlink() and not folder.exists():
-        raise DataError(f"{folder}: is a link to what is not there; make that, or name another")
+    check_folder(folder, "the store")
     if (folder / SHARDS).is_symlink():  # temporary files there may be those of others
         raise DataError(f"{folder / SHARDS}: is a link; remove it, and repeat the command")
     if is_complete(folder):

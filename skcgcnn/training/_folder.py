@@ -55,8 +55,6 @@ def alone(folder: Path) -> Iterator[bool]:
     if place in _held.get():
         yield False
         return
-    if folder.is_symlink() and not folder.exists():
-        raise DataError(f"{folder}: is a link to what is not there; make that, or name another")
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     try:

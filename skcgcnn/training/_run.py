@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from skcgcnn._files import write_text
+from skcgcnn._files import check_folder, write_text
 from skcgcnn._progress import Progress
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets import write_table
@@ -217,8 +217,7 @@ def check_asked(settings: Settings, output: Path, device: Any) -> None:
     ValueError
         If the device or the number of folds is not possible.
     """
-    if output.exists() and not output.is_dir():
-        raise DataError(f"{output}: is a file; name a folder for the results")
+    check_folder(output)
     if is_store(output):
         raise DataError(f"{output}: is a store; name another folder for the results with --output")
     if settings.folds < 0 or settings.folds == 1:

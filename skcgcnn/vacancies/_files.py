@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from skcgcnn._files import check_folder
 from skcgcnn.crystals import read_crystal
 from skcgcnn.exceptions import StructureError
 from skcgcnn.vacancies._make import make_vacancies, write_cif
@@ -47,6 +48,7 @@ def make_vacancy_files(
     """
     path = Path(path)
     folder = path.parent if output is None else Path(output)
+    check_folder(folder)
     structure = _read(path)
     try:
         made = make_vacancies(structure, n_structures, **options)
@@ -81,10 +83,13 @@ def _read(path: Path) -> Any:
             structure = Structure.from_file(path)
     except Exception as error:  # pymatgen's parsers raise whatever the text provokes
         raise StructureError(f"{path}: pymatgen cannot read it ({error})") from error
-    if len(structure) != len(crystal.species) or not np.allclose(
-        structure.lattice.matrix, crystal.lattice, atol=1e-3
+    found = (structure.lattice.matrix, structure.cart_coords)
+    if len(structure) != len(crystal.species) or not all(
+        np.allclose(*pair, atol=1e-3)
+        for pair in zip(found, (crystal.lattice, crystal.coords), strict=True)
     ):
         raise StructureError(
-            f"{path}: pymatgen reads another crystal from it than the first; keep one in the file"
+            f"{path}: pymatgen reads another crystal from it than a training does; keep one "
+            "crystal in it, and write it as a CIF"
         )
     return structure

@@ -84,10 +84,11 @@ def test_a_command_that_a_closed_pipe_ended_half_way_does_not_say_that_it_is_don
     assert ("ended before it had all" in capfd.readouterr().err) == (not closed)
 
 
-@pytest.mark.parametrize("command", ["train", "tune", "check", "featurize"])
+@pytest.mark.parametrize("command", ["train", "tune", "check", "featurize", "make-vacancies"])
 def test_a_folder_that_is_a_link_to_nothing(command, cifs, tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "nothing")
-    source = Path(cifs[0]).parent if command == "featurize" else "sample-regression"
+    sources = {"featurize": Path(cifs[0]).parent, "make-vacancies": cifs[0]}
+    source = sources.get(command, "sample-regression")
     message = run(command, source, "-o", tmp_path / "link", code=2).output
     assert "is a link to what is not there" in message
     assert not (tmp_path / "nothing").exists()

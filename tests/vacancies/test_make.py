@@ -289,9 +289,13 @@ def test_what_is_refused_elsewhere_is_refused_here(old, new, cause, tmp_path):
 
 
 def test_a_file_of_which_pymatgen_reads_another_crystal(tmp_path):
-    """It does not see the first block behind a byte order mark."""
+    """It does not see the first block behind a byte order mark, and multiplies places."""
     file = tmp_path / "a.cif"
     texts = [str(CifWriter(chain(*a))).partition("\n")[2] for a in ((6,), (8, ("Li", "F")))]
     file.write_text("\ufeff" + "".join(texts), encoding="utf-8")
     with pytest.raises(StructureError, match=r"a\.cif: pymatgen reads another crystal from it"):
+        make_vacancy_files(file)
+    file = tmp_path / "POSCAR"
+    file.write_text("a\n-64\n4 0 0\n0 4 0\n0 0 4\nLi\n2\nCartesian\n0 0 0\n0.5 0.5 0.5\n")
+    with pytest.raises(StructureError, match="POSCAR: pymatgen reads another crystal from it"):
         make_vacancy_files(file)
