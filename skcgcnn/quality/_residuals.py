@@ -20,6 +20,8 @@ FEWEST, _MOST_TRAINED = 50, 5_000
 _FOLDS = 5
 # Values are clipped so many robust standard deviations from the median before networks see them.
 _CLIP = 5.0
+# What is so many of them off is never usual, even where networks expect the clipped values.
+_FAR = 20.0
 # An error is odd beyond so many standard deviations that are expected, and may be explained by
 # another unit where that brings it below the second number.
 _ODD, _EXPLAINED = 4.2, 2.5
@@ -208,8 +210,11 @@ def odd_numbers(
     names : Names
     """
     rows = expected.rows
-    # Of values far outside, that they are far outside is odd, not how far.
-    errors = np.abs(_clipped(column[rows]) - expected.values) / expected.spread
+    middle, unit = _robust(column[rows])
+    # Networks do not see how far outside values are, so that it is no error of theirs.
+    is_far = np.abs(column[rows] - middle) > _FAR * unit
+    judged = np.where(is_far, column[rows], _clipped(column[rows]))
+    errors = np.abs(judged - expected.values) / expected.spread
     for place in np.argsort(-errors, kind="stable"):
         if errors[place] <= _ODD:
             break

@@ -7,7 +7,9 @@ from sklearn.exceptions import NotFittedError
 
 from skcgcnn import CGCNNRegressor, CrystalGraphs, CrystalGraphTransformer
 from skcgcnn.datasets import load_sample_regression
-from skcgcnn.quality import check, fit_power_law, suggest, survey, uncertainty
+from skcgcnn.quality import Expected, check, fit_power_law, suggest, survey, uncertainty
+from skcgcnn.quality._findings import Names
+from skcgcnn.quality._residuals import odd_numbers
 from skcgcnn.quality._suggest import _greedy
 
 
@@ -162,6 +164,16 @@ def test_what_networks_cannot_learn_is_told(many):
         "Training networks that say what they expect of e",
     ]
     assert survey(many[:60], {"gap": y}, labels=False).expected == {}
+
+
+@pytest.mark.parametrize(("value", "is_told"), [(-7.0, False), (-19.0, False), (-407.4, True)])
+def test_a_number_in_another_unit_of_a_crystal_at_the_edge(value, is_told):
+    """It was held against what is left of it within five standard deviations: -5."""
+    y = np.append(np.linspace(-1.349, 1.349, 60), value)
+    expected = Expected(np.arange(61), np.append(y[:60], -4.2), np.full(61, 0.7))
+    found = list(odd_numbers("e", y, expected, np.ones(61, dtype=int), Names(range(61))))
+    assert [one.rows for one in found] == [[60]] * is_told
+    assert all("-4.222 would fit: divided by 96.485" in one.message for one in found)
 
 
 def test_what_would_explain_a_number(many):
