@@ -20,8 +20,8 @@ FEWEST, _MOST_TRAINED = 50, 5_000
 _FOLDS = 5
 # Values are clipped so many robust standard deviations from the median before networks see them.
 _CLIP = 5.0
-# What is so many of them off is never usual, even where networks expect the clipped values.
-_FAR = 20.0
+# What is so many of them off is judged as it is, where few are: one, or a share of all.
+_FAR, _FEW = 20.0, 0.005
 # An error is odd beyond so many standard deviations that are expected, and may be explained by
 # another unit where that brings it below the second number.
 _ODD, _EXPLAINED = 4.2, 2.5
@@ -211,9 +211,11 @@ def odd_numbers(
     """
     rows = expected.rows
     middle, unit = _robust(column[rows])
-    # Networks do not see how far outside values are, so that it is no error of theirs.
+    # Networks do not see how far outside values are, so that it is no error of theirs. Of few, it
+    # is one of the values; many are the tail of a distribution, such as that of moduli.
     is_far = np.abs(column[rows] - middle) > _FAR * unit
-    judged = np.where(is_far, column[rows], _clipped(column[rows]))
+    are_few = is_far.sum() <= max(1, _FEW * len(rows))
+    judged = np.where(is_far & are_few, column[rows], _clipped(column[rows]))
     errors = np.abs(judged - expected.values) / expected.spread
     for place in np.argsort(-errors, kind="stable"):
         if errors[place] <= _ODD:

@@ -176,6 +176,15 @@ def test_a_number_in_another_unit_of_a_crystal_at_the_edge(value, is_told):
     assert all("-4.222 would fit: divided by 96.485" in one.message for one in found)
 
 
+@pytest.mark.parametrize(("n_far", "n_told"), [(1, 1), (2, 2), (3, 0)])
+def test_a_long_tail_is_no_mistake(n_far, n_told):
+    y = np.append(np.linspace(-1.349, 1.349, 400), np.full(n_far, 407.4))
+    n = len(y)
+    expected = Expected(np.arange(n), np.clip(y, -5, 4.5), np.full(n, 0.7))
+    found = list(odd_numbers("modulus", y, expected, np.ones(n, dtype=int), Names(range(n))))
+    assert len(found) == n_told
+
+
 def test_what_would_explain_a_number(many):
     ways = {
         (-1.5 * 27.2114, -1.5): "-1.5 would fit: divided by 27.2114, as between hartree and eV",
