@@ -61,7 +61,8 @@ def make_vacancies(
         Whether to give every site of a disordered sublattice one element first, at random and
         with the composition kept. All structures of a call share the arrangement.
     distinct : bool, default=True
-        Whether no symmetry operation of the crystal may turn one structure into another.
+        Whether no symmetry operation of the supercell may turn one structure into another. Where
+        the supercell has fewer than the crystal, two may still be one crystal, turned.
     random_state : int, optional
         Seed. The same seed gives the same structures.
 
