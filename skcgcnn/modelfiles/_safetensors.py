@@ -52,6 +52,8 @@ def read_safetensors(path: Path) -> tuple[ModelState, bool]:
             few = len(described) <= _MOST_TENSORS
             # Those of others, which are large, are refused before they are in memory.
             weights = load(begin + file.read()) if few else {}
+            # They come in another order each time.
+            weights = {name: weights[name] for name in sorted(weights)}
     except (SafetensorError, OSError) as error:
         raise DataError(
             f"{path}: cannot be loaded as a model file: it is damaged or of another kind ({error})"

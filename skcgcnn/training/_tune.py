@@ -21,6 +21,7 @@ from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.exceptions import DataError, UnseenElementsWarning
 from skcgcnn.graphs import CrystalGraphs, digest_crystals
 from skcgcnn.metrics import HeldOutError
+from skcgcnn.modelfiles import ModelState, digest_model
 from skcgcnn.reports import Trial, TuneResult, tune_report
 from skcgcnn.tasks import is_missing
 from skcgcnn.training._data import Part, RunData, load_run_data
@@ -180,7 +181,11 @@ class _Run:
             digest_crystals(self.graphs),
             self.space.usual,
         ]
-        return json.dumps(about, sort_keys=True, default=str)
+        return json.dumps(
+            about,
+            sort_keys=True,
+            default=lambda one: digest_model(one) if isinstance(one, ModelState) else str(one),
+        )
 
     @cached_property
     def space(self) -> Space:

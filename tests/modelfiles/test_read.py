@@ -36,6 +36,13 @@ def est(graphs, energies):
     ).fit(graphs, energies)
 
 
+def test_weights_come_in_one_order(est, tmp_path):
+    est.save(tmp_path / "model.safetensors")
+    for _ in range(3):
+        weights = read_model_file(tmp_path / "model.safetensors").weights
+        assert list(weights) == sorted(est.module_.state_dict())
+
+
 @pytest.fixture
 def official(est, tmp_path):
     """Return a weight file in the official layout, and its content."""

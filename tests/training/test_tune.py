@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
@@ -20,8 +21,9 @@ from skcgcnn.exceptions import DataError
 from skcgcnn.reports import Trial
 from skcgcnn.training import Settings, train, tune
 from skcgcnn.training import _tune as module
+from skcgcnn.training._data import load_run_data
 from skcgcnn.training._folder import alone
-from skcgcnn.training._search import choose
+from skcgcnn.training._search import USUAL, choose
 
 pytest.importorskip("optuna")
 
@@ -212,6 +214,22 @@ def test_a_search_goes_on_where_it_was_interrupted(data, tmp_path, monkeypatch):
     (output / "tune.log").write_text("nothing\nof the kind\n")
     with pytest.raises(DataError, match="is not a history"):
         tune(settings, output, resume=True, **given)
+
+
+def test_a_search_knows_its_start_by_all_its_weights(data):
+    """Files of models give them in any order, and texts of them leave out most."""
+    settings = Settings(str(data), params={"max_epochs": 1})
+    machine = {"device": "cpu"}
+    run = module._Run(settings, load_run_data(settings), machine, quiet=True, remarks=False)
+    about, usual = run.about(), run.space.usual[USUAL]
+    assert len(about) < 10_000
+    start = usual["init_from"]
+    usual["init_from"] = replace(start, weights=dict(reversed(start.weights.items())))
+    assert run.about() == about
+    changed = start.weights["convs.0.own.weight"].clone()
+    changed[20, 20] += 1
+    usual["init_from"] = replace(start, weights={**start.weights, "convs.0.own.weight": changed})
+    assert run.about() != about
 
 
 def test_the_time_is_kept(data, tmp_path):
