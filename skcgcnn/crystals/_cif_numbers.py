@@ -41,7 +41,8 @@ MAGNETIC = ("_space_group_magn", "_atom_site_moment", "_space_group_symop_magn")
 # Of a symbol that names no element, and which pymatgen leaves out.
 NO_SYMBOL = re.compile("OH|[^A-Za-z]|$|(?i:vac|dum)|(Va|Du|Bq|Cg|Tv|WAT|[HD][23]O)$")
 # Of a symbol that names several, of which pymatgen takes the first; labels such as SiTm do not.
-_OTHER_ELEMENT = re.compile(r"[A-Za-z]{1,2}[\d.+-]*[/,;&|][A-Za-z]")
+# TR and REE are rare earths.
+_OTHER_ELEMENT = re.compile(r"[A-Za-z]{1,2}[\d.+-]*[/,;&|][A-Za-z]|(TR|REE)([^A-Za-z]|$)")
 _SECOND_SYMBOL = re.compile(r"[A-Z][a-z]?[\d.]*([A-Z][a-z])")
 # Of a label alone: in silicates a place for Si or Al, and hardly ever tritium.
 _TETRAHEDRON = re.compile("T([^A-Za-z]|$)")

@@ -2,6 +2,7 @@
 
 from skcgcnn.datasets._id_prop import (
     Table,
+    find_features,
     find_table,
     groups_of,
     join_columns,
@@ -39,6 +40,7 @@ __all__ = [
     "UNREADABLE",
     "Sheet",
     "Table",
+    "find_features",
     "find_table",
     "groups_of",
     "is_missing_cell",

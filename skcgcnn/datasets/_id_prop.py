@@ -185,14 +185,14 @@ def load_id_prop(
         wanted = [target] if isinstance(target, str) else list(target or [])
         table = table.choose([*wanted, *([] if label is None else [label])])
     table, _ = table.with_targets()
-    atom_features = folder / "atom_init.json"
+    atom_features = find_features(folder)
     return make_bunch(
         table,
         return_X_y=return_X_y,
         as_frame=as_frame,
         groups=groups_of(load_groups(folder, table.cif_ids), table),
         DESCR=f"{len(table.paths)} crystals with {', '.join(table.names)}, read from {folder}.",
-        atom_features=str(atom_features) if atom_features.is_file() else None,
+        atom_features=None if atom_features is None else str(atom_features),
     )
 
 
@@ -339,6 +339,22 @@ def _find_files(
                 )
         paths.append(path)
     return ids.map(crystal_name).tolist(), paths
+
+
+def find_features(folder: Path) -> Path | None:
+    """Return the file with features of the elements that accompanies crystals, if there is one.
+
+    Raises
+    ------
+    DataError
+        If it is a folder, or a link to what is not there.
+    """
+    path = folder / "atom_init.json"
+    if path.is_file():
+        return path
+    if path.exists() or path.is_symlink():
+        raise DataError(f"{path}: leads to no file; put the features of the elements there")
+    return None
 
 
 def load_groups(folder: Path, cif_ids: Sequence[str]) -> dict[str, str] | None:

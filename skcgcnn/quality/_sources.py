@@ -9,7 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from skcgcnn._files import user_path
-from skcgcnn.datasets import TABLES, Table
+from skcgcnn.datasets import TABLES, Table, find_features
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs
 from skcgcnn.stores import as_in_tables, is_store, open_store, read_folder, read_paths
@@ -78,9 +78,7 @@ def _open(path: Path) -> Data:
         return _from_table(path.name, read_paths(path, others=None))
     if not path.is_dir():
         raise DataError(f"{path}: neither a folder, nor a table of paths, nor a store")
-    features = path / "atom_init.json"
-    own = features if features.is_file() else None
-    return _from_table(path.name, read_folder(path), own)
+    return _from_table(path.name, read_folder(path), find_features(path))
 
 
 def _from_table(name: str, table: Table, features: Path | None = None) -> Data:

@@ -17,7 +17,7 @@ from skcgcnn._files import check_folder, take_folder, unlock_folder, user_path
 from skcgcnn._parallel import streaming_parallel, task
 from skcgcnn._progress import Progress
 from skcgcnn._warnings import warn_caller
-from skcgcnn.datasets import load_groups, write_table
+from skcgcnn.datasets import find_features, load_groups, write_table
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import (
     CrystalGraphTransformer,
@@ -144,8 +144,8 @@ def featurize(
         read = JoinedProperties(str(properties), *read_properties(user_path(properties)))
     if found.folder is not None:
         load_groups(found.folder, [])  # says what is wrong with it before anything is made
-    features = None if found.folder is None else found.folder / FEATURES
-    if features is not None and features.is_file() and transformer.atom_features is None:
+    features = None if found.folder is None else find_features(found.folder)
+    if features is not None and transformer.atom_features is None:
         transformer = CrystalGraphTransformer(**transformer.get_params())
         transformer.set_params(atom_features=str(features))
     _prepare(folder, overwrite=overwrite)

@@ -161,10 +161,10 @@ def _walk(folder: Path) -> Iterator[str]:
             elif _may_be_crystals(path):
                 left_out.append(str(path))
     if left_out:
+        more = f", and {len(left_out) - 1} more" if len(left_out) > 1 else ""
         warn_caller(
-            f"{folder}: {len(left_out)} files are left out, the first is {left_out[0]}: it leads "
-            "to nothing, or is not named as the crystals in a folder are; rename it, or name such "
-            "files by a pattern"
+            f"left out: {left_out[0]}{more}. It leads to nothing, or is not named as the crystals "
+            "in a folder are; rename it, or name such files by a pattern"
         )
 
 

@@ -21,6 +21,7 @@ from skcgcnn.datasets import (
     LI_VACANCY_FOLDER,
     SAMPLE_FOLDER,
     Table,
+    find_features,
     groups_of,
     join_columns,
     load_groups,
@@ -189,8 +190,8 @@ def load_run_data(settings: Settings) -> RunData:
         )
     on_missing = "raise" if settings.on_error == "raise" else "keep"
     table = read_table(folder, on_missing=on_missing, count_others=not columns)
-    file = folder / "atom_init.json"
-    features = _read_features(file) if file.is_file() else None
+    file = find_features(folder)
+    features = None if file is None else _read_features(file)
     groups = load_groups(folder, table.cif_ids)
     return _run_data(settings, table, columns, None, groups, features)
 

@@ -4,7 +4,12 @@ import shutil
 
 import pytest
 
+from skcgcnn.datasets import load_id_prop
+from skcgcnn.exceptions import DataError
+from skcgcnn.quality import open_data
+from skcgcnn.stores import featurize
 from skcgcnn.stores._sources import read_folder
+from skcgcnn.training import Settings, train
 
 
 @pytest.fixture
@@ -33,12 +38,27 @@ def test_a_link_to_a_folder_above_another_link(folder, cifs, tmp_path):
 def test_files_that_may_be_crystals(folder, name):
     (folder / "below").mkdir()
     (folder / "below" / name).touch()
-    with pytest.warns(UserWarning, match=f"1 files are left out, the first is .*below/{name}"):
+    with pytest.warns(UserWarning, match=f"left out: .*below/{name}. It leads"):
         assert read_folder(folder).cif_ids == ["one"]
 
 
 def test_a_link_to_a_folder_that_is_not_there(folder):
     (folder / "part2").symlink_to("/not/mounted")
     (folder / ".#lock").symlink_to("of an editor")
-    with pytest.warns(UserWarning, match=r"1 files are left out, the first is .*part2: it leads"):
+    (folder / "part3").symlink_to("/not/mounted")
+    with pytest.warns(UserWarning, match=r"left out: .*part2, and 1 more. It leads"):
         assert read_folder(folder).cif_ids == ["one"]
+
+
+def test_features_of_the_elements_that_are_not_there(folder, tmp_path):
+    (folder / "id_prop.csv").write_text("one,1\n")
+    (folder / "atom_init.json").symlink_to("/not/mounted")
+    for read in (
+        lambda: load_id_prop(folder),
+        lambda: open_data(folder),
+        lambda: featurize(folder, tmp_path / "store"),
+        lambda: train(Settings(str(folder)), tmp_path / "run"),
+    ):
+        with pytest.raises(DataError, match=r"atom_init\.json: leads to no file"):
+            read()
+    assert not (tmp_path / "store").exists()
