@@ -25,7 +25,11 @@ def load_json(text: str) -> Any:
     {'gap': 1.5}
     """
     return json.loads(
-        text, parse_float=_finite, parse_constant=_finite, object_pairs_hook=_without_repeats
+        text,
+        parse_float=_finite,
+        parse_int=_whole,
+        parse_constant=_finite,
+        object_pairs_hook=_without_repeats,
     )
 
 
@@ -34,6 +38,11 @@ def _finite(text: str) -> float:
     if math.isinf(value):
         raise ValueError(f"the number {text[:50]} is not finite")
     return value
+
+
+def _whole(text: str) -> int:
+    _finite(text)
+    return int(text)
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -226,6 +226,8 @@ def test_json_that_says_one_thing():
     assert math.isnan(load_json("NaN"))
     for text, number in (("1e999", "1e999"), ("[-1e400]", "-1e400"), ("-Infinity", "-Infinity")):
         assert refused(load_json, text) == f"the number {number} is not finite"
+    assert load_json(str(-(10**300))) == -(10**300)
+    assert refused(load_json, f"[{10**400}]") == f"the number 1{'0' * 49} is not finite"
     twice = '{"x": {"a": 1, "bc": 2, "d": 3, "bc": 2}}'
     assert refused(load_json, twice) == "the name 'bc' comes twice in an object"
     assert refused(load_json, '{"a": 1, "b": 2, "b": 3, "c": 4, "b": 5, "a": 1}').startswith(
