@@ -75,6 +75,7 @@ def train(
     report: bool = True,
     splits: Sequence[str] = (),
     learning_curve: bool = False,
+    read: tuple[RunData, CrystalGraphs, list[tuple[str, str]]] | None = None,
 ) -> dict[str, Any]:
     """Train on a folder of crystals, keep the best epoch, and test it.
 
@@ -118,6 +119,8 @@ def train(
         Other rules, as for ``settings.split``, by which to split, train and test as well.
     learning_curve : bool, default=False
         Whether to train on 1/8, 1/4 and 1/2 of the training crystals as well.
+    read : tuple, optional
+        Data, graphs and failures that were read before, and are not read again.
 
     Returns
     -------
@@ -143,7 +146,7 @@ def train(
         if resume is None:
             settings = settings.with_ratios(given)
             check_params(settings)
-        data = load_run_data(settings)
+        data = load_run_data(settings) if read is None else read[0]
         more = bool(settings.folds or splits or learning_curve)
         if resume is None:
             est, run = begun_estimator(state, settings, data)
@@ -160,7 +163,7 @@ def train(
         est.set_params(**machine)
         transformer = est.get_transformer()
         transformer.set_params(verbose=2 if remarks and is_main else machine["verbose"])
-        graphs, failures = read_graphs(transformer, data)
+        graphs, failures = read_graphs(transformer, data) if read is None else read[1:]
         _check_same(run, graphs, settings, resume)
         _write_failures(output if is_main else None, failures)
         grouping = find_groups(settings.split, data, graphs)

@@ -19,7 +19,7 @@ from skcgcnn._warnings import said_once
 from skcgcnn.datasets import write_rows
 from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.exceptions import DataError, UnseenElementsWarning
-from skcgcnn.graphs import CrystalGraphs, digest_crystals
+from skcgcnn.graphs import digest_crystals
 from skcgcnn.metrics import HeldOutError
 from skcgcnn.modelfiles import ModelState, digest_model
 from skcgcnn.reports import Trial, TuneResult, tune_report
@@ -130,7 +130,8 @@ def tune(
             device=device,
             n_jobs=n_jobs,
             progress=progress,
-            remarks=False,
+            # Those of the search: what lies there by now may be others.
+            read=(data, run.graphs, run.failures),
         )
         tested = {name: HeldOutError(**error) for name, error in metrics["errors"].items()}
         result = TuneResult(
@@ -161,7 +162,7 @@ class _Run:
         self.starts: dict[Any, Any] = {}
         transformer = self.estimator(settings).get_transformer()
         transformer.set_params(verbose=2 if remarks else int(not quiet))
-        self.graphs: CrystalGraphs = read_graphs(transformer, data)[0]
+        self.graphs, self.failures = read_graphs(transformer, data)
         self.grouping = find_groups(settings.split, data, self.graphs)
         self.parts = split_parts(settings, data, self.graphs, self.grouping)
         rows = np.sort(np.concatenate([self.parts[name].rows for name in ("train", "val")]))

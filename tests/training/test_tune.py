@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shlex
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -382,3 +383,25 @@ def test_remarks_about_files_are_listed_once_if_asked(remarks, data, tmp_path, r
     said = [str(each.message) for each in recwarn if "do not have its formula" in str(each.message)]
     listed = {name for name in ("crystal1", "crystal2", "crystal3") if name in "".join(said)}
     assert len(listed) == (3 if remarks else 1)
+
+
+def test_the_data_are_those_of_the_search(data, tmp_path, monkeypatch):
+    # Data that are replaced during a search that takes hours.
+    own = Path(shutil.copytree(data, tmp_path / "own"))
+    settings = Settings(str(own), params=SMALL)
+    expected = tune(settings, tmp_path / "expected", seconds=600, n_trials=1, progress=False)
+    searched = module._search
+
+    def replaced(*args, **kwargs):
+        searched(*args, **kwargs)
+        table = pd.read_csv(own / "id_prop.csv")
+        table["e"] = 100 + table["e"].to_numpy()[::-1]
+        table.to_csv(own / "id_prop.csv", index=False)
+        for file in own.glob("crystal1*.cif"):
+            file.write_bytes((own / "crystal0.cif").read_bytes())
+
+    monkeypatch.setattr(module, "_search", replaced)
+    found = tune(settings, tmp_path / "run", seconds=600, n_trials=1, progress=False)
+    assert found["test"] == expected["test"]
+    tables = [read(tmp_path / name / "test_results.csv") for name in ("run", "expected")]
+    assert tables[0] == tables[1]
