@@ -23,6 +23,23 @@ from workers import note
 with parallel_config(backend=sys.argv[2]):
     list(streaming_parallel(2)(task(note)(sys.argv[1]) for _ in range(int(sys.argv[3]))))
 """
+FIT = """
+import sys
+import workers
+from skcgcnn import CGCNNRegressor
+from skcgcnn.datasets import load_sample_regression
+crystals, y = load_sample_regression(return_X_y=True)
+callbacks = [("note", workers.Note(sys.argv[1]))]
+CGCNNRegressor(n_estimators=2, n_jobs=2, callbacks=callbacks).fit(crystals[:20], y[:20])
+"""
+NOTE = """
+from skorch.callbacks import Callback
+class Note(Callback):
+    def __init__(self, folder):
+        self.folder = folder
+    def on_train_begin(self, net, **kwargs):
+        note(self.folder)
+"""
 WORKERS = """
 import os, time
 from pathlib import Path
@@ -47,14 +64,21 @@ def ended(pid):
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
 @pytest.mark.parametrize(
-    ("backend", "n_tasks"), [("loky", 4), ("multiprocessing", 4), ("loky", 1)], ids=str
+    ("work", "backend", "n_tasks"),
+    [
+        (WORK, "loky", 4),
+        (WORK, "multiprocessing", 4),
+        (WORK, "loky", 1),
+        pytest.param(FIT, "", 2, marks=pytest.mark.slow),
+    ],
+    ids=["loky-4", "multiprocessing-4", "loky-1", "ensemble"],
 )
-def test_workers_of_a_killed_process_end(backend, n_tasks, tmp_path):
-    (tmp_path / "workers.py").write_text(WORKERS)
+def test_workers_of_a_killed_process_end(work, backend, n_tasks, tmp_path):
+    (tmp_path / "workers.py").write_text(WORKERS + NOTE * (work == FIT))
     (tmp_path / "pids").mkdir()
     paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    command = [sys.executable, "-c", WORK, str(tmp_path / "pids"), backend, str(n_tasks)]
+    command = [sys.executable, "-c", work, str(tmp_path / "pids"), backend, str(n_tasks)]
     with subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 60
         while (

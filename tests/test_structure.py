@@ -88,6 +88,12 @@ def test_imports_go_one_way(file):
         assert not private, f"{module} is private to its folder"
 
 
+def test_workers_come_from_one_place():
+    """Those of joblib alone would wait for ever for a parent that was killed."""
+    users = [file.name for file in FILES if "joblib import Parallel" in file.read_text("utf-8")]
+    assert users == ["_parallel.py"]
+
+
 @pytest.mark.parametrize("folder", sorted({f.parent for f in FILES} - {ROOT}), ids=lambda f: f.name)
 def test_files_of_a_folder_do_not_import_each_other_in_circles(folder):
     waiting = {}

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
+from skcgcnn._parallel import streaming_parallel, task
 from skcgcnn._text import crystals
 from skcgcnn._warnings import warn_caller
 from skcgcnn.estimators._fine_tuning import RESULTS as START_RESULTS
@@ -49,9 +49,12 @@ def fit_ensemble(
     alike = descends(source)
     left_out[:n_members] = leave_out(n_members, len(data), make_seed(est), alike=alike)
     # Processes train one network after another, together.
-    fitted = Parallel(None if accelerator_of(est.device) else est.n_jobs)(
-        delayed(_fit_member)(member, data, valid, source, rows)
-        for member, rows in zip(members, left_out, strict=True)
+    parallel = streaming_parallel(None if accelerator_of(est.device) else est.n_jobs)
+    fitted = list(
+        parallel(
+            task(_fit_member)(member, data, valid, source, rows)
+            for member, rows in zip(members, left_out, strict=True)
+        )
     )
     vars(est).update({n: v for n, v in vars(fitted[0]).items() if n in START_RESULTS})
     first, *others = map(model_state, fitted)

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
 from sklearn.utils import Bunch, check_consistent_length, indexable
 
+from skcgcnn._parallel import streaming_parallel, task
 from skcgcnn._sklearn import safe_indexing
 from skcgcnn.estimators import predict_targets
 from skcgcnn.tasks import checked_groups, is_missing, split_columns, stack_columns
@@ -153,9 +153,8 @@ def cross_val_predict_tasks(
     order = np.concatenate([test for _, test in folds])
     if not np.array_equal(np.sort(order), np.arange(len(y))):
         raise ValueError("the test folds of cv must hold every crystal exactly once")
-    parts = Parallel(n_jobs=n_jobs)(
-        delayed(_fit_and_predict)(clone(estimator), X, y, train, test) for train, test in folds
-    )
+    fits = (task(_fit_and_predict)(clone(estimator), X, y, train, test) for train, test in folds)
+    parts = list(streaming_parallel(n_jobs)(fits))
     back = np.argsort(order)
     found = Bunch(predictions=np.concatenate([predicted for predicted, _, _ in parts])[back])
     if parts[0][2] is not None:
