@@ -66,7 +66,7 @@ class PowerLaw:
         Returns
         -------
         best, low, high : float
-            With the ends of the interval; infinite where the error does not fall.
+            With the ends of the interval; infinite where the error does not fall, as where it is 0.
 
         Raises
         ------
@@ -75,10 +75,14 @@ class PowerLaw:
         """
         if not 0 < share < 1:
             raise ValueError(f"share={share!r}; expected a number between 0 and 1")
+        if not self.errors[-1]:
+            return float("inf"), float("inf"), float("inf")
         found = [_more(self.sizes[-1], share, b) for b in (self.exponent, self.high, self.low)]
         return found[0], found[1], found[2]
 
     def __str__(self) -> str:
+        if not self.errors[-1]:
+            return "No test crystal is wrong: they cannot tell how much more crystals would help."
         best, low, high = self.more()
         if not np.isfinite(best):
             return "The error does not fall with more crystals of this kind."
@@ -152,12 +156,15 @@ def fit_power_law(
     n_groups = int(places.max()) + 1
     sums = np.stack([np.bincount(places, row, n_groups) for row in rows])
     counts = np.bincount(places, minlength=n_groups)
-    scale, exponent = _fit(sizes, rows.mean(axis=1))
+    # No error has no logarithm. Of labels none of which is wrong, half of one counts.
+    least = rows[rows > 0].min(initial=np.inf) / (2 * rows.shape[1])
+    scale, exponent = _fit(sizes, rows.mean(axis=1), least)
     rng = np.random.default_rng(0)
     exponents = []
     for _ in range(_DRAWS):
         drawn = rng.integers(n_groups, size=n_groups)
-        exponents.append(_fit(sizes, sums[:, drawn].sum(axis=1) / counts[drawn].sum())[1])
+        means = sums[:, drawn].sum(axis=1) / counts[drawn].sum()
+        exponents.append(_fit(sizes, means, least)[1])
     low, high = np.quantile(exponents, [0.025, 0.975])
     return PowerLaw(
         sizes=tuple(int(n) for n in sizes),
@@ -169,9 +176,9 @@ def fit_power_law(
     )
 
 
-def _fit(sizes: Sequence[int], errors: FloatArray) -> tuple[float, float]:
+def _fit(sizes: Sequence[int], errors: FloatArray, least: float) -> tuple[float, float]:
     """Return scale and exponent by a line through logarithms."""
-    # No error at all has no logarithm. Errors may be of any size, as of energies in joules.
-    least = 1e-12 * errors.max() or 1.0
+    if not errors.any():
+        return 0.0, 0.0
     slope, start = np.polyfit(np.log(sizes), np.log(np.maximum(errors, least)), 1)
     return float(np.exp(start)), float(-slope)

@@ -293,9 +293,22 @@ def test_the_interval_of_the_exponent_is_that_of_a_bootstrap():
         assert (law.low, law.high) == pytest.approx(tuple(np.quantile(exponents, [0.025, 0.975])))
         slope, start = np.polyfit(np.log(sizes), np.log(errors.mean(axis=1)), 1)
         assert (law.scale, law.exponent) == pytest.approx((np.exp(start), -slope))
-    # No error has no logarithm, and is a very small one.
-    none = fit_power_law([10, 100], np.array([[1.0], [0.0]]))
-    assert none.exponent == pytest.approx(12)
+
+
+def test_labels_none_of_which_is_wrong():
+    # No error has no logarithm: it counts as half a label, also in the bootstrap.
+    sizes, wrong = [12, 25, 50, 100], [1, 2, 4, 0]
+    rows = np.array([[1.0] * n + [0.0] * (15 - n) for n in wrong])
+    law = fit_power_law(sizes, rows)
+    slope, start = np.polyfit(np.log(sizes), np.log(np.array([1, 2, 4, 0.5]) / 15), 1)
+    assert (law.scale, law.exponent) == pytest.approx((np.exp(start), -slope))
+    assert law.low < law.exponent < law.high < 2
+    assert law.more() == (np.inf, np.inf, np.inf)
+    assert str(law).startswith("No test crystal is wrong: they cannot tell")
+    some = fit_power_law(sizes, rows[::-1])
+    assert some.error(100) == pytest.approx(4 / 15, rel=0.7)
+    assert some.high < 2
+    assert fit_power_law(sizes, 0 * rows).error(100) == 0
 
 
 @pytest.mark.parametrize(
