@@ -124,8 +124,13 @@ def learning_section(curves: Mapping[str, PowerLaw], units: Mapping[str, str]) -
         if np.isfinite(law.more()[0]):
             goal = 0.9 * law.error(law.sizes[-1])
             ax.plot(law.sizes[-1] + law.more()[0], goal, "o", color=ORANGE, fillstyle="none")
-        ax.set(xscale="log", yscale="log", xlabel="training crystals", ylabel=units[name])
-        for axis in (ax.xaxis, ax.yaxis):
+        ax.set(xscale="log", xlabel="training crystals", ylabel=units[name])
+        # Labels that are right with any number of crystals leave no error, which has no logarithm.
+        logarithmic = [ax.xaxis]
+        if any(law.errors):
+            ax.set_yscale("log")
+            logarithmic.append(ax.yaxis)
+        for axis in logarithmic:
             axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axis.set_minor_formatter(NullFormatter())

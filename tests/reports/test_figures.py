@@ -130,3 +130,10 @@ def test_errors_of_crystals_unlike_the_training_crystals(graphs, is_outside, sai
     errors = {"gap": (np.array([2.0, 3.0]), "error")}
     section = honesty("", errors, graphs[:2], np.array(is_outside), {}, {})
     assert any(line.endswith(said) for line in section.text)
+
+
+def test_a_learning_curve_without_errors_is_drawn_without_a_warning(recwarn):
+    none = PowerLaw((12, 25, 50), (0.0, 0.0, 0.0), 0.0, 0.0, 0.0, 0.0)
+    (figure,) = learning_section({"label": none}, {"label": "wrong labels"}).parts
+    figure.figure.canvas.draw()
+    assert not recwarn.list
