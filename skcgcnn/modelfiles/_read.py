@@ -16,7 +16,7 @@ from skcgcnn.modelfiles._checkpoint import KEY, read_checkpoint
 from skcgcnn.modelfiles._safetensors import read_safetensors
 from skcgcnn.modelfiles._schema import check_state
 from skcgcnn.modelfiles._state import ModelState
-from skcgcnn.modelfiles._torch_file import load_content, starts_with
+from skcgcnn.modelfiles._torch_file import load_content
 from skcgcnn.nn import GAUSSIAN_STEP, CrystalGraphConvNet
 
 # Files that run code when they are loaded; never opened here.
@@ -45,12 +45,12 @@ def read_model_file(path: str | PathLike[str]) -> ModelState:
     Raises
     ------
     DataError
-        If it is another kind of file, damaged, or written by a newer major version.
+        If it is another kind of file, damaged, larger than 4 GB, or written by a newer major
+        version.
     """
     path = user_path(path)
     _check_file(path)
-    # A safetensors file begins with the length of its header in 8 bytes, then JSON.
-    is_safetensors = starts_with(path, b"{", skip=8)
+    is_safetensors = _is_safetensors(path)
     content = {} if is_safetensors else load_content(path)
     is_whole = True
     try:
@@ -88,6 +88,12 @@ def _check_file(path: Path) -> None:
         )
     if path.stat().st_size > _MOST_BYTES:
         raise DataError(f"{path}: is larger than {_MOST_BYTES / 1e9:g} GB, as no model is")
+
+
+def _is_safetensors(path: Path) -> bool:
+    # Such a file begins with the length of its header in 8 bytes, then JSON.
+    with path.open("rb") as file:
+        return file.read(9)[8:] == b"{"
 
 
 def _check_network(state: ModelState) -> None:

@@ -91,9 +91,3 @@ def _check_pickles(whole: bytes) -> None:
             if name.endswith("data.pkl"):
                 with io.BufferedReader(archive.open(name)) as file:  # type: ignore[type-var]
                     check_tuples(file)
-
-
-def starts_with(path: Path, start: bytes, skip: int = 0) -> bool:
-    """Tell whether a file has some bytes, after those to skip."""
-    with path.open("rb") as file:
-        return file.read(skip + len(start))[skip:] == start

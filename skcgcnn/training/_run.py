@@ -216,7 +216,7 @@ def check_asked(settings: Settings, output: Path, device: Any) -> None:
     Raises
     ------
     DataError
-        If `output` is a file, or a store, of which results would replace files.
+        If `output` is a file, a link to nothing, or a store, of which results would replace files.
     ValueError
         If the device or the number of folds is not possible.
     """

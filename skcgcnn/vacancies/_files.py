@@ -43,6 +43,8 @@ def make_vacancy_files(
     ------
     StructureError
         If the file cannot be read or `make_vacancies` refuses the crystal. The message names it.
+    DataError
+        If `output` is a file, or a link to nothing.
     FileExistsError
         If one of the files exists; then none is written.
     """
