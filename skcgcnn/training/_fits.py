@@ -113,7 +113,7 @@ def begun_estimator(
     run = {
         "settings": asdict(settings),
         "fingerprint": data.fingerprint(),
-        "start": _digest(state),
+        "start": digest_start(state),
     }
     return new_estimator(settings, data, state), run
 
@@ -258,7 +258,7 @@ def _read_start_again(
     source = settings.params.get("init_from")
     try:
         start = read_start(settings, None, None)[0]
-        if _digest(start) != run.get("start", _digest(start)):
+        if digest_start(start) != run.get("start", digest_start(start)):
             raise DataError(f"{source}: is not the model that {file} started from")
     except (OSError, ValueError) as error:
         if is_needed:
@@ -277,6 +277,6 @@ def _settings_then(run: dict[str, Any]) -> dict[str, Any]:
     return then
 
 
-def _digest(start: ModelState | str | None) -> str:
-    """Return what tells the file that a run starts from; empty where there is none."""
+def digest_start(start: Any) -> str:
+    """Return what tells the model that a run starts from; empty where there is none."""
     return digest_model(start) if isinstance(start, ModelState) else ""

@@ -21,11 +21,16 @@ from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.exceptions import DataError, UnseenElementsWarning
 from skcgcnn.graphs import digest_crystals
 from skcgcnn.metrics import HeldOutError
-from skcgcnn.modelfiles import ModelState, digest_model
 from skcgcnn.reports import Trial, TuneResult, tune_report
 from skcgcnn.tasks import is_missing
 from skcgcnn.training._data import Part, RunData, load_run_data
-from skcgcnn.training._fits import check_params, fit_parts, new_estimator, read_start
+from skcgcnn.training._fits import (
+    check_params,
+    digest_start,
+    fit_parts,
+    new_estimator,
+    read_start,
+)
 from skcgcnn.training._folder import (
     FOUND,
     RESULTS,
@@ -182,11 +187,7 @@ class _Run:
             digest_crystals(self.graphs),
             self.space.usual,
         ]
-        return json.dumps(
-            about,
-            sort_keys=True,
-            default=lambda one: digest_model(one) if isinstance(one, ModelState) else str(one),
-        )
+        return json.dumps(about, sort_keys=True, default=lambda one: digest_start(one) or str(one))
 
     @cached_property
     def space(self) -> Space:
