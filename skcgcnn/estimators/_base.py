@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skcgcnn._parameter_lists import OF_ESTIMATORS, unknown_parameter
+from skcgcnn._parameter_lists import unknown_parameter
 from skcgcnn._parameters import Parameters
 from skcgcnn.estimators._astray import warn_if_astray
 from skcgcnn.estimators._constraints import constraints
@@ -64,16 +64,6 @@ class BaseCGCNN(
 
     _parameter_constraints: ClassVar[dict[str, Any]] = constraints(Parameters)
     _in_parts = False  # whether the last training was by `partial_fit`
-
-    def __new__(cls, *args: Any, **params: Any) -> Self:  # noqa: ARG004 - of subclasses
-        """Refuse names that are no parameter's, and tell which one may be meant."""
-        known = cls._get_param_names()
-        for name in params:
-            # A subclass may take what it likes.
-            if name not in known and cls.__name__ in OF_ESTIMATORS:
-                raise TypeError(unknown_parameter(name, cls.__name__, known))
-        instance: Self = super().__new__(cls)
-        return instance
 
     @abstractmethod
     def _encode(

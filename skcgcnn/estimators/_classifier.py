@@ -16,6 +16,7 @@ from skcgcnn.estimators._base import BaseCGCNN
 from skcgcnn.estimators._constraints import constraints
 from skcgcnn.estimators._fitted import documented
 from skcgcnn.estimators._outputs import predict_proba, predict_values
+from skcgcnn.estimators._unknown_names import refuse_unknown_names
 from skcgcnn.tasks import (
     Classes,
     FloatArray,
@@ -30,6 +31,7 @@ from skcgcnn.tasks import (
 
 
 @documented
+@refuse_unknown_names
 @dataclass(kw_only=True, eq=False, repr=False)
 class CGCNNClassifier(ClassifierMixin, ClassifierParameters, BaseCGCNN):
     """Crystal graph convolutional network that predicts classes.

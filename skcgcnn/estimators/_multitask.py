@@ -16,6 +16,7 @@ from skcgcnn.estimators._outputs import predict_proba, predict_values
 from skcgcnn.estimators._task_views import ClassifierView, RegressorView
 from skcgcnn.estimators._uncertainty import UncertaintyMixin, predict_with_std
 from skcgcnn.estimators._units import check_units
+from skcgcnn.estimators._unknown_names import refuse_unknown_names
 from skcgcnn.tasks import (
     TASKS,
     FloatArray,
@@ -36,6 +37,7 @@ def _has_classes(est: "CGCNNMultiTask") -> bool:
 
 
 @documented
+@refuse_unknown_names
 @dataclass(kw_only=True, eq=False, repr=False)
 class CGCNNMultiTask(UncertaintyMixin, MultiTaskParameters, BaseCGCNN):
     """Crystal graph convolutional network that predicts numbers and classes together.

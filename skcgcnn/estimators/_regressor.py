@@ -16,6 +16,7 @@ from skcgcnn.estimators._fitted import documented
 from skcgcnn.estimators._outputs import predict_values
 from skcgcnn.estimators._uncertainty import UncertaintyMixin, predict_with_std
 from skcgcnn.estimators._units import check_units
+from skcgcnn.estimators._unknown_names import refuse_unknown_names
 from skcgcnn.tasks import (
     FloatArray,
     Number,
@@ -30,6 +31,7 @@ from skcgcnn.tasks import (
 
 
 @documented
+@refuse_unknown_names
 @dataclass(kw_only=True, eq=False, repr=False)  # so that errors name this class
 class CGCNNRegressor(RegressorMixin, UncertaintyMixin, NumberParameters, BaseCGCNN):
     """Crystal graph convolutional network that predicts numbers.
