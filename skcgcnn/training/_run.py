@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from skcgcnn.datasets import write_table
 from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs, CrystalGraphTransformer, concatenate, digest_crystals
+from skcgcnn.modelfiles import ModelState
 from skcgcnn.nn import choose_device, lasting_device
 from skcgcnn.quality import PowerLaw
 from skcgcnn.reports import HeldOut, RunResult, training_report
@@ -61,6 +62,28 @@ from skcgcnn.training._split import Rows
 from skcgcnn.training._tested import Said, held_out, predict_part, together
 
 
+@dataclass(frozen=True, eq=False)
+class Read:
+    """What a run reads before its first epoch.
+
+    Parameters
+    ----------
+    data : RunData
+        The crystals and their targets.
+    graphs : CrystalGraphs
+        Of all crystals.
+    failures : list of tuple of str
+        Path and cause of those that failed.
+    start : ModelState, "auto" or None
+        What the networks start from.
+    """
+
+    data: RunData
+    graphs: CrystalGraphs
+    failures: list[tuple[str, str]]
+    start: ModelState | str | None
+
+
 def train(
     settings: Settings,
     output: Path,
@@ -75,7 +98,7 @@ def train(
     report: bool = True,
     splits: Sequence[str] = (),
     learning_curve: bool = False,
-    read: tuple[RunData, CrystalGraphs, list[tuple[str, str]]] | None = None,
+    read: Read | None = None,
 ) -> dict[str, Any]:
     """Train on a folder of crystals, keep the best epoch, and test it.
 
@@ -119,8 +142,8 @@ def train(
         Other rules, as for ``settings.split``, by which to split, train and test as well.
     learning_curve : bool, default=False
         Whether to train on 1/8, 1/4 and 1/2 of the training crystals as well.
-    read : tuple, optional
-        Data, graphs and failures that were read before, and are not read again.
+    read : Read, optional
+        What was read before, and is not read again.
 
     Returns
     -------
@@ -142,11 +165,13 @@ def train(
     with alone(output) if is_main else nullcontext(False) as is_whole:
         if is_main and elsewhere and not overwrite:
             refuse_results(output, [*RESULTS, *SEARCHED])
-        state, settings = read_start(settings, resume, given)
+        state, settings = (
+            read_start(settings, resume, given) if read is None else (read.start, settings)
+        )
         if resume is None:
             settings = settings.with_ratios(given)
             check_params(settings)
-        data = load_run_data(settings) if read is None else read[0]
+        data = load_run_data(settings) if read is None else read.data
         more = bool(settings.folds or splits or learning_curve)
         if resume is None:
             est, run = begun_estimator(state, settings, data)
@@ -163,7 +188,9 @@ def train(
         est.set_params(**machine)
         transformer = est.get_transformer()
         transformer.set_params(verbose=2 if remarks and is_main else machine["verbose"])
-        graphs, failures = read_graphs(transformer, data) if read is None else read[1:]
+        graphs, failures = (
+            read_graphs(transformer, data) if read is None else (read.graphs, read.failures)
+        )
         _check_same(run, graphs, settings, resume)
         _write_failures(output if is_main else None, failures)
         grouping = find_groups(settings.split, data, graphs)

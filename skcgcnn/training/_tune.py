@@ -21,6 +21,7 @@ from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.exceptions import DataError, UnseenElementsWarning
 from skcgcnn.graphs import digest_crystals
 from skcgcnn.metrics import HeldOutError
+from skcgcnn.modelfiles import ModelState
 from skcgcnn.reports import Trial, TuneResult, tune_report
 from skcgcnn.tasks import is_missing
 from skcgcnn.training._data import Part, RunData, load_run_data
@@ -42,7 +43,7 @@ from skcgcnn.training._folder import (
     refuse_results,
 )
 from skcgcnn.training._rules import cross_validation_rows, find_groups, split_parts
-from skcgcnn.training._run import check_asked, read_graphs, train
+from skcgcnn.training._run import Read, check_asked, read_graphs, train
 from skcgcnn.training._search import N_FOLDS, SCRATCH, USUAL, Search, Space, choose, load_optuna
 from skcgcnn.training._settings import Settings
 from skcgcnn.training._split import check_enough
@@ -136,7 +137,7 @@ def tune(
             n_jobs=n_jobs,
             progress=progress,
             # Those of the search: what lies there by now may be others.
-            read=(data, run.graphs, run.failures),
+            read=Read(data, run.graphs, run.failures, run.start(best)),
         )
         tested = {name: HeldOutError(**error) for name, error in metrics["errors"].items()}
         result = TuneResult(
@@ -164,7 +165,7 @@ class _Run:
         remarks: bool,
     ) -> None:
         self.settings, self.data, self.machine = settings, data, machine
-        self.starts: dict[Any, Any] = {}
+        self.starts: dict[Any, ModelState | str | None] = {}
         transformer = self.estimator(settings).get_transformer()
         transformer.set_params(verbose=2 if remarks else int(not quiet))
         self.graphs, self.failures = read_graphs(transformer, data)
@@ -201,12 +202,16 @@ class _Run:
 
     def estimator(self, settings: Settings) -> BaseCGCNN:
         """Return an estimator that is not fitted."""
-        start = settings.params.get("init_from")
-        if start not in self.starts:
-            self.starts[start] = read_start(settings, None, None)[0]
-        est = new_estimator(settings, self.data, self.starts[start])
+        est = new_estimator(settings, self.data, self.start(settings))
         found: BaseCGCNN = est.set_params(**self.machine)
         return found
+
+    def start(self, settings: Settings) -> ModelState | str | None:
+        """Return what networks start from; each file is read once."""
+        source = settings.params.get("init_from")
+        if source not in self.starts:
+            self.starts[source] = read_start(settings, None, None)[0]
+        return self.starts[source]
 
     def fit(self, settings: Settings, parts: dict[str, Part], *, composition: bool) -> Said:
         """Return what a network says of the test crystals of a split."""

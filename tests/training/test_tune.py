@@ -385,10 +385,14 @@ def test_remarks_about_files_are_listed_once_if_asked(remarks, data, tmp_path, r
     assert len(listed) == (3 if remarks else 1)
 
 
-def test_the_data_are_those_of_the_search(data, tmp_path, monkeypatch):
-    # Data that are replaced during a search that takes hours.
+def test_data_and_start_are_those_of_the_search(data, tmp_path, monkeypatch):
+    # Data and a start that are replaced during a search that takes hours.
     own = Path(shutil.copytree(data, tmp_path / "own"))
-    settings = Settings(str(own), params=SMALL)
+    for seed in (1, 2):
+        params = {**SMALL, "random_state": seed}
+        train(Settings(str(own), params=params), tmp_path / str(seed), progress=False)
+    start = shutil.copy(tmp_path / "1" / "model.safetensors", tmp_path / "start.safetensors")
+    settings = Settings(str(own), params={"max_epochs": 2, "init_from": str(start)})
     expected = tune(settings, tmp_path / "expected", seconds=600, n_trials=1, progress=False)
     searched = module._search
 
@@ -399,6 +403,7 @@ def test_the_data_are_those_of_the_search(data, tmp_path, monkeypatch):
         table.to_csv(own / "id_prop.csv", index=False)
         for file in own.glob("crystal1*.cif"):
             file.write_bytes((own / "crystal0.cif").read_bytes())
+        shutil.copy(tmp_path / "2" / "model.safetensors", start)
 
     monkeypatch.setattr(module, "_search", replaced)
     found = tune(settings, tmp_path / "run", seconds=600, n_trials=1, progress=False)
