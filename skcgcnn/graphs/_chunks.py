@@ -124,7 +124,13 @@ def _cached(
 ) -> tuple[CrystalGraphs, Messages, Messages, str]:
     arrays, failures, notes, transient = read_and_build(sources, maker, max_bytes)
     graphs = CrystalGraphs(**arrays)
-    if transient:
+    # Of files that were replaced before they were read, the keys are those of others.
+    is_same = all(
+        _content_key(source, max_bytes) == key
+        for source, key in zip(sources, keys, strict=True)
+        if isinstance(source, (str, PathLike))
+    )
+    if transient or not is_same:
         raise _NotCachedError((graphs, failures, notes))
     return graphs, failures, notes, _digest(graphs)
 
@@ -133,7 +139,7 @@ class _NotCachedError(Exception):
     """Carries a result past the cache."""
 
     def __init__(self, result: Any) -> None:
-        super().__init__("a failure that may be gone the next time")
+        super().__init__("the result of this time alone")
         self.result = result
 
 

@@ -18,7 +18,7 @@ from sklearn.base import clone
 from skcgcnn import CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.crystals import read_crystal
 from skcgcnn.exceptions import DataError, StructureError, describe_notes
-from skcgcnn.graphs import ElementFeatures
+from skcgcnn.graphs import ElementFeatures, _chunks
 from skcgcnn.nn import CrystalGraphConvNet
 
 
@@ -134,6 +134,23 @@ def test_memory_is_keyed_on_content(cifs, graphs, tmp_path):
     found = transform(copies)
     assert entries() == 5
     np.testing.assert_array_equal(found[0].distances, found[1].distances)
+
+
+def test_memory_takes_no_file_for_one_that_replaced_it(cifs, tmp_path, monkeypatch):
+    transform = CrystalGraphTransformer(memory=tmp_path / "cache").transform
+    path, read = shutil.copy(cifs[0], tmp_path / "a.cif"), _chunks.read_and_build
+
+    def replaced(*args):
+        shutil.copy(cifs[1], path)
+        return read(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_chunks, "read_and_build", replaced)
+        other = transform([path])
+    np.testing.assert_array_equal(other.distances, transform([cifs[1]]).distances)
+    shutil.copy(cifs[0], path)
+    expected = CrystalGraphTransformer().transform([path])
+    assert_equal(transform([path]), expected)
 
 
 def test_all_calls_of_a_process_share_their_entries(cifs, tmp_path):
