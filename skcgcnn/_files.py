@@ -47,6 +47,15 @@ def user_path(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib raises where there is nobody
 
 
+def file_mark(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """Return time and size of a file, which change with it; None where it is not there."""
+    try:
+        found = user_path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
 def check_folder(folder: Path, what: str = "the results") -> None:
     """Refuse a place for a folder that is a file, or a link to nothing."""
     if folder.exists() and not folder.is_dir():

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from skcgcnn._files import user_path
+from skcgcnn._files import file_mark, user_path
 from skcgcnn._parameters import Parameters
 from skcgcnn.datasets import (
     LI_VACANCY_FOLDER,
@@ -108,6 +108,8 @@ class RunData:
         Whose features follow these columns.
     units : dict of str to str
         Units of the targets, by name, where they are known.
+    marks : list
+        What the files were before they were read.
     """
 
     cif_ids: Sequence[str]
@@ -121,6 +123,7 @@ class RunData:
     beside: Table
     potential: str | None
     units: dict[str, str]
+    marks: list[tuple[int, int] | None]
 
     def crystals(self, on_error: str, **machine: Any) -> Any:
         """Return the crystals with the numbers beside them, as a transformer takes them.
@@ -135,6 +138,21 @@ class RunData:
         if self.graphs is None:
             return join_beside(self.paths, beside, allow_missing=allow)
         return join_to_graphs(self.graphs, beside, allow_missing=allow)
+
+    def check_unchanged(self) -> None:
+        """Refuse files that changed since the run began: some steps read them again.
+
+        Raises
+        ------
+        DataError
+            If one has another time or size.
+        """
+        for path, mark in zip(self.paths, self.marks, strict=True):
+            if file_mark(path) != mark:
+                raise DataError(
+                    f"{path}: was changed after the run began to read the crystals; run it again "
+                    "when no file changes anymore"
+                )
 
     def part(self, rows: npt.NDArray[np.int64], graphs: CrystalGraphs) -> Part:
         """Return some of the crystals, by the graphs of all."""
@@ -263,6 +281,7 @@ def _run_data(
         beside,
         settings.features,
         _units(settings, numbers, table),
+        [file_mark(path) for path in table.paths],
     )
 
 

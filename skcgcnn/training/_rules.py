@@ -58,7 +58,7 @@ def find_groups(rule: str, data: RunData, graphs: CrystalGraphs) -> Grouping:
     Raises
     ------
     DataError
-        If the rule needs positions, and there are graphs alone.
+        If the rule needs positions, and there are graphs alone, or other files by now.
     """
     same = group_by_structure(graphs)
     readable = graphs.n_sites > 0
@@ -71,6 +71,7 @@ def find_groups(rule: str, data: RunData, graphs: CrystalGraphs) -> Grouping:
             )
         # What cannot be read is in no part of the split.
         parts.append(GROUPINGS[rule](data.paths))
+        data.check_unchanged()
     elif rule == "structure":
         parts.append(group_by_structure(graphs, tol=_NEARLY))
     elif rule != "random":

@@ -74,6 +74,8 @@ class Read:
         Of all crystals.
     failures : list of tuple of str
         Path and cause of those that failed.
+    grouping : Grouping
+        Which of them stay together in the split.
     start : ModelState, "auto" or None
         What the networks start from.
     """
@@ -81,6 +83,7 @@ class Read:
     data: RunData
     graphs: CrystalGraphs
     failures: list[tuple[str, str]]
+    grouping: Grouping
     start: ModelState | str | None
 
 
@@ -193,7 +196,7 @@ def train(
         )
         _check_same(run, graphs, settings, resume)
         _write_failures(output if is_main else None, failures)
-        grouping = find_groups(settings.split, data, graphs)
+        grouping = find_groups(settings.split, data, graphs) if read is None else read.grouping
         parts = split_parts(settings, data, graphs, grouping)
         readable = np.flatnonzero(graphs.n_sites > 0)
         folds = cross_validation_rows(settings, data, grouping, readable, settings.folds)
@@ -285,6 +288,8 @@ def read_graphs(
 
     Raises
     ------
+    DataError
+        If files change meanwhile.
     StructureError
         If crystals cannot be read, or lack a number, and the run does not go on without them.
     """
@@ -294,7 +299,9 @@ def read_graphs(
     failures: list[tuple[str, str]] = []
     if data.graphs is not None:
         return transformer.transform(crystals), failures
-    return concatenate(list(transformer.stream(crystals, failures=failures))), failures
+    graphs = concatenate(list(transformer.stream(crystals, failures=failures)))
+    data.check_unchanged()  # what a potential says of a crystal is of another reading
+    return graphs, failures
 
 
 def _write_failures(folder: Path | None, failures: Sequence[tuple[str, str]]) -> None:

@@ -137,7 +137,7 @@ def tune(
             n_jobs=n_jobs,
             progress=progress,
             # Those of the search: what lies there by now may be others.
-            read=Read(data, run.graphs, run.failures, run.start(best)),
+            read=Read(data, run.graphs, run.failures, run.grouping, run.start(best)),
         )
         tested = {name: HeldOutError(**error) for name, error in metrics["errors"].items()}
         result = TuneResult(

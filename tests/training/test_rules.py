@@ -1,6 +1,7 @@
 """By which rule crystals are split, and what is trained beside."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from skcgcnn.exceptions import DataError
 from skcgcnn.model_selection import GROUPINGS, group_by_structure
 from skcgcnn.quality import fit_power_law
 from skcgcnn.stores import featurize
-from skcgcnn.training import Settings, train
+from skcgcnn.training import Settings, _run, train
 from skcgcnn.training._data import load_run_data
 from skcgcnn.training._rules import find_groups, split_parts
 
@@ -141,6 +142,37 @@ def test_a_store_has_no_prototypes(folder, tmp_path):
     found = train(settings, tmp_path / "out", splits=["prototype"], progress=False)
     assert "needs positions" in found["splits"]["prototype"]["cannot"]
     assert "needs positions" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_prototypes_of_files_that_changed_are_not_told(folder, tmp_path, monkeypatch):
+    own = Path(shutil.copytree(folder, tmp_path / "data"))
+    first, *others = sorted(own.glob("*.cif"))
+    fit = _run.fit_parts
+
+    def replaced(*args):
+        fit(*args)
+        for other in others:
+            shutil.copy(first, other)
+
+    monkeypatch.setattr(_run, "fit_parts", replaced)
+    settings = Settings(str(own), params=SMALL)
+    found = train(settings, tmp_path / "out", splits=["composition", "prototype"], progress=False)
+    assert "cannot" not in found["splits"]["composition"]  # which the graphs tell
+    why = found["splits"]["prototype"]["cannot"]
+    assert re.fullmatch(r".*\.cif: was changed after the run began .* changes anymore", why)
+
+
+def test_files_that_change_while_they_are_read_are_refused(folder, tmp_path, monkeypatch):
+    own = Path(shutil.copytree(folder, tmp_path / "data"))
+    some, stream = sorted(own.glob("*.cif"))[:2], CrystalGraphTransformer.stream
+
+    def replaced(*args, **kwargs):
+        some[0].write_bytes(some[1].read_bytes())
+        return stream(*args, **kwargs)
+
+    monkeypatch.setattr(CrystalGraphTransformer, "stream", replaced)
+    with pytest.raises(DataError, match=rf"{some[0].name}: was changed after the run began"):
+        train(Settings(str(own), params=SMALL), tmp_path / "out", progress=False)
 
 
 def test_groups_of_a_file_stay_together_too(folder, tmp_path):

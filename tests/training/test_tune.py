@@ -392,7 +392,8 @@ def test_data_and_start_are_those_of_the_search(data, tmp_path, monkeypatch):
         params = {**SMALL, "random_state": seed}
         train(Settings(str(own), params=params), tmp_path / str(seed), progress=False)
     start = shutil.copy(tmp_path / "1" / "model.safetensors", tmp_path / "start.safetensors")
-    settings = Settings(str(own), params={"max_epochs": 2, "init_from": str(start)})
+    params = {"max_epochs": 2, "init_from": str(start)}
+    settings = Settings(str(own), split="prototype", params=params)
     expected = tune(settings, tmp_path / "expected", seconds=600, n_trials=1, progress=False)
     searched = module._search
 
