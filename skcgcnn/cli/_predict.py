@@ -67,7 +67,7 @@ def predict(
     can run code when it is loaded: trust only those whose origin you know.
     """
     with plain_errors():
-        from skcgcnn.estimators import load, predict_target_chunks, predict_targets
+        from skcgcnn.estimators import load_with_metrics, predict_target_chunks, predict_targets
         from skcgcnn.training import (
             check_ending,
             errors_of,
@@ -84,7 +84,7 @@ def predict(
         check_ending(output)
         data = expanded(data)
         _check_files(report, training_data, output)
-        est = load(model, device, data_home=data_home, trust_pickle=trust)
+        est, numbers = load_with_metrics(model, device, data_home=data_home, trust_pickle=trust)
         est.set_params(n_jobs=n_jobs, on_error=on_error)
         beside = est.graph_options_.global_features
         find = partial(find_crystals, on_error=on_error, n_jobs=n_jobs)
@@ -113,11 +113,8 @@ def predict(
             target = output or table_output()
             n = write_predictions(target, found.ids, predictions, unlike=unlike)
         if report is not None:
-            from skcgcnn.modelfiles import PICKLES, find_model, read_model_file
             from skcgcnn.training import write_prediction_report
 
-            file = find_model(model, data_home)
-            numbers = {} if file.suffix in PICKLES else read_model_file(file).provenance.metrics
             write_prediction_report(
                 report, model, est, graphs, found, predictions, trained, numbers
             )

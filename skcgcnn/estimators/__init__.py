@@ -2,7 +2,7 @@
 
 from skcgcnn.estimators._base import BaseCGCNN
 from skcgcnn.estimators._classifier import CGCNNClassifier
-from skcgcnn.estimators._load import load
+from skcgcnn.estimators._load import load, load_with_metrics
 from skcgcnn.estimators._multitask import CGCNNMultiTask
 from skcgcnn.estimators._predict import predict_target_chunks, predict_targets
 from skcgcnn.estimators._regressor import CGCNNRegressor
@@ -15,6 +15,7 @@ __all__ = [
     "CGCNNRegressor",
     "Uncertainty",
     "load",
+    "load_with_metrics",
     "predict_target_chunks",
     "predict_targets",
 ]

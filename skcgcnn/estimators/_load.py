@@ -1,5 +1,6 @@
 """Load fitted estimators."""
 
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -61,16 +62,31 @@ def load(
     ['formation_energy', 'defect_label']
     >>> est = skcgcnn.load("model.safetensors")  # doctest: +SKIP
     """
+    return load_with_metrics(model, device, data_home=data_home, trust_pickle=trust_pickle)[0]
+
+
+def load_with_metrics(
+    model: str | PathLike[str],
+    device: Any = "auto",
+    *,
+    data_home: str | PathLike[str] | None = None,
+    trust_pickle: bool = False,
+) -> tuple[BaseCGCNN, Mapping[str, float]]:
+    """Load a fitted estimator as `load` does, and what its file tells of its errors.
+
+    Both are of one reading: the file may be replaced.
+    """
     path = find_model(model, data_home)
     if path.suffix not in PICKLES:
         state = read_model_file(path)
-        return _ESTIMATORS[state.estimator]._from_model_state(state, str(path), device)
+        est = _ESTIMATORS[state.estimator]._from_model_state(state, str(path), device)
+        return est, state.provenance.metrics
     if not trust_pickle:
         raise DataError(
             f"{path}: a pickle can run code when it is loaded; open it with trust_pickle=True "
             "(--trust) if you know where it comes from"
         )
-    return _load_pickled(path)
+    return _load_pickled(path), {}
 
 
 def _load_pickled(path: Path) -> BaseCGCNN:

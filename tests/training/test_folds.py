@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import skcgcnn
-from skcgcnn import CGCNNRegressor, CrystalGraphTransformer
+from skcgcnn import CGCNNRegressor, CrystalGraphTransformer, training
 from skcgcnn.cli import app
 from skcgcnn.datasets import load_sample_regression
 from skcgcnn.exceptions import DataError
@@ -75,6 +75,22 @@ def test_errors_of_folds_are_in_the_report_the_metrics_and_the_model(folder, tmp
     text = report.read_text()
     assert re.search(r"mean absolute error [\d.]+ \(95 % interval .*, 25 test crystals\)", text)
     assert f"mean absolute error {error['value']:.3g} (95 % interval {error['low']:.3g}" in text
+
+
+def test_errors_in_a_report_are_those_of_the_model_that_predicted(folder, tmp_path, monkeypatch):
+    model, report = shutil.copy(folder / "model.safetensors", tmp_path), tmp_path / "report.html"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    error = metrics["cross_validation"]["errors"]["formation_energy"]
+    found = training.find_crystals
+
+    def replaced(*args, **kwargs):
+        skcgcnn.load("perov5-heat-gap").save(model, metrics={"test mae of e_pred": 0.001})
+        return found(*args, **kwargs)
+
+    monkeypatch.setattr(training, "find_crystals", replaced)
+    args = ["predict", str(model), str(load_sample_regression().data[0]), "--report", str(report)]
+    assert CliRunner().invoke(app, args).exit_code == 0
+    assert f"mean absolute error {error['value']:.3g} (95 % interval" in report.read_text()
 
 
 @pytest.mark.slow
