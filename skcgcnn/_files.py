@@ -38,6 +38,9 @@ DISK_FULL = {errno.ENOSPC, errno.EFBIG, *filter(None, [getattr(errno, "EDQUOT", 
 # A disk that fails, or is not there any more.
 _DISK_FAILS = {errno.EIO, *filter(None, [getattr(errno, "ESTALE", None)])}
 
+# Time and size of a file; None where it is not there.
+Mark = tuple[int, int] | None
+
 # Folders that this process has looked for leftovers in.
 _tidy = set[Path]()
 
@@ -47,8 +50,8 @@ def user_path(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib raises where there is nobody
 
 
-def file_mark(path: str | os.PathLike[str]) -> tuple[int, int] | None:
-    """Return time and size of a file, which change with it; None where it is not there."""
+def file_mark(path: str | os.PathLike[str]) -> Mark:
+    """Return what changes with a file."""
     try:
         found = user_path(path).stat()
     except (OSError, ValueError):

@@ -99,7 +99,7 @@ def predict(
                 refuse_inputs(file, inputs)
         if report is None and training is None and output is not None:
             # The crystals are read while the network runs.
-            chunks = predict_target_chunks(est, found.X)
+            chunks = _checked(predict_target_chunks(est, found.X), found)
             kept: list[Any] = []
             if found.truth:
                 chunks = _keeping(chunks, kept)
@@ -108,6 +108,7 @@ def predict(
         else:
             # A report, and the comparison with other crystals, need all graphs.
             graphs = est.get_transformer().transform(found.X)
+            found.check_unchanged()
             predictions = predict_targets(est, graphs)
             trained, unlike = _compared(est, graphs, training)
             target = output or table_output()
@@ -135,9 +136,16 @@ def _compared(est: Any, graphs: Any, training: Any) -> tuple[Any, Any]:
     if training is None:
         return None, None
     trained = est.get_transformer().transform(training.X)
+    training.check_unchanged()
     unlike = nearest_training_crystals(est, graphs, trained, k=1).is_outside.astype(object)
     unlike[graphs.n_sites == 0] = None  # could not be read
     return (trained, training.ids), unlike
+
+
+def _checked(chunks: Iterator[Any], found: Any) -> Iterator[Any]:
+    """Yield chunks, and refuse at the end files that changed: nothing is written then."""
+    yield from chunks
+    found.check_unchanged()
 
 
 def _keeping(chunks: Iterator[Any], kept: list[Any]) -> Iterator[Any]:

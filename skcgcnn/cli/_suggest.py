@@ -64,6 +64,7 @@ def suggest(
         if output is not None:
             refuse_inputs(output, inputs)
         graphs = est.get_transformer().transform(found.X)
+        found.check_unchanged()
         chosen = choose(est, graphs, number, known=known)
         unsure = uncertainty(est, graphs)
         rows = [

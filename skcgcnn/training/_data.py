@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from skcgcnn._files import file_mark, user_path
+from skcgcnn._files import Mark, file_mark, user_path
 from skcgcnn._parameters import Parameters
 from skcgcnn.datasets import (
     LI_VACANCY_FOLDER,
@@ -31,7 +31,7 @@ from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs, load_element_features
 from skcgcnn.stores import as_in_tables, is_store, open_store
 from skcgcnn.tasks import NOT_EXACT, is_missing
-from skcgcnn.training._beside import add_potential, join_beside, join_to_graphs
+from skcgcnn.training._beside import add_potential, join_beside, join_to_graphs, refuse_changed
 from skcgcnn.training._predictions import check_names
 from skcgcnn.training._settings import Settings
 
@@ -123,7 +123,7 @@ class RunData:
     beside: Table
     potential: str | None
     units: dict[str, str]
-    marks: list[tuple[int, int] | None]
+    marks: list[Mark]
 
     def crystals(self, on_error: str, **machine: Any) -> Any:
         """Return the crystals with the numbers beside them, as a transformer takes them.
@@ -140,19 +140,8 @@ class RunData:
         return join_to_graphs(self.graphs, beside, allow_missing=allow)
 
     def check_unchanged(self) -> None:
-        """Refuse files that changed since the run began: some steps read them again.
-
-        Raises
-        ------
-        DataError
-            If one has another time or size.
-        """
-        for path, mark in zip(self.paths, self.marks, strict=True):
-            if file_mark(path) != mark:
-                raise DataError(
-                    f"{path}: was changed after the run began to read the crystals; run it again "
-                    "when no file changes anymore"
-                )
+        """Refuse files that changed since the run began, see `refuse_changed`."""
+        refuse_changed(self.paths, self.marks)
 
     def part(self, rows: npt.NDArray[np.int64], graphs: CrystalGraphs) -> Part:
         """Return some of the crystals, by the graphs of all."""

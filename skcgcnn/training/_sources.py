@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._files import Mark, file_mark
 from skcgcnn._parameters import OnError
 from skcgcnn._text import listed, same_unit
 from skcgcnn._warnings import warn_caller
@@ -18,7 +19,7 @@ from skcgcnn.exceptions import DataError
 from skcgcnn.features import potential_of
 from skcgcnn.stores import MANY, as_in_tables, is_store, open_store, read_folder, read_paths
 from skcgcnn.tasks import is_missing
-from skcgcnn.training._beside import add_potential, join_beside, join_to_graphs
+from skcgcnn.training._beside import add_potential, join_beside, join_to_graphs, refuse_changed
 
 
 class Found(NamedTuple):
@@ -34,12 +35,20 @@ class Found(NamedTuple):
         What an estimator takes: paths, with the numbers beside them if there are some; or graphs.
     truth : dict of str to ndarray
         Columns that tell what is predicted, by name; NaN where they do not.
+    marks : list
+        What the files were before the features of a potential were computed, if there are such.
     """
 
     ids: Sequence[str]
     paths: list[str]
     X: Any
     truth: dict[str, npt.NDArray[Any]]
+    marks: list[Mark]
+
+    def check_unchanged(self) -> None:
+        """Refuse files that are others now than for the potential, see `refuse_changed`."""
+        if self.marks:
+            refuse_changed(self.paths, self.marks)
 
 
 def find_crystals(
@@ -94,18 +103,21 @@ def find_crystals(
             graphs = join_to_graphs(graphs, numbers, allow_missing=on_error == "nan")
         ids: Any = graphs.ids
         known = replace(table, columns=[as_in_tables(column) for column in table.columns])
-        return Found(ids, [], graphs, _truth([known], targets, units))
+        return Found(ids, [], graphs, _truth([known], targets, units), [])
     tables = [_read(source, beside, targets, units) for source in sources]
     ids = [cif_id for table in tables for cif_id in table.cif_ids]
     paths = [path for table in tables for path in table.paths]
     X: Any = paths
+    marks: list[Mark] = []
     if beside:
+        if _absent(tables, beside):
+            marks = [file_mark(path) for path in paths]
         table = _beside(tables, beside, on_error=on_error, n_jobs=n_jobs)
         X = join_beside(paths, table, allow_missing=on_error == "nan")
     # A file may be named twice; other files of that name are told apart.
     times = Counter(cif_id for cif_id, _ in set(zip(ids, paths, strict=True)))
     ids = [i if times[i] == 1 else path for i, path in zip(ids, paths, strict=True)]
-    return Found(ids, paths, X, _truth(tables, targets, units))
+    return Found(ids, paths, X, _truth(tables, targets, units), marks)
 
 
 def _truth(
@@ -172,7 +184,7 @@ def _beside(
     n_jobs: int | None = None,
 ) -> Table:
     """Return the numbers beside the crystals of some tables, as one."""
-    absent = {name: table for table in tables for name in names if name not in table.names}
+    absent = _absent(tables, names)
     potential = potential_of(list(absent))
     if absent and potential is None:
         name, table = next(iter(absent.items()))
@@ -195,6 +207,11 @@ def _beside(
     )
     machine: dict[str, Any] = {"n_jobs": n_jobs, "verbose": 1}  # it takes minutes
     return add_potential(joined, potential, on_error=on_error, **machine).choose(names)
+
+
+def _absent(tables: Sequence[Table], names: Sequence[str]) -> dict[str, Table]:
+    """Return the columns that a table lacks, and this table."""
+    return {name: table for table in tables for name in names if name not in table.names}
 
 
 def _unit(tables: Sequence[Table], name: str) -> str:

@@ -1346,6 +1346,30 @@ def test_features_of_a_potential(data, tmp_path, monkeypatch):
     )
 
 
+def test_crystals_that_change_behind_a_potential_are_refused(data, tmp_path, monkeypatch):
+    files = sorted(data.glob("*.cif"))
+
+    class Late(Potential):
+        def compute(self, crystals):
+            files[-1].write_bytes(files.pop(0).read_bytes())
+            return super().compute(crystals)
+
+    options = ["--target", "energy", "--features", "chgnet", "--epochs", 1, *TINY]
+    options += ["--on-error", "nan"]
+    monkeypatch.setitem(POTENTIALS, "chgnet", Potential)
+    run("train", data, *options, "-o", "out")
+    monkeypatch.setitem(POTENTIALS, "chgnet", Late)
+    monkeypatch.setattr("skcgcnn.features._potential_features._ROWS", {})
+    changed = "was changed after the crystals were read first; run the command again"
+    for command in (
+        ("train", data, *options, "-o", "again"),
+        ("predict", "out/model.safetensors", data, "--on-error", "nan", "-o", "p.csv"),
+        ("predict", "out/model.safetensors", data, "--on-error", "nan", "--report", "p.html"),
+    ):
+        assert changed in " ".join(run(*command, code=2).split())
+    assert not list(tmp_path.glob("p.*"))
+
+
 def test_a_store_has_no_crystals_for_a_potential(data, monkeypatch):
     monkeypatch.setitem(POTENTIALS, "chgnet", Potential)
     run("featurize", data, "-o", "store", "-q")
