@@ -1,6 +1,5 @@
 """The epoch that a training keeps."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,12 @@ class BestEpoch(Callback):
 
     Parameters
     ----------
-    losses : sequence of float, default=()
-        Validation losses of the epochs so far, of a training that goes on.
+    epoch : int, default=0
+        The best epoch so far, of a training that goes on.
+    loss : float, optional
+        Its validation loss.
     weights : dict of str to Tensor, optional
-        Of the best of them: of the network that predicts.
+        Those after it, of the network that predicts.
     first : int, default=1
         A training that gets here forgets the epochs before.
 
@@ -32,25 +33,27 @@ class BestEpoch(Callback):
 
     def __init__(
         self,
-        losses: Sequence[float] = (),
+        epoch: int = 0,
+        loss: float = np.nan,
         weights: dict[str, Tensor] | None = None,
         first: int = 1,
     ) -> None:
-        self.losses, self.weights, self.first = losses, weights, first
+        self.epoch, self.loss, self.weights, self.first = epoch, loss, weights, first
         # Ctrl-C may come before a training begins, which then ends as others do.
         self.best_loss_, self.best_epoch_ = np.nan, 0
         self._kept: dict[str, Tensor] | None = None
 
     def on_train_begin(self, net: Any = None, **kwargs: Any) -> None:
         """Begin with what is known."""
-        self.best_loss_, self.best_epoch_ = np.nan, 0
+        self.best_loss_, self.best_epoch_ = self.loss, self.epoch
         self._kept = None
-        for epoch, loss in enumerate(self.losses, 1):
-            self._choose(epoch, loss)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Keep the weights of an epoch that is not worse than all before."""
-        if self._choose(len(net.history), net.history[-1].get("valid_loss", np.nan)):
+        epoch, loss = len(net.history), net.history[-1].get("valid_loss", np.nan)
+        best = self.best_loss_
+        if epoch == self.first or np.isnan(best) or loss <= best:
+            self.best_loss_, self.best_epoch_ = loss, epoch
             self._kept = {n: tensor.clone() for n, tensor in net.network.state_dict().items()}
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
@@ -65,11 +68,3 @@ class BestEpoch(Callback):
                     part.load_state_dict(self.weights)
         # They would be written into every pickle.
         self.weights = self._kept = None
-
-    def _choose(self, epoch: int, loss: float) -> bool:
-        """Tell whether an epoch is the best so far."""
-        best = self.best_loss_
-        if not (epoch == self.first or np.isnan(best) or loss <= best):
-            return False
-        self.best_loss_, self.best_epoch_ = loss, epoch
-        return True

@@ -42,7 +42,8 @@ class RunCheckpoint(Callback):
         # A run that is ended from outside leaves no numbers of another model beside this one.
         remove_results(self.output, (ORIGINAL, *TOLD))
         state = est._get_model_state(training=True)
-        training = replace(state.training, run=self.run)  # type: ignore[type-var]
+        run = {**self.run, "best_epoch": self.best.best_epoch_}
+        training = replace(state.training, run=run)  # type: ignore[type-var]
         write_checkpoint(replace(state, training=training), self.output / CHECKPOINT)
 
 

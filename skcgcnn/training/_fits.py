@@ -64,7 +64,7 @@ def read_start(
     own = {each.name for each in fields(settings)} - {"params"}
     if resume is not None:
         state = read_model_file(resume)
-        if state.training is None or "settings" not in state.training.run:
+        if state.training is None or not {"settings", "best_epoch"} <= state.training.run.keys():
             raise DataError(f"{resume}: is a model, but not a checkpoint of a training run")
         then = _settings_then(state.training.run)
         taken = {name: then[name] for name in own - set(own if given is None else given)}
@@ -151,8 +151,7 @@ def fit_parts(
     val = parts["val"].arguments()
     validates, best = len(parts["val"].rows) > 0, BestEpoch()
     if resume is not None and validates:
-        losses = [row["valid_loss"] for row in est.history_]
-        best = BestEpoch(losses, _read_best(resume, losses).weights)
+        best = _read_best(resume, run["best_epoch"], [row["valid_loss"] for row in est.history_])
     callbacks: list[tuple[str, Any]] = [("best_epoch", best)] if validates else []
     if output is not None:
         if resume is not None and resume.parent.resolve() != output.resolve():
@@ -174,24 +173,26 @@ def fit_parts(
         raise DataError("training diverged in the first epoch; use a smaller --lr")
 
 
-def _read_best(checkpoint: Path, losses: Sequence[float]) -> ModelState:
-    """Read the best epoch beside a checkpoint; refuse that of another run."""
+def _read_best(checkpoint: Path, epoch: int, losses: Sequence[float]) -> BestEpoch:
+    """Read the best epoch beside a checkpoint; refuse another one, and that of another run."""
     file = checkpoint.with_name(BEST)
     if not file.exists():
         raise DataError(
             f"{file}: is missing, the best epoch so far of {checkpoint}; restore the file, or "
             "begin a new run without --resume"
         )
-    state = read_model_file(file)
-    lowest = min(filter(math.isfinite, losses), default=None)
+    if not isinstance(epoch, int) or not 0 < epoch <= len(losses):
+        raise DataError(f"{checkpoint}: has {len(losses)} epochs, but names {epoch!r} as the best")
+    state, loss = read_model_file(file), losses[epoch - 1]
     # A run that was killed between the two files has a better epoch there, and repeats it.
     is_next = state.provenance.n_epochs == len(losses) + 1
-    if state.provenance.metrics.get("validation loss") != lowest and not is_next:
+    known = loss if math.isfinite(loss) else None
+    if state.provenance.metrics.get("validation loss") != known and not is_next:
         raise DataError(
             f"{file}: is not the best epoch of {checkpoint}, but of another run, or of other "
             "epochs of it; restore the file, or begin a new run without --resume"
         )
-    return state
+    return BestEpoch(epoch, loss, state.weights)
 
 
 def resumed_estimator(

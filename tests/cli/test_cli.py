@@ -258,6 +258,16 @@ def test_resume_refuses_the_best_epoch_of_another_run(data, tmp_path):
     shutil.copy(tmp_path / "b" / "model.safetensors", tmp_path / "a")
     resume = ("train", data, "--epochs", 3, "--resume", tmp_path / "a" / "checkpoint.pth.tar")
     assert "is not the best epoch of" in run(*resume, code=2)
+    checkpoint = tmp_path / "a" / "checkpoint.pth.tar"
+    content, whole = torch.load(checkpoint, weights_only=True), checkpoint.read_bytes()
+    for epoch in (0, 3, -1, "1", None):
+        content["run"]["best_epoch"] = epoch
+        torch.save(content, checkpoint)
+        assert f"has 2 epochs, but names {epoch!r} as the best" in run(*resume, code=2)
+    del content["run"]["best_epoch"]
+    torch.save(content, checkpoint)
+    assert "is a model, but not a checkpoint of a training run" in run(*resume, code=2)
+    checkpoint.write_bytes(whole)
     (tmp_path / "a" / "model.safetensors").unlink()
     assert "is missing, the best epoch so far of" in run(*resume, code=2)
     (tmp_path / "a" / "model.safetensors").write_bytes(own)

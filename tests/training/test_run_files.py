@@ -20,6 +20,7 @@ from skcgcnn.datasets import load_sample_regression
 from skcgcnn.model_selection import group_by_elements
 from skcgcnn.nn import GraphNet
 from skcgcnn.training import Settings, train
+from skcgcnn.training._checkpoint import RunCheckpoint
 from skcgcnn.training._data import load_run_data
 from skcgcnn.training._rules import compare_rules, cross_validation_rows, find_groups, split_parts
 
@@ -128,6 +129,38 @@ def test_an_interrupted_run_leaves_no_model_of_another_for_the_original(
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_a_fine_tuning_goes_on_with_the_epoch_that_it_chose(tmp_path, monkeypatch):
+    """It chooses among the last quarter of its epochs; an earlier one has the lowest loss."""
+    how = {"progress": False, "device": "cpu", "report": False}
+    settings = Settings("sample-regression", params={"max_epochs": 8})
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    train(settings, whole, **how)
+    losses = [float(row["validation_loss"]) for row in rows(whole / "history.csv")]
+    assert np.argmin(losses) < 6
+    write = RunCheckpoint.on_epoch_end
+
+    def interrupted(own, net, **kwargs):
+        write(own, net, **kwargs)
+        if len(net.history) == 7:
+            raise RuntimeError("ended from outside")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunCheckpoint, "on_epoch_end", interrupted)
+        with pytest.raises(RuntimeError, match="ended from outside"):
+            train(settings, cut, **how)
+    train(settings, cut, resume=cut / "checkpoint.pth.tar", **how)
+    assert (cut / "test_results.csv").read_bytes() == (whole / "test_results.csv").read_bytes()
+    # More epochs have a later last quarter: the model that is there competes with what comes.
+    before = skcgcnn.load(whole / "model.safetensors")
+    longer = Settings("sample-regression", params={"max_epochs": 9})
+    found = train(longer, whole, resume=whole / "checkpoint.pth.tar", **how)
+    losses = [float(row["validation_loss"]) for row in rows(whole / "history.csv")]
+    assert found["best_validation_loss"] == pytest.approx(losses[found["best_epoch"] - 1])
+    paths = load_sample_regression().data[:5]
+    same = skcgcnn.load(whole / "model.safetensors").predict(paths) == before.predict(paths)
+    assert same.all() == (found["best_epoch"] < 9)
+
+
 def test_the_files_of_a_run(folder, tmp_path):
     settings = Settings(str(folder), params={**SMALL, "on_error": "nan", "max_epochs": 3})
     (tmp_path / "cv_predictions.csv").touch()  # of an earlier run, as are failures
