@@ -18,6 +18,8 @@ __all__ = ["app", "main", "make_vacancies"]
 def main() -> None:
     """Run the command line."""
     _open_standard_streams()
+    # What it prints of crystals of borderline symmetry names none of them.
+    os.environ.setdefault("SPGLIB_WARNING", "OFF")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that is not UTF-8

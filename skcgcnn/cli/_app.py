@@ -20,6 +20,7 @@ from skcgcnn._parameters import OnError
 from skcgcnn._text import for_terminals
 from skcgcnn._version import __version__
 from skcgcnn.exceptions import ProcessError
+from skcgcnn.training import option_of, run_parameters
 
 app = typer.Typer(
     help="Crystal graph convolutional networks on folders of CIF files.",
@@ -196,12 +197,17 @@ def _in_options(message: str) -> str:
         lambda found: "option --" + found[1].replace("_", "-"),
         message,
     )
+    # With quotation marks: in paths, as of lr=0.1/model.safetensors, nothing changes.
+    names = "|".join(run_parameters())
+    message = re.sub(
+        rf"\b({names})=(['\"])(\w+)\2", lambda found: f"{option_of(found[1])} {found[3]}", message
+    )
     for name, option in (
-        ("on_error='nan'", "--on-error nan"),
         ("init_from=None (--init-from none)", "--init-from none"),
         ("init_from=None", "--init-from none"),
         ("init_from", "--init-from"),
         ("verbose=2", "--remarks"),
+        ("n_estimators=5", "--n-estimators 5"),
     ):
         message = message.replace(name, option)
     return message.replace("freeze=", "--freeze ")

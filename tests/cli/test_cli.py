@@ -1168,6 +1168,8 @@ def test_a_hint_is_what_can_be_typed(data):
     # A size of its own: the same hint is given once.
     told = run("train", data, "--epochs", 1, *TINY, "--atom-fea-len", 7)
     assert "--init-from none is the same" in " ".join(told.split())
+    told = run("train", data, "--task", "multi", "--label", "metal", "--pooling", "sum", code=2)
+    assert "--pooling sum is for numbers" in told
     assert "None" not in told
 
 
