@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import gemmi
 import numpy as np
 
-from skcgcnn.crystals._cif_claims import other_volume
+from skcgcnn.crystals._cif_claims import MODULATED, modulated, other_volume
 from skcgcnn.crystals._cif_symmetry import (
     FloatArray,
     find_group,
@@ -52,6 +52,7 @@ DUMMY = "dum"
 _OCCUPANCY = "_atom_site_occupancy"
 MULTIPLICITIES = ("_atom_site_symmetry_multiplicity", "_atom_site_site_symmetry_multiplicity")
 GROUP_OF_SITES = "_atom_site_disorder_group"
+_VOLUME = "_cell_volume"
 _ASSEMBLY = "_atom_site_disorder_assembly"
 _NEARLY_ONE = 0.99
 _NUMBERS = (*CELL, *COORDS, _OCCUPANCY)
@@ -168,9 +169,9 @@ def check_values(text: str) -> Told:
     # Of several blocks pymatgen does not say whose symmetry it leaves out.
     is_used = len(blocks) > 1 and operations and not any(tag in text for tag in MAGNETIC)
     symmetry = "" if is_used else _symmetry_of(data)
-    volume = next(iter(_several(data.get("_cell_volume", "?"))), "?")
+    volume, *waves = ([*_several(data.get(tag, "?")), "?"][0] for tag in (_VOLUME, *MODULATED))
     remarks = () if vectors is None else other_volume(volume, vectors)
-    remarks = (*remarks, remark) if remark else remarks
+    remarks = (*remarks, *modulated(*waves), *([remark] if remark else []))
     return Told(symmetry, crystals[0] + 1, len(crystals), remarks)
 
 
