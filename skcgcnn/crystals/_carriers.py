@@ -15,6 +15,7 @@ _UNREAD = ("implicit_atoms", "site_attachments", "assemblies")
 # Numbers of a lattice in a dictionary of pymatgen.
 _CELL = ("matrix", "a", "b", "c", "alpha", "beta", "gamma")
 _NO_ELEMENT = re.compile(r"\s*[\d+.-]+[^\d\s+.-]")
+_UNREAD_SHARES = "so that it is not read; pass the CIF or a Structure, or remove it if it is not so"
 _PERIODIC_IN_PART = "is periodic in {} of three directions; it is taken as periodic in all three"
 
 
@@ -142,8 +143,18 @@ def _shared_sites(atoms: Any) -> list[Any] | None:
     elements share a site, in ``info``, and which of these each site is, in an array.
     """
     shares, kinds = atoms.info.get("occupancy"), atoms.arrays.get("spacegroup_kinds")
-    if not isinstance(shares, Mapping) or kinds is None:
+    column = atoms.arrays.get("occupancy")  # of a PDB file, where many programs write 0 for all
+    if column is not None and column.dtype.kind == "f" and ((column > 0) & (column < 1)).any():
+        raise StructureError(f"its array 'occupancy' holds shares of sites, {_UNREAD_SHARES}")
+    if not isinstance(shares, Mapping):
         return None
+    if kinds is None:  # lost in a .traj file, for example
+        if all(isinstance(one, Mapping) and [*one.values()] == [1] for one in shares.values()):
+            return None
+        raise StructureError(
+            "info['occupancy'] says that elements share its sites, or fill them in part, but no "
+            f"array 'spacegroup_kinds' says which, {_UNREAD_SHARES}"
+        )
     shares = {str(kind): share for kind, share in shares.items()}
     species = []
     for kind, symbol in zip(kinds, atoms.symbols, strict=True):

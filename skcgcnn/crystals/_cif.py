@@ -11,7 +11,7 @@ import gemmi
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn.crystals._cif_claims import other_formula, other_volume
+from skcgcnn.crystals._cif_claims import MODULATED, modulated, other_formula, other_volume
 from skcgcnn.crystals._cif_numbers import (
     CELL,
     COORDS,
@@ -211,6 +211,7 @@ def _read_block(block: gemmi.cif.Block) -> Crystal:
         (
             *other_formula(block.find_value("_chemical_formula_sum"), species),
             *other_volume(block.find_value("_cell_volume"), lattice),
+            *modulated(*map(block.find_value, MODULATED)),
             *_check_group(block, triplets),
         ),
     )

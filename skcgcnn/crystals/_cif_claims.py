@@ -1,4 +1,4 @@
-"""What a CIF says of its crystal twice: its formula and volume are compared with what is there."""
+"""What a CIF says of its crystal beside its sites, such as its formula, and how it fits them."""
 
 import re
 from functools import lru_cache
@@ -13,6 +13,9 @@ from skcgcnn.crystals._crystal import Species, cell_volume
 _FORMULA_TOLERANCE = 0.01
 # Relatively; those of good files differ by less than a thousandth.
 _VOLUME_TOLERANCE = 0.003
+
+# How many waves a crystal has, and how many lattices.
+MODULATED = ("_cell_modulation_dimension", "_cell_subsystems_number")
 
 _FORMULA_PART = re.compile(r"([A-Z][a-z]?)(\d*\.?\d*)")
 
@@ -64,3 +67,13 @@ def other_volume(value: str | None, lattice: FloatArray) -> tuple[str, ...]:
     if not np.isfinite(told) or abs(volume - told) <= _VOLUME_TOLERANCE * told:
         return ()
     return (f"its cell of {volume:.6g} Å³ does not have its volume (_cell_volume {value})",)
+
+
+def modulated(dimension: str | None, subsystems: str | None) -> tuple[str, ...]:
+    """Return a remark if sites have no period, or are of several lattices."""
+    if gemmi.cif.as_number(subsystems or "?") > 1:
+        remark = f"is composed of {subsystems} crystals (_cell_subsystems_number), each with a cell"
+        return (f"{remark} of its own; all sites are read in one",)
+    if gemmi.cif.as_number(dimension or "?") > 0:
+        return ("is modulated (_cell_modulation_dimension); its average is read",)
+    return ()

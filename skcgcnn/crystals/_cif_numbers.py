@@ -2,13 +2,12 @@
 
 import math
 import re
-import warnings
 from typing import Any, NamedTuple
 
 import gemmi
 import numpy as np
 
-from skcgcnn.crystals._cif_claims import other_volume
+from skcgcnn.crystals._cif_claims import MODULATED, modulated, other_volume
 from skcgcnn.crystals._cif_symmetry import (
     FloatArray,
     find_group,
@@ -18,6 +17,7 @@ from skcgcnn.crystals._cif_symmetry import (
     operation_keys,
     other_group,
 )
+from skcgcnn.crystals._cif_taken import taken_of_magnets, taken_operations
 from skcgcnn.exceptions import StructureError
 
 CELL = (
@@ -52,6 +52,7 @@ DUMMY = "dum"
 _OCCUPANCY = "_atom_site_occupancy"
 MULTIPLICITIES = ("_atom_site_symmetry_multiplicity", "_atom_site_site_symmetry_multiplicity")
 GROUP_OF_SITES = "_atom_site_disorder_group"
+_VOLUME = "_cell_volume"
 _ASSEMBLY = "_atom_site_disorder_assembly"
 _NEARLY_ONE = 0.99
 _NUMBERS = (*CELL, *COORDS, _OCCUPANCY)
@@ -156,6 +157,8 @@ def check_values(text: str) -> Told:
         _check_letters("a symmetry operation", operation)
         _read_operation(operation.rpartition(",")[0])
     vectors, remark = _vectors(data), ""
+    if any(tag in name for tag in MAGNETIC for name in data):
+        _check_magnets(taken_of_magnets(marked, crystals[0]), operations, vectors)
     if operations:
         remark = _check_operations(data, np.array(matrices), vectors)
     elif not magnetic:
@@ -166,9 +169,9 @@ def check_values(text: str) -> Told:
     # Of several blocks pymatgen does not say whose symmetry it leaves out.
     is_used = len(blocks) > 1 and operations and not any(tag in text for tag in MAGNETIC)
     symmetry = "" if is_used else _symmetry_of(data)
-    volume = next(iter(_several(data.get("_cell_volume", "?"))), "?")
+    volume, *waves = ([*_several(data.get(tag, "?")), "?"][0] for tag in (_VOLUME, *MODULATED))
     remarks = () if vectors is None else other_volume(volume, vectors)
-    remarks = (*remarks, remark) if remark else remarks
+    remarks = (*remarks, *modulated(*waves), *([remark] if remark else []))
     return Told(symmetry, crystals[0] + 1, len(crystals), remarks)
 
 
@@ -186,9 +189,12 @@ def _operations(data: dict[str, Any]) -> list[str]:
 
 def _kind(operation: str) -> tuple[float, ...]:
     """Return what is the same for an operation, however it is written: x+.5, or 1/2+x."""
-    matrix = _read_operation(operation)[:3]
-    matrix[:, 3] = np.rint(24 * matrix[:, 3]) % 24
-    return tuple(matrix.ravel().tolist())
+    return _kind_of(_read_operation(operation))
+
+
+def _kind_of(matrix: FloatArray) -> tuple[float, ...]:
+    shift = np.rint(24 * matrix[:3, 3:]) % 24
+    return tuple((np.hstack([matrix[:3, :3], shift]) + 0.0).ravel().tolist())
 
 
 def _check_operations(
@@ -209,6 +215,15 @@ def _check_operations(
     return other_group(_group_names(data), rotations, len(matrices))
 
 
+def _check_magnets(taken: FloatArray, operations: list[str], vectors: FloatArray | None) -> None:
+    """Refuse magnetic operations that are no group, or others than are listed beside them."""
+    if len(taken):
+        _check_operations({}, taken, vectors)
+    if len(taken) and operations and set(map(_kind, operations)) != set(map(_kind_of, taken)):
+        what = "lists other symmetry operations than those of its magnetic group"
+        raise StructureError(f"{what}; remove those that do not count")
+
+
 def _group_names(data: dict[str, Any]) -> tuple[str, ...]:
     return tuple(name for tag in GROUPS for name in _known(data.get(tag, [])))
 
@@ -226,7 +241,7 @@ def _check_group(data: dict[str, Any], vectors: FloatArray | None) -> str:
         raise StructureError(
             f"its cell has not the symmetry of its space group, {names[0]!r}; {_LIST_THEM}"
         )
-    taken, told = _taken_operations(data)
+    taken, told = taken_operations(data)
     if not taken:
         return ""
     matrices = np.array([one.affine_matrix for one in taken])
@@ -241,21 +256,6 @@ def _check_group(data: dict[str, Any], vectors: FloatArray | None) -> str:
                 )
     # Of names, pymatgen tells the same.
     return "" if told or len(taken) == 1 else _USUAL
-
-
-def _taken_operations(data: dict[str, Any]) -> tuple[list[Any], bool]:
-    """Return the operations that pymatgen takes, and whether it tells so; none where it fails."""
-    from pymatgen.io.cif import CifBlock, CifParser
-
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            taken = CifParser.from_str("data_x").get_symops(CifBlock(data, [], ""))
-    except Exception:  # noqa: BLE001 - whatever the text provokes: who reads it will say so
-        return [], False
-    if any("Defaulting to P1" in str(warning.message) for warning in caught):  # refused elsewhere
-        return [], True
-    return taken, bool(caught)
 
 
 def _vectors(data: dict[str, Any]) -> FloatArray | None:

@@ -31,16 +31,17 @@ class PowerLaw:
         Mean errors on the test crystals.
     scale, exponent : float
         The error is ``scale * size**-exponent``.
-    low, high : float
-        Ends of the 95 % interval of the exponent, by the bootstrap over test crystals.
+    low, high : float or None
+        Ends of the 95 % interval of the exponent, by the bootstrap over test crystals; None for a
+        single crystal or group.
     """
 
     sizes: tuple[int, ...]
     errors: tuple[float, ...]
     scale: float
     exponent: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
     def error(self, size: float) -> float:
         """Return the error that so many training crystals would give.
@@ -66,7 +67,8 @@ class PowerLaw:
         Returns
         -------
         best, low, high : float
-            With the ends of the interval; infinite where the error does not fall, as where it is 0.
+            With the ends of the interval, NaN where there is none; infinite where the error does
+            not fall, as where it is 0.
 
         Raises
         ------
@@ -87,13 +89,15 @@ class PowerLaw:
         if not np.isfinite(best):
             return "The error does not fall with more crystals of this kind."
         most = f"{high:,.0f}" if np.isfinite(high) else "no number at all"
+        interval = "no interval" if np.isnan(low) else f"95 % interval {low:,.0f} to {most}"
         return (
-            f"About {_two_digits(best):,} more training crystals for 10 % less error "
-            f"(95 % interval {low:,.0f} to {most})."
+            f"About {_two_digits(best):,} more training crystals for 10 % less error ({interval})."
         )
 
 
-def _more(size: int, share: float, exponent: float) -> float:
+def _more(size: int, share: float, exponent: float | None) -> float:
+    if exponent is None:
+        return float("nan")
     if exponent < _FLAT:
         return float("inf")
     factor = float((1 - share) ** (-1 / exponent))
@@ -159,20 +163,22 @@ def fit_power_law(
     # No error has no logarithm. Of labels none of which is wrong, half of one counts.
     least = rows[rows > 0].min(initial=np.inf) / (2 * rows.shape[1])
     scale, exponent = _fit(sizes, rows.mean(axis=1), least)
-    rng = np.random.default_rng(0)
-    exponents = []
-    for _ in range(_DRAWS):
-        drawn = rng.integers(n_groups, size=n_groups)
-        means = sums[:, drawn].sum(axis=1) / counts[drawn].sum()
-        exponents.append(_fit(sizes, means, least)[1])
-    low, high = np.quantile(exponents, [0.025, 0.975])
+    low = high = None
+    if n_groups > 1:  # one that is drawn again and again varies in nothing
+        rng = np.random.default_rng(0)
+        exponents = []
+        for _ in range(_DRAWS):
+            drawn = rng.integers(n_groups, size=n_groups)
+            means = sums[:, drawn].sum(axis=1) / counts[drawn].sum()
+            exponents.append(_fit(sizes, means, least)[1])
+        low, high = map(float, np.quantile(exponents, [0.025, 0.975]))
     return PowerLaw(
         sizes=tuple(int(n) for n in sizes),
         errors=tuple(float(e) for e in rows.mean(axis=1)),
         scale=scale,
         exponent=exponent,
-        low=float(low),
-        high=float(high),
+        low=low,
+        high=high,
     )
 
 

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from ase import Atoms
+from ase.build import bulk
 from ase.io import read
+from ase.spacegroup import crystal
 from pymatgen.core import Composition, Lattice, Molecule, Structure
 
 from skcgcnn import CGCNNMultiTask, CrystalGraphTransformer
@@ -257,3 +259,22 @@ def test_atoms_of_a_cif_with_shared_sites(tmp_path):
     atoms[0].symbol = "Ni"  # what the CIF said of this site holds no more
     composition = to_structure(atoms)[0].composition
     assert composition == Composition("NiNa0.7")
+
+
+def test_shares_of_sites_that_atoms_lost(tmp_path):
+    places, cell = [(0, 0, 0), (0.5, 0.5, 0.5)], [5.6] * 3 + [90] * 3
+    half = crystal(["Na", "Cl"], places, [0.5, 1], 225, cellpar=cell)
+    half.write(tmp_path / "half.traj")  # it keeps what sites hold, but not which is which
+    with pytest.raises(StructureError, match="no array 'spacegroup_kinds' says which"):
+        read_crystal(tmp_path / "half.traj")
+    half.info["occupancy"] = {"0": {"Na": 1.0}, "1": {"Cl": 1.0}}
+    half.write(tmp_path / "whole.traj")
+    assert len(read_crystal(tmp_path / "whole.traj").species) == 8
+    whole = bulk("NaCl", "rocksalt", 5.6)
+    for shares, is_read in ([1.0, 1.0], True), ([0.0, 0.0], True), ([0.5, 1.0], False):
+        whole.set_array("occupancy", np.array(shares))
+        if is_read:
+            assert len(read_crystal(whole).species) == 2
+            continue
+        with pytest.raises(StructureError, match="its array 'occupancy' holds shares of sites"):
+            read_crystal(whole)

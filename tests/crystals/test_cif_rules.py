@@ -446,3 +446,17 @@ def test_the_setting_that_a_name_tells_is_that_of_the_crystal(names, is_read):
 
 def test_one_operation_needs_no_list():
     assert read_crystal(cif(more="_space_group_IT_number 1\n", operations=())).notes == ()
+
+
+@pytest.mark.parametrize("second", ["", cif(name="y")], ids=["fast", "by pymatgen"])
+def test_crystals_without_a_period_are_told(second):
+    for tags, words in (
+        ("", ""),
+        ("_cell_modulation_dimension 0\n_cell_subsystems_number 1\n", ""),
+        ("_cell_modulation_dimension 1\n", "is modulated"),
+        ("_cell_subsystems_number 2\n", "is composed of 2 crystals"),
+    ):
+        notes = read_crystal(cif(more=tags) + second).notes
+        told = [note for note in notes if "_cell_" in note]
+        assert len(told) == bool(words)
+        assert all(note.startswith(words) for note in told)

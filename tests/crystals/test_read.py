@@ -383,6 +383,34 @@ def test_operations_of_magnets():
             read_crystal(with_group(MAGNETS.format(operation), site))
 
 
+CENTERING = """loop_
+_space_group_symop_magn_centering.xyz
+{}
+"""
+
+
+def test_lists_of_magnets_say_one_thing():
+    site, other = "O O1 0.1 0.2 0.3 1", "_symmetry_equiv_pos_as_xyz 'x,y,z'"
+    group = MAGNETS.format("-x,-y,-z,-1")
+    centering = CENTERING.format("x,y,z,+1\nx+1/2,y+1/2,z,-1")
+    assert len(read_crystal(with_group(group + centering, site)).species) == 8
+    same = "loop_\n_space_group_symop_operation_xyz\n'x, y, z'\n'-x, -y, -z'"
+    assert len(read_crystal(with_group(group + same, site)).species) == 4
+    grey = MAGNETS.format("x,y,z,-1")
+    assert len(read_crystal(with_group(grey + other, site)).species) == 3
+    for more, what in (
+        (MAGNETS.format("-y,x,z,+1"), "are no group"),
+        (group + CENTERING.format("x+1/2,y+1/2,z,-1"), "are no group"),  # no identity
+        (group + other, "lists other symmetry operations than those of its magnetic group"),
+        (f"_space_group_magn.number_BNS 2.4\n{other}", "than those of its magnetic group"),
+    ):
+        with pytest.raises(StructureError, match=what):
+            read_crystal(with_group(more, site))
+    text = MAGNETS.format("-y,x,z,+1\n-x,-y,z,+1\ny,-x,z,+1")
+    with pytest.raises(StructureError, match="its cell has not the symmetry of its operations"):
+        read_crystal(with_group(text, site, cell="5 6 7 90 90 90"))
+
+
 def test_sites_that_are_no_atoms():
     text = HEAD.format(**PLAIN).replace("_occupancy\n", "_occupancy\n_atom_site_calc_flag\n")
     text = text.replace("0 0 0 1", "0 0 0 1 d").replace("0.5 0.5 0.5 1", "0.5 0.5 0.5 1 {}")
@@ -397,7 +425,7 @@ def test_labels_of_sites_in_minerals():
         assert ((z, 1.0),) in read_crystal(text.replace("Cl Cl1", "Cl1")).species
 
 
-@pytest.mark.parametrize("more", ["", MAGNETIC])
+@pytest.mark.parametrize("more", ["", "_space_group_magn.number_BNS 2.4"])
 def test_alternatives_that_are_all_there(more):
     text = HEAD.format(
         **{**PLAIN, "more": more, "site": "Br Br1 0.6 0.5 0.5 {} 2\nO O1 0 0 .3 1 ."}

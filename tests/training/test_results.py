@@ -218,6 +218,16 @@ def test_the_composition_tells_the_same_in_any_unit(unit, start, graphs, energie
     np.testing.assert_allclose((other - start) / unit, usual, atol=0.2)
 
 
+def test_threads_do_not_decide_what_the_composition_tells(graphs, energies):
+    found = {
+        predict_by_composition(
+            graphs[:16], energies[:16], graphs[16:], Number("e"), n_jobs
+        ).tobytes()
+        for n_jobs in (None, 2, 3, 4, 5)
+    }
+    assert len(found) == 1
+
+
 def test_no_more_than_twenty_thousand_crystals_tell_of_the_composition(graphs, monkeypatch):
     fitted = []
     fit = ExtraTreesRegressor.fit
