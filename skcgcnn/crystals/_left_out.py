@@ -1,7 +1,8 @@
-"""What pymatgen leaves out of .res, .cssr, .xsf and POSCAR files, or takes for something else."""
+"""What pymatgen and ASE leave out of files that are no CIFs, or take for something else."""
 
 import math
 import re
+from collections.abc import Sequence
 from itertools import takewhile
 
 import numpy as np
@@ -66,6 +67,29 @@ def check_xsf(text: str, n_sites: int) -> None:
     if numbers and _is_number(numbers) and _number(numbers[0]) != n_sites:
         raise StructureError(
             f"has {numbers[0]} sites, of which {n_sites} can be read; perhaps it is truncated"
+        )
+
+
+def check_xyz(text: str, n_sites: Sequence[int]) -> None:
+    """Refuse an .xyz file of which ASE read a part: it ends where a number of atoms should be.
+
+    Parameters
+    ----------
+    text : str
+    n_sites : sequence of int
+        Of each crystal that was read.
+
+    Raises
+    ------
+    StructureError
+    """
+    lines = text.split("\n")
+    cells = sum(line.startswith("VEC") for line in lines)
+    behind = [line for line in lines[sum(n_sites) + 2 * len(n_sites) + cells :] if line.strip()]
+    if behind:
+        raise StructureError(
+            f"is read to its crystal {len(n_sites)} alone, and holds more behind that; remove "
+            f"empty lines between crystals, and what is none: {behind[0].strip()[:60]!r}"
         )
 
 

@@ -26,6 +26,7 @@ from skcgcnn.crystals._left_out import (
     check_cssr,
     check_res,
     check_xsf,
+    check_xyz,
     left_out_of_poscar,
     with_factor,
 )
@@ -326,8 +327,8 @@ def _refuse_underscores(text: str) -> None:
 
 
 def _read_with_ase(path: str, max_bytes: int) -> Crystal:
-    if path.lower().endswith("xyz"):
-        _refuse_underscores(_text(path, max_bytes))
+    text = _text(path, max_bytes) if path.lower().endswith("xyz") else ""
+    _refuse_underscores(text)
     try:
         from ase.io import read
     except ImportError as error:
@@ -344,6 +345,7 @@ def _read_with_ase(path: str, max_bytes: int) -> Crystal:
         raise StructureError(f"ASE cannot read it ({_first_line(error)})") from error
     if not frames:
         raise StructureError("holds no crystal")
+    check_xyz(text, [len(frame) for frame in frames])
     structure, remarks = to_structure(frames[-1])
     several = ["holds several crystals; the last is taken"] if len(frames) > 1 else []
     return _from_structure(structure, [*remarks, *several])

@@ -518,6 +518,13 @@ def test_underscores_in_files_of_ase(tmp_path, nacl):
     atoms.write(tmp_path / "a.extxyz")
     assert len(read_crystal(tmp_path / "a.extxyz").species) == len(nacl)
     text = (tmp_path / "a.extxyz").read_text()
+    (tmp_path / "b.extxyz").write_text(f"{text}{text}\n  \n")
+    assert read_crystal(tmp_path / "b.extxyz").notes == (
+        "holds several crystals; the last is taken",
+    )
+    (tmp_path / "b.extxyz").write_text(f"{text}\n{text}")
+    with pytest.raises(StructureError, match=r"read to its crystal 1 alone.*between crystals.*'8'"):
+        read_crystal(tmp_path / "b.extxyz")
     (tmp_path / "a.extxyz").write_text(text.replace("0.00000000", "1_0.0000000", 2))
     with pytest.raises(StructureError, match="1_0"):
         read_crystal(tmp_path / "a.extxyz")
