@@ -54,6 +54,10 @@ def _traced(network: PredictingNetwork) -> torch.export.ExportedProgram:
         return torch.export.export(network, example, dynamic_shapes=((any_length,) * len(example),))
 
 
+def _softplus(rows: torch.Tensor) -> torch.Tensor:
+    return rows.relu() + rows.abs().neg().exp().log1p()
+
+
 def export_onnx(est: BaseCGCNN, path: str | PathLike[str]) -> None:
     """Write a fitted estimator as an ONNX file, which ONNX Runtime, for one, predicts with.
 
@@ -87,11 +91,13 @@ def export_onnx(est: BaseCGCNN, path: str | PathLike[str]) -> None:
 
     network = PredictingNetwork(est)
     n_inputs = len(network.example())
+    program = _traced(network)
     with warnings.catch_warnings():
         # Of torch's exporter, about its own code.
         warnings.simplefilter("ignore")
         made: Any = torch.onnx.export(
-            _traced(network),
+            # ONNX Runtime has this function for float32 alone.
+            program.run_decompositions({torch.ops.aten.softplus.default: _softplus}),
             # The optimizer takes what is within 1e-8 of 0 for 0, and within 1e-5 of 1 for 1: the
             # mean of small targets. Whoever runs the file optimizes it, and keeps the numbers.
             optimize=False,

@@ -104,6 +104,19 @@ def test_onnx_keeps_the_digits_of_numbers_far_from_zero(graphs, energies, tmp_pa
     np.testing.assert_allclose(found[:, 0], est.predict(graphs), rtol=0, atol=1e-5)
 
 
+def test_onnx_runtime_opens_a_gated_network_of_float64(graphs, energies, tmp_path):
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    est = CGCNNRegressor(
+        conv="gated", init_from=None, net_params={"precision": "float64"}, max_epochs=1
+    ).fit(graphs, energies)
+    export_onnx(est, tmp_path / "model.onnx")
+    session = runtime.InferenceSession(tmp_path / "model.onnx")
+    tensors = GraphBatch.from_graphs(graphs, dtype=torch.float64).tensors()
+    feed = {one.name: each.numpy() for one, each in zip(session.get_inputs(), tensors, strict=True)}
+    np.testing.assert_allclose(session.run(None, feed)[0][:, 0], est.predict(graphs), rtol=1e-6)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("mean", "scale"), [(1e-9, 1e-10), (0.3, 1.000004)])
 def test_onnx_rounds_no_mean_and_no_scale(graphs, energies, tmp_path, mean, scale):

@@ -295,16 +295,6 @@ def test_the_interval_of_the_exponent_is_that_of_a_bootstrap():
         assert (law.scale, law.exponent) == pytest.approx((np.exp(start), -slope))
 
 
-@pytest.mark.parametrize("groups", [None, ["a", "a", "a"]])
-def test_one_crystal_or_group_has_no_interval(groups):
-    errors = np.outer([0.4, 0.3, 0.2], np.ones(1 if groups is None else 3))
-    law = fit_power_law([10, 20, 40], errors, groups)
-    assert (law.low, law.high) == (None, None)
-    assert law.more()[0] > 0
-    assert np.isnan(law.more()[1:]).all()
-    assert str(law) == "About 9 more training crystals for 10 % less error (no interval)."
-
-
 def test_labels_none_of_which_is_wrong():
     # No error has no logarithm: it counts as half a label, also in the bootstrap.
     sizes, wrong = [12, 25, 50, 100], [1, 2, 4, 0]

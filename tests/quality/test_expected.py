@@ -296,6 +296,16 @@ def test_what_is_no_learning_curve(sizes, errors, groups, message):
         fit_power_law(sizes, errors, groups)
 
 
+@pytest.mark.parametrize("groups", [None, ["a", "a", "a"]])
+def test_one_crystal_or_group_has_no_interval(groups):
+    errors = np.outer([0.4, 0.3, 0.2], np.ones(1 if groups is None else 3))
+    law = fit_power_law([10, 20, 40], errors, groups)
+    assert (law.low, law.high) == (None, None)
+    assert law.more()[0] > 0
+    assert np.isnan(law.more()[1:]).all()
+    assert str(law) == "About 9 more training crystals for 10 % less error (no interval)."
+
+
 @pytest.mark.parametrize("share", [0, 1, 1.5, -0.1, 10])
 def test_an_error_falls_by_a_share_of_itself(share):
     law = fit_power_law([100, 200], [[1.0, 2.0], [0.5, 1.0]])
