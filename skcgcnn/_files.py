@@ -1,11 +1,13 @@
 """Write files so that a reader never sees half of one."""
 
 import errno
+import glob
 import os
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from os.path import samestat
 from pathlib import Path
 from typing import IO, Any
@@ -22,6 +24,7 @@ __all__ = [
     "atomic_write",
     "check_folder",
     "lock_folder",
+    "matching",
     "named_if_full",
     "take_folder",
     "unlock_folder",
@@ -57,6 +60,22 @@ def file_mark(path: str | os.PathLike[str]) -> Mark:
     except (OSError, ValueError):
         return None
     return found.st_mtime_ns, found.st_size
+
+
+def matching(pattern: str | os.PathLike[str]) -> list[str]:
+    """Return the files whose names are as a pattern says, in the order of their names.
+
+    Raises
+    ------
+    PermissionError
+        If a folder that the pattern leads into cannot be listed: `glob` takes it for an empty one.
+    """
+    # glob, for pathlib needs its root.
+    for parent in takewhile(glob.has_magic, map(str, Path(pattern).parents)):
+        for path in filter(os.path.isdir, glob.iglob(parent, recursive=True)):  # noqa: PTH207
+            os.scandir(path).close()  # raises
+    # sorted: the order of a folder is not the same everywhere.
+    return sorted(glob.glob(os.fspath(pattern), recursive=True))  # noqa: PTH207
 
 
 def check_folder(folder: Path, what: str = "the results") -> None:

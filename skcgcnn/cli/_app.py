@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 # Nothing heavy is imported here: `skcgcnn --help` should not wait for torch.
-from skcgcnn._files import DISK_FULL, user_path
+from skcgcnn._files import DISK_FULL, matching, user_path
 from skcgcnn._parameters import OnError
 from skcgcnn._text import for_terminals
 from skcgcnn._version import __version__
@@ -158,8 +158,7 @@ def expanded(data: list[Path]) -> list[Path]:
                 raise ValueError("the standard input names no file")
         for each in map(user_path, given):
             is_pattern = not each.exists() and glob.has_magic(str(each))
-            # sorted: the order of a folder is not the same everywhere.
-            files = sorted(glob.glob(str(each), recursive=True)) if is_pattern else [str(each)]  # noqa: PTH207 - pathlib needs its root
+            files = matching(each) if is_pattern else [str(each)]
             if not files:
                 raise ValueError(f"{each}: no file has such a name")
             found += map(Path, files)

@@ -10,7 +10,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn._files import user_path
+from skcgcnn._files import matching, user_path
 from skcgcnn._lazy import needed
 from skcgcnn._warnings import warn_caller
 from skcgcnn.crystals import MAX_BYTES, READABLE, is_cif_text, source_id
@@ -95,9 +95,7 @@ def find_source(source: str | os.PathLike[str], crystal_column: str | None = Non
     if path.is_dir():
         return _from_folder(name, path)
     if not path.exists() and glob.has_magic(name):
-        # sorted: the order of a folder is not the same everywhere.
-        found = glob.glob(str(path), recursive=True)  # noqa: PTH207 - pathlib needs its root
-        return _from_paths(name, sorted(found), _plain_part(path))
+        return _from_paths(name, matching(path), _plain_part(path))
     if not path.is_file():
         raise DataError(f"{name}: no such file or folder; expected {_KINDS}")
     readers: list[tuple[tuple[str, ...], Callable[[], Source]]] = [

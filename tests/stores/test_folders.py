@@ -1,9 +1,12 @@
 """Folders of crystals with links and files of other names: none is left out in silence."""
 
+import errno
+import os
 import shutil
 
 import pytest
 
+from skcgcnn.cli._app import expanded
 from skcgcnn.datasets import load_id_prop
 from skcgcnn.exceptions import DataError
 from skcgcnn.quality import open_data
@@ -48,6 +51,28 @@ def test_a_link_to_a_folder_that_is_not_there(folder):
     (folder / "part3").symlink_to("/not/mounted")
     with pytest.warns(UserWarning, match=r"left out: .*part2, and 1 more. It leads"):
         assert read_folder(folder).cif_ids == ["one"]
+
+
+def test_a_pattern_that_leads_into_a_folder_that_cannot_be_read(folder, tmp_path, monkeypatch):
+    shut = folder / "part" / "shut"
+    shut.mkdir(parents=True)
+    shutil.copy(folder / "one.cif", folder / "part" / "two.cif")
+    scandir = os.scandir
+
+    def refuse(path):  # the superuser may read all
+        if str(path) == str(shut):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    for read in (
+        lambda pattern: expanded([folder / pattern]),
+        lambda pattern: featurize(folder / pattern, tmp_path / "store"),
+    ):
+        for pattern in ("**/*.cif", "part/*/*.cif", "p*/**/*.cif"):
+            with pytest.raises(PermissionError, match="shut"):
+                read(pattern)
+    assert expanded([folder / "p*/*.cif"]) == [folder / "part/two.cif"]
 
 
 def test_features_of_the_elements_that_are_not_there(folder, tmp_path):
