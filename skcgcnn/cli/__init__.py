@@ -18,7 +18,7 @@ __all__ = ["app", "main", "make_vacancies"]
 def main() -> None:
     """Run the command line."""
     _open_standard_streams()
-    # What it prints of crystals of borderline symmetry names none of them.
+    # Its lines on crystals of borderline symmetry do not say which they are of.
     os.environ.setdefault("SPGLIB_WARNING", "OFF")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
