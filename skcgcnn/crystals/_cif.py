@@ -19,6 +19,7 @@ from skcgcnn.crystals._cif_numbers import (
     GROUP_OF_SITES,
     GROUPS,
     MAGNETIC,
+    MOST_DEGREES,
     MULTIPLICITIES,
     SITES,
     SYMMETRY,
@@ -258,6 +259,8 @@ def _lattice(parameters: Sequence[float]) -> FloatArray:
     """Return the lattice vectors, c along z and a in the xz plane, like pymatgen."""
     a, b, c = parameters[:3]
     if not (all(map(math.isfinite, parameters)) and min(parameters) > 0):
+        raise UnsureError
+    if max(parameters[3:]) >= MOST_DEGREES:
         raise UnsureError
     (cos_alpha, cos_beta, cos_gamma), (sin_alpha, sin_beta, _) = _cosines(*parameters[3:])
     if min(sin_alpha, sin_beta) <= 0:

@@ -56,7 +56,7 @@ _VOLUME = "_cell_volume"
 _ASSEMBLY = "_atom_site_disorder_assembly"
 _NEARLY_ONE = 0.99
 _NUMBERS = (*CELL, *COORDS, _OCCUPANCY)
-_MOST_DEGREES = 180
+MOST_DEGREES = 180
 # Those of the sites; the first that is there counts.
 _SYMBOLS = ("_atom_site_type_symbol", "_atom_site_label")
 # All that is read of sites.
@@ -421,7 +421,7 @@ def _is_share(text: str) -> bool:
 def _is_size(text: str, is_angle: bool) -> bool:
     """Tell whether a text is a length or an angle, or no number: who reads it will say so."""
     number = 0.0 if text == "." else _plain_number(text)
-    return number is None or 0 < number < (_MOST_DEGREES if is_angle else math.inf)
+    return number is None or 0 < number < (MOST_DEGREES if is_angle else math.inf)
 
 
 def _plain_number(text: str) -> float | None:

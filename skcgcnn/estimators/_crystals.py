@@ -11,6 +11,7 @@ from skcgcnn._parameter_lists import with_net_params
 from skcgcnn._recipes import is_auto
 from skcgcnn._text import listed
 from skcgcnn.estimators._transfer import read_source, sizes_of, with_architecture
+from skcgcnn.estimators._units import check_units_beside
 from skcgcnn.features import potential_of
 from skcgcnn.graphs import (
     CHUNK,
@@ -99,13 +100,8 @@ def check_same_options(est: Any, graphs: CrystalGraphs) -> None:
             f"{listed(wanted)}; X has {listed(given)}. Give a frame "
             f"with the columns of the fit, in their order{hint if potential else ''}"
         )
-    if len(graphs) and (names := fitted.in_other_units(graphs.options)):
-        both = (dict(zip(wanted, o.global_units, strict=True)) for o in (fitted, graphs.options))
-        mine, theirs = (listed([f"{name} in {units[name]}" for name in names]) for units in both)
-        raise ValueError(
-            f"{type(est).__name__} was fitted with {mine}; X has {theirs}. Give the numbers in the "
-            "units of the fit"
-        )
+    if len(graphs):
+        check_units_beside(type(est).__name__, fitted, graphs.options)
     if len(graphs) and (different := fitted.differences(graphs.options)):
         raise ValueError(
             f"X holds graphs that were made with {graphs.options.describe(different)}, but "

@@ -53,8 +53,7 @@ def initialize(
     elif starts is not None:
         start_outputs(trained, targets, starts)
     if source is not None:
-        names = options.global_features
-        transfer_weights(trained, targets, source, est.init_from, names)
+        transfer_weights(trained, targets, source, est.init_from, options)
         start_head(est, trained, targets, source, data)
         params["lr"] = slower(est, net, source, params["lr"])
     net.module_.average.load_state_dict(trained.state_dict())

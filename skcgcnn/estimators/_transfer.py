@@ -11,6 +11,8 @@ from torch import Tensor
 
 from skcgcnn._parameters import SIZES, NetParameters, Parameters
 from skcgcnn.estimators._persistence import model_state
+from skcgcnn.estimators._units import check_units_beside
+from skcgcnn.graphs import GraphOptions
 from skcgcnn.modelfiles import (
     PRETRAINED,
     SHIPPED,
@@ -86,14 +88,15 @@ def transfer_weights(
     targets: Sequence[Task],
     source: ModelState,
     init_from: Any,
-    global_features: Sequence[str],
+    options: GraphOptions,
 ) -> None:
     """Give a network the weights of another model where they fit.
 
     Embedding and convolutions are copied, and must fit. The hidden layers of the head are
     copied if they are of the same size, and then the outputs of every target that the other
     model has too, of the same kind and number of classes; the rest of the head stays new. So does
-    all of it where the numbers beside each crystal are not the same.
+    all of it where the numbers beside each crystal are not the same; in other units they are
+    refused, for their scale is copied too.
     """
     _check_fit(net, source, _name(init_from, "="))
     own = net.state_dict()
@@ -101,8 +104,9 @@ def transfer_weights(
     same_tasks = net.architecture["heads"] is None or (
         len(targets) == len(source.targets) and all(map(Task.same_outputs, targets, source.targets))
     )
-    same_numbers = source.graph_options.global_features == tuple(global_features)
+    same_numbers = source.graph_options.global_features == options.global_features
     if same_tasks and same_numbers and _head_shape(own) == _head_shape(source.weights):
+        check_units_beside(_name(init_from, "="), source.graph_options, options)
         parts += _HIDDEN
         _transfer_outputs(net, targets, source)
     with torch.no_grad():

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from skcgcnn._text import listed
 from skcgcnn._warnings import warn_caller
 from skcgcnn.crystals import told_units
+from skcgcnn.graphs import GraphOptions
 from skcgcnn.tasks import Task, column_names
 
 # What stands in brackets at the end of a name is a unit if it consists of these.
@@ -78,6 +80,30 @@ def check_units(targets: Sequence[Task], y: Any) -> None:
                 f"column {name!r} of y is in {unit}, but that of the fit was in {target.unit}: "
                 "convert it"
             )
+
+
+def check_units_beside(name: str, fitted: GraphOptions, given: GraphOptions) -> None:
+    """Refuse numbers beside crystals in other units than those of a fit, where both are known.
+
+    Parameters
+    ----------
+    name : str
+        What was fitted, for the message.
+    fitted, given : GraphOptions
+        With the same numbers.
+
+    Raises
+    ------
+    ValueError
+        If a unit is another one.
+    """
+    if names := fitted.in_other_units(given):
+        both = (dict(zip(o.global_features, o.global_units, strict=True)) for o in (fitted, given))
+        mine, theirs = (listed([f"{name} in {units[name]}" for name in names]) for units in both)
+        raise ValueError(
+            f"{name} was fitted with {mine}; X has {theirs}. Give the numbers in the units of the "
+            "fit"
+        )
 
 
 def _told(y: Any) -> dict[str, str]:

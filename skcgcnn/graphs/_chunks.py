@@ -168,9 +168,11 @@ def _file_key(path: Path, max_bytes: int) -> Any:
     # The format follows from the name; all CIFs are of one format.
     kind = ".cif" if path.name.lower().endswith(".cif") else path.name
     try:
-        if path.is_file() and path.stat().st_size <= max_bytes:
+        if not path.is_file():
+            return kind, "no file", str(path), path.exists()
+        if path.stat().st_size <= max_bytes:
             return kind, blake2b(path.read_bytes(), digest_size=20).hexdigest()
-        return kind, "no file, or too large", str(path)
+        return kind, "too large", str(path)
     except OSError:
         return uuid4().hex  # likewise
     except ValueError as error:

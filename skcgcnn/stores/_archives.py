@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Self
 
 from skcgcnn._warnings import warn_caller
-from skcgcnn.crystals import MAX_BYTES, source_id
+from skcgcnn.crystals import MAX_BYTES, READABLE, source_id
 from skcgcnn.exceptions import DataError
 from skcgcnn.stores._items import TOO_LARGE, Item, PackedCif, Refused
 
@@ -29,6 +29,11 @@ ARCHIVES = (*TARS, ".zip")
 _CIFS = (".cif", ".cif.gz")
 # What is read beside the crystals of a folder.
 _BESIDE = ("id_prop.csv", "id_prop.xlsx", "groups.csv", "atom_init.json")
+# Archives in archives, also those that are not read alone.
+_NESTED = (*ARCHIVES, ".tbz2", ".txz", ".tar.zst", ".tar.z", ".7z", ".rar")
+# Crystals that are read from folders.
+_FILES = tuple(end for end in READABLE if ".cif" not in end)
+_VASP = ("poscar", "contcar")
 # CIFs too, which are not read from archives.
 OTHER_CIFS = (".mcif", *(f".cif.{end}" for end in ("bz2", "xz", "zst", "lzma", "z")))
 _OTHER = Refused("is neither .cif nor .cif.gz; unpack the archive, and make the store of its files")
@@ -54,7 +59,9 @@ def tar_items(path: Path) -> Iterator[Item]:
         with tarfile.open(path, mode, tarinfo=_Header) as archive:
             while (member := archive.next()) is not None:
                 archive.members = []  # type: ignore[attr-defined] # or all would be kept
-                if member.isdir() or not _is_cif(member.name):
+                if member.isdir():
+                    continue
+                if not _is_cif(member.name):
                     _warn_of_others(path, member.name, told)
                     continue
                 if not member.name.lower().endswith(_CIFS):
@@ -143,7 +150,8 @@ def zip_items(path: Path) -> tuple[Iterator[Item], int]:
     members = [one for one in everything if _is_cif(one.filename)]
     told = set[str]()
     for one in everything:
-        _warn_of_others(path, one.filename, told)
+        if not one.is_dir():
+            _warn_of_others(path, one.filename, told)
     return _zip_members(path, members), len(members)
 
 
@@ -189,10 +197,15 @@ def _zip_members(path: Path, members: list[zipfile.ZipInfo]) -> Iterator[Item]:
 
 
 def _warn_of_others(path: Path, name: str, told: set[str]) -> None:
-    """Warn, once for each kind, of what belongs to crystals, and of archives in the archive."""
-    end = next((e for e in ARCHIVES if name.lower().endswith(e)), PurePosixPath(name).name)
-    if end in (*_BESIDE, *ARCHIVES) and end not in told:
-        told.add(end)
+    """Warn, once for each kind, of what is read from folders, and of archives in the archive."""
+    own = PurePosixPath(name).name
+    if own.startswith("."):  # with which macOS accompanies others
+        return
+    kinds = (end for end in (*_NESTED, *_FILES) if own.lower().endswith(end))
+    begins = (begin for begin in _VASP if own.lower().startswith(begin))
+    kind = next(iter((*kinds, *begins, *(file for file in _BESIDE if own == file))), None)
+    if kind is not None and kind not in told:
+        told.add(kind)
         warn_caller(
             f"{path}: {name} in the archive is not read; unpack the archive, and make the store of "
             "its folder"

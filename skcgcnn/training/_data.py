@@ -17,6 +17,8 @@ import pandas as pd
 
 from skcgcnn._files import Mark, file_mark, user_path
 from skcgcnn._parameters import Parameters
+from skcgcnn._text import same_unit
+from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets import (
     LI_VACANCY_FOLDER,
     SAMPLE_FOLDER,
@@ -281,7 +283,11 @@ def _units(settings: Settings, numbers: list[str], table: Table) -> dict[str, st
             f"--unit is given {len(settings.unit)} times, but there are {len(numbers)} columns of "
             f"numbers: {', '.join(numbers) or 'none'}"
         )
-    return {**table.units, **dict(zip(numbers, settings.unit, strict=False))}
+    given = dict(zip(numbers, settings.unit, strict=False))
+    for name, unit in given.items():
+        if not same_unit(unit, told := table.units.get(name, "")):
+            warn_caller(f"{table.file}: {name} is in {told} there, but --unit {unit} counts")
+    return {**table.units, **given}
 
 
 class _Choice:

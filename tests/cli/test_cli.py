@@ -1141,6 +1141,31 @@ def test_units_of_numbers_beside_the_crystals(data, tmp_path):
     assert "column 'T' is in \u00b0C, in" in both
 
 
+def test_units_of_numbers_of_the_model_to_start_from(data):
+    """The scale of Kelvin is copied with the weights: degrees do not go on with it."""
+    add_column(data, "T", range(24))
+    options = ["--target", "energy", "--global-feature", "T", "--epochs", 1, *TINY]
+    write_units(data, "eV,,K")
+    run("train", data, *options, "-o", "kelvin")
+    start = ["--init-from", "kelvin/model.safetensors"]
+    table = data / "id_prop.csv"
+    text = table.read_text()
+    table.write_text(text.replace(",K", ",\u00b0C"))
+    told = " ".join(run("train", data, *options, *start, "-o", "celsius", code=2).split())
+    assert "was fitted with T in K; X has T in \u00b0C. Give the numbers in the units" in told
+    for untold in (text, text.replace("\n,eV,,K", "")):
+        table.write_text(untold)
+        run("train", data, *options, *start, "-o", "again", "--overwrite")
+
+
+def test_a_unit_that_is_given_is_compared_with_that_of_the_table(data):
+    write_units(data, "eV,")
+    options = ["--target", "energy", "--epochs", 1, *TINY, "--overwrite", "-o", "out"]
+    told = " ".join(run("train", data, *options, "--unit", "kJ/mol").split())
+    assert "energy is in eV there, but --unit kJ/mol counts" in told
+    assert "--unit" not in run("train", data, *options, "--unit", "eV")
+
+
 def test_units_of_a_store(data, tmp_path):
     """A store keeps the units of its properties, for the results and for comparisons."""
     write_units(data, "eV,")

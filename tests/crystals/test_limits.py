@@ -132,6 +132,19 @@ def test_a_damaged_entry_of_the_cache_is_made_again(cifs, tmp_path):
     np.testing.assert_array_equal(transformer.transform(cifs[:3]).distances, expected.distances)
 
 
+def test_a_file_that_was_missing_and_is_too_large_is_not_missing(cifs, tmp_path):
+    path, transformer = tmp_path / "one.cif", CrystalGraphTransformer(memory=tmp_path / "cache")
+    with pytest.raises(StructureError, match="no such file"):
+        transformer.transform([path])
+    path.mkdir()
+    with pytest.raises(StructureError, match="is a folder"):
+        transformer.transform([path])
+    path.rmdir()
+    path.write_text("#" * 2000)
+    with pytest.raises(StructureError, match="is larger than"):
+        transformer.set_params(max_bytes=1000).transform([path])
+
+
 def test_coordinates_far_outside_of_the_cell(cifs, nacl, tmp_path):
     nacl.to(filename=str(tmp_path / "far.cif"))
     text = (tmp_path / "far.cif").read_text().splitlines()

@@ -215,6 +215,9 @@ def test_values_that_pymatgen_takes_for_others(change, cause):
     [
         (("a 5", "a -5"), "_cell_length_a holds '-5'; write a number above 0"),
         (("alpha 90", "alpha 270"), "_cell_angle_alpha holds '270'; .* below 180"),
+        # With the sine of an angle below 180.
+        (("alpha 90", "alpha 450"), "_cell_angle_alpha holds '450'; .* below 180"),
+        (("gamma 90", "gamma 270"), "_cell_angle_gamma holds '270'; .* below 180"),
         (("beta 90", "beta ."), "_cell_angle_beta holds '[.]'; write a number above 0"),
         (("_site_occupancy", "_site_Occupancy"), "holds _atom_site_Occupancy, which is not read"),
         (("_atom_site_occupancy\nNa", "_note\nNa"), "its sites are not in one table"),

@@ -265,6 +265,40 @@ def test_cifs_that_are_not_read_from_archives_are_failures(kind, cifs, tmp_path)
     assert "is neither .cif nor .cif.gz" in (tmp_path / "store" / "failures.csv").read_text()
 
 
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("run/POSCAR", "run/POSCAR_2"),
+        ("b.vasp", "c.VASP"),
+        ("b.extxyz", "c.extxyz"),
+        ("b.tar.zst", "c.tar.zst"),
+        ("b.7z", "c.7z"),
+    ],
+)
+def test_what_is_read_from_folders_alone_is_told_once(kind, name, more, cifs, tmp_path):
+    """Folders named so, notes and files that begin with a dot are not told."""
+    content = Path(cifs[0]).read_bytes()
+    archive = tmp_path / f"some.{kind}"
+    names = ["a.cif", "._b.vasp", "notes.json", name, more]
+    if kind == "zip":
+        with zipfile.ZipFile(archive, "w") as file:
+            for member in ("POSCAR/", *names):
+                file.writestr(member, b"" if member.endswith("/") else content)
+    else:
+        with tarfile.open(archive, "w") as tar:
+            folder = tarfile.TarInfo("POSCAR")
+            folder.type = tarfile.DIRTYPE
+            tar.addfile(folder)
+            for member in names:
+                info = tarfile.TarInfo(member)
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+    with pytest.warns(UserWarning, match=rf"\.{kind}: {name} in the archive is not read") as told:
+        featurize(archive, tmp_path / "store")
+    assert len(told) == 1
+
+
 CELLS = """
 from skcgcnn.stores import featurize
 try:
