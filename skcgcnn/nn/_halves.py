@@ -36,7 +36,8 @@ class Halves:
 
     def __init__(self, net: CrystalGraphConvNet, n_threads: int) -> None:
         shared = {id(tensor): tensor for tensor in (*net.parameters(), *net.buffers())}
-        self._nets = net, deepcopy(net, shared)
+        # The copy is used in training alone; the network may just have predicted.
+        self._nets = net, deepcopy(net, shared).train()
         of_head = {id(p) for p in net.head.parameters()}
         self._learned = [p for p in net.parameters() if p.requires_grad and id(p) not in of_head]
         self._n_threads = n_threads

@@ -120,3 +120,24 @@ def test_a_fit_is_the_same_whatever_the_number_of_threads(cifs, energies):
     assert watch.halved
     one = fitted(graphs, energies)
     np.testing.assert_array_equal(two.predict(graphs), one.predict(graphs))
+
+
+def test_a_prediction_in_between_does_not_change_the_training(cifs, energies):
+    """The networks are in evaluation mode then; dropout is for both halves all the same."""
+    graphs = CrystalGraphTransformer().transform(cifs)
+    params = {
+        "init_from": None,
+        "batch_size": 8,
+        "random_state": 0,
+        "device": "cpu",
+        "dropout": 0.5,
+    }
+    found = []
+    for predicts in (False, True):
+        est = CGCNNRegressor(**params)
+        for _ in range(2):
+            est.partial_fit(graphs, energies)
+            if predicts:
+                est.predict(graphs)
+        found.append(est.predict(graphs))
+    np.testing.assert_array_equal(*found)
