@@ -184,15 +184,17 @@ def _read_best(checkpoint: Path, epoch: int, losses: Sequence[float]) -> BestEpo
     if not isinstance(epoch, int) or not 0 < epoch <= len(losses):
         raise DataError(f"{checkpoint}: has {len(losses)} epochs, but names {epoch!r} as the best")
     state, loss = read_model_file(file), losses[epoch - 1]
-    # A run that was killed between the two files has a better epoch there, and repeats it.
-    is_next = state.provenance.n_epochs == len(losses) + 1
     known = loss if math.isfinite(loss) else None
-    if state.provenance.metrics.get("validation loss") != known and not is_next:
-        raise DataError(
-            f"{file}: is not the best epoch of {checkpoint}, but of another run, or of other "
-            "epochs of it; restore the file, or begin a new run without --resume"
-        )
-    return BestEpoch(epoch, loss, state.weights)
+    if state.provenance.metrics.get("validation loss") == known:
+        return BestEpoch(epoch, loss, state.weights)
+    # A run that ended between the two files has a better epoch there, and repeats it. With more
+    # epochs than were asked for then it is another one: the best is among those to come.
+    if state.provenance.n_epochs == len(losses) + 1:
+        return BestEpoch(epoch, math.nan, state.weights)
+    raise DataError(
+        f"{file}: is not the best epoch of {checkpoint}, but of another run, or of other epochs of "
+        "it; restore the file, or begin a new run without --resume"
+    )
 
 
 def resumed_estimator(

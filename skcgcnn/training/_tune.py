@@ -41,6 +41,7 @@ from skcgcnn.training._folder import (
     TRIALS,
     alone,
     refuse_results,
+    remove_results,
 )
 from skcgcnn.training._rules import cross_validation_rows, find_groups, split_parts
 from skcgcnn.training._run import Read, check_asked, read_graphs, train
@@ -129,6 +130,8 @@ def tune(
         params = {} if chosen is None else chosen.params
         best = replace(settings, params={**settings.params, **params})
         usual = run.test(settings) if params else None
+        # Those of an earlier search: the training may end from outside, beside a model of this one.
+        remove_results(output, (TRIALS, SEARCH_PAGE, FOUND))
         metrics = train(
             best,
             output,

@@ -18,7 +18,8 @@ import skcgcnn
 from skcgcnn import CrystalGraphTransformer
 from skcgcnn.datasets import load_sample_regression
 from skcgcnn.model_selection import group_by_elements
-from skcgcnn.nn import GraphNet
+from skcgcnn.modelfiles import read_model_file, write_checkpoint
+from skcgcnn.nn import BestEpoch, GraphNet
 from skcgcnn.training import Settings, train
 from skcgcnn.training._checkpoint import RunCheckpoint
 from skcgcnn.training._data import load_run_data
@@ -51,6 +52,40 @@ def loaded(folder):
     data = load_run_data(Settings(str(folder)))
     with pytest.warns(UserWarning, match="1 of 33"):
         return data, CrystalGraphTransformer(on_error="nan").transform(data.paths)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("n_epochs", "best"), [(3, 3), (5, 4)])
+def test_the_model_is_of_the_epoch_that_is_told_as_the_best(
+    n_epochs, best, folder, tmp_path, monkeypatch
+):
+    given, weights = {1: 3.0, 2: 2.0, 3: 1.0}, {}
+    end = BestEpoch.on_epoch_end
+
+    def note(self, net, **kwargs):
+        epoch = len(net.history)
+        net.history.record("valid_loss", given[epoch])
+        weights[epoch] = {n: w.clone() for n, w in net.network.average.state_dict().items()}
+        end(self, net, **kwargs)
+
+    monkeypatch.setattr(BestEpoch, "on_epoch_end", note)
+    settings = Settings(str(folder), params={**SMALL, "on_error": "nan", "max_epochs": 3})
+    how = {"progress": False, "device": "cpu", "report": False}
+    write = Mock()
+    write.side_effect = lambda *args: 1 / 0 if write.call_count == 3 else write_checkpoint(*args)
+    with monkeypatch.context() as patch:
+        patch.setattr("skcgcnn.training._checkpoint.write_checkpoint", write)
+        with pytest.raises(ZeroDivisionError):
+            train(settings, tmp_path, **how)
+    # The checkpoint is of the epoch before the model. More epochs have other steps.
+    given.update({3: 1.0} if n_epochs == 3 else {3: 5.0, 4: 4.0, 5: 6.0})
+    again = Settings(str(folder), params={"max_epochs": n_epochs})
+    resume = tmp_path / "checkpoint.pth.tar"
+    found = train(again, tmp_path, resume=resume, given=["data", "max_epochs"], **how)
+    assert (found["best_epoch"], found["best_validation_loss"]) == (best, given[best])
+    saved = read_model_file(tmp_path / "model.safetensors").weights
+    learned = [name for name in saved if "running" not in name]  # those are of the end of a fit
+    assert all((saved[name] == weights[best][name]).all() for name in learned)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -251,6 +251,29 @@ def test_results_of_a_search_are_replaced_if_asked(data, tmp_path):
     assert tune(settings, tmp_path, overwrite=True, **given) == first
 
 
+@pytest.mark.parametrize("given", ["overwrite", "resume"])
+def test_what_an_earlier_search_found_is_not_beside_another_model(
+    given, data, tmp_path, monkeypatch
+):
+    for name in ("trials.csv", "tune.json", "tune.html", "metrics.json"):
+        (tmp_path / name).write_text("of an earlier search")
+    settings = Settings(str(data), params=SMALL)
+    if given == "resume":
+        monkeypatch.setattr(module, "train", lambda *args, **kwargs: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            tune(settings, tmp_path, seconds=1e-9, overwrite=True, device="cpu", progress=False)
+        monkeypatch.undo()
+        (tmp_path / "tune.json").write_text("before more was tried")
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device", "checkpoint.pth.tar")
+
+    monkeypatch.setattr("skcgcnn.training._checkpoint.write_checkpoint", full)
+    with pytest.raises(OSError, match="No space"):
+        tune(settings, tmp_path, seconds=1e-9, **{given: True}, device="cpu", progress=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.safetensors", "tune.log"]
+
+
 def test_results_of_a_training_are_not_replaced_unasked(data, tmp_path):
     (tmp_path / "model.safetensors").write_text("mine")
     for resume in (False, True):
