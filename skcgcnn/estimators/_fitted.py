@@ -43,7 +43,8 @@ class Fitted(Documented):
         (among the last quarter of a fit from a general model), and without validation crystals
         the last one.
     best_validation_score_ : float or None
-        The score of that epoch.
+        The score of that epoch, as it was then. A fit ends with batch statistics that are taken
+        anew, unless it starts from a general model: `score` of the same crystals then differs.
     n_iter_ : int
         Epochs trained.
     n_samples_fit_ : int

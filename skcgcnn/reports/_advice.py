@@ -110,9 +110,9 @@ def _of_losses(facts: Facts) -> Iterator[str]:
     train, val = facts.train_loss, facts.val_loss
     if facts.flat_from is not None:
         yield (
-            f"From epoch {facts.flat_from} on, the validation loss stayed where it was while the "
-            "training loss went on falling: the network overfits. More epochs do not help; more "
-            "crystals do, and in Python a larger dropout or weight_decay may."
+            f"From epoch {facts.flat_from} on, the validation loss fell no further while the "
+            "training loss did: the network overfits. More epochs do not help; more crystals do, "
+            "and a larger --dropout or --weight-decay may."
         )
     if train is not None and val is not None and val > _OVERFIT * train > 0:
         text = (
@@ -144,7 +144,8 @@ def _of_targets(facts: Facts) -> Iterator[str]:
         if value < _RARE:
             yield (
                 f"The rarest class of {name} has {value:.1%} of the training crystals. In Python, "
-                'class_weight="balanced" gives it more weight.'
+                'sample_weight gives it more weight, as does class_weight="balanced" of a '
+                "CGCNNClassifier."
             )
 
 

@@ -237,13 +237,14 @@ def test_names_cannot_break_the_page():
         ({"n_test": 5}, "5 test crystals say little"),
         ({"val_loss": 1.0}, "most; a model to start from"),
         ({"val_loss": 1.0, "from_scratch": False}, "by heart. More crystals help most."),
-        ({"flat_from": 12}, "From epoch 12 on, the validation loss stayed where it was"),
+        ({"flat_from": 12}, "From epoch 12 on, the validation loss fell no further"),
         ({"n_val": 0}, "Without validation crystals the last epoch is kept"),
         ({"n_test": 5, "n_folds": 3}, "5 crystals say little about the error, though all are"),
         ({"r2": {"energy": 0.2}}, "R² of energy is 0.20 on the test crystals"),
         ({"r2": {"energy": 0.2}, "n_folds": 3}, "is 0.20 on the crystals of 3 folds"),
         ({"accuracy": {"metal": 0.5}}, "most frequent one would give 60%"),
         ({"rarest": {"metal": 0.01}}, "rarest class of metal has 1.0%"),
+        ({"rarest": {"metal": 0.01}}, "In Python, sample_weight"),  # that all estimators take
         ({"outside": 0.2}, "20% of the test crystals lie outside"),
     ],
 )
