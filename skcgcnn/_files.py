@@ -41,7 +41,7 @@ DISK_FULL = {errno.ENOSPC, errno.EFBIG, *filter(None, [getattr(errno, "EDQUOT", 
 # A disk that fails, or is not there any more.
 _DISK_FAILS = {errno.EIO, *filter(None, [getattr(errno, "ESTALE", None)])}
 
-# Time and size of a file; None where it is not there.
+# Size of a file and time of its last change; None where it is not there.
 Mark = tuple[int, int] | None
 
 # Folders that this process has looked for leftovers in.
@@ -59,7 +59,7 @@ def file_mark(path: str | os.PathLike[str]) -> Mark:
         found = user_path(path).stat()
     except (OSError, ValueError):
         return None
-    return found.st_mtime_ns, found.st_size
+    return found.st_size, found.st_mtime_ns
 
 
 def matching(pattern: str | os.PathLike[str]) -> list[str]:

@@ -33,7 +33,7 @@ _BESIDE = ("id_prop.csv", "id_prop.xlsx", "groups.csv", "atom_init.json")
 _NESTED = (*ARCHIVES, ".tbz2", ".txz", ".tar.zst", ".tar.z", ".7z", ".rar")
 # Crystals that are read from folders.
 _FILES = tuple(end for end in READABLE if ".cif" not in end)
-_VASP = ("poscar", "contcar")
+VASP_NAMES = ("poscar", "contcar")
 # CIFs too, which are not read from archives.
 OTHER_CIFS = (".mcif", *(f".cif.{end}" for end in ("bz2", "xz", "zst", "lzma", "z")))
 _OTHER = Refused("is neither .cif nor .cif.gz; unpack the archive, and make the store of its files")
@@ -202,7 +202,7 @@ def _warn_of_others(path: Path, name: str, told: set[str]) -> None:
     if own.startswith("."):  # with which macOS accompanies others
         return
     kinds = (end for end in (*_NESTED, *_FILES) if own.lower().endswith(end))
-    begins = (begin for begin in _VASP if own.lower().startswith(begin))
+    begins = (begin for begin in VASP_NAMES if own.lower().startswith(begin))
     kind = next(iter((*kinds, *begins, *(file for file in _BESIDE if own == file))), None)
     if kind is not None and kind not in told:
         told.add(kind)

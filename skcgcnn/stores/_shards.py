@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn._files import atomic_write
+from skcgcnn._files import atomic_write, file_mark
 from skcgcnn._text import encodable
 from skcgcnn.crystals import Crystal
 from skcgcnn.exceptions import TransientReadError
@@ -79,9 +79,9 @@ def digest_items(items: Sequence[Item]) -> str:
     for item in items:
         source: Any = item.source
         if isinstance(source, DatabaseRow):
-            source = source, _state(source.path)
+            source = source, file_mark(source.path)
         elif isinstance(source, str) and "\n" not in source:
-            source = source, _state(source)
+            source = source, file_mark(source)
         elif isinstance(source, (str, JsonLine, PackedCif)):
             # Not as `repr` writes it, which takes a multiple of its memory.
             content, *facts = (source,) if isinstance(source, str) else source
@@ -91,15 +91,6 @@ def digest_items(items: Sequence[Item]) -> str:
             source = type(source).__name__, len(content), facts
         digest.update(repr((source, item.id, item.name, item.values)).encode())
     return digest.hexdigest()
-
-
-def _state(path: str) -> Any:
-    """Return what changes when a file does."""
-    try:
-        stat = Path(path).stat()
-    except (OSError, ValueError):
-        return "missing"
-    return stat.st_size, stat.st_mtime_ns
 
 
 def write_shard(
