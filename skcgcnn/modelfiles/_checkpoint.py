@@ -41,6 +41,8 @@ def write_checkpoint(state: ModelState, path: str | PathLike[str]) -> None:
             "optimizer": training.optimizer,
             "run": training.run,
         }
+        if training.best is not None:
+            content["best_state_dict"] = training.best
     save_content(content, path)
 
 
@@ -59,6 +61,7 @@ def read_checkpoint(content: Mapping[str, Any]) -> ModelState:
             int(content["n_steps"]),
             dict(content["optimizer"]),
             dict(content["run"]),
+            dict(content["best_state_dict"]) if "best_state_dict" in content else None,
         )
     return state_from_plain(
         content[KEY],

@@ -48,6 +48,7 @@ def check_state(state: ModelState) -> None:
         check_tensors(weights)
     if state.training is not None:
         check_tensors(state.training.weights)
+        _check_best(state.training.best, state.weights)
 
 
 def _check_params(params: Mapping[str, Any], known: Mapping[str, Parameter]) -> None:
@@ -121,6 +122,16 @@ def _check_targets(state: ModelState) -> None:
 def _check_integer(name: str, value: Any, most: int | None) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= (most or 0):
         raise ValueError(f"{name}={value!r}")
+
+
+def _check_best(best: Mapping[str, Tensor] | None, weights: Mapping[str, Tensor]) -> None:
+    """Check that the network of the best epoch is like that of the last one."""
+    if best is None:
+        return
+    check_tensors(best)
+    kinds = [{name: (t.shape, t.dtype) for name, t in each.items()} for each in (best, weights)]
+    if kinds[0] != kinds[1]:
+        raise ValueError("the network of the best epoch has other layers than that of the last one")
 
 
 def _check_radius(radius: Any) -> None:

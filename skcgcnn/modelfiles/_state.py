@@ -60,12 +60,15 @@ class TrainingState:
         State of the optimizer.
     run : dict
         Plain values that a training run keeps with its checkpoint.
+    best : dict of str to Tensor, or None
+        The network that predicts as it was after the best epoch; None where no crystals validate.
     """
 
     weights: dict[str, Any]
     n_steps: int
     optimizer: dict[str, Any]
     run: dict[str, Any] = field(default_factory=dict)
+    best: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, eq=False)

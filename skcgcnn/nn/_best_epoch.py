@@ -29,6 +29,9 @@ class BestEpoch(Callback):
         The best epoch so far; 0 before the first.
     best_loss_ : float
         Its validation loss.
+    best_weights_ : dict of str to Tensor, or None
+        Those of the network that predicts, after that epoch; None before the first, and once the
+        training has ended.
     """
 
     def __init__(
@@ -42,6 +45,14 @@ class BestEpoch(Callback):
         # Ctrl-C may come before a training begins, which then ends as others do.
         self.best_loss_, self.best_epoch_ = np.nan, 0
         self._kept: dict[str, Tensor] | None = None
+
+    @property
+    def best_weights_(self) -> dict[str, Tensor] | None:
+        """Weights after the best epoch so far, of the network that predicts."""
+        if self._kept is None:
+            return self.weights
+        own = "average."
+        return {n.removeprefix(own): t for n, t in self._kept.items() if n.startswith(own)}
 
     def on_train_begin(self, net: Any = None, **kwargs: Any) -> None:
         """Begin with what is known."""

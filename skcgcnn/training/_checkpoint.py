@@ -43,7 +43,8 @@ class RunCheckpoint(Callback):
         remove_results(self.output, (ORIGINAL, *TOLD))
         state = est._get_model_state(training=True)
         run = {**self.run, "best_epoch": self.best.best_epoch_}
-        training = replace(state.training, run=run)  # type: ignore[type-var]
+        best = self.best.best_weights_
+        training = replace(state.training, run=run, best=best)  # type: ignore[type-var]
         write_checkpoint(replace(state, training=training), self.output / CHECKPOINT)
 
 

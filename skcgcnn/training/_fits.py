@@ -1,8 +1,7 @@
 """The estimator of a run, from its settings or a checkpoint, and its fit."""
 
-import math
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from skcgcnn.modelfiles import ModelState, digest_model, find_model, read_model_
 from skcgcnn.nn import BestEpoch
 from skcgcnn.training._checkpoint import RunCheckpoint
 from skcgcnn.training._data import Part, RunData
-from skcgcnn.training._folder import BEST, CHECKPOINT, RESULTS, remove_results
+from skcgcnn.training._folder import CHECKPOINT, RESULTS, remove_results
 from skcgcnn.training._settings import Settings, default_of, option_of
 
 _ESTIMATORS: dict[str, type[BaseCGCNN]] = {
@@ -108,14 +107,14 @@ def new_estimator(settings: Settings, data: RunData, start: ModelState | str | N
 
 def begun_estimator(
     state: ModelState | str | None, settings: Settings, data: RunData
-) -> tuple[BaseCGCNN, dict[str, Any]]:
-    """Return the estimator of a new run, and what its checkpoints keep of the run."""
+) -> tuple[BaseCGCNN, dict[str, Any], BestEpoch]:
+    """Return the estimator of a new run, what its checkpoints keep of the run, and no epoch yet."""
     run = {
         "settings": asdict(settings),
         "fingerprint": data.fingerprint(),
         "start": digest_start(state),
     }
-    return new_estimator(settings, data, state), run
+    return new_estimator(settings, data, state), run, BestEpoch()
 
 
 def fit_parts(
@@ -125,6 +124,7 @@ def fit_parts(
     classes: npt.NDArray[Any] | None,
     output: Path | None = None,
     resume: Path | None = None,
+    best: BestEpoch | None = None,
 ) -> None:
     """Fit as `est.fit` does with validation data; write every epoch where there is a folder.
 
@@ -142,6 +142,8 @@ def fit_parts(
         Folder of the results.
     resume : Path, optional
         The checkpoint that `est` is from.
+    best : BestEpoch, optional
+        The best epoch that it holds.
 
     Raises
     ------
@@ -149,16 +151,13 @@ def fit_parts(
         If no epoch could be done.
     """
     val = parts["val"].arguments()
-    validates, best = len(parts["val"].rows) > 0, BestEpoch()
-    if resume is not None and validates:
-        best = _read_best(resume, run["best_epoch"], [row["valid_loss"] for row in est.history_])
+    validates, best = len(parts["val"].rows) > 0, best or BestEpoch()
     callbacks: list[tuple[str, Any]] = [("best_epoch", best)] if validates else []
     if output is not None:
         if resume is not None and resume.parent.resolve() != output.resolve():
             remove_results(output, RESULTS)  # of another run
-            for path, name in ((resume.with_name(BEST), BEST), (resume, CHECKPOINT)):
-                with path.open("rb") as source, atomic_write(output / name, "wb") as target:
-                    shutil.copyfileobj(source, target)
+            with resume.open("rb") as source, atomic_write(output / CHECKPOINT, "wb") as target:
+                shutil.copyfileobj(source, target)
         callbacks.append(("checkpoint", RunCheckpoint(est, run, output, best)))
         if est.n_estimators > 1:
             (output / CHECKPOINT).unlink(missing_ok=True)  # that of an earlier run
@@ -173,34 +172,10 @@ def fit_parts(
         raise DataError("training diverged in the first epoch; use a smaller --lr")
 
 
-def _read_best(checkpoint: Path, epoch: int, losses: Sequence[float]) -> BestEpoch:
-    """Read the best epoch beside a checkpoint; refuse another one, and that of another run."""
-    file = checkpoint.with_name(BEST)
-    if not file.exists():
-        raise DataError(
-            f"{file}: is missing, the best epoch so far of {checkpoint}; restore the file, or "
-            "begin a new run without --resume"
-        )
-    if not isinstance(epoch, int) or not 0 < epoch <= len(losses):
-        raise DataError(f"{checkpoint}: has {len(losses)} epochs, but names {epoch!r} as the best")
-    state, loss = read_model_file(file), losses[epoch - 1]
-    known = loss if math.isfinite(loss) else None
-    if state.provenance.metrics.get("validation loss") == known:
-        return BestEpoch(epoch, loss, state.weights)
-    # A run that ended between the two files has a better epoch there, and repeats it. With more
-    # epochs than were asked for then it is another one: the best is among those to come.
-    if state.provenance.n_epochs == len(losses) + 1:
-        return BestEpoch(epoch, math.nan, state.weights)
-    raise DataError(
-        f"{file}: is not the best epoch of {checkpoint}, but of another run, or of other epochs of "
-        "it; restore the file, or begin a new run without --resume"
-    )
-
-
 def resumed_estimator(
     state: Any, settings: Settings, data: RunData, file: Path, device: Any, *, starts: bool
-) -> tuple[BaseCGCNN, dict[str, Any]]:
-    """Return the estimator of a checkpoint, and what that keeps of the run.
+) -> tuple[BaseCGCNN, dict[str, Any], BestEpoch]:
+    """Return the estimator of a checkpoint, what that keeps of the run, and its best epoch.
 
     Parameters
     ----------
@@ -221,11 +196,12 @@ def resumed_estimator(
     -------
     est : estimator
     run : dict
+    best : BestEpoch
 
     Raises
     ------
     DataError
-        If settings, crystals or targets are others than then.
+        If settings, crystals or targets are others than then, or the best epoch is not there.
     """
     run = state.training.run
     then, now = _settings_then(run), asdict(settings)
@@ -251,7 +227,20 @@ def resumed_estimator(
     cls = _ESTIMATORS[settings.task]
     est = cls._from_model_state(state, str(file), device)
     est.set_params(init_from=_read_start_again(run, settings, file, is_needed=starts))
-    return est, run
+    return est, run, _best_so_far(state, file)
+
+
+def _best_so_far(state: Any, file: Path) -> BestEpoch:
+    """Return the best epoch that a checkpoint holds."""
+    losses = [row.get("valid_loss") for row in state.provenance.history]
+    if all(loss is None for loss in losses):
+        return BestEpoch()  # no crystals validate
+    epoch, weights = state.training.run["best_epoch"], state.training.best
+    if not isinstance(epoch, int) or not 0 < epoch <= len(losses):
+        raise DataError(f"{file}: has {len(losses)} epochs, but names {epoch!r} as the best")
+    if weights is None or not isinstance(losses[epoch - 1], float):
+        raise DataError(f"{file}: lacks its best epoch, {epoch}; begin a new run without --resume")
+    return BestEpoch(epoch, losses[epoch - 1], weights)
 
 
 def _read_start_again(

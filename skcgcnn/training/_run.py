@@ -108,7 +108,7 @@ def train(
     The same crystals, however they are written, are in one part of the split, and so are those of a
     group where the folder has a ``groups.csv``.
 
-    Writes ``checkpoint.pth.tar`` (last epoch, from which training can go on),
+    Writes ``checkpoint.pth.tar`` (last epoch and best, from which training can go on),
     ``model.safetensors`` (the epoch with the lowest loss on the validation crystals, as
     ``est.save`` writes it), ``model_best.pth.tar`` (the same for the original code, where it has
     such a network), ``history.csv`` (losses epoch by epoch), ``test_results.csv``,
@@ -177,9 +177,9 @@ def train(
         data = load_run_data(settings) if read is None else read.data
         more = bool(settings.folds or splits or learning_curve)
         if resume is None:
-            est, run = begun_estimator(state, settings, data)
+            est, run, best = begun_estimator(state, settings, data)
         else:
-            est, run = resumed_estimator(state, settings, data, resume, device, starts=more)
+            est, run, best = resumed_estimator(state, settings, data, resume, device, starts=more)
         # What every fit of the run has.
         machine = {
             "device": device,
@@ -204,7 +204,7 @@ def train(
         if resume is not None and not more:
             _check_epochs_left(est, parts["train"], resume, report=report)
         remove_results(output, SEARCHED if is_whole and elsewhere else ())
-        fit_parts(est, run, parts, classes, output if is_main else None, resume)
+        fit_parts(est, run, parts, classes, output if is_main else None, resume, best)
         said = _cross_validate(folds, settings, data, graphs, classes, est.init_from, machine)
         if not is_main:
             return {}

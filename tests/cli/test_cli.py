@@ -251,15 +251,39 @@ def test_resume_refuses_other_features_of_the_elements(data, tmp_path):
     run(*resume, "--epochs", 2)
 
 
-def test_resume_refuses_the_best_epoch_of_another_run(data, tmp_path):
-    for name, seed in (("a", 1), ("b", 2)):
-        run("train", data, "--epochs", 2, "--seed", seed, "-o", tmp_path / name, *TINY)
-    own = (tmp_path / "a" / "model.safetensors").read_bytes()
-    shutil.copy(tmp_path / "b" / "model.safetensors", tmp_path / "a")
-    resume = ("train", data, "--epochs", 3, "--resume", tmp_path / "a" / "checkpoint.pth.tar")
-    assert "is not the best epoch of" in run(*resume, code=2)
-    checkpoint = tmp_path / "a" / "checkpoint.pth.tar"
+def test_a_checkpoint_is_all_that_resume_needs(data, tmp_path):
+    run("train", data, "--epochs", 2, "-o", tmp_path / "own", *TINY)
+    run("train", data, "--epochs", 2, "--seed", 2, "-o", tmp_path / "other", *TINY)
+    shutil.copytree(tmp_path / "own", tmp_path / "without")
+    (tmp_path / "without" / "model.safetensors").unlink()
+    shutil.copytree(tmp_path / "own", tmp_path / "mixed")
+    shutil.copy(tmp_path / "other" / "model.safetensors", tmp_path / "mixed")
+    for name in ("own", "without", "mixed"):
+        file = tmp_path / name / "checkpoint.pth.tar"
+        run("train", data, "--epochs", 3, "--resume", file, "--no-report")
+    for name in ("test_results.csv", "metrics.json"):
+        written = {(tmp_path / run / name).read_bytes() for run in ("own", "without", "mixed")}
+        assert len(written) == 1
+
+
+def test_resume_refuses_a_checkpoint_without_its_best_epoch(data, tmp_path):
+    run("train", data, "--epochs", 2, "-o", tmp_path, *TINY)
+    checkpoint = tmp_path / "checkpoint.pth.tar"
+    resume = ("train", data, "--epochs", 3, "--resume", checkpoint)
     content, whole = torch.load(checkpoint, weights_only=True), checkpoint.read_bytes()
+    forged = dict(content, best_state_dict=dict(content["best_state_dict"]))
+    name, tensor = next(iter(forged["best_state_dict"].items()))
+    for value, message in (
+        (tensor[:1], "the best epoch has other layers"),
+        (tensor.double(), "the best epoch has other layers"),
+        (torch.full_like(tensor, torch.nan), "holds a number that is not finite"),
+    ):
+        forged["best_state_dict"][name] = value.clone()
+        torch.save(forged, checkpoint)
+        assert message in run(*resume, code=2)
+    del forged["best_state_dict"]
+    torch.save(forged, checkpoint)
+    assert "lacks its best epoch" in run(*resume, code=2)
     for epoch in (0, 3, -1, "1", None):
         content["run"]["best_epoch"] = epoch
         torch.save(content, checkpoint)
@@ -268,9 +292,6 @@ def test_resume_refuses_the_best_epoch_of_another_run(data, tmp_path):
     torch.save(content, checkpoint)
     assert "is a model, but not a checkpoint of a training run" in run(*resume, code=2)
     checkpoint.write_bytes(whole)
-    (tmp_path / "a" / "model.safetensors").unlink()
-    assert "is missing, the best epoch so far of" in run(*resume, code=2)
-    (tmp_path / "a" / "model.safetensors").write_bytes(own)
     run(*resume, "--no-report")
 
 

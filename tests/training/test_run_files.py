@@ -55,7 +55,7 @@ def loaded(folder):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("n_epochs", "best"), [(3, 3), (5, 4)])
+@pytest.mark.parametrize(("n_epochs", "best"), [(3, 3), (5, 2)])
 def test_the_model_is_of_the_epoch_that_is_told_as_the_best(
     n_epochs, best, folder, tmp_path, monkeypatch
 ):
@@ -106,9 +106,8 @@ def test_a_run_that_goes_on_elsewhere_leaves_nothing_of_another(folder, tmp_path
         train(longer, there, **again)
     monkeypatch.undo()
     names = {path.name for path in there.iterdir()}
-    assert names == {"checkpoint.pth.tar", "model.safetensors", "failures.csv"}
-    for name, path in (("checkpoint.pth.tar", resume), ("model.safetensors", None)):
-        assert (there / name).read_bytes() == (path or run / name).read_bytes()
+    assert names == {"checkpoint.pth.tar", "failures.csv"}
+    assert (there / "checkpoint.pth.tar").read_bytes() == resume.read_bytes()
     found = train(longer, there, **{**again, "resume": there / "checkpoint.pth.tar"})
     assert found["best_epoch"] <= 3
     # One without more epochs can go on later, too.
