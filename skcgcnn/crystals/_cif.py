@@ -57,6 +57,8 @@ _REQUIRED = {"_atom_site_label", *COORDS}
 # A text of several lines.
 _FIELD = re.compile("^;.*?^;", re.MULTILINE | re.DOTALL)
 _WITH_UNCERTAINTY = re.compile(r"([^()]+)\(\d+\)")
+# How many have no coordinates of their own; pymatgen tells so.
+_HYDROGENS = "_atom_site_attached_hydrogens"
 # Symbols which pymatgen takes for water, hydroxyl or nitrate, hydrogens implied.
 _SPECIAL_SYMBOL = re.compile("Hw|Ow|Wat|wat|NO3|O-H")
 
@@ -301,6 +303,8 @@ def _read_sites(block: gemmi.cif.Block) -> tuple[list[str], FloatArray, list[flo
     if DUMMY in columns.get("_atom_site_calc_flag", ()):
         raise UnsureError
     if any(group not in (".", "?") for group in columns.get(GROUP_OF_SITES, ())):
+        raise UnsureError
+    if set(block.find_values(_HYDROGENS)) - {"0", ".", "?"}:
         raise UnsureError
     if not all(is_whole(one) for tag in MULTIPLICITIES for one in set(columns.get(tag, ()))):
         raise UnsureError

@@ -79,6 +79,8 @@ _WITHOUT_SYMMETRY = (
     "No _symmetry_equiv_pos_as_xyz type key found. Defaulting to P1",
     "No magnetic symmetry detected",
 )
+# Above the coordinates of each crystal of an XDATCAR.
+_STEP = re.compile(r"^\s*direct configuration=", re.IGNORECASE | re.MULTILINE)
 _NO_NAMES = "Elements in POSCAR cannot be determined"
 _UNDERSCORE = re.compile(r"(?<!\S)[+-]?[\d.]*\d_\d[\d._]*([eE][+-]?\d+)?(?!\S)")
 # What is not well formed, and says two things of a crystal.
@@ -309,6 +311,10 @@ def _read_poscar(text: str) -> Crystal:
     if counts and all(map(str.isdecimal, counts)) and len(names) != len(counts):
         raise StructureError(
             f"has {len(names)} symbols of elements, but {len(counts)} numbers of atoms"
+        )
+    if (n_crystals := len(_STEP.findall(text))) > 1:
+        raise StructureError(
+            f"is an XDATCAR of {n_crystals} crystals; write the one that counts as a POSCAR"
         )
     crystal = _read_with_pymatgen(None, with_factor(text), "poscar")
     if any(note.startswith(_NO_NAMES) for note in crystal.notes):

@@ -449,6 +449,16 @@ def test_one_operation_needs_no_list():
 
 
 @pytest.mark.parametrize("second", ["", cif(name="y")], ids=["fast", "by pymatgen"])
+@pytest.mark.parametrize(("numbers", "is_told"), [(("0", "."), False), (("0", "2"), True)])
+def test_hydrogens_without_coordinates_are_told(numbers, is_told, second):
+    head, _, rows = cif().partition("_atom_site_fract_z\n")
+    rows = [f"{row} {n}" for row, n in zip(rows.split("\n"), numbers, strict=False)]
+    tags = "_atom_site_fract_z\n_atom_site_attached_hydrogens\n"
+    notes = read_crystal("\n".join([head + tags + rows[0], *rows[1:], ""]) + second).notes
+    assert sum("implicit hydrogens" in note for note in notes) == is_told
+
+
+@pytest.mark.parametrize("second", ["", cif(name="y")], ids=["fast", "by pymatgen"])
 def test_crystals_without_a_period_are_told(second):
     for tags, words in (
         ("", ""),

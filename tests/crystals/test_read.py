@@ -478,6 +478,14 @@ def test_a_poscar_whose_elements_and_numbers_are_unclear(tmp_path, change, cause
         read_crystal(text)
 
 
+def test_a_poscar_that_is_a_trajectory():
+    head, _, coords = f"x\n1.0\n{NACL}".partition("direct\n")
+    steps = [f"Direct configuration= {n:5d}\n{coords}" for n in (1, 2)]
+    assert len(read_crystal(head + steps[0]).species) == 2
+    with pytest.raises(StructureError, match="is an XDATCAR of 2 crystals"):
+        read_crystal(head + "".join(steps))
+
+
 @pytest.mark.parametrize(
     ("name", "change", "cause"),
     [
