@@ -86,6 +86,19 @@ def test_joined_groups():
     assert join_groups([0, 0, 1, 2], ["x", "y", "y", "z"]).tolist() == [0, 0, 0, 1]
 
 
+def test_groupings_without_a_group_are_not_joined():
+    own = [0, 1, 2]
+    for groups in (
+        np.ma.array([7, 7, 8], mask=[False, True, False]),
+        [0.0, np.nan, np.nan],
+        ["a", None, "b"],
+    ):
+        with pytest.raises(ValueError, match="groups are missing, the first in row 1"):
+            join_groups(own, groups)
+    with pytest.raises(ValueError, match="groups has shape"):
+        join_groups(own, [0, 0], [0, 0, 1, 1])  # as many in all
+
+
 @pytest.mark.parametrize("cv", SPLITTERS, ids=lambda cv: type(cv).__name__)
 def test_splitters_are_those_of_scikit_learn(cv, cifs, graphs, energies):
     groups = np.arange(len(graphs)) // 2

@@ -19,6 +19,7 @@ from skcgcnn.graphs import (
     load_element_features,
     same_crystals,
 )
+from skcgcnn.tasks import checked_groups
 
 # In Å: how far atoms may be from where a symmetry operation puts them.
 _SYMPREC = 0.01
@@ -201,6 +202,11 @@ def join_groups(*groupings: Any) -> npt.NDArray[np.int64]:
     -------
     ndarray of shape (n_crystals,), int64
 
+    Raises
+    ------
+    ValueError
+        If groupings are not of one length, or a group is missing.
+
     Examples
     --------
     >>> join_groups(["a", "a", "b", "c"], [0, 1, 1, 2]).tolist()
@@ -209,7 +215,7 @@ def join_groups(*groupings: Any) -> npt.NDArray[np.int64]:
     n = len(groupings[0])
     rows, columns, width = [], [], n
     for grouping in groupings:
-        _, places = np.unique(np.asarray(grouping), return_inverse=True)
+        _, places = np.unique(checked_groups(grouping, n), return_inverse=True)
         rows.append(np.arange(n))
         columns.append(places.ravel() + width)
         width += int(places.max(initial=-1)) + 1

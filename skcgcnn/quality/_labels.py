@@ -85,7 +85,7 @@ def _spellings(
         if len(found) < 2:
             continue
         (usual, _), *others = found.most_common()
-        unusual = {value for value, _ in others}
+        unusual = [value for value, _ in others]
         rows = [int(row) for row, v in zip(known, values, strict=True) if str(v) in unusual]
         shown = ", ".join(repr(value) for value in unusual)
         text = (
