@@ -219,6 +219,8 @@ class GraphNet(NeuralNet):
             self._set_rates(one_cycle(done / n_epochs))
         step = super().train_step(batch, **fit_params)
         self._seen += len(batch[0])
+        # Else autocast, within that around a fit, goes on with the weights of the first step.
+        torch.clear_autocast_cache()
         self.network.update()
         return step
 

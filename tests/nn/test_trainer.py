@@ -174,3 +174,23 @@ def test_the_precision_is_that_of_parameters_and_outputs(tiny, graphs, Y):
         assert {p.dtype for p in est.module_.parameters()} == {dtype}
         assert est.net_.outputs(graphs).dtype == np.dtype(str(dtype).removeprefix("torch."))
         assert np.isfinite(est.loss_curve_).all()
+
+
+@pytest.fixture(params=["precision", "Accelerator"])
+def in_bfloat16(request):
+    """Return the parameters of a fit in which the network computes in bfloat16."""
+    if request.param == "precision":
+        yield {"net_params": {"precision": "bfloat16"}}
+        return
+    accelerate = pytest.importorskip("accelerate")
+    yield {"device": accelerate.Accelerator(cpu=True, mixed_precision="bf16")}
+    # It is one for the whole process.
+    accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def test_a_fit_in_bfloat16_sees_the_weights_that_it_changes(in_bfloat16, graphs, energies):
+    errors = []
+    for params in ({"device": "cpu"}, in_bfloat16):
+        est = CGCNNRegressor(max_epochs=10, random_state=0, **params).fit(graphs, energies)
+        errors.append(np.abs(est.predict(graphs) - energies).mean())
+    assert errors[1] < 1.5 * errors[0] + 0.05 * energies.std()
