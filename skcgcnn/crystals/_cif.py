@@ -188,6 +188,8 @@ def _crystals(document: gemmi.cif.Document) -> list[gemmi.cif.Block]:
 
 def _read_block(block: gemmi.cif.Block) -> Crystal:
     lattice = _lattice([_number(_value(block, tag)) for tag in CELL])
+    if set(block.find_values(_HYDROGENS)) - {"0", ".", "?"}:
+        raise UnsureError
     symbols, coords, occupancies = _read_sites(block)
     contents: list[_Content] = [
         ((_element(symbol), occupancy),)
@@ -303,8 +305,6 @@ def _read_sites(block: gemmi.cif.Block) -> tuple[list[str], FloatArray, list[flo
     if DUMMY in columns.get("_atom_site_calc_flag", ()):
         raise UnsureError
     if any(group not in (".", "?") for group in columns.get(GROUP_OF_SITES, ())):
-        raise UnsureError
-    if set(block.find_values(_HYDROGENS)) - {"0", ".", "?"}:
         raise UnsureError
     if not all(is_whole(one) for tag in MULTIPLICITIES for one in set(columns.get(tag, ()))):
         raise UnsureError
