@@ -1,8 +1,10 @@
 """Names that come from files of others, as they can be shown: they hold whatever they hold."""
 
 import re
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from shlex import quote
+from unicodedata import normalize
 
 
 def for_figures(name: object) -> str:
@@ -76,6 +78,20 @@ def listed(names: Sequence[str], most: int = 8) -> str:
     """
     shown = ", ".join(names[:most]) or "none"
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def spellings(texts: Iterable[str]) -> list[list[str]]:
+    """Return texts that differ by case, blanks or the form of accents alone, the usual ones first.
+
+    Examples
+    --------
+    >>> spellings(["metal", "gap", "Metal", "metal", "Gap "])
+    [['metal', 'Metal'], ['gap', 'Gap ']]
+    """
+    found = defaultdict[str, Counter[str]](Counter)
+    for text in texts:
+        found["".join(normalize("NFKC", text).casefold().split())][text] += 1
+    return [[text for text, _ in each.most_common()] for each in found.values() if len(each) > 1]
 
 
 def quoted(text: str) -> str:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sklearn.utils import Bunch
 
 from skcgcnn._files import user_path
-from skcgcnn._text import listed
+from skcgcnn._text import listed, spellings
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets._crystal_files import CrystalFolder, crystal_name
 from skcgcnn.datasets._layout import check_shape, find_ids, read_column, take_header
@@ -369,6 +369,11 @@ def load_groups(folder: Path, cif_ids: Sequence[str]) -> dict[str, str] | None:
     ------
     DataError
         If a line is not ``cif_id,group``, or an id comes twice; or the table has another name.
+
+    Warns
+    -----
+    UserWarning
+        Names groups that are spelled in several ways.
     """
     if not (folder / "groups.csv").is_file():
         # To leave it out would part the crystals of a group.
@@ -391,6 +396,11 @@ def load_groups(folder: Path, cif_ids: Sequence[str]) -> dict[str, str] | None:
         else:
             groups[crystal_name(cells[0])] = cells[1]
     refuse(sheet.file, problems)
+    for names in spellings(groups.values()):
+        warn_caller(
+            f"{sheet.file}: {' and '.join(map(repr, names))} differ by case or blanks alone, and "
+            "count as different groups"
+        )
     return groups
 
 

@@ -1,12 +1,13 @@
 """Columns of targets that look odd, without a look at the crystals."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._text import spellings
 from skcgcnn.quality._findings import Finding, Names
 from skcgcnn.tasks import is_missing
 
@@ -78,14 +79,7 @@ def _spellings(
     name: str, known: npt.NDArray[np.int64], values: npt.NDArray[Any], names: Names
 ) -> Iterator[Finding]:
     """Yield labels that differ by case or blanks alone."""
-    spellings = defaultdict[str, Counter[str]](Counter)
-    for value in map(str, values):
-        spellings["".join(value.casefold().split())][value] += 1
-    for found in spellings.values():
-        if len(found) < 2:
-            continue
-        (usual, _), *others = found.most_common()
-        unusual = [value for value, _ in others]
+    for usual, *unusual in spellings(map(str, values)):
         rows = [int(row) for row, v in zip(known, values, strict=True) if str(v) in unusual]
         shown = ", ".join(repr(value) for value in unusual)
         text = (

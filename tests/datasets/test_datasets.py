@@ -174,6 +174,13 @@ def test_groups(folder):
     assert load_id_prop(path).groups.tolist() == ["x", "x", "y"]
 
 
+def test_groups_that_are_spelled_in_several_ways_are_told(folder):
+    path = folder("a,1\nb,2\nc,3\n")
+    (path / "groups.csv").write_text("cif_id,group\na,Caf\u00e9\nb,cafe\u0301\nc,x\n", "utf-8")
+    with pytest.warns(UserWarning, match=r"groups\.csv: .* count as different groups"):
+        assert len(set(load_id_prop(path).groups)) == 3
+
+
 @pytest.mark.parametrize(
     ("text", "cause"),
     [
