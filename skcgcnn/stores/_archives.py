@@ -18,6 +18,8 @@ _UNREADABLE = (ValueError, OSError, EOFError, zlib.error, LZMAError)
 
 # In bytes, of a header that holds a long name: it is read as a whole.
 _MOST_HEADER = 1_000_000
+# Of a name, as systems take it, and of headers for all members: each member would have them all.
+_LONGEST_NAME, _MOST_FOR_ALL = 4_096, 100
 # In bytes, of the end of a zip archive with its comment.
 _LONGEST_END = 22 + (1 << 16)
 _LONG_HEADERS = (
@@ -114,6 +116,10 @@ class _Header(tarfile.TarInfo):
             raise tarfile.ReadError(f"a header is damaged: {error}") from error
         if member.size < 0:
             raise tarfile.ReadError("a member has a size below 0")
+        if len(member.name) > _LONGEST_NAME:
+            raise tarfile.ReadError(f"a member has a name of {len(member.name):,} letters")
+        if len(archive.pax_headers) > _MOST_FOR_ALL:
+            raise tarfile.ReadError("it has too many headers that hold for all members")
         return member
 
     def _proc_member(self, archive: tarfile.TarFile) -> Any:
