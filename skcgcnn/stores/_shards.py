@@ -59,7 +59,8 @@ class ShardFiles:
         try:
             facts = self.read()
             is_whole = facts.pop("own") == _own_digest(facts)
-            return is_whole and facts["digest"] == digest and facts["graphs"] == self.digest()
+            is_same = facts["digest"] == digest and facts["graphs"] == self.digest()
+            return bool(is_whole and is_same)
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return False
 
