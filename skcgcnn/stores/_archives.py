@@ -5,6 +5,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import pairwise
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Self
@@ -172,6 +173,10 @@ def _check_directory(path: Path, archive: zipfile.ZipFile) -> None:
         raise zipfile.BadZipFile("its directory does not have as many members as it says")
     if members and min(member.header_offset for member in members) > 0:
         raise zipfile.BadZipFile("there is more before its first member, such as another archive")
+    # A small archive would hold a large file any number of times; newer Pythons look, too.
+    places = sorted((member.header_offset, member.compress_size) for member in members)
+    if any(begin + size > other for (begin, size), (other, _) in pairwise(places)):
+        raise zipfile.BadZipFile("its members overlap")
     for member in members:
         # Opening compares the two names of a member. Those that are locked or packed otherwise are
         # not needed, where they are no CIFs.

@@ -14,7 +14,7 @@ from hostile import run_bounded
 
 from skcgcnn.exceptions import DataError
 from skcgcnn.stores import featurize, open_store
-from skcgcnn.stores._archives import tar_items
+from skcgcnn.stores._archives import tar_items, zip_items
 from skcgcnn.stores._items import Item, PackedCif, bytes_in_memory
 
 READ = """
@@ -126,6 +126,19 @@ def test_what_each_member_has_is_bounded(tmp_path, kind):
     (tmp_path / "a.tar").write_bytes(content + header("a.cif", 0) + bytes(1024))
     with pytest.raises(DataError, match=cause):
         list(tar_items(tmp_path / "a.tar"))
+
+
+def test_members_of_a_zip_archive_that_overlap(cifs, tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.write(cifs[0], "a.cif")
+    content = path.read_bytes()
+    begin, end = content.index(b"PK\1\2"), content.index(b"PK\5\6")
+    tail = bytearray(content[end:])
+    tail[8:16] = (3).to_bytes(2, "little") * 2 + (3 * (end - begin)).to_bytes(4, "little")
+    path.write_bytes(content[:begin] + 3 * content[begin:end] + tail)
+    with pytest.raises(DataError, match="its members overlap"):
+        zip_items(path)
 
 
 def test_names_and_values_take_memory_too():
