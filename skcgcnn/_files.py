@@ -5,7 +5,7 @@ import glob
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import takewhile
 from os.path import samestat
@@ -23,9 +23,11 @@ __all__ = [
     "DISK_FULL",
     "atomic_write",
     "check_folder",
+    "file_mark",
     "lock_folder",
     "matching",
     "named_if_full",
+    "refuse_changed",
     "take_folder",
     "unlock_folder",
     "user_path",
@@ -60,6 +62,29 @@ def file_mark(path: str | os.PathLike[str]) -> Mark:
     except (OSError, ValueError):
         return None
     return found.st_size, found.st_mtime_ns
+
+
+def refuse_changed(paths: Sequence[str], marks: Sequence[Mark]) -> None:
+    """Refuse files that changed since they were read first: some steps read them again.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        The files.
+    marks : sequence
+        What `file_mark` told of each.
+
+    Raises
+    ------
+    DataError
+        If one has another time or size.
+    """
+    for path, mark in zip(paths, marks, strict=True):
+        if file_mark(path) != mark:
+            raise DataError(
+                f"{path}: was changed after the crystals were read first; run the command again "
+                "when no file changes anymore"
+            )
 
 
 def matching(pattern: str | os.PathLike[str]) -> list[str]:

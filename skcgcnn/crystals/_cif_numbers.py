@@ -46,8 +46,7 @@ _OTHER_ELEMENT = re.compile(r"[A-Za-z]{1,2}[\d.+-]*[/,;&|][A-Za-z]|(TR|REE)([^A-
 _SECOND_SYMBOL = re.compile(r"[A-Z][a-z]?[\d.]*([A-Z][a-z])")
 # Of a label alone: in silicates a place for Si or Al, and hardly ever tritium.
 _TETRAHEDRON = re.compile("T([^A-Za-z]|$)")
-# Of a site that is no atom.
-DUMMY = "dum"
+DUMMY = "dum"  # of a site that is no atom
 
 _OCCUPANCY = "_atom_site_occupancy"
 MULTIPLICITIES = ("_atom_site_symmetry_multiplicity", "_atom_site_site_symmetry_multiplicity")
@@ -70,8 +69,7 @@ SITES = (
 )
 _HALL = ("_symmetry_space_group_name_Hall", "_space_group_name_Hall")
 _GROUPS = ("_symmetry_space_group_name_H-M", "_space_group_name_H-M_alt", "_space_group_name_H-M")
-# With their numbers.
-GROUPS = (*_GROUPS, "_space_group_IT_number", "_symmetry_Int_Tables_number")
+GROUPS = (*_GROUPS, "_space_group_IT_number", "_symmetry_Int_Tables_number")  # and numbers
 # Magnetic ones, with the reversal of time behind; also as an older dictionary has them.
 _OF_MAGNETS = re.compile("_space_group_symop[._]magn_(operation|centering)[._]xyz")
 _LIST_THEM = "list the symmetry operations (_space_group_symop_operation_xyz)"
@@ -88,7 +86,8 @@ _OTHER_LETTERS = re.compile("[^xyzXYZ0-9+*/.,\\s-]")
 _TERM = r"(1?[xyz]|(\d+\.?\d*|\.\d+)(/\d+\.?)?)"
 _PART = re.compile(rf"[+-]?{_TERM}([+-]{_TERM})*")
 _WHOLE = re.compile(r"\d+(\.0*)?|[?.]|")
-_UNDERSCORE = re.compile(r"\d_\d")
+# To Python a number, and two numbers without a blank, of which pymatgen takes the first.
+_OTHER_NUMBER = re.compile(r"\d_\d|\)[\d.+-]")
 # A byte order mark, and spaces of other kinds, change nothing.
 _OTHER = re.compile(r"[^\x00-\x7f\s\ufeff]")
 
@@ -293,7 +292,7 @@ def _check_numbers(data: dict[str, Any]) -> None:
     for tag in _NUMBERS:
         for cell in _several(data.get(tag, [])):
             _check_letters(tag, cell)
-            if _UNDERSCORE.search(cell):
+            if _OTHER_NUMBER.search(cell):
                 raise underscore(cell)
             _check_size(tag, cell)
     for tag in MULTIPLICITIES:
@@ -446,5 +445,6 @@ def no_element(symbol: str) -> StructureError:
 
 
 def underscore(number: str) -> StructureError:
-    """Return the error for a number with an underscore."""
-    return StructureError(f"holds the number {number!r}; write it without the underscore")
+    """Return the error for a number with an underscore, or another behind its uncertainty."""
+    what = "the underscore" if "_" in number else "what is behind its bracket"
+    return StructureError(f"holds the number {number!r}; write it without {what}")

@@ -266,6 +266,8 @@ def _text(path: str, max_bytes: int) -> str:
         else:
             with open(path, "rb") as file:  # noqa: PTH123 - pathlib takes longer than the reading
                 content = file.read(size + 1)
+            if len(content) != size:  # a part of it could be a crystal, too
+                raise TransientReadError("was replaced while it was read; read it again")
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise _cannot_be_read(error) from error
     return content.decode("utf-8", errors="replace")

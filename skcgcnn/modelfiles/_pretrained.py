@@ -2,6 +2,7 @@
 
 import csv
 import os
+import time
 from importlib.resources import files
 from os import PathLike
 from pathlib import Path
@@ -16,7 +17,8 @@ COMMIT = "f42ab233c4ee0c416879d6bc2d22a264418413ad"
 BASE_URL = f"https://raw.githubusercontent.com/txie-93/cgcnn/{COMMIT}/"
 FOLDER = "pre-trained"
 DATA_HOME_VARIABLE = "SKCGCNN_DATA"
-_SECONDS = 30
+# Of silence, and of all: an official file has less than a MB.
+_SECONDS, _MOST_SECONDS, _MOST_BYTES = 30, 600, 10_000_000
 
 
 class PretrainedModel(NamedTuple):
@@ -124,13 +126,30 @@ def fetch_pretrained(name: str, data_home: str | PathLike[str] | None = None) ->
         target.parents[1], BASE_URL, registry={file: f"sha256:{PRETRAINED[name].sha256}"}
     )
     try:
-        return Path(source.fetch(file, downloader=pooch.HTTPDownloader(timeout=_SECONDS)))
+        return Path(source.fetch(file, downloader=_download))
     except (OSError, ValueError) as error:  # no network, no such page, no room, another SHA-256
         raise DataError(
             f"{name}: could not be fetched from {url} ({error}). Fetch it by other means and put "
             f"it at {target}, or name its folder's parent as data_home or in the environment "
             f"variable {DATA_HOME_VARIABLE}"
         ) from error
+
+
+def _download(url: str, output: str, _: Any) -> None:
+    """Fetch a file as pooch does, within bounds: a server may send without end."""
+    import requests
+
+    end, size = time.monotonic() + _MOST_SECONDS, 0
+    with requests.get(url, stream=True, timeout=_SECONDS) as answer, open(output, "wb") as file:  # noqa: PTH123
+        answer.raise_for_status()
+        # In small pieces, each of which is waited for.
+        for piece in answer.iter_content(1 << 10):
+            size += len(piece)
+            if size > _MOST_BYTES:
+                raise OSError(f"more than {_MOST_BYTES:,} bytes came")
+            if time.monotonic() > end:
+                raise OSError(f"it was not complete after {_MOST_SECONDS} s")
+            file.write(piece)
 
 
 def find_model(model: str | PathLike[str], data_home: str | PathLike[str] | None = None) -> Path:

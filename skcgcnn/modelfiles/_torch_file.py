@@ -52,7 +52,8 @@ def load_content(path: Path) -> dict[str, Any]:
                 packed = any(item.compress_type != zipfile.ZIP_STORED for item in archive.filelist)
                 # torch itself does not look whether numbers are those that were written.
                 damaged = None if packed else archive.testzip()
-        except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+        # Names that are no letters are a ValueError.
+        except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError) as error:
             raise DataError(f"{refusal}it is damaged or of another kind") from error
         if damaged is not None:
             raise DataError(f"{refusal}it is damaged or of another kind (in {damaged!r})")

@@ -5,6 +5,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import pairwise
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Self
@@ -18,6 +19,8 @@ _UNREADABLE = (ValueError, OSError, EOFError, zlib.error, LZMAError)
 
 # In bytes, of a header that holds a long name: it is read as a whole.
 _MOST_HEADER = 1_000_000
+# Of a name, as systems take it, and of headers for all members: each member would have them all.
+_LONGEST_NAME, _MOST_FOR_ALL = 4_096, 100
 # In bytes, of the end of a zip archive with its comment.
 _LONGEST_END = 22 + (1 << 16)
 _LONG_HEADERS = (
@@ -114,6 +117,10 @@ class _Header(tarfile.TarInfo):
             raise tarfile.ReadError(f"a header is damaged: {error}") from error
         if member.size < 0:
             raise tarfile.ReadError("a member has a size below 0")
+        if len(member.name) > _LONGEST_NAME:
+            raise tarfile.ReadError(f"a member has a name of {len(member.name):,} letters")
+        if len(archive.pax_headers) > _MOST_FOR_ALL:
+            raise tarfile.ReadError("it has too many headers that hold for all members")
         return member
 
     def _proc_member(self, archive: tarfile.TarFile) -> Any:
@@ -166,6 +173,10 @@ def _check_directory(path: Path, archive: zipfile.ZipFile) -> None:
         raise zipfile.BadZipFile("its directory does not have as many members as it says")
     if members and min(member.header_offset for member in members) > 0:
         raise zipfile.BadZipFile("there is more before its first member, such as another archive")
+    # A small archive would hold a large file any number of times; newer Pythons look, too.
+    places = sorted((member.header_offset, member.compress_size) for member in members)
+    if any(begin + size > other for (begin, size), (other, _) in pairwise(places)):
+        raise zipfile.BadZipFile("its members overlap")
     for member in members:
         # Opening compares the two names of a member. Those that are locked or packed otherwise are
         # not needed, where they are no CIFs.

@@ -13,7 +13,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn._files import check_folder, take_folder, unlock_folder, user_path
+from skcgcnn._files import (
+    Mark,
+    check_folder,
+    file_mark,
+    refuse_changed,
+    take_folder,
+    unlock_folder,
+    user_path,
+)
 from skcgcnn._parallel import streaming_parallel, task
 from skcgcnn._progress import Progress
 from skcgcnn._warnings import warn_caller
@@ -34,9 +42,9 @@ from skcgcnn.stores._shards import SHARD, ShardFiles, digest_items, write_shard
 from skcgcnn.stores._sources import Source, find_source, read_properties
 from skcgcnn.stores._store import (
     COLUMNS,
-    COPIED,
     FAILURES,
     FEATURES,
+    GROUPS,
     REMARKS,
     SHARDS,
     is_complete,
@@ -142,23 +150,28 @@ def featurize(
     read: Any = own_columns
     if properties is not None:
         read = JoinedProperties(str(properties), *read_properties(user_path(properties)))
-    if found.folder is not None:
-        load_groups(found.folder, [])  # says what is wrong with it before anything is made
     features = None if found.folder is None else find_features(found.folder)
     if features is not None and transformer.atom_features is None:
         transformer = CrystalGraphTransformer(**transformer.get_params())
         transformer.set_params(atom_features=str(features))
+    copied = _copied(found, transformer)
+    if found.folder is not None:
+        load_groups(found.folder, [])  # says what is wrong with it before anything is made
     _prepare(folder, overwrite=overwrite)
     with _alone(folder):
         remove_leftovers(folder)
         _clean(folder)
-        return _featurize(found, folder, transformer, read)
+        return _featurize(found, folder, transformer, read, copied)
 
 
 def _featurize(
-    source: Source, folder: Path, transformer: CrystalGraphTransformer, read: ReadColumns
+    source: Source,
+    folder: Path,
+    transformer: CrystalGraphTransformer,
+    read: ReadColumns,
+    copied: dict[str, tuple[Path, Mark]],
 ) -> Featurized:
-    """Write the shards that are missing, and join all."""
+    """Write the shards that are missing, and join all, with the files that are copied."""
     shards, kept = _write_shards(source, folder / SHARDS, transformer)
     if not shards:
         raise DataError(f"{source.name}: holds no crystal")
@@ -178,8 +191,10 @@ def _featurize(
         for name, word, what in ((FAILURES, "cause", "failures"), (REMARKS, "remark", "remarks")):
             rows = (row for shard in shards for row in shard.read()[what])
             write_table(folder / name, ("path", word), rows)
-        for name in COPIED:
-            _copy(source, transformer, name, new.path / name)
+        for name, (path, mark) in copied.items():
+            if path.is_file():
+                shutil.copyfile(path, new.path / name)
+            refuse_changed([str(path)], [mark])
         new.facts = {
             "options": asdict(joint.options),
             "properties": columns,
@@ -341,11 +356,10 @@ def _batches(source: Source) -> Iterator[list[Item]]:
         yield items
 
 
-def _copy(source: Source, transformer: CrystalGraphTransformer, name: str, target: Path) -> None:
-    """Copy what belongs to the crystals: groups, and the features of the elements."""
-    given = transformer.atom_features
-    origin = None if source.folder is None else source.folder / name
-    if name == FEATURES:
-        origin = None if given is None else user_path(given)
-    if origin is not None and origin.is_file():
-        shutil.copyfile(origin, target)
+def _copied(source: Source, transformer: CrystalGraphTransformer) -> dict[str, tuple[Path, Mark]]:
+    """Return the files of a store that belong to its crystals, and what changes with them."""
+    features, folder = transformer.atom_features, source.folder
+    paths = {} if features is None else {FEATURES: user_path(features)}
+    if folder is not None:
+        paths[GROUPS] = folder / GROUPS
+    return {name: (path, file_mark(path)) for name, path in paths.items()}

@@ -75,10 +75,9 @@ class Item(NamedTuple):
 
 def bytes_in_memory(item: Item) -> int:
     """Return about how much memory an item takes until it is read."""
-    source: Any = item.source
-    if isinstance(source, (JsonLine, PackedCif)):
-        return len(source[0])
-    return len(source) if isinstance(source, str) else 0
+    source: Any = item.source[0] if isinstance(item.source, (JsonLine, PackedCif)) else item.source
+    texts = (source, item.id, item.name, *item.values, *item.values.values())
+    return sum(len(text) for text in texts if isinstance(text, (str, bytes)))
 
 
 class Opened(NamedTuple):

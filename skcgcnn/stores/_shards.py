@@ -32,7 +32,8 @@ class ShardFiles:
     graphs : Path
         The graphs of the crystals that could be read.
     facts : Path
-        JSON: failures, remarks and values, and a digest of the graphs; it is written last.
+        JSON: failures, remarks and values, and digests of the graphs and of itself; it is written
+        last.
     """
 
     graphs: Path
@@ -57,8 +58,10 @@ class ShardFiles:
         """Tell whether the shard is there, whole, and made from crystals with this digest."""
         try:
             facts = self.read()
-            return bool(facts["digest"] == digest and facts["graphs"] == self.digest())
-        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            is_whole = facts.pop("own") == _own_digest(facts)
+            is_same = facts["digest"] == digest and facts["graphs"] == self.digest()
+            return bool(is_whole and is_same)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return False
 
     def digest(self) -> str:
@@ -134,8 +137,12 @@ def write_shard(
         "values": _columns([opened[i].values for i in kept]),
     }
     with atomic_write(files.facts) as file:
-        json.dump(facts, file)
+        json.dump({**facts, "own": _own_digest(facts)}, file)
     return Written(len(items), len(failures))
+
+
+def _own_digest(facts: dict[str, Any]) -> str:
+    return blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
 
 
 def _columns(rows: Sequence[Values]) -> dict[str, list[float | str | None]]:

@@ -20,7 +20,6 @@ COLUMNS = "properties"
 FAILURES, REMARKS, SHARDS = "failures.csv", "remarks.csv", ".skcgcnn-shards"
 # What a folder of crystals can have beside them; with the arrays, so that it is replaced with them.
 FEATURES, GROUPS = "atom_init.json", "groups.csv"
-COPIED = (FEATURES, GROUPS)
 
 
 @dataclass(frozen=True, eq=False)

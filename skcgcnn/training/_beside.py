@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from skcgcnn._files import Mark, file_mark
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets import Table
 from skcgcnn.exceptions import DataError, describe_failures
@@ -81,29 +80,6 @@ def join_to_graphs(graphs: CrystalGraphs, beside: Table, *, allow_missing: bool)
     if failures:
         warn_caller(describe_failures(failures, len(graphs)))
     return joined
-
-
-def refuse_changed(paths: Sequence[str], marks: Sequence[Mark]) -> None:
-    """Refuse files that changed since they were read first: some steps read them again.
-
-    Parameters
-    ----------
-    paths : sequence of str
-        The files.
-    marks : sequence
-        What `file_mark` told of each.
-
-    Raises
-    ------
-    DataError
-        If one has another time or size.
-    """
-    for path, mark in zip(paths, marks, strict=True):
-        if file_mark(path) != mark:
-            raise DataError(
-                f"{path}: was changed after the crystals were read first; run the command again "
-                "when no file changes anymore"
-            )
 
 
 def join_beside(paths: Sequence[str], beside: Table, *, allow_missing: bool) -> Any:

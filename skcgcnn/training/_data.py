@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from skcgcnn._files import Mark, file_mark, user_path
+from skcgcnn._files import Mark, file_mark, refuse_changed, user_path
 from skcgcnn._parameters import Parameters
 from skcgcnn._text import same_unit
 from skcgcnn._warnings import warn_caller
@@ -33,7 +33,7 @@ from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs, load_element_features
 from skcgcnn.stores import as_in_tables, is_store, open_store
 from skcgcnn.tasks import NOT_EXACT, is_missing
-from skcgcnn.training._beside import add_potential, join_beside, join_to_graphs, refuse_changed
+from skcgcnn.training._beside import add_potential, join_beside, join_to_graphs
 from skcgcnn.training._predictions import check_names
 from skcgcnn.training._settings import Settings
 

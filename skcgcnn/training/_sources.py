@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn._files import Mark, file_mark
+from skcgcnn._files import Mark, file_mark, refuse_changed
 from skcgcnn._parameters import OnError
 from skcgcnn._text import listed, same_unit
 from skcgcnn._warnings import warn_caller
@@ -19,7 +19,7 @@ from skcgcnn.exceptions import DataError
 from skcgcnn.features import potential_of
 from skcgcnn.stores import MANY, as_in_tables, is_store, open_store, read_folder, read_paths
 from skcgcnn.tasks import is_missing
-from skcgcnn.training._beside import add_potential, join_beside, join_to_graphs, refuse_changed
+from skcgcnn.training._beside import add_potential, join_beside, join_to_graphs
 
 
 class Found(NamedTuple):

@@ -48,6 +48,18 @@ def test_the_limit_is_a_parameter(cifs, tmp_path):
     assert len(transformer.set_params(max_bytes=10**6).transform(cifs[:1])) == 1
 
 
+@pytest.mark.parametrize("size", [-9, 9])
+def test_a_file_that_is_replaced_before_it_is_opened(nacl, tmp_path, monkeypatch, size):
+    path = tmp_path / "a.cif"
+    # Without occupancies, its beginning is a crystal too.
+    text = nacl.to(fmt="cif").replace(" _atom_site_occupancy\n", "")
+    path.write_text(text.replace("0000  1\n", "0000\n"))
+    looked_at = path.stat().st_size + size
+    monkeypatch.setattr("skcgcnn.crystals._read._check_regular", lambda *_: looked_at)
+    with pytest.raises(TransientReadError, match="was replaced while it was read"):
+        read_crystal(path)
+
+
 def fail_to_open(paths, error, patch):
     """Let Python's own `open` fail for some paths."""
 

@@ -121,6 +121,16 @@ def test_a_damaged_file_is_fetched_again(published, tmp_path):
     assert pretrained.fetch_pretrained("band-gap", home).read_bytes() == file.read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("bound", "cause"), [("_MOST_BYTES", "more than 0 bytes came"), ("_MOST_SECONDS", "after 0 s")]
+)
+def test_what_a_server_sends_is_bounded(published, tmp_path, monkeypatch, bound, cause):
+    monkeypatch.setattr(pretrained, bound, 0)
+    with pytest.raises(DataError, match=cause):
+        pretrained.fetch_pretrained("band-gap", tmp_path / "home")
+    assert not [path for path in (tmp_path / "home").rglob("*") if path.is_file()]
+
+
 @pytest.mark.usefixtures("offline")
 def test_offline(tmp_path, graphs, energies):
     where = rf"put it at {tmp_path}/pre-trained/efermi\.pth\.tar.*SKCGCNN_DATA"

@@ -158,6 +158,14 @@ def test_record_that_is_smaller_than_its_tensor(tmp_path, refuse):
     refuse(forged, match="damaged or of another kind")
 
 
+def test_a_member_whose_name_is_no_text(tmp_path, refuse):
+    with zipfile.ZipFile(tmp_path / "model", "w") as file:
+        file.writestr("é/data.pkl", b"")
+    content = (tmp_path / "model").read_bytes()
+    (tmp_path / "model").write_bytes(content.replace("é".encode(), b"\xa9\xa9"))
+    refuse(tmp_path / "model", match="damaged or of another kind")
+
+
 def test_packed_archive(official, refuse, tmp_path):
     # 64 MB that take 64 kB; torch itself would unpack them.
     path, content = official

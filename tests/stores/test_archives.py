@@ -14,6 +14,8 @@ from hostile import run_bounded
 
 from skcgcnn.exceptions import DataError
 from skcgcnn.stores import featurize, open_store
+from skcgcnn.stores._archives import tar_items, zip_items
+from skcgcnn.stores._items import Item, PackedCif, bytes_in_memory
 
 READ = """
 from skcgcnn.stores import featurize
@@ -101,6 +103,47 @@ def test_members_take_no_more_memory_than_they_claim_and_are(cifs, tmp_path):
     assert run_bounded(READ, *paths, megabytes=280).count("was read") == 2
     with pytest.raises(DataError, match="packed by bzip2 or LZMA; pack the archive anew"):
         featurize(tmp_path / "bzip2.zip", tmp_path / "bzip2.store")
+
+
+LONG = {
+    "a name": (
+        header("x", 5_000, tarfile.GNUTYPE_LONGNAME) + padded(b"a" * 5_000),
+        "a name of 5,0",
+    ),
+    "headers for all": (
+        b"".join(
+            header("pax", 9, tarfile.XGLTYPE) + padded(f"9 k{n:03d}=v\n".encode()) + header("b", 0)
+            for n in range(200)
+        ),
+        "too many headers that hold for all",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_what_each_member_has_is_bounded(tmp_path, kind):
+    content, cause = LONG[kind]
+    (tmp_path / "a.tar").write_bytes(content + header("a.cif", 0) + bytes(1024))
+    with pytest.raises(DataError, match=cause):
+        list(tar_items(tmp_path / "a.tar"))
+
+
+def test_members_of_a_zip_archive_that_overlap(cifs, tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.write(cifs[0], "a.cif")
+    content = path.read_bytes()
+    begin, end = content.index(b"PK\1\2"), content.index(b"PK\5\6")
+    tail = bytearray(content[end:])
+    tail[8:16] = (3).to_bytes(2, "little") * 2 + (3 * (end - begin)).to_bytes(4, "little")
+    path.write_bytes(content[:begin] + 3 * content[begin:end] + tail)
+    with pytest.raises(DataError, match="its members overlap"):
+        zip_items(path)
+
+
+def test_names_and_values_take_memory_too():
+    item = Item(PackedCif(b"a" * 10, is_gzip=False), "b" * 100, "c" * 1_000, {"d": "e" * 10_000})
+    assert bytes_in_memory(item) > 11_000
 
 
 @pytest.fixture

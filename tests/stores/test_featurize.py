@@ -365,7 +365,7 @@ def test_what_a_run_left_that_was_killed_at_its_end_is_removed(some, tmp_path, m
     assert len(open_store(folder)) == 3
 
 
-@pytest.mark.parametrize("damage", ["truncated", "of others", "too deep", "no facts"])
+@pytest.mark.parametrize("damage", ["truncated", "of others", "too deep", "no facts", "a fact"])
 def test_a_damaged_shard_is_made_again(damage, bundled, tmp_path):
     folder = tmp_path / "cifs"
     folder.mkdir()
@@ -381,6 +381,8 @@ def test_a_damaged_shard_is_made_again(damage, bundled, tmp_path):
         shutil.copy(second, first)
     elif damage == "too deep":
         facts.write_text("[" * 100_000)
+    elif damage == "a fact":
+        facts.write_text(facts.read_text().replace('"remarks": []', '"remarks": [["a", "b"]]'))
     else:
         facts.write_text("[]")
     assert featurize(folder, tmp_path / "store").n_kept == 70

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from skcgcnn import CrystalGraphs
-from skcgcnn.datasets import load_sample_regression
+from skcgcnn.datasets import load_groups, load_sample_regression
 from skcgcnn.exceptions import DataError
 from skcgcnn.stores import featurize, open_store
 
@@ -164,6 +164,20 @@ def test_groups_are_replaced_with_the_crystals_or_not_at_all(data, tmp_path, mon
     (data / "groups.csv").write_text("id,group\n0,a\n1,c\n")
     featurize(data, tmp_path / "store", overwrite=True)  # of the same crystals
     assert open_store(tmp_path / "store", with_groups=True).groups == {"0": "a", "1": "c"}
+
+
+@pytest.mark.parametrize("becomes", ["id,group\n0,a\n1,a\n2,a\n", None])
+def test_groups_that_change_while_a_store_is_made(data, tmp_path, monkeypatch, becomes):
+    def changed(folder, *_, _load=load_groups):
+        _load(folder, [])
+        (folder / "groups.csv").unlink()
+        if becomes:
+            (folder / "groups.csv").write_text(becomes)
+
+    monkeypatch.setattr("skcgcnn.stores._featurize.load_groups", changed)
+    with pytest.raises(DataError, match=r"groups\.csv: was changed after"):
+        featurize(data, tmp_path / "store", overwrite=True)
+    assert open_store(tmp_path / "store", with_groups=True).groups == {"0": "a", "1": "b"}
 
 
 def test_a_damaged_store_is_made_again_and_one_that_lacks_a_file_is_told(data, tmp_path):
