@@ -86,8 +86,8 @@ _OTHER_LETTERS = re.compile("[^xyzXYZ0-9+*/.,\\s-]")
 _TERM = r"(1?[xyz]|(\d+\.?\d*|\.\d+)(/\d+\.?)?)"
 _PART = re.compile(rf"[+-]?{_TERM}([+-]{_TERM})*")
 _WHOLE = re.compile(r"\d+(\.0*)?|[?.]|")
-# To Python a number, and two numbers without a blank, of which pymatgen takes the first.
-_OTHER_NUMBER = re.compile(r"\d_\d|\)[\d.+-]")
+# To Python a number, and what holds more than an uncertainty behind its bracket, to pymatgen.
+_OTHER_NUMBER = re.compile(r"\d_\d|\((?![\d.]*\)?\s*$)")
 # A byte order mark, and spaces of other kinds, change nothing.
 _OTHER = re.compile(r"[^\x00-\x7f\s\ufeff]")
 

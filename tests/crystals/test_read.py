@@ -178,6 +178,7 @@ MONOCLINIC = "_cell_setting monoclinic"
         ({"occupancy": "-0.5"}, "_atom_site_occupancy holds '-0.5'"),
         ({"occupancy": "0.5("}, "_atom_site_occupancy holds '0.5[(]'"),
         ({"site": "H H1 0.2(3)0.4(5) 0.2 0.2 1"}, "without what is behind its bracket"),
+        ({"site": "H H1 0.2(3) 0.2 0.2(3,0.4 1"}, "without what is behind its bracket"),
         ({"site": "H H1 . . . 1"}, "_atom_site_fract_x holds '[.]': the place of a site is not"),
         ({"site": "H H1 0.2 ? 0.2 1"}, "_atom_site_fract_y holds '[?]': the place of a site is"),
         ({"site": "Fe/Co Fe1 0.2 0.2 0.2 1"}, "the symbol 'Fe/Co', which names no single"),
