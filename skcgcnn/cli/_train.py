@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from skcgcnn._files import user_path
+from skcgcnn._files import file_mark, user_path
 from skcgcnn._lazy import needed
 from skcgcnn._text import crystals, for_terminals
 from skcgcnn.cli._app import Quiet, Remarks, app, n_processes, plain_errors
@@ -89,7 +89,12 @@ def train(
     checkpoint = folder / "checkpoint.pth.tar"
     start = "skcgcnn" if n_processes() == 1 else "the launcher as before and -m skcgcnn"
     resuming = f"{start} train {data or ''} --resume {checkpoint}".replace("  ", " ")
-    with plain_errors(lambda: f" Continue with: {resuming}" if checkpoint.exists() else ""):
+    # That of an earlier run, which is replaced at the first epoch, is not what was interrupted.
+    goes_on_there = resume is not None and resume.parent.resolve() == folder.resolve()
+    begun = {None, None if goes_on_there else file_mark(checkpoint)}
+    with plain_errors(
+        lambda: "" if file_mark(checkpoint) in begun else f" Continue with: {resuming}"
+    ):
         from skcgcnn.training import train as run
 
         settings, given, machine = typed_settings(ctx, params, goes_on=resume is not None)

@@ -107,6 +107,8 @@ def set_model_state(est: Any, state: ModelState) -> None:
         net.module_.trained.load_state_dict(trained)
         net.module_.n_steps.fill_(training.n_steps)
         net.optimizer_.load_state_dict(_tensors(training.optimizer))
+        if isinstance(params["optimizer"], str):
+            _check_optimizer(net.optimizer_)
     net.history = History(provenance.history)
     if provenance.n_samples is not None:
         est.n_samples_fit_ = provenance.n_samples
@@ -125,6 +127,20 @@ def set_model_state(est: Any, state: ModelState) -> None:
         net_=net,
         more_nets_=nets[1:],
     )
+
+
+def _check_optimizer(optimizer: torch.optim.Optimizer) -> None:
+    """Check that an optimizer keeps of each weight what has its shape: torch does not look."""
+    for weight in (each for group in optimizer.param_groups for each in group["params"]):
+        for name, kept in optimizer.state.get(weight, {}).items():
+            if not isinstance(kept, torch.Tensor):
+                continue  # such as None, for no momentum so far
+            is_like = kept.numel() == 1 if name == "step" else kept.shape == weight.shape
+            if not is_like or not kept.is_contiguous():
+                raise ValueError(
+                    f"{name} of the optimizer is {tuple(kept.shape)} for a weight that is "
+                    f"{tuple(weight.shape)}"
+                )
 
 
 def pickled(state: dict[str, Any], est: Any) -> dict[str, Any]:

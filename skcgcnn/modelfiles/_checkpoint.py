@@ -54,8 +54,11 @@ def read_checkpoint(content: Mapping[str, Any]) -> ModelState:
     LookupError, TypeError, ValueError
         If it is not what this library writes.
     """
-    training = None
+    training, history = None, []
     if "optimizer" in content:
+        history = [dict(row) for row in json.loads(content["history"])]
+        if len(history) != content["epoch"]:
+            raise ValueError(f"a history of {len(history)} epochs, where {content['epoch']} were")
         training = TrainingState(
             dict(content["trained_state_dict"]),
             int(content["n_steps"]),
@@ -67,6 +70,6 @@ def read_checkpoint(content: Mapping[str, Any]) -> ModelState:
         content[KEY],
         dict(content["state_dict"]),
         CHECKPOINT,
-        history=json.loads(content["history"]) if training else None,
+        history=history,
         training=training,
     )

@@ -39,8 +39,10 @@ class RunCheckpoint(Callback):
         loss = net.history[-1].get("valid_loss")
         if loss is None or self.best.best_epoch_ == est.n_iter_:
             write_model(est, self.output, {"validation loss": loss})
-        # A run that is ended from outside leaves no numbers of another model beside this one.
-        remove_results(self.output, (ORIGINAL, *TOLD))
+        # A run that is ended from outside leaves no numbers of another model beside this one, and
+        # one that cannot write its first checkpoint leaves none that goes on with another run.
+        others = (ORIGINAL, *TOLD) if est.n_iter_ > 1 else (CHECKPOINT, ORIGINAL, *TOLD)
+        remove_results(self.output, others)
         state = est._get_model_state(training=True)
         run = {**self.run, "best_epoch": self.best.best_epoch_}
         best = self.best.best_weights_

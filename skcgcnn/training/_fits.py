@@ -63,9 +63,11 @@ def read_start(
     own = {each.name for each in fields(settings)} - {"params"}
     if resume is not None:
         state = read_model_file(resume)
-        if state.training is None or not {"settings", "best_epoch"} <= state.training.run.keys():
+        run = {} if state.training is None else state.training.run
+        is_run = {"settings", "best_epoch"} <= run.keys() and isinstance(run["settings"], dict)
+        if not is_run or not isinstance(run["settings"].get("params"), dict):
             raise DataError(f"{resume}: is a model, but not a checkpoint of a training run")
-        then = _settings_then(state.training.run)
+        then = _settings_then(run)
         taken = {name: then[name] for name in own - set(own if given is None else given)}
         params = {**then["params"], **settings.params}
         return state, replace(settings, **taken, params=params)

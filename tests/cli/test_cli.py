@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from unittest.mock import Mock
 
 import joblib
 import numpy as np
@@ -264,6 +265,45 @@ def test_a_checkpoint_is_all_that_resume_needs(data, tmp_path):
     for name in ("test_results.csv", "metrics.json"):
         written = {(tmp_path / run / name).read_bytes() for run in ("own", "without", "mixed")}
         assert len(written) == 1
+
+
+def test_a_run_that_is_interrupted_at_once_names_no_checkpoint_of_an_earlier_one(
+    data, tmp_path, monkeypatch
+):
+    run("train", data, "--epochs", 2, "-o", tmp_path, *TINY)
+    monkeypatch.setattr(GraphNet, "run", Mock(side_effect=KeyboardInterrupt))
+    again = ("train", data, "--epochs", 3, "-o", tmp_path, *TINY)
+    assert "Continue" not in run(*again, "--overwrite", code=130)
+    own = ("train", "--epochs", 3, "--resume", tmp_path / "checkpoint.pth.tar")
+    assert "Continue with: skcgcnn train --resume" in run(*own, code=130)
+
+
+@pytest.mark.parametrize(
+    ("forge", "message"),
+    [
+        (lambda c: c.update(history="[1, 2]"), "'int' object is not iterable"),
+        (lambda c: c.update(history="[]"), "a history of 0 epochs, where 2 were"),
+        (lambda c: c["run"].update(settings=[]), "not a checkpoint of a training run"),
+        (lambda c: c["run"]["settings"].update(params=None), "not a checkpoint of a training run"),
+        (lambda c: _keep(c, "exp_avg", torch.zeros(3)), "exp_avg of the optimizer is (3,)"),
+        (lambda c: _keep(c, "exp_avg", torch.zeros(())), "exp_avg of the optimizer is ()"),
+        (lambda c: _keep(c, "step", torch.zeros(0)), "step of the optimizer is (0,)"),
+    ],
+)
+def test_resume_refuses_forged_checkpoints(data, tmp_path, forge, message):
+    run("train", data, "--epochs", 2, "-o", tmp_path, *TINY)
+    checkpoint = tmp_path / "checkpoint.pth.tar"
+    content = torch.load(checkpoint, weights_only=True)
+    forge(content)
+    torch.save(content, checkpoint)
+    found = run("train", data, "--epochs", 3, "--resume", checkpoint, code=2)
+    assert message in " ".join(found.split())
+
+
+def _keep(content, name, value):
+    """Put a value into what the optimizer keeps of each weight."""
+    for kept in content["optimizer"]["state"].values():
+        kept[name] = value
 
 
 def test_resume_refuses_a_checkpoint_without_its_best_epoch(data, tmp_path):

@@ -89,6 +89,18 @@ def test_the_model_is_of_the_epoch_that_is_told_as_the_best(
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_a_run_without_a_checkpoint_leaves_none_of_an_earlier_one(folder, tmp_path, monkeypatch):
+    settings = Settings(str(folder), params={**SMALL, "on_error": "nan", "max_epochs": 2})
+    how = {"progress": False, "device": "cpu", "report": False}
+    train(settings, tmp_path, **how)
+    full = Mock(side_effect=OSError(errno.ENOSPC, "no space left"))
+    monkeypatch.setattr("skcgcnn.training._checkpoint.write_checkpoint", full)
+    with pytest.raises(OSError, match="no space left"):
+        train(settings, tmp_path, overwrite=True, **how)
+    assert {path.name for path in tmp_path.iterdir()} == {"model.safetensors", "failures.csv"}
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_a_run_that_goes_on_elsewhere_leaves_nothing_of_another(folder, tmp_path, monkeypatch):
     settings = Settings(str(folder), params={**SMALL, "on_error": "nan", "max_epochs": 2})
     other = Settings(str(folder), params={**settings.params, "recipe": "paper"})
