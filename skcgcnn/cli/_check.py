@@ -77,8 +77,11 @@ def check(
                 verbose=int(not quiet),
                 progress=None if quiet else _tell_step,
             )
-            write_text(page, check_report(opened.name, found))
+            html = check_report(opened.name, found)
             table = found.findings.assign(ids=["; ".join(ids) for ids in found.findings["ids"]])
+            # A disk that fills between the two leaves none of an earlier check.
+            rows.unlink(missing_ok=True)
+            write_text(page, html)
             write_table(rows, table.columns, table.itertuples(index=False))
         if as_json:
             typer.echo(json.dumps(_as_json(found), indent=2))

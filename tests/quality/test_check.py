@@ -1,6 +1,8 @@
 """What a check of data finds, and what it leaves alone."""
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -331,6 +333,20 @@ def test_the_command(folder, tmp_path):
     assert found["findings"][0]["ids"][1] == "again"
     (folder / "again.cif").unlink()
     assert "unreadable crystal" in (run(folder, "--json", "-o", out, code=1))
+
+
+def test_a_disk_that_fills_leaves_no_table_of_an_earlier_check(folder, tmp_path, monkeypatch):
+    run(folder, "--quick", "-o", tmp_path, "-q", code=1)
+    replace = os.replace
+
+    def full(source, target):
+        if Path(target).name == "check.csv":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    run(folder, "--quick", "-o", tmp_path, "-q", code=2)
+    assert [path.name for path in tmp_path.glob("check.*")] == ["check.html"]
 
 
 def test_some_columns_of_a_table(folder, tmp_path):
