@@ -103,12 +103,20 @@ def make_net(
     return AcceleratedNet(accelerator=accelerator, **arguments)
 
 
-def takes_weight_decay(optimizer: Any) -> bool:
-    """Tell whether an optimizer, a name or a class, has an option for weight decay."""
+def usual_weight_decay(optimizer: Any, usual: float) -> float | None:
+    """Return the weight decay of a recipe for an optimizer, a name or a class.
+
+    None is that of the optimizer: where it has no such option, and where the recipe's is for AdamW.
+    In other optimizers it is a part of the gradient, and as much of it hinders learning.
+    """
     if isinstance(optimizer, str):
-        return True
+        optimizer = OPTIMIZERS[optimizer][0]
+    if usual:
+        is_adamw = isinstance(optimizer, type) and issubclass(optimizer, torch.optim.AdamW)
+        return usual if is_adamw else None
     options = inspect.signature(optimizer).parameters.values()
-    return any(p.name == "weight_decay" or p.kind is p.VAR_KEYWORD for p in options)
+    takes = any(p.name == "weight_decay" or p.kind is p.VAR_KEYWORD for p in options)
+    return usual if takes else None
 
 
 def check_net_params(params: Mapping[str, Any], estimator: str) -> None:
