@@ -194,3 +194,15 @@ def test_a_fit_in_bfloat16_sees_the_weights_that_it_changes(in_bfloat16, graphs,
         est = CGCNNRegressor(max_epochs=10, random_state=0, **params).fit(graphs, energies)
         errors.append(np.abs(est.predict(graphs) - energies).mean())
     assert errors[1] < 1.5 * errors[0] + 0.05 * energies.std()
+
+
+def test_an_accelerator_that_accumulates_gradients_is_refused(tiny, graphs, energies):
+    accelerate = pytest.importorskip("accelerate")
+    try:
+        device = accelerate.Accelerator(cpu=True, gradient_accumulation_steps=4)
+        with pytest.raises(ValueError, match=r"accumulation_steps=4.*set batch_size"):
+            CGCNNRegressor(**tiny | {"device": device}).fit(graphs, energies)
+    finally:
+        # It is one for the whole process.
+        accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)
+        accelerate.state.GradientState._reset_state()
