@@ -230,7 +230,8 @@ class Parameters:
         AUTO,
         (Number(float, 0), _AUTO, None),
         """Weight decay of the optimizer; None is the default of the optimizer (0.01 for "adamw", 0
-        for "adam" and "sgd"). Biases do not decay.""",
+        for "adam" and "sgd"), and so is "auto" for others than AdamW. Biases do not decay, but with
+        an optimizer class.""",
         change="free",
         option=Option("Training", "Weight decay of the optimizer."),
     )

@@ -17,7 +17,7 @@ from skcgcnn.estimators._head_start import (
     first_to_choose,
     goes_to_end,
 )
-from skcgcnn.estimators._net import takes_weight_decay, update_net
+from skcgcnn.estimators._net import update_net, usual_weight_decay
 from skcgcnn.estimators._start import initialize
 from skcgcnn.estimators._training_data import TrainingData, split
 from skcgcnn.estimators._transfer import n_frozen_layers
@@ -104,8 +104,8 @@ def resolved(
     if reset:
         own["init_from"] = source
     found = resolve(own, n_crystals, general=descends(source))
-    if is_auto(own["weight_decay"]) and not takes_weight_decay(found["optimizer"]):
-        found["weight_decay"] = None
+    if is_auto(own["weight_decay"]):
+        found["weight_decay"] = usual_weight_decay(found["optimizer"], found["weight_decay"])
     if not reset:
         found |= {
             name: value

@@ -74,8 +74,6 @@ def make_net(
         optimizer, options = OPTIMIZERS[optimizer][0], dict(OPTIMIZERS[optimizer][1])
     if params["weight_decay"] is not None:
         options["weight_decay"] = params["weight_decay"]
-    if params["conv_lr_factor"] != 1:
-        options["param_groups"] = _conv_groups(params["lr"], params["conv_lr_factor"])
     arguments = {
         "module": AveragedNet,
         "module__ema_decay": params["ema_decay"],
@@ -98,17 +96,27 @@ def make_net(
         **{f"optimizer__{name}": value for name, value in options.items()},
     }
     arguments |= params["net_params"] or {}
+    if groups := _param_groups(params):
+        arguments["optimizer__param_groups"] = groups
     if (accelerator := accelerator_of(est.device)) is None:
         return GraphNet(**arguments)
     return AcceleratedNet(accelerator=accelerator, **arguments)
 
 
-def takes_weight_decay(optimizer: Any) -> bool:
-    """Tell whether an optimizer, a name or a class, has an option for weight decay."""
+def usual_weight_decay(optimizer: Any, usual: float) -> float | None:
+    """Return the weight decay of a recipe for an optimizer, a name or a class.
+
+    None is that of the optimizer: where it has no such option, and where the recipe's is for AdamW.
+    In other optimizers it is a part of the gradient, and as much of it hinders learning.
+    """
     if isinstance(optimizer, str):
-        return True
+        optimizer = OPTIMIZERS[optimizer][0]
+    if usual:
+        is_adamw = isinstance(optimizer, type) and issubclass(optimizer, torch.optim.AdamW)
+        return usual if is_adamw else None
     options = inspect.signature(optimizer).parameters.values()
-    return any(p.name == "weight_decay" or p.kind is p.VAR_KEYWORD for p in options)
+    takes = any(p.name == "weight_decay" or p.kind is p.VAR_KEYWORD for p in options)
+    return usual if takes else None
 
 
 def check_net_params(params: Mapping[str, Any], estimator: str) -> None:
@@ -181,17 +189,28 @@ def update_net(est: Any, params: Mapping[str, Any]) -> None:
 
 
 def set_lr(net: GraphNet, lr: float) -> None:
-    """Change the peak learning rate of a net that is initialized."""
+    """Change the peak learning rate of a net, but where a group of parameters has its own."""
     net.set_params(lr=lr)
     for group in net.optimizer_.param_groups:
-        group["lr"] = group["initial_lr"] = lr * group.get("lr_factor", 1.0)
+        peak = group.get("own_lr", lr * group.get("lr_factor", 1.0))
+        group["lr"] = group["initial_lr"] = peak
 
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _conv_groups(lr: float, factor: float) -> list[tuple[str, dict[str, float]]]:
-    """Return skorch's parameter groups for a learning rate of the convolutions of their own."""
-    parts = ("embedding", "bond_embedding", "convs")
-    return [(f"{part}.*", {"lr": lr * factor, "lr_factor": factor}) for part in parts]
+def _param_groups(params: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return skorch's parameter groups: those of `net_params` first, then the convolutions."""
+    own = (params["net_params"] or {}).get("optimizer__param_groups") or []
+    groups = [(pattern, group | _own_values(group)) for pattern, group in own]
+    if (factor := params["conv_lr_factor"]) != 1:
+        rate = {"lr": params["lr"] * factor, "lr_factor": factor}
+        groups += [(f"{part}.*", rate) for part in ("embedding", "bond_embedding", "convs")]
+    return groups
+
+
+def _own_values(group: Mapping[str, Any]) -> dict[str, Any]:
+    """Return marks of what a group has of its own, and keeps when `lr` or `weight_decay` change."""
+    marks = {"own_lr": group["lr"]} if "lr" in group else {}
+    return marks | ({"decays": False} if "weight_decay" in group else {})

@@ -32,6 +32,11 @@ class AcceleratedNet(AccelerateMixin, GraphNet):
         As for `GraphNet`.
     accelerator : accelerate.Accelerator
         The processes.
+
+    Raises
+    ------
+    ValueError
+        If it accumulates gradients over several batches.
     """
 
     module_: Any
@@ -39,6 +44,13 @@ class AcceleratedNet(AccelerateMixin, GraphNet):
     _may_halve = False  # every process has its own part already
 
     def __init__(self, *args: Any, accelerator: Any, device: Any = None, **kwargs: Any) -> None:
+        if (n_steps := accelerator.gradient_accumulation_steps) != 1:
+            # skorch clears the gradients before a batch, and so those of all but the last.
+            raise ValueError(
+                f"device is an Accelerator with gradient_accumulation_steps={n_steps}, of which "
+                "one batch alone would be learned; leave it out, and set batch_size, which is the "
+                "number of crystals of a step on all processes together"
+            )
         super().__init__(*args, accelerator=accelerator, device=accelerator.device, **kwargs)
 
     # The mixin asks for no device, wraps the network for good, and gathers what each process

@@ -128,7 +128,9 @@ def test_recipes_in_numbers():
         ({"optimizer": "adam", "lr": 0.5, "weight_decay": 0.2}, torch.optim.Adam, {
             "lr": 0.5, "weight_decay": 0.2,
         }),
-        ({"optimizer": torch.optim.Adadelta}, torch.optim.Adadelta, {"weight_decay": 0.1}),
+        ({"optimizer": "adam"}, torch.optim.Adam, {"lr": 0.004, "weight_decay": 0}),
+        ({"optimizer": "sgd"}, torch.optim.SGD, {"momentum": 0.9, "weight_decay": 0}),
+        ({"optimizer": torch.optim.Adadelta}, torch.optim.Adadelta, {"weight_decay": 0}),
         ({"optimizer": torch.optim.Rprop}, torch.optim.Rprop, {"lr": 0.004}),
     ],
 )  # fmt: skip

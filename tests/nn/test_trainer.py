@@ -1,5 +1,7 @@
 """The net that trains: what skorch and callbacks see of it."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -176,16 +178,26 @@ def test_the_precision_is_that_of_parameters_and_outputs(tiny, graphs, Y):
         assert np.isfinite(est.loss_curve_).all()
 
 
+@pytest.fixture
+def accelerator_of():
+    """Return a maker of Accelerators; their state is one for the whole process."""
+    accelerate = pytest.importorskip("accelerate")
+
+    def forget():
+        accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)
+        accelerate.state.GradientState._reset_state()
+
+    forget()
+    yield partial(accelerate.Accelerator, cpu=True)
+    forget()
+
+
 @pytest.fixture(params=["precision", "Accelerator"])
 def in_bfloat16(request):
     """Return the parameters of a fit in which the network computes in bfloat16."""
     if request.param == "precision":
-        yield {"net_params": {"precision": "bfloat16"}}
-        return
-    accelerate = pytest.importorskip("accelerate")
-    yield {"device": accelerate.Accelerator(cpu=True, mixed_precision="bf16")}
-    # It is one for the whole process.
-    accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)
+        return {"net_params": {"precision": "bfloat16"}}
+    return {"device": request.getfixturevalue("accelerator_of")(mixed_precision="bf16")}
 
 
 def test_a_fit_in_bfloat16_sees_the_weights_that_it_changes(in_bfloat16, graphs, energies):
@@ -194,3 +206,11 @@ def test_a_fit_in_bfloat16_sees_the_weights_that_it_changes(in_bfloat16, graphs,
         est = CGCNNRegressor(max_epochs=10, random_state=0, **params).fit(graphs, energies)
         errors.append(np.abs(est.predict(graphs) - energies).mean())
     assert errors[1] < 1.5 * errors[0] + 0.05 * energies.std()
+
+
+def test_an_accelerator_that_accumulates_gradients_is_refused(
+    tiny, graphs, energies, accelerator_of
+):
+    params = tiny | {"device": accelerator_of(gradient_accumulation_steps=4)}
+    with pytest.raises(ValueError, match=r"accumulation_steps=4.*set batch_size"):
+        CGCNNRegressor(**params).fit(graphs, energies)
