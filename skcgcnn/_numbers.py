@@ -62,6 +62,10 @@ def as_floats(values: Any) -> npt.NDArray[np.float64]:
     >>> as_floats(["1", 2, None])
     array([ 1.,  2., nan])
     """
+    if isinstance(values, (list, tuple)) and set(map(type, values)) <= {int, float}:
+        # NumPy would look for a mask of each number, which takes a hundred times as long.
+        with suppress(OverflowError):
+            return np.array(values, dtype=np.float64)
     array = np.ma.asanyarray(values)
     kind = array.dtype.kind
     if kind in "biuf":

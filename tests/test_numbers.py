@@ -173,3 +173,12 @@ def test_numbers_of_any_type_and_shape():
         assert found.tolist() == [[1, 2], [3, 4]]
     texts = np.ma.array(["1", "x"], mask=[False, True])
     assert np.array_equal(as_floats(texts), [1, np.nan], equal_nan=True)
+
+
+@pytest.mark.parametrize("values", [[1, 2.5, float("nan")], (1, 2), [2**70], [2**53 + 1], []])
+def test_lists_of_numbers_are_read_at_once(values, monkeypatch):
+    expected = np.array([float(value) for value in values])
+    monkeypatch.setattr(np.ma, "asanyarray", None)  # looks for a mask of each number
+    found = as_floats(values)
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, expected)

@@ -11,7 +11,14 @@ import gemmi
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn.crystals._cif_claims import MODULATED, modulated, other_formula, other_volume
+from skcgcnn.crystals._cif_claims import (
+    FORMULA,
+    MODULATED,
+    UNITS,
+    modulated,
+    other_formula,
+    other_volume,
+)
 from skcgcnn.crystals._cif_numbers import (
     CELL,
     COORDS,
@@ -214,7 +221,7 @@ def _read_block(block: gemmi.cif.Block) -> Crystal:
         np.array([np.dot(site, lattice) for site in fractional]).reshape(-1, 3),
         species,
         (
-            *other_formula(block.find_value("_chemical_formula_sum"), species),
+            *other_formula(block.find_value(FORMULA), block.find_value(UNITS), species),
             *other_volume(block.find_value("_cell_volume"), lattice),
             *modulated(*map(block.find_value, MODULATED)),
             *_check_group(block, triplets),

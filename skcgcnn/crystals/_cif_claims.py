@@ -7,23 +7,29 @@ import gemmi
 import numpy as np
 
 from skcgcnn.crystals._cif_symmetry import FloatArray
-from skcgcnn.crystals._crystal import Species, cell_volume
+from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 
 # How far the ratios between sites and formula may differ, as in pymatgen.
 _FORMULA_TOLERANCE = 0.01
 # Relatively; those of good files differ by less than a thousandth.
 _VOLUME_TOLERANCE = 0.003
 
+# What pymatgen says where sites and formula differ.
+_OF_PYMATGEN = ("Incorrect stoichiometry", "Missing elements")
+FORMULA, UNITS = "_chemical_formula_sum", "_cell_formula_units_Z"
 # How many waves a crystal has, and how many lattices.
 MODULATED = ("_cell_modulation_dimension", "_cell_subsystems_number")
 
 _FORMULA_PART = re.compile(r"([A-Z][a-z]?)(\d*\.?\d*)")
 
 
-def other_formula(value: str | None, species: list[Species]) -> tuple[str, ...]:
+def other_formula(
+    value: str | None, n_units: str | None, species: list[Species]
+) -> tuple[str, ...]:
     """Return a remark if the sites do not have the composition of the formula.
 
-    The formula may be of several units, or of a part of one: 7 of 8 atoms are neither.
+    The formula may be of several units, or of a part of one: 7 of 8 atoms are neither. Where it is
+    told how many units are in the cell, the formula is of one of them, or of the cell.
     """
     expected = _formula(gemmi.cif.as_string(value)) if value else None
     if not (value and expected):
@@ -33,15 +39,36 @@ def other_formula(value: str | None, species: list[Species]) -> tuple[str, ...]:
         for z, occupancy in site:
             found[z] = found.get(z, 0.0) + occupancy
     ratios = [found.get(z, 0.0) / amount for z, amount in expected.items()]
-    if (
+    formula = gemmi.cif.as_string(value)
+    if not (
         found.keys() == expected.keys()
         and max(ratios) - min(ratios) < _FORMULA_TOLERANCE
         and (_is_whole(ratios[0]) or _is_whole(1 / ratios[0]))
     ):
+        return (f"its sites do not have its formula ({formula}); some may be missing",)
+    n_found, n_told = round(ratios[0]), gemmi.cif.as_number(n_units or "?")
+    if n_found <= 1 or not np.isfinite(n_told) or n_told == n_found:
         return ()
-    return (
-        f"its sites do not have its formula ({gemmi.cif.as_string(value)}); some may be missing",
-    )
+    units = f"{n_found} units of its formula ({formula}), not {n_units} ({UNITS})"
+    return (f"its sites are {units}: check coordinates and symmetry operations",)
+
+
+def told_formula(text: str, crystal: Crystal) -> tuple[str, ...]:
+    """Return a remark as `other_formula` for a crystal that pymatgen read.
+
+    It compares the ratios alone, and says nothing of one element. A CIF that is not well-formed, or
+    has several formulas, is left out.
+    """
+    if any(note.startswith(_OF_PYMATGEN) for note in crystal.notes):
+        return ()
+    try:
+        blocks = [one for one in gemmi.cif.read_string(text) if one.find_value(FORMULA)]
+    except (ValueError, RuntimeError):
+        return ()
+    if len(blocks) != 1:
+        return ()
+    find = blocks[0].find_value
+    return other_formula(find(FORMULA), find(UNITS), crystal.species)
 
 
 def _is_whole(ratio: float) -> bool:

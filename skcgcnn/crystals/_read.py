@@ -19,6 +19,7 @@ import numpy as np
 
 from skcgcnn.crystals._carriers import to_structure
 from skcgcnn.crystals._cif import MAX_FRACTION, first_crystal, parse_cif, syntax_error
+from skcgcnn.crystals._cif_claims import told_formula
 from skcgcnn.crystals._cif_numbers import check_values, underscore
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.crystals._json import load_json
@@ -224,7 +225,7 @@ def _read_cif(text: str) -> Crystal:
         )
     if broken is not None:
         crystal = replace(crystal, notes=(*crystal.notes, f"is not a well-formed CIF: {broken}"))
-    more = [*begun, *told.remarks]
+    more = [*begun, *told.remarks, *told_formula(text, crystal)]
     if n_sites > 1:
         more.append(_SEVERAL)
     return replace(crystal, notes=(*crystal.notes, *more))

@@ -11,6 +11,7 @@ import math
 import re
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, zip_longest
@@ -329,7 +330,8 @@ class Sheet:
             if not self.names:
                 check(cells)
                 self.names = cells
-                if twice := [name for name in cells if cells.count(name) > 1 and name]:
+                # Counted once: for each name, the many columns of a small file would take minutes.
+                if twice := [n for n, count in Counter(cells).items() if count > 1 and n]:
                     raise DataError(f"{self.file}: has several columns with the name {twice[0]!r}")
                 if "" in cells[1:]:  # the first is the index of pandas
                     raise DataError(f"{self.file}: column {cells.index('', 1) + 1} has no name")

@@ -14,6 +14,8 @@ _MOST_BYTES = 200_000_000
 _MOST_CELLS = 20_000_000
 # Those of Excel.
 _MOST_ROWS, _MOST_COLUMNS = 1_048_576, 16_384
+# Of what takes kilobytes of memory, or is opened, for a few bytes each: more than Excel has.
+_MOST_OF = {"xf": 200_000, "sheet": 1_000, "definedName": 100_000}
 
 _AT_ONCE = 1 << 20
 _REFERENCE = re.compile("([A-Z]{1,3})([0-9]{1,7})")
@@ -122,6 +124,7 @@ class _Cells:
     def __init__(self) -> None:
         self.n_rows = self.n_columns = self._row = self._column = 0
         self.has_formulas = self.is_uncomputed = self._lacks_value = False
+        self._left = dict(_MOST_OF)
         self.parser = expat.ParserCreate(namespace_separator=" ")
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
@@ -144,17 +147,25 @@ class _Cells:
                 self._column = _number(found[1])
                 self._row = max(self._row, int(found[2]))
         else:
-            if name == "f":
-                self.has_formulas = self._lacks_value = True
-            elif name == "v":
-                self._lacks_value = False
-            elif name == "calcPr":
-                self.is_uncomputed |= attributes.get("fullCalcOnLoad") in ("1", "true")
+            self._start_other(name, attributes)
             return
         if self._row > _MOST_ROWS or self._column > _MOST_COLUMNS:
             raise ValueError(f"it has a cell in row {self._row}, column {self._column}")
         self.n_rows = max(self.n_rows, self._row)
         self.n_columns = max(self.n_columns, self._column)
+
+    def _start_other(self, name: str, attributes: dict[str, Any]) -> None:
+        """Look at what is neither a row nor a cell."""
+        if name in self._left:
+            self._left[name] -= 1
+            if self._left[name] < 0:
+                raise ValueError(f"it has more than {_MOST_OF[name]:,} elements {name!r}")
+        elif name == "f":
+            self.has_formulas = self._lacks_value = True
+        elif name == "v":
+            self._lacks_value = False
+        elif name == "calcPr":
+            self.is_uncomputed |= attributes.get("fullCalcOnLoad") in ("1", "true")
 
     def _end(self, name: str) -> None:
         if self._lacks_value and name.rpartition(" ")[2] == "c":

@@ -107,7 +107,8 @@ def _cached_or_built(
     arguments = sources, keys, maker, __version__, max_bytes
     try:
         graphs, failures, notes, digest = made(*arguments)
-        if digest != _digest(graphs):  # an entry that was damaged on the disk
+        # An entry that was damaged on the disk, or that of other crystals in its place.
+        if digest != _digest(graphs, failures, notes, keys):
             made.call_and_shelve(*arguments).clear()
             graphs, failures, notes, _ = made(*arguments)
     except _NotCachedError as error:
@@ -132,7 +133,7 @@ def _cached(
     )
     if transient or not is_same:
         raise _NotCachedError((graphs, failures, notes))
-    return graphs, failures, notes, _digest(graphs)
+    return graphs, failures, notes, _digest(graphs, failures, notes, keys)
 
 
 class _NotCachedError(Exception):
@@ -143,8 +144,8 @@ class _NotCachedError(Exception):
         self.result = result
 
 
-def _digest(graphs: CrystalGraphs) -> str:
-    digest = blake2b(digest_size=20)
+def _digest(graphs: CrystalGraphs, failures: Messages, notes: Messages, keys: list[Any]) -> str:
+    digest = blake2b(repr((failures, notes, joblib.hash(keys))).encode(), digest_size=20)
     for value in graphs.to_dict().values():
         digest.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
     return digest.hexdigest()

@@ -33,6 +33,8 @@ BLOCKS = {
 # Squares of larger ones are infinite in a network.
 MAX_FEATURE = 1e15
 _MOST_ELEMENT = 118
+# Of a file: thousands of features of each element are some MB. JSON takes many times its size.
+_MOST_BYTES = 20_000_000
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -180,7 +182,11 @@ def load_element_features(
         return ElementFeatures(_by_atomic_number(source, "atom_features"), "atom_features")
     path = Path(source)
     try:
-        rows = load_json(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise DataError(f"{path}: is larger than {_MOST_BYTES / 1e6:g} MB")
+        rows = load_json(content.decode())
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:

@@ -16,7 +16,7 @@ from skcgcnn.datasets import is_missing_cell, number
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import Stream, map_arrays, stream_arrays
 from skcgcnn.stores._items import Values
-from skcgcnn.stores._shards import ShardFiles
+from skcgcnn.stores._shards import ShardFiles, check_properties
 
 Cells = list[float | str | None]
 # What is known of the crystals of a shard.
@@ -99,6 +99,7 @@ def _look_through(shards: Sequence[ShardFiles], read: ReadColumns) -> dict[str, 
             column = seen.setdefault(name, _Seen())
             for cell in cells:
                 column.add(cell)
+        check_properties(seen)
     dtypes: dict[str, np.dtype] = {}
     for name, column in seen.items():
         if column.text is None:

@@ -1,7 +1,7 @@
 """The parts of a store while it is made: each is written by one worker, whole or not at all."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from skcgcnn._files import atomic_write, file_mark
 from skcgcnn._text import encodable
 from skcgcnn.crystals import Crystal
-from skcgcnn.exceptions import TransientReadError
+from skcgcnn.exceptions import DataError, TransientReadError
 from skcgcnn.graphs import GraphMaker, build_graphs, read_arrays
 from skcgcnn.stores._items import DatabaseRow, Item, JsonLine, PackedCif, Values, open_item
 
@@ -21,6 +21,9 @@ from skcgcnn.stores._items import DatabaseRow, Item, JsonLine, PackedCif, Values
 SHARD = 2_000
 # Of the name of a crystal: all names of a store take as much room as the longest.
 MOST_LETTERS = 200
+# Of the properties of crystals: each is a file of the store, with a cell for every crystal. A small
+# file can hold millions of names, other ones for each crystal.
+_MOST_PROPERTIES = 10_000
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,29 @@ def _own_digest(facts: dict[str, Any]) -> str:
     return blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
 
 
+def check_properties(names: Collection[str]) -> None:
+    """Refuse more properties than a store can have.
+
+    Parameters
+    ----------
+    names : collection of str
+        Names of the properties of some crystals.
+
+    Raises
+    ------
+    DataError
+        If they are too many.
+    """
+    if len(names) > _MOST_PROPERTIES:
+        raise DataError(
+            f"the crystals have {len(names):,} properties, such as {next(iter(names))!r}; a store "
+            f"can have {_MOST_PROPERTIES:,}. Keep those that you need, under the same names for "
+            "all crystals"
+        )
+
+
 def _columns(rows: Sequence[Values]) -> dict[str, list[float | str | None]]:
     """Return values by name, None where a crystal has none."""
     names = dict.fromkeys(name for values in rows for name in values)
+    check_properties(names)
     return {name: [values.get(name) for values in rows] for name in names}

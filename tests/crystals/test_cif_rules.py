@@ -77,6 +77,40 @@ def test_formulas(formula, is_told):
     assert notes == ((told,) if is_told else ())
 
 
+@pytest.mark.parametrize("more", ["", MAGNETIC], ids=["fast", "by pymatgen"])
+@pytest.mark.parametrize(
+    ("formula", "units", "told"),
+    [
+        ("'Na1 Cl1'", "1", ""),
+        ("'Na1 Cl1'", "2", ""),  # of the cell: as pymatgen writes it
+        ("'Na0.5 Cl0.5'", "2", ""),
+        ("'Na0.25 Cl0.25'", "4(1)", ""),
+        ("'Na0.25 Cl0.25'", "?", ""),
+        ("'Na0.25 Cl0.25'", "2", "its sites are 4 units of its formula (Na0.25 Cl0.25), not 2"),
+        ("'Na2 Cl2'", "1", ""),
+        ("'Na1.5 Cl1.5'", "1", "its sites do not have its formula (Na1.5 Cl1.5)"),
+    ],
+)
+def test_units_of_the_formula(formula, units, told, more):
+    tags = f"_chemical_formula_sum {formula}\n_cell_formula_units_Z {units}\n"
+    text = cif(more=f"{more}{tags}")
+    assert (parse_cif(text) is None) == bool(more)
+    notes = [note for note in read_crystal(text).notes if note.startswith("its sites")]
+    assert len(notes) == bool(told)
+    assert all(note.startswith(told) for note in notes)
+
+
+def test_sites_off_their_axis_have_more_images_than_the_formula_says():
+    more = "_chemical_formula_sum 'Na1 Cl1'\n_cell_formula_units_Z 1\n"
+
+    def notes(*rows):
+        return read_crystal(cif(*rows, more=more, operations=("x,y,z", "-x,-y,z"))).notes
+
+    assert notes("Na1 Na 0 0 .2", "Cl1 Cl .5 .5 .7") == ()
+    (note,) = notes("Na1 Na .2 0 0", "Cl1 Cl .7 .5 .5")  # columns in each other's place
+    assert note.startswith("its sites are 2 units of its formula (Na1 Cl1), not 1 (_cell_formula_")
+
+
 def test_formulas_count_shares_of_sites():
     rows = ("Na1 Na 0 0 0 0.6", "K1 K 0 0 0 0.4", "Na2 Na .5 .5 .5 0.4", "K2 K .5 .5 .5 .6")
     for formula, n_notes in (("'K1 Na1'", 0), ("'K2 Na1'", 1), ("'K1 Na1 Cl1'", 1)):

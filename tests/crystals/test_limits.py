@@ -144,6 +144,18 @@ def test_a_damaged_entry_of_the_cache_is_made_again(cifs, tmp_path):
     np.testing.assert_array_equal(transformer.transform(cifs[:3]).distances, expected.distances)
 
 
+def test_an_entry_of_the_cache_that_is_that_of_other_crystals(cifs, tmp_path):
+    transformer = CrystalGraphTransformer(memory=tmp_path)
+    expected = transformer.transform(cifs[:3])
+    (entry,) = tmp_path.rglob("output.pkl")
+    transformer.transform(cifs[3:6])
+    (other,) = set(tmp_path.rglob("output.pkl")) - {entry}
+    entry.write_bytes(other.read_bytes())
+    for _ in range(2):
+        assert transformer.transform(cifs[:3]).ids.tolist() == expected.ids.tolist()
+        np.testing.assert_array_equal(transformer.transform(cifs[:3]).distances, expected.distances)
+
+
 def test_a_file_that_was_missing_and_is_too_large_is_not_missing(cifs, tmp_path):
     path, transformer = tmp_path / "one.cif", CrystalGraphTransformer(memory=tmp_path / "cache")
     with pytest.raises(StructureError, match="no such file"):

@@ -1,6 +1,7 @@
 """Rows of tables as they are read and written: units, separators, encodings, decimal commas."""
 
 import gzip
+import time
 import warnings
 
 import pytest
@@ -75,6 +76,14 @@ def test_records_and_their_units(tmp_path):
     assert records(sheet(",e\na,1\n")) == [(2, {"": "a", "e": "1"})]
     with pytest.raises(DataError, match="nothing of the kind"):
         sheet("id,e\na,1\n").records(refuse).__next__()
+
+
+def test_many_columns_take_no_time_that_grows_with_their_square(tmp_path):
+    file, n = tmp_path / "t.csv", 40_000
+    file.write_text("".join(f"c{i}," for i in range(n)) + "z\n" + "1," * n + "1\n")
+    start = time.perf_counter()
+    assert len(records(Sheet(file))[0][1]) == n + 1
+    assert time.perf_counter() - start < 5
 
 
 def refuse(names):

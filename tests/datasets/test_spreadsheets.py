@@ -416,6 +416,8 @@ FAR = {
     "no such row": ('<row r="999999999"/>', "a cell in row 999999999"),
     "no such column": (ROW.format(1, "ZZZ1"), "column 18278"),
     "no such cell": (ROW.format(1, "a-1"), "it has a cell 'a-1'"),
+    "many styles": ("<xf/>" * 200_001, "more than 200,000 elements 'xf'"),
+    "many sheets": ("<sheet/>" * 1_001, "more than 1,000 elements 'sheet'"),
 }
 
 

@@ -89,6 +89,7 @@ def test_bad_mapping(rows, cause):
         ('{"1": [1], "1": [2]}', "the name '1' comes twice"),
         ('{"1": [1], "H": [2]}', "element 1 is there twice, with other features as 'H'"),
         ('{"70000": [1]}', "70000 is not the atomic number"),
+        pytest.param('{"1": [' + "1," * 10_000_000 + "1]}", "larger than 20 MB", id="large"),
     ],
 )
 def test_bad_file(tmp_path, text, cause):

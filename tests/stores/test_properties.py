@@ -429,3 +429,12 @@ def test_a_crystal_that_begins_with_a_comment_is_none(make, text, tmp_path):
     store, said = make(path)
     assert said == [f"{path}: read with 1 rows that begin with # as comments"]
     assert len(store) == 2
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_small_file_does_not_make_a_store_of_millions_of_properties(n_jobs, text, tmp_path):
+    lines = [{"cif": text} | {f"p{row}_{i}": 1 for i in range(1_001)} for row in range(10)]
+    path = tmp_path / "c.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    with pytest.raises(DataError, match="10,010 properties, such as 'p0_0'; a store can have 10,0"):
+        featurize(path, tmp_path / "a", transformer=CrystalGraphTransformer(n_jobs=n_jobs))
