@@ -31,15 +31,15 @@ def other_formula(
     The formula may be of several units, or of a part of one: 7 of 8 atoms are neither. Where it is
     told how many units are in the cell, the formula is of one of them, or of the cell.
     """
-    expected = _formula(gemmi.cif.as_string(value)) if value else None
-    if not (value and expected):
+    formula = gemmi.cif.as_string(value or "?")
+    expected = _formula(formula)
+    if not expected:
         return ()
     found: dict[int, float] = {}
     for site in species:
         for z, occupancy in site:
             found[z] = found.get(z, 0.0) + occupancy
     ratios = [found.get(z, 0.0) / amount for z, amount in expected.items()]
-    formula = gemmi.cif.as_string(value)
     if not (
         found.keys() == expected.keys()
         and max(ratios) - min(ratios) < _FORMULA_TOLERANCE
