@@ -33,7 +33,7 @@ from skcgcnn.crystals._cif_numbers import (
     is_whole,
     names_none,
     no_element,
-    underscore,
+    no_number,
 )
 from skcgcnn.crystals._cif_symmetry import (
     UnsureError,
@@ -256,7 +256,7 @@ def _value(block: gemmi.cif.Block, tag: str) -> str:
 
 def _number(text: str) -> float:
     if "_" in text:
-        raise underscore(text)
+        raise no_number(text)
     try:
         return float(text)
     except ValueError:

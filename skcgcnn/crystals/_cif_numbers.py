@@ -293,7 +293,7 @@ def _check_numbers(data: dict[str, Any]) -> None:
         for cell in _several(data.get(tag, [])):
             _check_letters(tag, cell)
             if _OTHER_NUMBER.search(cell):
-                raise underscore(cell)
+                raise no_number(cell)
             _check_size(tag, cell)
     for tag in MULTIPLICITIES:
         for one in _several(data.get(tag, [])):
@@ -444,7 +444,7 @@ def no_element(symbol: str) -> StructureError:
     )
 
 
-def underscore(number: str) -> StructureError:
+def no_number(number: str) -> StructureError:
     """Return the error for a number with an underscore, or another behind its uncertainty."""
     what = "the underscore" if "_" in number else "what is behind its bracket"
     return StructureError(f"holds the number {number!r}; write it without {what}")

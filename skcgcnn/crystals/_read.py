@@ -20,7 +20,7 @@ import numpy as np
 from skcgcnn.crystals._carriers import to_structure
 from skcgcnn.crystals._cif import MAX_FRACTION, first_crystal, parse_cif, syntax_error
 from skcgcnn.crystals._cif_claims import told_formula
-from skcgcnn.crystals._cif_numbers import check_values, underscore
+from skcgcnn.crystals._cif_numbers import check_values, no_number
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.crystals._json import load_json
 from skcgcnn.crystals._left_out import (
@@ -332,7 +332,7 @@ def _refuse_underscores(text: str) -> None:
     """Refuse numbers such as ``1_0``, which Python takes for 10; a title may have them."""
     for line in text.splitlines()[1:]:
         if "_" in line and "=" not in line and (found := _UNDERSCORE.search(line)):
-            raise underscore(found[0])
+            raise no_number(found[0])
 
 
 def _read_with_ase(path: str, max_bytes: int) -> Crystal:
