@@ -15,6 +15,7 @@ from skcgcnn.crystals._cif_claims import (
     FORMULA,
     MODULATED,
     UNITS,
+    far_sites,
     modulated,
     other_formula,
     other_volume,
@@ -26,14 +27,11 @@ from skcgcnn.crystals._cif_numbers import (
     GROUP_OF_SITES,
     GROUPS,
     MAGNETIC,
-    MOST_DEGREES,
     MULTIPLICITIES,
     SITES,
     SYMMETRY,
-    is_whole,
     names_none,
     no_element,
-    no_number,
 )
 from skcgcnn.crystals._cif_symmetry import (
     UnsureError,
@@ -43,6 +41,7 @@ from skcgcnn.crystals._cif_symmetry import (
     other_group,
     parse_triplets,
 )
+from skcgcnn.crystals._cif_words import MOST_DEGREES, is_whole, no_number
 from skcgcnn.crystals._crystal import Crystal, Species
 from skcgcnn.exceptions import StructureError
 
@@ -223,6 +222,7 @@ def _read_block(block: gemmi.cif.Block) -> Crystal:
         (
             *other_formula(block.find_value(FORMULA), block.find_value(UNITS), species),
             *other_volume(block.find_value("_cell_volume"), lattice),
+            *far_sites(coords),
             *modulated(*map(block.find_value, MODULATED)),
             *_check_group(block, triplets),
         ),

@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import gemmi
 import numpy as np
+import numpy.typing as npt
 
 from skcgcnn.crystals._cif_symmetry import FloatArray
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
@@ -13,6 +14,8 @@ from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 _FORMULA_TOLERANCE = 0.01
 # Relatively; those of good files differ by less than a thousandth.
 _VOLUME_TOLERANCE = 0.003
+# Molecules reach over the edge of their cell, but hardly through another one.
+_FAR = 2.0
 
 # What pymatgen says where sites and formula differ.
 _OF_PYMATGEN = ("Incorrect stoichiometry", "Missing elements")
@@ -94,6 +97,15 @@ def other_volume(value: str | None, lattice: FloatArray) -> tuple[str, ...]:
     if not np.isfinite(told) or abs(volume - told) <= _VOLUME_TOLERANCE * told:
         return ()
     return (f"its cell of {volume:.6g} Å³ does not have its volume (_cell_volume {value})",)
+
+
+def far_sites(coords: npt.ArrayLike) -> tuple[str, ...]:
+    """Return a remark if fractional coordinates are too large for sites in or beside the cell."""
+    farthest = np.abs(coords).max(initial=0.0)
+    if not farthest > _FAR:
+        return ()
+    what = f"has a fractional coordinate of {farthest:.6g}, far outside of its cell"
+    return (f"{what}; check that the coordinates are not in Å or percent",)
 
 
 def modulated(dimension: str | None, subsystems: str | None) -> tuple[str, ...]:

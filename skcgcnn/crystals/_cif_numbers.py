@@ -1,13 +1,12 @@
 """Values of a CIF that readers would silently take for others."""
 
-import math
 import re
 from typing import Any, NamedTuple
 
 import gemmi
 import numpy as np
 
-from skcgcnn.crystals._cif_claims import MODULATED, modulated, other_volume
+from skcgcnn.crystals._cif_claims import MODULATED, far_sites, modulated, other_volume
 from skcgcnn.crystals._cif_symmetry import (
     FloatArray,
     find_group,
@@ -18,6 +17,14 @@ from skcgcnn.crystals._cif_symmetry import (
     other_group,
 )
 from skcgcnn.crystals._cif_taken import taken_of_magnets, taken_operations
+from skcgcnn.crystals._cif_words import (
+    OTHER_NUMBER,
+    is_share,
+    is_size,
+    is_whole,
+    no_number,
+    plain_number,
+)
 from skcgcnn.exceptions import StructureError
 
 CELL = (
@@ -55,7 +62,6 @@ _VOLUME = "_cell_volume"
 _ASSEMBLY = "_atom_site_disorder_assembly"
 _NEARLY_ONE = 0.99
 _NUMBERS = (*CELL, *COORDS, _OCCUPANCY)
-MOST_DEGREES = 180
 # Those of the sites; the first that is there counts.
 _SYMBOLS = ("_atom_site_type_symbol", "_atom_site_label")
 # All that is read of sites.
@@ -85,9 +91,6 @@ _OTHER_LETTERS = re.compile("[^xyzXYZ0-9+*/.,\\s-]")
 # A letter, or a number.
 _TERM = r"(1?[xyz]|(\d+\.?\d*|\.\d+)(/\d+\.?)?)"
 _PART = re.compile(rf"[+-]?{_TERM}([+-]{_TERM})*")
-_WHOLE = re.compile(r"\d+(\.0*)?|[?.]|")
-# To Python a number, and what holds more than an uncertainty behind its bracket, to pymatgen.
-_OTHER_NUMBER = re.compile(r"\d_\d|\((?![\d.]*\)?\s*$)")
 # A byte order mark, and spaces of other kinds, change nothing.
 _OTHER = re.compile(r"[^\x00-\x7f\s\ufeff]")
 
@@ -104,7 +107,7 @@ class Told(NamedTuple):
     n_crystals : int
         Blocks with sites. Of those with one name, pymatgen knows the last.
     remarks : tuple of str
-        What is odd in its symmetry operations and its volume.
+        What is odd in its symmetry operations, its volume and the places of its sites.
     """
 
     symmetry: str = ""
@@ -170,7 +173,9 @@ def check_values(text: str) -> Told:
     symmetry = "" if is_used else _symmetry_of(data)
     volume, *waves = ([*_several(data.get(tag, "?")), "?"][0] for tag in (_VOLUME, *MODULATED))
     remarks = () if vectors is None else other_volume(volume, vectors)
-    remarks = (*remarks, *modulated(*waves), *([remark] if remark else []))
+    places = [plain_number(cell) for tag in COORDS for cell in _several(data[tag])]
+    far = far_sites([place for place in places if place is not None])
+    remarks = (*remarks, *far, *modulated(*waves), *([remark] if remark else []))
     return Told(symmetry, crystals[0] + 1, len(crystals), remarks)
 
 
@@ -292,7 +297,7 @@ def _check_numbers(data: dict[str, Any]) -> None:
     for tag in _NUMBERS:
         for cell in _several(data.get(tag, [])):
             _check_letters(tag, cell)
-            if _OTHER_NUMBER.search(cell):
+            if OTHER_NUMBER.search(cell):
                 raise no_number(cell)
             _check_size(tag, cell)
     for tag in MULTIPLICITIES:
@@ -304,7 +309,7 @@ def _check_numbers(data: dict[str, Any]) -> None:
                 )
     for share in _several(data.get(_OCCUPANCY, [])):
         # To pymatgen "." is 0, to the dictionary of CIF 1.
-        if share != "?" and not _is_share(share):
+        if share != "?" and not is_share(share):
             raise StructureError(
                 f"{_OCCUPANCY} holds {share!r}; write a number from 0 to 1, or ? where it is 1"
             )
@@ -317,7 +322,7 @@ def _check_size(tag: str, cell: str) -> None:
         raise StructureError(
             f"{tag} holds {cell!r}: the place of a site is not known; write it, or remove the site"
         )
-    if tag in CELL and not _is_size(cell, "angle" in tag):
+    if tag in CELL and not is_size(cell, "angle" in tag):
         raise StructureError(
             f"{tag} holds {cell!r}; write a number above 0, and below 180 for an angle"
         )
@@ -411,40 +416,9 @@ def _several(value: str | list[str]) -> list[str]:
     return value if isinstance(value, list) else [value]
 
 
-def _is_share(text: str) -> bool:
-    # A bracket that holds nothing makes it no number to pymatgen.
-    number = _plain_number(text)
-    return number is not None and number >= 0 and not text.endswith("(")  # which nan is not
-
-
-def _is_size(text: str, is_angle: bool) -> bool:
-    """Tell whether a text is a length or an angle, or no number: who reads it will say so."""
-    number = 0.0 if text == "." else _plain_number(text)
-    return number is None or 0 < number < (MOST_DEGREES if is_angle else math.inf)
-
-
-def _plain_number(text: str) -> float | None:
-    """Return a number without its uncertainty; None if it is none."""
-    try:
-        return float(text.partition("(")[0])
-    except ValueError:
-        return None
-
-
-def is_whole(text: str) -> bool:
-    """Tell whether a text is a whole number, or stands for none."""
-    return _WHOLE.fullmatch(text) is not None
-
-
 def no_element(symbol: str) -> StructureError:
     """Return the error for a site without an element."""
     return StructureError(
         f"an atom site has the symbol {symbol!r}, which names no single element; "
         "write an element there, or remove the site"
     )
-
-
-def no_number(number: str) -> StructureError:
-    """Return the error for a number with an underscore, or another behind its uncertainty."""
-    what = "the underscore" if "_" in number else "what is behind its bracket"
-    return StructureError(f"holds the number {number!r}; write it without {what}")

@@ -20,7 +20,8 @@ import numpy as np
 from skcgcnn.crystals._carriers import to_structure
 from skcgcnn.crystals._cif import MAX_FRACTION, first_crystal, parse_cif, syntax_error
 from skcgcnn.crystals._cif_claims import told_formula
-from skcgcnn.crystals._cif_numbers import check_values, no_number
+from skcgcnn.crystals._cif_numbers import check_values
+from skcgcnn.crystals._cif_words import no_number
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.crystals._json import load_json
 from skcgcnn.crystals._left_out import (

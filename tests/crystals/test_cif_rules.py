@@ -130,6 +130,17 @@ def test_volumes(volume, is_told, more):
     assert (told in read_crystal(text).notes) == bool(is_told)
 
 
+@pytest.mark.parametrize("more", ["", MAGNETIC], ids=["fast", "by pymatgen"])
+@pytest.mark.parametrize(
+    ("place", "is_told"), [("2.0", 0), ("-1.9(2)", 0), ("2.05", 1), ("-2.05(3)", 1), ("25", 1)]
+)
+def test_coordinates_that_may_be_lengths_or_percent(place, is_told, more):
+    text = cif("Na1 Na 0 0 0", f"Cl1 Cl 0.5 {place} 0.3", more=more)
+    assert (parse_cif(text) is None) == bool(more)
+    told = f"has a fractional coordinate of {abs(float(place.partition('(')[0])):g}, far outside"
+    assert any(note.startswith(told) for note in read_crystal(text).notes) == bool(is_told)
+
+
 @pytest.mark.parametrize(
     ("written", "meant"),
     [

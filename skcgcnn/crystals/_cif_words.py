@@ -1,0 +1,43 @@
+"""Numbers of a CIF as they are written: with an uncertainty behind, or as a sign for none."""
+
+import math
+import re
+
+from skcgcnn.exceptions import StructureError
+
+MOST_DEGREES = 180
+# To Python a number, and what holds more than an uncertainty behind its bracket, to pymatgen.
+OTHER_NUMBER = re.compile(r"\d_\d|\((?![\d.]*\)?\s*$)")
+_WHOLE = re.compile(r"\d+(\.0*)?|[?.]|")
+
+
+def plain_number(text: str) -> float | None:
+    """Return a number without its uncertainty; None if it is none."""
+    try:
+        return float(text.partition("(")[0])
+    except ValueError:
+        return None
+
+
+def is_share(text: str) -> bool:
+    """Tell whether a text is the occupancy of a site."""
+    # A bracket that holds nothing makes it no number to pymatgen.
+    number = plain_number(text)
+    return number is not None and number >= 0 and not text.endswith("(")  # which nan is not
+
+
+def is_size(text: str, is_angle: bool) -> bool:
+    """Tell whether a text is a length or an angle, or no number: who reads it will say so."""
+    number = 0.0 if text == "." else plain_number(text)
+    return number is None or 0 < number < (MOST_DEGREES if is_angle else math.inf)
+
+
+def is_whole(text: str) -> bool:
+    """Tell whether a text is a whole number, or stands for none."""
+    return _WHOLE.fullmatch(text) is not None
+
+
+def no_number(number: str) -> StructureError:
+    """Return the error for a number with an underscore, or another behind its uncertainty."""
+    what = "the underscore" if "_" in number else "what is behind its bracket"
+    return StructureError(f"holds the number {number!r}; write it without {what}")
