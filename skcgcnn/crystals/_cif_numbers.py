@@ -173,7 +173,7 @@ def check_values(text: str) -> Told:
     symmetry = "" if is_used else _symmetry_of(data)
     volume, *waves = ([*_several(data.get(tag, "?")), "?"][0] for tag in (_VOLUME, *MODULATED))
     remarks = () if vectors is None else other_volume(volume, vectors)
-    places = [plain_number(cell) for tag in COORDS for cell in _several(data[tag])]
+    places = [plain_number(cell) for tag in COORDS for cell in _several(data.get(tag, []))]
     far = far_sites([place for place in places if place is not None])
     remarks = (*remarks, *far, *modulated(*waves), *([remark] if remark else []))
     return Told(symmetry, crystals[0] + 1, len(crystals), remarks)
