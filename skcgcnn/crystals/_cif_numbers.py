@@ -173,7 +173,7 @@ def check_values(text: str) -> Told:
     symmetry = "" if is_used else _symmetry_of(data)
     volume, *waves = ([*_several(data.get(tag, "?")), "?"][0] for tag in (_VOLUME, *MODULATED))
     remarks = () if vectors is None else other_volume(volume, vectors)
-    places = [plain_number(cell) for tag in COORDS for cell in _several(data.get(tag, []))]
+    places = [plain_number(cell) for tag in COORDS for cell in _several(data[tag])]
     far = far_sites([place for place in places if place is not None])
     remarks = (*remarks, *far, *modulated(*waves), *([remark] if remark else []))
     return Told(symmetry, crystals[0] + 1, len(crystals), remarks)
@@ -282,10 +282,15 @@ def _symmetry_of(data: dict[str, Any]) -> str:
 
 
 def _check_columns(data: dict[str, Any]) -> None:
-    """Refuse columns of sites outside of their table: pymatgen takes a text for its letters."""
+    """Refuse columns of sites that are missing, or outside of their table.
+
+    Of those outside, pymatgen takes the letters for the values.
+    """
     for tag in data:
         if tag not in SITES and tag.lower() in SITES:
             raise StructureError(f"holds {tag}, which is not read; write {tag.lower()}")
+    if missing := [tag for tag in COORDS if tag not in data]:
+        raise StructureError(f"its sites have no {' and no '.join(missing)}; write it")
     values = [data[tag] for tag in SITES if tag in data]
     if not all(isinstance(one, list) for one in values) or len(set(map(len, values))) > 1:
         raise StructureError(
