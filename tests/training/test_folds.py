@@ -1,7 +1,9 @@
 """Cross-validation and ensembles of the command: what is written, and that it is what it says."""
 
 import csv
+import errno
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -75,6 +77,27 @@ def test_errors_of_folds_are_in_the_report_the_metrics_and_the_model(folder, tmp
     text = report.read_text()
     assert re.search(r"mean absolute error [\d.]+ \(95 % interval .*, 25 test crystals\)", text)
     assert f"mean absolute error {error['value']:.3g} (95 % interval {error['low']:.3g}" in text
+
+
+def test_a_disk_that_fills_leaves_no_page_of_an_earlier_prediction(folder, tmp_path, monkeypatch):
+    first, second = load_sample_regression().data[:2]
+    table, page = tmp_path / "p.csv", tmp_path / "p.html"
+
+    def predict(path):
+        args = ["predict", folder / "model.safetensors", path, "-o", table, "--report", page]
+        return CliRunner().invoke(app, list(map(str, args))).exit_code
+
+    assert predict(first) == 0
+    replace = os.replace
+
+    def full(source, target):
+        if Path(target) == page:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    assert predict(second) == 2
+    assert (Path(second).stem in table.read_text(), page.exists()) == (True, False)
 
 
 def test_errors_in_a_report_are_those_of_the_model_that_predicted(folder, tmp_path, monkeypatch):
