@@ -76,6 +76,11 @@ class AcceleratedNet(AccelerateMixin, GraphNet):
         own = self.seed + len(self.history) + _SEEDS_OF_A_PROCESS * self.accelerator.process_index
         self.network.trained.start_dropout(own)
 
+    def on_grad_computed(self, net: Any, named_parameters: Any, **kwargs: Any) -> None:
+        """Scale down gradients that are too large: as they are, not as half precision has them."""
+        self.accelerator.unscale_gradients(self.optimizer_)
+        super().on_grad_computed(net, named_parameters, **kwargs)
+
     def train_step(self, batch: Any, **fit_params: Any) -> Any:
         """Train on a batch; the loss is that of the whole batch."""
         step = super().train_step(batch, **fit_params)

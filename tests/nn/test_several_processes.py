@@ -55,6 +55,27 @@ def test_one_process_trains_as_if_there_were_none(tiny, graphs, energies):
     np.testing.assert_allclose(one.predict(graphs), alone.predict(graphs), atol=1e-5)
 
 
+class InHalfPrecision(OneOf):
+    """One process with fp16 and scaled gradients, which Accelerate has on GPUs alone."""
+
+    mixed_precision = "fp16"
+
+    def __init__(self):
+        super().__init__()
+        self.native_amp, self.scaler = True, torch.amp.GradScaler("cpu")
+
+
+def test_scaled_gradients_are_clipped_as_they_are(tiny, graphs, energies):
+    params = {"optimizer": "sgd", "lr": 0.01, "max_epochs": 4}
+    net_params = {**tiny["net_params"], "max_grad_norm": 1.0}
+    alone, half = (
+        fit(tiny | params, graphs, energies, each, net_params=net_params)
+        for each in (None, InHalfPrecision())
+    )
+    assert alone.loss_curve_[-1] < 0.8 * alone.loss_curve_[0]
+    np.testing.assert_allclose(half.loss_curve_, alone.loss_curve_, rtol=0.05)
+
+
 def test_processes_share_the_batches_of_a_training_and_validate_alone(tiny, graphs, energies):
     seen = []
     for index in range(2):
