@@ -12,7 +12,7 @@ from skcgcnn._files import user_path
 from skcgcnn.datasets import TABLES, Table, find_features
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs
-from skcgcnn.stores import as_in_tables, is_store, open_store, read_folder, read_paths
+from skcgcnn.stores import as_in_tables, is_store, open_store, read_folder, read_paths, refuse_many
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +77,7 @@ def _open(path: Path) -> Data:
     if path.is_file() and path.name.lower().endswith(TABLES):
         return _from_table(path.name, read_paths(path, others=None))
     if not path.is_dir():
+        refuse_many(path, "check")
         raise DataError(f"{path}: neither a folder, nor a table of paths, nor a store")
     return _from_table(path.name, read_folder(path), find_features(path))
 

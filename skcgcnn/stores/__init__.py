@@ -2,11 +2,10 @@
 
 from skcgcnn.stores._columns import as_in_tables
 from skcgcnn.stores._featurize import Featurized, featurize
-from skcgcnn.stores._sources import MANY, read_folder, read_paths
+from skcgcnn.stores._sources import read_folder, read_paths, refuse_many
 from skcgcnn.stores._store import Store, is_store, open_store
 
 __all__ = [
-    "MANY",
     "Featurized",
     "Store",
     "as_in_tables",
@@ -15,4 +14,5 @@ __all__ = [
     "open_store",
     "read_folder",
     "read_paths",
+    "refuse_many",
 ]

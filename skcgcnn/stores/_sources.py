@@ -41,11 +41,20 @@ from skcgcnn.stores._items import (
 
 _LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
 # Endings of files that hold many crystals.
-MANY = (*TABLES, *_LINES, *ARCHIVES, ".db")
+_MANY = (*TABLES, *_LINES, *ARCHIVES, ".db")
 _KINDS = (
     "a folder of crystals, a glob pattern, a table (.csv, .tsv, .xlsx), an archive of CIFs (.tar, "
     ".zip), an ASE database (.db), or lines of JSON (.jsonl)"
 )
+
+
+def refuse_many(path: Path, verb: str) -> None:
+    """Refuse a file of many crystals where a store of it is needed, to `verb` that."""
+    if path.is_file() and path.name.lower().endswith(_MANY):
+        raise DataError(
+            f"{path}: can hold many crystals; make a store of it first, with skcgcnn featurize "
+            f"{path} --output STORE, and {verb} that"
+        )
 
 
 @dataclass(frozen=True)

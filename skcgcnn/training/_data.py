@@ -31,7 +31,7 @@ from skcgcnn.datasets import (
 )
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import CrystalGraphs, load_element_features
-from skcgcnn.stores import as_in_tables, is_store, open_store
+from skcgcnn.stores import as_in_tables, is_store, open_store, refuse_many
 from skcgcnn.tasks import NOT_EXACT, is_missing
 from skcgcnn.training._beside import add_potential, join_beside, join_to_graphs
 from skcgcnn.training._predictions import check_names
@@ -193,6 +193,7 @@ def load_run_data(settings: Settings) -> RunData:
     if is_store(folder):
         return _load_store(settings, folder)
     if not folder.is_dir():
+        refuse_many(folder, "train on")
         raise DataError(
             f"{settings.data}: neither a folder, nor a store, nor a bundled dataset "
             f"({', '.join(BUNDLED)})"

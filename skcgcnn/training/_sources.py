@@ -17,7 +17,7 @@ from skcgcnn.crystals import READABLE, source_id
 from skcgcnn.datasets import TABLES, Table, find_table
 from skcgcnn.exceptions import DataError
 from skcgcnn.features import potential_of
-from skcgcnn.stores import MANY, as_in_tables, is_store, open_store, read_folder, read_paths
+from skcgcnn.stores import as_in_tables, is_store, open_store, read_folder, read_paths, refuse_many
 from skcgcnn.tasks import is_missing
 from skcgcnn.training._beside import add_potential, join_beside, join_to_graphs
 
@@ -154,11 +154,8 @@ def _read(
     if not source.exists() and not lower.endswith(READABLE):
         raise DataError(f"{source}: no such file or folder")
     is_table = source.is_file() and lower.endswith(TABLES)
-    if not is_table and source.is_file() and lower.endswith(MANY):
-        raise DataError(
-            f"{source}: can hold many crystals; make a store of it first, with skcgcnn featurize "
-            f"{source} --output STORE, and predict for that"
-        )
+    if not is_table:
+        refuse_many(source, "predict for")
     if not is_table and not source.is_dir():
         return Table(source, [source_id(source, 0)], [str(source)], [], [])
 

@@ -229,6 +229,9 @@ def test_what_is_opened(tmp_path, nacl):
             DataError, match=r"neither a folder, nor a table of paths, nor a store$"
         ):
             open_data(other)
+    (tmp_path / "crystals.tar.gz").write_bytes(b"")
+    with pytest.raises(DataError, match=r"make a store of it first, .* STORE, and check that$"):
+        open_data(tmp_path / "crystals.tar.gz")
 
 
 # Which to compute next

@@ -279,6 +279,14 @@ def test_bundled_columns():
         )
 
 
+def test_a_file_of_many_crystals_is_not_trained_on(tmp_path):
+    table = tmp_path / "crystals.zip"
+    table.write_bytes(b"")
+    assert message(load_run_data, Settings(str(table))).endswith(
+        f"with skcgcnn featurize {table} --output STORE, and train on that"
+    )
+
+
 def test_what_tells_crystals_and_targets_from_others(load):
     def one(header="e,T", *columns, **options):
         columns = columns or (SIX, SIX)
