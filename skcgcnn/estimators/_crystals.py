@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import closing
+from copy import copy
 from typing import Any
 
 import torch
@@ -30,6 +31,8 @@ def flat_params(est: Any, *, reset: bool, source: ModelState | None = None) -> d
     `reset` is True for a new fit, whose start is `source`, or is read anew.
     """
     params = with_net_params(est.get_params(deep=False))
+    # As they are now: a fit that goes on sees which were added to the list since.
+    params["callbacks"] = copy(params["callbacks"])
     if est.init_from is None or (reset and is_auto(est.init_from)):
         return params  # what "auto" starts from has the usual sizes
     if reset:

@@ -106,3 +106,22 @@ def test_every_fit_has_a_cycle_of_learning_rates_of_its_own(regressor, graphs, e
     first, second = np.reshape(rates, (2, -1))
     np.testing.assert_allclose(second, first)
     assert 0 < first.argmax() < len(first) - 1  # up and down
+
+
+class Counts(Callback):
+    def __init__(self):
+        self.epochs = 0
+
+    def on_epoch_end(self, net, **kwargs):
+        self.epochs += 1
+
+
+def test_a_callback_that_is_added_to_the_list_while_training_goes_on(tiny, graphs, energies):
+    callbacks, added = [], Counts()
+    est = CGCNNRegressor(**tiny, warm_start=True, callbacks=callbacks).fit(graphs, energies)
+    callbacks.append(added)
+    est.fit(graphs, energies)
+    assert added.epochs == est.n_iter_ // 2
+    callbacks.clear()
+    est.fit(graphs, energies)
+    assert added.epochs == est.n_iter_ // 3
