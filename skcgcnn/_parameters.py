@@ -61,7 +61,8 @@ class NetParameters:
         None,
         (Number(int, 1), None),
         """Maximum number of sites per batch in training, for crystals of very different sizes.
-        Larger batches are split; a crystal above the limit forms its own batch.""",
+        Larger batches are split; a crystal above the limit forms its own batch. It is for memory:
+        batches of one or two crystals learn worse than a smaller `batch_size`.""",
         change="free",
         of_net=True,
     )

@@ -38,9 +38,10 @@ def fit_baseline(
         if target.is_linear and known.sum() > 1:
             y, weights = scaled[known] / n_sites[known], data.weights[known] * n_sites[known] ** 2
             ridge = RidgeCV(_PENALTIES).fit(features[known], y, sample_weight=weights)
-            # What is left, as leaving one out tells: few crystals are fitted too well by a line.
-            left = np.sqrt(-ridge.best_score_ * np.average(n_sites[known] ** 2))
             if net.baseline is not None:
                 net.baseline.weight[outputs.start] = torch.from_numpy(ridge.coef_)
                 net.baseline.bias[outputs.start] = float(ridge.intercept_)
-                net.baseline.scale[outputs.start] = float(np.clip(left, _LEAST_LEFT, 1.0))
+                if not extensive:  # sums are no better with it
+                    # As leaving one out tells: few crystals are fitted too well by a line.
+                    left = np.sqrt(-ridge.best_score_ / weights.mean())
+                    net.baseline.scale[outputs.start] = float(np.clip(left, _LEAST_LEFT, 1.0))

@@ -2,7 +2,6 @@
 
 from collections.abc import Generator
 from contextlib import closing
-from copy import copy
 from typing import Any
 
 import torch
@@ -24,20 +23,30 @@ from skcgcnn.graphs import (
 from skcgcnn.modelfiles import ModelState
 from skcgcnn.nn import at_most
 
+# Parameters that hold what may be changed in place.
+_CONTAINERS = ("callbacks", "net_params")
+
 
 def flat_params(est: Any, *, reset: bool, source: ModelState | None = None) -> dict[str, Any]:
     """Return parameters, flat; sizes that are not set are those of `init_from`.
 
     `reset` is True for a new fit, whose start is `source`, or is read anew.
     """
-    params = with_net_params(est.get_params(deep=False))
-    # As they are now: a fit that goes on sees which were added to the list since.
-    params["callbacks"] = copy(params["callbacks"])
+    params = est.get_params(deep=False)
+    # As they are now: a fit that goes on sees what was changed in them since.
+    params = with_net_params(params | {name: _contents(params[name]) for name in _CONTAINERS})
     if est.init_from is None or (reset and is_auto(est.init_from)):
         return params  # what "auto" starts from has the usual sizes
     if reset:
         return with_architecture(params, sizes_of(source or read_source(est.init_from)))
     return with_architecture(params, est.fitted_params_)
+
+
+def _contents(value: Any) -> Any:
+    """Return containers anew, with the same objects in them."""
+    if isinstance(value, dict):
+        return {name: _contents(each) for name, each in value.items()}
+    return type(value)(map(_contents, value)) if type(value) in (list, tuple) else value
 
 
 def new_transformer(est: Any, *, reset: bool) -> CrystalGraphTransformer:

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 import torch
 from pymatgen.core import Lattice, Structure
-from sklearn.linear_model import RidgeCV
+from sklearn.linear_model import Ridge, RidgeCV
+from sklearn.model_selection import LeaveOneOut, cross_val_predict
 
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.estimators._baseline import fit_baseline
@@ -140,14 +141,18 @@ def test_the_composition_is_a_ridge_regression_by_site(graphs, energies, extensi
     fit_baseline(net, targets, given, extensive=extensive)
     n_sites = graphs.n_sites[known] if extensive else np.ones(known.sum())
     y = (total[known] - targets[2].mean) / 2.0 / n_sites
-    ridge = RidgeCV(np.logspace(-4, 3, 15)).fit(
-        mean_features(graphs)[known], y, sample_weight=weights[known] * n_sites**2
-    )
+    features, weights = mean_features(graphs)[known], weights[known] * n_sites**2
+    ridge = RidgeCV(np.logspace(-4, 3, 15)).fit(features, y, sample_weight=weights)
     found = net.baseline
     np.testing.assert_allclose(found.weight[3], ridge.coef_, rtol=1e-5, atol=1e-7)
     assert found.bias[3].item() == pytest.approx(ridge.intercept_, rel=1e-5)
-    left = np.sqrt(-ridge.best_score_ * np.mean(n_sites**2))
-    assert found.scale[3].item() == pytest.approx(np.clip(left, 0.1, 1.0), rel=1e-5)
+    one_out = cross_val_predict(
+        Ridge(ridge.alpha_), features, y, cv=LeaveOneOut(), params={"sample_weight": weights}
+    )
+    left = np.sqrt(np.average((one_out - y) ** 2, weights=weights))
+    assert 0.1 < left < 1
+    expected = 1.0 if extensive else left
+    assert found.scale[3].item() == pytest.approx(expected, rel=1e-4)
     # Classes, and targets of which nothing is known, begin without it.
     assert not found.weight[:3].any()
     assert not found.bias[:3].any()

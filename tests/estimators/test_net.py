@@ -188,5 +188,15 @@ def test_groups_of_parameters_keep_what_they_have_of_their_own(init_from, graphs
         assert values["head.conv_to_fc.weight"] == (lr, decay)
 
 
+def test_options_that_are_changed_in_place_are_told(tiny, graphs, energies):
+    groups = [("head.fc_out.*", {"lr": 1e-3})]
+    net_params = {**tiny["net_params"], "optimizer__param_groups": groups}
+    params = tiny | {"net_params": net_params, "warm_start": True}
+    est = CGCNNRegressor(**params).fit(graphs, energies)
+    groups[0][1]["lr"] = 0.5
+    with pytest.raises(ValueError, match=r"^net_params was .* when the network was made"):
+        est.fit(graphs, energies)
+
+
 def _matrix(names, prefix):
     return next(n for n in names if n.startswith(prefix) and n.endswith("weight"))
