@@ -79,9 +79,9 @@ def check(
             )
             html = check_report(opened.name, found)
             table = found.findings.assign(ids=["; ".join(ids) for ids in found.findings["ids"]])
-            # A disk that fills between the two leaves none of an earlier check.
-            rows.unlink(missing_ok=True)
             write_text(page, html)
+            # A disk that is full now leaves none of an earlier check beside the new page.
+            rows.unlink(missing_ok=True)
             write_table(rows, table.columns, table.itertuples(index=False))
         if as_json:
             typer.echo(json.dumps(_as_json(found), indent=2))

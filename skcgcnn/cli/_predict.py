@@ -112,11 +112,12 @@ def predict(
             predictions = predict_targets(est, graphs)
             trained, unlike = _compared(est, graphs, training)
             target = output or table_output()
-            _remove_earlier(report)
             n = write_predictions(target, found.ids, predictions, unlike=unlike)
         if report is not None:
             from skcgcnn.training import write_prediction_report
 
+            # A disk that is full now leaves none of an earlier prediction beside the new table.
+            report.unlink(missing_ok=True)
             write_prediction_report(
                 report, model, est, graphs, found, predictions, trained, numbers
             )
@@ -141,12 +142,6 @@ def _compared(est: Any, graphs: Any, training: Any) -> tuple[Any, Any]:
     unlike = nearest_training_crystals(est, graphs, trained, k=1).is_outside.astype(object)
     unlike[graphs.n_sites == 0] = None  # could not be read
     return (trained, training.ids), unlike
-
-
-def _remove_earlier(report: Path | None) -> None:
-    """Remove the page of an earlier prediction: a full disk leaves none beside a new table."""
-    if report is not None:
-        report.unlink(missing_ok=True)
 
 
 def _checked(chunks: Iterator[Any], found: Any) -> Iterator[Any]:
