@@ -36,6 +36,8 @@ def check_res(text: str) -> tuple[str, ...]:
         begin = words[0] if words else ""
         if begin == "LATT" and words[1:2] != [_NO_SYMMETRY]:
             raise StructureError(f"has the symmetry {' '.join(words)!r}, {_WRITE}")
+        if begin == "SFAC" and not all(map(str.isalpha, words[1:])):
+            raise StructureError(f"holds {line.strip()!r}; write the symbols of elements alone")
         if elements is not None and len(words) > 5:
             _check_res_site(words, elements)
         n_cells += begin == "CELL"
@@ -144,7 +146,8 @@ def left_out_of_poscar(text: str, n_sites: int) -> tuple[str, ...]:
     """Return a remark if a POSCAR has more lines of coordinates than atoms."""
     lines = [line.split() for line in re.split(r"\n\s*\n", text.rstrip())[0].splitlines()]
     # Behind the elements and their numbers stands how coordinates are written.
-    modes = [place for place, words in enumerate(lines) if place > 5 and not _is_number(words)]
+    texts = (place for place, words in enumerate(lines) if words and not _is_number(words))
+    modes = [place for place in texts if place > 5]
     if not modes:
         return ()
     begin = modes[0] + (2 if lines[modes[0]][0][0] in "sS" else 1)

@@ -227,6 +227,18 @@ def test_sites_of_a_res_file_that_say_two_elements(tmp_path, change):
     assert refused(path).endswith("it is not clear which counts")
 
 
+def test_a_site_in_the_line_of_the_elements_of_a_res_file(tmp_path):
+    path = tmp_path / "a.res"
+    path.write_text(RES.format("1.0").replace("Na Cl\n", "Na Cl "))
+    assert refused(path).endswith("write the symbols of elements alone")
+
+
+def test_ends_of_lines_of_a_poscar_that_are_the_wrong_way_round(tmp_path):
+    path, text = tmp_path / "POSCAR", NACL.replace("0 4 0", "0.0 4.0 0.0")
+    path.write_text(text.replace("\n", "\n\r"), newline="")
+    assert read_crystal(path).species == [((11, 1.0),), ((17, 1.0),)]
+
+
 @pytest.mark.parametrize("n_lines", range(8))
 def test_a_poscar_that_was_cut(tmp_path, n_lines):
     for name in ("CONTCAR", "a.vasp"):
