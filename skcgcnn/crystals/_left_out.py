@@ -14,23 +14,55 @@ _WRITE = "which is not read from such a file; write the crystal as a CIF"
 _NO_SYMMETRY, _WHOLE = "-1", (1.0, 11.0)
 
 
-def check_res(text: str) -> None:
+def check_res(text: str) -> tuple[str, ...]:
     """Refuse a .res file with a symmetry, or with occupancies other than 1.
+
+    Of several crystals in one file, as ``cat *.res`` makes it, pymatgen takes the last: the last
+    cell, and the last sites.
+
+    Returns
+    -------
+    tuple of str
+        A remark, if there are several.
 
     Raises
     ------
     StructureError
     """
-    has_elements = False
+    elements: list[str] | None = None
+    n_cells = n_lists = 0
     for line in text.splitlines():
         words = line.split()
-        if words[:1] == ["END"]:
-            return
-        if words[:1] == ["LATT"] and words[1:2] != [_NO_SYMMETRY]:
+        begin = words[0] if words else ""
+        if begin == "LATT" and words[1:2] != [_NO_SYMMETRY]:
             raise StructureError(f"has the symmetry {' '.join(words)!r}, {_WRITE}")
-        if has_elements and len(words) > 5 and _number(words[5]) not in _WHOLE:
-            raise StructureError(f"a site has the occupancy {words[5]}, {_WRITE}")
-        has_elements = has_elements or words[:1] == ["SFAC"]
+        if begin == "SFAC" and not all(map(str.isalpha, words[1:])):
+            raise StructureError(f"holds {line.strip()!r}; write the symbols of elements alone")
+        if elements is not None and len(words) > 5:
+            _check_res_site(words, elements)
+        n_cells += begin == "CELL"
+        n_lists += begin == "SFAC"
+        elements = words[1:] if begin == "SFAC" else None if begin == "END" else elements
+    if n_cells != n_lists:
+        raise StructureError(
+            f"has {n_cells} cells (CELL), but {n_lists} lists of sites (SFAC); perhaps it is "
+            "truncated"
+        )
+    return ("holds several crystals; the last is taken",) if n_cells > 1 else ()
+
+
+def _check_res_site(words: Sequence[str], elements: Sequence[str]) -> None:
+    """Refuse a site that is not whole, or of another element than its number tells."""
+    if _number(words[5]) not in _WHOLE:
+        raise StructureError(f"a site has the occupancy {words[5]}, {_WRITE}")
+    place = _number(words[1])
+    told = elements[int(place) - 1] if 1 <= place <= len(elements) else "none"
+    # Behind the letters stands a number or a charge.
+    if len({re.split("[^a-z]", name.lower())[0] for name in (words[0], told)}) > 1:
+        raise StructureError(
+            f"a site has the name {words[0]!r}, but the element {words[1]} of SFAC is {told}; it "
+            "is not clear which counts"
+        )
 
 
 def check_cssr(text: str, n_sites: int) -> None:
@@ -114,7 +146,8 @@ def left_out_of_poscar(text: str, n_sites: int) -> tuple[str, ...]:
     """Return a remark if a POSCAR has more lines of coordinates than atoms."""
     lines = [line.split() for line in re.split(r"\n\s*\n", text.rstrip())[0].splitlines()]
     # Behind the elements and their numbers stands how coordinates are written.
-    modes = [place for place, words in enumerate(lines) if place > 5 and not _is_number(words)]
+    texts = (place for place, words in enumerate(lines) if words and not _is_number(words))
+    modes = [place for place in texts if place > 5]
     if not modes:
         return ()
     begin = modes[0] + (2 if lines[modes[0]][0][0] in "sS" else 1)

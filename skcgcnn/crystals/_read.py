@@ -172,8 +172,9 @@ def _read_file(path: str, max_bytes: int) -> Crystal:
         return read(text)
     crystal = _read_with_pymatgen(path)
     if lower.endswith(".res"):
-        check_res(_text(path, max_bytes))
-    elif lower.endswith(".xsf"):
+        more = check_res(_text(path, max_bytes))
+        return replace(crystal, notes=(*crystal.notes, *more))
+    if lower.endswith(".xsf"):
         check_xsf(_text(path, max_bytes), len(crystal.species))
     elif ".cssr" in os.path.basename(lower):  # noqa: PTH119 - as above
         check_cssr(_text(path, max_bytes), len(crystal.species))
@@ -310,7 +311,7 @@ def _read_json(text: str) -> Crystal:
 
 def _read_poscar(text: str) -> Crystal:
     _refuse_underscores(text)
-    names, counts = ([*text.splitlines(), "", ""][place].split() for place in (5, 6))
+    names, counts = ([*text.splitlines(), *[""] * 7][place].split() for place in (5, 6))
     # In longer lists, each takes several lines.
     if counts and all(map(str.isdecimal, counts)) and len(names) != len(counts):
         raise StructureError(

@@ -206,6 +206,46 @@ def test_shares_in_res_files(tmp_path, share, is_read):
         assert refused(path).startswith(f"a site has the occupancy {share}, which is not read")
 
 
+def test_several_crystals_in_a_res_file(tmp_path):
+    path, one = tmp_path / "a.res", RES.format("1.0").partition("REM")[0]
+    path.write_text(one.replace("Na", "K") + one)
+    crystal = read_crystal(path)
+    assert crystal.species == [((11, 1.0),), ((17, 1.0),)]
+    assert crystal.notes == ("holds several crystals; the last is taken",)
+    cell, _, _ = one.partition("SFAC")
+    path.write_text(one + cell)
+    assert refused(path).startswith("has 2 cells (CELL), but 1 lists of sites (SFAC)")
+    path.write_text(one + one.replace("LATT -1", "LATT 1"))
+    assert refused(path).startswith("has the symmetry 'LATT 1', which is not read")
+
+
+@pytest.mark.parametrize("change", [("Cl 2", "Cl 1"), ("SFAC Na Cl", "SFAC Cl Na")])
+def test_sites_of_a_res_file_that_say_two_elements(tmp_path, change):
+    path, text = tmp_path / "a.res", RES.format("1.0")
+    assert text.replace(*change) != text
+    path.write_text(text.replace(*change))
+    assert refused(path).endswith("it is not clear which counts")
+
+
+def test_a_site_in_the_line_of_the_elements_of_a_res_file(tmp_path):
+    path = tmp_path / "a.res"
+    path.write_text(RES.format("1.0").replace("Na Cl\n", "Na Cl "))
+    assert refused(path).endswith("write the symbols of elements alone")
+
+
+def test_ends_of_lines_of_a_poscar_that_are_the_wrong_way_round(tmp_path):
+    path, text = tmp_path / "POSCAR", NACL.replace("0 4 0", "0.0 4.0 0.0")
+    path.write_text(text.replace("\n", "\n\r"), newline="")
+    assert read_crystal(path).species == [((11, 1.0),), ((17, 1.0),)]
+
+
+@pytest.mark.parametrize("n_lines", range(8))
+def test_a_poscar_that_was_cut(tmp_path, n_lines):
+    for name in ("CONTCAR", "a.vasp"):
+        (tmp_path / name).write_text("\n".join(NACL.splitlines()[:n_lines]))
+        assert "pymatgen cannot read it" in refused(tmp_path / name)
+
+
 def test_numbers_with_underscores_in_poscars():
     for line in (1, 2, 8):
         lines = NACL.splitlines()
