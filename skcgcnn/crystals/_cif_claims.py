@@ -49,10 +49,10 @@ def other_formula(
         and (_is_whole(ratios[0]) or _is_whole(1 / ratios[0]))
     ):
         return (f"its sites do not have its formula ({formula}); some may be missing",)
-    n_found, n_told = round(ratios[0]), gemmi.cif.as_number(n_units or "?")
-    if n_found <= 1 or not np.isfinite(n_told) or n_told == n_found:
+    n_told = gemmi.cif.as_number(n_units or "?")
+    if not np.isfinite(n_told) or np.isclose(ratios[0], (1, n_told), rtol=_FORMULA_TOLERANCE).any():
         return ()
-    units = f"{n_found} units of its formula ({formula}), not {n_units} ({UNITS})"
+    units = f"{ratios[0]:.3g} units of its formula ({formula}), not {n_units} ({UNITS})"
     return (f"its sites are {units}: check coordinates and symmetry operations",)
 
 

@@ -12,6 +12,8 @@ from skcgcnn.exceptions import StructureError
 _WRITE = "which is not read from such a file; write the crystal as a CIF"
 # Of SHELX: no centering and no center of symmetry; a whole atom, whether it is refined or not.
 _NO_SYMMETRY, _WHOLE = "-1", (1.0, 11.0)
+# A number of a .cssr file, of which pymatgen reads as much as is written in these letters.
+_DIGITS = re.compile(r"[\d.-]+")
 
 
 def check_res(text: str) -> tuple[str, ...]:
@@ -29,6 +31,8 @@ def check_res(text: str) -> tuple[str, ...]:
     ------
     StructureError
     """
+    if not re.search(r"^\s*LATT\b", text, re.MULTILINE):
+        raise StructureError("tells no symmetry, which means an inversion; write LATT -1 for none")
     elements: list[str] | None = None
     n_cells = n_lists = 0
     for line in text.splitlines():
@@ -66,7 +70,7 @@ def _check_res_site(words: Sequence[str], elements: Sequence[str]) -> None:
 
 
 def check_cssr(text: str, n_sites: int) -> None:
-    """Refuse a .cssr file with a symmetry, Cartesian coordinates or sites that were not read.
+    """Refuse a .cssr file with a symmetry, Cartesian coordinates, or what is read in part.
 
     Raises
     ------
@@ -85,6 +89,11 @@ def check_cssr(text: str, n_sites: int) -> None:
             f"has {numbers[0]} sites, of which {n_sites} can be read; their symbols must be those "
             "of elements, without charges and shares"
         )
+    for line in text.split("\n")[4:]:
+        words = line.split()
+        # Behind the coordinates come the numbers of neighbors.
+        if not all(map(_DIGITS.fullmatch, words[2:5])) or "." in "".join(words[5:6]):
+            raise StructureError(f"has the site {line.strip()!r}; write its coordinates as 0.25")
 
 
 def check_xsf(text: str, n_sites: int) -> None:
@@ -143,7 +152,7 @@ def with_factor(text: str) -> str:
 
 
 def left_out_of_poscar(text: str, n_sites: int) -> tuple[str, ...]:
-    """Return a remark if a POSCAR has more lines of coordinates than atoms."""
+    """Return remarks if a POSCAR has more lines of coordinates than atoms, or more numbers."""
     lines = [line.split() for line in re.split(r"\n\s*\n", text.rstrip())[0].splitlines()]
     # Behind the elements and their numbers stands how coordinates are written.
     texts = (place for place, words in enumerate(lines) if words and not _is_number(words))
@@ -151,11 +160,13 @@ def left_out_of_poscar(text: str, n_sites: int) -> tuple[str, ...]:
     if not modes:
         return ()
     begin = modes[0] + (2 if lines[modes[0]][0][0] in "sS" else 1)
-    places = takewhile(_is_number, lines[begin:])
-    n_more = sum(len(words) >= 3 for words in places) - n_sites
-    if n_more <= 0:
-        return ()
-    return (f"has more lines of coordinates than atoms: {n_more} left out",)
+    places = [words for words in takewhile(_is_number, lines[begin:]) if len(words) >= 3]
+    remarks = []
+    if (n_more := len(places) - n_sites) > 0:
+        remarks.append(f"has more lines of coordinates than atoms: {n_more} left out")
+    if odd := [words for words in places[:n_sites] if _is_number(words[3:4])]:
+        remarks.append(f"has a number behind coordinates, which is left out: {' '.join(odd[0])}")
+    return tuple(remarks)
 
 
 def _is_number(words: list[str]) -> bool:

@@ -87,7 +87,9 @@ def test_formulas(formula, is_told):
         ("'Na0.25 Cl0.25'", "4(1)", ""),
         ("'Na0.25 Cl0.25'", "?", ""),
         ("'Na0.25 Cl0.25'", "2", "its sites are 4 units of its formula (Na0.25 Cl0.25), not 2"),
-        ("'Na2 Cl2'", "1", ""),
+        ("'Na2 Cl2'", "?", ""),
+        ("'Na2 Cl2'", "0.5", ""),
+        ("'Na2 Cl2'", "2", "its sites are 0.5 units of its formula (Na2 Cl2), not 2"),
         ("'Na1.5 Cl1.5'", "1", "its sites do not have its formula (Na1.5 Cl1.5)"),
     ],
 )

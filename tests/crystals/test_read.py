@@ -496,6 +496,9 @@ def test_a_poscar_that_is_a_trajectory():
         ("a.cssr", (" Na ", " Na+ "), "has 8 sites, of which 4 can be read"),
         ("a.cssr", ("=  1 P 1", "=225 Fm-3m"), "has the space group 225, which is not read"),
         ("a.cssr", ("8 0", "8 1"), "has Cartesian coordinates"),
+        ("a.cssr", ("0.5000\n", "1/2\n"), "has the site .* 1/2.; write its coordinates as 0.25"),
+        ("a.cssr", ("0.5000 0.0000", "0. 5000 0.0000"), r"has the site '.* 0\. 5000 0.0000"),
+        ("a.res", ("LATT -1\n", ""), "tells no symmetry, which means an inversion"),
         ("a.xsf", ("8 1", "9 1"), "has 9 sites, of which 8 can be read; perhaps it is truncated"),
     ],
 )
@@ -523,6 +526,9 @@ def test_coordinates_of_a_poscar_that_are_left_out(mode):
         crystal = read_crystal(more)
         assert len(crystal.species) == 2
         assert crystal.notes == ("has more lines of coordinates than atoms: 2 left out",)
+    split = text.replace("0.5 0.5 0.5", "0.5 0.5 0. 5")
+    told = "has a number behind coordinates, which is left out: 0.5 0.5 0. 5"
+    assert any(note.startswith(told) for note in read_crystal(split).notes)
 
 
 def test_underscores_in_files_of_ase(tmp_path, nacl):
