@@ -1,9 +1,10 @@
-"""Callbacks that would have no effect in a training are refused, with what to do."""
+"""The timer of epochs; and callbacks that would have no effect are refused, with what to do."""
 
+import time
 from collections.abc import Iterable
 from typing import Any
 
-from skorch.callbacks import BatchScoring, EpochScoring, LRScheduler
+from skorch.callbacks import BatchScoring, EpochScoring, EpochTimer, LRScheduler
 
 _SCHEDULE = (
     "{}, but the learning rate follows the one-cycle schedule; fit with "
@@ -13,6 +14,18 @@ _VALIDATION = (
     "there are no validation crystals ({}): fit with early_stopping=True or validation_data=, or "
     "let the callback use what is there without them, by monitor='train_loss' or on_train=True"
 )
+
+
+class Timer(EpochTimer):
+    """Records how long each epoch takes, by a clock that is never set back or forward."""
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Note the time."""
+        self.epoch_start_time_ = time.monotonic()
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Record the seconds since then."""
+        net.history.record("dur", time.monotonic() - self.epoch_start_time_)
 
 
 def two_schedules(what: str) -> ValueError:

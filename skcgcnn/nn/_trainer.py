@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
-from skorch.callbacks import EarlyStopping, EpochTimer, PassthroughScoring
+from skorch.callbacks import EarlyStopping, PassthroughScoring
 from skorch.exceptions import SkorchException
 from torch import Tensor
 
@@ -20,7 +20,7 @@ from skcgcnn._warnings import warn_caller
 from skcgcnn.graphs import is_mapped
 from skcgcnn.nn._averaging import AveragedNet
 from skcgcnn.nn._batches import GraphBatches, GraphDataset, TrainBatch
-from skcgcnn.nn._callbacks import no_validation, two_schedules
+from skcgcnn.nn._callbacks import Timer, no_validation, two_schedules
 from skcgcnn.nn._halves import Halves, can_be_halved
 from skcgcnn.nn._schedule import one_cycle
 from skcgcnn.nn._scores import EpochScores, Table
@@ -84,7 +84,7 @@ class GraphNet(NeuralNet):
     @property
     def _default_callbacks(self) -> list[tuple[str, Any]]:
         return [
-            ("epoch_timer", EpochTimer()),
+            ("epoch_timer", Timer()),
             ("train_loss", PassthroughScoring(name="train_loss", on_train=True)),
             ("valid_loss", PassthroughScoring(name="valid_loss")),
             ("scores", EpochScores()),

@@ -205,7 +205,7 @@ def _featurize(
         }
     # Renamed first: another process may be about to use the name.
     done = folder / SHARDS
-    with suppress(PermissionError):  # on Windows, while a shard is open
+    with suppress(OSError):  # on Windows, while a shard is open; or a disk that fills
         done = done.rename(folder / f"{SHARDS}-{os.getpid()}.tmp")
     shutil.rmtree(done, ignore_errors=True)
     if n_failures:

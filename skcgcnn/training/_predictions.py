@@ -159,9 +159,9 @@ def prediction_file(target: Any) -> Iterator[Callable[[Columns], None]]:
         if name.endswith(_PARQUET):
             yield _parquet_writer(target, stack)
         elif name.endswith(_GZIP):
-            packed = gzip.GzipFile(
-                "", "wb", fileobj=stack.enter_context(atomic_write(target, "wb"))
-            )
+            file = stack.enter_context(atomic_write(target, "wb"))
+            # Without the time: the same predictions are the same bytes.
+            packed = gzip.GzipFile("", "wb", fileobj=file, mtime=0)
             stack.enter_context(packed)
             yield _csv_writer(stack.enter_context(TextIOWrapper(packed, "utf-8", newline="")))
         elif isinstance(target, Path):

@@ -63,8 +63,15 @@ def make_vacancy_files(
                 f"{file} exists already; remove it or choose another folder (--output)"
             )
     folder.mkdir(parents=True, exist_ok=True)
-    for each, file in zip(made, files, strict=True):
-        write_cif(each, file)
+    written: list[Path] = []
+    try:
+        for each, file in zip(made, files, strict=True):
+            write_cif(each, file)
+            written.append(file)
+    except BaseException:  # a part of them would refuse the command when it is repeated
+        for file in written:
+            file.unlink(missing_ok=True)
+        raise
     return files
 
 

@@ -1,5 +1,6 @@
 """The net that trains: what skorch and callbacks see of it."""
 
+import time
 from functools import partial
 
 import numpy as np
@@ -214,3 +215,10 @@ def test_an_accelerator_that_accumulates_gradients_is_refused(
     params = tiny | {"device": accelerator_of(gradient_accumulation_steps=4)}
     with pytest.raises(ValueError, match=r"accumulation_steps=4.*set batch_size"):
         CGCNNRegressor(**params).fit(graphs, energies)
+
+
+def test_a_clock_that_is_set_changes_no_duration(tiny, graphs, energies, monkeypatch):
+    clock = iter(range(10**9, 0, -3600))
+    monkeypatch.setattr(time, "time", lambda: float(next(clock)))
+    est = CGCNNRegressor(**tiny).fit(graphs[:20], energies[:20])
+    assert all(0 < row["dur"] < 60 for row in est.history_)

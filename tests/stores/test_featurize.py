@@ -365,6 +365,21 @@ def test_what_a_run_left_that_was_killed_at_its_end_is_removed(some, tmp_path, m
     assert len(open_store(folder)) == 3
 
 
+def test_shards_that_cannot_be_renamed_are_removed(some, tmp_path, monkeypatch):
+    table = write_table(tmp_path / "ok.csv", ["path"], *([path] for path in some[:3]))
+    rename = Path.rename
+
+    def full(path, target):
+        if "shards" in path.name:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", full)
+    folder = made(tmp_path, table).folder
+    assert len(open_store(folder)) == 3
+    assert not list(folder.glob(".skcgcnn-shards*"))
+
+
 @pytest.mark.parametrize("damage", ["truncated", "of others", "too deep", "no facts", "a fact"])
 def test_a_damaged_shard_is_made_again(damage, bundled, tmp_path):
     folder = tmp_path / "cifs"

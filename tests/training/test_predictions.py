@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -114,3 +115,13 @@ def test_classes_that_are_floats_have_the_names_of_integers():
         names = [name for name, _ in target.columns(Prediction(target, np.zeros(1), np.eye(3)))]
         assert names == ["k_pred", "k_proba_0", "k_proba_1", "k_proba_2"]
         assert target.output_names == ["k=0", "k=1", "k=2"]
+
+
+def test_the_same_predictions_are_the_same_packed_bytes(tmp_path, monkeypatch):
+    said = [Prediction(Number("e"), np.array([1.0, 2.0]))]
+    found = []
+    for now in (1e9, 2e9):
+        monkeypatch.setattr(time, "time", lambda now=now: now)
+        write_predictions(tmp_path / "p.csv.gz", list("ab"), said)
+        found.append((tmp_path / "p.csv.gz").read_bytes())
+    assert found[0] == found[1]

@@ -1,5 +1,6 @@
 """Where each rule of making vacancies begins and ends."""
 
+import errno
 import re
 import tracemalloc
 import warnings
@@ -11,6 +12,7 @@ from pymatgen.io.cif import CifWriter
 
 from skcgcnn.exceptions import StructureError
 from skcgcnn.vacancies import (
+    _files,
     _make,
     fit_supercell,
     make_vacancies,
@@ -299,3 +301,22 @@ def test_a_file_of_which_pymatgen_reads_another_crystal(tmp_path):
     file.write_text("a\n-64\n4 0 0\n0 4 0\n0 0 4\nLi\n2\nCartesian\n0 0 0\n0.5 0.5 0.5\n")
     with pytest.raises(StructureError, match="POSCAR: pymatgen reads another crystal from it"):
         make_vacancy_files(file)
+
+
+def test_files_are_written_all_or_none(tmp_path, monkeypatch):
+    write = _files.write_cif
+
+    def full(structure, file):
+        if "aug2" in file.name:
+            raise OSError(errno.ENOSPC, "No space left on device", str(file))
+        write(structure, file)
+
+    host = tmp_path / "host.cif"
+    chain(6).to(filename=str(host))
+    options = {"n_structures": 3, "n_vacancies": 1, "supercell": 1, "distinct": False}
+    with monkeypatch.context() as patched:
+        patched.setattr(_files, "write_cif", full)
+        with pytest.raises(OSError, match="No space"):
+            make_vacancy_files(host, **options)
+    assert list(tmp_path.iterdir()) == [host]
+    assert len(make_vacancy_files(host, **options)) == 3
