@@ -119,7 +119,7 @@ def _closed_streams() -> list[int]:
 def _why(error: OSError) -> str:
     name = f"{error.filename}: " if error.filename else ""
     if error.errno in DISK_FULL:
-        return f"{name}no space left on the disk; what is there stays as it is, each file whole"
+        return f"{name}no space left on the disk; each file that is there is whole"
     if error.errno == errno.ENOENT and not name:  # of `os.getcwd`
         return "the working folder is not there any more; change to another"
     return str(error)

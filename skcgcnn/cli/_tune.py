@@ -34,7 +34,12 @@ def tune(
         ),
     ] = "30m",  # type: ignore[assignment] # read as if it were typed
     n_trials: Annotated[
-        int | None, typer.Option(min=1, help="So many trials at most.", show_default="no limit")
+        int | None,
+        typer.Option(
+            min=1,
+            help="So many trials at most, with --resume so many more.",
+            show_default="no limit",
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the search in the folder of --output.")

@@ -173,7 +173,7 @@ class Search:
         evaluate : callable
             From parameters and the number of a fold to an error.
         n_trials : int or None
-            So many trials at most.
+            So many trials at most, beside those of before.
         deadline : float
             Of `time.monotonic`. What is left after it is not tried.
         shown : callable

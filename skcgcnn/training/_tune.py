@@ -84,7 +84,7 @@ def tune(
     seconds : float
         How long to search and train, reading not counted. The usual parameters are tried first.
     n_trials : int, optional
-        So many trials at most.
+        So many trials at most; so many more where a search goes on.
     resume : bool, default=False
         Whether to go on with the search in `output`, for as many seconds more.
     given, overwrite, device, n_jobs, progress, remarks
