@@ -235,6 +235,9 @@ class Sheet:
                 if others:
                     self.remarks.append(f"its first sheet, {first!r}, alone")
             self.remarks += check_formulas(self.file, frame) if is_suspect else []
+            # Cells without anything are empty texts.
+            if n_errors := int(frame.isna().to_numpy().sum()):
+                self.remarks.append(f"{n_errors} cells of errors, such as #DIV/0!, as missing")
         except DataError:
             raise
         except ImportError as error:

@@ -21,6 +21,11 @@ _UNREADABLE = (ValueError, OSError, EOFError, zlib.error, LZMAError)
 _MOST_HEADER = 1_000_000
 # Of a name, as systems take it, and of headers for all members: each member would have them all.
 _LONGEST_NAME, _MOST_FOR_ALL = 4_096, 100
+# Of headers before a member, which are in memory together: its name, what it links to, and more.
+_MOST_HEADERS = 8
+# How many times its size an archive unpacks to: gzip packs to a thousandth at most, bzip2 to less
+# than a millionth.
+_MOST_UNPACKED = 2_000
 # In bytes, of the end of a zip archive with its comment.
 _LONGEST_END = 22 + (1 << 16)
 _LONG_HEADERS = (
@@ -59,9 +64,11 @@ def tar_items(path: Path) -> Iterator[Item]:
             is_empty = not opened.read(tarfile.BLOCKSIZE).strip(b"\0")
         # Zeros are the end of an archive; the reader of xz would look for more in all of them.
         mode: Literal["r:", "r:*"] = "r:" if is_empty else "r:*"
-        with tarfile.open(path, mode, tarinfo=_Header) as archive:
+        most = MAX_BYTES + _MOST_UNPACKED * path.stat().st_size
+        with _Archive.open(path, mode, tarinfo=_Header) as archive:
             while (member := archive.next()) is not None:
                 archive.members = []  # type: ignore[attr-defined] # or all would be kept
+                _check_unpacked(archive.offset, most)  # before what is to be skipped is unpacked
                 if member.isdir():
                     continue
                 if not _is_cif(member.name):
@@ -77,9 +84,7 @@ def tar_items(path: Path) -> Iterator[Item]:
                 else:
                     file = archive.extractfile(member)
                     yield _item(path, member.name, b"" if file is None else file.read())
-            _check_end(archive)
-    except RecursionError as error:  # tarfile calls itself for each
-        raise DataError(f"{path}: cannot be read (a member has too many headers)") from error
+            _check_end(archive, most)
     except MemoryError as error:  # of what its packing claims to need
         raise DataError(f"{path}: cannot be read (there is not enough memory)") from error
     except (tarfile.TarError, *_UNREADABLE) as error:
@@ -87,15 +92,30 @@ def tar_items(path: Path) -> Iterator[Item]:
         raise DataError(f"{path}: cannot be read ({why})") from error
 
 
-def _check_end(archive: tarfile.TarFile) -> None:
+def _check_unpacked(n_bytes: int, most: int) -> None:
+    """Refuse an archive of some kB that would be unpacked for hours."""
+    if n_bytes > most:
+        raise tarfile.ReadError(
+            f"it unpacks to more than {_MOST_UNPACKED:,} times its size, or was cut"
+        )
+
+
+def _check_end(archive: tarfile.TarFile, most: int) -> None:
     """Read an archive to its end: what is packed has its checksum there, and nothing may follow."""
     rest: Any = archive.fileobj
     while some := rest.read(_MOST_HEADER):
+        _check_unpacked(rest.tell(), most)
         if some.strip(b"\0"):
             raise tarfile.ReadError(
                 "there is data after its end: it is damaged, or several archives in one file. "
                 "Unpack it with tar --ignore-zeros, and see what is there"
             )
+
+
+class _Archive(tarfile.TarFile):
+    """An archive, and how many headers there were since the last member."""
+
+    n_headers = 0
 
 
 class _Header(tarfile.TarInfo):
@@ -123,16 +143,22 @@ class _Header(tarfile.TarInfo):
             raise tarfile.ReadError("it has too many headers that hold for all members")
         return member
 
-    def _proc_member(self, archive: tarfile.TarFile) -> Any:
+    def _proc_member(self, archive: Any) -> Any:
         """Read what belongs to a header; of TarInfo, for subclasses."""
         if self.size < 0 or (self.size > _MOST_HEADER and self.type in _LONG_HEADERS):
             raise tarfile.ReadError(f"a header has a size of {self.size:,} bytes")
         if self.type == tarfile.GNUTYPE_SPARSE:
             raise tarfile.ReadError(_SPARSE)
+        archive.n_headers = archive.n_headers + 1 if self.type in _LONG_HEADERS else 0
+        if archive.n_headers > _MOST_HEADERS:
+            raise tarfile.ReadError("a member has too many headers")
         return super()._proc_member(archive)  # type: ignore[misc]
 
     def _proc_gnusparse_10(self, *_: Any) -> None:
         raise tarfile.ReadError(_SPARSE)
+
+    # A kB of these would be a crystal of 100 MB.
+    _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10
 
 
 def zip_items(path: Path) -> tuple[Iterator[Item], int]:

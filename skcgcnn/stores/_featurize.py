@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -146,7 +146,11 @@ def featurize(
     folder = user_path(store)
     transformer = transformer or CrystalGraphTransformer()
     _check_arguments(source, folder, transformer, properties)
+    path = user_path(source)
+    mark = file_mark(path)
     found = find_source(source, crystal_column)
+    if path.is_file() and path.suffix.lower() != ".db":  # rows of a database are read each alone
+        found = replace(found, items=_while_unchanged(found.items, path, mark))
     read: Any = own_columns
     if properties is not None:
         read = JoinedProperties(str(properties), *read_properties(user_path(properties)))
@@ -340,6 +344,12 @@ def _write_shards(
     if errors:
         raise errors[0]
     return shards, sum(kept)
+
+
+def _while_unchanged(items: Iterator[Item], path: Path, mark: Mark) -> Iterator[Item]:
+    """Yield the crystals of a file; refuse it at the end if some may be of another state of it."""
+    yield from items
+    refuse_changed([str(path)], [mark])
 
 
 def _batches(source: Source) -> Iterator[list[Item]]:

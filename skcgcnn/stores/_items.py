@@ -106,6 +106,9 @@ def open_item(item: Item, max_bytes: int) -> Opened:
         crystal = TransientReadError(NO_MEMORY)
     except Exception as error:  # noqa: BLE001 - one bad item must not end the run
         crystal = StructureError(f"cannot be read ({error!r})")
+    if isinstance(crystal, StructureError):
+        # The one that was raised keeps the text of the crystal until garbage is collected.
+        crystal = type(crystal)(str(crystal))
     return Opened(crystal, item.id or own_id, {**values, **item.values})
 
 

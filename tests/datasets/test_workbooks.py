@@ -74,3 +74,12 @@ def test_groups_under_another_name_are_not_left_out(folder, name):
     (folder / name).touch()
     with pytest.raises(DataError, match=f"{name}: groups are read from groups.csv"):
         load_id_prop(folder)
+
+
+def test_cells_of_errors_are_told(folder):
+    save(folder, ("a", 1.5, "#DIV/0!"), ("b", 2.5, 0.5))
+    with pytest.warns(UserWarning, match="read with 1 cells of errors, such as #DIV/0!, as miss"):
+        values = load_id_prop(folder).target
+    assert values[:, 0].tolist() == [1.5, 2.5]
+    assert values[1, 1] == 0.5
+    assert values[0, 1] != values[0, 1]

@@ -1,10 +1,13 @@
 """Archives that claim what is not so, or are damaged: an error at once, and nothing is lost."""
 
+import bz2
+import gc
 import gzip
 import io
 import json
 import lzma
 import tarfile
+import tracemalloc
 import zipfile
 import zlib
 from pathlib import Path
@@ -12,10 +15,10 @@ from pathlib import Path
 import pytest
 from hostile import run_bounded
 
-from skcgcnn.exceptions import DataError
+from skcgcnn.exceptions import DataError, StructureError
 from skcgcnn.stores import featurize, open_store
 from skcgcnn.stores._archives import tar_items, zip_items
-from skcgcnn.stores._items import Item, PackedCif, bytes_in_memory
+from skcgcnn.stores._items import Item, PackedCif, bytes_in_memory, open_item
 
 READ = """
 from skcgcnn.stores import featurize
@@ -57,8 +60,9 @@ def _claims_memory():
 # A megabyte of zeros takes a kilobyte, and a header of a gigabyte a megabyte.
 GIGABYTE = 1_000 * gzip.compress(b"\0" * 10**6)
 CLAIMS = {
-    "a crystal of 1 TiB": (header("a.cif", 2**40), "unexpected end of data"),
-    "a file of 1 TiB": (header("readme", 2**40), "unexpected end of data"),
+    "a crystal of 1 TiB": (header("a.cif", 2**40), "or was cut"),
+    "a file of 1 TiB": (header("readme", 2**40), "or was cut"),
+    "a file of 90 MB": (header("readme", 90_000_000), "unexpected end of data"),
     "below 0": (header("a.cif", -(2**40)), "a header has a size of -1,099"),
     "itself": (header("a.cif", 0) + pax("size=-2048"), "a size below 0"),
     "a long name": (
@@ -105,7 +109,18 @@ def test_members_take_no_more_memory_than_they_claim_and_are(cifs, tmp_path):
         featurize(tmp_path / "bzip2.zip", tmp_path / "bzip2.store")
 
 
+# A gigabyte of zeros is a kilobyte of bzip2.
+ZEROS = 10 * bz2.compress(b"\0" * 10**7)
+PROPERTIES = "".join(f"11 {k:06x}=\n" for k in range(50_000)).encode()
 LONG = {
+    "a chain of many properties": (
+        (header("pax", len(PROPERTIES), tarfile.XHDTYPE) + padded(PROPERTIES)) * 9,
+        "too many headers",
+    ),
+    "a map of a sparse file": (pax("GNU.sparse.size=90000000", "GNU.sparse.map=0,1"), "sparse"),
+    "an older sparse file": (pax("GNU.sparse.size=90000000", "GNU.sparse.name=a"), "sparse"),
+    "zeros to skip": (bz2.compress(header("readme", 3 * 10**8)) + ZEROS, "2,000 times its size"),
+    "zeros at the end": (bz2.compress(bytes(1024)) + 2 * ZEROS, "2,000 times its size"),
     "a name": (
         header("x", 5_000, tarfile.GNUTYPE_LONGNAME) + padded(b"a" * 5_000),
         "a name of 5,0",
@@ -123,7 +138,8 @@ LONG = {
 @pytest.mark.parametrize("kind", LONG)
 def test_what_each_member_has_is_bounded(tmp_path, kind):
     content, cause = LONG[kind]
-    (tmp_path / "a.tar").write_bytes(content + header("a.cif", 0) + bytes(1024))
+    more = b"" if content.startswith(b"BZh") else header("a.cif", 0) + bytes(1024)
+    (tmp_path / "a.tar").write_bytes(content + more)
     with pytest.raises(DataError, match=cause):
         list(tar_items(tmp_path / "a.tar"))
 
@@ -139,6 +155,20 @@ def test_members_of_a_zip_archive_that_overlap(cifs, tmp_path):
     path.write_bytes(content[:begin] + 3 * content[begin:end] + tail)
     with pytest.raises(DataError, match="its members overlap"):
         zip_items(path)
+
+
+def test_what_could_not_be_read_is_not_kept_in_memory():
+    packed = PackedCif(b"x" * 5_000_000, is_gzip=False)  # no CIF
+    gc.collect()
+    gc.disable()  # else it depends on when garbage is collected
+    try:
+        tracemalloc.start()
+        kept = [open_item(Item(packed, "a", "b", {}), 10**8) for _ in range(3)]
+        assert isinstance(kept[0].crystal, StructureError)
+        assert tracemalloc.get_traced_memory()[0] < 5_000_000
+    finally:
+        tracemalloc.stop()
+        gc.enable()
 
 
 def test_names_and_values_take_memory_too():

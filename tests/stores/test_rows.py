@@ -10,6 +10,7 @@ import pytest
 
 from skcgcnn import CrystalGraphTransformer
 from skcgcnn.exceptions import DataError
+from skcgcnn.stores import _featurize as featurize_module
 from skcgcnn.stores import featurize, open_store, read_paths
 
 
@@ -118,3 +119,25 @@ def test_progress_is_counted(cifs, tmp_path, capfd):
     # How many rows a table has is not known before they are read.
     featurize(tmp_path / "paths.csv", store, transformer=transformer, overwrite=True)
     assert "of" not in capfd.readouterr().err.partition(",")[0]
+
+
+@pytest.mark.parametrize("change", ["write_text", "rename"])
+def test_a_table_that_changes_while_it_is_read(nacl, tmp_path, monkeypatch, change):
+    """Its rows may be those of two states, or some of those that another program still writes."""
+    table = tmp_path / "t.csv"
+    nacl.to(str(tmp_path / "salt.cif"))
+    table.write_text("id,path,e\na,salt.cif,1\nb,salt.cif,2\n")
+    used = featurize_module.bytes_in_memory
+
+    def changed_meanwhile(item):
+        new = table if change == "write_text" else tmp_path / "new.csv"
+        new.write_text("id,path,e\na,salt.cif,3\nb,salt.cif,4\nc,salt.cif,5\n")
+        new.rename(table)
+        return used(item)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(featurize_module, "bytes_in_memory", changed_meanwhile)
+        with pytest.raises(DataError, match=r"t\.csv: was changed after the crystals were read"):
+            featurize(table, tmp_path / "store")
+    assert featurize(table, tmp_path / "store").n_crystals == 3
+    assert open_store(tmp_path / "store").properties["e"].tolist() == [3, 4, 5]
