@@ -23,6 +23,14 @@ _MOST_SITES = 200
 # Targets of one crystal that differ by less than this share of the spread of all are the same.
 _SAME_TARGET = 1e-6
 
+# Crystals with one graph: whether they are one, and what to do.
+_SAME = ("same crystal", "one crystal, {} times", "keep one of them")
+_ALIKE = (
+    "same graph",
+    "one graph, {} times, and perhaps different crystals: networks cannot tell them apart",
+    "compare their files",
+)
+
 IntArray = npt.NDArray[np.int64]
 
 
@@ -82,18 +90,20 @@ def find_duplicates(
     copies = _with_numbers(groups, graphs.global_features)
     findings, floors = [], []
     members = _members(copies)
+    matches = _Matches(sources, graphs.n_sites)
+    same_targets = {name: _SAME_TARGET * _range(column) for name, column in columns.items()}
     for rows in members:
-        differing = [_spread(column[rows], name) for name, column in columns.items()]
-        said = [text for text in differing if text]
-        what = f"{names.some(rows)}: one crystal, {len(rows)} times"
-        message = f"{what}; {'; '.join(said)}." if said else f"{what}; keep one of them."
-        kind = "same crystal, other target" if said else "same crystal"
+        differing = [_spread(c[rows], name, same_targets[name]) for name, c in columns.items()]
+        said = "; ".join(text for text in differing if text)
+        kind, what, advice = _SAME if matches.all_of(rows) else _ALIKE
+        message = f"{names.some(rows)}: {what.format(len(rows))}; {said or advice}."
+        kind = f"{kind}, other target" if said else kind
         findings.append(Finding(kind, rows.tolist(), "warning", message))
     for name, column in columns.items():
         if (floor := _floor(name, column, members)) is not None:
             findings.append(Finding("floor of the error", (), "remark", _about(floor)))
             floors.append(floor)
-    findings += _near_duplicates(found, groups, columns, sources, graphs.n_sites, names)
+    findings += _near_duplicates(found, groups, columns, matches, same_targets, names)
     return Duplicates(groups, findings, floors)
 
 
@@ -114,8 +124,14 @@ def _members(groups: IntArray) -> list[IntArray]:
     return [order[starts[i] : starts[i] + sizes[i]] for i in several]
 
 
-def _spread(values: npt.NDArray[Any], name: str) -> str:
-    """Return how the targets of one crystal differ; nothing if they do not."""
+def _range(values: npt.NDArray[Any]) -> float:
+    """Return between what numbers lie; 0 of labels."""
+    known = values[np.isfinite(values)] if values.dtype != object else values[:0]
+    return float(np.ptp(known)) if len(known) else 0.0
+
+
+def _spread(values: npt.NDArray[Any], name: str, same: float) -> str:
+    """Return how the targets of one crystal differ; nothing if they do not by more than `same`."""
     known = values[~is_missing(values)]
     if len(known) < 2:
         return ""
@@ -123,7 +139,7 @@ def _spread(values: npt.NDArray[Any], name: str) -> str:
         different = sorted({str(value) for value in known})
         return f"{name} is {' and '.join(different)}" if len(different) > 1 else ""
     low, high = float(known.min()), float(known.max())
-    if low == high or high - low <= _SAME_TARGET * max(abs(low), abs(high)) < np.inf:
+    if low == high or high - low <= same < np.inf:
         return ""
     return f"{name} differs by {high - low:.4g} ({low:.6g} to {high:.6g})"
 
@@ -151,12 +167,12 @@ def _floor(name: str, column: npt.NDArray[Any], members: list[IntArray]) -> Floo
 def _about(floor: Floor) -> str:
     if floor.is_number:
         return (
-            f"{floor.target}: no model can have a mean absolute error below {floor.error:.4g} on "
-            f"the {floor.n_crystals} rows that describe a crystal again, for their values differ."
+            f"{floor.target}: no network can have a mean absolute error below {floor.error:.4g} on "
+            f"the {floor.n_crystals} rows whose graph is there again, for their values differ."
         )
     return (
-        f"{floor.target}: no model can have more than {1 - floor.error:.1%} right on the "
-        f"{floor.n_crystals} rows that describe a crystal again, for their labels differ."
+        f"{floor.target}: no network can have more than {1 - floor.error:.1%} right on the "
+        f"{floor.n_crystals} rows whose graph is there again, for their labels differ."
     )
 
 
@@ -164,14 +180,14 @@ def _near_duplicates(
     found: Fingerprints,
     groups: IntArray,
     columns: Mapping[str, npt.NDArray[Any]],
-    sources: Any,
-    n_sites: IntArray,
+    matches: "_Matches",
+    same_targets: Mapping[str, float],
     names: Names,
 ) -> Iterator[Finding]:
     pairs, distances = _near_pairs(found, groups)
     if not len(pairs):
         return
-    if sources is None:
+    if matches.sources is None:
         rows = np.unique(pairs).tolist()
         message = (
             f"{len(pairs)} pairs have one composition and distances that differ by less than "
@@ -180,13 +196,14 @@ def _near_duplicates(
         )
         yield Finding("near duplicates, unconfirmed", rows, "remark", message)
         return
-    small = np.flatnonzero(n_sites[pairs].max(axis=1) <= _MOST_SITES)
+    small = np.flatnonzero(matches.n_sites[pairs].max(axis=1) <= _MOST_SITES)
     looked_at = small[np.argsort(distances[small], kind="stable")][:_MOST_PAIRS]
-    structures: dict[int, Any] = {}
     for place in looked_at:
         first, second = pairs[place]
-        if _match(sources, structures, int(first), int(second)):
-            said = [_spread(c[pairs[place]], name) for name, c in columns.items()]
+        if matches.is_match(int(first), int(second)):
+            said = [
+                _spread(c[pairs[place]], name, same_targets[name]) for name, c in columns.items()
+            ]
             targets = "; ".join(text for text in said if text)
             message = (
                 f"{names[first]} and {names[second]} are one crystal but for small displacements "
@@ -225,16 +242,46 @@ def _near_pairs(found: Fingerprints, groups: IntArray) -> tuple[IntArray, npt.ND
     return joined, np.abs(differences).max(axis=1, initial=0.0)
 
 
-def _match(sources: Sequence[Any], read: dict[int, Any], first: int, second: int) -> bool:
-    """Tell whether pymatgen finds that two crystals are the same."""
-    from pymatgen.analysis.structure_matcher import StructureMatcher
+class _Matches:
+    """What pymatgen finds of pairs of crystals.
 
-    for row in (first, second):
-        if row not in read:
-            read[row] = to_structure(sources[row])
-    if read[first] is None or read[second] is None:
-        return False
-    return bool(StructureMatcher(**_MATCHER).fit(read[first], read[second]))
+    Parameters
+    ----------
+    sources : sequence of crystals, or None
+    n_sites : ndarray of shape (n_crystals,)
+    """
+
+    def __init__(self, sources: Sequence[Any] | None, n_sites: IntArray) -> None:
+        self.sources: Any = sources
+        self.n_sites = n_sites
+        self._structures: dict[int, Any] = {}
+        self._n_left = _MOST_PAIRS  # of those with one graph
+
+    def all_of(self, rows: IntArray) -> bool:
+        """Tell whether crystals with one graph are the same; False if they are not compared.
+
+        Others can have one graph too: they differ beyond the nearest neighbors, or in elements
+        that have the same features.
+        """
+        self._n_left -= len(rows) - 1
+        if self.sources is None or self._n_left < 0 or self.n_sites[rows].max() > _MOST_SITES:
+            return False
+        first, *others = rows.tolist()
+        return all(self.is_match(first, other) for other in others)
+
+    def is_match(self, first: int, second: int) -> bool:
+        """Tell whether two crystals are the same."""
+        from pymatgen.analysis.structure_matcher import StructureMatcher
+
+        one, other = self._structure(first), self._structure(second)
+        if one is None or other is None:
+            return False
+        return bool(StructureMatcher(**_MATCHER).fit(one, other))
+
+    def _structure(self, row: int) -> Any:
+        if row not in self._structures:
+            self._structures[row] = to_structure(self.sources[row])
+        return self._structures[row]
 
 
 def to_structure(source: Any) -> Any:

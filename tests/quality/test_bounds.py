@@ -149,11 +149,12 @@ def test_the_valence_that_is_told_is_that_of_the_worst_atom():
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize(("apart", "is_other"), [(9e-7, False), (1.1e-6, True)])
 def test_targets_that_are_nearly_the_same(nacl, sign, apart, is_other):
-    y = sign * np.array([1.0, 1.0 + apart])
+    y = sign * np.array([1001.0, 1001.0 + apart, 1000.0])  # of values from 1000 to 1001
     kinds = ["same crystal, other target" if is_other else "same crystal"]
-    frame = check([nacl, nacl], y, labels=False)
+    other = nacl.copy().apply_strain(0.05)
+    frame = check([nacl, nacl, other], y, labels=False)
     assert frame["kind"].tolist()[:1] == kinds
-    low, high = ("1", "1") if sign > 0 else ("-1", "-1")
+    low, high = ("1001", "1001") if sign > 0 else ("-1001", "-1001")
     if is_other:
         assert (
             frame["message"][0]

@@ -70,7 +70,7 @@ def test_the_same_crystal_twice_and_its_floor(sample):
     assert floor.error == pytest.approx(0.1)
     frame = check(X, list("xyzxyz"), labels=False)
     message = frame["message"][frame["kind"] == "floor of the error"].item()
-    assert "no model can have more than 50.0% right" in message
+    assert "no network can have more than 50.0% right" in message
     # Numbers beside the crystals tell the same crystals apart.
     beside = pd.DataFrame({"crystal": X, "T": [300.0] * 5 + [600.0]})
     assert not check(beside, y, labels=False)["kind"].str.contains("same").any()

@@ -5,7 +5,8 @@ import pytest
 from pymatgen.analysis.molecule_structure_comparator import CovalentRadius
 from pymatgen.core import Lattice, Structure
 
-from skcgcnn.datasets import load_sample_regression
+from skcgcnn import CrystalGraphs
+from skcgcnn.datasets import LI_VACANCY_FOLDER, load_sample_regression
 from skcgcnn.quality import check, survey
 
 RADIUS = CovalentRadius.radius
@@ -149,6 +150,22 @@ def test_near_duplicates_and_what_their_targets_are(nacl):
     assert found.floors == []
 
 
+def test_crystals_with_one_graph_that_differ():
+    """By elements with one row of features, and by their order beyond the nearest neighbors."""
+    lanthanum, cerium = (
+        Structure(Lattice.cubic(4.1), [metal, "Cl"], [[0] * 3, [0.5] * 3]) for metal in ("La", "Ce")
+    )
+    vacancies = [LI_VACANCY_FOLDER / f"LNO_01_v2_{number}.cif" for number in (0, 2)]
+    for crystals in ([lanthanum, cerium], vacancies):
+        found = survey(crystals, {"y": [1.0, 2.0]}, ids=["a", "b"], labels=False).findings
+        (text,) = found["message"][found["kind"] == "same graph, other target"]
+        assert text.startswith("a, b: one graph, 2 times, and perhaps different crystals: ")
+        assert not found["kind"].str.startswith("same crystal").any()
+    # Graphs alone hold no positions.
+    found = survey(CrystalGraphs.from_structures([cerium, cerium]), {}, labels=False).findings
+    assert found["message"][found["kind"] == "same graph"].item().endswith("; compare their files.")
+
+
 def test_floors_of_numbers_and_labels(nacl):
     other = Structure(Lattice.cubic(4.1), ["Cs", "Cl"], [[0] * 3, [0.5] * 3])
     columns = {"y": [1.0, 2.0, 4.0, 9.0, np.nan], "k": ["s", "s", "t", "u", "v"]}
@@ -159,13 +176,13 @@ def test_floors_of_numbers_and_labels(nacl):
     assert tuple(label) == ("k", pytest.approx(2 / 5), 5, False)
     said = found.findings["message"][found.findings["kind"] == "floor of the error"].tolist()
     of_numbers = (
-        "y: no model can have a mean absolute error below 1 on the 3 rows that describe a crystal "
+        "y: no network can have a mean absolute error below 1 on the 3 rows whose graph is there "
         "again, for their values differ."
     )
     of_labels = (
-        "k: no model can have more than 60.0% right on the 5 rows that describe a crystal again, "
+        "k: no network can have more than 60.0% right on the 5 rows whose graph is there again, "
         "for their labels differ."
     )
     assert said == [of_numbers, of_labels]
-    same = survey([nacl, nacl], {"y": [1.0, 1.0 + 5e-7]}, labels=False)
+    same = survey([nacl, nacl, other], {"y": [1.0, 1.0 + 5e-7, 2.0]}, labels=False)
     assert same.findings["kind"].tolist() == ["same crystal", "floor of the error"]
