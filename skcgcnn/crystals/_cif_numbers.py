@@ -1,6 +1,7 @@
 """Values of a CIF that readers would silently take for others."""
 
 import re
+import warnings
 from typing import Any, NamedTuple
 
 import gemmi
@@ -138,7 +139,9 @@ def check_values(text: str) -> Told:
     # Like pymatgen, but each letter that it leaves out is there as a sign that no number has.
     marked = _OTHER.sub("~", text).replace("\ufeff", "")
     try:
-        blocks = list(CifFile.from_str(marked).data.values())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # who reads the crystal tells it
+            blocks = list(CifFile.from_str(marked).data.values())
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001 - whatever the text provokes: who reads it will say so

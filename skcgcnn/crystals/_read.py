@@ -60,6 +60,8 @@ READABLE = (
 # The largest file that is read, packed or not; the largest CIFs of databases have some 10 MB.
 MAX_BYTES = 100_000_000
 _PIECE = 1 << 20
+# Of what others say of a file, which may hold a line of it.
+_MOST_LETTERS = 300
 
 _CIF, _JSON = ((end, *(f"{end}{packed}" for packed in PACKED)) for end in (".cif", ".json"))
 _OPENERS = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open}
@@ -149,7 +151,8 @@ def try_to_read(source: Any, max_bytes: int = MAX_BYTES) -> Crystal | StructureE
     try:
         return read_crystal(source, max_bytes)
     except StructureError as error:
-        return error
+        # The one that was raised keeps the text of the crystal until garbage is collected.
+        return type(error)(str(error))
     except MemoryError:
         return TransientReadError(NO_MEMORY)
 
@@ -437,4 +440,4 @@ def _species(site: Any, index: int) -> Species:
 
 def _first_line(error: object) -> str:
     lines: Sequence[str] = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    return lines[0][:_MOST_LETTERS] if lines else type(error).__name__

@@ -57,13 +57,13 @@ class Survey:
     elements : ndarray of shape (n_kinds,)
         Atomic number of each kind of site; 0 where it is mixed or unknown.
     groups : ndarray of shape (n_crystals,)
-        The same number for the same crystals.
+        The same number for crystals with one graph.
     columns : mapping of str to ndarray
         The targets.
     expected : mapping of str to Expected
         What networks expect of the targets that were looked at.
     floors : list of Floor
-        Errors below which no model can get.
+        Errors below which no network can get.
     """
 
     findings: Any

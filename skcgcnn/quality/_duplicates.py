@@ -20,7 +20,7 @@ _MATCHER = {"ltol": 0.05, "stol": 0.1, "angle_tol": 2, "scale": False}
 # Each takes milliseconds, or seconds where cells are large.
 _MOST_PAIRS = 1000
 _MOST_SITES = 200
-# Targets of one crystal that differ by less than this share of the spread of all are the same.
+# Targets that differ by less than this share of the range of all are the same.
 _SAME_TARGET = 1e-6
 
 # Crystals with one graph: whether they are one, and what to do.
@@ -35,14 +35,14 @@ IntArray = npt.NDArray[np.int64]
 
 
 class Floor(NamedTuple):
-    """The error below which no model can get, by targets that differ for one crystal.
+    """The error below which no network can get, by targets that differ for one graph.
 
     Attributes
     ----------
     target : str
         Name of the column.
     error : float
-        Mean absolute deviation from the median over descriptions of one crystal; of labels, the
+        Mean absolute deviation from the median over crystals with one graph; of labels, the
         share that is not the most frequent one.
     n_crystals : int
         How many crystals that is the mean of.
@@ -61,7 +61,7 @@ class Duplicates(NamedTuple):
     Attributes
     ----------
     groups : ndarray of shape (n_crystals,)
-        The same number for the same crystals.
+        The same number for crystals with one graph.
     findings : list of Finding
     floors : list of Floor
     """

@@ -101,14 +101,11 @@ def open_item(item: Item, max_bytes: int) -> Opened:
         refused = isinstance(source, Refused)
         crystal = StructureError(source.reason) if refused else try_to_read(source, max_bytes)
     except StructureError as error:
-        crystal = error
+        crystal = type(error)(str(error))  # as in `try_to_read`
     except MemoryError:
         crystal = TransientReadError(NO_MEMORY)
     except Exception as error:  # noqa: BLE001 - one bad item must not end the run
         crystal = StructureError(f"cannot be read ({error!r})")
-    if isinstance(crystal, StructureError):
-        # The one that was raised keeps the text of the crystal until garbage is collected.
-        crystal = type(crystal)(str(crystal))
     return Opened(crystal, item.id or own_id, {**values, **item.values})
 
 

@@ -1,6 +1,7 @@
 """Where each rule of the readers of CIFs begins and ends."""
 
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -141,6 +142,15 @@ def test_coordinates_that_may_be_lengths_or_percent(place, is_told, more):
     assert (parse_cif(text) is None) == bool(more)
     told = f"has a fractional coordinate of {abs(float(place.partition('(')[0])):g}, far outside"
     assert any(note.startswith(told) for note in read_crystal(text).notes) == bool(is_told)
+
+
+def test_what_pymatgen_says_of_a_long_line_is_short():
+    text = cif(more=MAGNETIC).replace("_cell_length_b", f"{1000 * 'w'}\n_cell_length_b")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # what is odd is a note, and no warning without a name
+        notes = read_crystal(text).notes
+    assert any("www" in note for note in notes)
+    assert max(map(len, notes)) <= 300
 
 
 @pytest.mark.parametrize("axis", "yz")
