@@ -31,7 +31,7 @@ def check_res(text: str) -> tuple[str, ...]:
     ------
     StructureError
     """
-    if not re.search(r"^\s*LATT\b", text, re.MULTILINE):
+    if not any(line.split()[:1] == ["LATT"] for line in text.splitlines()):
         raise StructureError("tells no symmetry, which means an inversion; write LATT -1 for none")
     elements: list[str] | None = None
     n_cells = n_lists = 0

@@ -82,7 +82,7 @@ _WITHOUT_SYMMETRY = (
     "No magnetic symmetry detected",
 )
 # Above the coordinates of each crystal of an XDATCAR.
-_STEP = re.compile(r"^\s*direct configuration=", re.IGNORECASE | re.MULTILINE)
+_STEP = re.compile(r"^[^\S\n]*direct configuration=", re.IGNORECASE | re.MULTILINE)
 _NO_NAMES = "Elements in POSCAR cannot be determined"
 _UNDERSCORE = re.compile(r"(?<!\S)[+-]?[\d.]*\d_\d[\d._]*([eE][+-]?\d+)?(?!\S)")
 # What is not well formed, and says two things of a crystal.

@@ -39,6 +39,19 @@ def test_pipes_and_devices(tmp_path):
     assert run_bounded(READ, *paths).count("a pipe or a device") == 3
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("POSCAR", "x\n1\n4 0 0\n0 4 0\n0 0 4\nNa\n1\nDirect\n0 0 0\n"),
+        ("a.res", "CELL 1 4 4 4 90 90 90\nSFAC Na\nNa 1 0 0 0 1\nEND\n"),
+    ],
+)
+def test_empty_lines_at_the_end_take_no_time(tmp_path, name, text):
+    (tmp_path / name).write_text(text + 300_000 * "\n")
+    told = "tells no symmetry" if name == "a.res" else ""
+    assert told in run_bounded(READ, tmp_path / name, seconds=30)
+
+
 def test_the_limit_is_a_parameter(cifs, tmp_path):
     transformer = CrystalGraphTransformer(max_bytes=1000)
     with pytest.raises(StructureError, match=r"larger than 0\.001 MB; .* raise max_bytes"):
