@@ -7,6 +7,7 @@ from itertools import takewhile
 
 import numpy as np
 
+from skcgcnn.crystals._cif_claims import far_sites
 from skcgcnn.exceptions import StructureError
 
 _WRITE = "which is not read from such a file; write the crystal as a CIF"
@@ -152,7 +153,7 @@ def with_factor(text: str) -> str:
 
 
 def left_out_of_poscar(text: str, n_sites: int) -> tuple[str, ...]:
-    """Return remarks if a POSCAR has more lines of coordinates than atoms, or more numbers."""
+    """Return remarks if a POSCAR has more coordinates than atoms, more numbers, or far places."""
     lines = [line.split() for line in re.split(r"\n\s*\n", text.rstrip())[0].splitlines()]
     # Behind the elements and their numbers stands how coordinates are written.
     texts = (place for place, words in enumerate(lines) if words and not _is_number(words))
@@ -166,6 +167,9 @@ def left_out_of_poscar(text: str, n_sites: int) -> tuple[str, ...]:
         remarks.append(f"has more lines of coordinates than atoms: {n_more} left out")
     if odd := [words for words in places[:n_sites] if _is_number(words[3:4])]:
         remarks.append(f"has a number behind coordinates, which is left out: {' '.join(odd[0])}")
+    if lines[begin - 1][0][0] not in "cCkK":  # fractional
+        numbers = [_number(word) for words in places[:n_sites] for word in words[:3]]
+        remarks += far_sites(np.nan_to_num(numbers))
     return tuple(remarks)
 
 

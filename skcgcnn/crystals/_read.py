@@ -19,7 +19,7 @@ import numpy as np
 
 from skcgcnn.crystals._carriers import to_structure
 from skcgcnn.crystals._cif import MAX_FRACTION, first_crystal, parse_cif, syntax_error
-from skcgcnn.crystals._cif_claims import told_formula
+from skcgcnn.crystals._cif_claims import far_sites, told_formula
 from skcgcnn.crystals._cif_numbers import check_values
 from skcgcnn.crystals._cif_words import no_number
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
@@ -173,12 +173,16 @@ def _read_file(path: str, max_bytes: int) -> Crystal:
     crystal = _read_with_pymatgen(path)
     if lower.endswith(".res"):
         more = check_res(_text(path, max_bytes))
-        return replace(crystal, notes=(*crystal.notes, *more))
-    if lower.endswith(".xsf"):
+    elif lower.endswith(".xsf"):
         check_xsf(_text(path, max_bytes), len(crystal.species))
+        return crystal
     elif ".cssr" in os.path.basename(lower):  # noqa: PTH119 - as above
         check_cssr(_text(path, max_bytes), len(crystal.species))
-    return crystal
+        more = ()
+    else:
+        return crystal
+    more = (*more, *far_sites(np.linalg.solve(crystal.lattice.T, crystal.coords.T)))
+    return replace(crystal, notes=(*crystal.notes, *more))
 
 
 def _reader(path: str) -> Callable[[str], Crystal] | None:
