@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
-from itertools import takewhile
+from itertools import dropwhile, takewhile
 
 import numpy as np
 
@@ -135,6 +135,43 @@ def check_xyz(text: str, n_sites: Sequence[int]) -> None:
         )
 
 
+def check_counts_of_xyz(text: str) -> None:
+    """Refuse an .xyz file with a crystal of more sites than lines: ASE looks for each of them.
+
+    Raises
+    ------
+    StructureError
+    """
+    lines = text.split("\n")
+    place = 0
+    while place < len(lines) and lines[place].strip().isdecimal():
+        _check_count([lines[place].strip()], len(lines) - place)
+        place += int(lines[place].strip()[:12]) + 2
+        place += len([*takewhile(lambda line: line.startswith("VEC"), lines[place:])])
+
+
+def check_counts_of_poscar(text: str) -> None:
+    """Refuse a POSCAR with more sites than lines: pymatgen makes a list of so many first.
+
+    Raises
+    ------
+    StructureError
+    """
+    words = [line.split() for line in text.splitlines()[5:]]
+    counts = takewhile(_are_counts, dropwhile(lambda names: not _are_counts(names), words))
+    _check_count([count for line in counts for count in line], len(words))
+
+
+def _are_counts(words: Sequence[str]) -> bool:
+    return bool(words) and all(map(str.isdecimal, words))
+
+
+def _check_count(counts: Sequence[str], n_lines: int) -> None:
+    n_sites = sum(int(count[:12]) for count in counts)  # Python refuses the longest
+    if n_sites > n_lines:
+        raise StructureError(f"has {n_sites} sites, but fewer lines; perhaps it is truncated")
+
+
 def with_factor(text: str) -> str:
     """Return a POSCAR with a factor in the place of a volume, which is below 0.
 
@@ -167,7 +204,7 @@ def left_out_of_poscar(text: str, n_sites: int) -> tuple[str, ...]:
         remarks.append(f"has more lines of coordinates than atoms: {n_more} left out")
     if odd := [words for words in places[:n_sites] if _is_number(words[3:4])]:
         remarks.append(f"has a number behind coordinates, which is left out: {' '.join(odd[0])}")
-    if lines[begin - 1][0][0] not in "cCkK":  # fractional
+    if not any(words[0][0] in "cCkK" for words in filter(None, lines[begin - 1 : begin])):
         numbers = [_number(word) for words in places[:n_sites] for word in words[:3]]
         remarks += far_sites(np.nan_to_num(numbers))
     return tuple(remarks)

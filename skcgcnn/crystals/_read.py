@@ -25,6 +25,8 @@ from skcgcnn.crystals._cif_words import no_number
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.crystals._json import load_json
 from skcgcnn.crystals._left_out import (
+    check_counts_of_poscar,
+    check_counts_of_xyz,
     check_cssr,
     check_res,
     check_xsf,
@@ -181,7 +183,8 @@ def _read_file(path: str, max_bytes: int) -> Crystal:
         more = ()
     else:
         return crystal
-    more = (*more, *far_sites(np.linalg.solve(crystal.lattice.T, crystal.coords.T)))
+    if cell_volume(crystal.lattice) > 0:
+        more = (*more, *far_sites(np.linalg.solve(crystal.lattice.T, crystal.coords.T)))
     return replace(crystal, notes=(*crystal.notes, *more))
 
 
@@ -315,6 +318,7 @@ def _read_json(text: str) -> Crystal:
 
 def _read_poscar(text: str) -> Crystal:
     _refuse_underscores(text)
+    check_counts_of_poscar(text)
     names, counts = ([*text.splitlines(), *[""] * 7][place].split() for place in (5, 6))
     # In longer lists, each takes several lines.
     if counts and all(map(str.isdecimal, counts)) and len(names) != len(counts):
@@ -344,6 +348,7 @@ def _refuse_underscores(text: str) -> None:
 def _read_with_ase(path: str, max_bytes: int) -> Crystal:
     text = _text(path, max_bytes) if path.lower().endswith("xyz") else ""
     _refuse_underscores(text)
+    check_counts_of_xyz(text)
     try:
         from ase.io import read
     except ImportError as error:

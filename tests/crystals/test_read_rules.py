@@ -266,7 +266,7 @@ def test_counts_in_poscars():
 
 @pytest.mark.parametrize(("place", "is_told"), [("2.0", 0), ("-1.9", 0), ("2.9", 1), ("-29", 1)])
 def test_fractions_of_other_files_that_may_be_lengths(tmp_path, place, is_told):
-    poscar = "x\n1\n4 0 0\n0 4 0\n0 0 4\nNa\n1\n{}\n0 " + place + " 0 T T F\n\n9 9 9\n"
+    poscar = "x\n1\n4. 0 0\n0 4. 0\n0 0 4.\nNa\n1\n{}\n0 " + place + " 0 T T F\n\n9 9 9\n"
     texts = {
         "a.vasp": poscar.format("Direct"),
         "b.vasp": poscar.format("Selective dynamics\nDirect"),
@@ -280,3 +280,7 @@ def test_fractions_of_other_files_that_may_be_lengths(tmp_path, place, is_told):
         notes = read_crystal(tmp_path / name).notes
         expected = bool(is_told) and not name.startswith("c")
         assert [one.startswith(told) for one in notes] == [True] * expected, name
+    (tmp_path / "flat.cssr").write_text(texts["a.cssr"].replace("4 4 4", "0 4 4"))
+    assert refused(tmp_path / "flat.cssr")
+    (tmp_path / "d.vasp").write_text(poscar.format("Direct").replace("\n", "\n\r"))
+    assert read_crystal(tmp_path / "d.vasp").species == [((11, 1.0),)]
