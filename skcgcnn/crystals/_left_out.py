@@ -8,6 +8,7 @@ from itertools import dropwhile, takewhile
 import numpy as np
 
 from skcgcnn.crystals._cif_claims import far_sites
+from skcgcnn.crystals._cif_words import no_number
 from skcgcnn.exceptions import StructureError
 
 _WRITE = "which is not read from such a file; write the crystal as a CIF"
@@ -15,6 +16,7 @@ _WRITE = "which is not read from such a file; write the crystal as a CIF"
 _NO_SYMMETRY, _WHOLE = "-1", (1.0, 11.0)
 # A number of a .cssr file, of which pymatgen reads as much as is written in these letters.
 _DIGITS = re.compile(r"[\d.-]+")
+_UNDERSCORE = re.compile(r"(?<!\S)[+-]?[\d.]*\d_\d[\d._]*([eE][+-]?\d+)?(?!\S)")
 
 
 def check_res(text: str) -> tuple[str, ...]:
@@ -170,6 +172,13 @@ def _check_count(counts: Sequence[str], n_lines: int) -> None:
     n_sites = sum(int(count[:12]) for count in counts)  # Python refuses the longest
     if n_sites > n_lines:
         raise StructureError(f"has {n_sites} sites, but fewer lines; perhaps it is truncated")
+
+
+def refuse_underscores(text: str) -> None:
+    """Refuse numbers such as ``1_0``, which Python takes for 10; a title may have them."""
+    for line in text.splitlines()[1:]:
+        if "_" in line and "=" not in line and (found := _UNDERSCORE.search(line)):
+            raise no_number(found[0])
 
 
 def with_factor(text: str) -> str:

@@ -21,7 +21,6 @@ from skcgcnn.crystals._carriers import to_structure
 from skcgcnn.crystals._cif import MAX_FRACTION, first_crystal, parse_cif, syntax_error
 from skcgcnn.crystals._cif_claims import far_sites, told_formula
 from skcgcnn.crystals._cif_numbers import check_values
-from skcgcnn.crystals._cif_words import no_number
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.crystals._json import load_json
 from skcgcnn.crystals._left_out import (
@@ -32,6 +31,7 @@ from skcgcnn.crystals._left_out import (
     check_xsf,
     check_xyz,
     left_out_of_poscar,
+    refuse_underscores,
     with_factor,
 )
 from skcgcnn.crystals._sources import PACKED, is_cif_text, is_json_text, is_poscar_text
@@ -86,7 +86,6 @@ _WITHOUT_SYMMETRY = (
 # Above the coordinates of each crystal of an XDATCAR.
 _STEP = re.compile(r"^[^\S\n]*direct configuration=", re.IGNORECASE | re.MULTILINE)
 _NO_NAMES = "Elements in POSCAR cannot be determined"
-_UNDERSCORE = re.compile(r"(?<!\S)[+-]?[\d.]*\d_\d[\d._]*([eE][+-]?\d+)?(?!\S)")
 # What is not well formed, and says two things of a crystal.
 _TWICE = re.compile(r"duplicate tag _(cell|atom_site|symmetry|space_group)[._](?!aniso)")
 _SAME_NAME = "duplicate block name"
@@ -317,7 +316,7 @@ def _read_json(text: str) -> Crystal:
 
 
 def _read_poscar(text: str) -> Crystal:
-    _refuse_underscores(text)
+    refuse_underscores(text)
     check_counts_of_poscar(text)
     names, counts = ([*text.splitlines(), *[""] * 7][place].split() for place in (5, 6))
     # In longer lists, each takes several lines.
@@ -338,16 +337,9 @@ def _read_poscar(text: str) -> Crystal:
     return replace(crystal, notes=(*crystal.notes, *more))
 
 
-def _refuse_underscores(text: str) -> None:
-    """Refuse numbers such as ``1_0``, which Python takes for 10; a title may have them."""
-    for line in text.splitlines()[1:]:
-        if "_" in line and "=" not in line and (found := _UNDERSCORE.search(line)):
-            raise no_number(found[0])
-
-
 def _read_with_ase(path: str, max_bytes: int) -> Crystal:
     text = _text(path, max_bytes) if path.lower().endswith("xyz") else ""
-    _refuse_underscores(text)
+    refuse_underscores(text)
     check_counts_of_xyz(text)
     try:
         from ase.io import read
