@@ -28,6 +28,7 @@ __all__ = [
     "matching",
     "named_if_full",
     "refuse_changed",
+    "remove_old",
     "take_folder",
     "unlock_folder",
     "user_path",
@@ -187,6 +188,20 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a text as `atomic_write` does."""
     with atomic_write(path) as file:
         file.write(text)
+
+
+def remove_old(path: str | os.PathLike[str]) -> None:
+    """Remove a result that `atomic_write` is about to replace, where that would replace it.
+
+    A link stays a link, what is not regular stays, such as ``/dev/null`` or a pipe, and so does
+    what somebody protects, which `atomic_write` refuses.
+    """
+    given = user_path(path)
+    # As a name, with its link, a pipe is no file.
+    if given.is_file():
+        old = Path(os.path.realpath(given))
+        if os.access(old, os.W_OK):
+            old.unlink(missing_ok=True)
 
 
 def _remove_leftovers(folder: Path) -> None:

@@ -13,7 +13,14 @@ import pytest
 from hostile import run_bounded
 
 from skcgcnn import CrystalGraphs
-from skcgcnn._files import atomic_write, lock_folder, named_if_full, take_folder, unlock_folder
+from skcgcnn._files import (
+    atomic_write,
+    lock_folder,
+    named_if_full,
+    remove_old,
+    take_folder,
+    unlock_folder,
+)
 
 
 def write(path, text, mode="w"):
@@ -376,3 +383,19 @@ def test_an_empty_file_is_left_for_ten_seconds(tmp_path):
     assert {*os.listdir(tmp_path)} == {
         ".8.skcgcnn-0.tmp", "folder.skcgcnn-0.tmp", ".link.skcgcnn-0.tmp", "file",
     }  # fmt: skip
+
+
+def test_of_old_results_links_and_pipes_stay_and_what_is_protected(tmp_path, monkeypatch):
+    names = ("file", "link", "pipe", "protected")
+    file, link, pipe, protected = (tmp_path / name for name in names)
+    for path in (file, tmp_path / "target", protected):
+        write(path, "old")
+    link.symlink_to("target")
+    os.mkfifo(pipe)
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, how: path != protected and access(path, how))
+    for path in (file, link, pipe, protected, tmp_path / "none"):
+        remove_old(path)
+    assert {*os.listdir(tmp_path)} == {"link", "pipe", "protected"}
+    write(link, "new")
+    assert (tmp_path / "target").read_text() == "new"

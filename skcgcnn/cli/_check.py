@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from skcgcnn._files import check_folder, user_path, write_text
+from skcgcnn._files import check_folder, remove_old, user_path, write_text
 from skcgcnn._text import for_terminals
 from skcgcnn.cli._app import Jobs, Quiet, app, plain_errors
 
@@ -81,7 +81,7 @@ def check(
             table = found.findings.assign(ids=["; ".join(ids) for ids in found.findings["ids"]])
             write_text(page, html)
             # A disk that is full now leaves none of an earlier check beside the new page.
-            rows.unlink(missing_ok=True)
+            remove_old(rows)
             write_table(rows, table.columns, table.itertuples(index=False))
         if as_json:
             typer.echo(json.dumps(_as_json(found), indent=2))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from skcgcnn._files import user_path
+from skcgcnn._files import remove_old, user_path
 from skcgcnn._parameters import Parameters
 from skcgcnn._text import for_terminals
 from skcgcnn.cli._app import (
@@ -117,7 +117,7 @@ def predict(
             from skcgcnn.training import write_prediction_report
 
             # A disk that is full now leaves none of an earlier prediction beside the new table.
-            report.unlink(missing_ok=True)
+            remove_old(report)
             write_prediction_report(
                 report, model, est, graphs, found, predictions, trained, numbers
             )

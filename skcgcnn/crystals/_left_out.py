@@ -3,10 +3,12 @@
 import math
 import re
 from collections.abc import Sequence
-from itertools import takewhile
+from itertools import dropwhile, takewhile
 
 import numpy as np
 
+from skcgcnn.crystals._cif_claims import far_sites
+from skcgcnn.crystals._cif_words import no_number
 from skcgcnn.exceptions import StructureError
 
 _WRITE = "which is not read from such a file; write the crystal as a CIF"
@@ -14,6 +16,7 @@ _WRITE = "which is not read from such a file; write the crystal as a CIF"
 _NO_SYMMETRY, _WHOLE = "-1", (1.0, 11.0)
 # A number of a .cssr file, of which pymatgen reads as much as is written in these letters.
 _DIGITS = re.compile(r"[\d.-]+")
+_UNDERSCORE = re.compile(r"(?<!\S)[+-]?[\d.]*\d_\d[\d._]*([eE][+-]?\d+)?(?!\S)")
 
 
 def check_res(text: str) -> tuple[str, ...]:
@@ -31,7 +34,7 @@ def check_res(text: str) -> tuple[str, ...]:
     ------
     StructureError
     """
-    if not re.search(r"^\s*LATT\b", text, re.MULTILINE):
+    if not any(line.split()[:1] == ["LATT"] for line in text.splitlines()):
         raise StructureError("tells no symmetry, which means an inversion; write LATT -1 for none")
     elements: list[str] | None = None
     n_cells = n_lists = 0
@@ -134,6 +137,50 @@ def check_xyz(text: str, n_sites: Sequence[int]) -> None:
         )
 
 
+def check_counts_of_xyz(text: str) -> None:
+    """Refuse an .xyz file with a crystal of more sites than lines: ASE looks for each of them.
+
+    Raises
+    ------
+    StructureError
+    """
+    lines = text.split("\n")
+    place = 0
+    while place < len(lines) and lines[place].strip().isdecimal():
+        _check_count([lines[place].strip()], len(lines) - place)
+        place += int(lines[place].strip()[:12]) + 2
+        place += len([*takewhile(lambda line: line.startswith("VEC"), lines[place:])])
+
+
+def check_counts_of_poscar(text: str) -> None:
+    """Refuse a POSCAR with more sites than lines: pymatgen makes a list of so many first.
+
+    Raises
+    ------
+    StructureError
+    """
+    words = [line.split() for line in text.splitlines()[5:]]
+    counts = takewhile(_are_counts, dropwhile(lambda names: not _are_counts(names), words))
+    _check_count([count for line in counts for count in line], len(words))
+
+
+def _are_counts(words: Sequence[str]) -> bool:
+    return bool(words) and all(map(str.isdecimal, words))
+
+
+def _check_count(counts: Sequence[str], n_lines: int) -> None:
+    n_sites = sum(int(count[:12]) for count in counts)  # Python refuses the longest
+    if n_sites > n_lines:
+        raise StructureError(f"has {n_sites} sites, but fewer lines; perhaps it is truncated")
+
+
+def refuse_underscores(text: str) -> None:
+    """Refuse numbers such as ``1_0``, which Python takes for 10; a title may have them."""
+    for line in text.splitlines()[1:]:
+        if "_" in line and "=" not in line and (found := _UNDERSCORE.search(line)):
+            raise no_number(found[0])
+
+
 def with_factor(text: str) -> str:
     """Return a POSCAR with a factor in the place of a volume, which is below 0.
 
@@ -152,7 +199,7 @@ def with_factor(text: str) -> str:
 
 
 def left_out_of_poscar(text: str, n_sites: int) -> tuple[str, ...]:
-    """Return remarks if a POSCAR has more lines of coordinates than atoms, or more numbers."""
+    """Return remarks if a POSCAR has more coordinates than atoms, more numbers, or far places."""
     lines = [line.split() for line in re.split(r"\n\s*\n", text.rstrip())[0].splitlines()]
     # Behind the elements and their numbers stands how coordinates are written.
     texts = (place for place, words in enumerate(lines) if words and not _is_number(words))
@@ -166,6 +213,9 @@ def left_out_of_poscar(text: str, n_sites: int) -> tuple[str, ...]:
         remarks.append(f"has more lines of coordinates than atoms: {n_more} left out")
     if odd := [words for words in places[:n_sites] if _is_number(words[3:4])]:
         remarks.append(f"has a number behind coordinates, which is left out: {' '.join(odd[0])}")
+    if not any(words[0][0] in "cCkK" for words in filter(None, lines[begin - 1 : begin])):
+        numbers = [_number(word) for words in places[:n_sites] for word in words[:3]]
+        remarks += far_sites(np.nan_to_num(numbers))
     return tuple(remarks)
 
 

@@ -19,17 +19,19 @@ import numpy as np
 
 from skcgcnn.crystals._carriers import to_structure
 from skcgcnn.crystals._cif import MAX_FRACTION, first_crystal, parse_cif, syntax_error
-from skcgcnn.crystals._cif_claims import told_formula
+from skcgcnn.crystals._cif_claims import far_sites, told_formula
 from skcgcnn.crystals._cif_numbers import check_values
-from skcgcnn.crystals._cif_words import no_number
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.crystals._json import load_json
 from skcgcnn.crystals._left_out import (
+    check_counts_of_poscar,
+    check_counts_of_xyz,
     check_cssr,
     check_res,
     check_xsf,
     check_xyz,
     left_out_of_poscar,
+    refuse_underscores,
     with_factor,
 )
 from skcgcnn.crystals._sources import PACKED, is_cif_text, is_json_text, is_poscar_text
@@ -84,9 +86,8 @@ _WITHOUT_SYMMETRY = (
     "No magnetic symmetry detected",
 )
 # Above the coordinates of each crystal of an XDATCAR.
-_STEP = re.compile(r"^\s*direct configuration=", re.IGNORECASE | re.MULTILINE)
+_STEP = re.compile(r"^[^\S\n]*direct configuration=", re.IGNORECASE | re.MULTILINE)
 _NO_NAMES = "Elements in POSCAR cannot be determined"
-_UNDERSCORE = re.compile(r"(?<!\S)[+-]?[\d.]*\d_\d[\d._]*([eE][+-]?\d+)?(?!\S)")
 # What is not well formed, and says two things of a crystal.
 _TWICE = re.compile(r"duplicate tag _(cell|atom_site|symmetry|space_group)[._](?!aniso)")
 _SAME_NAME = "duplicate block name"
@@ -176,12 +177,17 @@ def _read_file(path: str, max_bytes: int) -> Crystal:
     crystal = _read_with_pymatgen(path)
     if lower.endswith(".res"):
         more = check_res(_text(path, max_bytes))
-        return replace(crystal, notes=(*crystal.notes, *more))
-    if lower.endswith(".xsf"):
+    elif lower.endswith(".xsf"):
         check_xsf(_text(path, max_bytes), len(crystal.species))
+        return crystal
     elif ".cssr" in os.path.basename(lower):  # noqa: PTH119 - as above
         check_cssr(_text(path, max_bytes), len(crystal.species))
-    return crystal
+        more = ()
+    else:
+        return crystal
+    if cell_volume(crystal.lattice) > 0:
+        more = (*more, *far_sites(np.linalg.solve(crystal.lattice.T, crystal.coords.T)))
+    return replace(crystal, notes=(*crystal.notes, *more))
 
 
 def _reader(path: str) -> Callable[[str], Crystal] | None:
@@ -313,7 +319,8 @@ def _read_json(text: str) -> Crystal:
 
 
 def _read_poscar(text: str) -> Crystal:
-    _refuse_underscores(text)
+    refuse_underscores(text)
+    check_counts_of_poscar(text)
     names, counts = ([*text.splitlines(), *[""] * 7][place].split() for place in (5, 6))
     # In longer lists, each takes several lines.
     if counts and all(map(str.isdecimal, counts)) and len(names) != len(counts):
@@ -333,16 +340,10 @@ def _read_poscar(text: str) -> Crystal:
     return replace(crystal, notes=(*crystal.notes, *more))
 
 
-def _refuse_underscores(text: str) -> None:
-    """Refuse numbers such as ``1_0``, which Python takes for 10; a title may have them."""
-    for line in text.splitlines()[1:]:
-        if "_" in line and "=" not in line and (found := _UNDERSCORE.search(line)):
-            raise no_number(found[0])
-
-
 def _read_with_ase(path: str, max_bytes: int) -> Crystal:
     text = _text(path, max_bytes) if path.lower().endswith("xyz") else ""
-    _refuse_underscores(text)
+    refuse_underscores(text)
+    check_counts_of_xyz(text)
     try:
         from ase.io import read
     except ImportError as error:

@@ -39,6 +39,35 @@ def test_pipes_and_devices(tmp_path):
     assert run_bounded(READ, *paths).count("a pipe or a device") == 3
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("POSCAR", "x\n1\n4 0 0\n0 4 0\n0 0 4\nNa\n1\nDirect\n0 0 0\n"),
+        ("a.res", "CELL 1 4 4 4 90 90 90\nSFAC Na\nNa 1 0 0 0 1\nEND\n"),
+    ],
+)
+def test_empty_lines_at_the_end_take_no_time(tmp_path, name, text):
+    (tmp_path / name).write_text(text + 300_000 * "\n")
+    told = "tells no symmetry" if name == "a.res" else ""
+    assert told in run_bounded(READ, tmp_path / name, seconds=30)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.vasp", "x\n1\n4 0 0\n0 4 0\n0 0 4\nNa\n{}\nDirect\n0 0 0\n"),
+        ("b.vasp", "Na\n1\n4 0 0\n0 4 0\n0 0 4\n{}\nDirect\n0 0 0\n"),
+        ("a.xyz", "{}\nx\nVEC1 4 0 0\nVEC2 0 4 0\nVEC3 0 0 4\nNa 0 0 0\n"),
+        ("a.extxyz", '0\n9\n{}\nLattice="4 0 0 0 4 0 0 0 4"\nNa 0 0 0\n'),
+    ],
+)
+@pytest.mark.parametrize("count", ["1000000000", "1" * 5000])
+def test_more_sites_than_lines(tmp_path, name, text, count):
+    (tmp_path / name).write_text(text.format(count))
+    told = f"has {int(count[:12])} sites, but fewer lines; perhaps it is truncated"
+    assert told in run_bounded(READ, tmp_path / name, seconds=30, megabytes=500)
+
+
 def test_the_limit_is_a_parameter(cifs, tmp_path):
     transformer = CrystalGraphTransformer(max_bytes=1000)
     with pytest.raises(StructureError, match=r"larger than 0\.001 MB; .* raise max_bytes"):

@@ -262,3 +262,25 @@ def test_counts_in_poscars():
         n, m = len(symbols.split()), len(counts.split())
         assert refused(text) == f"has {n} symbols of elements, but {m} numbers of atoms"
     assert refused(NACL.replace("Na Cl\n", "")).startswith("names no elements; write a line with")
+
+
+@pytest.mark.parametrize(("place", "is_told"), [("2.0", 0), ("-1.9", 0), ("2.9", 1), ("-29", 1)])
+def test_fractions_of_other_files_that_may_be_lengths(tmp_path, place, is_told):
+    poscar = "x\n1\n4. 0 0\n0 4. 0\n0 0 4.\nNa\n1\n{}\n0 " + place + " 0 T T F\n\n9 9 9\n"
+    texts = {
+        "a.vasp": poscar.format("Direct"),
+        "b.vasp": poscar.format("Selective dynamics\nDirect"),
+        "c.vasp": poscar.format("Selective dynamics\nCartesian"),
+        "a.res": f"CELL 1 4 4 4 90 90 90\nLATT -1\nSFAC Na\nNa 1 0 {place} 0 1\nEND\n",
+        "a.cssr": f"4 4 4\n90 90 90 SPGR = 1 P 1\n1 0\nx\n1 Na 0 {place} 0\n",
+    }
+    told = f"has a fractional coordinate of {place.strip('-')}, far outside of its cell"
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+        notes = read_crystal(tmp_path / name).notes
+        expected = bool(is_told) and not name.startswith("c")
+        assert [one.startswith(told) for one in notes] == [True] * expected, name
+    (tmp_path / "flat.cssr").write_text(texts["a.cssr"].replace("4 4 4", "0 4 4"))
+    assert refused(tmp_path / "flat.cssr")
+    (tmp_path / "d.vasp").write_text(poscar.format("Direct").replace("\n", "\n\r"))
+    assert read_crystal(tmp_path / "d.vasp").species == [((11, 1.0),)]

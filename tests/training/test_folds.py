@@ -100,6 +100,17 @@ def test_a_disk_that_fills_leaves_no_page_of_an_earlier_prediction(folder, tmp_p
     assert (Path(second).stem in table.read_text(), page.exists()) == (True, False)
 
 
+def test_a_page_of_a_prediction_goes_where_a_link_leads(folder, tmp_path):
+    target, link = tmp_path / "target.html", tmp_path / "link.html"
+    target.write_text("old")
+    link.symlink_to(target)
+    first = load_sample_regression().data[0]
+    args = ["predict", folder / "model.safetensors", first, "-o", tmp_path / "p.csv"]
+    assert CliRunner().invoke(app, list(map(str, [*args, "--report", link]))).exit_code == 0
+    assert link.is_symlink()
+    assert "<html" in target.read_text()
+
+
 def test_errors_in_a_report_are_those_of_the_model_that_predicted(folder, tmp_path, monkeypatch):
     model, report = shutil.copy(folder / "model.safetensors", tmp_path), tmp_path / "report.html"
     metrics = json.loads((folder / "metrics.json").read_text())
