@@ -197,7 +197,7 @@ def remove_old(path: str | os.PathLike[str]) -> None:
     what somebody protects, which `atomic_write` refuses.
     """
     given = user_path(path)
-    # As a name, with its link, a pipe is no file.
+    # Asked before links are followed: where /dev/stdout is a pipe, its link leads to no file.
     if given.is_file():
         old = Path(os.path.realpath(given))
         if os.access(old, os.W_OK):

@@ -175,19 +175,22 @@ def _read_file(path: str, max_bytes: int) -> Crystal:
     if read is not None:
         return read(text)
     crystal = _read_with_pymatgen(path)
-    if lower.endswith(".res"):
-        more = check_res(_text(path, max_bytes))
-    elif lower.endswith(".xsf"):
+    more: tuple[str, ...] = ()
+    if lower.endswith(".xsf"):
         check_xsf(_text(path, max_bytes), len(crystal.species))
-        return crystal
+    elif lower.endswith(".res"):
+        more = (*check_res(_text(path, max_bytes)), *_far(crystal))
     elif ".cssr" in os.path.basename(lower):  # noqa: PTH119 - as above
         check_cssr(_text(path, max_bytes), len(crystal.species))
-        more = ()
-    else:
-        return crystal
-    if cell_volume(crystal.lattice) > 0:
-        more = (*more, *far_sites(np.linalg.solve(crystal.lattice.T, crystal.coords.T)))
+        more = _far(crystal)
     return replace(crystal, notes=(*crystal.notes, *more))
+
+
+def _far(crystal: Crystal) -> tuple[str, ...]:
+    """Return a remark as `far_sites`; none of a flat cell, which is refused later."""
+    if not cell_volume(crystal.lattice) > 0:  # nor is nan
+        return ()
+    return far_sites(np.linalg.solve(crystal.lattice.T, crystal.coords.T))
 
 
 def _reader(path: str) -> Callable[[str], Crystal] | None:
