@@ -18,21 +18,10 @@ from skcgcnn.crystals._cif_claims import (
     far_sites,
     modulated,
     other_formula,
+    other_multiplicity,
     other_volume,
 )
-from skcgcnn.crystals._cif_numbers import (
-    CELL,
-    COORDS,
-    DUMMY,
-    GROUP_OF_SITES,
-    GROUPS,
-    MAGNETIC,
-    MULTIPLICITIES,
-    SITES,
-    SYMMETRY,
-    names_none,
-    no_element,
-)
+from skcgcnn.crystals._cif_numbers import DUMMY, names_none, no_element
 from skcgcnn.crystals._cif_symmetry import (
     UnsureError,
     distinct,
@@ -41,16 +30,23 @@ from skcgcnn.crystals._cif_symmetry import (
     other_group,
     parse_triplets,
 )
-from skcgcnn.crystals._cif_words import MOST_DEGREES, is_whole, no_number
+from skcgcnn.crystals._cif_tags import (
+    CELL,
+    COORDS,
+    GROUP_OF_SITES,
+    GROUPS,
+    MAGNETIC,
+    MULTIPLICITIES,
+    SITES,
+    SYMMETRY,
+)
+from skcgcnn.crystals._cif_words import MOST_DEGREES, as_third, is_whole, no_number
 from skcgcnn.crystals._crystal import Crystal, Species
 from skcgcnn.exceptions import StructureError
 
 FloatArray = npt.NDArray[np.float64]
 # The elements of a site: (symbol, occupancy), in the order of the file.
 _Content = tuple[tuple[str, float], ...]
-
-# pymatgen's tolerance: a fractional coordinate this near to a third is a third.
-_THIRD_TOLERANCE = 1e-4
 
 # In Å. pymatgen refuses cells thinner than 0.01 Å; near that, pymatgen decides.
 _SURELY_THICK = 0.02
@@ -223,6 +219,7 @@ def _read_block(block: gemmi.cif.Block) -> Crystal:
             *other_formula(block.find_value(FORMULA), block.find_value(UNITS), species),
             *other_volume(block.find_value("_cell_volume"), lattice),
             *far_sites(coords),
+            *other_multiplicity(map(block.find_values, MULTIPLICITIES), coords, operations),
             *modulated(*map(block.find_value, MODULATED)),
             *_check_group(block, triplets),
         ),
@@ -335,10 +332,7 @@ def _read_sites(block: gemmi.cif.Block) -> tuple[list[str], FloatArray, list[flo
 # Most sites are on special positions, so that a few values make most coordinates.
 @lru_cache(maxsize=4096)
 def _coordinate(value: str) -> float:
-    number = _number(value)
-    for third in (1 / 3, 2 / 3):
-        if abs(number / third - 1) <= _THIRD_TOLERANCE:
-            return third
+    number = as_third(_number(value))
     if not math.isfinite(number):
         raise UnsureError
     if abs(number) > MAX_FRACTION:

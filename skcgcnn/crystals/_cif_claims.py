@@ -1,13 +1,14 @@
 """What a CIF says of its crystal beside its sites, such as its formula, and how it fits them."""
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 import gemmi
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn.crystals._cif_symmetry import FloatArray
+from skcgcnn.crystals._cif_symmetry import FloatArray, Operations, site_orders
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 
 # How far the ratios between sites and formula may differ, as in pymatgen.
@@ -106,6 +107,30 @@ def far_sites(coords: npt.ArrayLike) -> tuple[str, ...]:
         return ()
     what = f"has a fractional coordinate of {farthest:.6g}, far outside of its cell"
     return (f"{what}; check that the coordinates are not in Å or percent",)
+
+
+def other_multiplicity(
+    columns: Iterable[Iterable[str]], coords: FloatArray, operations: Operations | None
+) -> tuple[str, ...]:
+    """Return a remark if sites have not as many images as the first of the columns tells.
+
+    Columns with that name may also hold how many operations leave a site where it is (SHELXL-97),
+    or the images in a primitive cell.
+    """
+    values = next(filter(None, map(list, columns)), [])
+    if len(values) != len(coords) or (operations is None and set(values) == {"1"}):
+        return ()
+    told = np.array([gemmi.cif.as_number(value) for value in values])
+    orders = site_orders(coords, operations)
+    n_operations = 1 if operations is None else len(operations[0])
+    n_lattice = 1 if operations is None else (operations[0] == np.eye(3)).all(axis=(1, 2)).sum()
+    images = n_operations // orders
+    same = [np.isnan(told) | (told == one) for one in (images, orders, images // n_lattice)]
+    if any(one.all() for one in same):
+        return ()
+    site = int(np.flatnonzero(~same[0])[0])
+    what = f"site {site + 1} of its list has the multiplicity {images[site]}, not {values[site]}"
+    return (f"{what} as it tells: check coordinates and symmetry operations",)
 
 
 def modulated(dimension: str | None, subsystems: str | None) -> tuple[str, ...]:

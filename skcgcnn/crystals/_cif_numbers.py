@@ -7,7 +7,13 @@ from typing import Any, NamedTuple
 import gemmi
 import numpy as np
 
-from skcgcnn.crystals._cif_claims import MODULATED, far_sites, modulated, other_volume
+from skcgcnn.crystals._cif_claims import (
+    MODULATED,
+    far_sites,
+    modulated,
+    other_multiplicity,
+    other_volume,
+)
 from skcgcnn.crystals._cif_symmetry import (
     FloatArray,
     find_group,
@@ -17,9 +23,27 @@ from skcgcnn.crystals._cif_symmetry import (
     operation_keys,
     other_group,
 )
+from skcgcnn.crystals._cif_tags import (
+    ASSEMBLY,
+    CELL,
+    COORDS,
+    GROUP_OF_SITES,
+    GROUPS,
+    HALL,
+    MAGNETIC,
+    MULTIPLICITIES,
+    NAMES,
+    NUMBERS,
+    OCCUPANCY,
+    SITES,
+    SYMBOLS,
+    SYMMETRY,
+    VOLUME,
+)
 from skcgcnn.crystals._cif_taken import taken_of_magnets, taken_operations
 from skcgcnn.crystals._cif_words import (
     OTHER_NUMBER,
+    as_third,
     is_share,
     is_size,
     is_whole,
@@ -28,24 +52,6 @@ from skcgcnn.crystals._cif_words import (
 )
 from skcgcnn.exceptions import StructureError
 
-CELL = (
-    "_cell_length_a",
-    "_cell_length_b",
-    "_cell_length_c",
-    "_cell_angle_alpha",
-    "_cell_angle_beta",
-    "_cell_angle_gamma",
-)
-COORDS = ("_atom_site_fract_x", "_atom_site_fract_y", "_atom_site_fract_z")
-
-SYMMETRY = (
-    "_symmetry_equiv_pos_as_xyz",
-    "_symmetry_equiv_pos_as_xyz_",
-    "_space_group_symop_operation_xyz",
-    "_space_group_symop_operation_xyz_",
-)
-# What tells pymatgen that a CIF is magnetic, and that other operations do not count.
-MAGNETIC = ("_space_group_magn", "_atom_site_moment", "_space_group_symop_magn")
 # Of a symbol that names no element, and which pymatgen leaves out.
 NO_SYMBOL = re.compile("OH|[^A-Za-z]|$|(?i:vac|dum)|(Va|Du|Bq|Cg|Tv|WAT|[HD][23]O)$")
 # Of a symbol that names several, of which pymatgen takes the first; labels such as SiTm do not.
@@ -56,27 +62,7 @@ _SECOND_SYMBOL = re.compile(r"[A-Z][a-z]?[\d.]*([A-Z][a-z])")
 _TETRAHEDRON = re.compile("T([^A-Za-z]|$)")
 DUMMY = "dum"  # of a site that is no atom
 
-_OCCUPANCY = "_atom_site_occupancy"
-MULTIPLICITIES = ("_atom_site_symmetry_multiplicity", "_atom_site_site_symmetry_multiplicity")
-GROUP_OF_SITES = "_atom_site_disorder_group"
-_VOLUME = "_cell_volume"
-_ASSEMBLY = "_atom_site_disorder_assembly"
 _NEARLY_ONE = 0.99
-_NUMBERS = (*CELL, *COORDS, _OCCUPANCY)
-# Those of the sites; the first that is there counts.
-_SYMBOLS = ("_atom_site_type_symbol", "_atom_site_label")
-# All that is read of sites.
-SITES = (
-    *_SYMBOLS,
-    *COORDS,
-    _OCCUPANCY,
-    "_atom_site_calc_flag",
-    GROUP_OF_SITES,
-    *MULTIPLICITIES,
-)
-_HALL = ("_symmetry_space_group_name_Hall", "_space_group_name_Hall")
-_GROUPS = ("_symmetry_space_group_name_H-M", "_space_group_name_H-M_alt", "_space_group_name_H-M")
-GROUPS = (*_GROUPS, "_space_group_IT_number", "_symmetry_Int_Tables_number")  # and numbers
 # Magnetic ones, with the reversal of time behind; also as an older dictionary has them.
 _OF_MAGNETS = re.compile("_space_group_symop[._]magn_(operation|centering)[._]xyz")
 _LIST_THEM = "list the symmetry operations (_space_group_symop_operation_xyz)"
@@ -155,31 +141,54 @@ def check_values(text: str) -> Told:
     _check_numbers(data)
     _check_symbols(data)
     _check_alternatives(data)
+    vectors = _vectors(data)
+    matrices, remark = _symmetry_taken(data, vectors, marked, crystals[0])
+    # Of several blocks pymatgen does not say whose symmetry it leaves out.
+    is_used = len(blocks) > 1 and _operations(data) and not any(tag in text for tag in MAGNETIC)
+    symmetry = "" if is_used else _symmetry_of(data)
+    volume, *waves = ([*_several(data.get(tag, "?")), "?"][0] for tag in (VOLUME, *MODULATED))
+    remarks = () if vectors is None else other_volume(volume, vectors)
+    remarks = (*remarks, *_remarks_of_places(data, matrices), *modulated(*waves), *remark)
+    return Told(symmetry, crystals[0] + 1, len(crystals), remarks)
+
+
+def _symmetry_taken(
+    data: dict[str, Any], vectors: FloatArray | None, text: str, place: int
+) -> tuple[FloatArray, tuple[str, ...]]:
+    """Check what pymatgen takes for the symmetry of a block; return it, and a remark if it is odd.
+
+    The matrices are none where it takes none.
+    """
     operations = _operations(data)
-    matrices = [_read_operation(operation) for operation in operations]
+    matrices = np.array([_read_operation(operation) for operation in operations])
     magnetic = [one for tag in filter(_OF_MAGNETS.fullmatch, data) for one in _known(data[tag])]
     for operation in magnetic:
         _check_letters("a symmetry operation", operation)
         _read_operation(operation.rpartition(",")[0])
-    vectors, remark = _vectors(data), ""
+    remark = ""
     if any(tag in name for tag in MAGNETIC for name in data):
-        _check_magnets(taken_of_magnets(marked, crystals[0]), operations, vectors)
+        taken = taken_of_magnets(text, place)
+        _check_magnets(taken, operations, vectors)
+        matrices = matrices if operations else taken
     if operations:
-        remark = _check_operations(data, np.array(matrices), vectors)
+        remark = _check_operations(data, matrices, vectors)
     elif not magnetic:
-        for tag in _GROUPS:
+        for tag in NAMES:
             for group in _known(data.get(tag, [])):
                 _check_letters(tag, group)
-        remark = _check_group(data, vectors)
-    # Of several blocks pymatgen does not say whose symmetry it leaves out.
-    is_used = len(blocks) > 1 and operations and not any(tag in text for tag in MAGNETIC)
-    symmetry = "" if is_used else _symmetry_of(data)
-    volume, *waves = ([*_several(data.get(tag, "?")), "?"][0] for tag in (_VOLUME, *MODULATED))
-    remarks = () if vectors is None else other_volume(volume, vectors)
-    places = [plain_number(cell) for tag in COORDS for cell in _several(data[tag])]
-    far = far_sites([place for place in places if place is not None])
-    remarks = (*remarks, *far, *modulated(*waves), *([remark] if remark else []))
-    return Told(symmetry, crystals[0] + 1, len(crystals), remarks)
+        matrices, remark = _check_group(data, vectors)
+    return matrices, ((remark,) if remark else ())
+
+
+def _remarks_of_places(data: dict[str, Any], matrices: FloatArray) -> tuple[str, ...]:
+    read = [[plain_number(cell) for cell in _several(data[tag])] for tag in COORDS]
+    places = [[np.nan if one is None else as_third(one) for one in place] for place in read]
+    coords = np.array(places).T
+    # What is no number, who reads the crystal will tell.
+    coords = coords[np.isfinite(coords).all(axis=1)]
+    operations = (matrices[:, :3, :3], matrices[:, :3, 3]) if len(matrices) else None
+    columns = [_several(data.get(tag, [])) for tag in MULTIPLICITIES]
+    return (*far_sites(coords), *other_multiplicity(columns, coords, operations))
 
 
 def _operations(data: dict[str, Any]) -> list[str]:
@@ -235,11 +244,12 @@ def _group_names(data: dict[str, Any]) -> tuple[str, ...]:
     return tuple(name for tag in GROUPS for name in _known(data.get(tag, [])))
 
 
-def _check_group(data: dict[str, Any], vectors: FloatArray | None) -> str:
+def _check_group(data: dict[str, Any], vectors: FloatArray | None) -> tuple[FloatArray, str]:
     """Refuse another setting than that of the name, where no operations are listed.
 
     The cell has not its symmetry, its axes are rhombohedral, for example; or pymatgen does not
-    know the name, and takes the usual setting of the number instead. Return a remark.
+    know the name, and takes the usual setting of the number instead. Return the operations that
+    are taken, and a remark.
     """
     names = _group_names(data)
     group = find_group(names[0]) if names else None
@@ -250,19 +260,19 @@ def _check_group(data: dict[str, Any], vectors: FloatArray | None) -> str:
         )
     taken, told = taken_operations(data)
     if not taken:
-        return ""
+        return np.empty((0, 4, 4)), ""
     matrices = np.array([one.affine_matrix for one in taken])
     keys = operation_keys(matrices[:, :3, :3], matrices[:, :3, 3])
-    for tag in (*_GROUPS, *_HALL):
+    for tag in (*NAMES, *HALL):
         for name in _known(data.get(tag, [])):
-            settings = find_settings(name, tag in _HALL)
+            settings = find_settings(name, tag in HALL)
             if settings and keys not in settings:
                 raise StructureError(
                     f"{tag} holds {name!r}, whose symmetry operations are not those that are taken "
                     f"where none are listed; {_LIST_THEM}"
                 )
     # Of names, pymatgen tells the same.
-    return "" if told or len(taken) == 1 else _USUAL
+    return matrices, "" if told or len(taken) == 1 else _USUAL
 
 
 def _vectors(data: dict[str, Any]) -> FloatArray | None:
@@ -302,7 +312,7 @@ def _check_columns(data: dict[str, Any]) -> None:
 
 
 def _check_numbers(data: dict[str, Any]) -> None:
-    for tag in _NUMBERS:
+    for tag in NUMBERS:
         for cell in _several(data.get(tag, [])):
             _check_letters(tag, cell)
             if OTHER_NUMBER.search(cell):
@@ -315,11 +325,11 @@ def _check_numbers(data: dict[str, Any]) -> None:
                     f"{tag} holds {one!r}; write a whole number, and check whether its columns are "
                     "in the order of their names"
                 )
-    for share in _several(data.get(_OCCUPANCY, [])):
+    for share in _several(data.get(OCCUPANCY, [])):
         # To pymatgen "." is 0, to the dictionary of CIF 1.
         if share != "?" and not is_share(share):
             raise StructureError(
-                f"{_OCCUPANCY} holds {share!r}; write a number from 0 to 1, or ? where it is 1"
+                f"{OCCUPANCY} holds {share!r}; write a number from 0 to 1, or ? where it is 1"
             )
 
 
@@ -339,12 +349,12 @@ def _check_size(tag: str, cell: str) -> None:
 def _check_symbols(data: dict[str, Any]) -> None:
     if DUMMY in _several(data.get("_atom_site_calc_flag", [])):
         raise StructureError("an atom site is a dummy (_atom_site_calc_flag); remove it")
-    tag = next((tag for tag in _SYMBOLS if tag in data), "")
+    tag = next((tag for tag in SYMBOLS if tag in data), "")
     for symbol in _several(data.get(tag, [])):
         # Two letters count; what is behind them is a number or a charge.
         if "~" in symbol[:2]:
             _check_letters(tag, symbol)
-        if names_none(symbol, tag == _SYMBOLS[0]):
+        if names_none(symbol, tag == SYMBOLS[0]):
             raise no_element(symbol)
 
 
@@ -363,8 +373,8 @@ def names_none(symbol: str, is_type: bool) -> bool:
 def _check_alternatives(data: dict[str, Any]) -> None:
     """Refuse sites of which one or another is there, where all are said to be there."""
     groups = _several(data.get(GROUP_OF_SITES, []))
-    assemblies = _several(data.get(_ASSEMBLY, [])) or ["."] * len(groups)
-    shares = _several(data.get(_OCCUPANCY, [])) or ["?"] * len(groups)
+    assemblies = _several(data.get(ASSEMBLY, [])) or ["."] * len(groups)
+    shares = _several(data.get(OCCUPANCY, [])) or ["?"] * len(groups)
     full: dict[str, set[str]] = {}
     for assembly, group, share in zip(assemblies, groups, shares, strict=False):
         if group.isdecimal() and (share == "?" or float(share.partition("(")[0]) > _NEARLY_ONE):

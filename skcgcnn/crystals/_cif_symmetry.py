@@ -204,6 +204,16 @@ def distinct(images: FloatArray, records: IntArray) -> tuple[IntArray, list[tupl
     return np.flatnonzero(first == everywhere), merged
 
 
+def site_orders(coords: FloatArray, operations: Operations | None) -> IntArray:
+    """Return how many operations leave each site where it is."""
+    if operations is None:
+        return np.ones(len(coords), dtype=np.int64)
+    rotations, translations = operations
+    moves = np.einsum("oij,sj->soi", rotations, coords) + translations - coords[:, np.newaxis]
+    moves -= np.rint(moves)
+    return np.asarray((np.abs(moves) <= _SITE_TOLERANCE).all(axis=2).sum(axis=1))
+
+
 def _close_pairs(images: FloatArray) -> IntArray:
     """Return pairs (i, j), i < j, of images within twice the tolerance of each other."""
     reach = 2 * _SITE_TOLERANCE

@@ -6,6 +6,8 @@ import re
 from skcgcnn.exceptions import StructureError
 
 MOST_DEGREES = 180
+# pymatgen's tolerance: a fractional coordinate this near to a third is a third.
+_THIRD_TOLERANCE = 1e-4
 # To Python a number, and what holds more than an uncertainty behind its bracket, to pymatgen.
 OTHER_NUMBER = re.compile(r"\d_\d|\((?![\d.]*\)?\s*$)")
 _WHOLE = re.compile(r"\d+(\.0*)?|[?.]|")
@@ -17,6 +19,14 @@ def plain_number(text: str) -> float | None:
         return float(text.partition("(")[0])
     except ValueError:
         return None
+
+
+def as_third(number: float) -> float:
+    """Return a fractional coordinate, or the third that it stands for."""
+    for third in (1 / 3, 2 / 3):
+        if abs(number / third - 1) <= _THIRD_TOLERANCE:
+            return third
+    return number
 
 
 def is_share(text: str) -> bool:

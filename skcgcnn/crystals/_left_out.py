@@ -16,6 +16,9 @@ _WRITE = "which is not read from such a file; write the crystal as a CIF"
 _NO_SYMMETRY, _WHOLE = "-1", (1.0, 11.0)
 # A number of a .cssr file, of which pymatgen reads as much as is written in these letters.
 _DIGITS = re.compile(r"[\d.-]+")
+# The columns of an extended .xyz file: name, kind and number of each, as species:S:1:pos:R:3.
+_COLUMNS = r"[^:\s]+:[A-Z]:\d{1,3}"
+_PROPERTIES = re.compile(rf"""\bproperties\s*=\s*["']?({_COLUMNS}(:{_COLUMNS})*)""", re.IGNORECASE)
 _UNDERSCORE = re.compile(r"(?<!\S)[+-]?[\d.]*\d_\d[\d._]*([eE][+-]?\d+)?(?!\S)")
 
 
@@ -128,6 +131,7 @@ def check_xyz(text: str, n_sites: Sequence[int]) -> None:
     StructureError
     """
     lines = text.split("\n")
+    _check_properties(lines, n_sites)
     cells = sum(line.startswith("VEC") for line in lines)
     behind = [line for line in lines[sum(n_sites) + 2 * len(n_sites) + cells :] if line.strip()]
     if behind:
@@ -135,6 +139,25 @@ def check_xyz(text: str, n_sites: Sequence[int]) -> None:
             f"is read to its crystal {len(n_sites)} alone, and holds more behind that; remove "
             f"empty lines between crystals, and what is none: {behind[0].strip()[:60]!r}"
         )
+
+
+def _check_properties(lines: Sequence[str], n_sites: Sequence[int]) -> None:
+    """Refuse sites with other columns than are told: ASE leaves out what is more."""
+    place = 0
+    for n in n_sites:
+        place += 2
+        told = _PROPERTIES.search("".join(lines[place - 1 : place]))
+        if told is not None:
+            names = told[1].split(":")
+            if not {"pos", "positions"} & set(names[::3]):
+                raise StructureError(f"its sites have no place (pos) among {told[0]}")
+            n_columns = sum(map(int, names[2::3]))
+            for line in lines[place : place + n]:
+                if len(line.split()) != n_columns:
+                    raise StructureError(
+                        f"has the site {line.strip()!r}, but tells {n_columns} columns in {told[0]}"
+                    )
+        place += n + len([*takewhile(lambda line: line.startswith("VEC"), lines[place + n :])])
 
 
 def check_counts_of_xyz(text: str) -> None:

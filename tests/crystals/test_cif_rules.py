@@ -533,3 +533,38 @@ def test_crystals_without_a_period_are_told(second):
         told = [note for note in notes if "_cell_" in note]
         assert len(told) == bool(words)
         assert all(note.startswith(words) for note in told)
+
+
+@pytest.mark.parametrize("reader", ["fast", "by pymatgen", "by its number"])
+@pytest.mark.parametrize(
+    ("place", "told", "is_told"),
+    [
+        ("0 0 0", ("2", "4"), False),
+        ("0 0 0", ("2.", "?"), False),
+        ("0 0 0", ("2", "1"), False),  # how many operations leave the sites where they are
+        ("0 0 0", ("1", "2"), False),  # in a primitive cell
+        ("0 0 0", ("4", "4"), True),
+        ("0 0.1 0", ("2", "4"), True),
+    ],
+)
+def test_multiplicities(place, told, is_told, reader):
+    """A digit that is lost moves a site away from a mirror, and gives it images."""
+    rows = [
+        f"{row} {n}" for row, n in zip((f"C1 C {place}", "C2 C 0.6 0.7 0.8"), told, strict=True)
+    ]
+    operations = ("x,y,z", "x,-y,z", "x+1/2,y+1/2,z", "x+1/2,-y+1/2,z")
+    text = cif(
+        *rows,
+        columns=("symmetry_multiplicity",),
+        operations=() if reader == "by its number" else operations,
+        more="_symmetry_Int_Tables_number 8\n" if reader == "by its number" else "",
+    )
+    if reader == "by pymatgen":
+        text += cif(name="y")
+    assert (parse_cif(text) is not None) == (reader == "fast")
+    crystal = read_crystal(text)
+    assert len(crystal.species) == (8 if "0.1" in place else 6)
+    n_images = 4 if "0.1" in place else 2
+    expected = f"site 1 of its list has the multiplicity {n_images}, not {told[0]} as it tells"
+    assert any(note.startswith(expected) for note in crystal.notes) == is_told, crystal.notes
+    assert any("multiplicity" in note for note in crystal.notes) == is_told

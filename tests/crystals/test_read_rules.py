@@ -284,3 +284,23 @@ def test_fractions_of_other_files_that_may_be_lengths(tmp_path, place, is_told):
     assert refused(tmp_path / "flat.cssr")
     (tmp_path / "d.vasp").write_text(poscar.format("Direct").replace("\n", "\n\r"))
     assert read_crystal(tmp_path / "d.vasp").species == [((11, 1.0),)]
+
+
+@pytest.mark.parametrize(
+    ("properties", "row", "why"),
+    [
+        ("species:S:1:pos:R:3", "Na 0 0 0", None),
+        ("species:S:1:pos:R:3:forces:R:3", "Na 0 0 0 1 2 3", None),
+        ('"species:S:1:pos:R:3"', "Na 0 0 0 1", "the site 'Na 0 0 0 1', but tells 4 columns"),
+        ("species:S:1:forces:R:3", "Na 0 0 0", "its sites have no place (pos) among Properties="),
+    ],
+)
+def test_columns_of_sites(tmp_path, properties, row, why):
+    """ASE leaves out what stands behind them, and puts sites without a place at the origin."""
+    path = tmp_path / "a.extxyz"
+    frame = f'1\nLattice="4 0 0 0 4 0 0 0 4" Properties={properties}\n{row}\n'
+    path.write_text(f'1\nLattice="4 0 0 0 4 0 0 0 4"\nNa 0 0 0 9\n{frame}')
+    if why is None:
+        assert read_crystal(path).species == [((11, 1.0),)]
+    else:
+        assert why in refused(path)
