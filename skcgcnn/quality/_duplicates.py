@@ -20,7 +20,8 @@ _MATCHER = {"ltol": 0.05, "stol": 0.1, "angle_tol": 2, "scale": False}
 # Each takes milliseconds, or seconds where cells are large: those count as several pairs.
 _MOST_PAIRS = 1000
 _MOST_SITES, _USUAL_SITES = 200, 100
-# Targets that differ by less than this share of the range of all are the same.
+# Targets that differ by less than this share of the range of all are the same; of half of them, for
+# one that stands for a missing value, or is in another unit, decides none.
 _SAME_TARGET = 1e-6
 
 # Crystals with one graph: whether they are one, and what to do.
@@ -125,9 +126,12 @@ def _members(groups: IntArray) -> list[IntArray]:
 
 
 def _range(values: npt.NDArray[Any]) -> float:
-    """Return between what numbers lie; 0 of labels."""
+    """Return how far quarters of numbers lie apart, or all where half are one; 0 of labels."""
     known = values[np.isfinite(values)] if values.dtype != object else values[:0]
-    return float(np.ptp(known)) if len(known) else 0.0
+    if not len(known):
+        return 0.0
+    low, high = np.quantile(known, [0.25, 0.75], method="nearest")
+    return float(high - low) or float(np.ptp(known))
 
 
 def _spread(values: npt.NDArray[Any], name: str, same: float) -> str:
