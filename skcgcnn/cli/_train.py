@@ -204,9 +204,15 @@ def _table(title: str, measures: dict[str, dict[str, float | None]]) -> Any:
         table.add_column(heading, justify="right" if heading == "value" else "left")
     for name, metrics in measures.items():
         for metric, value in metrics.items():
-            shown = "undefined" if value is None else f"{value:.4f}"
-            table.add_row(Text(for_terminals(name)), metric, shown)
+            table.add_row(Text(for_terminals(name)), metric, _shown(value))
     return table
+
+
+def _shown(value: float | None) -> str:
+    """Return a measure as a text; small ones, of targets in other units, are not 0.0000."""
+    if value is None:
+        return "undefined"
+    return f"{value:.4g}" if 0 < abs(value) < 0.01 else f"{value:.4f}"
 
 
 def _of_splits(report: dict[str, Any]) -> Iterator[str]:

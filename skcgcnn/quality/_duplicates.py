@@ -17,10 +17,11 @@ _NEAR = 0.05
 _NEAREST = 3
 # Of pymatgen's StructureMatcher: small displacements of atoms, without a change of the volume.
 _MATCHER = {"ltol": 0.05, "stol": 0.1, "angle_tol": 2, "scale": False}
-# Each takes milliseconds, or seconds where cells are large.
+# Each takes milliseconds, or seconds where cells are large: those count as several pairs.
 _MOST_PAIRS = 1000
-_MOST_SITES = 200
-# Targets that differ by less than this share of the range of all are the same.
+_MOST_SITES, _USUAL_SITES = 200, 100
+# Targets that differ by less than this share of the range of all are the same; of half of them, for
+# one that stands for a missing value, or is in another unit, decides none.
 _SAME_TARGET = 1e-6
 
 # Crystals with one graph: whether they are one, and what to do.
@@ -125,9 +126,12 @@ def _members(groups: IntArray) -> list[IntArray]:
 
 
 def _range(values: npt.NDArray[Any]) -> float:
-    """Return between what numbers lie; 0 of labels."""
+    """Return how far quarters of numbers lie apart, or all where half are one; 0 of labels."""
     known = values[np.isfinite(values)] if values.dtype != object else values[:0]
-    return float(np.ptp(known)) if len(known) else 0.0
+    if not len(known):
+        return 0.0
+    low, high = np.quantile(known, [0.25, 0.75], method="nearest")
+    return float(high - low) or float(np.ptp(known))
 
 
 def _spread(values: npt.NDArray[Any], name: str, same: float) -> str:
@@ -197,7 +201,9 @@ def _near_duplicates(
         yield Finding("near duplicates, unconfirmed", rows, "remark", message)
         return
     small = np.flatnonzero(matches.n_sites[pairs].max(axis=1) <= _MOST_SITES)
-    looked_at = small[np.argsort(distances[small], kind="stable")][:_MOST_PAIRS]
+    nearest = small[np.argsort(distances[small], kind="stable")]
+    shares = _as_pairs(matches.n_sites[pairs[nearest]].max(axis=1))
+    looked_at = nearest[np.cumsum(shares) <= _MOST_PAIRS]
     for place in looked_at:
         first, second = pairs[place]
         if matches.is_match(int(first), int(second)):
@@ -242,6 +248,11 @@ def _near_pairs(found: Fingerprints, groups: IntArray) -> tuple[IntArray, npt.ND
     return joined, np.abs(differences).max(axis=1, initial=0.0)
 
 
+def _as_pairs(n_sites: Any) -> Any:
+    """Return how many pairs of crystals of 100 sites one of so many takes as long as."""
+    return np.maximum(1.0, (n_sites / _USUAL_SITES) ** 2)
+
+
 class _Matches:
     """What pymatgen finds of pairs of crystals.
 
@@ -255,7 +266,7 @@ class _Matches:
         self.sources: Any = sources
         self.n_sites = n_sites
         self._structures: dict[int, Any] = {}
-        self._n_left = _MOST_PAIRS  # of those with one graph
+        self._n_left = float(_MOST_PAIRS)  # of those with one graph
 
     def all_of(self, rows: IntArray) -> bool:
         """Tell whether crystals with one graph are the same; False if they are not compared.
@@ -263,9 +274,11 @@ class _Matches:
         Others can have one graph too: they differ beyond the nearest neighbors, or in elements
         that have the same features.
         """
-        self._n_left -= len(rows) - 1
-        if self.sources is None or self._n_left < 0 or self.n_sites[rows].max() > _MOST_SITES:
+        n_sites = self.n_sites[rows].max()
+        share = (len(rows) - 1) * float(_as_pairs(n_sites))
+        if self.sources is None or share > self._n_left or n_sites > _MOST_SITES:
             return False
+        self._n_left -= share
         first, *others = rows.tolist()
         return all(self.is_match(first, other) for other in others)
 

@@ -105,6 +105,18 @@ def test_multi_task_run(data, tmp_path):
     assert f"All at a glance: {out / 'report.html'}" in text
 
 
+def test_errors_of_small_numbers_are_shown(data, tmp_path):
+    """They were 0.0000, as of energies in joules."""
+    table = data / "id_prop.csv"
+    header, *rows = (line.split(",") for line in table.read_text().splitlines())
+    lines = [f"{name},{float(energy) * 1e-19},{label}" for name, energy, label in rows]
+    table.write_text("\n".join([",".join(header), *lines]) + "\n")
+    text = run("train", data, "--target", "energy", "--epochs", 1, "-o", tmp_path / "out", *TINY)
+    mae = json.loads((tmp_path / "out" / "metrics.json").read_text())["test"]["energy"]["mae"]
+    assert f" {mae:.4g} " in text
+    assert "0.0000" not in text
+
+
 def test_groups_are_not_split(data, tmp_path):
     group_of = {row["cif_id"]: f"g{i // 3}" for i, row in enumerate(rows(data / "id_prop.csv"))}
     lines = ["cif_id,group", *(f"{cif_id},{group}" for cif_id, group in group_of.items())]

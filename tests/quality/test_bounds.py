@@ -162,6 +162,14 @@ def test_targets_that_are_nearly_the_same(nacl, sign, apart, is_other):
         )
 
 
+@pytest.mark.parametrize("stand_in", [-9999.0, 1e10, np.nan])
+def test_a_value_far_outside_does_not_decide_which_targets_are_the_same(nacl, stand_in):
+    others = [nacl.copy().apply_strain(0.05 * n) for n in range(1, 6)]
+    y = [1.0, 1.002, 0.5, 2.0, 3.0, 0.1, stand_in]
+    text = "0, 1: one crystal, 2 times; y differs by 0.002 (1 to 1.002)."
+    assert text in check([nacl, nacl, *others], y, labels=False)["message"].tolist()
+
+
 def test_near_duplicates_among_graphs(nacl):
     moved = nacl.copy()
     moved.translate_sites([0], [0.01, 0, 0], frac_coords=False)

@@ -166,6 +166,33 @@ def test_crystals_with_one_graph_that_differ():
     assert found["message"][found["kind"] == "same graph"].item().endswith("; compare their files.")
 
 
+@pytest.mark.parametrize(("n_sites", "kind"), [(8, "same crystal"), (201, "same graph")])
+def test_what_is_not_compared_leaves_time_for_other_crystals(nacl, monkeypatch, n_sites, kind):
+    """It was counted as if it were: many crystals with one graph, and large ones."""
+    monkeypatch.setattr("skcgcnn.quality._duplicates._MOST_PAIRS", 2)
+    coords = [[i / n_sites, 0, 0] for i in range(n_sites)]
+    chain = Structure(Lattice.orthorhombic(3 * n_sites, 9, 9), ["Na"] * n_sites, coords)
+    other = Structure(Lattice.cubic(4.1), ["Cs", "Cl"], [[0] * 3, [0.5] * 3])
+    found = survey([other] * 4 + [chain] * 2 + [nacl] * 2, labels=False).findings
+    kinds = {ids[0]: kind for ids, kind in zip(found["ids"], found["kind"], strict=True) if ids}
+    assert [kinds["0"], kinds["4"], kinds["6"]] == ["same graph", kind, "same crystal"]
+
+
+def test_large_crystals_count_as_several_pairs(monkeypatch):
+    """Of 200 sites, a pair takes as long as four of 100."""
+    monkeypatch.setattr("skcgcnn.quality._duplicates._MOST_PAIRS", 5)
+    monkeypatch.setattr("skcgcnn.quality._duplicates._USUAL_SITES", 1)
+    cscl, near = (
+        Structure(Lattice.cubic(4.1), ["Cs", "Cl"], [[0] * 3, [d] * 3]) for d in (0.5, 0.501)
+    )
+    nacl = Structure(Lattice.cubic(3.9), ["Na", "Cl"], [[0] * 3, [0.5] * 3])
+    found = survey([cscl, cscl, nacl, nacl, near], labels=False).findings
+    kinds = found["kind"].tolist()
+    assert kinds.count("same crystal") == 1
+    assert kinds.count("same graph") == 1
+    assert kinds.count("near duplicate") == 1
+
+
 def test_floors_of_numbers_and_labels(nacl):
     other = Structure(Lattice.cubic(4.1), ["Cs", "Cl"], [[0] * 3, [0.5] * 3])
     columns = {"y": [1.0, 2.0, 4.0, 9.0, np.nan], "k": ["s", "s", "t", "u", "v"]}

@@ -173,6 +173,12 @@ def test_numbers_of_what_was_held_out(graphs):
 # Pages
 
 
+def test_numbers_far_from_zero_keep_their_digits():
+    """A total energy of -9999.6 eV was -1e+04 beside an error of 0.5."""
+    text = page("T", [Section("S", parts=[Table(["a"], [[-9999.6], [-9999.9], [512.34567]])])])
+    assert re.findall('<td class="number">(.*?)</td>', text) == ["-9999.6", "-9999.9", "512.3"]
+
+
 def test_pictures_of_a_page():
     figure, axes = new_figure(2, (4.0, 2.5))
     assert len(axes) == 2
