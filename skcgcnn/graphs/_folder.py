@@ -137,7 +137,8 @@ def read_data(folder: Path, read: Callable[[Path, dict[str, Any]], T]) -> T:
         The folder.
     read : callable
         Gets the subfolder with the arrays and the content of ``store.json``. It is called again,
-        while no writer may replace them, if it fails: one may have replaced them in between.
+        while no writer may replace them, if it fails, or if they were replaced meanwhile: what is
+        not there any more, such as a table of groups, may never have been there.
 
     Returns
     -------
@@ -146,7 +147,9 @@ def read_data(folder: Path, read: Callable[[Path, dict[str, Any]], T]) -> T:
     """
     with suppress(OSError, ValueError, LookupError):
         facts = read_index(folder)
-        return read(folder / facts["data"], facts)
+        found = read(folder / facts["data"], facts)
+        if read_index(folder)["data"] == facts["data"]:
+            return found
     with _locked(folder):
         facts = read_index(folder)
         return read(folder / facts["data"], facts)

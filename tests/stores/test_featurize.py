@@ -436,6 +436,29 @@ def test_workers_and_changes(bundled, tmp_path):
     )
 
 
+def test_files_of_the_same_size_and_time_are_read_again(tmp_path):
+    folder, (first, second) = tmp_path / "cifs", load_sample_regression().data[:2]
+    folder.mkdir()
+
+    def put(path):  # as it comes from an archive whose files all have one time
+        (folder / "a.cif").write_text(Path(path).read_text().ljust(4_000))
+        os.utime(folder / "a.cif", (1e9, 1e9))
+
+    put(first)
+    interrupt(folder, tmp_path / "store")
+    put(second)
+    assert featurize(folder, tmp_path / "store").n_kept == 0
+    same(open_store(tmp_path / "store").graphs, CrystalGraphs.from_structures([second]))
+
+
+def test_shards_of_another_version_are_made_again(some, tmp_path, monkeypatch):
+    table = write_table(tmp_path / "table.csv", ["path"], [some[0]])
+    with monkeypatch.context() as patched:
+        patched.setattr("skcgcnn.stores._featurize.__version__", "0.0.1")
+        interrupt(table, tmp_path / "store")
+    assert featurize(table, tmp_path / "store").n_kept == 0
+
+
 COMMAND = "import sys; from skcgcnn.cli import main; sys.argv[0] = 'skcgcnn'; main()"
 
 
