@@ -137,8 +137,7 @@ def read_data(folder: Path, read: Callable[[Path, dict[str, Any]], T]) -> T:
         The folder.
     read : callable
         Gets the subfolder with the arrays and the content of ``store.json``. It is called again,
-        while no writer may replace them, if it fails, or if they were replaced meanwhile: what is
-        not there any more, such as a table of groups, may never have been there.
+        while no writer may replace them, if it fails: one may have replaced them in between.
 
     Returns
     -------
@@ -147,9 +146,7 @@ def read_data(folder: Path, read: Callable[[Path, dict[str, Any]], T]) -> T:
     """
     with suppress(OSError, ValueError, LookupError):
         facts = read_index(folder)
-        found = read(folder / facts["data"], facts)
-        if read_index(folder)["data"] == facts["data"]:
-            return found
+        return read(folder / facts["data"], facts)
     with _locked(folder):
         facts = read_index(folder)
         return read(folder / facts["data"], facts)

@@ -182,6 +182,22 @@ def test_groups_of_a_store_that_is_replaced_while_it_is_opened(data, tmp_path, m
     assert open_store(tmp_path / "store", with_groups=True).groups == {"0": "a", "1": "c"}
 
 
+@pytest.mark.parametrize("name", ["groups.csv", "atom_init.json"])
+def test_a_store_that_is_moved_while_it_is_opened_lacks_nothing(data, tmp_path, monkeypatch, name):
+    (data / "atom_init.json").write_text(json.dumps({str(z): [z] for z in range(1, 101)}))
+    store = tmp_path / "of features"
+    featurize(data, store)
+
+    def moved(path, _read=read_columns):
+        columns = _read(path)
+        (path.parent / name).rename(tmp_path / name)
+        return columns
+
+    monkeypatch.setattr("skcgcnn.stores._store.read_columns", moved)
+    with pytest.raises(DataError, match=f"{name} is missing"):
+        open_store(store, with_groups=True)
+
+
 @pytest.mark.parametrize("becomes", ["id,group\n0,a\n1,a\n2,a\n", None])
 def test_groups_that_change_while_a_store_is_made(data, tmp_path, monkeypatch, becomes):
     def changed(folder, *_, _load=load_groups):
