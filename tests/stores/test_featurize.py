@@ -665,6 +665,26 @@ def test_a_changed_database_is_read_again(structures, tmp_path):
     assert open_store(tmp_path / "store").properties["gap"].tolist() == [2, 1, 1]
 
 
+def test_rows_of_a_database_that_is_replaced_meanwhile_are_failures(
+    structures, tmp_path, monkeypatch
+):
+    connect = pytest.importorskip("ase.db").connect
+    for name in ("old", "new"):
+        with connect(tmp_path / f"{name}.db") as database:
+            for structure in structures[:3]:
+                database.write(structure.to_ase_atoms())
+    with connect(tmp_path / "new.db") as database:
+        database.write(structures[4].to_ase_atoms())
+
+    def replaced(items):
+        (tmp_path / "new.db").replace(tmp_path / "old.db")
+        return digest_items(items)
+
+    monkeypatch.setattr("skcgcnn.stores._featurize.digest_items", replaced)
+    with pytest.raises(DataError, match="row 1: is another crystal now; was the database replaced"):
+        featurize(tmp_path / "old.db", tmp_path / "store")
+
+
 def test_damaged_stores_and_packed_files(some, tmp_path):
     path = tmp_path / "c.jsonl.gz"
     packed = gzip.compress(b'{"a": 1}\n' * 1_000)
