@@ -24,6 +24,7 @@ __all__ = [
     "atomic_write",
     "check_folder",
     "file_mark",
+    "file_state",
     "lock_folder",
     "matching",
     "named_if_full",
@@ -63,6 +64,15 @@ def file_mark(path: str | os.PathLike[str]) -> Mark:
     except (OSError, ValueError):
         return None
     return found.st_size, found.st_mtime_ns
+
+
+def file_state(path: str | os.PathLike[str]) -> tuple[int, ...] | None:
+    """Return what changes with a file, also where its time is set back, as archives do."""
+    try:
+        found = user_path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 
 def refuse_changed(paths: Sequence[str], marks: Sequence[Mark]) -> None:

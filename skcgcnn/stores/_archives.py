@@ -1,5 +1,6 @@
 """CIFs in archives, whose sizes and headers are claims until they are read."""
 
+import re
 import tarfile
 import zipfile
 import zlib
@@ -47,6 +48,7 @@ OTHER_CIFS = (".mcif", *(f".cif.{end}" for end in ("bz2", "xz", "zst", "lzma", "
 _OTHER = Refused("is neither .cif nor .cif.gz; unpack the archive, and make the store of its files")
 # What is unpacked a piece at a time.
 _BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_DIGITS = re.compile(rb"\d{100}")
 _SPARSE = "holds sparse files; pack it without --sparse"
 
 
@@ -71,6 +73,8 @@ def tar_items(path: Path) -> Iterator[Item]:
                 _check_unpacked(archive.offset, most)  # before what is to be skipped is unpacked
                 if member.isdir():
                     continue
+                if not member.name:
+                    raise tarfile.ReadError("a member has no name")
                 if not _is_cif(member.name):
                     _warn_of_others(path, member.name, told)
                     continue
@@ -154,11 +158,43 @@ class _Header(tarfile.TarInfo):
             raise tarfile.ReadError("a member has too many headers")
         return super()._proc_member(archive)  # type: ignore[misc]
 
-    def _proc_gnusparse_10(self, *_: Any) -> None:
-        raise tarfile.ReadError(_SPARSE)
+    def _proc_pax(self, archive: Any) -> Any:
+        """Read properties of members, once they were looked at; of TarInfo, for subclasses."""
+        content = archive.fileobj.read(self._block(self.size))  # type: ignore[attr-defined]
+        _check_records(content[: self.size], self.size)
+        archive.fileobj = _Again(archive, content)
+        return super()._proc_pax(archive)  # type: ignore[misc]
 
-    # A kB of these would be a crystal of 100 MB.
-    _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10
+
+class _Again:
+    """What was read of an archive, to be read again: what is packed goes back from its begin."""
+
+    def __init__(self, archive: Any, content: bytes) -> None:
+        self.archive, self.file, self.content = archive, archive.fileobj, content
+
+    def read(self, _: int) -> bytes:
+        self.archive.fileobj = self.file
+        return self.content
+
+
+def _check_records(content: bytes, size: int) -> None:
+    """Refuse properties of members, each with its length before it, that are not so.
+
+    tarfile leaves out what it does not understand, such as the name of a crystal, and some versions
+    keep records that overlap, or look for hours for a number in many digits.
+    """
+    begin = 0
+    while begin < size:
+        length = content[begin : begin + 8].partition(b" ")[0]
+        record = content[begin : begin + int(length)] if length.isdigit() else b""
+        name, equals, _ = record[len(length) + 1 :].partition(b"=")
+        if not (name and equals and record.endswith(b"\n")):
+            raise tarfile.ReadError("properties of a member are damaged")
+        if name.startswith(b"GNU.sparse."):  # a kB of these would be a crystal of 100 MB
+            raise tarfile.ReadError(_SPARSE)
+        begin += len(record)
+    if begin > size or _DIGITS.search(content):
+        raise tarfile.ReadError("properties of a member are damaged")
 
 
 def zip_items(path: Path) -> tuple[Iterator[Item], int]:

@@ -24,6 +24,7 @@ from skcgcnn._files import (
 )
 from skcgcnn._parallel import streaming_parallel, task
 from skcgcnn._progress import Progress
+from skcgcnn._version import __version__
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets import find_features, load_groups, write_table
 from skcgcnn.exceptions import DataError
@@ -319,7 +320,8 @@ def _write_shards(
             for items in _batches(source):
                 shard = ShardFiles.of(folder, len(shards))
                 shards.append(shard)
-                digest = f"{digest_items(items)} {maker.options} {max_bytes}"
+                # Other versions may read them otherwise.
+                digest = f"{digest_items(items)} {maker.options} {max_bytes} {__version__}"
                 if shard.made_from(digest):
                     kept.append(len(items))
                     progress.update(len(items))

@@ -30,10 +30,11 @@ class JsonLine(NamedTuple):
 
 
 class DatabaseRow(NamedTuple):
-    """A row of an ASE database."""
+    """A row of an ASE database; `unique_id` is its own among those of all databases."""
 
     path: str
     row: int
+    unique_id: str
 
 
 class PackedCif(NamedTuple):
@@ -159,6 +160,8 @@ def _from_database(source: DatabaseRow) -> tuple[Any, str, Values]:
         raise
     except Exception as error:  # whatever the database provokes
         raise StructureError(f"cannot be read from the database ({error!r})") from error
+    if row.unique_id != source.unique_id:
+        raise StructureError("is another crystal now; was the database replaced?")
     return row, str(source.row), values
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn._files import atomic_write, file_mark
+from skcgcnn._files import atomic_write, file_state
 from skcgcnn._text import encodable
 from skcgcnn.crystals import Crystal
 from skcgcnn.exceptions import DataError, TransientReadError
@@ -80,14 +80,14 @@ class Written(NamedTuple):
 
 
 def digest_items(items: Sequence[Item]) -> str:
-    """Return what tells crystals from others: names, values, texts, and when files changed."""
+    """Return what tells crystals from others: names, values, texts, and the states of files."""
     digest = blake2b(digest_size=16)
     for item in items:
         source: Any = item.source
         if isinstance(source, DatabaseRow):
-            source = source, file_mark(source.path)
+            source = source, file_state(source.path)
         elif isinstance(source, str) and "\n" not in source:
-            source = source, file_mark(source)
+            source = source, file_state(source)
         elif isinstance(source, (str, JsonLine, PackedCif)):
             # Not as `repr` writes it, which takes a multiple of its memory.
             content, *facts = (source,) if isinstance(source, str) else source

@@ -388,10 +388,11 @@ def _from_database(name: str, path: Path) -> Source:
     with needed("ASE databases need ASE", "skcgcnn[ase]"):
         from ase.db import connect
     try:
-        rows = sorted(row.id for row in connect(path).select(columns=["id"]))
+        found = connect(path).select(columns=["id", "unique_id"])
+        rows = sorted((row.id, row.unique_id) for row in found)
     except Exception as error:
         raise DataError(f"{name}: is not an ASE database ({error!r})") from error
-    items = (Item(DatabaseRow(str(path), row), str(row), f"{path}: row {row}", {}) for row in rows)
+    items = (Item(DatabaseRow(str(path), n, u), str(n), f"{path}: row {n}", {}) for n, u in rows)
     return Source(name, items, len(rows))
 
 

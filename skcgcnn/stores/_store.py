@@ -1,6 +1,8 @@
 """A store: a folder with graphs and properties, as `featurize` makes it."""
 
+import errno
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -134,8 +136,13 @@ def _read(
     columns = read_columns(data / COLUMNS)
     if facts["properties"] != list(columns):
         raise ValueError(f"{INDEX} and the columns name other properties")
+    groups = load_groups(data, content["ids"]) if with_groups else None
     file = data / FEATURES
     features = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+    # One that belongs to it, and is not there, is of a store that is being moved or replaced.
+    for name, is_lost in ((GROUPS, with_groups and groups is None), (FEATURES, features is None)):
+        if is_lost and name in dict(facts.get("digests", {})):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(data / name))
     if features is not None and not isinstance(features, dict):
         raise ValueError(f"{FEATURES} holds no features by element")
     units = facts["units"]
@@ -144,7 +151,7 @@ def _read(
     known = {
         "properties": columns,
         "n_failures": int(facts["n_failures"]),
-        "groups": load_groups(data, content["ids"]) if with_groups else None,
+        "groups": groups,
         "atom_features": features,
         "units": units,
     }

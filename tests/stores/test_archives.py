@@ -109,14 +109,21 @@ def test_members_take_no_more_memory_than_they_claim_and_are(cifs, tmp_path):
         featurize(tmp_path / "bzip2.zip", tmp_path / "bzip2.store")
 
 
+def properties(content):
+    return header("pax", len(content), tarfile.XHDTYPE) + padded(content)
+
+
 # A gigabyte of zeros is a kilobyte of bzip2.
 ZEROS = 10 * bz2.compress(b"\0" * 10**7)
 PROPERTIES = "".join(f"11 {k:06x}=\n" for k in range(50_000)).encode()
 LONG = {
     "a chain of many properties": (
-        (header("pax", len(PROPERTIES), tarfile.XHDTYPE) + padded(PROPERTIES)) * 9,
+        properties(PROPERTIES) * 9,
         "too many headers",
     ),
+    # Of a megabyte, which a kB of gzip holds, tarfile would make 250 GB, or look for hours.
+    "properties that overlap": (properties(b"2 " * 5_000 + b"="), "properties of a member are dam"),
+    "a number": (properties(b"5010 comment=" + b"1" * 4_996 + b"\n"), "properties of a member are"),
     "a map of a sparse file": (pax("GNU.sparse.size=90000000", "GNU.sparse.map=0,1"), "sparse"),
     "an older sparse file": (pax("GNU.sparse.size=90000000", "GNU.sparse.name=a"), "sparse"),
     "zeros to skip": (bz2.compress(header("readme", 3 * 10**8)) + ZEROS, "2,000 times its size"),
@@ -199,6 +206,19 @@ def test_a_damaged_header_is_not_the_end(archive, tmp_path):
     archive.write_bytes(content[: place + 100])
     with pytest.raises(DataError, match="a header is damaged: truncated"):
         featurize(archive, tmp_path / "other")
+
+
+@pytest.mark.parametrize("kind", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_a_crystal_whose_name_was_damaged_is_not_left_out(kind, cifs, tmp_path):
+    name = f"{'a' * 120}.cif"
+    with tarfile.open(tmp_path / "cifs.tar", "w", format=kind) as file:
+        file.add(cifs[0], name)
+    content = bytearray((tmp_path / "cifs.tar").read_bytes())
+    assert name.encode() in content[512:1024]
+    content[512:1024] = bytes(512)  # as where a sector of a disk is lost
+    (tmp_path / "cifs.tar").write_bytes(content)
+    with pytest.raises(DataError, match=r"properties of a member are|a member has no name"):
+        list(tar_items(tmp_path / "cifs.tar"))
 
 
 def test_an_archive_that_ends_between_two_crystals(archive, tmp_path):

@@ -436,6 +436,29 @@ def test_workers_and_changes(bundled, tmp_path):
     )
 
 
+def test_files_of_the_same_size_and_time_are_read_again(tmp_path):
+    folder, (first, second) = tmp_path / "cifs", load_sample_regression().data[:2]
+    folder.mkdir()
+
+    def put(path):  # as it comes from an archive whose files all have one time
+        (folder / "a.cif").write_text(Path(path).read_text().ljust(4_000))
+        os.utime(folder / "a.cif", (1e9, 1e9))
+
+    put(first)
+    interrupt(folder, tmp_path / "store")
+    put(second)
+    assert featurize(folder, tmp_path / "store").n_kept == 0
+    same(open_store(tmp_path / "store").graphs, CrystalGraphs.from_structures([second]))
+
+
+def test_shards_of_another_version_are_made_again(some, tmp_path, monkeypatch):
+    table = write_table(tmp_path / "table.csv", ["path"], [some[0]])
+    with monkeypatch.context() as patched:
+        patched.setattr("skcgcnn.stores._featurize.__version__", "0.0.1")
+        interrupt(table, tmp_path / "store")
+    assert featurize(table, tmp_path / "store").n_kept == 0
+
+
 COMMAND = "import sys; from skcgcnn.cli import main; sys.argv[0] = 'skcgcnn'; main()"
 
 
@@ -640,6 +663,26 @@ def test_a_changed_database_is_read_again(structures, tmp_path):
     connect(path).update(1, gap=2.0)
     assert featurize(path, tmp_path / "store").n_kept == 0
     assert open_store(tmp_path / "store").properties["gap"].tolist() == [2, 1, 1]
+
+
+def test_rows_of_a_database_that_is_replaced_meanwhile_are_failures(
+    structures, tmp_path, monkeypatch
+):
+    connect = pytest.importorskip("ase.db").connect
+    for name in ("old", "new"):
+        with connect(tmp_path / f"{name}.db") as database:
+            for structure in structures[:3]:
+                database.write(structure.to_ase_atoms())
+    with connect(tmp_path / "new.db") as database:
+        database.write(structures[4].to_ase_atoms())
+
+    def replaced(items):
+        (tmp_path / "new.db").replace(tmp_path / "old.db")
+        return digest_items(items)
+
+    monkeypatch.setattr("skcgcnn.stores._featurize.digest_items", replaced)
+    with pytest.raises(DataError, match="row 1: is another crystal now; was the database replaced"):
+        featurize(tmp_path / "old.db", tmp_path / "store")
 
 
 def test_damaged_stores_and_packed_files(some, tmp_path):

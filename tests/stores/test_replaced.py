@@ -15,6 +15,7 @@ from skcgcnn import CrystalGraphs
 from skcgcnn.datasets import load_groups, load_sample_regression
 from skcgcnn.exceptions import DataError
 from skcgcnn.stores import featurize, open_store
+from skcgcnn.stores._columns import read_columns
 
 WRITE = """
 import sys, warnings
@@ -164,6 +165,37 @@ def test_groups_are_replaced_with_the_crystals_or_not_at_all(data, tmp_path, mon
     (data / "groups.csv").write_text("id,group\n0,a\n1,c\n")
     featurize(data, tmp_path / "store", overwrite=True)  # of the same crystals
     assert open_store(tmp_path / "store", with_groups=True).groups == {"0": "a", "1": "c"}
+
+
+def test_groups_of_a_store_that_is_replaced_while_it_is_opened(data, tmp_path, monkeypatch):
+    (data / "groups.csv").write_text("id,group\n0,a\n1,c\n")
+
+    def replaced(path, _read=read_columns):
+        columns = _read(path)
+        with monkeypatch.context() as patched:
+            patched.setattr("skcgcnn.stores._store.read_columns", _read)
+            featurize(data, tmp_path / "store", overwrite=True)
+        monkeypatch.setattr("skcgcnn.stores._store.read_columns", _read)
+        return columns
+
+    monkeypatch.setattr("skcgcnn.stores._store.read_columns", replaced)
+    assert open_store(tmp_path / "store", with_groups=True).groups == {"0": "a", "1": "c"}
+
+
+@pytest.mark.parametrize("name", ["groups.csv", "atom_init.json"])
+def test_a_store_that_is_moved_while_it_is_opened_lacks_nothing(data, tmp_path, monkeypatch, name):
+    (data / "atom_init.json").write_text(json.dumps({str(z): [z] for z in range(1, 101)}))
+    store = tmp_path / "of features"
+    featurize(data, store)
+
+    def moved(path, _read=read_columns):
+        columns = _read(path)
+        (path.parent / name).rename(tmp_path / name)
+        return columns
+
+    monkeypatch.setattr("skcgcnn.stores._store.read_columns", moved)
+    with pytest.raises(DataError, match=f"{name} is missing"):
+        open_store(store, with_groups=True)
 
 
 @pytest.mark.parametrize("becomes", ["id,group\n0,a\n1,a\n2,a\n", None])
