@@ -344,6 +344,19 @@ def test_an_interrupt_around_the_epochs_gets_through(regressor, graphs, energies
     assert not hasattr(callback.net, "_datasets")
 
 
+def test_an_interrupt_before_the_progress_is_shown_gets_through(
+    regressor, graphs, energies, monkeypatch
+):
+    """It was an AttributeError, after which a grid search goes on."""
+
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("skcgcnn.nn._scores.Progress", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        regressor.fit(graphs, energies)
+
+
 def test_early_stopping_keeps_the_best_epoch_of_an_interrupted_fit(regressor, graphs, energies):
     regressor.set_params(early_stopping=True, lr=0.05, max_epochs=30, n_iter_no_change=30)
     straight = clone(regressor).fit(graphs, energies)
