@@ -357,6 +357,23 @@ def test_an_interrupt_before_the_progress_is_shown_gets_through(
         regressor.fit(graphs, energies)
 
 
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_an_interrupt_does_not_leave_gradients_off(
+    regressor, graphs, energies, method, monkeypatch
+):
+    def interrupted(*args):
+        torch.set_grad_enabled(False)  # as where Ctrl-C comes while torch enters `no_grad`
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("skcgcnn.estimators._start.scale_numbers", interrupted)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            getattr(regressor, method)(graphs, energies)
+        assert torch.is_grad_enabled()
+    finally:
+        torch.set_grad_enabled(True)
+
+
 def test_early_stopping_keeps_the_best_epoch_of_an_interrupted_fit(regressor, graphs, energies):
     regressor.set_params(early_stopping=True, lr=0.05, max_epochs=30, n_iter_no_change=30)
     straight = clone(regressor).fit(graphs, energies)
