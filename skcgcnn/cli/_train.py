@@ -136,10 +136,13 @@ def _accelerator(device: str) -> Any:
         return None
     with needed("training on several processes needs Accelerate", "skcgcnn[accelerate]"):
         from accelerate import Accelerator, InitProcessGroupKwargs
-    signal.signal(signal.SIGTERM, _lost)
     # The others wait while the main process validates.
     patience = InitProcessGroupKwargs(timeout=timedelta(days=1))
-    return Accelerator(cpu=device == "cpu", kwargs_handlers=[patience])
+    found = Accelerator(cpu=device == "cpu", kwargs_handlers=[patience])
+    # Not before: a process that waits for one that ended calls no handler of Python, and would stay
+    # until the launcher kills it, after half a minute.
+    signal.signal(signal.SIGTERM, _lost)
+    return found
 
 
 def _lost(*_: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -163,14 +164,17 @@ class BaseCGCNN(
             )
         goes_on = (self.warm_start or resume) and hasattr(self, "net_")
         reset = self.n_estimators > 1 or not goes_on
-        data = check_fit_input(self, X, y, sample_weight, reset=reset, classes=classes)
-        valid = None if validation_data is None else check_validation(self, validation_data, data)
-        source = choose_start(self, data.graphs) if reset else None
-        if self.n_estimators > 1:
-            fit_ensemble(self, data, valid, source)
-        else:
-            options = {"callbacks": callbacks, "resume": resume}
-            fit_alone(self, data, valid, source=source, reset=reset, **options)
+        with _grad_mode_kept():
+            data = check_fit_input(self, X, y, sample_weight, reset=reset, classes=classes)
+            valid = (
+                None if validation_data is None else check_validation(self, validation_data, data)
+            )
+            source = choose_start(self, data.graphs) if reset else None
+            if self.n_estimators > 1:
+                fit_ensemble(self, data, valid, source)
+            else:
+                options = {"callbacks": callbacks, "resume": resume}
+                fit_alone(self, data, valid, source=source, reset=reset, **options)
         self._in_parts = False
         warn_if_astray(self, data)
         return self
@@ -181,8 +185,9 @@ class BaseCGCNN(
         if self.early_stopping or self.n_estimators > 1:
             raise ValueError("partial_fit supports neither early_stopping=True nor n_estimators>1")
         reset = not hasattr(self, "net_")
-        data = check_fit_input(self, X, y, sample_weight, reset=reset, classes=classes)
-        fit_one_epoch(self, data, reset=reset)
+        with _grad_mode_kept():
+            data = check_fit_input(self, X, y, sample_weight, reset=reset, classes=classes)
+            fit_one_epoch(self, data, reset=reset)
         self._in_parts = True
         warn_if_astray(self, data)
         return self
@@ -429,3 +434,11 @@ class BaseCGCNN(
         tags.input_tags.two_d_array = False
         tags.target_tags.required = True
         return tags
+
+
+def _grad_mode_kept() -> Any:
+    """Return a context that ends in torch's mode of gradients, as it was.
+
+    Where Ctrl-C comes while torch leaves or enters its own `no_grad`, gradients stay off.
+    """
+    return torch.set_grad_enabled(torch.is_grad_enabled())

@@ -89,11 +89,28 @@ def fit_data(
 
 def fit_one_epoch(est: Any, data: TrainingData, *, reset: bool) -> None:
     """Train for one epoch; the end is not known, so that the learning rate is constant."""
-    source = choose_start(est, data.graphs) if reset else None
+    source, net = choose_start(est, data.graphs) if reset else None, vars(est).get("net_")
     params = resolved(est, source, len(data), reset=reset)
     check_callbacks(est.callbacks or [], schedule="constant", validates=False)
-    _prepare(est, data, source, make_seed(est), params, reset=reset)
-    _train(est, data, None, 1, None)
+    try:
+        _prepare(est, data, source, make_seed(est), params, reset=reset)
+        _train(est, data, None, 1, None)
+    except KeyboardInterrupt:
+        tell_interrupted(est, net, reset=reset)
+        raise
+
+
+def tell_interrupted(est: Any, before: Any, *, reset: bool) -> None:
+    """Warn after an interrupt of a fit, unless the estimator is as it was `before`, a net or None.
+
+    Not in the fit of one of several networks: it is not the estimator that is fitted.
+    """
+    net = vars(est).get("net_")
+    if net is not None and not (reset and net is before):
+        warn_caller(
+            f"the fit was interrupted after {len(net.history)} epochs; the estimator is fitted "
+            "with their weights"
+        )
 
 
 def resolved(
@@ -166,12 +183,6 @@ def _train(
     est.n_samples_fit_ = len(train)
     try:
         est.net_.run(_dataset(est, train), validation, epochs, cycle)
-    except KeyboardInterrupt:
-        warn_caller(
-            f"the fit was interrupted after {len(est.net_.history)} epochs; the estimator is "
-            "fitted with their weights"
-        )
-        raise
     finally:
         est.n_iter_ = len(est.net_.history)
 

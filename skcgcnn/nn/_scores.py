@@ -21,6 +21,9 @@ class EpochScores(Callback):
     training crystals comes from the steps themselves, by the network of each step.
     """
 
+    # Ctrl-C may come before it is there.
+    _progress: Progress | None = None
+
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Begin to show the progress."""
         self._parts: dict[bool, list[tuple[Any, Any]]] = {True: [], False: []}
@@ -53,13 +56,15 @@ class EpochScores(Callback):
                 if not training:
                     net.history.record("valid_score", net.decoder.score(outputs, y))
         text = ", ".join(facts)
-        _LOGGER.info("epoch %d of %d: %s", len(net.history), self._progress.total, text)
-        self._progress.update(1, text)
+        if self._progress is not None:
+            _LOGGER.info("epoch %d of %d: %s", len(net.history), self._progress.total, text)
+            self._progress.update(1, text)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """End the line."""
-        self._progress.close()
-        del self._progress  # a bar cannot be pickled
+        if self._progress is not None:
+            self._progress.close()
+        self._progress = None  # a bar cannot be pickled
         self._parts = {True: [], False: []}
 
 

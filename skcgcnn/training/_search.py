@@ -136,13 +136,16 @@ class Search:
             n_startup_trials=_RANDOM, seed=seed + len(trials)
         )
         self.study.set_user_attr("about", about)
-        self._begin(trials)
+        self._wanted = self._begin(trials)
 
-    def _begin(self, trials: list[Any]) -> None:
-        """Try the usual parameters first, and again what ended with its process or its time."""
+    def _begin(self, trials: list[Any]) -> list[dict[str, Any]]:
+        """Return the usual parameters, which come first, and what ended with its process or time.
+
+        Optuna gets each when it is its turn: those that it has already would come before.
+        """
         state = load_optuna().trial.TrialState
         wanted = [self.space.usual_point(start) for start in self.space.usual]
-        known = []
+        known, left = [], []
         for each in trials:
             point = each.system_attrs.get("fixed_params", each.params)
             if each.state == state.RUNNING:
@@ -153,8 +156,9 @@ class Search:
                 known.append(point)
         for point in wanted:
             if point and point not in known:
-                self.study.enqueue_trial(point)
+                left.append(point)
                 known.append(point)
+        return left
 
     def run(
         self,
@@ -187,6 +191,8 @@ class Search:
             and n_failures < _MOST_FAILURES
             and clock.has_time()
         ):
+            if self._wanted:
+                self.study.enqueue_trial(self._wanted.pop(0))
             trial = self.study.ask()
             params = self.space.params(trial)
             trial.set_user_attr("params", params)
@@ -209,9 +215,8 @@ class Search:
                         break
             except ValueError as error:  # also of networks whose predictions are no numbers
                 outcome, why = state.FAIL, str(error) or repr(error)
-            except BaseException:
+            except BaseException:  # `_begin` tries it again
                 self.study.tell(trial, state=state.FAIL)
-                self.study.enqueue_trial(trial.params)
                 raise
             trial.set_user_attr("why", why)
             value = float(np.mean(errors)) if outcome == state.COMPLETE else None

@@ -3,7 +3,7 @@
 import signal
 import sys
 from datetime import timedelta
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import joblib
 import numpy as np
@@ -13,6 +13,7 @@ from joblib._parallel_backends import SequentialBackend
 from typer.testing import CliRunner
 
 from skcgcnn.cli import app
+from skcgcnn.cli._train import _accelerator
 from skcgcnn.stores import open_store
 
 TRAIN = typer.main.get_command(app).commands["train"]
@@ -162,7 +163,7 @@ def test_processes_are_on_the_device_that_is_asked_for(device, is_cpu, monkeypat
     asked = {}
 
     def refuse(**options):
-        asked.update(options)
+        asked.update(options, handler=signal.getsignal(signal.SIGTERM))
         raise ValueError("the others did not come")
 
     monkeypatch.setattr(accelerate, "Accelerator", refuse)
@@ -171,6 +172,10 @@ def test_processes_are_on_the_device_that_is_asked_for(device, is_cpu, monkeypat
     try:
         monkeypatch.setenv("WORLD_SIZE", "2")
         assert "Error: the others did not come" in run(*args, code=2)
+        # Where processes wait for each other no handler of Python would run.
+        assert asked["handler"] == signal.SIG_DFL
+        monkeypatch.setattr(accelerate, "Accelerator", SimpleNamespace)
+        assert _accelerator(device).cpu is is_cpu
         assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
         monkeypatch.setitem(sys.modules, "accelerate", None)
         told = run(*args, code=2)

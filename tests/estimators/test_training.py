@@ -292,6 +292,37 @@ def test_what_is_left_by_an_interrupt_can_be_saved(
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(regressor)).predict(graphs), predicted)
 
 
+@pytest.mark.parametrize("place", ["start_values", "compare"])
+def test_an_interrupt_around_the_epochs_tells_what_is_fitted(
+    regressor, graphs, energies, place, monkeypatch
+):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    regressor.set_params(init_from=clone(regressor).fit(graphs, energies))
+    monkeypatch.setattr(f"skcgcnn.estimators._fit.{place}", interrupted)
+    n_epochs = 0 if place == "start_values" else regressor.max_epochs
+    with (
+        pytest.warns(UserWarning, match=f"interrupted after {n_epochs} epochs"),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        regressor.fit(graphs, energies, validation_data=(graphs, energies))
+
+
+def test_an_interrupted_fit_of_several_networks_leaves_the_estimator_as_it_was(
+    regressor, graphs, energies, monkeypatch, recwarn
+):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    before = regressor.fit(graphs, energies).predict(graphs)
+    monkeypatch.setattr(GraphNet, "train_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        regressor.set_params(n_estimators=2).fit(graphs, energies + 1000)
+    assert not [each for each in recwarn if "interrupted" in str(each.message)]
+    np.testing.assert_array_equal(regressor.predict(graphs), before)
+
+
 @pytest.mark.parametrize("moment", ["on_train_begin", "on_train_end"])
 def test_an_interrupt_around_the_epochs_gets_through(regressor, graphs, energies, moment):
     class Interrupted(Callback):
@@ -311,6 +342,36 @@ def test_an_interrupt_around_the_epochs_gets_through(regressor, graphs, energies
         regressor.set_params(callbacks=[callback]).fit(graphs, energies)
     # Crystals do not travel with the net after it.
     assert not hasattr(callback.net, "_datasets")
+
+
+def test_an_interrupt_before_the_progress_is_shown_gets_through(
+    regressor, graphs, energies, monkeypatch
+):
+    """It was an AttributeError, after which a grid search goes on."""
+
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("skcgcnn.nn._scores.Progress", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        regressor.fit(graphs, energies)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_an_interrupt_does_not_leave_gradients_off(
+    regressor, graphs, energies, method, monkeypatch
+):
+    def interrupted(*args):
+        torch.set_grad_enabled(False)  # as where Ctrl-C comes while torch enters `no_grad`
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("skcgcnn.estimators._start.scale_numbers", interrupted)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            getattr(regressor, method)(graphs, energies)
+        assert torch.is_grad_enabled()
+    finally:
+        torch.set_grad_enabled(True)
 
 
 def test_early_stopping_keeps_the_best_epoch_of_an_interrupted_fit(regressor, graphs, energies):

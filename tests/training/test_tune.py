@@ -24,7 +24,7 @@ from skcgcnn.training import Settings, train, tune
 from skcgcnn.training import _tune as module
 from skcgcnn.training._data import load_run_data
 from skcgcnn.training._folder import alone
-from skcgcnn.training._search import USUAL, choose
+from skcgcnn.training._search import SCRATCH, USUAL, Search, Space, choose
 
 pytest.importorskip("optuna")
 
@@ -215,6 +215,28 @@ def test_a_search_goes_on_where_it_was_interrupted(data, tmp_path, monkeypatch):
     (output / "tune.log").write_text("nothing\nof the kind\n")
     with pytest.raises(DataError, match="is not a history"):
         tune(settings, output, resume=True, **given)
+
+
+def test_the_usual_parameters_come_first_after_an_interruption_too(tmp_path):
+    """Where the time is short, nothing would be there to compare others with."""
+    space = Space({USUAL: {"init_from": "model"}, SCRATCH: {"init_from": None}}, frozenset())
+    tried = []
+
+    def evaluate(params, fold):
+        tried.append(params)
+        if len(tried) == 2:
+            raise KeyboardInterrupt
+        return 0.5
+
+    def search(n_trials):
+        found = Search(tmp_path / "tune.log", space, "about", 0)
+        found.run(evaluate, n_trials, float("inf"), lambda trial: None)
+        return [trial.params for trial in found.trials()]
+
+    with pytest.raises(KeyboardInterrupt):
+        search(2)
+    assert search(1) == [{}]
+    assert search(1) == [{}, {"init_from": SCRATCH}]
 
 
 def test_a_search_knows_its_start_by_all_its_weights(data):
