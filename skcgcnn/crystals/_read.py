@@ -179,7 +179,7 @@ def _read_file(path: str, max_bytes: int) -> Crystal:
     if lower.endswith(".xsf"):
         check_xsf(_text(path, max_bytes), len(crystal.species))
     elif lower.endswith(".res"):
-        more = (*check_res(_text(path, max_bytes)), *_far(crystal))
+        more = (*check_res(_text(path, max_bytes), len(crystal.species)), *_far(crystal))
     elif ".cssr" in os.path.basename(lower):  # noqa: PTH119 - as above
         check_cssr(_text(path, max_bytes), len(crystal.species))
         more = _far(crystal)
@@ -339,7 +339,7 @@ def _read_poscar(text: str) -> Crystal:
         raise StructureError(
             "names no elements; write a line with their symbols above the numbers of atoms"
         )
-    more = left_out_of_poscar(text, len(crystal.species))
+    more = left_out_of_poscar(text, crystal.species)
     return replace(crystal, notes=(*crystal.notes, *more))
 
 
