@@ -36,6 +36,16 @@ def test_ten_failures_are_named(n, more):
     assert not text.endswith("\n")
 
 
+def test_long_values_of_a_damaged_file_are_told_in_part():
+    assert str(StructureError("a" * 5000)) == "a" * 5000
+    text = str(TransientReadError(f"x{'1' * 200_000}y\nsecond"))
+    first, second = text.split("\n")
+    assert (first[:2], first[-2:], second) == ("x1", "1y", "second")
+    assert len(first) == 5000
+    assert " ... " in first
+    assert StructureError().args == ()
+
+
 def test_remarks_are_summed_up_by_their_causes():
     notes = [("a.cif", "has 3 sites"), ("b.cif", "has 4 sites"), ("a.cif", "is\x07 odd")]
     head = "2 of 9 crystals were read with remarks:"

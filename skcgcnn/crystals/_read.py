@@ -21,6 +21,7 @@ from skcgcnn.crystals._carriers import to_structure
 from skcgcnn.crystals._cif import MAX_FRACTION, first_crystal, parse_cif, syntax_error
 from skcgcnn.crystals._cif_claims import far_sites, told_formula
 from skcgcnn.crystals._cif_numbers import check_values
+from skcgcnn.crystals._cif_words import without_empty_lines
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.crystals._json import load_json
 from skcgcnn.crystals._left_out import (
@@ -213,13 +214,13 @@ def _reader(path: str) -> Callable[[str], Crystal] | None:
 def _read_cif(text: str) -> Crystal:
     text = _readable(text)
     if not text.isascii():
-        check_values(text)
+        check_values(without_empty_lines(text))
     crystal = parse_cif(text)
     if crystal is not None:
         return crystal
     broken = syntax_error(text)
     n_sites = text.count(_SITES_TAG)
-    text, begun = first_crystal(text)
+    text, begun = first_crystal(without_empty_lines(text))
     told = check_values(text)
     is_hidden = _SAME_NAME in (broken or "") and n_sites > told.n_crystals
     if broken is not None and (is_hidden or _TWICE.search(broken)):
