@@ -38,7 +38,7 @@ class StructureError(ValueError):
 
     def __init__(self, *args: object) -> None:
         # A value of a damaged file may be all the rest of it.
-        super().__init__(*(_shortened(one) if isinstance(one, str) else one for one in args))
+        super().__init__(*(shortened(one) if isinstance(one, str) else one for one in args))
 
     @classmethod
     def from_failures(
@@ -87,8 +87,14 @@ class UnseenElementsWarning(UserWarning):
 _MOST_LETTERS = 5_000
 
 
-def _shortened(text: str) -> str:
-    """Return a text without the middle of its long lines."""
+def shortened(text: str) -> str:
+    """Return a message without the middle of its long lines.
+
+    Examples
+    --------
+    >>> len(shortened(10_000 * "1"))
+    5000
+    """
     if len(text) <= _MOST_LETTERS:
         return text
     half = _MOST_LETTERS // 2
