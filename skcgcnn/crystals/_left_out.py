@@ -278,13 +278,14 @@ def _element_behind(words: Sequence[str]) -> int:
 
 def _has_another_poscar(text: str) -> bool:
     """Tell whether vectors, symbols and as many numbers of atoms come behind the first ones."""
-    lines = [line.split() for line in text.splitlines()]
-    for place in range(8, len(lines) - 1):
-        names, counts = lines[place : place + 2]
-        if names and names[0][0].isalpha() and _are_counts(counts) and len(names) == len(counts):
-            vectors = lines[place - 3 : place]
-            if all(len(one) == 3 and not math.isnan(sum(map(_number, one))) for one in vectors):
-                return True
+    lines = text.splitlines()
+    for place, line in enumerate(lines[:-1]):
+        if place < 8 or not line.lstrip()[:1].isalpha():
+            continue
+        *vectors, names, counts = (one.split() for one in lines[place - 3 : place + 2])
+        are_vectors = (len(one) == 3 and not math.isnan(sum(map(_number, one))) for one in vectors)
+        if _are_counts(counts) and len(names) == len(counts) and all(are_vectors):
+            return True
     return False
 
 
