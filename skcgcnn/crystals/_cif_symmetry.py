@@ -114,7 +114,7 @@ def find_group(name: str) -> Group | None:
             if name.isdecimal()
             else gemmi.find_spacegroup_by_name(re.sub(r"[\s_]", "", name))
         )
-    except (ValueError, RuntimeError):
+    except (ValueError, RuntimeError, TypeError):  # the last of a number beyond those of C
         return None
     if group is None:
         return None

@@ -186,6 +186,18 @@ def check_counts_of_xyz(text: str) -> None:
         place += len([*takewhile(lambda line: line.startswith("VEC"), lines[place:])])
 
 
+def check_counts_of_xsf(text: str) -> None:
+    """Refuse an .xsf file with more sites than lines: pymatgen makes room for so many first.
+
+    Raises
+    ------
+    StructureError
+    """
+    _, _, rest = text.partition("PRIMCOORD")
+    counts = rest.split(maxsplit=1)[:1]
+    _check_count([*filter(str.isdecimal, counts)], rest.count("\n") + 1)
+
+
 def check_counts_of_poscar(text: str) -> None:
     """Refuse a POSCAR with more sites than lines: pymatgen makes a list of so many first.
 

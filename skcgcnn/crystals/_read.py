@@ -26,6 +26,7 @@ from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.crystals._json import load_json
 from skcgcnn.crystals._left_out import (
     check_counts_of_poscar,
+    check_counts_of_xsf,
     check_counts_of_xyz,
     check_cssr,
     check_res,
@@ -172,13 +173,14 @@ def _read_file(path: str, max_bytes: int) -> Crystal:
         raise StructureError("is packed in a way that is not read; unpack it, or use .gz")
     read = _reader(lower)
     # What is packed is refused here, if it unpacks to too much.
-    text = _text(path, max_bytes) if read is not None or lower.endswith(PACKED) else ""
+    text = _text(path, max_bytes) if read or lower.endswith((*PACKED, ".xsf")) else ""
     if read is not None:
         return read(text)
+    check_counts_of_xsf(text)
     crystal = _read_with_pymatgen(path)
     more: tuple[str, ...] = ()
     if lower.endswith(".xsf"):
-        check_xsf(_text(path, max_bytes), len(crystal.species))
+        check_xsf(text, len(crystal.species))
     elif lower.endswith(".res"):
         more = (*check_res(_text(path, max_bytes), len(crystal.species)), *_far(crystal))
     elif ".cssr" in os.path.basename(lower):  # noqa: PTH119 - as above

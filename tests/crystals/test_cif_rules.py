@@ -588,6 +588,7 @@ SLASHES_LOST = ("x,y,z", "-x,-y,z", "x+12,y+12,z", "-x+12,-y+12,z")
         (("'P 1 1 2'",), ("x,y,z",), "lists 1 symmetry operations, but its space group 'P 1 1 2' "),
         (("odd", "3"), ("x,y,z",), "lists 1 symmetry operations, but its space group '3' has 2"),
         (("odd", "?"), ("x,y,z",), ""),
+        (("odd", "999999999999"), ("x,y,z",), ""),
         (("odd", "3"), [one.replace("12", "1/2") for one in SLASHES_LOST], ""),
     ],
 )
