@@ -642,3 +642,8 @@ def test_labels_that_name_another_element(label, symbol, share, is_told, more):
     text = cif(f"{label} {symbol} .1 .2 .3 {share}", columns=("occupancy",), more=more)
     told = [note for note in read_crystal(text).notes if note.startswith("a site has the label")]
     assert len(told) == is_told
+
+
+def test_the_number_of_a_group_beyond_all_bounds():
+    text = cif(operations=(), more="_symmetry_Int_Tables_number 999999999999\n")
+    assert "_symmetry_Int_Tables_number holds '999999999999'" in refused(text)
