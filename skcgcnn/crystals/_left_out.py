@@ -23,6 +23,8 @@ _COLUMNS = r"[^:\s]+:[A-Z]:\d{1,3}"
 _PROPERTIES = re.compile(rf"""\bproperties\s*=\s*["']?({_COLUMNS}(:{_COLUMNS})*)""", re.IGNORECASE)
 # Of an element, with a number, a charge or the name of a potential behind.
 _SYMBOL = re.compile("[A-Z][a-z]?(?![A-Za-z])")
+# Among Properties= of an .xyz file, behind a name and a kind.
+_COUNT_OF_COLUMNS = re.compile(r":[A-Z]:(\d+)")
 _UNDERSCORE = re.compile(r"(?<!\S)[+-]?[\d.]*\d_\d[\d._]*([eE][+-]?\d+)?(?!\S)")
 
 
@@ -172,12 +174,17 @@ def _check_properties(lines: Sequence[str], n_sites: Sequence[int]) -> None:
 
 
 def check_counts_of_xyz(text: str) -> None:
-    """Refuse an .xyz file with a crystal of more sites than lines: ASE looks for each of them.
+    """Refuse an .xyz file with more sites than lines, or more columns than letters.
+
+    ASE looks for each of them.
 
     Raises
     ------
     StructureError
     """
+    for count in _COUNT_OF_COLUMNS.findall(text):
+        if int(count[:12]) > len(text):  # ASE makes a list of so many
+            raise StructureError(f"tells {count[:12]} columns of its sites, which it does not have")
     lines = text.split("\n")
     place = 0
     while place < len(lines) and lines[place].strip().isdecimal():

@@ -71,6 +71,14 @@ def test_more_sites_than_lines(tmp_path, name, text, count):
     assert told in run_bounded(READ, tmp_path / name, seconds=30, megabytes=500)
 
 
+def test_more_columns_than_an_xyz_file_has(tmp_path):
+    """Of a file that lost a part of its lines: R:3 and 00000000 were apart."""
+    cell = 'Lattice="4 0 0 0 4 0 0 0 4" Properties=species:S:1:pos:R:300000000'
+    (tmp_path / "a.extxyz").write_text(f"1\n{cell}\nNa 0 0 0\n")
+    told = "tells 300000000 columns of its sites, which it does not have"
+    assert told in run_bounded(READ, tmp_path / "a.extxyz", seconds=30, megabytes=500)
+
+
 def test_the_limit_is_a_parameter(cifs, tmp_path):
     transformer = CrystalGraphTransformer(max_bytes=1000)
     with pytest.raises(StructureError, match=r"larger than 0\.001 MB; .* raise max_bytes"):
