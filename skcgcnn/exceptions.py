@@ -36,6 +36,10 @@ class StructureError(ValueError):
 
     failures: Sequence[tuple[str, str]] = ()
 
+    def __init__(self, *args: object) -> None:
+        # A value of a damaged file may be all the rest of it.
+        super().__init__(*(shortened(one) if isinstance(one, str) else one for one in args))
+
     @classmethod
     def from_failures(
         cls, failures: Sequence[tuple[str, str]], n_total: int, *, into: str = "graphs"
@@ -77,6 +81,27 @@ class UnseenElementsWarning(UserWarning):
 
     ``score`` does not give it, and a search or cross-validation of scikit-learn gives it once.
     """
+
+
+# Of a line of a message, which may name a path of 4,096.
+_MOST_LETTERS = 5_000
+
+
+def shortened(text: str) -> str:
+    """Return a message without the middle of its long lines.
+
+    Examples
+    --------
+    >>> len(shortened(10_000 * "1"))
+    5000
+    """
+    if len(text) <= _MOST_LETTERS:
+        return text
+    half = _MOST_LETTERS // 2
+    return "\n".join(
+        line if len(line) <= _MOST_LETTERS else f"{line[: half - 5]} ... {line[-half:]}"
+        for line in text.split("\n")
+    )
 
 
 # More lines say no more, and there may be a hundred thousand.

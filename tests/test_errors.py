@@ -1,10 +1,12 @@
 """What errors and remarks say."""
 
+import numpy as np
 import pytest
 
 from skcgcnn._parameter_lists import made_with, may_be_in_file, unknown_parameter, with_net_params
 from skcgcnn._parameters import MultiTaskParameters, NumberParameters
 from skcgcnn._sklearn import as_memory
+from skcgcnn.crystals import Crystal
 from skcgcnn.exceptions import (
     DataError,
     ProcessError,
@@ -34,6 +36,19 @@ def test_ten_failures_are_named(n, more):
     text = describe_failures(failed(n), 30, into="features")
     assert text.splitlines()[0] == f"{n} of 30 crystals cannot be turned into features:"
     assert not text.endswith("\n")
+
+
+def test_long_values_of_a_damaged_file_are_told_in_part():
+    assert str(StructureError("a" * 5000)) == "a" * 5000
+    text = str(TransientReadError(f"x{'1' * 200_000}y\nsecond"))
+    first, second = text.split("\n")
+    assert (first[:2], first[-2:], second) == ("x1", "1y", "second")
+    assert len(first) == 5000
+    assert " ... " in first
+    assert StructureError().args == ()
+    sites = [((11, 1.0),)]
+    (note,) = Crystal(np.eye(3), np.zeros((1, 3)), sites, (f"odd {'1' * 200_000}",)).notes
+    assert len(note) == 5000
 
 
 def test_remarks_are_summed_up_by_their_causes():

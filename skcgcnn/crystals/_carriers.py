@@ -14,6 +14,9 @@ from skcgcnn.exceptions import StructureError
 _UNREAD = ("implicit_atoms", "site_attachments", "assemblies")
 # Numbers of a lattice in a dictionary of pymatgen.
 _CELL = ("matrix", "a", "b", "c", "alpha", "beta", "gamma")
+# How far they may be from the matrix, relatively, and Cartesian coordinates from fractional, in Å.
+_CELL_TOLERANCE = 0.003
+_PLACE_TOLERANCE = 0.05
 _NO_ELEMENT = re.compile(r"\s*[\d+.-]+[^\d\s+.-]")
 _UNREAD_SHARES = "so that it is not read; pass the CIF or a Structure, or remove it if it is not so"
 _PERIODIC_IN_PART = "is periodic in {} of three directions; it is taken as periodic in all three"
@@ -92,7 +95,8 @@ def to_structure(source: Any) -> tuple[Any, list[str]]:
     if isinstance(source, Mapping) and (kind := _format(source)) is not None:
         try:
             structure = _FROM_MAPPING[kind](source)
-            return structure, [*_partly_periodic(structure.lattice.pbc), *_left_out(source)]
+            told = [*_left_out(source), *_told_otherwise(source, structure)]
+            return structure, [*_partly_periodic(structure.lattice.pbc), *told]
         except (StructureError, MemoryError):
             raise
         except Exception as error:  # whatever the content provokes
@@ -174,6 +178,32 @@ def _left_out(source: Mapping[str, Any]) -> list[str]:
     features = source.get("attributes", source).get("structure_features") or []
     unread = [name for name in features if name in _UNREAD]
     return [f"has {', '.join(unread)}, which are not read"] if unread else []
+
+
+def _told_otherwise(source: Mapping[str, Any], structure: Any) -> list[str]:
+    """Return remarks where a dictionary of pymatgen has another crystal beside what counts.
+
+    Beside the matrix stand lengths, angles and the volume, and beside fractional coordinates those
+    in Å: a program may have changed one of them.
+    """
+    if _format(source) != "pymatgen":
+        return []
+    cell, lattice = source["lattice"], structure.lattice
+    remarks = []
+    numbers = zip((*_CELL[1:], "volume"), (*lattice.parameters, lattice.volume), strict=True)
+    for name, number in numbers:
+        told = read_float(str(cell.get(name)))
+        if told is not None and abs(told - number) > _CELL_TOLERANCE * abs(number):
+            remarks.append(f"tells {name} = {told:g}, but its matrix, which counts, has {number:g}")
+            break
+    places = [site.get("xyz") for site in source["sites"]]
+    if places and all(np.shape(place) == (3,) for place in places):
+        moved = lattice.get_fractional_coords(np.array(places, dtype=float)) - structure.frac_coords
+        distances = np.linalg.norm(lattice.get_cartesian_coords(moved - np.rint(moved)), axis=1)
+        if distances.max() > _PLACE_TOLERANCE:
+            site = int(distances.argmax())
+            remarks.append(f"has an xyz of site {site} that is not its abc, which counts")
+    return remarks
 
 
 def _format(source: Mapping[Any, Any]) -> str | None:

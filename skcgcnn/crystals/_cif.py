@@ -18,6 +18,7 @@ from skcgcnn.crystals._cif_claims import (
     far_sites,
     modulated,
     other_formula,
+    other_labels,
     other_multiplicity,
     other_volume,
 )
@@ -29,6 +30,7 @@ from skcgcnn.crystals._cif_symmetry import (
     fits_cell,
     other_group,
     parse_triplets,
+    strained,
 )
 from skcgcnn.crystals._cif_tags import (
     CELL,
@@ -37,7 +39,9 @@ from skcgcnn.crystals._cif_tags import (
     GROUPS,
     MAGNETIC,
     MULTIPLICITIES,
+    OCCUPANCY,
     SITES,
+    SYMBOLS,
     SYMMETRY,
 )
 from skcgcnn.crystals._cif_words import MOST_DEGREES, as_third, is_whole, no_number
@@ -218,6 +222,8 @@ def _read_block(block: gemmi.cif.Block) -> Crystal:
         (
             *other_formula(block.find_value(FORMULA), block.find_value(UNITS), species),
             *other_volume(block.find_value("_cell_volume"), lattice),
+            *other_labels(*map(block.find_values, (*SYMBOLS[::-1], OCCUPANCY))),
+            *strained(operations, lattice),
             *far_sites(coords),
             *other_multiplicity(map(block.find_values, MULTIPLICITIES), coords, operations),
             *modulated(*map(block.find_value, MODULATED)),
@@ -227,19 +233,16 @@ def _read_block(block: gemmi.cif.Block) -> Crystal:
 
 
 def _check_group(block: gemmi.cif.Block, triplets: tuple[str, ...]) -> tuple[str, ...]:
-    for tag in GROUPS:
-        value = block.find_value(tag)
-        if value and not gemmi.cif.is_null(value):
-            return _remark_of_group(gemmi.cif.as_string(value), triplets)
-    return ()
+    found = filter(None, map(block.find_value, GROUPS))
+    names = tuple(gemmi.cif.as_string(one) for one in found if not gemmi.cif.is_null(one))
+    return _remark_of_group(names, triplets) if names else ()
 
 
 @lru_cache(maxsize=256)
-def _remark_of_group(name: str, triplets: tuple[str, ...]) -> tuple[str, ...]:
+def _remark_of_group(names: tuple[str, ...], triplets: tuple[str, ...]) -> tuple[str, ...]:
     """Return a remark if the operations are not those of the space group that is named."""
     operations = parse_triplets(triplets)
-    rotations = np.eye(3)[np.newaxis] if operations is None else operations[0]
-    remark = other_group((name,), rotations, len(rotations))
+    remark = other_group(names, *(operations or (np.eye(3)[np.newaxis], np.zeros((1, 3)))))
     return (remark,) if remark else ()
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import repeat
 
 import gemmi
 import numpy as np
@@ -23,6 +24,11 @@ _OF_PYMATGEN = ("Incorrect stoichiometry", "Missing elements")
 FORMULA, UNITS = "_chemical_formula_sum", "_cell_formula_units_Z"
 # How many waves a crystal has, and how many lattices.
 MODULATED = ("_cell_modulation_dimension", "_cell_subsystems_number")
+
+# Of a label that surely names an element: B, V and W may stand for a place, a vacancy and water.
+_LABEL = re.compile("([A-Z][a-z]|[CFHNO])(?![A-Za-z])")
+# Occupancies of a whole atom.
+_WHOLE = re.compile(r"1(\.0*)?|[?]")
 
 _FORMULA_PART = re.compile(r"([A-Z][a-z]?)(\d*\.?\d*)")
 
@@ -131,6 +137,31 @@ def other_multiplicity(
     site = int(np.flatnonzero(~same[0])[0])
     what = f"site {site + 1} of its list has the multiplicity {images[site]}, not {values[site]}"
     return (f"{what} as it tells: check coordinates and symmetry operations",)
+
+
+def other_labels(
+    labels: Iterable[str], symbols: Iterable[str], shares: Iterable[str]
+) -> tuple[str, ...]:
+    """Return a remark if a label names another element than the symbol, which counts.
+
+    Of a site in part, which elements may share, a label may name one of several.
+    """
+    sites = zip(labels, symbols, [*shares] or repeat("1"), strict=False)
+    for label, symbol, share in dict.fromkeys(sites):
+        if _WHOLE.fullmatch(share) and _names_another(label.strip("'\""), symbol.strip("'\"")):
+            what = f"the label {label}, but the symbol of another element, {symbol}"
+            return (f"a site has {what}, which counts",)
+    return ()
+
+
+@lru_cache(maxsize=4096)
+def _names_another(label: str, symbol: str) -> bool:
+    told, counts = _LABEL.match(label), re.match("[A-Za-z]+", symbol)
+    # Ca of carbon is that of organic molecules.
+    if told is None or counts is None or told[0][0] == counts[0]:
+        return False
+    numbers = [gemmi.Element(one[0]).atomic_number for one in (told, counts)]
+    return min(numbers) > 0 and numbers[0] != numbers[1]
 
 
 def modulated(dimension: str | None, subsystems: str | None) -> tuple[str, ...]:

@@ -11,17 +11,20 @@ from skcgcnn.crystals._cif_claims import (
     MODULATED,
     far_sites,
     modulated,
+    other_labels,
     other_multiplicity,
     other_volume,
 )
 from skcgcnn.crystals._cif_symmetry import (
     FloatArray,
+    Operations,
     find_group,
     find_settings,
     fits_cell,
     is_group,
     operation_keys,
     other_group,
+    strained,
 )
 from skcgcnn.crystals._cif_tags import (
     ASSEMBLY,
@@ -147,8 +150,10 @@ def check_values(text: str) -> Told:
     is_used = len(blocks) > 1 and _operations(data) and not any(tag in text for tag in MAGNETIC)
     symmetry = "" if is_used else _symmetry_of(data)
     volume, *waves = ([*_several(data.get(tag, "?")), "?"][0] for tag in (VOLUME, *MODULATED))
-    remarks = () if vectors is None else other_volume(volume, vectors)
-    remarks = (*remarks, *_remarks_of_places(data, matrices), *modulated(*waves), *remark)
+    operations = (matrices[:, :3, :3], matrices[:, :3, 3]) if len(matrices) else None
+    remarks = (*_remarks_of_places(data, operations), *modulated(*waves), *remark)
+    if vectors is not None:
+        remarks = (*other_volume(volume, vectors), *strained(operations, vectors), *remarks)
     return Told(symmetry, crystals[0] + 1, len(crystals), remarks)
 
 
@@ -180,15 +185,16 @@ def _symmetry_taken(
     return matrices, ((remark,) if remark else ())
 
 
-def _remarks_of_places(data: dict[str, Any], matrices: FloatArray) -> tuple[str, ...]:
+def _remarks_of_places(data: dict[str, Any], operations: Operations | None) -> tuple[str, ...]:
     read = [[plain_number(cell) for cell in _several(data[tag])] for tag in COORDS]
     places = [[np.nan if one is None else as_third(one) for one in place] for place in read]
     coords = np.array(places).T
     # What is no number, who reads the crystal will tell.
     coords = coords[np.isfinite(coords).all(axis=1)]
-    operations = (matrices[:, :3, :3], matrices[:, :3, 3]) if len(matrices) else None
-    columns = [_several(data.get(tag, [])) for tag in MULTIPLICITIES]
-    return (*far_sites(coords), *other_multiplicity(columns, coords, operations))
+    columns = [_several(data.get(tag, [])) for tag in (*MULTIPLICITIES, *SYMBOLS, OCCUPANCY)]
+    *multiplicities, symbols, labels, shares = columns
+    told = other_labels(labels, symbols, shares)
+    return (*told, *far_sites(coords), *other_multiplicity(multiplicities, coords, operations))
 
 
 def _operations(data: dict[str, Any]) -> list[str]:
@@ -228,7 +234,7 @@ def _check_operations(
             "its cell has not the symmetry of its operations; check the lengths and angles, and "
             "the operations"
         )
-    return other_group(_group_names(data), rotations, len(matrices))
+    return other_group(_group_names(data), rotations, translations)
 
 
 def _check_magnets(taken: FloatArray, operations: list[str], vectors: FloatArray | None) -> None:

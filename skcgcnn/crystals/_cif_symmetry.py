@@ -22,6 +22,10 @@ _FEW = 60
 
 # How far lengths and angles of a cell may be from the symmetry of its operations, relatively.
 _METRIC_TOLERANCE = 0.05
+# The same of cells that were written with three digits: 0.25 % of a length, 0.3° of an angle.
+_EXACT_METRIC = 0.005
+# Of translations that are one: 0.33333 and 1/3.
+_DECIMALS = 3
 # How far translations may differ: decimals such as .6667 are not exact.
 _TRANSLATION_TOLERANCE = 0.01
 
@@ -74,10 +78,23 @@ def is_group(rotations: FloatArray, translations: FloatArray) -> bool:
 
 def fits_cell(rotations: FloatArray, lattice: FloatArray) -> bool:
     """Tell whether a cell, its vectors as rows, is the same after all rotations."""
+    return _misfit(rotations, lattice) <= _METRIC_TOLERANCE
+
+
+def strained(operations: Operations | None, lattice: FloatArray) -> tuple[str, ...]:
+    """Return a remark if a cell has the symmetry of its operations roughly: a digit is another."""
+    if operations is None or _misfit(operations[0], lattice) <= _EXACT_METRIC:
+        return ()
+    return (
+        "its cell has the symmetry of its operations only roughly; check the lengths and angles",
+    )
+
+
+def _misfit(rotations: FloatArray, lattice: FloatArray) -> float:
     metric = lattice @ lattice.T
     lengths = np.sqrt(np.diag(metric))
     changed = np.swapaxes(rotations, 1, 2) @ metric @ rotations - metric
-    return bool(np.abs(changed / np.outer(lengths, lengths)).max() <= _METRIC_TOLERANCE)
+    return float(np.abs(changed / np.outer(lengths, lengths)).max())
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +114,7 @@ def find_group(name: str) -> Group | None:
             if name.isdecimal()
             else gemmi.find_spacegroup_by_name(re.sub(r"[\s_]", "", name))
         )
-    except (ValueError, RuntimeError):
+    except (ValueError, RuntimeError, TypeError):  # the last of a number beyond those of C
         return None
     if group is None:
         return None
@@ -138,22 +155,29 @@ def _arrays(operations: list[Any]) -> Operations:
     return rotations, np.array([op.tran for op in operations], dtype=np.float64) / gemmi.Op.DEN
 
 
-def other_group(names: tuple[str, ...], rotations: FloatArray, n_operations: int) -> str:
+def other_group(names: tuple[str, ...], rotations: FloatArray, translations: FloatArray) -> str:
     """Return a remark if the operations of a crystal are not as many as its group has.
 
-    Its cell may be another one: then those count that differ by more than a translation.
+    Its cell may be another one: then those count that differ by more than a translation. So it is
+    where the first of its names, perhaps that of an odd setting, is not known. What is listed
+    twice counts once: ``x+12`` is ``x``, and a slash was lost.
     """
-    group = find_group(names[0]) if names else None
+    known = ((name, find_group(name)) for name in names)
+    name, group = next(((name, one) for name, one in known if one is not None), ("", None))
     if group is None:
         return ""
     kinds = {rotation.tobytes() for rotation in rotations + 0.0}
+    shifts = np.round(translations, _DECIMALS) % 1
+    n_operations = len(np.unique(np.hstack([rotations.reshape(-1, 9), shifts]), axis=0))
     if len(kinds) == len(group.rotations) and (
         n_operations == group.n_operations
+        or name != names[0]
         or kinds != {rotation.tobytes() for rotation in group.rotations + 0.0}
     ):
         return ""
+    listed = f"{n_operations}{' different' if n_operations < len(rotations) else ''}"
     return (
-        f"lists {n_operations} symmetry operations, but its space group {names[0]!r} has "
+        f"lists {listed} symmetry operations, but its space group {name!r} has "
         f"{group.n_operations}; check that no site is missing"
     )
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn.exceptions import shortened
+
 # The elements of one site: (atomic number, occupancy), by ascending atomic number.
 Species = tuple[tuple[int, float], ...]
 
@@ -29,6 +31,9 @@ class Crystal:
     coords: npt.NDArray[np.float64]
     species: list[Species]
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "notes", tuple(map(shortened, self.notes)))
 
 
 def cell_volume(lattice: npt.NDArray[np.float64]) -> float:

@@ -5,10 +5,12 @@ import re
 from collections.abc import Sequence
 from itertools import dropwhile, takewhile
 
+import gemmi
 import numpy as np
 
 from skcgcnn.crystals._cif_claims import far_sites
 from skcgcnn.crystals._cif_words import no_number
+from skcgcnn.crystals._crystal import Species
 from skcgcnn.exceptions import StructureError
 
 _WRITE = "which is not read from such a file; write the crystal as a CIF"
@@ -19,10 +21,14 @@ _DIGITS = re.compile(r"[\d.-]+")
 # The columns of an extended .xyz file: name, kind and number of each, as species:S:1:pos:R:3.
 _COLUMNS = r"[^:\s]+:[A-Z]:\d{1,3}"
 _PROPERTIES = re.compile(rf"""\bproperties\s*=\s*["']?({_COLUMNS}(:{_COLUMNS})*)""", re.IGNORECASE)
+# Of an element, with a number, a charge or the name of a potential behind.
+_SYMBOL = re.compile("[A-Z][a-z]?(?![A-Za-z])")
+# Among Properties= of an .xyz file, behind a name and a kind.
+_COUNT_OF_COLUMNS = re.compile(r":[A-Z]:(\d+)")
 _UNDERSCORE = re.compile(r"(?<!\S)[+-]?[\d.]*\d_\d[\d._]*([eE][+-]?\d+)?(?!\S)")
 
 
-def check_res(text: str) -> tuple[str, ...]:
+def check_res(text: str, n_sites: int) -> tuple[str, ...]:
     """Refuse a .res file with a symmetry, or with occupancies other than 1.
 
     Of several crystals in one file, as ``cat *.res`` makes it, pymatgen takes the last: the last
@@ -31,7 +37,7 @@ def check_res(text: str) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        A remark, if there are several.
+        Remarks, if there are several, or not as many sites as its title says.
 
     Raises
     ------
@@ -41,9 +47,13 @@ def check_res(text: str) -> tuple[str, ...]:
         raise StructureError("tells no symmetry, which means an inversion; write LATT -1 for none")
     elements: list[str] | None = None
     n_cells = n_lists = 0
+    told = str(n_sites)
     for line in text.splitlines():
         words = line.split()
         begin = words[0] if words else ""
+        if begin == "TITL":  # of AIRSS: name, pressure, volume, enthalpy, spins, sites, (group)
+            is_told = "".join(words[8:9]).startswith("(") and words[7].isdecimal()
+            told = words[7] if is_told else str(n_sites)
         if begin == "LATT" and words[1:2] != [_NO_SYMMETRY]:
             raise StructureError(f"has the symmetry {' '.join(words)!r}, {_WRITE}")
         if begin == "SFAC" and not all(map(str.isalpha, words[1:])):
@@ -58,7 +68,10 @@ def check_res(text: str) -> tuple[str, ...]:
             f"has {n_cells} cells (CELL), but {n_lists} lists of sites (SFAC); perhaps it is "
             "truncated"
         )
-    return ("holds several crystals; the last is taken",) if n_cells > 1 else ()
+    remarks = ["holds several crystals; the last is taken"] if n_cells > 1 else []
+    if told != str(n_sites):
+        remarks.append(f"has {n_sites} sites, but its title tells {told}; some may be missing")
+    return tuple(remarks)
 
 
 def _check_res_site(words: Sequence[str], elements: Sequence[str]) -> None:
@@ -161,18 +174,35 @@ def _check_properties(lines: Sequence[str], n_sites: Sequence[int]) -> None:
 
 
 def check_counts_of_xyz(text: str) -> None:
-    """Refuse an .xyz file with a crystal of more sites than lines: ASE looks for each of them.
+    """Refuse an .xyz file with more sites than lines, or more columns than letters.
+
+    ASE looks for each of them.
 
     Raises
     ------
     StructureError
     """
+    for count in _COUNT_OF_COLUMNS.findall(text):
+        if int(count[:12]) > len(text):  # ASE makes a list of so many
+            raise StructureError(f"tells {count[:12]} columns of its sites, which it does not have")
     lines = text.split("\n")
     place = 0
     while place < len(lines) and lines[place].strip().isdecimal():
         _check_count([lines[place].strip()], len(lines) - place)
         place += int(lines[place].strip()[:12]) + 2
         place += len([*takewhile(lambda line: line.startswith("VEC"), lines[place:])])
+
+
+def check_counts_of_xsf(text: str) -> None:
+    """Refuse an .xsf file with more sites than lines: pymatgen makes room for so many first.
+
+    Raises
+    ------
+    StructureError
+    """
+    _, _, rest = text.partition("PRIMCOORD")
+    counts = rest.split(maxsplit=1)[:1]
+    _check_count([*filter(str.isdecimal, counts)], rest.count("\n") + 1)
 
 
 def check_counts_of_poscar(text: str) -> None:
@@ -221,8 +251,18 @@ def with_factor(text: str) -> str:
     return "\n".join([lines[0], repr(factor), *lines[2:]])
 
 
-def left_out_of_poscar(text: str, n_sites: int) -> tuple[str, ...]:
-    """Return remarks if a POSCAR has more coordinates than atoms, more numbers, or far places."""
+def left_out_of_poscar(text: str, species: Sequence[Species]) -> tuple[str, ...]:
+    """Return remarks on what is left out of a POSCAR, and on places that are far from its cell.
+
+    More coordinates than atoms, numbers and other elements behind them, and other crystals.
+
+    Parameters
+    ----------
+    text : str
+    species : sequence of Species
+        Of the sites as they were read, in the order of the file.
+    """
+    n_sites = len(species)
     lines = [line.split() for line in re.split(r"\n\s*\n", text.rstrip())[0].splitlines()]
     # Behind the elements and their numbers stands how coordinates are written.
     texts = (place for place, words in enumerate(lines) if words and not _is_number(words))
@@ -236,10 +276,36 @@ def left_out_of_poscar(text: str, n_sites: int) -> tuple[str, ...]:
         remarks.append(f"has more lines of coordinates than atoms: {n_more} left out")
     if odd := [words for words in places[:n_sites] if _is_number(words[3:4])]:
         remarks.append(f"has a number behind coordinates, which is left out: {' '.join(odd[0])}")
+    for site, words in zip(species, places, strict=False):
+        if (z := _element_behind(words)) and z not in dict(site):
+            what = f"the symbol behind coordinates is not the element read there: {' '.join(words)}"
+            remarks.append(f"{what}; check the order of the sites")
+            break
+    if _has_another_poscar(text):
+        remarks.append("holds several crystals; the first is taken")
     if not any(words[0][0] in "cCkK" for words in filter(None, lines[begin - 1 : begin])):
         numbers = [_number(word) for words in places[:n_sites] for word in words[:3]]
         remarks += far_sites(np.nan_to_num(numbers))
     return tuple(remarks)
+
+
+def _element_behind(words: Sequence[str]) -> int:
+    """Return the atomic number of the symbol behind coordinates, or behind their flags, or 0."""
+    symbol = _SYMBOL.match(words[-1]) if len(words) in (4, 7) else None
+    return gemmi.Element(symbol[0]).atomic_number if symbol else 0
+
+
+def _has_another_poscar(text: str) -> bool:
+    """Tell whether vectors, symbols and as many numbers of atoms come behind the first ones."""
+    lines = text.splitlines()
+    for place, line in enumerate(lines[:-1]):
+        if place < 8 or not line.lstrip()[:1].isalpha():
+            continue
+        *vectors, names, counts = (one.split() for one in lines[place - 3 : place + 2])
+        are_vectors = (len(one) == 3 and not math.isnan(sum(map(_number, one))) for one in vectors)
+        if _are_counts(counts) and len(names) == len(counts) and all(are_vectors):
+            return True
+    return False
 
 
 def _is_number(words: list[str]) -> bool:

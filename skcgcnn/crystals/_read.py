@@ -21,10 +21,12 @@ from skcgcnn.crystals._carriers import to_structure
 from skcgcnn.crystals._cif import MAX_FRACTION, first_crystal, parse_cif, syntax_error
 from skcgcnn.crystals._cif_claims import far_sites, told_formula
 from skcgcnn.crystals._cif_numbers import check_values
+from skcgcnn.crystals._cif_words import without_empty_lines
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.crystals._json import load_json
 from skcgcnn.crystals._left_out import (
     check_counts_of_poscar,
+    check_counts_of_xsf,
     check_counts_of_xyz,
     check_cssr,
     check_res,
@@ -171,15 +173,16 @@ def _read_file(path: str, max_bytes: int) -> Crystal:
         raise StructureError("is packed in a way that is not read; unpack it, or use .gz")
     read = _reader(lower)
     # What is packed is refused here, if it unpacks to too much.
-    text = _text(path, max_bytes) if read is not None or lower.endswith(PACKED) else ""
+    text = _text(path, max_bytes) if read or lower.endswith((*PACKED, ".xsf")) else ""
     if read is not None:
         return read(text)
+    check_counts_of_xsf(text)
     crystal = _read_with_pymatgen(path)
     more: tuple[str, ...] = ()
     if lower.endswith(".xsf"):
-        check_xsf(_text(path, max_bytes), len(crystal.species))
+        check_xsf(text, len(crystal.species))
     elif lower.endswith(".res"):
-        more = (*check_res(_text(path, max_bytes)), *_far(crystal))
+        more = (*check_res(_text(path, max_bytes), len(crystal.species)), *_far(crystal))
     elif ".cssr" in os.path.basename(lower):  # noqa: PTH119 - as above
         check_cssr(_text(path, max_bytes), len(crystal.species))
         more = _far(crystal)
@@ -213,13 +216,13 @@ def _reader(path: str) -> Callable[[str], Crystal] | None:
 def _read_cif(text: str) -> Crystal:
     text = _readable(text)
     if not text.isascii():
-        check_values(text)
+        check_values(without_empty_lines(text))
     crystal = parse_cif(text)
     if crystal is not None:
         return crystal
     broken = syntax_error(text)
     n_sites = text.count(_SITES_TAG)
-    text, begun = first_crystal(text)
+    text, begun = first_crystal(without_empty_lines(text))
     told = check_values(text)
     is_hidden = _SAME_NAME in (broken or "") and n_sites > told.n_crystals
     if broken is not None and (is_hidden or _TWICE.search(broken)):
@@ -339,7 +342,7 @@ def _read_poscar(text: str) -> Crystal:
         raise StructureError(
             "names no elements; write a line with their symbols above the numbers of atoms"
         )
-    more = left_out_of_poscar(text, len(crystal.species))
+    more = left_out_of_poscar(text, crystal.species)
     return replace(crystal, notes=(*crystal.notes, *more))
 
 

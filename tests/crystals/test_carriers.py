@@ -278,3 +278,25 @@ def test_shares_of_sites_that_atoms_lost(tmp_path):
             continue
         with pytest.raises(StructureError, match="its array 'occupancy' holds shares of sites"):
             read_crystal(whole)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda d: None, ()),
+        (lambda d: d["lattice"].update(a=5.7), ("tells a = 5.7, but its matrix",)),
+        (lambda d: d["lattice"].update(a=d["lattice"]["a"] * 1.001), ()),
+        (lambda d: d["lattice"].update(volume="90"), ("tells volume = 90, but its matrix",)),
+        (lambda d: d["lattice"].update(a=None), ()),
+        (lambda d: d["sites"][1].update(xyz=[1, 1, 1]), ("has an xyz of site 1 that is not",)),
+        (lambda d: d["sites"][0].update(xyz=d["lattice"]["matrix"][0]), ()),  # the next cell
+        (lambda d: d["sites"][1].update(xyz=None), ()),
+        (lambda d: [site.pop("xyz") for site in d["sites"]], ()),
+    ],
+)
+def test_dictionaries_that_tell_another_crystal_beside(nacl, change, told):
+    content = nacl.as_dict()
+    change(content)
+    notes = read_crystal(content).notes
+    assert len(notes) == len(told)
+    assert all(note.startswith(one) for note, one in zip(notes, told, strict=True))

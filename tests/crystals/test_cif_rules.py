@@ -568,3 +568,82 @@ def test_multiplicities(place, told, is_told, reader):
     expected = f"site 1 of its list has the multiplicity {n_images}, not {told[0]} as it tells"
     assert any(note.startswith(expected) for note in crystal.notes) == is_told, crystal.notes
     assert any("multiplicity" in note for note in crystal.notes) == is_told
+
+
+# gemmi does not read it.
+TWICE = "_odd 1\n_odd 2\n"
+SLASHES_LOST = ("x,y,z", "-x,-y,z", "x+12,y+12,z", "-x+12,-y+12,z")
+
+
+@pytest.mark.parametrize("more", ["", TWICE], ids=["fast", "by pymatgen"])
+@pytest.mark.parametrize(
+    ("groups", "operations", "told"),
+    [
+        (
+            ("'C 1 1 2'",),
+            SLASHES_LOST,
+            "lists 2 different symmetry operations, but its",
+        ),
+        (("'C 1 1 2'",), [one.replace("12", "1/2") for one in SLASHES_LOST], ""),
+        (("'P 1 1 2'",), ("x,y,z",), "lists 1 symmetry operations, but its space group 'P 1 1 2' "),
+        (("odd", "3"), ("x,y,z",), "lists 1 symmetry operations, but its space group '3' has 2"),
+        (("odd", "?"), ("x,y,z",), ""),
+        (("odd", "999999999999"), ("x,y,z",), ""),
+        (("odd", "3"), [one.replace("12", "1/2") for one in SLASHES_LOST], ""),
+    ],
+)
+def test_operations_that_are_not_those_of_the_group(groups, operations, told, more):
+    tags = ("_symmetry_space_group_name_H-M", "_symmetry_Int_Tables_number")
+    lines = "".join(f"{tag} {group}\n" for tag, group in zip(tags, groups, strict=False))
+    text = cif("Na1 Na 0 0 .2", "Cl1 Cl 0 0 .7", more=more + lines, operations=operations)
+    notes = [note for note in read_crystal(text).notes if note.startswith("lists")]
+    assert len(notes) == bool(told)
+    assert all(note.startswith(told) for note in notes)
+
+
+@pytest.mark.parametrize("more", ["", TWICE], ids=["fast", "by pymatgen"])
+@pytest.mark.parametrize(
+    ("change", "is_told"),
+    [
+        (("", ""), False),
+        (("_b 5", "_b 5.01"), False),
+        (("_b 5", "_b 5.1"), True),
+        (("_gamma 90", "_gamma 91"), True),
+        (("_alpha 90", "_alpha 91"), True),
+        (("_a 4", "_a 4.1"), False),  # a is no other length
+    ],
+)
+def test_cells_with_the_symmetry_of_their_operations_roughly(change, is_told, more):
+    four = ("x,y,z", "x,-y,-z", "x,-z,y", "x,z,-y")
+    text = cif("Na1 Na 0 0 0", "Cl1 Cl .5 0 0", more=more, operations=four).replace(*change)
+    told = "its cell has the symmetry of its operations only roughly"
+    assert any(note.startswith(told) for note in read_crystal(text).notes) == is_told
+
+
+@pytest.mark.parametrize("more", ["", TWICE], ids=["fast", "by pymatgen"])
+@pytest.mark.parametrize(
+    ("label", "symbol", "share", "is_told"),
+    [
+        ("K1", "K", "1", False),
+        ("Zr1", "Ti", "1", True),
+        ("'Zr1'", "Ti4+", "1.000", True),
+        ("Zr1", "Zr4+", "?", False),
+        ("O1", "S", "?", True),
+        ("Zr1", "Ti", "0.5", False),  # of elements that share a site
+        ("Ca1", "C", "1", False),
+        ("W1", "O", "1", False),
+        ("B1", "Ti", "1", False),
+        ("FeM1", "Mg", "1", False),
+        ("D1", "H", "1", False),
+    ],
+)
+def test_labels_that_name_another_element(label, symbol, share, is_told, more):
+    """The symbol counts: who puts another element into a CIF may change the label alone."""
+    text = cif(f"{label} {symbol} .1 .2 .3 {share}", columns=("occupancy",), more=more)
+    told = [note for note in read_crystal(text).notes if note.startswith("a site has the label")]
+    assert len(told) == is_told
+
+
+def test_the_number_of_a_group_beyond_all_bounds():
+    text = cif(operations=(), more="_symmetry_Int_Tables_number 999999999999\n")
+    assert "_symmetry_Int_Tables_number holds '999999999999'" in refused(text)

@@ -44,11 +44,13 @@ def test_pipes_and_devices(tmp_path):
     [
         ("POSCAR", "x\n1\n4 0 0\n0 4 0\n0 0 4\nNa\n1\nDirect\n0 0 0\n"),
         ("a.res", "CELL 1 4 4 4 90 90 90\nSFAC Na\nNa 1 0 0 0 1\nEND\n"),
+        ("a.cif", "data_x\n_cell_length_a 4\n"),
+        ("b.cif", "data_x\n_cell_length_a 4 # Å\n"),
     ],
 )
 def test_empty_lines_at_the_end_take_no_time(tmp_path, name, text):
     (tmp_path / name).write_text(text + 300_000 * "\n")
-    told = "tells no symmetry" if name == "a.res" else ""
+    told = "tells no symmetry" if name == "a.res" else "no structures" * name.endswith("cif")
     assert told in run_bounded(READ, tmp_path / name, seconds=30)
 
 
@@ -57,6 +59,7 @@ def test_empty_lines_at_the_end_take_no_time(tmp_path, name, text):
     [
         ("a.vasp", "x\n1\n4 0 0\n0 4 0\n0 0 4\nNa\n{}\nDirect\n0 0 0\n"),
         ("b.vasp", "Na\n1\n4 0 0\n0 4 0\n0 0 4\n{}\nDirect\n0 0 0\n"),
+        ("a.xsf", "CRYSTAL\nPRIMVEC\n4 0 0\n0 4 0\n0 0 4\nPRIMCOORD\n{} 1\n11 0 0 0\n"),
         ("a.xyz", "{}\nx\nVEC1 4 0 0\nVEC2 0 4 0\nVEC3 0 0 4\nNa 0 0 0\n"),
         ("a.extxyz", '0\n9\n{}\nLattice="4 0 0 0 4 0 0 0 4"\nNa 0 0 0\n'),
     ],
@@ -66,6 +69,14 @@ def test_more_sites_than_lines(tmp_path, name, text, count):
     (tmp_path / name).write_text(text.format(count))
     told = f"has {int(count[:12])} sites, but fewer lines; perhaps it is truncated"
     assert told in run_bounded(READ, tmp_path / name, seconds=30, megabytes=500)
+
+
+def test_more_columns_than_an_xyz_file_has(tmp_path):
+    """Of a file that lost a part of its lines: R:3 and 00000000 were apart."""
+    cell = 'Lattice="4 0 0 0 4 0 0 0 4" Properties=species:S:1:pos:R:300000000'
+    (tmp_path / "a.extxyz").write_text(f"1\n{cell}\nNa 0 0 0\n")
+    told = "tells 300000000 columns of its sites, which it does not have"
+    assert told in run_bounded(READ, tmp_path / "a.extxyz", seconds=30, megabytes=500)
 
 
 def test_the_limit_is_a_parameter(cifs, tmp_path):

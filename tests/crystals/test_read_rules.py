@@ -219,6 +219,22 @@ def test_several_crystals_in_a_res_file(tmp_path):
     assert refused(path).startswith("has the symmetry 'LATT 1', which is not read")
 
 
+@pytest.mark.parametrize(
+    ("title", "is_told"),
+    [
+        ("x 0.0 64.0 -1.5 0.0 0.0 2 (P1) n - 1", 0),
+        ("x 0.0 64.0 -1.5 0.0 0.0 3 (P1) n - 1", 1),
+        ("x 0.0 64.0 -1.5 0.0 0.0 (P1) n - 1", 0),
+        ("x 0.0 64.0 -1.5 0.0 0.0", 0),
+    ],
+)
+def test_sites_in_the_title_of_a_res_file(tmp_path, title, is_told):
+    path, text = tmp_path / "a.res", RES.format("1.0")
+    path.write_text(f"TITL {title}\n" + text[text.index("CELL") :])
+    told = "has 2 sites, but its title tells 3; some may be missing"
+    assert read_crystal(path).notes == ((told,) if is_told else ())
+
+
 @pytest.mark.parametrize("change", [("Cl 2", "Cl 1"), ("SFAC Na Cl", "SFAC Cl Na")])
 def test_sites_of_a_res_file_that_say_two_elements(tmp_path, change):
     path, text = tmp_path / "a.res", RES.format("1.0")
@@ -254,6 +270,30 @@ def test_numbers_with_underscores_in_poscars():
         )
         assert "write it without the underscore" in refused("\n".join(lines) + "\n")
     assert len(read_crystal(NACL.replace("NaCl", "run 1_0", 1)).species) == 2
+
+
+@pytest.mark.parametrize("mode", ["direct", "Selective dynamics\ndirect"])
+@pytest.mark.parametrize(
+    ("names", "is_told"),
+    [(("Na", "Cl"), 0), (("Cl", "Na"), 1), (("Na1", "Cl-"), 0), (("Na", "K"), 1), (("a", "!"), 0)],
+)
+def test_elements_behind_coordinates_of_a_poscar(mode, names, is_told):
+    """pymatgen writes them; where lines change places, they tell it."""
+    flags = " T T F" if mode.startswith("S") else ""
+    sites = "".join(f"{x} {x} {x}{flags} {name}\n" for x, name in zip((0, 0.5), names, strict=True))
+    head, _, _ = NACL.partition("direct")
+    notes = read_crystal(f"{head}{mode}\n{sites}").notes
+    assert [note.partition(":")[0] for note in notes] == [
+        "the symbol behind coordinates is not the element read there"
+    ] * is_told
+
+
+@pytest.mark.parametrize("between", ["", "\n", "0 0 0\n0 0 0\n", "\n0 0 0\n0 0 0\n\n"])
+def test_several_crystals_in_a_poscar(between):
+    crystal = read_crystal(f"{NACL}{between}{NACL.replace('Na', 'K')}")
+    assert [z for ((z, _),) in crystal.species] == [11, 17]
+    assert crystal.notes[-1] == "holds several crystals; the first is taken"
+    assert "holds several" not in " ".join(read_crystal(NACL + between).notes)
 
 
 def test_counts_in_poscars():
