@@ -86,6 +86,11 @@ class CGCNNClassifier(ClassifierMixin, ClassifierParameters, BaseCGCNN):
         -------
         self : CGCNNClassifier
         """
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' would balance each part alone; pass a weight for each "
+                "class, {'a': 1, 'b': 3}"
+            )
         return self._partial_fit(X, y, sample_weight, classes)
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
@@ -136,6 +141,7 @@ class CGCNNClassifier(ClassifierMixin, ClassifierParameters, BaseCGCNN):
         float
             With ``on_error="nan"``, crystals that could not be read are left out, with a warning.
         """
+        _refuse_missing(y)
         predicted = predict_values(self, X, warn=False)
         return score_readable(self.targets_, predicted, split_columns(y), sample_weight)
 
@@ -147,11 +153,7 @@ class CGCNNClassifier(ClassifierMixin, ClassifierParameters, BaseCGCNN):
     def _encode(
         self, y: Any, fitted: Sequence[Task] | None, classes: Any = None
     ) -> tuple[FloatArray, tuple[Task, ...]]:
-        if (missing := is_missing(split_columns(y)[0])).any():
-            raise ValueError(
-                f"Input y contains NaN or None, first in row {missing.argmax()}. Leave such rows "
-                "out, or use CGCNNMultiTask, which takes missing labels"
-            )
+        _refuse_missing(y)
         try:
             check_classification_targets(typed_labels(split_columns(y)[0]))
         except TypeError as error:
@@ -181,3 +183,11 @@ class CGCNNClassifier(ClassifierMixin, ClassifierParameters, BaseCGCNN):
         labels = targets[0].original(values[used, 0])
         found[used] = compute_sample_weight(self.class_weight, labels)
         return found
+
+
+def _refuse_missing(y: Any) -> None:
+    if (missing := is_missing(split_columns(y)[0])).any():
+        raise ValueError(
+            f"Input y contains NaN or None, first in row {missing.argmax()}. Leave such rows "
+            "out, or use CGCNNMultiTask, which takes missing labels"
+        )

@@ -75,6 +75,8 @@ class Classes(Task):
         known = typed_labels(column[~is_missing(column)])
         _check_labels(known, self.name)
         labels = known if labels is None else np.asarray(without_mask(labels))
+        if labels.ndim != 1:
+            raise ValueError(f"classes={labels.tolist()!r}; pass a list of all labels")
         if (missing := is_missing(labels)).any():
             raise ValueError(f"classes[{missing.argmax()}] is missing; leave it out")
         try:

@@ -161,3 +161,19 @@ def test_a_column_of_labels_is_taken_and_told(tiny, graphs, labels):
         found = est.fit(graphs, labels[:, np.newaxis]).predict(graphs)
     assert found.shape == (24,)
     np.testing.assert_array_equal(found, est.fit(graphs, labels).predict(graphs))
+
+
+def test_a_score_of_labels_that_are_missing(fitted_classifier, graphs, labels):
+    with pytest.raises(ValueError, match="Input y contains NaN or None, first in row 3"):
+        fitted_classifier.score(graphs, [*labels[:3], None, *labels[4:]])
+
+
+@pytest.mark.parametrize("classes", [2, "ab", [[0, 1]]])
+def test_classes_to_come_are_a_list(classes, tiny, graphs, labels):
+    with pytest.raises(ValueError, match="pass a list of all labels"):
+        CGCNNClassifier(**tiny).partial_fit(graphs, labels, classes=classes)
+
+
+def test_parts_are_not_balanced_alone(tiny, graphs, labels):
+    with pytest.raises(ValueError, match="would balance each part alone"):
+        CGCNNClassifier(**tiny, class_weight="balanced").partial_fit(graphs, labels)
