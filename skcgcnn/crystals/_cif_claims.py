@@ -1,5 +1,6 @@
 """What a CIF says of its crystal beside its sites, such as its formula, and how it fits them."""
 
+import math
 import re
 from collections.abc import Iterable
 from functools import lru_cache
@@ -57,7 +58,9 @@ def other_formula(
     ):
         return (f"its sites do not have its formula ({formula}); some may be missing",)
     n_told = gemmi.cif.as_number(n_units or "?")
-    if not np.isfinite(n_told) or np.isclose(ratios[0], (1, n_told), rtol=_FORMULA_TOLERANCE).any():
+    if not math.isfinite(n_told) or any(
+        abs(ratios[0] - n) <= _FORMULA_TOLERANCE * n for n in (1, n_told)
+    ):
         return ()
     units = f"{ratios[0]:.3g} units of its formula ({formula}), not {n_units} ({UNITS})"
     return (f"its sites are {units}: check coordinates and symmetry operations",)
