@@ -163,7 +163,9 @@ def _names_another(label: str, symbol: str) -> bool:
     # Ca of carbon is that of organic molecules.
     if told is None or counts is None or told[0][0] == counts[0]:
         return False
-    numbers = [gemmi.Element(one[0]).atomic_number for one in (told, counts)]
+    # As a symbol, T is tritium, which gemmi does not know.
+    symbols = (told[0], "H" if counts[0] == "T" else counts[0])
+    numbers = [gemmi.Element(one).atomic_number for one in symbols]
     return min(numbers) > 0 and numbers[0] != numbers[1]
 
 

@@ -28,6 +28,8 @@ _EXACT_METRIC = 0.005
 _DECIMALS = 3
 # How far translations may differ: decimals such as .6667 are not exact.
 _TRANSLATION_TOLERANCE = 0.01
+# No list of operations shifts by so many cells: 12 was 1/2.
+_SHIFT = 2
 
 _TRIPLET = re.compile(r"[xyzXYZ0-9+\-/, ]+")
 
@@ -156,6 +158,21 @@ def _arrays(operations: list[Any]) -> Operations:
 
 
 def other_group(names: tuple[str, ...], rotations: FloatArray, translations: FloatArray) -> str:
+    """Return a remark if the operations of a crystal are not those of its group, or of none.
+
+    Without their slashes, the operations of one group may be those of another, as many.
+    """
+    farthest = np.abs(translations).max(initial=0.0)
+    remark = _other_number(names, rotations, translations)
+    if remark or farthest < _SHIFT:
+        return remark
+    return (
+        f"has a symmetry operation that shifts by {farthest:.6g} cells; check that no slash is "
+        "missing, as in x+12 for x+1/2"
+    )
+
+
+def _other_number(names: tuple[str, ...], rotations: FloatArray, translations: FloatArray) -> str:
     """Return a remark if the operations of a crystal are not as many as its group has.
 
     Its cell may be another one: then those count that differ by more than a translation. So it is

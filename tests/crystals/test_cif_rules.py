@@ -601,6 +601,17 @@ def test_operations_that_are_not_those_of_the_group(groups, operations, told, mo
     assert all(note.startswith(told) for note in notes)
 
 
+@pytest.mark.parametrize("group", ["", "_symmetry_space_group_name_H-M 'P 1 1 21'\n"])
+@pytest.mark.parametrize("more", ["", TWICE], ids=["fast", "by pymatgen"])
+@pytest.mark.parametrize(
+    ("operation", "is_told"), [("-x,-y,z+12", True), ("-x,-y,z+1/2", False), ("1-x,-y,z", False)]
+)
+def test_operations_without_slashes_that_are_another_group(operation, is_told, more, group):
+    text = cif("Na1 Na 0 0 .2", more=more + group, operations=("x,y,z", operation))
+    told = "has a symmetry operation that shifts by 12 cells; check that no slash is missing"
+    assert any(note.startswith(told) for note in read_crystal(text).notes) == is_told
+
+
 @pytest.mark.parametrize("more", ["", TWICE], ids=["fast", "by pymatgen"])
 @pytest.mark.parametrize(
     ("change", "is_told"),
@@ -635,6 +646,8 @@ def test_cells_with_the_symmetry_of_their_operations_roughly(change, is_told, mo
         ("B1", "Ti", "1", False),
         ("FeM1", "Mg", "1", False),
         ("D1", "H", "1", False),
+        ("Si1", "T1", "1", True),  # a place of silicon, in the columns of each other
+        ("H1", "T", "1", False),
     ],
 )
 def test_labels_that_name_another_element(label, symbol, share, is_told, more):
