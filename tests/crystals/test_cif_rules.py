@@ -135,6 +135,26 @@ def test_volumes(volume, is_told, more):
 
 @pytest.mark.parametrize("more", ["", MAGNETIC], ids=["fast", "by pymatgen"])
 @pytest.mark.parametrize(
+    ("lengths", "angles", "is_told"),
+    [
+        ((90, 90, 120), (3.2, 3.2, 5.1), 1),
+        ((3.2, 3.2, 5.1), (90, 90, 120), 0),
+        ((90,) * 3, (60,) * 3, 0),
+    ],
+)
+def test_angles_in_the_place_of_lengths(lengths, angles, is_told, more):
+    text = cif("Na1 Na 0 0 0", more=more)
+    tags = ("_cell_length_a", "_cell_length_b", "_cell_length_c")
+    tags += ("_cell_angle_alpha", "_cell_angle_beta", "_cell_angle_gamma")
+    for tag, value in zip(tags, (*lengths, *angles), strict=True):
+        text = re.sub(rf"{tag} \S+", f"{tag} {value}", text)
+    assert (parse_cif(text) is None) == bool(more)
+    told = [note for note in read_crystal(text).notes if "in each other's place" in note]
+    assert len(told) == is_told
+
+
+@pytest.mark.parametrize("more", ["", MAGNETIC], ids=["fast", "by pymatgen"])
+@pytest.mark.parametrize(
     ("place", "is_told"), [("2.0", 0), ("-1.9(2)", 0), ("2.05", 1), ("-2.05(3)", 1), ("25", 1)]
 )
 def test_coordinates_that_may_be_lengths_or_percent(place, is_told, more):
