@@ -140,6 +140,7 @@ def test_volumes(volume, is_told, more):
         ((90, 90, 120), (3.2, 3.2, 5.1), 1),
         ((3.2, 3.2, 5.1), (90, 90, 120), 0),
         ((90,) * 3, (60,) * 3, 0),
+        ((71.07,) * 3, (41.83,) * 3, 0),  # the primitive cell of MOF-210
     ],
 )
 def test_angles_in_the_place_of_lengths(lengths, angles, is_told, more):
@@ -630,6 +631,26 @@ def test_operations_without_slashes_that_are_another_group(operation, is_told, m
     text = cif("Na1 Na 0 0 .2", more=more + group, operations=("x,y,z", operation))
     told = "has a symmetry operation that shifts by 12 cells; check that no slash is missing"
     assert any(note.startswith(told) for note in read_crystal(text).notes) == is_told
+
+
+@pytest.mark.parametrize("more", ["", TWICE], ids=["fast", "by pymatgen"])
+@pytest.mark.parametrize(
+    ("name", "operation", "number"),
+    [
+        ("'P 21/m'", "-x,y,-z", 0),  # told by their number
+        ("'P 1 21 1'", "-x,y+1/2,-z", 0),
+        ("'P 1 1 21'", "-x+1/2,y+1/2,-z+1/4", 0),  # other axes and origin
+        ("'P 1 21 1'", "-x,y,-z", 3),
+        ("?", "-x,y,-z", 0),
+    ],
+)
+def test_operations_of_another_group_as_many(name, operation, number, more):
+    group = f"_symmetry_space_group_name_H-M {name}\n"
+    text = cif("Na1 Na .1 .3 .2", more=more + group, operations=("x,y,z", operation))
+    told = f"lists the symmetry operations of 'P2', number {number}, but its space group is {name}"
+    notes = [note for note in read_crystal(text).notes if note.startswith("lists the symmetry")]
+    assert len(notes) == bool(number)
+    assert all(note.startswith(told) for note in notes)
 
 
 @pytest.mark.parametrize("more", ["", TWICE], ids=["fast", "by pymatgen"])
