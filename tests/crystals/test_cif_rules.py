@@ -133,6 +133,16 @@ def test_volumes(volume, is_told, more):
     assert (told in read_crystal(text).notes) == bool(is_told)
 
 
+def test_the_volume_of_a_cell_in_a_table():
+    tags = [f"_cell_length_{one}" for one in "abc"]
+    tags += [f"_cell_angle_{one}" for one in ("alpha", "beta", "gamma")]
+    lines = [line for line in cif().splitlines() if not line.startswith(tuple(tags))]
+    for values, is_told in (("4 5 5 90 90 90", False), ("4 5 6 90 90 90", True)):
+        table = "\n".join(["loop_", *tags, values, "_cell_volume 100.0"])
+        notes = read_crystal("\n".join([lines[0], table, *lines[1:]])).notes
+        assert any("does not have its volume" in one for one in notes) == is_told
+
+
 @pytest.mark.parametrize("more", ["", MAGNETIC], ids=["fast", "by pymatgen"])
 @pytest.mark.parametrize(
     ("lengths", "angles", "is_told"),
