@@ -235,7 +235,7 @@ def _read_block(block: gemmi.cif.Block) -> Crystal:
 def _check_group(block: gemmi.cif.Block, triplets: tuple[str, ...]) -> tuple[str, ...]:
     found = filter(None, map(block.find_value, GROUPS))
     names = tuple(gemmi.cif.as_string(one) for one in found if not gemmi.cif.is_null(one))
-    return _remark_of_group(names, triplets) if names else ()
+    return _remark_of_group(names, triplets)
 
 
 @lru_cache(maxsize=256)

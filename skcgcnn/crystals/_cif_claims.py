@@ -17,6 +17,8 @@ from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 _FORMULA_TOLERANCE = 0.01
 # Relatively; those of good files differ by less than a thousandth.
 _VOLUME_TOLERANCE = 0.003
+# Angles such as 90 and 120 where lengths should be: all edges are so long, and all angles so sharp.
+_LONG, _SHARP = 60.0, float(np.cos(np.radians(30.0)))
 # Molecules reach over the edge of their cell, but hardly through another one.
 _FAR = 2.0
 
@@ -102,7 +104,11 @@ def _formula(formula: str) -> dict[int, float] | None:
 
 
 def other_volume(value: str | None, lattice: FloatArray) -> tuple[str, ...]:
-    """Return a remark if the cell does not have the volume that is told."""
+    """Return a remark if the cell does not have the volume that is told, or angles as lengths."""
+    lengths = np.linalg.norm(lattice, axis=1)
+    if lengths.min() >= _LONG and (lattice @ lattice.T > _SHARP * np.outer(lengths, lengths)).all():
+        what = "its cell has lengths of {:.6g}, {:.6g} and {:.6g} Å".format(*lengths)
+        return (f"{what} and angles below 30°; check that they are not in each other's place",)
     told, volume = gemmi.cif.as_number(value or "?"), cell_volume(lattice)
     if not np.isfinite(told) or abs(volume - told) <= _VOLUME_TOLERANCE * told:
         return ()
@@ -163,7 +169,9 @@ def _names_another(label: str, symbol: str) -> bool:
     # Ca of carbon is that of organic molecules.
     if told is None or counts is None or told[0][0] == counts[0]:
         return False
-    numbers = [gemmi.Element(one[0]).atomic_number for one in (told, counts)]
+    # As a symbol, T is tritium, which gemmi does not know.
+    symbols = (told[0], "H" if counts[0] == "T" else counts[0])
+    numbers = [gemmi.Element(one).atomic_number for one in symbols]
     return min(numbers) > 0 and numbers[0] != numbers[1]
 
 

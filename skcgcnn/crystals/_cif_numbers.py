@@ -284,7 +284,7 @@ def _check_group(data: dict[str, Any], vectors: FloatArray | None) -> tuple[Floa
 def _vectors(data: dict[str, Any]) -> FloatArray | None:
     """Return the vectors of the cell as rows; None if it is not told."""
     try:
-        cell = gemmi.UnitCell(*(float(data[tag].partition("(")[0]) for tag in CELL))
+        cell = gemmi.UnitCell(*(float(_several(data[tag])[0].partition("(")[0]) for tag in CELL))
     except (AttributeError, LookupError, ValueError, RuntimeError):
         return None
     vectors = np.array(cell.orth.mat.tolist()).T

@@ -1,6 +1,7 @@
 """Symmetry operations of a CIF: applying them, and finding the images that coincide."""
 
 import re
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -28,6 +29,8 @@ _EXACT_METRIC = 0.005
 _DECIMALS = 3
 # How far translations may differ: decimals such as .6667 are not exact.
 _TRANSLATION_TOLERANCE = 0.01
+# No list of operations shifts by so many cells: 12 was 1/2.
+_SHIFT = 2
 
 _TRIPLET = re.compile(r"[xyzXYZ0-9+\-/, ]+")
 
@@ -99,10 +102,11 @@ def _misfit(rotations: FloatArray, lattice: FloatArray) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """A space group: its rotations, and how many operations it has."""
+    """A space group: its rotations, how many operations it has, and its number."""
 
     rotations: FloatArray
     n_operations: int
+    number: int
 
 
 @lru_cache(maxsize=1024)
@@ -120,7 +124,7 @@ def find_group(name: str) -> Group | None:
         return None
     operations = group.operations()
     rotations = np.array([op.rot for op in operations.sym_ops], dtype=np.float64) / gemmi.Op.DEN
-    return Group(rotations, len(list(operations)))
+    return Group(rotations, len(list(operations)), group.number)
 
 
 def find_settings(name: str, is_hall: bool = False) -> list[frozenset[bytes]]:
@@ -156,22 +160,65 @@ def _arrays(operations: list[Any]) -> Operations:
 
 
 def other_group(names: tuple[str, ...], rotations: FloatArray, translations: FloatArray) -> str:
+    """Return a remark if the operations of a crystal are not those of its group, or shift far.
+
+    Its cell may be another one, and so may its axes and its origin. The first of its names that is
+    known counts; that of an odd setting may not be.
+    """
+    known = ((name, find_group(name)) for name in names)
+    name, group = next(((name, one) for name, one in known if one is not None), ("", None))
+    if group is not None:
+        remark = _other_number(name, name == names[0], group, rotations, translations)
+        if remark:
+            return remark
+    farthest = np.abs(translations).max(initial=0.0)
+    if farthest >= _SHIFT:
+        shift = f"has a symmetry operation that shifts by {farthest:.6g} cells"
+        return f"{shift}; check that no slash is missing, as in x+12 for x+1/2"
+    if group is None or len(rotations) == 1:
+        return ""
+    number, symbol = _find_type(rotations, translations)
+    if number in {0, group.number}:
+        return ""
+    listed = f"lists the symmetry operations of {symbol!r}, number {number}"
+    return f"{listed}, but its space group is {name!r}, number {group.number}; check them"
+
+
+def _find_type(rotations: FloatArray, translations: FloatArray) -> tuple[int, str]:
+    """Return number and symbol of the group of operations in any cell; 0 if it is not found."""
+    import spglib
+
+    integers = np.rint(rotations).astype(np.intc)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that errors will be raised one day
+        try:
+            found = spglib.get_spacegroup_type_from_symmetry(
+                integers, translations, symprec=_TRANSLATION_TOLERANCE
+            )
+        except spglib.SpglibError:
+            found = None
+    return (0, "") if found is None else (found.number, found.international_short)
+
+
+def _other_number(
+    name: str,
+    is_first: bool,
+    group: Group,
+    rotations: FloatArray,
+    translations: FloatArray,
+) -> str:
     """Return a remark if the operations of a crystal are not as many as its group has.
 
     Its cell may be another one: then those count that differ by more than a translation. So it is
     where the first of its names, perhaps that of an odd setting, is not known. What is listed
     twice counts once: ``x+12`` is ``x``, and a slash was lost.
     """
-    known = ((name, find_group(name)) for name in names)
-    name, group = next(((name, one) for name, one in known if one is not None), ("", None))
-    if group is None:
-        return ""
     kinds = {rotation.tobytes() for rotation in rotations + 0.0}
     shifts = np.round(translations, _DECIMALS) % 1
     n_operations = len(np.unique(np.hstack([rotations.reshape(-1, 9), shifts]), axis=0))
     if len(kinds) == len(group.rotations) and (
         n_operations == group.n_operations
-        or name != names[0]
+        or not is_first
         or kinds != {rotation.tobytes() for rotation in group.rotations + 0.0}
     ):
         return ""

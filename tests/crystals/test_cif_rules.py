@@ -133,6 +133,37 @@ def test_volumes(volume, is_told, more):
     assert (told in read_crystal(text).notes) == bool(is_told)
 
 
+def test_the_volume_of_a_cell_in_a_table():
+    tags = [f"_cell_length_{one}" for one in "abc"]
+    tags += [f"_cell_angle_{one}" for one in ("alpha", "beta", "gamma")]
+    lines = [line for line in cif().splitlines() if not line.startswith(tuple(tags))]
+    for values, is_told in (("4 5 5 90 90 90", False), ("4 5 6 90 90 90", True)):
+        table = "\n".join(["loop_", *tags, values, "_cell_volume 100.0"])
+        notes = read_crystal("\n".join([lines[0], table, *lines[1:]])).notes
+        assert any("does not have its volume" in one for one in notes) == is_told
+
+
+@pytest.mark.parametrize("more", ["", MAGNETIC], ids=["fast", "by pymatgen"])
+@pytest.mark.parametrize(
+    ("lengths", "angles", "is_told"),
+    [
+        ((90, 90, 120), (3.2, 3.2, 5.1), 1),
+        ((3.2, 3.2, 5.1), (90, 90, 120), 0),
+        ((90,) * 3, (60,) * 3, 0),
+        ((71.07,) * 3, (41.83,) * 3, 0),  # the primitive cell of MOF-210
+    ],
+)
+def test_angles_in_the_place_of_lengths(lengths, angles, is_told, more):
+    text = cif("Na1 Na 0 0 0", more=more)
+    tags = ("_cell_length_a", "_cell_length_b", "_cell_length_c")
+    tags += ("_cell_angle_alpha", "_cell_angle_beta", "_cell_angle_gamma")
+    for tag, value in zip(tags, (*lengths, *angles), strict=True):
+        text = re.sub(rf"{tag} \S+", f"{tag} {value}", text)
+    assert (parse_cif(text) is None) == bool(more)
+    told = [note for note in read_crystal(text).notes if "in each other's place" in note]
+    assert len(told) == is_told
+
+
 @pytest.mark.parametrize("more", ["", MAGNETIC], ids=["fast", "by pymatgen"])
 @pytest.mark.parametrize(
     ("place", "is_told"), [("2.0", 0), ("-1.9(2)", 0), ("2.05", 1), ("-2.05(3)", 1), ("25", 1)]
@@ -601,6 +632,37 @@ def test_operations_that_are_not_those_of_the_group(groups, operations, told, mo
     assert all(note.startswith(told) for note in notes)
 
 
+@pytest.mark.parametrize("group", ["", "_symmetry_space_group_name_H-M 'P 1 1 21'\n"])
+@pytest.mark.parametrize("more", ["", TWICE], ids=["fast", "by pymatgen"])
+@pytest.mark.parametrize(
+    ("operation", "is_told"), [("-x,-y,z+12", True), ("-x,-y,z+1/2", False), ("1-x,-y,z", False)]
+)
+def test_operations_without_slashes_that_are_another_group(operation, is_told, more, group):
+    text = cif("Na1 Na 0 0 .2", more=more + group, operations=("x,y,z", operation))
+    told = "has a symmetry operation that shifts by 12 cells; check that no slash is missing"
+    assert any(note.startswith(told) for note in read_crystal(text).notes) == is_told
+
+
+@pytest.mark.parametrize("more", ["", TWICE], ids=["fast", "by pymatgen"])
+@pytest.mark.parametrize(
+    ("name", "operation", "number"),
+    [
+        ("'P 21/m'", "-x,y,-z", 0),  # told by their number
+        ("'P 1 21 1'", "-x,y+1/2,-z", 0),
+        ("'P 1 1 21'", "-x+1/2,y+1/2,-z+1/4", 0),  # other axes and origin
+        ("'P 1 21 1'", "-x,y,-z", 3),
+        ("?", "-x,y,-z", 0),
+    ],
+)
+def test_operations_of_another_group_as_many(name, operation, number, more):
+    group = f"_symmetry_space_group_name_H-M {name}\n"
+    text = cif("Na1 Na .1 .3 .2", more=more + group, operations=("x,y,z", operation))
+    told = f"lists the symmetry operations of 'P2', number {number}, but its space group is {name}"
+    notes = [note for note in read_crystal(text).notes if note.startswith("lists the symmetry")]
+    assert len(notes) == bool(number)
+    assert all(note.startswith(told) for note in notes)
+
+
 @pytest.mark.parametrize("more", ["", TWICE], ids=["fast", "by pymatgen"])
 @pytest.mark.parametrize(
     ("change", "is_told"),
@@ -635,6 +697,8 @@ def test_cells_with_the_symmetry_of_their_operations_roughly(change, is_told, mo
         ("B1", "Ti", "1", False),
         ("FeM1", "Mg", "1", False),
         ("D1", "H", "1", False),
+        ("Si1", "T1", "1", True),  # a place of silicon, in the columns of each other
+        ("H1", "T", "1", False),
     ],
 )
 def test_labels_that_name_another_element(label, symbol, share, is_told, more):
