@@ -1,6 +1,7 @@
 """Where a network runs."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -46,3 +47,12 @@ def choose_device(device: Any, *, fall_back: bool = False) -> Any:
         )
         return "cpu"
     raise ValueError(f"device={device!r}, but torch sees no such device; use 'auto' or 'cpu'")
+
+
+def made_on_cpu() -> AbstractContextManager[Any]:
+    """Return a context in which torch makes tensors on the CPU, whatever its default device is.
+
+    A mode of torch loses Ctrl-C that comes while torch pauses it, at each tensor that is made. Few
+    need one: mostly the CPU is the default.
+    """
+    return nullcontext() if torch.get_default_device().type == "cpu" else torch.device("cpu")

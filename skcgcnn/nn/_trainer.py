@@ -21,6 +21,7 @@ from skcgcnn.graphs import is_mapped
 from skcgcnn.nn._averaging import AveragedNet
 from skcgcnn.nn._batches import GraphBatches, GraphDataset, TrainBatch
 from skcgcnn.nn._callbacks import Timer, no_validation, two_schedules
+from skcgcnn.nn._devices import made_on_cpu
 from skcgcnn.nn._halves import Halves, can_be_halved
 from skcgcnn.nn._schedule import one_cycle
 from skcgcnn.nn._scores import EpochScores, Table
@@ -99,14 +100,14 @@ class GraphNet(NeuralNet):
     def initialize_module(self) -> Any:
         """Make the network, in its number type."""
         # Its random numbers are those of the CPU, whatever torch's default device is.
-        with torch.device("cpu"):
+        with made_on_cpu():
             super().initialize_module()
         self.module_.to(self.dtype)
         return self
 
     def initialize_criterion(self) -> Any:
         """Make the loss, on the CPU first as the network."""
-        with torch.device("cpu"):
+        with made_on_cpu():
             return super().initialize_criterion()
 
     def initialize_optimizer(self) -> Any:

@@ -357,6 +357,21 @@ def test_an_interrupt_before_the_progress_is_shown_gets_through(
         regressor.fit(graphs, energies)
 
 
+def test_an_interrupt_while_the_network_is_made_gets_through(
+    regressor, graphs, energies, monkeypatch
+):
+    """It was a RuntimeError, after which a grid search goes on."""
+
+    def interrupted(*args, **kwargs):
+        while torch.overrides._len_torch_function_stack():  # as where torch pauses its modes
+            torch.overrides._pop_mode()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("skcgcnn.nn._averaging.AveragedNet.__init__", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        regressor.fit(graphs, energies)
+
+
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_an_interrupt_does_not_leave_gradients_off(
     regressor, graphs, energies, method, monkeypatch
