@@ -1,9 +1,13 @@
 """``skcgcnn train``."""
 
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from threading import Thread
+from time import sleep
 from typing import Annotated, Any, get_args
 
 import typer
@@ -136,6 +140,7 @@ def _accelerator(device: str) -> Any:
         return None
     with needed("training on several processes needs Accelerate", "skcgcnn[accelerate]"):
         from accelerate import Accelerator, InitProcessGroupKwargs
+    _end_with_parent()
     # The others wait while the main process validates.
     patience = InitProcessGroupKwargs(timeout=timedelta(days=1))
     found = Accelerator(cpu=device == "cpu", kwargs_handlers=[patience])
@@ -143,6 +148,22 @@ def _accelerator(device: str) -> Any:
     # until the launcher kills it, after half a minute.
     signal.signal(signal.SIGTERM, _lost)
     return found
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone, as after SIGKILL.
+
+    Processes meet by their launcher; without it, those that have not met would wait for a day.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            sleep(1)
+        print("the launcher of this training ended, and so does this process", file=sys.stderr)
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def _lost(*_: Any) -> None:

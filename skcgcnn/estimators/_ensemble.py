@@ -56,7 +56,6 @@ def fit_ensemble(
             for member, rows in zip(members, left_out, strict=True)
         )
     )
-    vars(est).update({n: v for n, v in vars(fitted[0]).items() if n in START_RESULTS})
     first, *others = map(model_state, fitted)
     state = replace(
         first,
@@ -65,6 +64,7 @@ def fit_ensemble(
         provenance=replace(first.provenance, n_samples=len(data)),
     )
     set_model_state(est, state)
+    vars(est).update({n: v for n, v in vars(fitted[0]).items() if n in START_RESULTS})
     if left_out.any(axis=0).sum() >= _FEWEST_LEFT_OUT:
         calibrate_out_of_bag(est, data, left_out)
     elif valid is not None:
