@@ -117,9 +117,9 @@ def _check_end(archive: tarfile.TarFile, most: int) -> None:
 
 
 class _Archive(tarfile.TarFile):
-    """An archive, and how many headers there were since the last member."""
+    """An archive, and the kinds of headers since the last member."""
 
-    n_headers = 0
+    kinds: tuple[bytes, ...] = ()
 
 
 class _Header(tarfile.TarInfo):
@@ -153,8 +153,13 @@ class _Header(tarfile.TarInfo):
             raise tarfile.ReadError(f"a header has a size of {self.size:,} bytes")
         if self.type == tarfile.GNUTYPE_SPARSE:
             raise tarfile.ReadError(_SPARSE)
-        archive.n_headers = archive.n_headers + 1 if self.type in _LONG_HEADERS else 0
-        if archive.n_headers > _MOST_HEADERS:
+        known, archive.kinds = archive.kinds, ()
+        if self.type in _LONG_HEADERS:
+            archive.kinds = (*known, self.type)
+            # A second name is that of the next member: tarfile would give its content the first.
+            if self.type in known and self.type != tarfile.XGLTYPE:
+                raise tarfile.ReadError("a member has too many headers: another is missing")
+        if len(archive.kinds) > _MOST_HEADERS:
             raise tarfile.ReadError("a member has too many headers")
         return super()._proc_member(archive)  # type: ignore[misc]
 

@@ -221,6 +221,20 @@ def test_a_crystal_whose_name_was_damaged_is_not_left_out(kind, cifs, tmp_path):
         list(tar_items(tmp_path / "cifs.tar"))
 
 
+@pytest.mark.parametrize("kind", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_a_crystal_does_not_get_the_name_of_another(kind, cifs, tmp_path):
+    names = [f"{letter * 120}.cif" for letter in "ab"]
+    with tarfile.open(tmp_path / "cifs.tar", "w", format=kind) as file:
+        for name, path in zip(names, cifs, strict=False):
+            file.add(path, name)
+    content = (tmp_path / "cifs.tar").read_bytes()
+    begin = 1024  # after the name of the first crystal, which alone is left of it
+    end = content.index(b"././@", begin)  # where the name of the second begins
+    (tmp_path / "cifs.tar").write_bytes(content[:begin] + content[end:])
+    with pytest.raises(DataError, match="too many headers: another is missing"):
+        list(tar_items(tmp_path / "cifs.tar"))
+
+
 def test_an_archive_that_ends_between_two_crystals(archive, tmp_path):
     archive.write_bytes(archive.read_bytes()[: starts(archive)[3]])
     with pytest.warns(UserWarning, match=r"cifs\.tar: has no mark at its end; perhaps it is trunc"):
