@@ -2,7 +2,7 @@
 
 import os
 import signal
-import sys
+import socket
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +19,8 @@ from skcgcnn.cli._app import Quiet, Remarks, app, n_processes, plain_errors
 from skcgcnn.cli._options import DATA_HELP, typed_settings, with_run_options
 from skcgcnn.exceptions import ProcessError
 from skcgcnn.training import Rule, Settings
+
+_PATIENCE = 60  # s, until a launcher answers
 
 
 @app.command()
@@ -151,19 +153,29 @@ def _accelerator(device: str) -> Any:
 
 
 def _end_with_parent() -> None:
-    """End this process when the one that started it is gone, as after SIGKILL.
+    """End this process when the launcher that started it is gone, as after SIGKILL.
 
-    Processes meet by their launcher; without it, those that have not met would wait for a day.
+    Processes meet by their launcher; without it, those that have not met would wait for a day. A
+    process that was started by hand outlives its shell.
     """
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return
     parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
             sleep(1)
-        print("the launcher of this training ended, and so does this process", file=sys.stderr)
+        typer.echo("the launcher of this training ended, and so does this process", err=True)
         os._exit(1)
 
     Thread(target=watch, daemon=True).start()
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":  # they meet without it
+        return
+    try:  # it may have ended before
+        place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        socket.create_connection(place, timeout=_PATIENCE).close()
+    except (OSError, LookupError, ValueError) as error:
+        raise ProcessError(f"the launcher of this training is not there ({error})") from error
 
 
 def _lost(*_: Any) -> None:

@@ -1,6 +1,8 @@
 """What the options of the commands say, take and pass on."""
 
 import signal
+import socket
+import subprocess
 import sys
 from datetime import timedelta
 from types import ModuleType, SimpleNamespace
@@ -13,7 +15,8 @@ from joblib._parallel_backends import SequentialBackend
 from typer.testing import CliRunner
 
 from skcgcnn.cli import app
-from skcgcnn.cli._train import _accelerator
+from skcgcnn.cli._train import _accelerator, _end_with_parent
+from skcgcnn.exceptions import ProcessError
 from skcgcnn.stores import open_store
 
 TRAIN = typer.main.get_command(app).commands["train"]
@@ -194,3 +197,36 @@ def test_processes_are_on_the_device_that_is_asked_for(device, is_cpu, monkeypat
 def test_times(typed, seconds):
     tune = typer.main.get_command(app).commands["tune"]
     assert tune.make_context("tune", ["data", "--time", typed]).params["seconds"] == seconds
+
+
+CHILD = "from skcgcnn.cli._train import _end_with_parent; _end_with_parent(); print(1, flush=True)"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes there have no new parent")
+def test_a_process_ends_with_its_launcher():
+    """Where the launcher was killed, those that wait for others would wait for a day."""
+    child = f"TORCHELASTIC_RUN_ID=1 {sys.executable} -c '{CHILD}; import time; time.sleep(60)'"
+    # The shell is killed; what it started is seen by its end of the pipe.
+    shell = subprocess.Popen(
+        ["/bin/sh", "-c", f"{child} & wait"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert shell.stdout.readline() == "1\n"
+    shell.kill()
+    assert "the launcher of this training ended" in shell.communicate(timeout=30)[0]
+
+
+def test_a_launcher_that_ended_before(monkeypatch):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setattr("skcgcnn.cli._train.Thread", lambda **_: SimpleNamespace(start=bool))
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    _end_with_parent()
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
+    monkeypatch.setenv("MASTER_ADDR", "localhost")
+    monkeypatch.setenv("MASTER_PORT", str(port))
+    with pytest.raises(ProcessError, match="the launcher of this training is not there"):
+        _end_with_parent()
