@@ -153,8 +153,15 @@ def other_labels(
 ) -> tuple[str, ...]:
     """Return a remark if a label names another element than the symbol, which counts.
 
-    Of a site in part, which elements may share, a label may name one of several.
+    Of a site in part, which elements may share, a label may name one of several. Where the first
+    letter of each line was lost, ``Si`` is iodine.
     """
+    labels, symbols = list(labels), list(symbols)
+    for name in dict.fromkeys(symbols or labels):
+        if name.strip("'\"")[:1].islower():
+            return (
+                f"a site has the symbol {name}, without a capital; check that no letter is lost",
+            )
     sites = zip(labels, symbols, [*shares] or repeat("1"), strict=False)
     for label, symbol, share in dict.fromkeys(sites):
         if _WHOLE.fullmatch(share) and _names_another(label.strip("'\""), symbol.strip("'\"")):

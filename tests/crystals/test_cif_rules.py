@@ -708,6 +708,19 @@ def test_labels_that_name_another_element(label, symbol, share, is_told, more):
     assert len(told) == is_told
 
 
+@pytest.mark.parametrize("more", ["", TWICE], ids=["fast", "by pymatgen"])
+def test_symbols_that_lost_their_capital(more):
+    text = cif("Si1 Si .1 .2 .3", "O1 O .6 .7 .8", more=more)
+    assert not any("capital" in note for note in read_crystal(text).notes)
+    alone = re.sub("(?m)^(Si|O)1 ", "", text).replace("_atom_site_label\n", "", 1)
+    alone = alone.replace("type_symbol", "label")  # symbols in the place of labels
+    for broken in (text.replace(" Si ", " i "), text.replace(" O ", " o ")):
+        assert any("without a capital" in note for note in read_crystal(broken).notes)
+    assert not any("capital" in note for note in read_crystal(alone).notes)
+    notes = read_crystal(alone.replace("\nSi ", "\ni1 ")).notes
+    assert any(note.startswith("a site has the symbol i1, without a capital") for note in notes)
+
+
 def test_the_number_of_a_group_beyond_all_bounds():
     text = cif(operations=(), more="_symmetry_Int_Tables_number 999999999999\n")
     assert "_symmetry_Int_Tables_number holds '999999999999'" in refused(text)
