@@ -21,13 +21,15 @@ _AT_ONCE = 1 << 20
 _REFERENCE = re.compile("([A-Z]{1,3})([0-9]{1,7})")
 
 
-def check_workbook(path: Path) -> bool:
+def check_workbook(path: Path) -> tuple[bool, bool]:
     """Refuse a workbook that would take much memory.
 
     Returns
     -------
-    bool
+    is_suspect : bool
         Whether it may hold formulas whose values no spreadsheet program has computed.
+    has_raised : bool
+        Whether parts of its texts are raised, such as the mark of a footnote behind a number.
 
     Raises
     ------
@@ -39,7 +41,7 @@ def check_workbook(path: Path) -> bool:
     with zipfile.ZipFile(path) as archive:
         if sum(one.file_size for one in archive.infolist()) > _MOST_BYTES:
             raise DataError(f"{path}: is too large a workbook; save it as 'CSV UTF-8'")
-        has_formulas = is_uncomputed = False
+        has_formulas = is_uncomputed = has_raised = False
         # Any of them can be a sheet, whatever its name.
         for member in archive.infolist():
             cells = _Cells()
@@ -59,7 +61,8 @@ def check_workbook(path: Path) -> bool:
                 )
             has_formulas |= cells.has_formulas
             is_uncomputed |= cells.is_uncomputed
-    return has_formulas and is_uncomputed
+            has_raised |= cells.has_raised
+    return has_formulas and is_uncomputed, has_raised
 
 
 def check_formulas(path: Path, frame: Any) -> list[str]:
@@ -119,11 +122,14 @@ class _Cells:
         Whether there are some.
     is_uncomputed : bool
         Whether one has no value, or all values are to be computed when the workbook is opened.
+    has_raised : bool
+        Whether a part of a text is raised.
     """
 
     def __init__(self) -> None:
         self.n_rows = self.n_columns = self._row = self._column = 0
         self.has_formulas = self.is_uncomputed = self._lacks_value = False
+        self.has_raised = self._is_part = False
         self._left = dict(_MOST_OF)
         self.parser = expat.ParserCreate(namespace_separator=" ")
         self.parser.StartElementHandler = self._start
@@ -162,6 +168,10 @@ class _Cells:
                 raise ValueError(f"it has more than {_MOST_OF[name]:,} elements {name!r}")
         elif name == "f":
             self.has_formulas = self._lacks_value = True
+        elif name in ("rPr", "font"):  # of a part of a text, or of cells
+            self._is_part = name == "rPr"
+        elif name == "vertAlign":
+            self.has_raised |= self._is_part and attributes.get("val") == "superscript"
         elif name == "v":
             self._lacks_value = False
         elif name == "calcPr":

@@ -1,5 +1,7 @@
 """Workbooks and tables beside each other: what no program has computed, and what is not read."""
 
+import re
+import warnings
 import zipfile
 
 import pytest
@@ -83,3 +85,20 @@ def test_cells_of_errors_are_told(folder):
     assert values[:, 0].tolist() == [1.5, 2.5]
     assert values[1, 1] == 0.5
     assert values[0, 1] != values[0, 1]
+
+
+def test_raised_digits_are_told(folder):
+    """Of a table from a paper, the mark of a footnote is a digit behind a number."""
+    from openpyxl.cell.rich_text import CellRichText, TextBlock
+    from openpyxl.cell.text import InlineFont
+
+    lowered = CellRichText("1", TextBlock(InlineFont(vertAlign="subscript"), "2"))
+    save(folder, ("a", 1.5, 2), ("b", 4, lowered))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load_id_prop(folder, target="energy").target.tolist() == [1.5, 4]
+    raised = CellRichText("1.5", TextBlock(InlineFont(vertAlign="superscript"), "2"))
+    save(folder, ("a", raised, 2), ("b", 4, 5))
+    told = "read with raised digits as others, so that 1.5² is 1.52"
+    with pytest.warns(UserWarning, match=re.escape(told)):
+        load_id_prop(folder)
