@@ -22,7 +22,7 @@ from skcgcnn.crystals._cif_claims import (
     other_multiplicity,
     other_volume,
 )
-from skcgcnn.crystals._cif_numbers import DUMMY, names_none, no_element
+from skcgcnn.crystals._cif_numbers import names_none, no_element
 from skcgcnn.crystals._cif_symmetry import (
     UnsureError,
     distinct,
@@ -35,6 +35,7 @@ from skcgcnn.crystals._cif_symmetry import (
 from skcgcnn.crystals._cif_tags import (
     CELL,
     COORDS,
+    FLAG,
     GROUP_OF_SITES,
     GROUPS,
     MAGNETIC,
@@ -58,6 +59,8 @@ _SURELY_THICK = 0.02
 # Fractional coordinates beyond this are mistakes; far beyond, nothing is left after the point.
 MAX_FRACTION = 10_000
 
+# Of places of atoms, found or computed; to tell of the others takes longer.
+_FLAGS = {"d", "c", "calc", ".", "?"}
 _REQUIRED = {"_atom_site_label", *COORDS}
 
 # A text of several lines.
@@ -307,9 +310,10 @@ def _read_sites(block: gemmi.cif.Block) -> tuple[list[str], FloatArray, list[flo
     columns = {tag: values[tags.index(tag) :: len(tags)] for tag in SITES if tag in tags}
     # Elsewhere, or with other letters.
     is_apart = any(block.find_values(tag) for tag in SITES if tag not in columns)
+    is_apart |= any(tag.startswith("_atom_site_occ") and tag not in SITES for tag in tags)
     if is_apart or not columns.keys() >= _REQUIRED:
         raise UnsureError
-    if DUMMY in columns.get("_atom_site_calc_flag", ()):
+    if not _FLAGS.issuperset(columns.get(FLAG, ())):
         raise UnsureError
     if any(group not in (".", "?") for group in columns.get(GROUP_OF_SITES, ())):
         raise UnsureError

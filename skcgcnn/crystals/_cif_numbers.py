@@ -30,6 +30,7 @@ from skcgcnn.crystals._cif_tags import (
     ASSEMBLY,
     CELL,
     COORDS,
+    FLAG,
     GROUP_OF_SITES,
     GROUPS,
     HALL,
@@ -47,9 +48,10 @@ from skcgcnn.crystals._cif_taken import taken_of_magnets, taken_operations
 from skcgcnn.crystals._cif_words import (
     OTHER_NUMBER,
     as_third,
+    check_kind,
+    check_tag,
     is_share,
     is_size,
-    is_whole,
     no_number,
     plain_number,
 )
@@ -63,7 +65,7 @@ _OTHER_ELEMENT = re.compile(r"[A-Za-z]{1,2}[\d.+-]*[/,;&|][A-Za-z]|(TR|REE)([^A-
 _SECOND_SYMBOL = re.compile(r"[A-Z][a-z]?[\d.]*([A-Z][a-z])")
 # Of a label alone: in silicates a place for Si or Al, and hardly ever tritium.
 _TETRAHEDRON = re.compile("T([^A-Za-z]|$)")
-DUMMY = "dum"  # of a site that is no atom
+_DUMMY = "dum"  # of a site that is no atom
 
 _NEARLY_ONE = 0.99
 # Magnetic ones, with the reversal of time behind; also as an older dictionary has them.
@@ -306,8 +308,7 @@ def _check_columns(data: dict[str, Any]) -> None:
     Of those outside, pymatgen takes the letters for the values.
     """
     for tag in data:
-        if tag not in SITES and tag.lower() in SITES:
-            raise StructureError(f"holds {tag}, which is not read; write {tag.lower()}")
+        check_tag(tag)
     if missing := [tag for tag in COORDS if tag not in data]:
         raise StructureError(f"its sites have no {' and no '.join(missing)}; write it")
     values = [data[tag] for tag in SITES if tag in data]
@@ -324,13 +325,9 @@ def _check_numbers(data: dict[str, Any]) -> None:
             if OTHER_NUMBER.search(cell):
                 raise no_number(cell)
             _check_size(tag, cell)
-    for tag in MULTIPLICITIES:
+    for tag in (*MULTIPLICITIES, FLAG, GROUP_OF_SITES):
         for one in _several(data.get(tag, [])):
-            if not is_whole(one):
-                raise StructureError(
-                    f"{tag} holds {one!r}; write a whole number, and check whether its columns are "
-                    "in the order of their names"
-                )
+            check_kind(tag, one)
     for share in _several(data.get(OCCUPANCY, [])):
         # To pymatgen "." is 0, to the dictionary of CIF 1.
         if share != "?" and not is_share(share):
@@ -353,8 +350,8 @@ def _check_size(tag: str, cell: str) -> None:
 
 
 def _check_symbols(data: dict[str, Any]) -> None:
-    if DUMMY in _several(data.get("_atom_site_calc_flag", [])):
-        raise StructureError("an atom site is a dummy (_atom_site_calc_flag); remove it")
+    if _DUMMY in _several(data.get(FLAG, [])):
+        raise StructureError(f"an atom site is a dummy ({FLAG}); remove it")
     tag = next((tag for tag in SYMBOLS if tag in data), "")
     for symbol in _several(data.get(tag, [])):
         # Two letters count; what is behind them is a number or a charge.

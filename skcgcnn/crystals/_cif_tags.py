@@ -20,6 +20,8 @@ SYMMETRY = (
 MAGNETIC = ("_space_group_magn", "_atom_site_moment", "_space_group_symop_magn")
 OCCUPANCY = "_atom_site_occupancy"
 MULTIPLICITIES = ("_atom_site_symmetry_multiplicity", "_atom_site_site_symmetry_multiplicity")
+# Whether a place was found, or computed, or is none of an atom.
+FLAG = "_atom_site_calc_flag"
 GROUP_OF_SITES = "_atom_site_disorder_group"
 VOLUME = "_cell_volume"
 ASSEMBLY = "_atom_site_disorder_assembly"
@@ -31,7 +33,7 @@ SITES = (
     *SYMBOLS,
     *COORDS,
     OCCUPANCY,
-    "_atom_site_calc_flag",
+    FLAG,
     GROUP_OF_SITES,
     *MULTIPLICITIES,
 )

@@ -3,6 +3,7 @@
 import math
 import re
 
+from skcgcnn.crystals._cif_tags import FLAG, GROUP_OF_SITES, MULTIPLICITIES, OCCUPANCY, SITES
 from skcgcnn.exceptions import StructureError
 
 MOST_DEGREES = 180
@@ -51,6 +52,38 @@ def is_size(text: str, is_angle: bool) -> bool:
 def is_whole(text: str) -> bool:
     """Tell whether a text is a whole number, or stands for none."""
     return _WHOLE.fullmatch(text) is not None
+
+
+def check_tag(tag: str) -> None:
+    """Refuse the name of a column that would be read if it had other letters.
+
+    Raises
+    ------
+    StructureError
+    """
+    right = OCCUPANCY if tag.startswith(OCCUPANCY[:14]) and OCCUPANCY not in tag else tag.lower()
+    if tag not in SITES and right in SITES:
+        raise StructureError(f"holds {tag}, which is not read; write {right}")
+
+
+def check_kind(tag: str, text: str) -> None:
+    """Refuse what stands in a column of another kind: the columns were shifted.
+
+    Raises
+    ------
+    StructureError
+    """
+    number = plain_number(text)
+    if tag in MULTIPLICITIES:
+        is_odd, what = not is_whole(text), "write a whole number, and check"
+    elif tag == FLAG:
+        is_odd, what = number is not None, "check"
+    else:
+        is_odd, what = tag == GROUP_OF_SITES and number is not None and number % 1 != 0, "check"
+    if is_odd:
+        raise StructureError(
+            f"{tag} holds {text!r}; {what} whether its columns are in the order of their names"
+        )
 
 
 def no_number(number: str) -> StructureError:

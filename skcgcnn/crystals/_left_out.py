@@ -23,6 +23,8 @@ _COLUMNS = r"[^:\s]+:[A-Z]:\d{1,3}"
 _PROPERTIES = re.compile(rf"""\bproperties\s*=\s*["']?({_COLUMNS}(:{_COLUMNS})*)""", re.IGNORECASE)
 # Of an element, with a number, a charge or the name of a potential behind.
 _SYMBOL = re.compile("[A-Z][a-z]?(?![A-Za-z])")
+# Of the coordinates in a POSCAR. The first letter counts, so that Cirect is Cartesian.
+_MODES = ("direct", "fractional", "cartesian", "kartesian")
 # Among Properties= of an .xyz file, behind a name and a kind.
 _COUNT_OF_COLUMNS = re.compile(r":[A-Z]:(\d+)")
 _UNDERSCORE = re.compile(r"(?<!\S)[+-]?[\d.]*\d_\d[\d._]*([eE][+-]?\d+)?(?!\S)")
@@ -116,12 +118,14 @@ def check_cssr(text: str, n_sites: int) -> None:
 
 
 def check_xsf(text: str, n_sites: int) -> None:
-    """Refuse an .xsf file that was cut: it has fewer sites than it says.
+    """Refuse an .xsf file with fewer sites than it says, or with several cells.
 
     Raises
     ------
     StructureError
     """
+    if text.count("PRIMVEC") > 1:
+        raise StructureError("holds several cells (PRIMVEC); keep one")
     _, _, rest = text.partition("PRIMCOORD")
     numbers = "\n".join(rest.splitlines()[1:]).split(maxsplit=1)[:1]
     if numbers and _is_number(numbers) and _number(numbers[0]) != n_sites:
@@ -283,10 +287,19 @@ def left_out_of_poscar(text: str, species: Sequence[Species]) -> tuple[str, ...]
             break
     if _has_another_poscar(text):
         remarks.append("holds several crystals; the first is taken")
-    if not any(words[0][0] in "cCkK" for words in filter(None, lines[begin - 1 : begin])):
+    mode = "".join(word for words in lines[begin - 1 : begin] for word in words[:1])
+    if not _is_mode(mode):
+        remarks.append(f"says {mode!r} of its coordinates; write Direct or Cartesian")
+    if mode[:1] not in ("c", "C", "k", "K"):
         numbers = [_number(word) for words in places[:n_sites] for word in words[:3]]
         remarks += far_sites(np.nan_to_num(numbers))
     return tuple(remarks)
+
+
+def _is_mode(word: str) -> bool:
+    """Tell whether a word says how coordinates are written, in whole or by its first letters."""
+    letters = "".join(takewhile(str.isalpha, word.lower()))
+    return any(one.startswith(letters) or letters.startswith(one) for one in _MODES)
 
 
 def _element_behind(words: Sequence[str]) -> int:

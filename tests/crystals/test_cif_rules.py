@@ -724,3 +724,31 @@ def test_symbols_that_lost_their_capital(more):
 def test_the_number_of_a_group_beyond_all_bounds():
     text = cif(operations=(), more="_symmetry_Int_Tables_number 999999999999\n")
     assert "_symmetry_Int_Tables_number holds '999999999999'" in refused(text)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "why"),
+    [
+        (
+            "occupation",
+            (1, 0.5),
+            "holds _atom_site_occupation, which is not read; write _atom_site_",
+        ),
+        (
+            "calc_flag",
+            ("d", "0.25"),
+            "_atom_site_calc_flag holds '0.25'; check whether its columns",
+        ),
+        ("disorder_group", (".", "0.25"), "_atom_site_disorder_group holds '0.25'; check whether"),
+        ("disorder_group", (".", "-1"), None),
+        ("calc_flag", ("d", "x"), None),
+        ("occ_note", (1, 2), "holds _atom_site_occ_note, which is not read; write _atom_site_occ"),
+    ],
+)
+def test_columns_that_were_shifted_or_have_another_name(column, values, why):
+    rows = [f"{row} {value}" for row, value in zip(NACL, values, strict=True)]
+    text = cif(*rows, columns=(column,))
+    if why is None:
+        assert len(read_crystal(text).species) == 2
+    else:
+        assert why in refused(text)

@@ -344,3 +344,28 @@ def test_columns_of_sites(tmp_path, properties, row, why):
         assert read_crystal(path).species == [((11, 1.0),)]
     else:
         assert why in refused(path)
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_told"),
+    [
+        *(("Direct", 0), ("d", 0), ("Cart", 0), ("K", 0), ("direct configuration= 1", 0)),
+        *(("Directly", 0), ("Fractional", 0), ("Cirect", 1), ("xdirect", 1)),
+    ],
+)
+def test_how_coordinates_of_a_poscar_are_written(tmp_path, mode, is_told):
+    """The first letter counts: a typing error changes the crystal."""
+    for name, more in (("a.vasp", ""), ("b.vasp", "Selective\n")):
+        (tmp_path / name).write_text(NACL.replace("direct", more + mode))
+        notes = read_crystal(tmp_path / name).notes
+        told = [one.partition(" of its")[0] for one in notes if one.startswith("says")]
+        assert told == is_told * [f"says {mode!r}"]
+
+
+def test_several_cells_in_an_xsf_file(tmp_path):
+    cell, sites = "PRIMVEC\n4 0 0\n0 4 0\n0 0 4\n", "PRIMCOORD\n1 1\n11 0 0 0\n"
+    path = tmp_path / "a.xsf"
+    path.write_text(f"CRYSTAL\n{cell}{sites}")
+    assert read_crystal(path).species == [((11, 1.0),)]
+    path.write_text(f"CRYSTAL\n{cell.replace('4', '9')}{cell}{sites}")
+    assert refused(path).endswith("holds several cells (PRIMVEC); keep one")
