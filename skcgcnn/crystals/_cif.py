@@ -45,7 +45,7 @@ from skcgcnn.crystals._cif_tags import (
     SYMBOLS,
     SYMMETRY,
 )
-from skcgcnn.crystals._cif_words import MOST_DEGREES, as_third, is_whole, no_number
+from skcgcnn.crystals._cif_words import MOST_DEGREES, as_third, is_whole, no_number, right_name
 from skcgcnn.crystals._crystal import Crystal, Species
 from skcgcnn.exceptions import StructureError
 
@@ -310,8 +310,7 @@ def _read_sites(block: gemmi.cif.Block) -> tuple[list[str], FloatArray, list[flo
     columns = {tag: values[tags.index(tag) :: len(tags)] for tag in SITES if tag in tags}
     # Elsewhere, or with other letters.
     is_apart = any(block.find_values(tag) for tag in SITES if tag not in columns)
-    is_apart |= any(tag.startswith("_atom_site_occ") and tag not in SITES for tag in tags)
-    if is_apart or not columns.keys() >= _REQUIRED:
+    if is_apart or any(map(right_name, tags)) or not columns.keys() >= _REQUIRED:
         raise UnsureError
     if not _FLAGS.issuperset(columns.get(FLAG, ())):
         raise UnsureError

@@ -49,11 +49,11 @@ from skcgcnn.crystals._cif_words import (
     OTHER_NUMBER,
     as_third,
     check_kind,
-    check_tag,
     is_share,
     is_size,
     no_number,
     plain_number,
+    right_name,
 )
 from skcgcnn.exceptions import StructureError
 
@@ -308,7 +308,8 @@ def _check_columns(data: dict[str, Any]) -> None:
     Of those outside, pymatgen takes the letters for the values.
     """
     for tag in data:
-        check_tag(tag)
+        if right := right_name(tag):
+            raise StructureError(f"holds {tag}, which is not read; write {right}")
     if missing := [tag for tag in COORDS if tag not in data]:
         raise StructureError(f"its sites have no {' and no '.join(missing)}; write it")
     values = [data[tag] for tag in SITES if tag in data]

@@ -20,7 +20,7 @@ SYMMETRY = (
 MAGNETIC = ("_space_group_magn", "_atom_site_moment", "_space_group_symop_magn")
 OCCUPANCY = "_atom_site_occupancy"
 MULTIPLICITIES = ("_atom_site_symmetry_multiplicity", "_atom_site_site_symmetry_multiplicity")
-# Whether a place was found, or computed, or is none of an atom.
+# How a site was found: measured, calculated, or no atom at all.
 FLAG = "_atom_site_calc_flag"
 GROUP_OF_SITES = "_atom_site_disorder_group"
 VOLUME = "_cell_volume"

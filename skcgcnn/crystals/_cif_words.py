@@ -54,16 +54,11 @@ def is_whole(text: str) -> bool:
     return _WHOLE.fullmatch(text) is not None
 
 
-def check_tag(tag: str) -> None:
-    """Refuse the name of a column that would be read if it had other letters.
-
-    Raises
-    ------
-    StructureError
-    """
-    right = OCCUPANCY if tag.startswith(OCCUPANCY[:14]) and OCCUPANCY not in tag else tag.lower()
-    if tag not in SITES and right in SITES:
-        raise StructureError(f"holds {tag}, which is not read; write {right}")
+def right_name(tag: str) -> str:
+    """Return the name of a column that would be read if it had other letters; else nothing."""
+    is_nearly = tag.startswith("_atom_site_occ") and OCCUPANCY not in tag
+    right = OCCUPANCY if is_nearly else tag.lower()
+    return right if tag not in SITES and right in SITES else ""
 
 
 def check_kind(tag: str, text: str) -> None:

@@ -174,7 +174,7 @@ def _check_properties(lines: Sequence[str], n_sites: Sequence[int]) -> None:
                     raise StructureError(
                         f"has the site {line.strip()!r}, but tells {n_columns} columns in {told[0]}"
                     )
-        place += n + len([*takewhile(lambda line: line.startswith("VEC"), lines[place + n :])])
+        place += n + _n_vectors(lines[place + n :])
 
 
 def check_counts_of_xyz(text: str) -> None:
@@ -194,7 +194,12 @@ def check_counts_of_xyz(text: str) -> None:
     while place < len(lines) and lines[place].strip().isdecimal():
         _check_count([lines[place].strip()], len(lines) - place)
         place += int(lines[place].strip()[:12]) + 2
-        place += len([*takewhile(lambda line: line.startswith("VEC"), lines[place:])])
+        place += _n_vectors(lines[place:])
+
+
+def _n_vectors(lines: Sequence[str]) -> int:
+    """Return how many lines of a cell stand behind the sites of an .xyz file."""
+    return len([*takewhile(lambda line: line.startswith("VEC"), lines)])
 
 
 def check_counts_of_xsf(text: str) -> None:
