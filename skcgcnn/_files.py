@@ -59,14 +59,11 @@ def user_path(path: str | os.PathLike[str]) -> Path:
 
 def file_mark(path: str | os.PathLike[str]) -> Mark:
     """Return what changes with a file."""
-    try:
-        found = user_path(path).stat()
-    except (OSError, ValueError):
-        return None
-    return found.st_size, found.st_mtime_ns
+    state = file_state(path)
+    return None if state is None else state[:2]
 
 
-def file_state(path: str | os.PathLike[str]) -> tuple[int, ...] | None:
+def file_state(path: str | os.PathLike[str]) -> tuple[int, int, int, int] | None:
     """Return what changes with a file, also where its time is set back, as archives do."""
     try:
         found = user_path(path).stat()

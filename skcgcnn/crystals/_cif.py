@@ -24,6 +24,7 @@ from skcgcnn.crystals._cif_claims import (
 )
 from skcgcnn.crystals._cif_numbers import names_none, no_element
 from skcgcnn.crystals._cif_symmetry import (
+    IDENTITY,
     UnsureError,
     distinct,
     expand,
@@ -244,8 +245,7 @@ def _check_group(block: gemmi.cif.Block, triplets: tuple[str, ...]) -> tuple[str
 @lru_cache(maxsize=256)
 def _remark_of_group(names: tuple[str, ...], triplets: tuple[str, ...]) -> tuple[str, ...]:
     """Return a remark if the operations are not those of the space group that is named."""
-    operations = parse_triplets(triplets)
-    remark = other_group(names, *(operations or (np.eye(3)[np.newaxis], np.zeros((1, 3)))))
+    remark = other_group(names, *(parse_triplets(triplets) or IDENTITY))
     return (remark,) if remark else ()
 
 

@@ -10,7 +10,7 @@ import gemmi
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn.crystals._cif_symmetry import FloatArray, Operations, site_orders
+from skcgcnn.crystals._cif_symmetry import IDENTITY, FloatArray, Operations, site_orders
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 
 # How far the ratios between sites and formula may differ, as in pymatgen.
@@ -136,10 +136,10 @@ def other_multiplicity(
     if len(values) != len(coords) or (operations is None and set(values) == {"1"}):
         return ()
     told = np.array([gemmi.cif.as_number(value) for value in values])
+    operations = operations or IDENTITY
     orders = site_orders(coords, operations)
-    n_operations = 1 if operations is None else len(operations[0])
-    n_lattice = 1 if operations is None else (operations[0] == np.eye(3)).all(axis=(1, 2)).sum()
-    images = n_operations // orders
+    images = len(operations[0]) // orders
+    n_lattice = (operations[0] == np.eye(3)).all(axis=(1, 2)).sum()
     same = [np.isnan(told) | (told == one) for one in (images, orders, images // n_lattice)]
     if any(one.all() for one in same):
         return ()

@@ -16,6 +16,8 @@ IntArray = npt.NDArray[np.int64]
 # Rotations (n, 3, 3) and translations (n, 3).
 Operations = tuple[FloatArray, FloatArray]
 
+IDENTITY: Operations = np.eye(3)[np.newaxis], np.zeros((1, 3))
+
 # pymatgen's tolerance in fractional coordinates: closer images are one site.
 _SITE_TOLERANCE = 1e-4
 # Up to this many images, comparing all pairs is faster than building a tree.
@@ -275,10 +277,8 @@ def distinct(images: FloatArray, records: IntArray) -> tuple[IntArray, list[tupl
     return np.flatnonzero(first == everywhere), merged
 
 
-def site_orders(coords: FloatArray, operations: Operations | None) -> IntArray:
+def site_orders(coords: FloatArray, operations: Operations) -> IntArray:
     """Return how many operations leave each site where it is."""
-    if operations is None:
-        return np.ones(len(coords), dtype=np.int64)
     rotations, translations = operations
     moves = np.einsum("oij,sj->soi", rotations, coords) + translations - coords[:, np.newaxis]
     moves -= np.rint(moves)
