@@ -45,8 +45,8 @@ DISK_FULL = {errno.ENOSPC, errno.EFBIG, *filter(None, [getattr(errno, "EDQUOT", 
 # A disk that fails, or is not there any more.
 _DISK_FAILS = {errno.EIO, *filter(None, [getattr(errno, "ESTALE", None)])}
 
-# Size of a file and time of its last change; None where it is not there.
-Mark = tuple[int, int] | None
+# Size of a file, time of its last change and its number; None where it is not there.
+Mark = tuple[int, int, int] | None
 
 # Folders that this process has looked for leftovers in.
 _tidy = set[Path]()
@@ -60,7 +60,7 @@ def user_path(path: str | os.PathLike[str]) -> Path:
 def file_mark(path: str | os.PathLike[str]) -> Mark:
     """Return what changes with a file."""
     state = file_state(path)
-    return None if state is None else state[:2]
+    return None if state is None else state[:3]
 
 
 def file_state(path: str | os.PathLike[str]) -> tuple[int, int, int, int] | None:
@@ -69,7 +69,7 @@ def file_state(path: str | os.PathLike[str]) -> tuple[int, int, int, int] | None
         found = user_path(path).stat()
     except (OSError, ValueError):
         return None
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+    return found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns
 
 
 def refuse_changed(paths: Sequence[str], marks: Sequence[Mark]) -> None:
@@ -85,7 +85,7 @@ def refuse_changed(paths: Sequence[str], marks: Sequence[Mark]) -> None:
     Raises
     ------
     DataError
-        If one has another time or size.
+        If one has another time or size, or was replaced.
     """
     for path, mark in zip(paths, marks, strict=True):
         if file_mark(path) != mark:

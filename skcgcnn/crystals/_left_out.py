@@ -27,6 +27,8 @@ _SYMBOL = re.compile("[A-Z][a-z]?(?![A-Za-z])")
 _MODES = ("direct", "fractional", "cartesian", "kartesian")
 # Among Properties= of an .xyz file, behind a name and a kind.
 _COUNT_OF_COLUMNS = re.compile(r":[A-Z]:(\d+)")
+# In Quantum ESPRESSO, as Fe1 or O_h.
+_LONGEST_SYMBOL = 3
 _UNDERSCORE = re.compile(r"(?<!\S)[+-]?[\d.]*\d_\d[\d._]*([eE][+-]?\d+)?(?!\S)")
 
 
@@ -177,6 +179,56 @@ def _check_properties(lines: Sequence[str], n_sites: Sequence[int]) -> None:
         place += n + _n_vectors(lines[place + n :])
 
 
+def check_gen(text: str, n_sites: Sequence[int]) -> None:
+    """Refuse a .gen file with more or other columns than ASE reads, or with lines behind its cell.
+
+    Parameters
+    ----------
+    text : str
+    n_sites : sequence of int
+        Of its one crystal.
+
+    Raises
+    ------
+    StructureError
+    """
+    head, _, *lines = text.rstrip().split("\n")
+    [n] = n_sites
+    if head.split()[1] == "C":  # without a cell, which is refused later
+        return
+    # Site, element and place of each; then an origin and three vectors.
+    for line, n_columns in zip(lines, [5] * n + [3] * 4, strict=False):
+        if len(line.split()) != n_columns:
+            raise StructureError(
+                f"has the line {line.strip()!r} in the place of {n_columns} columns"
+            )
+    if len(lines) != n + 4:
+        raise StructureError(
+            f"has {len(lines) - 4} lines of sites, of which {n} are counted; check the number"
+        )
+
+
+def check_pwi(text: str, n_sites: Sequence[int]) -> None:
+    """Refuse an input of Quantum ESPRESSO with more sites than it counts (nat), which are left out.
+
+    Parameters
+    ----------
+    text : str
+    n_sites : sequence of int
+        Of its one crystal.
+
+    Raises
+    ------
+    StructureError
+    """
+    _, _, rest = text.partition("ATOMIC_POSITIONS")
+    words = [re.split("[!#]", line)[0].split() for line in rest.splitlines()[1:]]
+    # Longer than a symbol is the name of what comes next, such as K_POINTS.
+    sites = takewhile(lambda site: not site or len(site[0]) <= _LONGEST_SYMBOL, words)
+    if (n := sum(map(bool, sites))) != n_sites[0]:
+        raise StructureError(f"has {n} lines of sites, of which {n_sites[0]} are counted (nat)")
+
+
 def check_counts_of_xyz(text: str) -> None:
     """Refuse an .xyz file with more sites than lines, or more columns than letters.
 
@@ -241,6 +293,18 @@ def refuse_underscores(text: str) -> None:
     for line in text.splitlines()[1:]:
         if "_" in line and "=" not in line and (found := _UNDERSCORE.search(line)):
             raise no_number(found[0])
+
+
+def above_grid(text: str) -> str:
+    """Return a POSCAR without the numbers on a grid that a CHGCAR or LOCPOT has below its sites."""
+    lines = text.split("\n")
+    for place, line in enumerate(lines[:-1]):
+        # An empty title is none.
+        if place > 0 and not line.strip():
+            counts = lines[place + 1].split()
+            is_grid = len(counts) == 3 and _are_counts(counts) and "0" not in counts
+            return "\n".join(lines[:place]) if is_grid else text
+    return text
 
 
 def with_factor(text: str) -> str:

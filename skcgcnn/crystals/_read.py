@@ -1,19 +1,13 @@
 """Read one crystal, whatever it comes as: lattice, sites, species with their occupancies."""
 
-import bz2
-import errno
-import gzip
-import lzma
 import math
 import os
 import re
-import stat
 import warnings
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from os import PathLike, fspath
-from typing import IO, Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -25,16 +19,26 @@ from skcgcnn.crystals._cif_words import without_empty_lines
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.crystals._json import load_json
 from skcgcnn.crystals._left_out import (
+    above_grid,
     check_counts_of_poscar,
     check_counts_of_xsf,
     check_counts_of_xyz,
     check_cssr,
+    check_gen,
+    check_pwi,
     check_res,
     check_xsf,
     check_xyz,
     left_out_of_poscar,
     refuse_underscores,
     with_factor,
+)
+from skcgcnn.crystals._packed import (
+    cannot_be_read,
+    check_regular,
+    first_line,
+    is_passing,
+    read_text,
 )
 from skcgcnn.crystals._sources import PACKED, is_cif_text, is_json_text, is_poscar_text
 from skcgcnn.exceptions import StructureError, TransientReadError
@@ -63,24 +67,17 @@ READABLE = (
 
 # The largest file that is read, packed or not; the largest CIFs of databases have some 10 MB.
 MAX_BYTES = 100_000_000
-_PIECE = 1 << 20
-# Of what others say of a file, which may hold a line of it.
-_MOST_LETTERS = 300
 
 _CIF, _JSON = ((end, *(f"{end}{packed}" for packed in PACKED)) for end in (".cif", ".json"))
-_OPENERS = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open}
 # With a cell; the others are those that pymatgen does not read.
 _OF_ASE = (".traj", ".xyz", ".extxyz", ".gen", ".pwi", ".pwo", "geometry.in")
-_PASSING = {
-    errno.EMFILE,
-    errno.ENFILE,
-    errno.ENOMEM,
-    errno.EIO,
-    errno.EINTR,
-    errno.EAGAIN,
-    errno.ETIMEDOUT,
-    errno.ESTALE,
-}
+_XYZ = ("xyz", "extxyz")
+_CHECKED = {"xyz": check_xyz, "extxyz": check_xyz, "gen": check_gen, "pwi": check_pwi}
+_VASP = ("poscar", "contcar", "chgcar", "locpot")
+_OTHER_KIND = (
+    "is no kind of file that is read (such as CIF, JSON, POSCAR, .xsf, .extxyz); read it with "
+    "pymatgen or ASE, and pass the Structure or Atoms"
+)
 _SITES_TAG = "_atom_site_fract_x"
 _NO_CRYSTAL = "No structure parsed"
 _WITHOUT_SYMMETRY = (
@@ -96,13 +93,6 @@ _SAME_NAME = "duplicate block name"
 _ROUNDED = "fractional coordinates rounded to ideal values"
 _SEVERAL = "holds several crystals; the first is taken"
 NO_MEMORY = "there is not enough memory to read it"
-_FORMULA = "; a formula is no crystal: pass a file with its structure, such as a CIF"
-_IS_FOLDER = "is a folder, not a file; pass its files, path by path"
-
-
-def _is_formula(name: str) -> bool:
-    """Tell whether a name looks like a formula, such as NaCl or Fe2O3."""
-    return re.fullmatch(r"([A-Z][a-z]?[\d.]*|[()]\d*)+", name) is not None
 
 
 def read_crystal(source: Any, max_bytes: int = MAX_BYTES) -> Crystal:
@@ -111,11 +101,12 @@ def read_crystal(source: Any, max_bytes: int = MAX_BYTES) -> Crystal:
     Parameters
     ----------
     source : path, text of a file, pymatgen Structure, ASE Atoms, or what else carries a crystal
-        A path may name anything that ``pymatgen.core.Structure.from_file`` reads, and ``.traj``,
-        ``.xyz`` and ``.extxyz`` files of ASE with a cell. A CIF is read by `parse_cif`, with the
-        same result and far faster, and by pymatgen where that is not sure. A text is that of a
-        CIF, of JSON or of a POSCAR. The crystal is taken
-        as periodic in all three directions.
+        A path may name a CIF, JSON, a file of VASP (POSCAR, CONTCAR, CHGCAR, LOCPOT, vasprun.xml),
+        ``.xsf``, ``.res`` or ``.cssr``, packed or not, and ``.traj``, ``.xyz``, ``.extxyz``,
+        ``.gen``, ``.pwi``, ``.pwo`` and geometry.in with a cell, which ASE reads. A CIF is read by
+        `parse_cif`, as pymatgen would and far faster, and by pymatgen where that is not sure. A
+        text is that of a CIF, of JSON or of a POSCAR. The crystal is taken as periodic in all
+        three directions.
     max_bytes : int, default=100_000_000
         Maximum size of a file, or of what it holds when it is unpacked.
 
@@ -165,28 +156,18 @@ def _read_file(path: str, max_bytes: int) -> Crystal:
         path = os.path.expanduser(path)  # noqa: PTH111 - pathlib takes longer than the reading
     lower = path.lower()
     if lower.endswith(_CIF):
-        return _read_cif(_text(path, max_bytes))
-    _check_regular(path, max_bytes)
+        return _read_cif(read_text(path, max_bytes))
+    check_regular(path, max_bytes)
     if lower.endswith(_OF_ASE):
         return _read_with_ase(path, max_bytes)
     if lower.endswith((".z", ".zst", ".lzma")):
         raise StructureError("is packed in a way that is not read; unpack it, or use .gz")
-    read = _reader(lower)
-    # What is packed is refused here, if it unpacks to too much.
-    text = _text(path, max_bytes) if read or lower.endswith((*PACKED, ".xsf")) else ""
-    if read is not None:
-        return read(text)
-    check_counts_of_xsf(text)
-    crystal = _read_with_pymatgen(path)
-    more: tuple[str, ...] = ()
-    if lower.endswith(".xsf"):
-        check_xsf(text, len(crystal.species))
-    elif lower.endswith(".res"):
-        more = (*check_res(_text(path, max_bytes), len(crystal.species)), *_far(crystal))
-    elif ".cssr" in os.path.basename(lower):  # noqa: PTH119 - as above
-        check_cssr(_text(path, max_bytes), len(crystal.species))
-        more = _far(crystal)
-    return replace(crystal, notes=(*crystal.notes, *more))
+    name = os.path.basename(lower)  # noqa: PTH119 - as above
+    if not (name.startswith("vasprun") and ".xml" in name):
+        return _reader(name)(read_text(path, max_bytes))
+    if name.endswith(PACKED):
+        read_text(path, max_bytes)  # refuses what unpacks to too much
+    return _read_with_pymatgen(lambda structures: structures.from_file(path))
 
 
 def _far(crystal: Crystal) -> tuple[str, ...]:
@@ -196,21 +177,22 @@ def _far(crystal: Crystal) -> tuple[str, ...]:
     return far_sites(np.linalg.solve(crystal.lattice.T, crystal.coords.T))
 
 
-def _reader(path: str) -> Callable[[str], Crystal] | None:
-    """Return who reads the text of a file; None is pymatgen."""
-    # To pymatgen, what stands anywhere in a name tells the format.
-    name = os.path.basename(path)  # noqa: PTH119 - as above
+def _reader(name: str) -> Callable[[str], Crystal]:
+    """Return who reads the text of a file, by its name in small letters."""
+    # As to pymatgen, what stands anywhere in a name tells the format.
     if name.endswith(_JSON):
         return _read_json
     if ".cif" in name or ".mcif" in name:
         return _read_cif
     if ".json" in name or ".mson" in name:
         return _read_json
-    if ".yaml" in name or ".yml" in name:
-        raise StructureError("is YAML, which is not read; write the crystal as JSON or CIF")
-    if "poscar" in name or "contcar" in name or name.endswith(".vasp"):
+    if name.endswith(".vasp") or any(word in name for word in _VASP):
         return _read_poscar
-    return None
+    for ending, read in ((".xsf", _read_xsf), (".res", _read_res), (".cssr", _read_cssr)):
+        if ending in name:
+            return read
+    # pymatgen reads others, and leaves out what is odd in them without a word.
+    raise StructureError(_OTHER_KIND)
 
 
 def _read_cif(text: str) -> Crystal:
@@ -228,7 +210,7 @@ def _read_cif(text: str) -> Crystal:
     if broken is not None and (is_hidden or _TWICE.search(broken)):
         raise StructureError(f"is not a well-formed CIF: {broken}; it is not clear which counts")
     try:
-        crystal = _read_with_pymatgen(None, text)
+        crystal = _read_text_with_pymatgen(text, "cif")
     except StructureError as error:
         if broken is None:
             raise
@@ -255,76 +237,16 @@ def _readable(text: str) -> str:
     return text.removeprefix("\ufeff")
 
 
-def _check_regular(path: str, max_bytes: int) -> int:
-    """Return the size of a file; refuse a large one, and pipes and devices, which may not end."""
-    try:
-        status = os.stat(path)  # noqa: PTH116 - as above
-    except FileNotFoundError as error:
-        what = f"no such file{_FORMULA if _is_formula(path) else ''}"
-        raise StructureError(what) from error
-    except (OSError, ValueError) as error:  # a name that is too long, or with a NUL byte
-        raise _cannot_be_read(error) from error
-    if stat.S_ISDIR(status.st_mode):
-        raise StructureError(_IS_FOLDER)
-    if not stat.S_ISREG(status.st_mode):
-        raise StructureError("is a pipe or a device, not a file")
-    if status.st_size > max_bytes:
-        raise _too_large(max_bytes)
-    return status.st_size
-
-
-def _text(path: str, max_bytes: int) -> str:
-    size = _check_regular(path, max_bytes)
-    try:
-        if path.lower().endswith(PACKED):
-            opener: Any = _OPENERS[path.lower().rpartition(".")[2]]
-            with opener(path) as packed:
-                # Piece by piece: a small file may hold more than fits into memory.
-                content = b"".join(_pieces(packed, max_bytes))
-        else:
-            with open(path, "rb") as file:  # noqa: PTH123 - pathlib takes longer than the reading
-                content = file.read(size + 1)
-            if len(content) != size:  # a part of it could be a crystal, too
-                raise TransientReadError("was replaced while it was read; read it again")
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise _cannot_be_read(error) from error
-    return content.decode("utf-8", errors="replace")
-
-
-def _pieces(file: IO[bytes], max_bytes: int) -> Iterator[bytes]:
-    total = 0
-    while piece := file.read(_PIECE):
-        total += len(piece)
-        if total > max_bytes:
-            raise _too_large(max_bytes)
-        yield piece
-
-
-def _too_large(max_bytes: int) -> StructureError:
-    return TransientReadError(  # with another max_bytes it passes
-        f"is larger than {max_bytes / 1e6:g} MB; if it is what you mean, raise max_bytes"
-    )
-
-
-def _cannot_be_read(error: Exception) -> StructureError:
-    message = f"cannot be read ({_first_line(error)})"
-    return TransientReadError(message) if _is_passing(error) else StructureError(message)
-
-
-def _is_passing(error: Exception) -> bool:
-    """Tell what is gone tomorrow: too many open files, no memory, a network that is down."""
-    return isinstance(error, OSError) and error.errno in _PASSING
-
-
 def _read_json(text: str) -> Crystal:
     try:
         content = load_json(text)
     except (ValueError, RecursionError) as error:
-        raise StructureError(f"is not well-formed JSON ({_first_line(error)})") from error
+        raise StructureError(f"is not well-formed JSON ({first_line(error)})") from error
     return _from_structure(*to_structure(content))
 
 
 def _read_poscar(text: str) -> Crystal:
+    text = above_grid(text)
     refuse_underscores(text)
     check_counts_of_poscar(text)
     names, counts = ([*text.splitlines(), *[""] * 7][place].split() for place in (5, 6))
@@ -337,7 +259,7 @@ def _read_poscar(text: str) -> Crystal:
         raise StructureError(
             f"is an XDATCAR of {n_crystals} crystals; write the one that counts as a POSCAR"
         )
-    crystal = _read_with_pymatgen(None, with_factor(text), "poscar")
+    crystal = _read_text_with_pymatgen(with_factor(text), "poscar")
     if any(note.startswith(_NO_NAMES) for note in crystal.notes):
         raise StructureError(
             "names no elements; write a line with their symbols above the numbers of atoms"
@@ -346,10 +268,31 @@ def _read_poscar(text: str) -> Crystal:
     return replace(crystal, notes=(*crystal.notes, *more))
 
 
+def _read_xsf(text: str) -> Crystal:
+    check_counts_of_xsf(text)
+    crystal = _read_text_with_pymatgen(text, "xsf")
+    check_xsf(text, len(crystal.species))
+    return crystal
+
+
+def _read_res(text: str) -> Crystal:
+    crystal = _read_text_with_pymatgen(text, "res")
+    more = check_res(text, len(crystal.species))
+    return replace(crystal, notes=(*crystal.notes, *more, *_far(crystal)))
+
+
+def _read_cssr(text: str) -> Crystal:
+    crystal = _read_text_with_pymatgen(text, "cssr")
+    check_cssr(text, len(crystal.species))
+    return replace(crystal, notes=(*crystal.notes, *_far(crystal)))
+
+
 def _read_with_ase(path: str, max_bytes: int) -> Crystal:
-    text = _text(path, max_bytes) if path.lower().endswith("xyz") else ""
-    refuse_underscores(text)
-    check_counts_of_xyz(text)
+    ending = path.lower().rpartition(".")[2]
+    text = read_text(path, max_bytes) if ending in _CHECKED else ""
+    if ending in _XYZ:
+        refuse_underscores(text)
+        check_counts_of_xyz(text)
     try:
         from ase.io import read
     except ImportError as error:
@@ -361,40 +304,39 @@ def _read_with_ase(path: str, max_bytes: int) -> Crystal:
     except MemoryError:  # it says nothing of the file
         raise
     except Exception as error:  # ASE's parsers raise whatever the text provokes
-        if _is_passing(error):
-            raise _cannot_be_read(error) from error
-        raise StructureError(f"ASE cannot read it ({_first_line(error)})") from error
+        if is_passing(error):
+            raise cannot_be_read(error) from error
+        raise StructureError(f"ASE cannot read it ({first_line(error)})") from error
     if not frames:
         raise StructureError("holds no crystal")
-    check_xyz(text, [len(frame) for frame in frames])
+    if ending in _CHECKED:
+        _CHECKED[ending](text, [len(frame) for frame in frames])
     structure, remarks = to_structure(frames[-1])
     several = ["holds several crystals; the last is taken"] if len(frames) > 1 else []
     return _from_structure(structure, [*remarks, *several])
 
 
-def _read_with_pymatgen(
-    path: str | None, text: str | None = None, fmt: Literal["cif", "poscar"] = "cif"
-) -> Crystal:
+def _read_text_with_pymatgen(text: str, fmt: Any) -> Crystal:
+    return _read_with_pymatgen(lambda structures: structures.from_str(text, fmt=fmt))
+
+
+def _read_with_pymatgen(read: Callable[[Any], Any]) -> Crystal:
     from pymatgen.core import Structure
 
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            structure = (
-                Structure.from_str(text or "", fmt=fmt)
-                if path is None
-                else Structure.from_file(path)
-            )
+            structure = read(Structure)
     except MemoryError:  # it says nothing of the file
         raise
     except Exception as error:  # pymatgen's parsers raise whatever the text provokes
-        if _is_passing(error):
-            raise _cannot_be_read(error) from error
+        if is_passing(error):
+            raise cannot_be_read(error) from error
         # Why a block holds no crystal, pymatgen says in a warning.
         reasons = [str(w.message).splitlines()[-1] for w in caught if _NO_CRYSTAL in str(w.message)]
-        cause = "; ".join(dict.fromkeys([_first_line(error), *reasons]))
+        cause = "; ".join(dict.fromkeys([first_line(error), *reasons]))
         raise StructureError(f"pymatgen cannot read it ({cause})") from error
-    notes = dict.fromkeys(_first_line(warning.message) for warning in caught)
+    notes = dict.fromkeys(first_line(warning.message) for warning in caught)
     # Of nearly every CIF that has thirds, and it changes nothing.
     return _from_structure(structure, [note for note in notes if _ROUNDED not in note])
 
@@ -443,8 +385,3 @@ def _species(site: Any, index: int) -> Species:
     if not 0 < total <= 1 + 1e-3:
         raise StructureError(f"site {index} ({site.species_string}) has an occupancy of {total:g}")
     return tuple(sorted(occupancies.items()))
-
-
-def _first_line(error: object) -> str:
-    lines: Sequence[str] = str(error).strip().splitlines()
-    return lines[0][:_MOST_LETTERS] if lines else type(error).__name__

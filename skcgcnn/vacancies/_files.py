@@ -25,8 +25,8 @@ def make_vacancy_files(
     Parameters
     ----------
     path : path
-        The crystal without vacancies, in any format that pymatgen reads. What is refused as a
-        crystal of a training is refused here too.
+        The crystal without vacancies: a CIF, or another file that both `read_crystal` and pymatgen
+        read. What is refused as a crystal of a training is refused here too.
     output : path, optional
         Folder of the files, made if need be; by default that of `path`.
     n_structures : int, default=1

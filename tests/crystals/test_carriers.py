@@ -190,7 +190,7 @@ def test_json_imports_nothing(nacl, tmp_path):
             with pytest.raises(StructureError, match="names the module 'os', which is not import"):
                 read_crystal(source)
     (tmp_path / "nacl.yaml").write_text(json.dumps(content))
-    with pytest.raises(StructureError, match="is YAML, which is not read"):
+    with pytest.raises(StructureError, match="is no kind of file that is read"):
         read_crystal(tmp_path / "nacl.yaml")
     (tmp_path / "deep.json").write_text("[" * 100_000)
     with pytest.raises(StructureError, match="not well-formed JSON"):

@@ -95,7 +95,7 @@ def test_a_file_that_is_replaced_before_it_is_opened(nacl, tmp_path, monkeypatch
     text = nacl.to(fmt="cif").replace(" _atom_site_occupancy\n", "")
     path.write_text(text.replace("0000  1\n", "0000\n"))
     looked_at = path.stat().st_size + size
-    monkeypatch.setattr("skcgcnn.crystals._read._check_regular", lambda *_: looked_at)
+    monkeypatch.setattr("skcgcnn.crystals._packed.check_regular", lambda *_: looked_at)
     with pytest.raises(TransientReadError, match="was replaced while it was read"):
         read_crystal(path)
 

@@ -64,7 +64,7 @@ def test_missing_file_folder_and_unknown_format(tmp_path):
     with pytest.raises(StructureError, match="is a folder"):
         read_crystal(tmp_path)
     (tmp_path / "crystal.docx").write_text("x")
-    with pytest.raises(StructureError, match="pymatgen cannot read"):
+    with pytest.raises(StructureError, match="is no kind of file that is read"):
         read_crystal(tmp_path / "crystal.docx")
 
 

@@ -11,6 +11,10 @@ from pymatgen.core import Lattice, Molecule, Structure
 from skcgcnn.crystals import MAX_LENGTH, read_crystal, try_to_read
 from skcgcnn.exceptions import StructureError, TransientReadError
 
+OTHER = (
+    "is no kind of file that is read (such as CIF, JSON, POSCAR, .xsf, .extxyz); read it with "
+    "pymatgen or ASE, and pass the Structure or Atoms"
+)
 NACL = "NaCl\n1.0\n4 0 0\n0 4 0\n0 0 4\nNa Cl\n1 1\ndirect\n0 0 0\n.5 .5 .5\n"
 
 
@@ -36,7 +40,11 @@ def test_formulas_are_no_files(name, is_formula):
         ("a.cif.z", "is packed in a way that is not read; unpack it, or use .gz"),
         ("a.cif.Zst", "is packed in a way that is not read; unpack it, or use .gz"),
         ("POSCAR.lzma", "is packed in a way that is not read; unpack it, or use .gz"),
-        ("a.yml", "is YAML, which is not read; write the crystal as JSON or CIF"),
+        ("a.yml", OTHER),
+        ("atom.config", OTHER),
+        ("CTRL", OTHER),
+        ("input.xml", OTHER),
+        ("bestsqs.out", OTHER),
         ("a.mson", "is not well-formed JSON (Expecting value: line 1 column 1 (char 0))"),
         ("a.json.txt", "is not well-formed JSON (Expecting value: line 1 column 1 (char 0))"),
     ],
@@ -360,6 +368,65 @@ def test_how_coordinates_of_a_poscar_are_written(tmp_path, mode, is_told):
         notes = read_crystal(tmp_path / name).notes
         told = [one.partition(" of its")[0] for one in notes if one.startswith("says")]
         assert told == is_told * [f"says {mode!r}"]
+
+
+@pytest.mark.parametrize("name", ["CHGCAR", "locpot.x", "CHGCAR.vasp", "CHGCAR.gz"])
+def test_numbers_on_a_grid_behind_a_poscar(tmp_path, name):
+    opener = gzip.open if name.endswith("gz") else open
+
+    def written(text):
+        with opener(tmp_path / name, "wt") as file:
+            file.write(text + " \n   2 2 2\n 1.0 2.0 3.0 4.0 5.0\n 6.0 7.0 8.0\n")
+        return tmp_path / name
+
+    same, crystal = read_crystal(NACL), read_crystal(written(NACL))
+    assert crystal.species == same.species
+    assert crystal.notes == ()
+    np.testing.assert_array_equal(crystal.coords, same.coords)
+    one_less = read_crystal(written(NACL.replace("1 1\n", "1\n").replace("Na Cl", "Na")))
+    assert one_less.notes == ("has more lines of coordinates than atoms: 1 left out",)
+    assert "pymatgen cannot read it" in refused(written(NACL.replace("1 1", "1 2")))
+
+
+GEN = "2 F\nNa Cl\n1 1 0 0 0\n2 2 .5 .5 .5\n0 0 0\n4 0 0\n0 4 0\n0 0 4\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("2 2 .5", "2 2 0 .5", "has the line '2 2 0 .5 .5 .5' in the place of 5 columns"),
+        ("\n0 4 0", "\n0 4 0 1", "has the line '0 4 0 1' in the place of 3 columns"),
+        ("4\n", "4\n1 1 1\n", "has 3 lines of sites, of which 2 are counted; check the number"),
+    ],
+)
+def test_what_is_left_out_of_a_gen_file(tmp_path, old, new, why):
+    path = tmp_path / "a.gen"
+    path.write_text(GEN)
+    assert len(read_crystal(path).species) == 2
+    path.write_text(new.join(GEN.rsplit(old, 1)))
+    assert refused(path) == why
+    path.write_text(GEN.replace("F", "C").partition("0 0 0\n0")[0])
+    assert "no cell" in refused(path)
+
+
+def test_sites_that_an_input_of_quantum_espresso_does_not_count(tmp_path):
+    path = tmp_path / "a.pwi"
+    atoms = Atoms("NaCl", scaled_positions=[[0, 0, 0], [0.5, 0.5, 0.5]], cell=3 * [4], pbc=True)
+    write(path, atoms, format="espresso-in", pseudopotentials={"Na": "Na.upf", "Cl": "Cl.upf"})
+    assert len(read_crystal(path).species) == 2
+    text = path.read_text()
+    for card in ("", "K_POINTS automatic\n1 1 1 0 0 0\n", "! the end\n", "HUBBARD { atomic }\n"):
+        path.write_text(text.replace(" 2.0000000000", " 4/2") + card)
+        assert len(read_crystal(path).species) == 2
+    path.write_text(text.rstrip() + "\nNa .1 .1 .1\n")
+    assert refused(path) == "has 3 lines of sites, of which 2 are counted (nat)"
+
+
+def test_a_packed_xsf_file_is_checked_too(tmp_path):
+    Structure(Lattice.cubic(4), ["Na"], [[0, 0, 0]]).to(tmp_path / "a.xsf")
+    text = (tmp_path / "a.xsf").read_text().replace("\n 1 1\n", "\n 2 1\n")
+    (tmp_path / "a.xsf.gz").write_bytes(gzip.compress(text.encode()))
+    assert refused(tmp_path / "a.xsf.gz").startswith("has 2 sites, of which 1 can be read")
 
 
 def test_several_cells_in_an_xsf_file(tmp_path):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import shutil
 
@@ -121,7 +122,7 @@ def test_progress_is_counted(cifs, tmp_path, capfd):
     assert "of" not in capfd.readouterr().err.partition(",")[0]
 
 
-@pytest.mark.parametrize("change", ["write_text", "rename"])
+@pytest.mark.parametrize("change", ["write_text", "rename", "same size and time"])
 def test_a_table_that_changes_while_it_is_read(nacl, tmp_path, monkeypatch, change):
     """Its rows may be those of two states, or some of those that another program still writes."""
     table = tmp_path / "t.csv"
@@ -131,7 +132,11 @@ def test_a_table_that_changes_while_it_is_read(nacl, tmp_path, monkeypatch, chan
 
     def changed_meanwhile(item):
         new = table if change == "write_text" else tmp_path / "new.csv"
-        new.write_text("id,path,e\na,salt.cif,3\nb,salt.cif,4\nc,salt.cif,5\n")
+        if change == "same size and time":
+            new.write_text("id,path,e\na,salt.cif,3\nb,salt.cif,4\n")
+            os.utime(new, ns=(0, table.stat().st_mtime_ns))
+        else:
+            new.write_text("id,path,e\na,salt.cif,3\nb,salt.cif,4\nc,salt.cif,5\n")
         new.rename(table)
         return used(item)
 
@@ -139,5 +144,6 @@ def test_a_table_that_changes_while_it_is_read(nacl, tmp_path, monkeypatch, chan
         patch.setattr(featurize_module, "bytes_in_memory", changed_meanwhile)
         with pytest.raises(DataError, match=r"t\.csv: was changed after the crystals were read"):
             featurize(table, tmp_path / "store")
-    assert featurize(table, tmp_path / "store").n_crystals == 3
-    assert open_store(tmp_path / "store").properties["e"].tolist() == [3, 4, 5]
+    featurize(table, tmp_path / "store")
+    expected = [3, 4] if change == "same size and time" else [3, 4, 5]
+    assert open_store(tmp_path / "store").properties["e"].tolist() == expected
