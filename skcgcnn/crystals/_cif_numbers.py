@@ -16,6 +16,7 @@ from skcgcnn.crystals._cif_claims import (
     other_volume,
 )
 from skcgcnn.crystals._cif_symmetry import (
+    MOST_OF_PYMATGEN,
     FloatArray,
     Operations,
     find_group,
@@ -24,6 +25,7 @@ from skcgcnn.crystals._cif_symmetry import (
     is_group,
     operation_keys,
     other_group,
+    refuse_many,
     strained,
 )
 from skcgcnn.crystals._cif_tags import (
@@ -193,6 +195,7 @@ def _remarks_of_places(data: dict[str, Any], operations: Operations | None) -> t
     coords = np.array(places).T
     # What is no number, who reads the crystal will tell.
     coords = coords[np.isfinite(coords).all(axis=1)]
+    refuse_many(len(coords), operations, MOST_OF_PYMATGEN)
     columns = [_several(data.get(tag, [])) for tag in (*MULTIPLICITIES, *SYMBOLS, OCCUPANCY)]
     *multiplicities, symbols, labels, shares = columns
     told = other_labels(labels, symbols, shares)

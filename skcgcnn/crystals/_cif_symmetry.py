@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
+from skcgcnn.exceptions import StructureError
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 # Rotations (n, 3, 3) and translations (n, 3).
@@ -22,6 +24,19 @@ IDENTITY: Operations = np.eye(3)[np.newaxis], np.zeros((1, 3))
 _SITE_TOLERANCE = 1e-4
 # Up to this many images, comparing all pairs is faster than building a tree.
 _FEW = 60
+# Of more, pairs in one place are counted first: they may be the square of that.
+_MANY = 5_000
+_MOST_PAIRS = 3_000_000
+
+# Sites of a list times operations. The first takes some seconds; pymatgen compares all with all,
+# which takes a minute for the second.
+MOST_IMAGES = 1_000_000
+MOST_OF_PYMATGEN = 20_000
+
+# Of the point groups, m-3m has most.
+_MOST_TURNS = 48
+# Of cells that are several of the crystal's, in each direction up to 6 and centered.
+_MOST_SHIFTS = 1_000
 
 # How far lengths and angles of a cell may be from the symmetry of its operations, relatively.
 _METRIC_TOLERANCE = 0.05
@@ -39,6 +54,21 @@ _TRIPLET = re.compile(r"[xyzXYZ0-9+\-/, ]+")
 
 class UnsureError(Exception):
     """A CIF holds something that pymatgen should decide."""
+
+
+def refuse_many(n_sites: int, operations: Operations | None, most: int) -> None:
+    """Refuse a list of sites with more images than can be compared.
+
+    Raises
+    ------
+    StructureError
+    """
+    n_operations = 1 if operations is None else len(operations[0])
+    if n_sites * n_operations > most:
+        raise StructureError(
+            f"lists {n_sites} sites and {n_operations} symmetry operations: too many to compare "
+            "their images; check the list, or write all sites of one cell as a POSCAR"
+        )
 
 
 @lru_cache(maxsize=256)
@@ -62,23 +92,50 @@ def parse_triplets(triplets: tuple[str, ...]) -> Operations | None:
 
 
 def is_group(rotations: FloatArray, translations: FloatArray) -> bool:
-    """Tell whether whatever two operations do one after the other is one of them too."""
-    kinds, kind_of = np.unique(rotations, axis=0, return_inverse=True)
-    members = [np.flatnonzero(kind_of == kind) for kind in range(len(kinds))]
-    if len({len(places) for places in members}) > 1:
+    """Tell whether whatever two operations do one after the other is one of them too.
+
+    That is so if the shifts, which are the operations that turn nothing, are a group; each turn
+    has one operation and its sums with the shifts, and makes shifts of shifts; and so are the
+    operations of two turns one after the other.
+
+    Raises
+    ------
+    StructureError
+        If there are more shifts than can be compared.
+    """
+    every = np.unique(np.hstack([rotations.reshape(-1, 9), translations]), axis=0)
+    rotations, translations = every[:, :9].reshape(-1, 3, 3) + 0.0, every[:, 9:]  # no -0.0
+    turns, turn_of = np.unique(rotations, axis=0, return_inverse=True)
+    counts = np.bincount(turn_of.ravel())
+    names = {turn.tobytes(): place for place, turn in enumerate(turns)}
+    one = names.get(np.eye(3).tobytes())
+    if one is None or len(turns) > _MOST_TURNS or len(set(counts.tolist())) > 1:
         return False
-    shifts = np.array([translations[places] for places in members])
-    names = {rotation.tobytes(): kind for kind, rotation in enumerate(kinds + 0.0)}
-    for rotation, translation in zip(rotations, translations, strict=True):
-        products = rotation @ rotations + 0.0  # no negative zeros
-        found = [names.get(product.tobytes(), -1) for product in products]
-        if min(found) < 0:
-            return False
-        difference = shifts[found] - (translations @ rotation.T + translation)[:, np.newaxis]
-        difference = np.abs(difference - np.rint(difference)).max(axis=2)
-        if difference.min(axis=1).max() > _TRANSLATION_TOLERANCE:
-            return False
-    return True
+    by_turn = [translations[turn_of.ravel() == place] for place in range(len(turns))]
+    shifts = by_turn[one]
+    if len(shifts) > _MOST_SHIFTS:
+        raise StructureError(f"lists {len(shifts)} shifts as symmetry operations; check them")
+    firsts = np.array([members[0] for members in by_turn])
+    products = np.matmul(turns[:, np.newaxis], turns).reshape(-1, 3, 3) + 0.0
+    product_of = [names.get(product.tobytes(), -1) for product in products]
+    if min(product_of) < 0:
+        return False
+    one_after_other = firsts[:, np.newaxis] + np.einsum("kij,lj->kli", turns, firsts)
+    differences = [
+        *(members - members[0] for members in by_turn),
+        *(shifts @ turn.T for turn in turns),
+        *(shifts + shift for shift in shifts),
+        one_after_other.reshape(-1, 3) - firsts[product_of],
+    ]
+    tree = cKDTree(_within_cell(shifts), boxsize=1.0)
+    distances, _ = tree.query(_within_cell(np.vstack(differences)), p=np.inf)
+    return bool(distances.max() <= _TRANSLATION_TOLERANCE)
+
+
+def _within_cell(coords: FloatArray) -> FloatArray:
+    """Return fractional coordinates from 0 to below 1, as cKDTree wants them."""
+    inside = coords - np.floor(coords)
+    return np.where(inside >= 1.0, 0.0, inside)
 
 
 def fits_cell(rotations: FloatArray, lattice: FloatArray) -> bool:
@@ -116,7 +173,7 @@ def find_group(name: str) -> Group | None:
     """Return the space group with a name or number in its usual setting; None if there is none."""
     try:
         group: Any = (
-            gemmi.find_spacegroup_by_number(int(name))
+            gemmi.find_spacegroup_by_number(int(name) or -1)  # to gemmi, 0 is P 1
             if name.isdecimal()
             else gemmi.find_spacegroup_by_name(re.sub(r"[\s_]", "", name))
         )
@@ -233,6 +290,7 @@ def _other_number(
 
 def expand(coords: FloatArray, operations: Operations | None) -> tuple[FloatArray, IntArray]:
     """Apply every operation to every atom listed; return the images, and the atom of each."""
+    refuse_many(len(coords), operations, MOST_IMAGES)
     records = np.arange(len(coords))
     if operations is not None:
         rotations, translations = operations
@@ -295,5 +353,9 @@ def _close_pairs(images: FloatArray) -> IntArray:
         if np.count_nonzero(close) == len(images):
             return np.empty((0, 2), dtype=np.int64)
         return np.argwhere(np.triu(close, 1))
-    tree = cKDTree(np.where(images >= 1.0, 0.0, images), boxsize=1.0)
+    if len(images) > _MANY:
+        cubes = np.unique((images / reach).astype(np.int64), axis=0, return_counts=True)
+        if (cubes[1] ** 2).sum() > _MOST_PAIRS:
+            raise UnsureError
+    tree = cKDTree(_within_cell(images), boxsize=1.0)
     return np.asarray(tree.query_pairs(reach, p=np.inf, output_type="ndarray"))

@@ -50,6 +50,7 @@ def check_res(text: str, n_sites: int) -> tuple[str, ...]:
     if not any(line.split()[:1] == ["LATT"] for line in text.splitlines()):
         raise StructureError("tells no symmetry, which means an inversion; write LATT -1 for none")
     elements: list[str] | None = None
+    without_site = set[str]()
     n_cells = n_lists = 0
     told = str(n_sites)
     for line in text.splitlines():
@@ -64,9 +65,11 @@ def check_res(text: str, n_sites: int) -> tuple[str, ...]:
             raise StructureError(f"holds {line.strip()!r}; write the symbols of elements alone")
         if elements is not None and len(words) > 5:
             _check_res_site(words, elements)
+            without_site.discard(elements[int(float(words[1])) - 1])
         n_cells += begin == "CELL"
         n_lists += begin == "SFAC"
         elements = words[1:] if begin == "SFAC" else None if begin == "END" else elements
+        without_site = set(words[1:]) if begin == "SFAC" else without_site
     if n_cells != n_lists:
         raise StructureError(
             f"has {n_cells} cells (CELL), but {n_lists} lists of sites (SFAC); perhaps it is "
@@ -75,6 +78,9 @@ def check_res(text: str, n_sites: int) -> tuple[str, ...]:
     remarks = ["holds several crystals; the last is taken"] if n_cells > 1 else []
     if told != str(n_sites):
         remarks.append(f"has {n_sites} sites, but its title tells {told}; some may be missing")
+    if without_site:
+        names = ", ".join(sorted(without_site))
+        remarks.append(f"has no site of {names}, which SFAC names; some may be missing")
     return tuple(remarks)
 
 
@@ -196,9 +202,10 @@ def check_gen(text: str, n_sites: Sequence[int]) -> None:
     [n] = n_sites
     if head.split()[1] == "C":  # without a cell, which is refused later
         return
-    # Site, element and place of each; then an origin and three vectors.
+    # Number, element and place of each site; then an origin and three vectors.
     for line, n_columns in zip(lines, [5] * n + [3] * 4, strict=False):
-        if len(line.split()) != n_columns:
+        words = line.split()
+        if len(words) != n_columns or (n_columns == 5 and not words[0].isdecimal()):
             raise StructureError(
                 f"has the line {line.strip()!r} in the place of {n_columns} columns"
             )

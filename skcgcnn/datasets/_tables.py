@@ -201,12 +201,22 @@ class Sheet:
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the line in which a row ends, and its cells."""
         n_comments = 0
+        head, has_first, has_last = list[str](), False, False
         for line, row in self._raw_rows():
             cells = [cell.strip() for cell in row]
             if self._is_comment(cells[0] if cells else "") and not any(cells[1:]):
                 n_comments += 1
             elif any(cells):
+                has_first |= bool(head and cells[0])
+                has_last |= bool(head and any(cells[len(head) - 1 :]))
+                head = head or cells
                 yield line, [c[1:] if c[:1] == "'" and _FORMULA.match(c) else c for c in cells]
+        if head and has_first and not has_last and not head[0] and head[-1]:
+            raise DataError(
+                f"{self.file}: its first column has no name, and there is nothing below "
+                f"{head[-1]!r} in its last: is the header shifted? Name the first, or remove the "
+                "last"
+            )
         if n_comments:
             self.remarks.append(f"{n_comments} rows that begin with # as comments")
 
@@ -345,8 +355,16 @@ class Sheet:
                     f"{self.file}: the row that ends in line {line} has {len(cells)} cells, the "
                     f"header {len(self.names)}"
                 )
+            elif cells[0] and not (self.names[0] or cells[0].isdecimal()) and self._has_ids():
+                raise DataError(
+                    f"{self.file}: line {line} has {cells[0]!r} in a column without a name, and "
+                    "another column is that of the ids: is the header shifted? Name the first"
+                )
             else:
                 yield line, cells
+
+    def _has_ids(self) -> bool:
+        return any(name.lower() in ID_NAMES for name in self.names)
 
     def frame(self) -> Any:
         """Return all rows as a DataFrame, by their lines; None where a row is too short.

@@ -663,6 +663,12 @@ def test_operations_of_another_group_as_many(name, operation, number, more):
     assert all(note.startswith(told) for note in notes)
 
 
+def test_no_group_has_the_number_0():
+    names = "_symmetry_space_group_name_H-M 0\n_symmetry_Int_Tables_number 225\n"
+    told = "lists 1 symmetry operations, but its space group '225' has 192"
+    assert read_crystal(cif(*NACL, more=names)).notes[0].startswith(told)
+
+
 @pytest.mark.parametrize("more", ["", TWICE], ids=["fast", "by pymatgen"])
 @pytest.mark.parametrize(
     ("change", "is_told"),

@@ -5,6 +5,7 @@ import gzip
 import os
 import pickle
 
+import gemmi
 import joblib
 import numpy as np
 import pytest
@@ -77,6 +78,47 @@ def test_more_columns_than_an_xyz_file_has(tmp_path):
     (tmp_path / "a.extxyz").write_text(f"1\n{cell}\nNa 0 0 0\n")
     told = "tells 300000000 columns of its sites, which it does not have"
     assert told in run_bounded(READ, tmp_path / "a.extxyz", seconds=30, megabytes=500)
+
+
+CUBIC = """data_x
+_cell_length_a 40
+_cell_length_b 40
+_cell_length_c 40
+_cell_angle_alpha 90
+_cell_angle_beta 90
+_cell_angle_gamma 90
+loop_
+_symmetry_equiv_pos_as_xyz
+{}
+loop_
+_atom_site_label
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+{}
+"""
+
+
+@pytest.mark.parametrize(
+    ("n_operations", "operation", "n_sites", "site", "told"),
+    [
+        (1, "x,y,z", 25_000, "0 0 0", "25000 sites and 1 symmetry op"),  # all with all: 5 GB
+        (96, None, 1_000, "0 0 0", "lists 1000 sites and 96 symmetry operations: too many"),
+        (96, None, 20_000, "0.1 0.2 0.3", "lists 20000 sites and 96 symmetry operations: too many"),
+        (5_000, "x,y,z", 1, "0 0 0", ""),
+        (5_000, "x+{}/5000,y,z", 1, "0 0 0", "lists 5000 shifts as symmetry operations"),
+    ],
+)
+def test_images_that_are_too_many(tmp_path, n_operations, operation, n_sites, site, told):
+    if operation is None:
+        listed = [triplet.triplet() for triplet in gemmi.SpaceGroup("F m -3").operations()]
+    else:
+        listed = [operation.format(i) for i in range(n_operations)]
+    assert len(listed) == n_operations
+    sites = "\n".join(f"Na{i} {site}" for i in range(n_sites))
+    path = tmp_path / "a.cif"
+    path.write_text(CUBIC.format("\n".join(f"'{one}'" for one in listed), sites))
+    assert told in run_bounded(READ, path)
 
 
 def test_the_limit_is_a_parameter(cifs, tmp_path):

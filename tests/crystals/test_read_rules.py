@@ -243,6 +243,13 @@ def test_sites_in_the_title_of_a_res_file(tmp_path, title, is_told):
     assert read_crystal(path).notes == ((told,) if is_told else ())
 
 
+def test_elements_of_a_res_file_without_a_site(tmp_path):
+    path, text = tmp_path / "a.res", RES.format("1.0")
+    path.write_text(text.replace("SFAC Na Cl", "SFAC Na Cl O"))
+    told = "has no site of O, which SFAC names; some may be missing"
+    assert read_crystal(path).notes == (told,)
+
+
 @pytest.mark.parametrize("change", [("Cl 2", "Cl 1"), ("SFAC Na Cl", "SFAC Cl Na")])
 def test_sites_of_a_res_file_that_say_two_elements(tmp_path, change):
     path, text = tmp_path / "a.res", RES.format("1.0")
@@ -395,6 +402,8 @@ GEN = "2 F\nNa Cl\n1 1 0 0 0\n2 2 .5 .5 .5\n0 0 0\n4 0 0\n0 4 0\n0 0 4\n"
     ("old", "new", "why"),
     [
         ("2 2 .5", "2 2 0 .5", "has the line '2 2 0 .5 .5 .5' in the place of 5 columns"),
+        ("2 2 .5", ".5 2 2", "has the line '.5 2 2 .5 .5' in the place of 5 columns"),
+        ("4\n", "4\n" + GEN, "has 10 lines of sites, of which 2 are counted; check the number"),
         ("\n0 4 0", "\n0 4 0 1", "has the line '0 4 0 1' in the place of 3 columns"),
         ("4\n", "4\n1 1 1\n", "has 3 lines of sites, of which 2 are counted; check the number"),
     ],

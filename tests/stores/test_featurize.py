@@ -16,6 +16,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from comparison import contents
 from pymatgen.core import Structure
@@ -830,6 +831,20 @@ def test_a_row_of_units_of_properties(beside, some, tmp_path):
     assert store.units == {"e": "eV"}
     assert store.properties["e"].dtype == np.float64
     assert len(store.graphs) == 2
+
+
+def test_a_header_that_is_shifted(some, tmp_path):
+    rows = [[f"c{i}", i + 0.5, -20 - i, str(path)] for i, path in enumerate(some)]
+    table = write_table(tmp_path / "t.csv", ["", "id", "gap", "energy"], *rows)
+    with pytest.raises(DataError, match=r"line 2 has 'c0' in a column without a name, and another"):
+        made(tmp_path, table)
+    names = ["", "gap", "energy", "path"]
+    pd.DataFrame([names, *([*row[:1], *row[2:], ""] for row in rows)]).to_excel(
+        tmp_path / "t.xlsx", header=False, index=False
+    )
+    told = r"its first column has no name, and there is nothing below 'path' in its last"
+    with pytest.raises(DataError, match=told):
+        made(tmp_path, tmp_path / "t.xlsx")
 
 
 def test_an_index_column_of_properties_is_none_of_names(some, tmp_path):
