@@ -168,12 +168,19 @@ class TrainBatch:
     """A batch with the weights and rows of its crystals.
 
     Its length is the number of crystals, those that other processes have of it included.
+
+    Attributes
+    ----------
+    n_known : Tensor of shape (n_tasks,) or None
+        How many targets of each task all processes know, over the number of processes; None where
+        there is one. The mean of what they divide by it is that of all crystals.
     """
 
     batch: GraphBatch
     weights: Tensor | None
     rows: npt.NDArray[np.int64]
     n_crystals: int
+    n_known: Tensor | None
 
     def __len__(self) -> int:
         return self.n_crystals
@@ -292,7 +299,13 @@ class GraphBatches:
             weights = None if self.weights is None else self.weights.index_select(0, crystals)
             batch = self._batch(chosen, crystals)
             targets = self.targets.index_select(0, crystals)
-            yield TrainBatch(batch, weights, chosen, len(whole)), targets
+            yield TrainBatch(batch, weights, chosen, len(whole), self._n_known(whole)), targets
+
+    def _n_known(self, whole: npt.NDArray[np.int64]) -> Tensor | None:
+        if (n_processes := self.share[1]) == 1:
+            return None
+        known = ~self.targets.index_select(0, self._take(whole)).isnan()
+        return known.sum(dim=0).clamp(min=1) / n_processes
 
     def _split(self, order: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
         if not len(order):

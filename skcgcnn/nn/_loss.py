@@ -49,7 +49,13 @@ class TaskLoss(nn.Module):
         self.cls_weight = cls_weight
         self.loss = loss
 
-    def forward(self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        outputs: Tensor,
+        targets: Tensor,
+        weights: Tensor | None = None,
+        n_known: Tensor | None = None,
+    ) -> Tensor:
         """Return the loss of a batch.
 
         Parameters
@@ -60,6 +66,8 @@ class TaskLoss(nn.Module):
             Scaled regression targets and indices of classes; NaN is missing.
         weights : Tensor of shape (n_crystals,), optional
             Weights of the crystals, with a mean of 1 over the training set.
+        n_known : Tensor of shape (n_tasks,), optional
+            What the errors of each task are divided by; by default how many targets are known.
 
         Returns
         -------
@@ -67,11 +75,12 @@ class TaskLoss(nn.Module):
         """
         losses: dict[bool, list[Tensor]] = {True: [], False: []}
         columns = torch.split(outputs, [task.n_outputs for task in self.tasks], dim=1)
-        for task, output, target in zip(self.tasks, columns, targets.unbind(1), strict=True):
-            known = ~target.isnan()
-            errors = task.errors(output, target.nan_to_num(), self.loss)
-            shares = known if weights is None else known * weights
-            losses[task.is_number].append((errors * shares).sum() / known.sum().clamp(min=1))
+        known = ~targets.isnan()
+        counts = known.sum(dim=0).clamp(min=1) if n_known is None else n_known
+        for i, (task, output) in enumerate(zip(self.tasks, columns, strict=True)):
+            errors = task.errors(output, targets[:, i].nan_to_num(), self.loss)
+            shares = known[:, i] if weights is None else known[:, i] * weights
+            losses[task.is_number].append((errors * shares).sum() / counts[i])
         means = {numbers: torch.stack(found).mean() for numbers, found in losses.items() if found}
         if self.cls_weight == "auto":
             return self._balanced(means)

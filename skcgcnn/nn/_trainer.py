@@ -310,7 +310,7 @@ class GraphNet(NeuralNet):
         training: bool = False,
     ) -> Tensor:
         """Return the loss of a batch."""
-        loss: Tensor = self.criterion_(y_pred, y_true, X.weights)
+        loss: Tensor = self.criterion_(y_pred, y_true, X.weights, X.n_known)
         return loss
 
     def notify(self, method_name: str, **kwargs: Any) -> None:

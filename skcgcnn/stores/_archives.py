@@ -193,7 +193,9 @@ def _check_records(content: bytes, size: int) -> None:
         length = content[begin : begin + 8].partition(b" ")[0]
         record = content[begin : begin + int(length)] if length.isdigit() else b""
         name, equals, _ = record[len(length) + 1 :].partition(b"=")
-        if not (name and equals and record.endswith(b"\n")):
+        # Of other values, such as attributes of files, bytes of zero are a part.
+        has_zero = b"\0" in (record if name == b"path" else name)
+        if has_zero or not (name and equals and record.endswith(b"\n")):
             raise tarfile.ReadError("properties of a member are damaged")
         if name.startswith(b"GNU.sparse."):  # a kB of these would be a crystal of 100 MB
             raise tarfile.ReadError(_SPARSE)

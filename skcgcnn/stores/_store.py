@@ -118,7 +118,8 @@ def open_store(folder: str | PathLike[str], *, with_groups: bool = False) -> Sto
         content, n_crystals, known = read_data(folder, read)
         graphs = CrystalGraphs(**check_content(content))
     except READ_ERRORS as error:
-        raise DataError(f"{folder}: is a damaged store ({error})") from error
+        why = f"it lacks {error}" if isinstance(error, KeyError) else error
+        raise DataError(f"{folder}: is a damaged store ({why})") from error
     lengths = {len(graphs), n_crystals, *(len(c) for c in known["properties"].values())}
     if len(lengths) > 1:
         raise DataError(f"{folder}: is a damaged store: its files are not of the same length")

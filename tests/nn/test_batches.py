@@ -8,7 +8,8 @@ import torch
 from pymatgen.core import Lattice, Structure
 
 from skcgcnn import CGCNNRegressor, CrystalGraphTransformer
-from skcgcnn.nn import INDICES, LEVELS, GraphBatch, GraphBatches, GraphDataset
+from skcgcnn.nn import INDICES, LEVELS, GraphBatch, GraphBatches, GraphDataset, TaskLoss
+from skcgcnn.tasks import Number
 
 
 def dataset(graphs):
@@ -166,6 +167,26 @@ def test_processes_share_each_batch(graphs):
     few.share = 0, 3
     with pytest.raises(ValueError, match="a batch of 2 crystals cannot be divided among 3 proc"):
         list(few)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_every_crystal_counts_the_same_on_processes_with_unequal_shares(graphs, weighted):
+    """With 7 crystals of a batch, one process has 4; of one task, it knows all targets that are."""
+    encoded = np.linspace(-1, 1, 2 * len(graphs)).reshape(-1, 2)
+    encoded[1::2, 0] = encoded[::3, 1] = np.nan
+    weights = np.linspace(0.5, 2, len(graphs)) if weighted else None
+    loss = TaskLoss([Number("a"), Number("b")])
+
+    def losses(process, n_processes):
+        batches = GraphBatches(GraphDataset(graphs, encoded, weights), batch_size=7, device="cpu")
+        batches.share = process, n_processes
+        return [
+            loss(torch.zeros_like(y), y, batch.weights, batch.n_known).item()
+            for batch, y in batches
+        ]
+
+    of_two = np.mean([losses(0, 2), losses(1, 2)], axis=0)
+    np.testing.assert_allclose(of_two, losses(0, 1), rtol=1e-6)
 
 
 def test_one_batch_of_all_crystals(graphs, cifs):

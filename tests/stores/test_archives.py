@@ -123,6 +123,8 @@ LONG = {
     ),
     # Of a megabyte, which a kB of gzip holds, tarfile would make 250 GB, or look for hours.
     "properties that overlap": (properties(b"2 " * 5_000 + b"="), "properties of a member are dam"),
+    "a name of zeros": (properties(b"10 pat\0=x\n"), "properties of a member are damaged"),
+    "a path of zeros": (properties(b"11 path=\0x\n"), "properties of a member are damaged"),
     "a number": (properties(b"5010 comment=" + b"1" * 4_996 + b"\n"), "properties of a member are"),
     "a map of a sparse file": (pax("GNU.sparse.size=90000000", "GNU.sparse.map=0,1"), "sparse"),
     "an older sparse file": (pax("GNU.sparse.size=90000000", "GNU.sparse.name=a"), "sparse"),
