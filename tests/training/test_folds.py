@@ -203,49 +203,57 @@ def test_a_fine_tuning_tells_how_good_its_start_was(folder, tmp_path):
 
 
 def test_networks_beside_start_from_what_the_run_started_from(folder, tmp_path):
-    start, others = tmp_path / "start.safetensors", {"splits": ["elements"], "learning_curve": True}
+    start = tmp_path / "start.safetensors"
+    how = {"progress": False, "report": False}
+    others = {"splits": ["elements"], "learning_curve": True, **how}
     shutil.copy(folder / "model.safetensors", start)
     params = {"max_epochs": 1, "batch_size": 64, "init_from": str(start)}
-    settings = Settings("sample-regression", folds=2, params=params)
-    found = train(settings, tmp_path / "a", progress=False, report=False, **others)
+    data = str(some_crystals(tmp_path / "data", 120, ["energy"]))
+    settings = Settings(data, folds=2, params=params)
+    found = train(settings, tmp_path / "a", **others)
     folds = (tmp_path / "a" / "cv_predictions.csv").read_bytes()
     # The model that a run starts from may be replaced by that of the run.
     (tmp_path / "b").mkdir()
     own = shutil.copy(start, tmp_path / "b" / "model.safetensors")
-    inside = Settings("sample-regression", folds=2, params={**params, "init_from": str(own)})
-    train(inside, tmp_path / "b", overwrite=True, progress=False, report=False)
+    inside = Settings(data, folds=2, params={**params, "init_from": str(own)})
+    train(inside, tmp_path / "b", overwrite=True, **how)
     assert (tmp_path / "b" / "cv_predictions.csv").read_bytes() == folds
     # A run that is resumed gets the same as one that was not interrupted.
-    train(Settings("sample-regression", params=params), tmp_path / "c", progress=False)
-    resume, more = tmp_path / "c" / "checkpoint.pth.tar", Settings("sample-regression", folds=2)
-    again = {"resume": resume, "given": {"data", "folds"}, "progress": False, **others}
+    train(Settings(data, params=params), tmp_path / "c", **how)
+    resume, more = tmp_path / "c" / "checkpoint.pth.tar", Settings(data, folds=2)
+    again = {"resume": resume, "given": {"data", "folds"}, **others}
     assert train(more, tmp_path / "c", **again) == found
     assert (tmp_path / "c" / "cv_predictions.csv").read_bytes() == folds
     # One whose start is another one now gets none of them.
     shutil.copy(tmp_path / "a" / "model.safetensors", start)
     with pytest.raises(DataError, match=r"is not the model that .*restore it, or begin a new run"):
         train(more, tmp_path / "c", **again)
-    longer = Settings("sample-regression", params={"max_epochs": 2})
-    given = {"resume": resume, "given": {"data"}, "progress": False}
+    longer = Settings(data, params={"max_epochs": 2})
+    given = {"resume": resume, "given": {"data"}, **how}
     with pytest.warns(UserWarning, match="is not the model that"):
         found = train(longer, tmp_path / "c", **given)
     assert "fine_tuning" not in found
 
 
+def some_crystals(folder, n, names=("energy", "gap"), units=()):
+    """Make a folder of the first crystals of the sample, with numbers that count them."""
+    folder.mkdir()
+    lines = [",".join(("cif_id", *names)), *units]
+    for i, path in enumerate(load_sample_regression().data[:n]):
+        shutil.copy(path, folder)
+        lines.append(",".join((Path(path).stem, *(str(i / k) for k in range(1, len(names) + 1)))))
+    (folder / "id_prop.csv").write_text("\n".join(lines))
+    return folder
+
+
 def test_units_are_told(tmp_path):
-    data = tmp_path / "data"
-    data.mkdir()
-    lines = ["cif_id,energy,gap", ",meV,eV"]
-    for i, path in enumerate(load_sample_regression().data[:12]):
-        shutil.copy(path, data)
-        lines.append(f"{Path(path).stem},{i},{i / 2}")
-    (data / "id_prop.csv").write_text("\n".join(lines))
+    data = some_crystals(tmp_path / "data", 12, units=[",meV,eV"])
     params = {**SMALL, "max_epochs": 1}
     settings = Settings(str(data), target=("gap",), params=params)
-    found = train(settings, tmp_path / "run", progress=False)
+    found = train(settings, tmp_path / "run", progress=False, report=False)
     assert found["errors"]["gap"]["unit"] == "eV"
     args = ["train", str(data), "--target", "gap", "--unit", "kJ/mol", "--epochs", "1", "--n-conv"]
-    args += ["1", "-q", "-o", str(tmp_path / "other")]
+    args += ["1", "-q", "-o", str(tmp_path / "other"), "--no-report"]
     result = CliRunner().invoke(app, args)
     assert re.search(r"gap: mean absolute error [\d.]+ kJ/mol", result.output)
     result = CliRunner().invoke(app, [*args, "--unit", "eV", "--overwrite"])

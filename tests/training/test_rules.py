@@ -156,7 +156,13 @@ def test_prototypes_of_files_that_changed_are_not_told(folder, tmp_path, monkeyp
 
     monkeypatch.setattr(_run, "fit_parts", replaced)
     settings = Settings(str(own), params=SMALL)
-    found = train(settings, tmp_path / "out", splits=["composition", "prototype"], progress=False)
+    found = train(
+        settings,
+        tmp_path / "out",
+        splits=["composition", "prototype"],
+        progress=False,
+        report=False,
+    )
     assert "cannot" not in found["splits"]["composition"]  # which the graphs tell
     why = found["splits"]["prototype"]["cannot"]
     assert re.fullmatch(
@@ -183,7 +189,8 @@ def test_groups_of_a_file_stay_together_too(folder, tmp_path):
     ids = pd.read_csv(copied / "id_prop.csv")["cif_id"]
     groups = pd.DataFrame({"cif_id": ids, "group": np.arange(len(ids)) // 2})
     groups.to_csv(copied / "groups.csv", index=False)
-    found = train(Settings(str(copied), params=SMALL), tmp_path / "out", progress=False)
+    settings = Settings(str(copied), params=SMALL)
+    found = train(settings, tmp_path / "out", progress=False, report=False)
     assert "groups.csv decides" in found["split"]["text"]
     # Joined by crystals that are there again, there are fewer groups.
     assert sum(found["n_groups"].values()) <= 30

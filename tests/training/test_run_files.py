@@ -105,9 +105,9 @@ def test_a_run_that_goes_on_elsewhere_leaves_nothing_of_another(folder, tmp_path
     settings = Settings(str(folder), params={**SMALL, "on_error": "nan", "max_epochs": 2})
     other = Settings(str(folder), params={**settings.params, "recipe": "paper"})
     run, there = tmp_path / "run", tmp_path / "there"
-    how = {"progress": False, "device": "cpu"}
-    train(settings, run, **how, report=False)
-    train(other, there, **how)
+    how = {"progress": False, "device": "cpu", "report": False}
+    train(settings, run, **how)
+    train(other, there, **{**how, "report": True})
     resume = run / "epoch2.pth.tar"
     (run / "checkpoint.pth.tar").rename(resume)
     again = {"resume": resume, "given": ["data"], "overwrite": True, **how}

@@ -435,7 +435,7 @@ def test_data_and_start_are_those_of_the_search(data, tmp_path, monkeypatch):
     own = Path(shutil.copytree(data, tmp_path / "own"))
     for seed in (1, 2):
         params = {**SMALL, "random_state": seed}
-        train(Settings(str(own), params=params), tmp_path / str(seed), progress=False)
+        train(Settings(str(own), params=params), tmp_path / str(seed), progress=False, report=False)
     start = shutil.copy(tmp_path / "1" / "model.safetensors", tmp_path / "start.safetensors")
     params = {"max_epochs": 2, "init_from": str(start)}
     settings = Settings(str(own), split="prototype", params=params)
