@@ -110,7 +110,7 @@ class Told(NamedTuple):
     remarks: tuple[str, ...] = ()
 
 
-def check_values(text: str) -> Told:
+def check_values(text: str, most_images: int = MOST_OF_PYMATGEN) -> Told:
     """Refuse values that pymatgen silently takes for others, or leaves out with their sites.
 
     Python reads ``1_0`` as 10. pymatgen leaves out what is not ASCII, such as the minus sign of a
@@ -125,7 +125,7 @@ def check_values(text: str) -> Told:
     ------
     StructureError
         If a number of the cell or of a site, the symbol of a site, or an operation is one of
-        these.
+        these, or there are more sites times operations than `most_images`.
     """
     from pymatgen.io.cif import CifFile
 
@@ -155,6 +155,7 @@ def check_values(text: str) -> Told:
     symmetry = "" if is_used else _symmetry_of(data)
     volume, *waves = ([*_several(data.get(tag, "?")), "?"][0] for tag in (VOLUME, *MODULATED))
     operations = (matrices[:, :3, :3], matrices[:, :3, 3]) if len(matrices) else None
+    refuse_many(len(_several(data[COORDS[0]])), operations, most_images)
     remarks = (*_remarks_of_places(data, operations), *modulated(*waves), *remark)
     if vectors is not None:
         remarks = (*other_volume(volume, vectors), *strained(operations, vectors), *remarks)
@@ -195,7 +196,6 @@ def _remarks_of_places(data: dict[str, Any], operations: Operations | None) -> t
     coords = np.array(places).T
     # What is no number, who reads the crystal will tell.
     coords = coords[np.isfinite(coords).all(axis=1)]
-    refuse_many(len(coords), operations, MOST_OF_PYMATGEN)
     columns = [_several(data.get(tag, [])) for tag in (*MULTIPLICITIES, *SYMBOLS, OCCUPANCY)]
     *multiplicities, symbols, labels, shares = columns
     told = other_labels(labels, symbols, shares)

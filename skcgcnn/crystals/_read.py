@@ -15,6 +15,7 @@ from skcgcnn.crystals._carriers import to_structure
 from skcgcnn.crystals._cif import MAX_FRACTION, first_crystal, parse_cif, syntax_error
 from skcgcnn.crystals._cif_claims import far_sites, told_formula
 from skcgcnn.crystals._cif_numbers import check_values
+from skcgcnn.crystals._cif_symmetry import MOST_IMAGES
 from skcgcnn.crystals._cif_words import without_empty_lines
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.crystals._json import load_json
@@ -198,7 +199,7 @@ def _reader(name: str) -> Callable[[str], Crystal]:
 def _read_cif(text: str) -> Crystal:
     text = _readable(text)
     if not text.isascii():
-        check_values(without_empty_lines(text))
+        check_values(without_empty_lines(text), MOST_IMAGES)
     crystal = parse_cif(text)
     if crystal is not None:
         return crystal
