@@ -201,7 +201,7 @@ def workers(folder):
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
 def test_a_process_is_killed_and_the_run_goes_on(tmp_path):
-    many = [*TRAIN, *SMALL, "--epochs", "20", "--quiet"]
+    many = [*TRAIN, *SMALL, "--epochs", "20", "--quiet", "--no-report"]
     process = launch(29513, *many, "-o", tmp_path / "run", start_new_session=True)
     checkpoint = tmp_path / "run" / "checkpoint.pth.tar"
     deadline = time.monotonic() + 120
@@ -215,7 +215,7 @@ def test_a_process_is_killed_and_the_run_goes_on(tmp_path):
     assert f"-m skcgcnn train sample-regression --resume {checkpoint}" in errors
     assert "Test results" not in output
 
-    resumed = launch(29514, *TRAIN, "--resume", checkpoint, "--quiet")
+    resumed = launch(29514, *TRAIN, "--resume", checkpoint, "--quiet", "--no-report")
     code, output, errors = finished(resumed)
     assert code == 0, errors
     assert output.count("Test results") == 1
