@@ -197,7 +197,7 @@ def dataclasses_here():
 
 def test_what_is_found_cannot_be_changed_and_is_compared_as_a_whole():
     # What is filled step by step.
-    changed = {"Bonds", "NewData", "TrainBatch", "_Marks", "_Seen"}
+    changed = {"Bonds", "NewData", "TrainBatch", "Marks", "_Seen"}
     for cls in dataclasses_here():
         is_made_of_parameters = (
             hasattr(cls, "get_params") or cls.__module__ == "skcgcnn._parameters"

@@ -103,8 +103,7 @@ def is_group(rotations: FloatArray, translations: FloatArray) -> bool:
     StructureError
         If there are more shifts than can be compared.
     """
-    every = np.unique(np.hstack([rotations.reshape(-1, 9), translations]), axis=0)
-    rotations, translations = every[:, :9].reshape(-1, 3, 3) + 0.0, every[:, 9:]  # no -0.0
+    rotations, translations = _each_once(rotations, translations)
     turns, turn_of = np.unique(rotations, axis=0, return_inverse=True)
     counts = np.bincount(turn_of.ravel())
     names = {turn.tobytes(): place for place, turn in enumerate(turns)}
@@ -130,6 +129,12 @@ def is_group(rotations: FloatArray, translations: FloatArray) -> bool:
     tree = cKDTree(_within_cell(shifts), boxsize=1.0)
     distances, _ = tree.query(_within_cell(np.vstack(differences)), p=np.inf)
     return bool(distances.max() <= _TRANSLATION_TOLERANCE)
+
+
+def _each_once(rotations: FloatArray, translations: FloatArray) -> Operations:
+    """Return operations without repetitions, and without negative zeros."""
+    every = np.unique(np.hstack([rotations.reshape(-1, 9), translations]), axis=0) + 0.0
+    return every[:, :9].reshape(-1, 3, 3), every[:, 9:]
 
 
 def _within_cell(coords: FloatArray) -> FloatArray:
@@ -247,12 +252,12 @@ def _find_type(rotations: FloatArray, translations: FloatArray) -> tuple[int, st
     """Return number and symbol of the group of operations in any cell; 0 if it is not found."""
     import spglib
 
-    integers = np.rint(rotations).astype(np.intc)
+    rotations, translations = _each_once(np.rint(rotations), translations)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that errors will be raised one day
         try:
             found = spglib.get_spacegroup_type_from_symmetry(
-                integers, translations, symprec=_TRANSLATION_TOLERANCE
+                rotations.astype(np.intc), translations, symprec=_TRANSLATION_TOLERANCE
             )
         except spglib.SpglibError:
             found = None

@@ -132,6 +132,7 @@ def check_xsf(text: str, n_sites: int) -> None:
     ------
     StructureError
     """
+    text = text.upper()  # pymatgen takes both
     if text.count("PRIMVEC") > 1:
         raise StructureError("holds several cells (PRIMVEC); keep one")
     _, _, rest = text.partition("PRIMCOORD")
@@ -198,7 +199,7 @@ def check_gen(text: str, n_sites: Sequence[int]) -> None:
     ------
     StructureError
     """
-    head, _, *lines = text.rstrip().split("\n")
+    head, _, *lines = re.split("\r\n?|\n", text.rstrip())
     [n] = n_sites
     if head.split()[1] == "C":  # without a cell, which is refused later
         return
@@ -268,7 +269,7 @@ def check_counts_of_xsf(text: str) -> None:
     ------
     StructureError
     """
-    _, _, rest = text.partition("PRIMCOORD")
+    _, _, rest = text.upper().partition("PRIMCOORD")
     counts = rest.split(maxsplit=1)[:1]
     _check_count([*filter(str.isdecimal, counts)], rest.count("\n") + 1)
 

@@ -1,5 +1,6 @@
 """Loaders of data: a folder of CIFs with its ``id_prop.csv``, and the bundled datasets."""
 
+from skcgcnn.datasets._cells import is_missing_cell, number
 from skcgcnn.datasets._id_prop import (
     Table,
     find_features,
@@ -23,8 +24,6 @@ from skcgcnn.datasets._tables import (
     TABLES,
     UNREADABLE,
     Sheet,
-    is_missing_cell,
-    number,
     open_text,
     write_rows,
     write_table,

@@ -13,9 +13,10 @@ from sklearn.utils import Bunch
 from skcgcnn._files import user_path
 from skcgcnn._text import listed, spellings
 from skcgcnn._warnings import warn_caller
+from skcgcnn.datasets._cells import is_missing_cell
 from skcgcnn.datasets._crystal_files import CrystalFolder, crystal_name
 from skcgcnn.datasets._layout import check_shape, find_ids, read_column, take_header
-from skcgcnn.datasets._tables import TABLES, Sheet, is_missing_cell, refuse
+from skcgcnn.datasets._tables import TABLES, Sheet, refuse
 from skcgcnn.exceptions import DataError
 
 # Endings of tables that are not read.

@@ -8,18 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn.datasets._cells import has_decimal_comma, is_missing_cell, is_number, number
 from skcgcnn.datasets._crystal_files import CrystalFolder
-from skcgcnn.datasets._tables import (
-    CRYSTAL_NAMES,
-    ID_NAMES,
-    INDEX_NAMES,
-    Sheet,
-    has_decimal_comma,
-    is_missing_cell,
-    is_number,
-    number,
-    refuse,
-)
+from skcgcnn.datasets._tables import CRYSTAL_NAMES, ID_NAMES, INDEX_NAMES, Sheet, refuse
 from skcgcnn.exceptions import DataError
 
 # What begins like a number with a sign or decimals, or is followed by a unit. Not "2D".

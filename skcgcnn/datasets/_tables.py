@@ -7,21 +7,26 @@ row that is too short from one whose last cells are empty, which `pandas.read_cs
 import codecs
 import csv
 import gzip
-import math
 import re
 import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import IO, Any, TextIO
 
 from skcgcnn._files import atomic_write
-from skcgcnn._numbers import read_float, with_minus
+from skcgcnn._numbers import read_float
 from skcgcnn._text import encodable
 from skcgcnn._warnings import warn_caller
+from skcgcnn.datasets._cells import (
+    NO_NAME,
+    Marks,
+    has_decimal_comma,
+    is_unit_row,
+    number,
+)
 from skcgcnn.datasets._workbook import check_formulas, check_workbook
 from skcgcnn.exceptions import DataError
 
@@ -36,10 +41,6 @@ INDEX_NAMES = ("", "Unnamed: 0")
 UNREADABLE = (UnicodeError, OSError, EOFError, zlib.error)
 
 _SEPARATORS = {";": "semicolons", "\t": "tabs"}
-_MISSING = {"", "nan", "na", "n/a", "none", "null"}
-_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
-# A thousand and more to some people, and a number with three decimals to others.
-_THOUSANDS = re.compile(r"[+\u2212\u2013-]?[1-9]\d{0,2}([.,]\d{3})+")
 # 001, which may be meant as another name than 1.
 _LEADING_ZERO = re.compile(r"[+-]?0\d")
 # What spreadsheets run. An apostrophe before it makes it a text to them: ours is the first one.
@@ -56,29 +57,6 @@ _MOST_EMPTY = 1_000_000
 # So many lines tell what stands between the cells.
 _FIRST = 100
 _MOST_PROBLEMS = 20
-# What stands in a row of units where a crystal has its name, and other texts.
-_NO_NAME = ("", "-", "unit", "units")
-
-
-def is_missing_cell(cell: str) -> bool:
-    """Tell whether a cell says that there is no value; Na is sodium."""
-    return cell.lower() in _MISSING and cell != "Na"
-
-
-def number(cell: str) -> float | None:
-    """Return the finite number that a cell holds, if any."""
-    value = read_float(cell)
-    return None if value is None or not math.isfinite(value) else value
-
-
-def has_decimal_comma(cell: str) -> bool:
-    """Tell whether a cell is a number with a comma instead of the point."""
-    return _DECIMAL_COMMA.fullmatch(with_minus(cell)) is not None
-
-
-def is_number(cell: str) -> bool:
-    """Tell whether a cell is a number, with a point or a comma."""
-    return number(cell) is not None or has_decimal_comma(cell)
 
 
 def open_text(path: Path, errors: str = "strict") -> TextIO:
@@ -135,36 +113,6 @@ def refuse(file: Path, problems: Sequence[str]) -> None:
     raise DataError("\n  ".join([f"{file}:", *shown]))
 
 
-@dataclass
-class _Marks:
-    """The first numbers of a column with a comma, with a point, and with three digits behind it."""
-
-    comma: str = ""
-    point: str = ""
-    unclear: tuple[str, str] | None = None
-
-    def add(self, cell: str, place: str) -> None:
-        """Add a number with its place."""
-        if "," in cell:
-            self.comma = self.comma or cell
-        else:
-            self.point = self.point or cell
-        if self.unclear is None and _THOUSANDS.fullmatch(cell):
-            self.unclear = (cell, place)
-
-    def problem(self) -> str | None:
-        """Tell of a number that may have thousands."""
-        if not (self.comma and self.point and self.unclear):
-            return None
-        cell, place = self.unclear
-        mark, other = ("point", self.comma) if "." in cell else ("comma", self.point)
-        return (
-            f"{place}: {cell!r} may have thousands or decimals behind its {mark}, for the column "
-            f"holds {other!r} too; write all of its numbers with decimal points, and nothing "
-            "between thousands"
-        )
-
-
 class Sheet:
     """A table; its rows are read from the disk as they are asked for.
 
@@ -196,7 +144,7 @@ class Sheet:
         self.separator, self.encoding = ",", "utf-8-sig"
         self.names, self.remarks = list[str](), list[str]()
         self.units = dict[str, str]()
-        self._marks: dict[str, _Marks] = {}
+        self._marks: dict[str, Marks] = {}
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the line in which a row ends, and its cells."""
@@ -207,11 +155,12 @@ class Sheet:
             if self._is_comment(cells[0] if cells else "") and not any(cells[1:]):
                 n_comments += 1
             elif any(cells):
-                has_first |= bool(head and cells[0])
+                has_first |= bool(head and cells[0]) and number(cells[0]) is None
                 has_last |= bool(head and any(cells[len(head) - 1 :]))
                 head = head or cells
                 yield line, [c[1:] if c[:1] == "'" and _FORMULA.match(c) else c for c in cells]
-        if head and has_first and not has_last and not head[0] and head[-1]:
+        is_nameless = has_first and not head[0] and not _id_names(head)
+        if is_nameless and head[-1] and not has_last:
             raise DataError(
                 f"{self.file}: its first column has no name, and there is nothing below "
                 f"{head[-1]!r} in its last: is the header shifted? Name the first, or remove the "
@@ -331,11 +280,11 @@ class Sheet:
         """
         rows = self._checked_rows(check)
         first = list(islice(rows, 2))
-        if len(first) == 2 and _is_unit_row(first[0][1], first[1][1]):
+        if len(first) == 2 and is_unit_row(first[0][1], first[1][1]):
             self.remarks.append("a row of units")
             # Who was given them before has them now.
             units = zip(self.names, first.pop(0)[1], strict=True)
-            self.units.update((n, u) for n, u in units if u.lower() not in _NO_NAME)
+            self.units.update((n, u) for n, u in units if u.lower() not in NO_NAME)
         for line, cells in chain(first, rows):
             yield line, dict(zip(self.names, cells, strict=True))
 
@@ -355,16 +304,20 @@ class Sheet:
                     f"{self.file}: the row that ends in line {line} has {len(cells)} cells, the "
                     f"header {len(self.names)}"
                 )
-            elif cells[0] and not (self.names[0] or cells[0].isdecimal()) and self._has_ids():
-                raise DataError(
-                    f"{self.file}: line {line} has {cells[0]!r} in a column without a name, and "
-                    "another column is that of the ids: is the header shifted? Name the first"
-                )
             else:
+                self._check_index(line, cells)
                 yield line, cells
 
-    def _has_ids(self) -> bool:
-        return any(name.lower() in ID_NAMES for name in self.names)
+    def _check_index(self, line: int, cells: list[str]) -> None:
+        """Refuse a name in a column without one, where the column of the ids has a number."""
+        if self.names[0] or not cells[0] or number(cells[0]) is not None:
+            return
+        for place in _id_names(self.names):
+            if number(cells[place]) is not None and not cells[place].isdecimal():
+                raise DataError(
+                    f"{self.file}: line {line} has {cells[0]!r} in a column without a name, and "
+                    f"{cells[place]!r} as its {self.names[place]}: is the header shifted?"
+                )
 
     def frame(self) -> Any:
         """Return all rows as a DataFrame, by their lines; None where a row is too short.
@@ -395,7 +348,7 @@ class Sheet:
             self._remark("numbers that begin with zeros", f"{cell} is {value:g}")
         has_comma = self.separator != "," and has_decimal_comma(cell)
         if has_comma or (value is not None and "." in cell):
-            self._marks.setdefault(column, _Marks()).add(cell, place)
+            self._marks.setdefault(column, Marks()).add(cell, place)
         if not has_comma:
             return cell
         mended = cell.replace(",", ".")
@@ -425,18 +378,9 @@ class Sheet:
             warn_caller(f"{self.file}: read with {', '.join(self.remarks)}")
 
 
-def _is_unit_row(cells: list[str], following: list[str]) -> bool:
-    """Tell whether a row names no crystal and no number, but units where the next has numbers."""
-    pairs = list(zip(cells, following, strict=True))
-    return (
-        cells[0].lower() in _NO_NAME
-        and not any(map(is_number, cells))
-        and any(cell and is_number(below) for cell, below in pairs)
-        and all(
-            cell.lower() in _NO_NAME or is_number(below) or is_missing_cell(below)
-            for cell, below in pairs
-        )
-    )
+def _id_names(names: list[str]) -> list[int]:
+    """Return the places of columns whose names are those of ids."""
+    return [place for place, name in enumerate(names) if name.lower() in ID_NAMES]
 
 
 def _find_separator(lines: list[str]) -> str:

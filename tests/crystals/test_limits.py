@@ -105,6 +105,7 @@ _atom_site_fract_z
         (1, "x,y,z", 20_001, "0 0 0", "20001 sites and 1 symmetry op"),  # all with all: 3 GB
         (96, None, 1_000, "0 0 0", "lists 1000 sites and 96 symmetry operations: too many"),
         (96, None, 20_000, "0.1 0.2 0.3", "lists 20000 sites and 96 symmetry operations: too many"),
+        (9_600, None, 1, "0 0 0", ""),
         (3_000, "x,y,z", 1, "0 0 0", ""),
         (5_000, "x+{}/5000,y,z", 1, "0 0 0", "lists 5000 shifts as symmetry operations"),
     ],
@@ -112,6 +113,7 @@ _atom_site_fract_z
 def test_images_that_are_too_many(tmp_path, n_operations, operation, n_sites, site, told):
     if operation is None:
         listed = [triplet.triplet() for triplet in gemmi.SpaceGroup("F m -3").operations()]
+        listed *= n_operations // 96
     else:
         listed = [operation.format(i) for i in range(n_operations)]
     assert len(listed) == n_operations

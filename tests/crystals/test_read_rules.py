@@ -412,6 +412,8 @@ def test_what_is_left_out_of_a_gen_file(tmp_path, old, new, why):
     path = tmp_path / "a.gen"
     path.write_text(GEN)
     assert len(read_crystal(path).species) == 2
+    path.write_bytes(GEN.replace("\n", "\r").encode())
+    assert len(read_crystal(path).species) == 2
     path.write_text(new.join(GEN.rsplit(old, 1)))
     assert refused(path) == why
     path.write_text(GEN.replace("F", "C").partition("0 0 0\n0")[0])
@@ -443,5 +445,9 @@ def test_several_cells_in_an_xsf_file(tmp_path):
     path = tmp_path / "a.xsf"
     path.write_text(f"CRYSTAL\n{cell}{sites}")
     assert read_crystal(path).species == [((11, 1.0),)]
-    path.write_text(f"CRYSTAL\n{cell.replace('4', '9')}{cell}{sites}")
-    assert refused(path).endswith("holds several cells (PRIMVEC); keep one")
+    several = f"CRYSTAL\n{cell.replace('4', '9')}{cell}{sites}"
+    for text in (several, several.lower()):
+        path.write_text(text)
+        assert refused(path).endswith("holds several cells (PRIMVEC); keep one")
+    path.write_text(f"CRYSTAL\n{cell}{sites}".lower().replace("\n1 1\n", "\n2 1\n"))
+    assert refused(path).startswith("has 2 sites, of which 1 can be read")

@@ -836,7 +836,9 @@ def test_a_row_of_units_of_properties(beside, some, tmp_path):
 def test_a_header_that_is_shifted(some, tmp_path):
     rows = [[f"c{i}", i + 0.5, -20 - i, str(path)] for i, path in enumerate(some)]
     table = write_table(tmp_path / "t.csv", ["", "id", "gap", "energy"], *rows)
-    with pytest.raises(DataError, match=r"line 2 has 'c0' in a column without a name, and another"):
+    with pytest.raises(
+        DataError, match=r"line 2 has 'c0' in a column without a name, and '0.5' as"
+    ):
         made(tmp_path, table)
     names = ["", "gap", "energy", "path"]
     pd.DataFrame([names, *([*row[:1], *row[2:], ""] for row in rows)]).to_excel(
@@ -845,6 +847,14 @@ def test_a_header_that_is_shifted(some, tmp_path):
     told = r"its first column has no name, and there is nothing below 'path' in its last"
     with pytest.raises(DataError, match=told):
         made(tmp_path, tmp_path / "t.xlsx")
+
+
+@pytest.mark.parametrize("index", [["0.0", "1.5"], ["x", "y"], [0, 1], ["c0", "c1"]])
+def test_an_index_of_pandas_is_no_shifted_header(some, tmp_path, index):
+    rows = [[name, f"c{i}", i - 0.5, str(some[i]), ""] for i, name in enumerate(index)]
+    store = made(tmp_path, write_table(tmp_path / "t.csv", ["", "id", "e", "path", "note"], *rows))
+    assert store.graphs.ids.tolist() == ["c0", "c1"]
+    assert store.properties["e"].tolist() == [-0.5, 0.5]
 
 
 def test_an_index_column_of_properties_is_none_of_names(some, tmp_path):
