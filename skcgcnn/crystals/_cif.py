@@ -12,11 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn.crystals._cif_claims import (
+    DENSITY,
     FORMULA,
     MODULATED,
     UNITS,
     far_sites,
     modulated,
+    other_density,
     other_formula,
     other_labels,
     other_multiplicity,
@@ -225,6 +227,7 @@ def _read_block(block: gemmi.cif.Block) -> Crystal:
         species,
         (
             *other_formula(block.find_value(FORMULA), block.find_value(UNITS), species),
+            *other_density(block.find_value(DENSITY), lattice, species),
             *other_volume(block.find_value("_cell_volume"), lattice),
             *other_labels(*map(block.find_values, (*SYMBOLS[::-1], OCCUPANCY))),
             *strained(operations, lattice),

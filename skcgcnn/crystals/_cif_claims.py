@@ -19,12 +19,17 @@ _FORMULA_TOLERANCE = 0.01
 _VOLUME_TOLERANCE = 0.003
 # Angles such as 90 and 120 where lengths should be: all edges are so long, and all angles so sharp.
 _LONG, _SHARP = 60.0, float(np.cos(np.radians(30.0)))
+# Many lists lack hydrogen atoms, or a solvent.
+_DENSITY_FACTOR = 1.5
+# In mol⁻¹, times a cm³ in Å³.
+_AVOGADRO = 0.602214076
 # Molecules reach over the edge of their cell, but hardly through another one.
 _FAR = 2.0
 
 # What pymatgen says where sites and formula differ.
 _OF_PYMATGEN = ("Incorrect stoichiometry", "Missing elements")
 FORMULA, UNITS = "_chemical_formula_sum", "_cell_formula_units_Z"
+DENSITY = "_exptl_crystal_density_diffrn"
 # How many waves a crystal has, and how many lattices.
 MODULATED = ("_cell_modulation_dimension", "_cell_subsystems_number")
 
@@ -68,14 +73,27 @@ def other_formula(
     return (f"its sites are {units}: check coordinates and symmetry operations",)
 
 
-def told_formula(text: str, crystal: Crystal) -> tuple[str, ...]:
-    """Return a remark as `other_formula` for a crystal that pymatgen read.
+def other_density(
+    value: str | None, lattice: FloatArray, species: list[Species]
+) -> tuple[str, ...]:
+    """Return a remark if the sites have far from the density that is told, in g/cm³."""
+    told = gemmi.cif.as_number(value or "?")
+    if not told > 0:  # nor is nan
+        return ()
+    mass = sum(gemmi.Element(z).weight * occupancy for site in species for z, occupancy in site)
+    density = mass / (_AVOGADRO * cell_volume(lattice))
+    if told / _DENSITY_FACTOR <= density <= told * _DENSITY_FACTOR:
+        return ()
+    what = f"its sites have a density of {density:.3g} g/cm³, not {value} ({DENSITY})"
+    return (f"{what}: check coordinates and symmetry operations",)
+
+
+def told_beside(text: str, crystal: Crystal) -> tuple[str, ...]:
+    """Return remarks as `other_formula` and `other_density` for a crystal that pymatgen read.
 
     It compares the ratios alone, and says nothing of one element. A CIF that is not well-formed, or
     has several formulas, is left out.
     """
-    if any(note.startswith(_OF_PYMATGEN) for note in crystal.notes):
-        return ()
     try:
         blocks = [one for one in gemmi.cif.read_string(text) if one.find_value(FORMULA)]
     except (ValueError, RuntimeError):
@@ -83,7 +101,10 @@ def told_formula(text: str, crystal: Crystal) -> tuple[str, ...]:
     if len(blocks) != 1:
         return ()
     find = blocks[0].find_value
-    return other_formula(find(FORMULA), find(UNITS), crystal.species)
+    remarks = other_density(find(DENSITY), crystal.lattice, crystal.species)
+    if any(note.startswith(_OF_PYMATGEN) for note in crystal.notes):
+        return remarks
+    return (*other_formula(find(FORMULA), find(UNITS), crystal.species), *remarks)
 
 
 def _is_whole(ratio: float) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 
 from skcgcnn.crystals._carriers import to_structure
 from skcgcnn.crystals._cif import MAX_FRACTION, first_crystal, parse_cif, syntax_error
-from skcgcnn.crystals._cif_claims import far_sites, told_formula
+from skcgcnn.crystals._cif_claims import far_sites, told_beside
 from skcgcnn.crystals._cif_numbers import check_values
 from skcgcnn.crystals._cif_symmetry import MOST_IMAGES
 from skcgcnn.crystals._cif_words import without_empty_lines
@@ -225,7 +225,7 @@ def _read_cif(text: str) -> Crystal:
         )
     if broken is not None:
         crystal = replace(crystal, notes=(*crystal.notes, f"is not a well-formed CIF: {broken}"))
-    more = [*begun, *told.remarks, *told_formula(text, crystal)]
+    more = [*begun, *told.remarks, *told_beside(text, crystal)]
     if n_sites > 1:
         more.append(_SEVERAL)
     return replace(crystal, notes=(*crystal.notes, *more))

@@ -663,6 +663,18 @@ def test_operations_of_another_group_as_many(name, operation, number, more):
     assert all(note.startswith(told) for note in notes)
 
 
+@pytest.mark.parametrize("more", ["", MAGNETIC], ids=["fast", "by pymatgen"])
+@pytest.mark.parametrize(
+    ("density", "is_told"),
+    [("0.97", 0), ("0.6(1)", 1), ("0.66", 0), ("1.5", 1), ("1.45", 0), ("?", 0), ("0", 0)],
+)
+def test_densities(density, is_told, more):
+    told = f"_chemical_formula_sum 'Na1 Cl1'\n_exptl_crystal_density_diffrn {density}\n"
+    notes = read_crystal(cif(*NACL, more=more + told)).notes
+    remark = f"its sites have a density of 0.97 g/cm³, not {density} (_exptl_crystal_density_dif"
+    assert sum(note.startswith(remark) for note in notes) == is_told
+
+
 def test_no_group_has_the_number_0():
     names = "_symmetry_space_group_name_H-M 0\n_symmetry_Int_Tables_number 225\n"
     told = "lists 1 symmetry operations, but its space group '225' has 192"
