@@ -373,7 +373,7 @@ def test_a_killed_run_never_leaves_half_a_checkpoint(data, tmp_path):
     # A fork, since imports would take most of the time; torch runs on one thread in tests.
     fork = multiprocessing.get_context("fork")
     rng = np.random.default_rng(0)
-    for number in range(4):
+    for number in range(3):
         output = tmp_path / f"run{number}"
         process = fork.Process(target=_train, args=(data, output))
         process.start()

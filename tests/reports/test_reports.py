@@ -31,8 +31,8 @@ GOOD = {
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """Return folders of a run of each task."""
+def root(tmp_path_factory):
+    """Return a folder with the crystals of the sample, their energies and what are metals."""
     root = tmp_path_factory.mktemp("runs")
     (root / "data").mkdir()
     sample, metals = load_sample_regression(), load_sample_classification()
@@ -42,6 +42,12 @@ def runs(tmp_path_factory):
         rows.append((Path(path).stem, energy, metal))
     with (root / "data" / "id_prop.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("cif_id", "energy", "metal"), *rows])
+    return root
+
+
+@pytest.fixture(scope="module")
+def runs(root):
+    """Return folders of a run of each task."""
     small = {"max_epochs": 3, "batch_size": 64, "atom_fea_len": 16, "h_fea_len": 16, "n_conv": 1}
     options = {
         "regression": {"target": ("energy",)},
@@ -69,9 +75,9 @@ def test_it_holds_everything_itself(runs, task):
 
 
 @pytest.fixture
-def few(runs, tmp_path):
+def few(root, tmp_path):
     """Return a folder of 40 of the crystals."""
-    shutil.copytree(runs / "data", tmp_path / "data")
+    shutil.copytree(root / "data", tmp_path / "data")
     table = tmp_path / "data" / "id_prop.csv"
     table.write_text("".join(table.read_text().splitlines(keepends=True)[:41]))
     return tmp_path / "data"

@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from scipy.stats import ttest_rel
 
+from skcgcnn.datasets import load_sample_regression
 from skcgcnn.exceptions import DataError
 from skcgcnn.reports import TIME_UP, Trial, TuneResult
 from skcgcnn.training._search import Search, Space, choose
@@ -198,8 +200,13 @@ def test_better_by_more_than_chance():
 
 @pytest.mark.slow
 def test_optuna_prints_nothing(tmp_path):
+    sample = load_sample_regression()
+    for path in sample.data[:40]:
+        shutil.copy(path, tmp_path)
+    table = [f"{Path(p).stem},{y}" for p, y in zip(sample.data[:40], sample.target, strict=False)]
+    (tmp_path / "id_prop.csv").write_text("\n".join(["id,e", *table]))
     code = "from skcgcnn.cli import app; app()"
-    words = ["tune", "sample-regression", "-q", "--max-epochs", "1", "--time", "1s"]
+    words = ["tune", str(tmp_path), "-q", "--max-epochs", "1", "--time", "1s"]
     words += ["--atom-fea-len", "8", "--n-conv", "1", "--h-fea-len", "8"]
     found = subprocess.run(
         [sys.executable, "-c", code, *words, "-o", str(tmp_path / "run"), "--device", "cpu"],
