@@ -87,7 +87,7 @@ def to_structure(source: Any) -> tuple[Any, list[str]]:
     """
     source = _unwrapped(source)
     if is_structure(source):
-        return source, _partly_periodic(source.lattice.pbc)
+        return source, partly_periodic(source.lattice.pbc)
     if is_atoms(source):
         return _from_atoms(source)
     if _is_of(source, "phonopy", "PhonopyAtoms"):
@@ -96,7 +96,10 @@ def to_structure(source: Any) -> tuple[Any, list[str]]:
         try:
             structure = _FROM_MAPPING[kind](source)
             told = [*_left_out(source), *_told_otherwise(source, structure)]
-            return structure, [*_partly_periodic(structure.lattice.pbc), *told]
+            return structure, [
+                *partly_periodic(structure.lattice.pbc),
+                *told,
+            ]
         except (StructureError, MemoryError):
             raise
         except Exception as error:  # whatever the content provokes
@@ -137,7 +140,7 @@ def _from_atoms(atoms: Any) -> tuple[Any, list[str]]:
         raise StructureError(f"no crystal in these Atoms ({error})") from error
     if (species := _shared_sites(atoms)) is not None:
         structure = _structure(structure.lattice.matrix, species, structure.frac_coords)
-    return structure, _partly_periodic(atoms.pbc)
+    return structure, partly_periodic(atoms.pbc)
 
 
 def _shared_sites(atoms: Any) -> list[Any] | None:
@@ -168,7 +171,8 @@ def _shared_sites(atoms: Any) -> list[Any] | None:
     return species
 
 
-def _partly_periodic(pbc: Any) -> list[str]:
+def partly_periodic(pbc: Any) -> list[str]:
+    """Return a remark on a crystal that is not periodic in all of its directions."""
     n = int(np.count_nonzero(pbc))
     return [] if n == 3 else [_PERIODIC_IN_PART.format(n)]
 

@@ -92,10 +92,11 @@ def told_beside(text: str, crystal: Crystal) -> tuple[str, ...]:
     """Return remarks as `other_formula` and `other_density` for a crystal that pymatgen read.
 
     It compares the ratios alone, and says nothing of one element. A CIF that is not well-formed, or
-    has several formulas, is left out.
+    has several of them, is left out.
     """
+    tags = (FORMULA, DENSITY)
     try:
-        blocks = [one for one in gemmi.cif.read_string(text) if one.find_value(FORMULA)]
+        blocks = [one for one in gemmi.cif.read_string(text) if any(map(one.find_value, tags))]
     except (ValueError, RuntimeError):
         return ()
     if len(blocks) != 1:

@@ -3,14 +3,9 @@
 import math
 import re
 from collections.abc import Sequence
-from itertools import dropwhile, takewhile
+from itertools import takewhile
 
-import gemmi
-import numpy as np
-
-from skcgcnn.crystals._cif_claims import far_sites
 from skcgcnn.crystals._cif_words import no_number
-from skcgcnn.crystals._crystal import Species
 from skcgcnn.exceptions import StructureError
 
 _WRITE = "which is not read from such a file; write the crystal as a CIF"
@@ -21,14 +16,17 @@ _DIGITS = re.compile(r"[\d.-]+")
 # The columns of an extended .xyz file: name, kind and number of each, as species:S:1:pos:R:3.
 _COLUMNS = r"[^:\s]+:[A-Z]:\d{1,3}"
 _PROPERTIES = re.compile(rf"""\bproperties\s*=\s*["']?({_COLUMNS}(:{_COLUMNS})*)""", re.IGNORECASE)
-# Of an element, with a number, a charge or the name of a potential behind.
-_SYMBOL = re.compile("[A-Z][a-z]?(?![A-Za-z])")
-# Of the coordinates in a POSCAR. The first letter counts, so that Cirect is Cartesian.
-_MODES = ("direct", "fractional", "cartesian", "kartesian")
 # Among Properties= of an .xyz file, behind a name and a kind.
 _COUNT_OF_COLUMNS = re.compile(r":[A-Z]:(\d+)")
 # In Quantum ESPRESSO, as Fe1 or O_h.
 _LONGEST_SYMBOL = 3
+# Of its cards of lengths: behind the name, in braces or parentheses, or none.
+_UNIT_OF_CARD = re.compile(
+    r"^[^\S\n]*(CELL_PARAMETERS|ATOMIC_POSITIONS)[^\S\n({]*[({]?[^\S\n]*(\w*)", re.MULTILINE
+)
+_UNITS = ("", "alat", "bohr", "angstrom", "crystal")
+# Directions in which an .xsf file repeats; others in all three.
+_PERIODIC = {"SLAB": 2, "POLYMER": 1, "MOLECULE": 0}
 _UNDERSCORE = re.compile(r"(?<!\S)[+-]?[\d.]*\d_\d[\d._]*([eE][+-]?\d+)?(?!\S)")
 
 
@@ -49,6 +47,7 @@ def check_res(text: str, n_sites: int) -> tuple[str, ...]:
     """
     if not any(line.split()[:1] == ["LATT"] for line in text.splitlines()):
         raise StructureError("tells no symmetry, which means an inversion; write LATT -1 for none")
+    _check_cells_of_res(text)
     elements: list[str] | None = None
     without_site = set[str]()
     n_cells = n_lists = 0
@@ -86,9 +85,9 @@ def check_res(text: str, n_sites: int) -> tuple[str, ...]:
 
 def _check_res_site(words: Sequence[str], elements: Sequence[str]) -> None:
     """Refuse a site that is not whole, or of another element than its number tells."""
-    if _number(words[5]) not in _WHOLE:
+    if to_number(words[5]) not in _WHOLE:
         raise StructureError(f"a site has the occupancy {words[5]}, {_WRITE}")
-    place = _number(words[1])
+    place = to_number(words[1])
     told = elements[int(place) - 1] if 1 <= place <= len(elements) else "none"
     # Behind the letters stands a number or a charge.
     if len({re.split("[^a-z]", name.lower())[0] for name in (words[0], told)}) > 1:
@@ -98,6 +97,21 @@ def _check_res_site(words: Sequence[str], elements: Sequence[str]) -> None:
         )
 
 
+def _check_cells_of_res(text: str) -> None:
+    for line in re.findall("^CELL.*", text, re.MULTILINE):
+        words = line.split()  # the first number is a wavelength
+        _check_cell(words[2:5], words[5:8])
+
+
+def _check_cell(lengths: Sequence[str], angles: Sequence[str]) -> None:
+    """Refuse lengths and angles that no cell has: pymatgen makes another cell of them."""
+    if any(to_number(one) <= 0 for one in lengths) or not all(
+        0 < to_number(one) < 180 for one in angles
+    ):
+        cell = " ".join([*lengths, *angles])
+        raise StructureError(f"has the cell {cell!r}; check its lengths and angles")
+
+
 def check_cssr(text: str, n_sites: int) -> None:
     """Refuse a .cssr file with a symmetry, Cartesian coordinates, or what is read in part.
 
@@ -105,28 +119,35 @@ def check_cssr(text: str, n_sites: int) -> None:
     ------
     StructureError
     """
-    _, angles, counts = ([*text.splitlines(), "", "", ""])[:3]
-    _, _, group = angles.partition("SPGR")
+    lengths, angles, counts = ([*text.splitlines(), "", "", ""])[:3]
+    angles, _, group = angles.partition("SPGR")
+    _check_cell(lengths.split()[-3:], angles.split()[:3])
     number = group.replace("=", " ").split()[:1]
     if number and number != ["1"]:
         raise StructureError(f"has the space group {number[0]}, {_WRITE}")
     numbers = counts.split()
     if numbers[1:2] not in ([], ["0"]):
         raise StructureError(f"has Cartesian coordinates, {_WRITE}")
-    if numbers and _number(numbers[0]) != n_sites:
+    if numbers and to_number(numbers[0]) != n_sites:
         raise StructureError(
             f"has {numbers[0]} sites, of which {n_sites} can be read; their symbols must be those "
             "of elements, without charges and shares"
         )
     for line in text.split("\n")[4:]:
         words = line.split()
+        are_numbers = len(words) > 4 and all(map(_DIGITS.fullmatch, words[2:5]))
         # Behind the coordinates come the numbers of neighbors.
-        if not all(map(_DIGITS.fullmatch, words[2:5])) or "." in "".join(words[5:6]):
+        if words and not (are_numbers and "." not in "".join(words[5:6])):
             raise StructureError(f"has the site {line.strip()!r}; write its coordinates as 0.25")
 
 
-def check_xsf(text: str, n_sites: int) -> None:
+def check_xsf(text: str, n_sites: int) -> int:
     """Refuse an .xsf file with fewer sites than it says, or with several cells.
+
+    Returns
+    -------
+    int
+        In how many directions it is periodic.
 
     Raises
     ------
@@ -137,10 +158,11 @@ def check_xsf(text: str, n_sites: int) -> None:
         raise StructureError("holds several cells (PRIMVEC); keep one")
     _, _, rest = text.partition("PRIMCOORD")
     numbers = "\n".join(rest.splitlines()[1:]).split(maxsplit=1)[:1]
-    if numbers and _is_number(numbers) and _number(numbers[0]) != n_sites:
+    if numbers and is_number(numbers) and to_number(numbers[0]) != n_sites:
         raise StructureError(
             f"has {numbers[0]} sites, of which {n_sites} can be read; perhaps it is truncated"
         )
+    return next((n for word, n in _PERIODIC.items() if word in text.split()), 3)
 
 
 def check_xyz(text: str, n_sites: Sequence[int]) -> None:
@@ -199,7 +221,7 @@ def check_gen(text: str, n_sites: Sequence[int]) -> None:
     ------
     StructureError
     """
-    head, _, *lines = re.split("\r\n?|\n", text.rstrip())
+    head, names, *lines = re.split("\r\n?|\n", text.rstrip())
     [n] = n_sites
     if head.split()[1] == "C":  # without a cell, which is refused later
         return
@@ -213,6 +235,11 @@ def check_gen(text: str, n_sites: Sequence[int]) -> None:
     if len(lines) != n + 4:
         raise StructureError(
             f"has {len(lines) - 4} lines of sites, of which {n} are counted; check the number"
+        )
+    elements, used = names.split(), {line.split()[1] for line in lines[:n]}
+    if len(set(elements)) < len(elements) or len(used) < len(elements):
+        raise StructureError(
+            f"names the elements {names.strip()!r}, of which one comes twice or has no site"
         )
 
 
@@ -229,6 +256,10 @@ def check_pwi(text: str, n_sites: Sequence[int]) -> None:
     ------
     StructureError
     """
+    for card, unit in _UNIT_OF_CARD.findall(text):
+        is_of_cell = card == "CELL_PARAMETERS" and unit.lower() == "crystal"
+        if unit.lower() not in _UNITS or is_of_cell:  # ASE takes bohr
+            raise StructureError(f"has {card} in {unit!r}; write angstrom, bohr or alat")
     _, _, rest = text.partition("ATOMIC_POSITIONS")
     words = [re.split("[!#]", line)[0].split() for line in rest.splitlines()[1:]]
     # Longer than a symbol is the name of what comes next, such as K_POINTS.
@@ -252,7 +283,7 @@ def check_counts_of_xyz(text: str) -> None:
     lines = text.split("\n")
     place = 0
     while place < len(lines) and lines[place].strip().isdecimal():
-        _check_count([lines[place].strip()], len(lines) - place)
+        check_count([lines[place].strip()], len(lines) - place)
         place += int(lines[place].strip()[:12]) + 2
         place += _n_vectors(lines[place:])
 
@@ -271,26 +302,16 @@ def check_counts_of_xsf(text: str) -> None:
     """
     _, _, rest = text.upper().partition("PRIMCOORD")
     counts = rest.split(maxsplit=1)[:1]
-    _check_count([*filter(str.isdecimal, counts)], rest.count("\n") + 1)
+    check_count([*filter(str.isdecimal, counts)], rest.count("\n") + 1)
 
 
-def check_counts_of_poscar(text: str) -> None:
-    """Refuse a POSCAR with more sites than lines: pymatgen makes a list of so many first.
-
-    Raises
-    ------
-    StructureError
-    """
-    words = [line.split() for line in text.splitlines()[5:]]
-    counts = takewhile(_are_counts, dropwhile(lambda names: not _are_counts(names), words))
-    _check_count([count for line in counts for count in line], len(words))
-
-
-def _are_counts(words: Sequence[str]) -> bool:
+def are_counts(words: Sequence[str]) -> bool:
+    """Tell whether words are whole numbers, and there are some."""
     return bool(words) and all(map(str.isdecimal, words))
 
 
-def _check_count(counts: Sequence[str], n_lines: int) -> None:
+def check_count(counts: Sequence[str], n_lines: int) -> None:
+    """Refuse more sites than there are lines."""
     n_sites = sum(int(count[:12]) for count in counts)  # Python refuses the longest
     if n_sites > n_lines:
         raise StructureError(f"has {n_sites} sites, but fewer lines; perhaps it is truncated")
@@ -303,106 +324,13 @@ def refuse_underscores(text: str) -> None:
             raise no_number(found[0])
 
 
-def above_grid(text: str) -> str:
-    """Return a POSCAR without the numbers on a grid that a CHGCAR or LOCPOT has below its sites."""
-    lines = text.split("\n")
-    for place, line in enumerate(lines[:-1]):
-        # An empty title is none.
-        if place > 0 and not line.strip():
-            counts = lines[place + 1].split()
-            is_grid = len(counts) == 3 and _are_counts(counts) and "0" not in counts
-            return "\n".join(lines[:place]) if is_grid else text
-    return text
+def is_number(words: Sequence[str]) -> bool:
+    """Tell whether the first of some words is a number."""
+    return not math.isnan(to_number(words[0])) if words else False
 
 
-def with_factor(text: str) -> str:
-    """Return a POSCAR with a factor in the place of a volume, which is below 0.
-
-    With the volume itself, pymatgen multiplies Cartesian coordinates.
-    """
-    lines = text.split("\n")
-    try:
-        scale = float(lines[1].partition("#")[0])
-        vectors = [[float(one) for one in line.partition("#")[0].split()] for line in lines[2:5]]
-        factor = (-scale / abs(float(np.linalg.det(vectors)))) ** (1 / 3) if scale < 0 else 1.0
-    except (LookupError, ValueError, ArithmeticError):  # who reads it will say so
-        return text
-    if scale >= 0:
-        return text
-    return "\n".join([lines[0], repr(factor), *lines[2:]])
-
-
-def left_out_of_poscar(text: str, species: Sequence[Species]) -> tuple[str, ...]:
-    """Return remarks on what is left out of a POSCAR, and on places that are far from its cell.
-
-    More coordinates than atoms, numbers and other elements behind them, and other crystals.
-
-    Parameters
-    ----------
-    text : str
-    species : sequence of Species
-        Of the sites as they were read, in the order of the file.
-    """
-    n_sites = len(species)
-    lines = [line.split() for line in re.split(r"\n\s*\n", text.rstrip())[0].splitlines()]
-    # Behind the elements and their numbers stands how coordinates are written.
-    texts = (place for place, words in enumerate(lines) if words and not _is_number(words))
-    modes = [place for place in texts if place > 5]
-    if not modes:
-        return ()
-    begin = modes[0] + (2 if lines[modes[0]][0][0] in "sS" else 1)
-    places = [words for words in takewhile(_is_number, lines[begin:]) if len(words) >= 3]
-    remarks = []
-    if (n_more := len(places) - n_sites) > 0:
-        remarks.append(f"has more lines of coordinates than atoms: {n_more} left out")
-    if odd := [words for words in places[:n_sites] if _is_number(words[3:4])]:
-        remarks.append(f"has a number behind coordinates, which is left out: {' '.join(odd[0])}")
-    for site, words in zip(species, places, strict=False):
-        if (z := _element_behind(words)) and z not in dict(site):
-            what = f"the symbol behind coordinates is not the element read there: {' '.join(words)}"
-            remarks.append(f"{what}; check the order of the sites")
-            break
-    if _has_another_poscar(text):
-        remarks.append("holds several crystals; the first is taken")
-    mode = "".join(word for words in lines[begin - 1 : begin] for word in words[:1])
-    if not _is_mode(mode):
-        remarks.append(f"says {mode!r} of its coordinates; write Direct or Cartesian")
-    if mode[:1] not in ("c", "C", "k", "K"):
-        numbers = [_number(word) for words in places[:n_sites] for word in words[:3]]
-        remarks += far_sites(np.nan_to_num(numbers))
-    return tuple(remarks)
-
-
-def _is_mode(word: str) -> bool:
-    """Tell whether a word says how coordinates are written, in whole or by its first letters."""
-    letters = "".join(takewhile(str.isalpha, word.lower()))
-    return any(one.startswith(letters) or letters.startswith(one) for one in _MODES)
-
-
-def _element_behind(words: Sequence[str]) -> int:
-    """Return the atomic number of the symbol behind coordinates, or behind their flags, or 0."""
-    symbol = _SYMBOL.match(words[-1]) if len(words) in (4, 7) else None
-    return gemmi.Element(symbol[0]).atomic_number if symbol else 0
-
-
-def _has_another_poscar(text: str) -> bool:
-    """Tell whether vectors, symbols and as many numbers of atoms come behind the first ones."""
-    lines = text.splitlines()
-    for place, line in enumerate(lines[:-1]):
-        if place < 8 or not line.lstrip()[:1].isalpha():
-            continue
-        *vectors, names, counts = (one.split() for one in lines[place - 3 : place + 2])
-        are_vectors = (len(one) == 3 and not math.isnan(sum(map(_number, one))) for one in vectors)
-        if _are_counts(counts) and len(names) == len(counts) and all(are_vectors):
-            return True
-    return False
-
-
-def _is_number(words: list[str]) -> bool:
-    return not math.isnan(_number(words[0])) if words else False
-
-
-def _number(text: str) -> float:
+def to_number(text: str) -> float:
+    """Return the number that a text is, or nan."""
     try:
         return float(text)
     except ValueError:

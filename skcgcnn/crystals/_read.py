@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from skcgcnn.crystals._carriers import to_structure
+from skcgcnn.crystals._carriers import partly_periodic, to_structure
 from skcgcnn.crystals._cif import MAX_FRACTION, first_crystal, parse_cif, syntax_error
 from skcgcnn.crystals._cif_claims import far_sites, told_beside
 from skcgcnn.crystals._cif_numbers import check_values
@@ -20,8 +20,6 @@ from skcgcnn.crystals._cif_words import without_empty_lines
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.crystals._json import load_json
 from skcgcnn.crystals._left_out import (
-    above_grid,
-    check_counts_of_poscar,
     check_counts_of_xsf,
     check_counts_of_xyz,
     check_cssr,
@@ -30,9 +28,7 @@ from skcgcnn.crystals._left_out import (
     check_res,
     check_xsf,
     check_xyz,
-    left_out_of_poscar,
     refuse_underscores,
-    with_factor,
 )
 from skcgcnn.crystals._packed import (
     cannot_be_read,
@@ -40,6 +36,12 @@ from skcgcnn.crystals._packed import (
     first_line,
     is_passing,
     read_text,
+)
+from skcgcnn.crystals._poscar import (
+    above_grid,
+    check_counts_of_poscar,
+    left_out_of_poscar,
+    with_factor,
 )
 from skcgcnn.crystals._sources import PACKED, is_cif_text, is_json_text, is_poscar_text
 from skcgcnn.exceptions import StructureError, TransientReadError
@@ -272,8 +274,8 @@ def _read_poscar(text: str) -> Crystal:
 def _read_xsf(text: str) -> Crystal:
     check_counts_of_xsf(text)
     crystal = _read_text_with_pymatgen(text, "xsf")
-    check_xsf(text, len(crystal.species))
-    return crystal
+    more = partly_periodic([True] * check_xsf(text, len(crystal.species)))
+    return replace(crystal, notes=(*crystal.notes, *more))
 
 
 def _read_res(text: str) -> Crystal:

@@ -186,7 +186,7 @@ class Sheet:
         import pandas as pd
 
         self.separator = ""
-        is_suspect, has_raised = check_workbook(self.file)
+        is_suspect, remarks = check_workbook(self.file)
         try:
             with pd.ExcelFile(self.file, engine="openpyxl") as book:
                 first, *others = book.sheet_names
@@ -194,8 +194,7 @@ class Sheet:
                 if others:
                     self.remarks.append(f"its first sheet, {first!r}, alone")
             self.remarks += check_formulas(self.file, frame) if is_suspect else []
-            if has_raised:
-                self.remarks.append("raised digits as others, so that 1.5² is 1.52")
+            self.remarks += remarks
             # Cells without anything are empty texts.
             if n_errors := int(frame.isna().to_numpy().sum()):
                 self.remarks.append(f"{n_errors} cells of errors, such as #DIV/0!, as missing")

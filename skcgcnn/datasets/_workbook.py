@@ -18,18 +18,19 @@ _MOST_ROWS, _MOST_COLUMNS = 1_048_576, 16_384
 _MOST_OF = {"xf": 200_000, "sheet": 1_000, "definedName": 100_000}
 
 _AT_ONCE = 1 << 20
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _REFERENCE = re.compile("([A-Z]{1,3})([0-9]{1,7})")
 
 
-def check_workbook(path: Path) -> tuple[bool, bool]:
+def check_workbook(path: Path) -> tuple[bool, list[str]]:
     """Refuse a workbook that would take much memory.
 
     Returns
     -------
     is_suspect : bool
         Whether it may hold formulas whose values no spreadsheet program has computed.
-    has_raised : bool
-        Whether parts of its texts are raised, such as the mark of a footnote behind a number.
+    remarks : list of str
+        Raised parts of texts, such as the mark of a footnote behind a number, and merged cells.
 
     Raises
     ------
@@ -41,7 +42,7 @@ def check_workbook(path: Path) -> tuple[bool, bool]:
     with zipfile.ZipFile(path) as archive:
         if sum(one.file_size for one in archive.infolist()) > _MOST_BYTES:
             raise DataError(f"{path}: is too large a workbook; save it as 'CSV UTF-8'")
-        has_formulas = is_uncomputed = has_raised = False
+        has_formulas = is_uncomputed = has_raised = has_merged = False
         # Any of them can be a sheet, whatever its name.
         for member in archive.infolist():
             cells = _Cells()
@@ -62,7 +63,11 @@ def check_workbook(path: Path) -> tuple[bool, bool]:
             has_formulas |= cells.has_formulas
             is_uncomputed |= cells.is_uncomputed
             has_raised |= cells.has_raised
-    return has_formulas and is_uncomputed, has_raised
+            has_merged |= cells.has_merged
+    remarks = ["raised digits as others, so that 1.5² is 1.52"] if has_raised else []
+    if has_merged:
+        remarks.append("merged cells, of which the first has the value and the others have none")
+    return has_formulas and is_uncomputed, remarks
 
 
 def check_formulas(path: Path, frame: Any) -> list[str]:
@@ -124,12 +129,14 @@ class _Cells:
         Whether one has no value, or all values are to be computed when the workbook is opened.
     has_raised : bool
         Whether a part of a text is raised.
+    has_merged : bool
+        Whether cells are merged over several rows.
     """
 
     def __init__(self) -> None:
         self.n_rows = self.n_columns = self._row = self._column = 0
         self.has_formulas = self.is_uncomputed = self._lacks_value = False
-        self.has_raised = self._is_part = False
+        self.has_raised = self.has_merged = self._is_part = False
         self._left = dict(_MOST_OF)
         self.parser = expat.ParserCreate(namespace_separator=" ")
         self.parser.StartElementHandler = self._start
@@ -172,6 +179,9 @@ class _Cells:
             self._is_part = name == "rPr"
         elif name == "vertAlign":
             self.has_raised |= self._is_part and attributes.get("val") == "superscript"
+        elif name == "mergeCell":
+            first, _, last = attributes.get("ref", "").partition(":")
+            self.has_merged |= first.lstrip(_LETTERS) != last.lstrip(_LETTERS)
         elif name == "v":
             self._lacks_value = False
         elif name == "calcPr":

@@ -211,7 +211,8 @@ def _rows_of(sheet: Sheet, crystal_column: str | None) -> Iterator[Item]:
     path = sheet.file
 
     def check(names: list[str]) -> None:
-        if any(is_cif_text(name) or _is_crystal_file(path.parent / name) for name in names):
+        texts = (name for name in names if is_cif_text(name) or name.startswith("{"))
+        if any(texts) or any(_is_crystal_file(path.parent / name) for name in names):
             raise DataError(
                 f"{path}: begins with a crystal; expected a header with names of columns"
             )

@@ -102,3 +102,16 @@ def test_raised_digits_are_told(folder):
     told = "read with raised digits as others, so that 1.5² is 1.52"
     with pytest.warns(UserWarning, match=re.escape(told)):
         load_id_prop(folder)
+
+
+@pytest.mark.parametrize(("cells", "is_told"), [("B2:B3", True), ("B4:C4", False)])
+def test_merged_cells_are_told(folder, cells, is_told):
+    """Of the crystals that share a merged cell, the first has its value."""
+    save(folder, ("a", 1.5, 2), ("b", None, 5))
+    book = openpyxl.load_workbook(folder / "id_prop.xlsx")
+    book.active.merge_cells(cells)
+    book.save(folder / "id_prop.xlsx")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        load_id_prop(folder)
+    assert is_told == any("merged cells, of which the first" in str(one.message) for one in caught)

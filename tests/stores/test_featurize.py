@@ -849,6 +849,14 @@ def test_a_header_that_is_shifted(some, tmp_path):
         made(tmp_path, tmp_path / "t.xlsx")
 
 
+@pytest.mark.parametrize("cell", ["CIF", "JSON"])
+def test_a_table_of_crystals_without_a_header(structures, tmp_path, cell):
+    texts = [s.to(fmt="cif") if cell == "CIF" else json.dumps(s.as_dict()) for s in structures]
+    table = write_table(tmp_path / "t.csv", *([f"c{i}", 1.5, t] for i, t in enumerate(texts)))
+    with pytest.raises(DataError, match="begins with a crystal; expected a header"):
+        made(tmp_path, table)
+
+
 @pytest.mark.parametrize("index", [["0.0", "1.5"], ["x", "y"], [0, 1], ["c0", "c1"]])
 def test_an_index_of_pandas_is_no_shifted_header(some, tmp_path, index):
     rows = [[name, f"c{i}", i - 0.5, str(some[i]), ""] for i, name in enumerate(index)]
