@@ -96,10 +96,7 @@ def to_structure(source: Any) -> tuple[Any, list[str]]:
         try:
             structure = _FROM_MAPPING[kind](source)
             told = [*_left_out(source), *_told_otherwise(source, structure)]
-            return structure, [
-                *partly_periodic(structure.lattice.pbc),
-                *told,
-            ]
+            return structure, partly_periodic(structure.lattice.pbc) + told
         except (StructureError, MemoryError):
             raise
         except Exception as error:  # whatever the content provokes

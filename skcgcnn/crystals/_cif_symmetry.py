@@ -63,7 +63,7 @@ def refuse_many(n_sites: int, operations: Operations | None, most: int) -> None:
     ------
     StructureError
     """
-    n_operations = 1 if operations is None else len(operations[0])
+    n_operations = len((operations or IDENTITY)[0])
     if n_sites * n_operations > most:
         raise StructureError(
             f"lists {n_sites} sites and {n_operations} symmetry operations: too many to compare "

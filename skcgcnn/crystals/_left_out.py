@@ -24,7 +24,8 @@ _LONGEST_SYMBOL = 3
 _UNIT_OF_CARD = re.compile(
     r"^[^\S\n]*(CELL_PARAMETERS|ATOMIC_POSITIONS)[^\S\n({]*[({]?[^\S\n]*(\w*)", re.MULTILINE
 )
-_UNITS = ("", "alat", "bohr", "angstrom", "crystal")
+_LENGTHS = ("", "alat", "bohr", "angstrom")
+_UNITS = {"CELL_PARAMETERS": _LENGTHS, "ATOMIC_POSITIONS": (*_LENGTHS, "crystal")}
 # Directions in which an .xsf file repeats; others in all three.
 _PERIODIC = {"SLAB": 2, "POLYMER": 1, "MOLECULE": 0}
 _UNDERSCORE = re.compile(r"(?<!\S)[+-]?[\d.]*\d_\d[\d._]*([eE][+-]?\d+)?(?!\S)")
@@ -162,7 +163,8 @@ def check_xsf(text: str, n_sites: int) -> int:
         raise StructureError(
             f"has {numbers[0]} sites, of which {n_sites} can be read; perhaps it is truncated"
         )
-    return next((n for word, n in _PERIODIC.items() if word in text.split()), 3)
+    words = set(text.split())
+    return next((n for word, n in _PERIODIC.items() if word in words), 3)
 
 
 def check_xyz(text: str, n_sites: Sequence[int]) -> None:
@@ -221,25 +223,24 @@ def check_gen(text: str, n_sites: Sequence[int]) -> None:
     ------
     StructureError
     """
-    head, names, *lines = re.split("\r\n?|\n", text.rstrip())
+    head, names, *rows = (line.split() for line in re.split("\r\n?|\n", text.rstrip()))
     [n] = n_sites
-    if head.split()[1] == "C":  # without a cell, which is refused later
+    if head[1] == "C":  # without a cell, which is refused later
         return
     # Number, element and place of each site; then an origin and three vectors.
-    for line, n_columns in zip(lines, [5] * n + [3] * 4, strict=False):
-        words = line.split()
+    for words, n_columns in zip(rows, [5] * n + [3] * 4, strict=False):
         if len(words) != n_columns or (n_columns == 5 and not words[0].isdecimal()):
             raise StructureError(
-                f"has the line {line.strip()!r} in the place of {n_columns} columns"
+                f"has the line {' '.join(words)!r} in the place of {n_columns} columns"
             )
-    if len(lines) != n + 4:
+    if len(rows) != n + 4:
         raise StructureError(
-            f"has {len(lines) - 4} lines of sites, of which {n} are counted; check the number"
+            f"has {len(rows) - 4} lines of sites, of which {n} are counted; check the number"
         )
-    elements, used = names.split(), {line.split()[1] for line in lines[:n]}
-    if len(set(elements)) < len(elements) or len(used) < len(elements):
+    used = {words[1] for words in rows[:n]}
+    if len(set(names)) < len(names) or len(used) < len(names):
         raise StructureError(
-            f"names the elements {names.strip()!r}, of which one comes twice or has no site"
+            f"names the elements {' '.join(names)!r}, of which one comes twice or has no site"
         )
 
 
@@ -257,8 +258,7 @@ def check_pwi(text: str, n_sites: Sequence[int]) -> None:
     StructureError
     """
     for card, unit in _UNIT_OF_CARD.findall(text):
-        is_of_cell = card == "CELL_PARAMETERS" and unit.lower() == "crystal"
-        if unit.lower() not in _UNITS or is_of_cell:  # ASE takes bohr
+        if unit.lower() not in _UNITS[card]:  # ASE takes bohr
             raise StructureError(f"has {card} in {unit!r}; write angstrom, bohr or alat")
     _, _, rest = text.partition("ATOMIC_POSITIONS")
     words = [re.split("[!#]", line)[0].split() for line in rest.splitlines()[1:]]

@@ -3,6 +3,7 @@
 import re
 import zipfile
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 from xml.parsers import expat
 
@@ -18,7 +19,6 @@ _MOST_ROWS, _MOST_COLUMNS = 1_048_576, 16_384
 _MOST_OF = {"xf": 200_000, "sheet": 1_000, "definedName": 100_000}
 
 _AT_ONCE = 1 << 20
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _REFERENCE = re.compile("([A-Z]{1,3})([0-9]{1,7})")
 
 
@@ -181,7 +181,7 @@ class _Cells:
             self.has_raised |= self._is_part and attributes.get("val") == "superscript"
         elif name == "mergeCell":
             first, _, last = attributes.get("ref", "").partition(":")
-            self.has_merged |= first.lstrip(_LETTERS) != last.lstrip(_LETTERS)
+            self.has_merged |= first.lstrip(ascii_uppercase) != last.lstrip(ascii_uppercase)
         elif name == "v":
             self._lacks_value = False
         elif name == "calcPr":
