@@ -198,11 +198,13 @@ def _told_otherwise(source: Mapping[str, Any], structure: Any) -> list[str]:
             remarks.append(f"tells {name} = {told:g}, but its matrix, which counts, has {number:g}")
             break
     places = [site.get("xyz") for site in source["sites"]]
-    if places and all(np.shape(place) == (3,) for place in places):
-        moved = lattice.get_fractional_coords(np.array(places, dtype=float)) - structure.frac_coords
+    known = [site for site, place in enumerate(places) if np.shape(place) == (3,)]
+    if known:
+        xyz = np.array([places[site] for site in known], dtype=float)
+        moved = lattice.get_fractional_coords(xyz) - structure.frac_coords[known]
         distances = np.linalg.norm(lattice.get_cartesian_coords(moved - np.rint(moved)), axis=1)
         if distances.max() > _PLACE_TOLERANCE:
-            site = int(distances.argmax())
+            site = known[int(distances.argmax())]
             remarks.append(f"has an xyz of site {site} that is not its abc, which counts")
     return remarks
 

@@ -202,10 +202,12 @@ def _read_block(block: gemmi.cif.Block) -> Crystal:
     lattice = _lattice([_number(_value(block, tag)) for tag in CELL])
     if set(block.find_values(_HYDROGENS)) - {"0", ".", "?"}:
         raise UnsureError
-    symbols, coords, occupancies = _read_sites(block)
+    symbols, listed, occupancies = _read_sites(block)
+    occupied = [site for site, occupancy in enumerate(occupancies) if occupancy > 0]
+    symbols, coords = [symbols[site] for site in occupied], listed[occupied]
     contents: list[_Content] = [
-        ((_element(symbol), occupancy),)
-        for symbol, occupancy in zip(symbols, occupancies, strict=True)
+        ((_element(symbol), occupancies[site]),)
+        for symbol, site in zip(symbols, occupied, strict=True)
     ]
     _check_oxidation_states(block, symbols, contents)
     triplets = _triplets(block)
@@ -231,8 +233,8 @@ def _read_block(block: gemmi.cif.Block) -> Crystal:
             *other_volume(block.find_value("_cell_volume"), lattice),
             *other_labels(*map(block.find_values, (*SYMBOLS[::-1], OCCUPANCY))),
             *strained(operations, lattice),
-            *far_sites(coords),
-            *other_multiplicity(map(block.find_values, MULTIPLICITIES), coords, operations),
+            *far_sites(listed),
+            *other_multiplicity(map(block.find_values, MULTIPLICITIES), listed, operations),
             *modulated(*map(block.find_value, MODULATED)),
             *_check_group(block, triplets),
         ),
@@ -332,10 +334,7 @@ def _read_sites(block: gemmi.cif.Block) -> tuple[list[str], FloatArray, list[flo
     occupancies = [_occupancy(value) for value in columns["_atom_site_occupancy"]]
     if not all(occupancy >= 0 for occupancy in occupancies):  # nor is nan
         raise UnsureError
-    if min(occupancies) > 0:
-        return symbols, coords, occupancies
-    occupied = [i for i, occupancy in enumerate(occupancies) if occupancy > 0]
-    return [symbols[i] for i in occupied], coords[occupied], [occupancies[i] for i in occupied]
+    return symbols, coords, occupancies
 
 
 # Most sites are on special positions, so that a few values make most coordinates.

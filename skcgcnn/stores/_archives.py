@@ -117,9 +117,10 @@ def _check_end(archive: tarfile.TarFile, most: int) -> None:
 
 
 class _Archive(tarfile.TarFile):
-    """An archive, and the kinds of headers since the last member."""
+    """An archive, the kinds of headers since the last member, and its name in its own header."""
 
     kinds: tuple[bytes, ...] = ()
+    own_name: str = ""
 
 
 class _Header(tarfile.TarInfo):
@@ -154,7 +155,9 @@ class _Header(tarfile.TarInfo):
         if self.type == tarfile.GNUTYPE_SPARSE:
             raise tarfile.ReadError(_SPARSE)
         known, archive.kinds = archive.kinds, ()
-        if self.type in _LONG_HEADERS:
+        if self.type not in _LONG_HEADERS:
+            archive.own_name = self.name
+        else:
             archive.kinds = (*known, self.type)
             # A second name is that of the next member: tarfile would give its content the first.
             if self.type in known and self.type != tarfile.XGLTYPE:
@@ -162,6 +165,16 @@ class _Header(tarfile.TarInfo):
         if len(archive.kinds) > _MOST_HEADERS:
             raise tarfile.ReadError("a member has too many headers")
         return super()._proc_member(archive)  # type: ignore[misc]
+
+    def _proc_gnulong(self, archive: Any) -> Any:
+        """Read a long name, whose begin is also in the header of its member, with a checksum."""
+        member = super()._proc_gnulong(archive)  # type: ignore[misc]
+        begin, name = (
+            one.encode(archive.encoding, archive.errors) for one in (archive.own_name, member.name)
+        )
+        if self.type == tarfile.GNUTYPE_LONGNAME and not name.startswith(begin):
+            raise tarfile.ReadError("the name of a member is damaged")
+        return member
 
     def _proc_pax(self, archive: Any) -> Any:
         """Read properties of members, once they were looked at; of TarInfo, for subclasses."""

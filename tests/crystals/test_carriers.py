@@ -291,6 +291,7 @@ def test_shares_of_sites_that_atoms_lost(tmp_path):
         (lambda d: d["sites"][1].update(xyz=[1, 1, 1]), ("has an xyz of site 1 that is not",)),
         (lambda d: d["sites"][0].update(xyz=d["lattice"]["matrix"][0]), ()),  # the next cell
         (lambda d: d["sites"][1].update(xyz=None), ()),
+        (lambda d: (d["sites"][0].pop("xyz"), d["sites"][1].update(xyz=[1, 1, 1])), ("has an",)),
         (lambda d: [site.pop("xyz") for site in d["sites"]], ()),
     ],
 )

@@ -601,6 +601,15 @@ def test_multiplicities(place, told, is_told, reader):
     assert any("multiplicity" in note for note in crystal.notes) == is_told
 
 
+@pytest.mark.parametrize(("told", "n_told"), [(2, 0), (4, 1)])
+def test_multiplicities_beside_an_atom_that_is_not_there(told, n_told):
+    rows = ("C1 C 0.6 0.7 0.8 0 2", f"C2 C 0.1 0.2 0.3 1 {told}")
+    columns = ("occupancy", "symmetry_multiplicity")
+    crystal = parse_cif(cif(*rows, columns=columns, operations=("x,y,z", "x,-y,z")))
+    assert len(crystal.species) == 2
+    assert sum("multiplicity" in note for note in crystal.notes) == n_told
+
+
 # gemmi does not read it.
 TWICE = "_odd 1\n_odd 2\n"
 SLASHES_LOST = ("x,y,z", "-x,-y,z", "x+12,y+12,z", "-x+12,-y+12,z")

@@ -131,9 +131,10 @@ LONG = {
     "zeros to skip": (bz2.compress(header("readme", 3 * 10**8)) + ZEROS, "2,000 times its size"),
     "zeros at the end": (bz2.compress(bytes(1024)) + 2 * ZEROS, "2,000 times its size"),
     "a name": (
-        header("x", 5_000, tarfile.GNUTYPE_LONGNAME) + padded(b"a" * 5_000),
+        header("x", 5_000, tarfile.GNUTYPE_LONGNAME) + padded(b"a.cif" * 1_000),
         "a name of 5,0",
     ),
+    "no name": (header("", 0), "a member has no name"),
     "headers for all": (
         b"".join(
             header("pax", 9, tarfile.XGLTYPE) + padded(f"9 k{n:03d}=v\n".encode()) + header("b", 0)
@@ -219,7 +220,20 @@ def test_a_crystal_whose_name_was_damaged_is_not_left_out(kind, cifs, tmp_path):
     assert name.encode() in content[512:1024]
     content[512:1024] = bytes(512)  # as where a sector of a disk is lost
     (tmp_path / "cifs.tar").write_bytes(content)
-    with pytest.raises(DataError, match=r"properties of a member are|a member has no name"):
+    with pytest.raises(DataError, match=r"(properties|the name) of a member"):
+        list(tar_items(tmp_path / "cifs.tar"))
+
+
+@pytest.mark.parametrize("letter", ["a", "ä"])
+def test_a_long_name_begins_as_in_the_header_of_its_member(letter, cifs, tmp_path):
+    name = f"{letter * 99}b{letter * 20}.cif"
+    with tarfile.open(tmp_path / "cifs.tar", "w", format=tarfile.GNU_FORMAT) as file:
+        file.add(cifs[0], name)
+    assert [item.id for item in tar_items(tmp_path / "cifs.tar")] == [name[:-4]]
+    content = bytearray((tmp_path / "cifs.tar").read_bytes())
+    content[content.index(letter.encode(), 512) + 20] ^= 2
+    (tmp_path / "cifs.tar").write_bytes(content)
+    with pytest.raises(DataError, match="the name of a member is damaged"):
         list(tar_items(tmp_path / "cifs.tar"))
 
 
