@@ -117,14 +117,22 @@ def _check_end(archive: tarfile.TarFile, most: int) -> None:
 
 
 class _Archive(tarfile.TarFile):
-    """An archive, the kinds of headers since the last member, and its name in its own header."""
+    """An archive, and the kinds of headers since the last member."""
 
     kinds: tuple[bytes, ...] = ()
-    own_name: str = ""
 
 
 class _Header(tarfile.TarInfo):
     """A header of a member, which claims no more than can be."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Return a header of these bytes; of TarInfo, for subclasses."""
+        member = super().frombuf(buf, encoding, errors)
+        # Where others have the begin of a name, GNU tar has times, which tarfile takes for it.
+        if buf[257:265] == tarfile.GNU_MAGIC and member.isreg():
+            member.name = buf[:100].partition(b"\0")[0].decode(encoding, errors)
+        return member
 
     @classmethod
     def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
@@ -155,9 +163,7 @@ class _Header(tarfile.TarInfo):
         if self.type == tarfile.GNUTYPE_SPARSE:
             raise tarfile.ReadError(_SPARSE)
         known, archive.kinds = archive.kinds, ()
-        if self.type not in _LONG_HEADERS:
-            archive.own_name = self.name
-        else:
+        if self.type in _LONG_HEADERS:
             archive.kinds = (*known, self.type)
             # A second name is that of the next member: tarfile would give its content the first.
             if self.type in known and self.type != tarfile.XGLTYPE:
@@ -167,14 +173,12 @@ class _Header(tarfile.TarInfo):
         return super()._proc_member(archive)  # type: ignore[misc]
 
     def _proc_gnulong(self, archive: Any) -> Any:
-        """Read a long name, whose begin is also in the header of its member, with a checksum."""
-        member = super()._proc_gnulong(archive)  # type: ignore[misc]
-        begin, name = (
-            one.encode(archive.encoding, archive.errors) for one in (archive.own_name, member.name)
-        )
-        if self.type == tarfile.GNUTYPE_LONGNAME and not name.startswith(begin):
+        """Read a long name, which tarfile would end at a zero; of TarInfo, for subclasses."""
+        content = archive.fileobj.read(self._block(self.size))  # type: ignore[attr-defined]
+        if b"\0" in content[: self.size].rstrip(b"\0"):
             raise tarfile.ReadError("the name of a member is damaged")
-        return member
+        archive.fileobj = _Again(archive, content)
+        return super()._proc_gnulong(archive)  # type: ignore[misc]
 
     def _proc_pax(self, archive: Any) -> Any:
         """Read properties of members, once they were looked at; of TarInfo, for subclasses."""
