@@ -10,7 +10,7 @@ from skcgcnn.estimators._baseline import fit_baseline
 from skcgcnn.estimators._elements import elements_of, set_kinds, training_kinds
 from skcgcnn.estimators._head_start import GENERAL, has_general_head, is_general, slower, start_head
 from skcgcnn.estimators._net import make_net
-from skcgcnn.estimators._scaling import scale, scale_numbers
+from skcgcnn.estimators._scaling import scale, scale_numbers, warn_of_coarse_sums
 from skcgcnn.estimators._training_data import TrainingData
 from skcgcnn.estimators._transfer import start_outputs, transfer_weights
 from skcgcnn.modelfiles import ModelState
@@ -44,6 +44,7 @@ def initialize(
     sizes["n_outputs"] = sum(target.n_outputs for target in targets)
     sizes["fixed_norm"] = has_general_head({**params, **sizes}, source)
     net = make_net(est, sizes, params, TargetDecoder(targets, data.y_ndim), seed).initialize()
+    warn_of_coarse_sums(targets, starts, whole.graphs, net.precision)
     trained = net.module_.trained
     if kinds is not None:
         set_kinds(trained, kinds)

@@ -3,9 +3,9 @@
 import gzip
 import io
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from skcgcnn.crystals import (
     MAX_BYTES,
@@ -110,6 +110,17 @@ def open_item(item: Item, max_bytes: int) -> Opened:
     return Opened(crystal, item.id or own_id, {**values, **item.values})
 
 
+def bounded_lines(file: IO[str]) -> Iterator[str | Refused]:
+    """Yield the lines of a file; those that are too long are not kept in memory."""
+    while line := file.readline(MAX_BYTES):
+        if len(line) < MAX_BYTES or line.endswith("\n"):
+            yield line
+            continue
+        while (more := file.readline(MAX_BYTES)) and not more.endswith("\n"):
+            pass
+        yield TOO_LARGE
+
+
 def _text(source: PackedCif, max_bytes: int) -> str:
     content = source.content
     if source.is_gzip:
@@ -133,7 +144,9 @@ def _from_json(text: str) -> tuple[Any, str, Values]:
         raise StructureError(f"is not a line of JSON ({error})") from error
     if not isinstance(content, Mapping):
         raise StructureError("holds no object with a crystal")
-    own_id = next((str(content[n]) for n in ID_NAMES if _is_plain(content.get(n))), "")
+    ids = {n: content[n] for n in ID_NAMES if _is_plain(content.get(n)) and content[n] != ""}
+    id_name = next(iter(ids), "")
+    own_id = str(ids.get(id_name, ""))
     if is_bare_crystal(content):
         return content, own_id, {}
     inner = [v for v in content.values() if is_bare_crystal(v) or is_cif_text(v)]
@@ -144,7 +157,9 @@ def _from_json(text: str) -> tuple[Any, str, Values]:
     values = {
         str(name): _plain(value)
         for name, value in content.items()
-        if (value is None or _is_plain(value)) and not is_cif_text(value) and name not in ID_NAMES
+        if (value is None or _is_plain(value)) and not is_cif_text(value)
+        # Of several ids, the others are values.
+        if name not in ID_NAMES or (name in ids and name != id_name)
     }
     return inner[0], own_id, values
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from skcgcnn._files import matching, user_path
 from skcgcnn._lazy import needed
 from skcgcnn._warnings import warn_caller
-from skcgcnn.crystals import MAX_BYTES, READABLE, is_cif_text, source_id
+from skcgcnn.crystals import READABLE, is_cif_text, source_id
 from skcgcnn.datasets import (
     CRYSTAL_NAMES,
     ID_NAMES,
@@ -31,12 +31,12 @@ from skcgcnn.datasets import (
 from skcgcnn.exceptions import DataError
 from skcgcnn.stores._archives import ARCHIVES, OTHER_CIFS, TARS, VASP_NAMES, tar_items, zip_items
 from skcgcnn.stores._items import (
-    TOO_LARGE,
     DatabaseRow,
     Item,
     JsonLine,
     Refused,
     Values,
+    bounded_lines,
 )
 
 _LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
@@ -123,6 +123,7 @@ def find_source(source: str | os.PathLike[str], crystal_column: str | None = Non
 def _from_folder(name: str, folder: Path) -> Source:
     if find_table(folder):
         table = read_table(folder, on_missing="keep")
+        table = table.choose(table.names)  # of two columns with one name, one would be lost
         columns = [column.tolist() for column in table.columns]
         items = (
             Item(path, cif_id, path, dict(zip(table.names, values, strict=True)))
@@ -224,6 +225,8 @@ def _rows_of(sheet: Sheet, crystal_column: str | None) -> Iterator[Item]:
             if crystal not in row:
                 raise DataError(f"{path}: has no column {crystal!r}; it has {', '.join(row)}")
             id_name = next((n for n in ID_NAMES if n in row and n != crystal), None)
+            if "" in row:
+                sheet.remarks.append("a column without a name left out")
         values: Values = {
             name: sheet.mended(cell, name, f"line {line}")
             for name, cell in row.items()
@@ -366,23 +369,12 @@ def _row(path: Path, place: int, cell: str, own_id: str | None, values: Values) 
 def _from_lines(path: Path) -> Iterator[Item]:
     try:
         with open_text(path) as file:
-            for place, line in enumerate(_bounded_lines(file), 1):
+            for place, line in enumerate(bounded_lines(file), 1):
                 if isinstance(line, Refused) or line.strip():
                     source = line if isinstance(line, Refused) else JsonLine(line)
                     yield Item(source, "", f"{path}: line {place}", {})
     except UNREADABLE as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
-
-
-def _bounded_lines(file: IO[str]) -> Iterator[str | Refused]:
-    """Yield the lines of a file; those that are too long are not kept in memory."""
-    while line := file.readline(MAX_BYTES):
-        if len(line) < MAX_BYTES or line.endswith("\n"):
-            yield line
-            continue
-        while (more := file.readline(MAX_BYTES)) and not more.endswith("\n"):
-            pass
-        yield TOO_LARGE
 
 
 def _from_database(name: str, path: Path) -> Source:

@@ -307,7 +307,7 @@ class Task:
         """
         if label is not None:
             raise ValueError(f"label={label!r}, but {self.name} is a number, not a class")
-        return lambda outputs: self.in_units(outputs)[:, 0]
+        return lambda outputs: self.in_units(outputs.double())[:, 0]
 
     # How good they are
 

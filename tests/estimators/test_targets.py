@@ -78,6 +78,21 @@ def test_numbers_of_any_other_size_are_learned_alike(tiny, graphs, energies, fac
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("by_site", "precision", "is_told"),
+    [(-1e6, "float32", True), (-1e6, "float64", False), (-1e3, "float32", False)],
+)
+def test_sums_that_32_bits_hardly_hold_are_told(
+    tiny, graphs, energies, by_site, precision, is_told, recwarn
+):
+    y = energies + by_site * graphs.n_sites
+    own = {"pooling": "sum", "net_params": {"precision": precision}, "init_from": None}
+    CGCNNRegressor(**tiny | own).fit(graphs, y)
+    told = [str(one.message) for one in recwarn if "-1e+06 per site" in str(one.message)]
+    assert len(told) == is_told
+    assert all("Subtract a number per site from y" in one for one in told)
+
+
 def test_a_small_constant_is_predicted_in_its_size(tiny, graphs):
     y = np.full(len(graphs), 1e-50)
     found = CGCNNRegressor(**tiny).fit(graphs, y).predict(graphs)

@@ -75,6 +75,17 @@ def test_what_stands_before_the_sum_over_sites_is_the_baseline(sample):
     np.testing.assert_allclose(found.predictions, est.predict(X[:20]), rtol=1e-4)
 
 
+@pytest.mark.parametrize("contributions", [site_contributions, bond_contributions])
+def test_numbers_far_from_zero_keep_their_digits(contributions, fitted, sample):
+    X, _ = sample
+    est = copy.copy(fitted)
+    est.targets_ = (replace(fitted.targets_[0], mean=1e9),)
+    found, near = contributions(est, X[:5]), contributions(fitted, X[:5])
+    np.testing.assert_allclose(found.predictions, est.predict(X[:5]), rtol=1e-14)
+    shift = 1e9 - fitted.target_mean_
+    np.testing.assert_allclose(found.baselines, near.baselines + shift, rtol=1e-14)
+
+
 def test_several_tasks(sample):
     X, y = sample
     temperatures = np.linspace(100, 500, len(X))

@@ -592,7 +592,8 @@ def test_headers(some, tmp_path):
             featurize(table, tmp_path / "store")
     # The index of pandas; blanks; semicolons.
     table = write_table(tmp_path / "t.csv", ["", "path", " e "], [0, some[1], 2])
-    assert list(made(tmp_path, table).properties) == ["e"]
+    with pytest.warns(UserWarning, match=r"t\.csv: read with a column without a name left out"):
+        assert list(made(tmp_path, table).properties) == ["e"]
     table.write_text(f"path;e\n{some[1]};2.5\n")
     featurize(table, tmp_path / "store", overwrite=True)
     assert open_store(tmp_path / "store").properties["e"].tolist() == [2.5]
@@ -863,6 +864,13 @@ def test_an_index_of_pandas_is_no_shifted_header(some, tmp_path, index):
     store = made(tmp_path, write_table(tmp_path / "t.csv", ["", "id", "e", "path", "note"], *rows))
     assert store.graphs.ids.tolist() == ["c0", "c1"]
     assert store.properties["e"].tolist() == [-0.5, 0.5]
+
+
+def test_two_columns_of_one_name_beside_the_crystals_of_a_folder(some, tmp_path):
+    shutil.copy(some[0], tmp_path / "a.cif")
+    write_table(tmp_path / "id_prop.csv", ["id", "e", " e"], ["a", 1, 10])
+    with pytest.raises(DataError, match="has several columns 'e'"):
+        made(tmp_path, tmp_path)
 
 
 def test_an_index_column_of_properties_is_none_of_names(some, tmp_path):

@@ -100,7 +100,8 @@ def test_names_in_lines_of_json(make, nacl, tmp_path):
     (tmp_path / "c.ndjson").write_text("\n".join(map(json.dumps, content)))
     store, said = make(tmp_path / "c.ndjson")
     assert store.graphs.ids.tolist() == ["7", "J", "1.5", "bare"]
-    assert (list(store.properties), said) == (["cif"], [])
+    assert (list(store.properties), said) == (["name", "cif"], [])
+    assert store.properties["name"].tolist()[0] == "last"  # of several ids, one is the id
 
 
 def test_names_that_several_crystals_have(make, text, tmp_path):
