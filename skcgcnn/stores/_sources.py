@@ -224,7 +224,8 @@ def _rows_of(sheet: Sheet, crystal_column: str | None) -> Iterator[Item]:
             crystal = crystal_column or _crystal_column(path, row)
             if crystal not in row:
                 raise DataError(f"{path}: has no column {crystal!r}; it has {', '.join(row)}")
-            id_name = next((n for n in ID_NAMES if n in row and n != crystal), None)
+            found = {n.lower(): n for n in reversed(row) if n != crystal}
+            id_name = next((found[n] for n in ID_NAMES if n in found), None)
             if "" in row:
                 sheet.remarks.append("a column without a name left out")
         values: Values = {

@@ -565,7 +565,7 @@ def test_one_process_makes_a_store(some, tmp_path):
 
 
 def test_names_of_crystals(some, tmp_path):
-    rows = [["id", "path"], ["1", some[0]], ["", some[1]], ["1", some[2]], ["é" * 300, some[3]]]
+    rows = [["ID", "path"], ["1", some[0]], ["", some[1]], ["1", some[2]], ["é" * 300, some[3]]]
     with pytest.warns(UserWarning, match="1 crystals have the name of another one, .* is '1'"):
         store = made(tmp_path, write_table(tmp_path / "ok.csv", *rows))
     assert store.graphs.ids.tolist() == ["1", "row 2", "1", "é" * 200]
