@@ -36,6 +36,7 @@ from skcgcnn.crystals._packed import (
     first_line,
     is_passing,
     read_text,
+    shortened,
 )
 from skcgcnn.crystals._poscar import (
     above_grid,
@@ -94,6 +95,8 @@ _NO_NAMES = "Elements in POSCAR cannot be determined"
 _TWICE = re.compile(r"duplicate tag _(cell|atom_site|symmetry|space_group)[._](?!aniso)")
 _SAME_NAME = "duplicate block name"
 _ROUNDED = "fractional coordinates rounded to ideal values"
+# Of a CIF; pymatgen takes seconds for so many, and reads all.
+_MOST_BLOCKS = 10_000
 _SEVERAL = "holds several crystals; the first is taken"
 NO_MEMORY = "there is not enough memory to read it"
 
@@ -129,6 +132,18 @@ def read_crystal(source: Any, max_bytes: int = MAX_BYTES) -> Crystal:
     >>> read_crystal(cscl).species
     [((55, 1.0),), ((17, 1.0),)]
     """
+    try:
+        crystal = _read_checked(source, max_bytes)
+    except StructureError as error:
+        if (message := shortened(str(error))) == str(error):
+            raise
+        raise type(error)(message) from error
+    if any(shortened(note) != note for note in crystal.notes):
+        crystal = replace(crystal, notes=tuple(map(shortened, crystal.notes)))
+    return crystal
+
+
+def _read_checked(source: Any, max_bytes: int) -> Crystal:
     if is_cif_text(source):
         crystal = _read_cif(source)
     elif is_json_text(source):
@@ -237,6 +252,10 @@ def _readable(text: str) -> str:
     """Return a text without its byte order mark, which hides the first block to pymatgen."""
     if "\0" in text:  # of a disk that failed; to be told soon, for there may be many
         raise StructureError("holds bytes of zero: it is damaged, or not written as UTF-8")
+    if (n_blocks := text.count("data_")) > _MOST_BLOCKS:
+        raise StructureError(
+            f"has {n_blocks} times data_, too many to look for a crystal; split it, a file for each"
+        )
     return text.removeprefix("\ufeff")
 
 
