@@ -80,7 +80,7 @@ _CHECKED = {"xyz": check_xyz, "extxyz": check_xyz, "gen": check_gen, "pwi": chec
 _VASP = ("poscar", "contcar", "chgcar", "locpot")
 _OTHER_KIND = (
     "is no kind of file that is read (such as CIF, JSON, POSCAR, .xsf, .extxyz); read it with "
-    "pymatgen or ASE, and pass the Structure or Atoms"
+    "pymatgen or ASE, and pass the Structure or Atoms; of a run of VASP, pass the CONTCAR"
 )
 _SITES_TAG = "_atom_site_fract_x"
 _NO_CRYSTAL = "No structure parsed"
@@ -107,9 +107,9 @@ def read_crystal(source: Any, max_bytes: int = MAX_BYTES) -> Crystal:
     Parameters
     ----------
     source : path, text of a file, pymatgen Structure, ASE Atoms, or what else carries a crystal
-        A path may name a CIF, JSON, a file of VASP (POSCAR, CONTCAR, CHGCAR, LOCPOT, vasprun.xml),
-        ``.xsf``, ``.res`` or ``.cssr``, packed or not, and ``.traj``, ``.xyz``, ``.extxyz``,
-        ``.gen``, ``.pwi``, ``.pwo`` and geometry.in with a cell, which ASE reads. A CIF is read by
+        A path may name a CIF, JSON, a file of VASP (POSCAR, CONTCAR, CHGCAR, LOCPOT), ``.xsf``,
+        ``.res`` or ``.cssr``, packed or not, and ``.traj``, ``.xyz``, ``.extxyz``, ``.gen``,
+        ``.pwi``, ``.pwo`` and geometry.in with a cell, which ASE reads. A CIF is read by
         `parse_cif`, as pymatgen would and far faster, and by pymatgen where that is not sure. A
         text is that of a CIF, of JSON or of a POSCAR. The crystal is taken as periodic in all
         three directions.
@@ -181,11 +181,7 @@ def _read_file(path: str, max_bytes: int) -> Crystal:
     if lower.endswith((".z", ".zst", ".lzma")):
         raise StructureError("is packed in a way that is not read; unpack it, or use .gz")
     name = os.path.basename(lower)  # noqa: PTH119 - as above
-    if not (name.startswith("vasprun") and ".xml" in name):
-        return _reader(name)(read_text(path, max_bytes))
-    if name.endswith(PACKED):
-        read_text(path, max_bytes)  # refuses what unpacks to too much
-    return _read_with_pymatgen(lambda structures: structures.from_file(path))
+    return _reader(name)(read_text(path, max_bytes))
 
 
 def _far(crystal: Crystal) -> tuple[str, ...]:
@@ -228,7 +224,7 @@ def _read_cif(text: str) -> Crystal:
     if broken is not None and (is_hidden or _TWICE.search(broken)):
         raise StructureError(f"is not a well-formed CIF: {broken}; it is not clear which counts")
     try:
-        crystal = _read_text_with_pymatgen(text, "cif")
+        crystal = _read_with_pymatgen(text, "cif")
     except StructureError as error:
         if broken is None:
             raise
@@ -281,7 +277,7 @@ def _read_poscar(text: str) -> Crystal:
         raise StructureError(
             f"is an XDATCAR of {n_crystals} crystals; write the one that counts as a POSCAR"
         )
-    crystal = _read_text_with_pymatgen(with_factor(text), "poscar")
+    crystal = _read_with_pymatgen(with_factor(text), "poscar")
     if any(note.startswith(_NO_NAMES) for note in crystal.notes):
         raise StructureError(
             "names no elements; write a line with their symbols above the numbers of atoms"
@@ -292,19 +288,19 @@ def _read_poscar(text: str) -> Crystal:
 
 def _read_xsf(text: str) -> Crystal:
     check_counts_of_xsf(text)
-    crystal = _read_text_with_pymatgen(text, "xsf")
+    crystal = _read_with_pymatgen(text, "xsf")
     more = partly_periodic([True] * check_xsf(text, len(crystal.species)))
     return replace(crystal, notes=(*crystal.notes, *more))
 
 
 def _read_res(text: str) -> Crystal:
-    crystal = _read_text_with_pymatgen(text, "res")
+    crystal = _read_with_pymatgen(text, "res")
     more = check_res(text, len(crystal.species))
     return replace(crystal, notes=(*crystal.notes, *more, *_far(crystal)))
 
 
 def _read_cssr(text: str) -> Crystal:
-    crystal = _read_text_with_pymatgen(text, "cssr")
+    crystal = _read_with_pymatgen(text, "cssr")
     check_cssr(text, len(crystal.species))
     return replace(crystal, notes=(*crystal.notes, *_far(crystal)))
 
@@ -338,17 +334,13 @@ def _read_with_ase(path: str, max_bytes: int) -> Crystal:
     return _from_structure(structure, [*remarks, *several])
 
 
-def _read_text_with_pymatgen(text: str, fmt: Any) -> Crystal:
-    return _read_with_pymatgen(lambda structures: structures.from_str(text, fmt=fmt))
-
-
-def _read_with_pymatgen(read: Callable[[Any], Any]) -> Crystal:
+def _read_with_pymatgen(text: str, fmt: Any) -> Crystal:
     from pymatgen.core import Structure
 
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            structure = read(Structure)
+            structure = Structure.from_str(text, fmt=fmt)
     except MemoryError:  # it says nothing of the file
         raise
     except Exception as error:  # pymatgen's parsers raise whatever the text provokes

@@ -13,7 +13,7 @@ from skcgcnn.exceptions import StructureError, TransientReadError
 
 OTHER = (
     "is no kind of file that is read (such as CIF, JSON, POSCAR, .xsf, .extxyz); read it with "
-    "pymatgen or ASE, and pass the Structure or Atoms"
+    "pymatgen or ASE, and pass the Structure or Atoms; of a run of VASP, pass the CONTCAR"
 )
 NACL = "NaCl\n1.0\n4 0 0\n0 4 0\n0 0 4\nNa Cl\n1 1\ndirect\n0 0 0\n.5 .5 .5\n"
 
@@ -44,13 +44,17 @@ def test_formulas_are_no_files(name, is_formula):
         ("atom.config", OTHER),
         ("CTRL", OTHER),
         ("input.xml", OTHER),
+        ("vasprun.xml", OTHER),
+        ("vasprun.xml.gz", OTHER),
         ("bestsqs.out", OTHER),
         ("a.mson", "is not well-formed JSON (Expecting value: line 1 column 1 (char 0))"),
         ("a.json.txt", "is not well-formed JSON (Expecting value: line 1 column 1 (char 0))"),
     ],
 )
 def test_names_of_formats(tmp_path, name, why):
-    (tmp_path / name).write_text("x")
+    opener = gzip.open if name.endswith("gz") else open
+    with opener(tmp_path / name, "wt") as file:
+        file.write("x")
     assert refused(tmp_path / name) == why
 
 
