@@ -495,3 +495,14 @@ def test_several_cells_in_an_xsf_file(tmp_path):
         assert refused(path).endswith("holds several cells (PRIMVEC); keep one")
     path.write_text(f"CRYSTAL\n{cell}{sites}".lower().replace("\n1 1\n", "\n2 1\n"))
     assert refused(path).startswith("has 2 sites, of which 1 can be read")
+
+
+@pytest.mark.parametrize(("flags", "n_cut"), [("", 3), ("", 6), (" T T F", 4)])
+def test_a_poscar_that_is_cut_in_its_last_row(flags, n_cut):
+    head, rows = "x\n1.0\n4 0 0\n0 4 0\n0 0 4\nSr Ti\n1 1\n", "0 0 0{0} Sr\n0.5 0.5 0.5123{0} Ti\n"
+    head += "Selective dynamics\ndirect\n" if flags else "direct\n"
+    text = head + rows.format(flags)
+    assert read_crystal(text).notes == read_crystal(text.replace(" Sr\n", " Sr ! a\n")).notes == ()
+    (note,) = read_crystal(text[:-n_cut]).notes
+    assert note.startswith("its last site, 0.5 0.5 0.5")
+    assert note.endswith(", has fewer words than the others; it may be truncated")
