@@ -94,7 +94,9 @@ _NO_NAMES = "Elements in POSCAR cannot be determined"
 # What is not well formed, and says two things of a crystal.
 _TWICE = re.compile(r"duplicate tag _(cell|atom_site|symmetry|space_group)[._](?!aniso)")
 _SAME_NAME = "duplicate block name"
-_ROUNDED = "fractional coordinates rounded to ideal values"
+# What pymatgen says of nearly every CIF that has thirds, which changes nothing, and of one whose
+# formula is not there or not understood, for which it takes charges of sites, too.
+_NOISE = ("fractional coordinates rounded to ideal", "Cannot determine chemical composition")
 # Of a CIF; pymatgen takes seconds for so many, and reads all.
 _MOST_BLOCKS = 10_000
 _SEVERAL = "holds several crystals; the first is taken"
@@ -351,8 +353,9 @@ def _read_with_pymatgen(text: str, fmt: Any) -> Crystal:
         cause = "; ".join(dict.fromkeys([first_line(error), *reasons]))
         raise StructureError(f"pymatgen cannot read it ({cause})") from error
     notes = dict.fromkeys(first_line(warning.message) for warning in caught)
-    # Of nearly every CIF that has thirds, and it changes nothing.
-    return _from_structure(structure, [note for note in notes if _ROUNDED not in note])
+    return _from_structure(
+        structure, [note for note in notes if not any(one in note for one in _NOISE)]
+    )
 
 
 def _from_structure(structure: Any, notes: Sequence[str]) -> Crystal:

@@ -116,6 +116,15 @@ def test_remarks_of_pymatgen_come_once_and_thirds_not_at_all(tmp_path):
     assert not any("rounded" in note for note in notes)
 
 
+@pytest.mark.parametrize("formula", ["", "_chemical_formula_sum ?"])
+def test_a_cif_without_a_formula_gets_no_remark(formula):
+    salt = Structure(Lattice.cubic(4), ["Na+", "Cl-"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    lines = salt.to(fmt="cif").splitlines()
+    lines = [line for line in lines if not line.startswith("_chemical_formula")]
+    text = "\n".join([*lines, "_space_group_magn.number_BNS 1.1", formula, ""])
+    assert read_crystal(text).notes == ()
+
+
 def test_frames_of_ase(tmp_path):
     atoms = Atoms("NaCl", [[0, 0, 0], [2, 2, 2]], cell=[4, 4, 4], pbc=True)
     slab = atoms.copy()
