@@ -36,8 +36,9 @@ DENSITY = "_exptl_crystal_density_diffrn"
 # How many waves a crystal has, and how many lattices.
 MODULATED = ("_cell_modulation_dimension", "_cell_subsystems_number")
 
-# Of a label that surely names an element: B, V and W may stand for a place, a vacancy and water.
-_LABEL = re.compile("([A-Z][a-z]|[CFHNO])(?![A-Za-z])")
+# Of a label that surely names an element: B, I, S, V, W and Y may stand for a place, an
+# interstitial, a solvent, a vacancy, water and a place.
+_LABEL = re.compile("([A-Z][a-z]|[CFHKNOPU])(?![A-Za-z])")
 # Occupancies of a whole atom.
 _WHOLE = re.compile(r"1(\.0*)?|[?]")
 
