@@ -49,6 +49,7 @@ from skcgcnn.crystals._cif_tags import (
     VOLUME,
 )
 from skcgcnn.crystals._cif_taken import (
+    check_centerings,
     check_letters,
     read_operation,
     taken_of_magnets,
@@ -179,10 +180,8 @@ def _symmetry_taken(
     """
     operations = _operations(data)
     matrices = np.array([read_operation(operation) for operation in operations])
-    magnetic = [one for listed in _of_magnets(data) for one in listed]
-    for operation in magnetic:
-        check_letters("a symmetry operation", operation)
-        read_operation(operation.rpartition(",")[0])
+    magnetic, centerings = map(_read_magnets, _of_magnets(data))
+    check_centerings(magnetic, centerings)
     remark = ""
     if any(tag in name for tag in MAGNETIC for name in data):
         taken = taken_of_magnets(text, place)
@@ -190,7 +189,7 @@ def _symmetry_taken(
         matrices = matrices if operations else taken
     if operations:
         remark = _check_operations(data, matrices, vectors)
-    elif not magnetic:
+    elif not len(magnetic):
         for tag in NAMES:
             for group in _known(data.get(tag, [])):
                 check_letters(tag, group)
@@ -224,6 +223,13 @@ def _of_magnets(data: dict[str, Any]) -> tuple[list[str], list[str]]:
         if match := _OF_MAGNETS.fullmatch(tag):
             found[match[1]] += _known(value)
     return found["operation"], found["centering"]
+
+
+def _read_magnets(operations: list[str]) -> FloatArray:
+    for operation in operations:
+        check_letters("a symmetry operation", operation)
+    read = [read_operation(one.rpartition(",")[0]) for one in operations]
+    return np.array(read).reshape(-1, 4, 4)
 
 
 def _operations(data: dict[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ from skcgcnn.exceptions import StructureError
 
 # Decimals of rotations and translations: 0.33333 and 1/3 are one.
 _DECIMALS = 3
+_OPERATION_OF_MAGNETS = "_space_group_symop_magn_operation.xyz"
 # Of a symmetry operation. Expressions of pymatgen take far longer for longer ones.
 _LONGEST = 200
 _OTHER_LETTERS = re.compile("[^xyzXYZ0-9+*/.,\\s-]")
@@ -58,6 +59,25 @@ def taken_of_magnets(text: str, place: int) -> FloatArray:
     keys = np.round(matrices, _DECIMALS)
     keys[:, :3, 3] %= 1
     return matrices[np.unique(keys, axis=0, return_index=True)[1]]
+
+
+def check_centerings(operations: FloatArray, centerings: FloatArray) -> None:
+    """Refuse centerings of a magnetic group that pymatgen takes without their turns, or not at all.
+
+    Raises
+    ------
+    StructureError
+    """
+    if (centerings[:, :3, :3] != np.eye(3)).any():
+        raise StructureError(
+            "a centering of its magnetic group turns the crystal, which is not read; list it as an "
+            f"operation ({_OPERATION_OF_MAGNETS})"
+        )
+    if len(centerings) and not len(operations) and (centerings != np.eye(4)).any():
+        raise StructureError(
+            "lists centerings of its magnetic group, but no operations, beside which they would be "
+            f"read; list them ({_OPERATION_OF_MAGNETS})"
+        )
 
 
 def check_letters(tag: str, cell: str) -> None:
