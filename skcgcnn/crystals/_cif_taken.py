@@ -12,8 +12,8 @@ from skcgcnn.exceptions import StructureError
 # Decimals of rotations and translations: 0.33333 and 1/3 are one.
 _DECIMALS = 3
 _OPERATION_OF_MAGNETS = "_space_group_symop_magn_operation.xyz"
-# Of a symmetry operation. Expressions of pymatgen take far longer for longer ones.
-_LONGEST = 200
+# Of a symmetry operation. For longer parts, pymatgen takes far longer, as the cube of their length.
+_LONGEST_PART = 40
 _OTHER_LETTERS = re.compile("[^xyzXYZ0-9+*/.,\\s-]")
 # A letter, or a number.
 _TERM = r"(1?[xyz]|(\d+(\.\d*)?|\.\d+)(/\d+\.?)?)"
@@ -95,8 +95,6 @@ def read_operation(operation: str) -> FloatArray:
 
     check_letters("a symmetry operation", operation)
     what = f"a symmetry operation is {operation!r}"
-    if len(operation) > _LONGEST:
-        raise StructureError(f"{what}; write it as -x,y+1/2,z-x")
     if operation.count(",") != 2:
         raise StructureError(f"{what}; write three parts with commas between them, in quotes")
     if _OTHER_LETTERS.search(operation):
@@ -115,6 +113,8 @@ def read_operation(operation: str) -> FloatArray:
 
 def _is_plain(part: str) -> bool:
     """Tell whether a part of an operation has each letter once, and one number at most."""
+    if len(part) > _LONGEST_PART:
+        return False
     terms = [term for term in re.split("[+-]", part) if term]
     kinds = [term[-1] if term[-1] in "xyz" else "number" for term in terms]
     # Of two numbers, pymatgen takes the last; what is multiplied, it leaves out.
