@@ -17,6 +17,19 @@ _CELL = ("matrix", "a", "b", "c", "alpha", "beta", "gamma")
 # How far they may be from the matrix, relatively, and Cartesian coordinates from fractional, in Å.
 _CELL_TOLERANCE = 0.003
 _PLACE_TOLERANCE = 0.05
+# What an entry of a database tells of its crystal, beside it.
+_COUNTS = ("nsites", "nat")
+_FORMULAS = (
+    "formula_pretty",
+    "formula",
+    "chemical_formula_reduced",
+    "composition_reduced",
+    "composition",
+)
+# pymatgen takes minutes for the longest formulas.
+_LONGEST_FORMULA = 1_000
+# How far the parts of elements may differ; occupancies are rounded.
+_PART_TOLERANCE, _ROUNDED_TOLERANCE = 1e-3, 0.01
 _NO_ELEMENT = re.compile(r"\s*[\d+.-]+[^\d\s+.-]")
 _UNREAD_SHARES = "so that it is not read; pass the CIF or a Structure, or remove it if it is not so"
 _PERIODIC_IN_PART = "is periodic in {} of three directions; it is taken as periodic in all three"
@@ -85,7 +98,15 @@ def to_structure(source: Any) -> tuple[Any, list[str]]:
     StructureError
         If there is no crystal in it.
     """
-    source = _unwrapped(source)
+    crystal = _unwrapped(source)
+    structure, remarks = _read(crystal)
+    inner = crystal.get("attributes") if isinstance(crystal, Mapping) else None
+    entries = [one for one in (source, crystal, inner) if isinstance(one, Mapping)]
+    others = [remark for entry in entries for remark in _other_composition(entry, structure)]
+    return structure, [*remarks, *others[:1]]
+
+
+def _read(source: Any) -> tuple[Any, list[str]]:
     if is_structure(source):
         return source, partly_periodic(source.lattice.pbc)
     if is_atoms(source):
@@ -181,15 +202,69 @@ def _left_out(source: Mapping[str, Any]) -> list[str]:
     return [f"has {', '.join(unread)}, which are not read"] if unread else []
 
 
-def _told_otherwise(source: Mapping[str, Any], structure: Any) -> list[str]:
-    """Return remarks where a dictionary of pymatgen has another crystal beside what counts.
+def _other_composition(entry: Mapping[Any, Any], structure: Any) -> list[str]:
+    """Return remarks where an entry tells another number of sites or formula than its crystal has.
 
-    Beside the matrix stand lengths, angles and the volume, and beside fractional coordinates those
-    in Å: a program may have changed one of them.
+    What is no formula is left out.
     """
-    if _format(source) != "pymatgen":
-        return []
-    cell, lattice = source["lattice"], structure.lattice
+    from pymatgen.core import Element
+
+    remarks = []
+    for name in _COUNTS:
+        told = read_float(str(entry.get(name)))
+        if told is not None and abs(told - len(structure)) > 0:  # which nan is not
+            remarks.append(f"tells {name} = {told:g}, but has {len(structure)} sites")
+    found, is_ordered = _parts(structure.composition), structure.is_ordered
+    for name in _FORMULAS:
+        parts = _told_parts(entry.get(name), is_ordered)
+        differences = [abs(parts.get(z, 0) - found.get(z, 0)) for z in {*parts, *found}]
+        if parts and max(differences) > (_PART_TOLERANCE if is_ordered else _ROUNDED_TOLERANCE):
+            formula = structure.composition.reduced_formula
+            remarks.append(f"tells {name} = {entry[name]}, but its sites are {formula}")
+    names = entry.get("elements")
+    names = list(map(str, names)) if isinstance(names, list) else []
+    numbers = {Element(name).Z for name in names if Element.is_valid_symbol(name)}
+    if numbers and numbers != found.keys():
+        remarks.append(f"tells the elements {', '.join(names)}, but its sites have others")
+    return remarks
+
+
+def _told_parts(formula: Any, is_ordered: bool) -> dict[int, float]:
+    """Return the parts of elements that a formula tells; none of what is no formula."""
+    from pymatgen.core import Composition
+
+    if isinstance(formula, str):
+        # Of whole atoms, what is behind a point is a hydrate.
+        if len(formula) > _LONGEST_FORMULA or (is_ordered and "." in formula):
+            return {}
+    elif not isinstance(formula, Mapping):
+        return {}
+    try:
+        return _parts(Composition(formula, strict=True))
+    except Exception:  # noqa: BLE001 - whatever the text provokes
+        return {}
+
+
+def _parts(composition: Any) -> dict[int, float]:
+    parts: dict[int, float] = {}
+    for element, part in composition.fractional_composition.items():
+        parts[element.Z] = parts.get(element.Z, 0.0) + part
+    return parts
+
+
+def _told_otherwise(source: Mapping[str, Any], structure: Any) -> list[str]:
+    """Return remarks where a dictionary has another crystal beside what counts.
+
+    Beside the matrix stand lengths, angles and the volume, and beside fractional coordinates of
+    pymatgen those in Å: a program may have changed one of them.
+    """
+    lattice, cell, sites = structure.lattice, dict[str, Any](), list[Any]()
+    if _format(source) == "pymatgen":
+        cell, sites = source["lattice"], source["sites"]
+    if _format(source) == "JARVIS":
+        for names, told in ((_CELL[1:4], source.get("abc")), (_CELL[4:], source.get("angles"))):
+            if isinstance(told, Sequence) and len(told) == 3:
+                cell |= zip(names, told, strict=True)
     remarks = []
     numbers = zip((*_CELL[1:], "volume"), (*lattice.parameters, lattice.volume), strict=True)
     for name, number in numbers:
@@ -197,7 +272,7 @@ def _told_otherwise(source: Mapping[str, Any], structure: Any) -> list[str]:
         if told is not None and abs(told - number) > _CELL_TOLERANCE * abs(number):
             remarks.append(f"tells {name} = {told:g}, but its matrix, which counts, has {number:g}")
             break
-    places = [site.get("xyz") for site in source["sites"]]
+    places = [site.get("xyz") for site in sites]
     known = [site for site, place in enumerate(places) if np.shape(place) == (3,)]
     if known:
         xyz = np.array([places[site] for site in known], dtype=float)

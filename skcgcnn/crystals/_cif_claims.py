@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from skcgcnn.crystals._cif_symmetry import IDENTITY, FloatArray, Operations, site_orders
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
+from skcgcnn.exceptions import StructureError
 
 # How far the ratios between sites and formula may differ, as in pymatgen.
 _FORMULA_TOLERANCE = 0.01
@@ -29,16 +30,34 @@ _FAR = 2.0
 # What pymatgen says where sites and formula differ.
 _OF_PYMATGEN = ("Incorrect stoichiometry", "Missing elements")
 FORMULA, UNITS = "_chemical_formula_sum", "_cell_formula_units_Z"
+# To pymatgen, the first of them that is there is the formula.
+FORMULAS = (FORMULA, "_chemical_formula_structural")
 DENSITY = "_exptl_crystal_density_diffrn"
 # How many waves a crystal has, and how many lattices.
 MODULATED = ("_cell_modulation_dimension", "_cell_subsystems_number")
 
-# Of a label that surely names an element: B, V and W may stand for a place, a vacancy and water.
-_LABEL = re.compile("([A-Z][a-z]|[CFHNO])(?![A-Za-z])")
+# Of a label that surely names an element: B, I, S, V, W and Y may stand for a place, an
+# interstitial, a solvent, a vacancy, water and a place.
+_LABEL = re.compile("([A-Z][a-z]|[CFHKNOPU])(?![A-Za-z])")
 # Occupancies of a whole atom.
 _WHOLE = re.compile(r"1(\.0*)?|[?]")
 
-_FORMULA_PART = re.compile(r"([A-Z][a-z]?)(\d*\.?\d*)")
+_FORMULA_PART = re.compile(r"([A-Z][a-z]?)(\d*(?:\.\d*)?)")
+# All elements, each with its amount, take some hundred letters.
+_LONGEST_FORMULA = 5_000
+
+
+def check_formula(formula: str) -> None:
+    """Refuse a formula that is too long: pymatgen takes minutes.
+
+    Raises
+    ------
+    StructureError
+    """
+    if len(formula) > _LONGEST_FORMULA:
+        raise StructureError(
+            f"has a formula ({FORMULA}) of {len(formula)} letters, which no crystal has; remove it"
+        )
 
 
 def other_formula(
@@ -50,6 +69,7 @@ def other_formula(
     told how many units are in the cell, the formula is of one of them, or of the cell.
     """
     formula = gemmi.cif.as_string(value or "?")
+    check_formula(formula)
     expected = _formula(formula)
     if not expected:
         return ()

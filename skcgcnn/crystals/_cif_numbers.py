@@ -8,7 +8,9 @@ import gemmi
 import numpy as np
 
 from skcgcnn.crystals._cif_claims import (
+    FORMULAS,
     MODULATED,
+    check_formula,
     far_sites,
     modulated,
     other_labels,
@@ -46,7 +48,13 @@ from skcgcnn.crystals._cif_tags import (
     SYMMETRY,
     VOLUME,
 )
-from skcgcnn.crystals._cif_taken import taken_of_magnets, taken_operations
+from skcgcnn.crystals._cif_taken import (
+    check_centerings,
+    check_letters,
+    read_operation,
+    taken_of_magnets,
+    taken_operations,
+)
 from skcgcnn.crystals._cif_words import (
     OTHER_NUMBER,
     as_third,
@@ -80,11 +88,6 @@ _USUAL = (
 # What tells a symmetry, and what says that there is none.
 _SYMMETRY_OF = re.compile("_(symmetry|space_group)[._].*(name|number|xyz|algebraic)")
 _NONE = {"p1", "1", "1.1", "x,y,z", "x,y,z,+1", "x,y,z,1", "x1,x2,x3,x4"}
-# Of a symmetry operation.
-_OTHER_LETTERS = re.compile("[^xyzXYZ0-9+*/.,\\s-]")
-# A letter, or a number.
-_TERM = r"(1?[xyz]|(\d+\.?\d*|\.\d+)(/\d+\.?)?)"
-_PART = re.compile(rf"[+-]?{_TERM}([+-]{_TERM})*")
 # A byte order mark, and spaces of other kinds, change nothing.
 _OTHER = re.compile(r"[^\x00-\x7f\s\ufeff]")
 
@@ -148,6 +151,12 @@ def check_values(text: str, most_images: int = MOST_OF_PYMATGEN) -> Told:
     _check_numbers(data)
     _check_symbols(data)
     _check_alternatives(data)
+    for formula in (
+        one for block in blocks for tag in FORMULAS for one in _several(block.data.get(tag, []))
+    ):
+        check_formula(formula)
+    n_sites = len(_several(data[COORDS[0]]))
+    refuse_many(n_sites, _n_listed(data), most_images)
     vectors = _vectors(data)
     matrices, remark = _symmetry_taken(data, vectors, marked, crystals[0])
     # Of several blocks pymatgen does not say whose symmetry it leaves out.
@@ -155,7 +164,7 @@ def check_values(text: str, most_images: int = MOST_OF_PYMATGEN) -> Told:
     symmetry = "" if is_used else _symmetry_of(data)
     volume, *waves = ([*_several(data.get(tag, "?")), "?"][0] for tag in (VOLUME, *MODULATED))
     operations = (matrices[:, :3, :3], matrices[:, :3, 3]) if len(matrices) else None
-    refuse_many(len(_several(data[COORDS[0]])), operations, most_images)
+    refuse_many(n_sites, max(1, len(matrices)), most_images)
     remarks = (*_remarks_of_places(data, operations), *modulated(*waves), *remark)
     if vectors is not None:
         remarks = (*other_volume(volume, vectors), *strained(operations, vectors), *remarks)
@@ -170,11 +179,9 @@ def _symmetry_taken(
     The matrices are none where it takes none.
     """
     operations = _operations(data)
-    matrices = np.array([_read_operation(operation) for operation in operations])
-    magnetic = [one for tag in filter(_OF_MAGNETS.fullmatch, data) for one in _known(data[tag])]
-    for operation in magnetic:
-        _check_letters("a symmetry operation", operation)
-        _read_operation(operation.rpartition(",")[0])
+    matrices = np.array([read_operation(operation) for operation in operations])
+    magnetic, centerings = map(_read_magnets, _of_magnets(data))
+    check_centerings(magnetic, centerings)
     remark = ""
     if any(tag in name for tag in MAGNETIC for name in data):
         taken = taken_of_magnets(text, place)
@@ -182,10 +189,10 @@ def _symmetry_taken(
         matrices = matrices if operations else taken
     if operations:
         remark = _check_operations(data, matrices, vectors)
-    elif not magnetic:
+    elif not len(magnetic):
         for tag in NAMES:
             for group in _known(data.get(tag, [])):
-                _check_letters(tag, group)
+                check_letters(tag, group)
         matrices, remark = _check_group(data, vectors)
     return matrices, ((remark,) if remark else ())
 
@@ -202,6 +209,29 @@ def _remarks_of_places(data: dict[str, Any], operations: Operations | None) -> t
     return (*told, *far_sites(coords), *other_multiplicity(multiplicities, coords, operations))
 
 
+def _n_listed(data: dict[str, Any]) -> int:
+    """Return how many symmetry operations are listed; pymatgen adds each centering to each."""
+    operations, centerings = map(len, _of_magnets(data))
+    counts = [len(_several(data.get(tag, []))) for tag in SYMMETRY]
+    return max(1, *counts, operations * max(1, centerings), centerings)
+
+
+def _of_magnets(data: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Return the operations of a magnetic group, and the centerings."""
+    found: dict[str, list[str]] = {"operation": [], "centering": []}
+    for tag, value in data.items():
+        if match := _OF_MAGNETS.fullmatch(tag):
+            found[match[1]] += _known(value)
+    return found["operation"], found["centering"]
+
+
+def _read_magnets(operations: list[str]) -> FloatArray:
+    for operation in operations:
+        check_letters("a symmetry operation", operation)
+    read = [read_operation(one.rpartition(",")[0]) for one in operations]
+    return np.array(read).reshape(-1, 4, 4)
+
+
 def _operations(data: dict[str, Any]) -> list[str]:
     """Return the symmetry operations; refuse two lists of which one has others or more."""
     found = {tag: _known(data[tag]) for tag in SYMMETRY if tag in data}
@@ -216,7 +246,7 @@ def _operations(data: dict[str, Any]) -> list[str]:
 
 def _kind(operation: str) -> tuple[float, ...]:
     """Return what is the same for an operation, however it is written: x+.5, or 1/2+x."""
-    return _kind_of(_read_operation(operation))
+    return _kind_of(read_operation(operation))
 
 
 def _kind_of(matrix: FloatArray) -> tuple[float, ...]:
@@ -325,7 +355,7 @@ def _check_columns(data: dict[str, Any]) -> None:
 def _check_numbers(data: dict[str, Any]) -> None:
     for tag in NUMBERS:
         for cell in _several(data.get(tag, [])):
-            _check_letters(tag, cell)
+            check_letters(tag, cell)
             if OTHER_NUMBER.search(cell):
                 raise no_number(cell)
             _check_size(tag, cell)
@@ -360,7 +390,7 @@ def _check_symbols(data: dict[str, Any]) -> None:
     for symbol in _several(data.get(tag, [])):
         # Two letters count; what is behind them is a number or a charge.
         if "~" in symbol[:2]:
-            _check_letters(tag, symbol)
+            check_letters(tag, symbol)
         if names_none(symbol, tag == SYMBOLS[0]):
             raise no_element(symbol)
 
@@ -392,44 +422,6 @@ def _check_alternatives(data: dict[str, Any]) -> None:
                 f"its sites are alternatives ({GROUP_OF_SITES} {', '.join(sorted(found))}), but "
                 "have occupancies of 1; write their occupancies, or keep one group"
             )
-
-
-def _check_letters(tag: str, cell: str) -> None:
-    if "~" in cell:
-        raise StructureError(
-            f"{tag} holds {cell!r}, where ~ is a character that is not ASCII; write "
-            "it with ASCII letters, digits and signs"
-        )
-
-
-def _read_operation(operation: str) -> FloatArray:
-    """Return the matrix of a symmetry operation, as pymatgen reads it; refuse what is none."""
-    from pymatgen.core.operations import SymmOp
-
-    _check_letters("a symmetry operation", operation)
-    what = f"a symmetry operation is {operation!r}"
-    if operation.count(",") != 2:
-        raise StructureError(f"{what}; write three parts with commas between them, in quotes")
-    if _OTHER_LETTERS.search(operation):
-        raise StructureError(f"{what}; write it in x, y and z")
-    if not all(map(_is_plain, re.sub(r"\s", "", operation).lower().split(","))):
-        raise StructureError(f"{what}, which is not understood; write it as -x,y+1/2,z-x")
-    try:
-        matrix = np.array(SymmOp.from_xyz_str(operation).affine_matrix, dtype=np.float64)
-    except ArithmeticError as error:
-        raise StructureError(f"{what}; there is no such number") from error
-    # It would map the crystal to a plane or a point.
-    if round(abs(np.linalg.det(matrix)), 6) != 1:
-        raise StructureError(f"{what}, which no crystal has")
-    return matrix
-
-
-def _is_plain(part: str) -> bool:
-    """Tell whether a part of an operation has each letter once, and one number at most."""
-    terms = [term for term in re.split("[+-]", part) if term]
-    kinds = [term[-1] if term[-1] in "xyz" else "number" for term in terms]
-    # Of two numbers, pymatgen takes the last; what is multiplied, it leaves out.
-    return _PART.fullmatch(part) is not None and len(set(kinds)) == len(kinds)
 
 
 def _known(value: str | list[str]) -> list[str]:

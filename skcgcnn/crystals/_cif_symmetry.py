@@ -56,14 +56,13 @@ class UnsureError(Exception):
     """A CIF holds something that pymatgen should decide."""
 
 
-def refuse_many(n_sites: int, operations: Operations | None, most: int) -> None:
+def refuse_many(n_sites: int, n_operations: int, most: int) -> None:
     """Refuse a list of sites with more images than can be compared.
 
     Raises
     ------
     StructureError
     """
-    n_operations = len((operations or IDENTITY)[0])
     if n_sites * n_operations > most:
         raise StructureError(
             f"lists {n_sites} sites and {n_operations} symmetry operations: too many to compare "
@@ -295,7 +294,7 @@ def _other_number(
 
 def expand(coords: FloatArray, operations: Operations | None) -> tuple[FloatArray, IntArray]:
     """Apply every operation to every atom listed; return the images, and the atom of each."""
-    refuse_many(len(coords), operations, MOST_IMAGES)
+    refuse_many(len(coords), len((operations or IDENTITY)[0]), MOST_IMAGES)
     records = np.arange(len(coords))
     if operations is not None:
         rotations, translations = operations

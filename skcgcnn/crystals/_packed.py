@@ -17,6 +17,8 @@ from skcgcnn.exceptions import StructureError, TransientReadError
 _PIECE = 1 << 20
 # Of what others say of a file, which may hold a line of it.
 _MOST_LETTERS = 300
+# Of a message.
+_LONGEST = 1_000
 _OPENERS = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open}
 _PASSING = {
     errno.EMFILE,
@@ -98,6 +100,11 @@ def cannot_be_read(error: Exception) -> StructureError:
 def is_passing(error: Exception) -> bool:
     """Tell what is gone tomorrow: too many open files, no memory, a network that is down."""
     return isinstance(error, OSError) and error.errno in _PASSING
+
+
+def shortened(message: str) -> str:
+    """Return a message without its middle, if what it quotes is long."""
+    return message if len(message) <= _LONGEST else f"{message[:700]} … {message[-200:]}"
 
 
 def first_line(error: object) -> str:

@@ -62,7 +62,8 @@ def with_factor(text: str) -> str:
 def left_out_of_poscar(text: str, species: Sequence[Species]) -> tuple[str, ...]:
     """Return remarks on what is left out of a POSCAR, and on places that are far from its cell.
 
-    More coordinates than atoms, numbers and other elements behind them, and other crystals.
+    More coordinates than atoms, a last site that is cut, numbers and other elements behind
+    coordinates, and other crystals.
 
     Parameters
     ----------
@@ -77,11 +78,17 @@ def left_out_of_poscar(text: str, species: Sequence[Species]) -> tuple[str, ...]
     modes = [place for place in texts if place > 5]
     if not modes:
         return ()
-    begin = modes[0] + (2 if lines[modes[0]][0][0] in "sS" else 1)
+    has_flags = lines[modes[0]][0][0] in "sS"
+    begin = modes[0] + (2 if has_flags else 1)
     places = [words for words in takewhile(is_number, lines[begin:]) if len(words) >= 3]
     remarks = []
     if (n_more := len(places) - n_sites) > 0:
         remarks.append(f"has more lines of coordinates than atoms: {n_more} left out")
+    # Coordinates, flags and a symbol; a comment may come behind.
+    counts = [len(words[: 7 if has_flags else 4]) for words in places[:n_sites]]
+    if len(counts) > 1 and counts[-1] < min(counts[:-1]):  # perhaps a number was cut, too
+        what = f"its last site, {' '.join(places[n_sites - 1])}, has fewer words than the others"
+        remarks.append(f"{what}; it may be truncated")
     if odd := [words for words in places[:n_sites] if is_number(words[3:4])]:
         remarks.append(f"has a number behind coordinates, which is left out: {' '.join(odd[0])}")
     for site, words in zip(species, places, strict=False):

@@ -36,6 +36,7 @@ from skcgcnn.crystals._packed import (
     first_line,
     is_passing,
     read_text,
+    shortened,
 )
 from skcgcnn.crystals._poscar import (
     above_grid,
@@ -79,7 +80,7 @@ _CHECKED = {"xyz": check_xyz, "extxyz": check_xyz, "gen": check_gen, "pwi": chec
 _VASP = ("poscar", "contcar", "chgcar", "locpot")
 _OTHER_KIND = (
     "is no kind of file that is read (such as CIF, JSON, POSCAR, .xsf, .extxyz); read it with "
-    "pymatgen or ASE, and pass the Structure or Atoms"
+    "pymatgen or ASE, and pass the Structure or Atoms; of a run of VASP, pass the CONTCAR"
 )
 _SITES_TAG = "_atom_site_fract_x"
 _NO_CRYSTAL = "No structure parsed"
@@ -93,7 +94,11 @@ _NO_NAMES = "Elements in POSCAR cannot be determined"
 # What is not well formed, and says two things of a crystal.
 _TWICE = re.compile(r"duplicate tag _(cell|atom_site|symmetry|space_group)[._](?!aniso)")
 _SAME_NAME = "duplicate block name"
-_ROUNDED = "fractional coordinates rounded to ideal values"
+# What pymatgen says of nearly every CIF that has thirds, which changes nothing, and of one whose
+# formula is not there or not understood, for which it takes charges of sites, too.
+_NOISE = ("fractional coordinates rounded to ideal", "Cannot determine chemical composition")
+# Of a CIF; pymatgen takes seconds for so many, and reads all.
+_MOST_BLOCKS = 10_000
 _SEVERAL = "holds several crystals; the first is taken"
 NO_MEMORY = "there is not enough memory to read it"
 
@@ -104,9 +109,9 @@ def read_crystal(source: Any, max_bytes: int = MAX_BYTES) -> Crystal:
     Parameters
     ----------
     source : path, text of a file, pymatgen Structure, ASE Atoms, or what else carries a crystal
-        A path may name a CIF, JSON, a file of VASP (POSCAR, CONTCAR, CHGCAR, LOCPOT, vasprun.xml),
-        ``.xsf``, ``.res`` or ``.cssr``, packed or not, and ``.traj``, ``.xyz``, ``.extxyz``,
-        ``.gen``, ``.pwi``, ``.pwo`` and geometry.in with a cell, which ASE reads. A CIF is read by
+        A path may name a CIF, JSON, a file of VASP (POSCAR, CONTCAR, CHGCAR, LOCPOT), ``.xsf``,
+        ``.res`` or ``.cssr``, packed or not, and ``.traj``, ``.xyz``, ``.extxyz``, ``.gen``,
+        ``.pwi``, ``.pwo`` and geometry.in with a cell, which ASE reads. A CIF is read by
         `parse_cif`, as pymatgen would and far faster, and by pymatgen where that is not sure. A
         text is that of a CIF, of JSON or of a POSCAR. The crystal is taken as periodic in all
         three directions.
@@ -129,6 +134,18 @@ def read_crystal(source: Any, max_bytes: int = MAX_BYTES) -> Crystal:
     >>> read_crystal(cscl).species
     [((55, 1.0),), ((17, 1.0),)]
     """
+    try:
+        crystal = _read_checked(source, max_bytes)
+    except StructureError as error:
+        if (message := shortened(str(error))) == str(error):
+            raise
+        raise type(error)(message) from error
+    if any(shortened(note) != note for note in crystal.notes):
+        crystal = replace(crystal, notes=tuple(map(shortened, crystal.notes)))
+    return crystal
+
+
+def _read_checked(source: Any, max_bytes: int) -> Crystal:
     if is_cif_text(source):
         crystal = _read_cif(source)
     elif is_json_text(source):
@@ -166,11 +183,7 @@ def _read_file(path: str, max_bytes: int) -> Crystal:
     if lower.endswith((".z", ".zst", ".lzma")):
         raise StructureError("is packed in a way that is not read; unpack it, or use .gz")
     name = os.path.basename(lower)  # noqa: PTH119 - as above
-    if not (name.startswith("vasprun") and ".xml" in name):
-        return _reader(name)(read_text(path, max_bytes))
-    if name.endswith(PACKED):
-        read_text(path, max_bytes)  # refuses what unpacks to too much
-    return _read_with_pymatgen(lambda structures: structures.from_file(path))
+    return _reader(name)(read_text(path, max_bytes))
 
 
 def _far(crystal: Crystal) -> tuple[str, ...]:
@@ -213,7 +226,7 @@ def _read_cif(text: str) -> Crystal:
     if broken is not None and (is_hidden or _TWICE.search(broken)):
         raise StructureError(f"is not a well-formed CIF: {broken}; it is not clear which counts")
     try:
-        crystal = _read_text_with_pymatgen(text, "cif")
+        crystal = _read_with_pymatgen(text, "cif")
     except StructureError as error:
         if broken is None:
             raise
@@ -237,6 +250,10 @@ def _readable(text: str) -> str:
     """Return a text without its byte order mark, which hides the first block to pymatgen."""
     if "\0" in text:  # of a disk that failed; to be told soon, for there may be many
         raise StructureError("holds bytes of zero: it is damaged, or not written as UTF-8")
+    if (n_blocks := text.count("data_")) > _MOST_BLOCKS:
+        raise StructureError(
+            f"has {n_blocks} times data_, too many to look for a crystal; split it, a file for each"
+        )
     return text.removeprefix("\ufeff")
 
 
@@ -262,7 +279,7 @@ def _read_poscar(text: str) -> Crystal:
         raise StructureError(
             f"is an XDATCAR of {n_crystals} crystals; write the one that counts as a POSCAR"
         )
-    crystal = _read_text_with_pymatgen(with_factor(text), "poscar")
+    crystal = _read_with_pymatgen(with_factor(text), "poscar")
     if any(note.startswith(_NO_NAMES) for note in crystal.notes):
         raise StructureError(
             "names no elements; write a line with their symbols above the numbers of atoms"
@@ -273,19 +290,19 @@ def _read_poscar(text: str) -> Crystal:
 
 def _read_xsf(text: str) -> Crystal:
     check_counts_of_xsf(text)
-    crystal = _read_text_with_pymatgen(text, "xsf")
+    crystal = _read_with_pymatgen(text, "xsf")
     more = partly_periodic([True] * check_xsf(text, len(crystal.species)))
     return replace(crystal, notes=(*crystal.notes, *more))
 
 
 def _read_res(text: str) -> Crystal:
-    crystal = _read_text_with_pymatgen(text, "res")
+    crystal = _read_with_pymatgen(text, "res")
     more = check_res(text, len(crystal.species))
     return replace(crystal, notes=(*crystal.notes, *more, *_far(crystal)))
 
 
 def _read_cssr(text: str) -> Crystal:
-    crystal = _read_text_with_pymatgen(text, "cssr")
+    crystal = _read_with_pymatgen(text, "cssr")
     check_cssr(text, len(crystal.species))
     return replace(crystal, notes=(*crystal.notes, *_far(crystal)))
 
@@ -319,17 +336,13 @@ def _read_with_ase(path: str, max_bytes: int) -> Crystal:
     return _from_structure(structure, [*remarks, *several])
 
 
-def _read_text_with_pymatgen(text: str, fmt: Any) -> Crystal:
-    return _read_with_pymatgen(lambda structures: structures.from_str(text, fmt=fmt))
-
-
-def _read_with_pymatgen(read: Callable[[Any], Any]) -> Crystal:
+def _read_with_pymatgen(text: str, fmt: Any) -> Crystal:
     from pymatgen.core import Structure
 
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            structure = read(Structure)
+            structure = Structure.from_str(text, fmt=fmt)
     except MemoryError:  # it says nothing of the file
         raise
     except Exception as error:  # pymatgen's parsers raise whatever the text provokes
@@ -340,8 +353,9 @@ def _read_with_pymatgen(read: Callable[[Any], Any]) -> Crystal:
         cause = "; ".join(dict.fromkeys([first_line(error), *reasons]))
         raise StructureError(f"pymatgen cannot read it ({cause})") from error
     notes = dict.fromkeys(first_line(warning.message) for warning in caught)
-    # Of nearly every CIF that has thirds, and it changes nothing.
-    return _from_structure(structure, [note for note in notes if _ROUNDED not in note])
+    return _from_structure(
+        structure, [note for note in notes if not any(one in note for one in _NOISE)]
+    )
 
 
 def _from_structure(structure: Any, notes: Sequence[str]) -> Crystal:

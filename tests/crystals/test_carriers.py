@@ -301,3 +301,38 @@ def test_dictionaries_that_tell_another_crystal_beside(nacl, change, told):
     notes = read_crystal(content).notes
     assert len(notes) == len(told)
     assert all(note.startswith(one) for note, one in zip(notes, told, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("place", "change", "told"),
+    [
+        ("JARVIS dict", {"abc": [5.7, 5.7, 5.7], "angles": [90, 90, 90]}, "tells a = 5.7, but its"),
+        ("JARVIS dict", {"angles": [90, 60, 90]}, "tells beta = 60, but its matrix"),
+        ("OPTIMADE attributes", {"elements": ["Cl", "K"]}, "tells the elements Cl, K, but its"),
+        ("OPTIMADE", {"chemical_formula_reduced": "ClNa2"}, "tells chemical_formula_reduced = Cl"),
+        ("entry", {"nat": 9}, "tells nat = 9, but has 2 sites"),
+        ("entry", {"nsites": "9"}, "tells nsites = 9, but has 2 sites"),
+        ("entry", {"formula_pretty": "Na2Cl"}, "tells formula_pretty = Na2Cl, but its sites are"),
+        ("entry", {"composition_reduced": {"Na": 1}}, "tells composition_reduced = {'Na': 1}"),
+        ("entry", {"formula": "salt", "composition": "NaCl.5H2O", "nsites": None}, None),
+        ("entry", {"formula": "(" * 10**6, "elements": [{}], "nat": float("nan")}, None),
+        ("entry", {"formula": "Na2 Cl2", "elements": ["Na", "Cl"], "nsites": 2}, None),
+    ],
+)
+def test_entries_that_tell_another_crystal_beside(carriers, nacl, place, change, told):
+    nacl = nacl.get_primitive_structure()
+    content = {"structure": nacl.as_dict()} if place == "entry" else deepcopy(carriers[place])
+    assert read_crystal(content).notes == ()
+    content.get("attributes", content).update(change)
+    notes = read_crystal(json.dumps(content)).notes
+    assert len(notes) == (told is not None)
+    assert all(note.startswith(told) for note in notes)
+
+
+def test_formulas_of_shared_sites_are_rounded(nacl):
+    nacl = nacl.copy()
+    nacl.replace(0, {"Na": 1 / 3, "K": 0.6543})
+    formula = nacl.composition.reduced_formula
+    assert read_crystal({"structure": nacl, "formula_pretty": formula}).notes == ()
+    told = read_crystal({"structure": nacl, "formula_pretty": "Na0.9KCl3"}).notes
+    assert len(told) == 1

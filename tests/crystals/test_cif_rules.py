@@ -721,7 +721,11 @@ def test_cells_with_the_symmetry_of_their_operations_roughly(change, is_told, mo
         ("Zr1", "Ti", "0.5", False),  # of elements that share a site
         ("Ca1", "C", "1", False),
         ("W1", "O", "1", False),
+        ("K1", "Na", "1", True),
+        ("P1", "Si", "1", True),
+        ("U1", "Th", "1", True),
         ("B1", "Ti", "1", False),
+        ("V1", "O", "1", False),
         ("FeM1", "Mg", "1", False),
         ("D1", "H", "1", False),
         ("Si1", "T1", "1", True),  # a place of silicon, in the columns of each other

@@ -285,3 +285,49 @@ def test_many_images_of_sites_that_the_fast_reader_is_sure_of(tmp_path):
         text = comment + CUBIC.format("\n".join(f"'{one}'" for one in listed), sites)
         path.write_text(text, encoding="utf-8")
         assert len(read_crystal(path).species) == 110 * 192
+
+
+LONG = 100_000
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (f"_chemical_formula_sum C{'1' * LONG}!\n", "letters, which no crystal has; remove it"),
+        (f"_chemical_formula_sum '{'C1 ' * LONG}'\n", "letters, which no crystal has; remove it"),
+        (
+            f"loop_\n_space_group_symop_operation_xyz\nx,y,z\n{'1' * LONG}x,y,z\n",
+            "which is not understood; write it as",
+        ),
+        (
+            f"loop_\n_symmetry_equiv_pos_as_xyz\nx,y,z\n{'1' * LONG}x,y,z\n",
+            "which is not understood; write it as",
+        ),
+        (
+            "".join(
+                f"loop_\n_space_group_symop_magn_{kind}.xyz\n{'x,y,z,+1 ' * 250}\n"
+                for kind in ("operation", "centering")
+            ),
+            "lists 1 sites and 62500 symmetry operations",
+        ),
+        ("data_a\n" * 20_000, "has 20001 times data_, too many to look for a crystal; split it"),
+    ],
+)
+def test_long_texts_in_a_cif_take_no_time(tmp_path, more, told):
+    path = tmp_path / "a.cif"
+    site = "Na1 0 0 0"
+    listed = CUBIC.format("'x,y,z'", site)
+    path.write_text(listed.replace("loop_\n_symmetry_equiv_pos_as_xyz\n'x,y,z'\n", more))
+    said = run_bounded(READ, path, seconds=15)
+    assert told in said
+    assert len(said) < 1_500
+    if "formula" in more:
+        path.write_text(f"{listed}{more}")
+        assert told in run_bounded(READ, path, seconds=15)
+
+
+def test_long_texts_are_not_repeated_in_remarks():
+    text = CUBIC.format("x,y,z", "Na1 0 0 0")
+    (remark,) = read_crystal(f"{text}_cell_volume 1.{'0' * LONG}").notes
+    assert remark.startswith("its cell of 64000 Å³ does not have its volume")
+    assert len(remark) < 1_000

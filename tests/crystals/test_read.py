@@ -408,6 +408,8 @@ def test_lists_of_magnets_say_one_thing():
         (group + CENTERING.format("x+1/2,y+1/2,z,-1"), "are no group"),  # no identity
         (group + other, "lists other symmetry operations than those of its magnetic group"),
         (f"_space_group_magn.number_BNS 2.4\n{other}", "than those of its magnetic group"),
+        (MAGNETS.format("") + CENTERING.format("x,y,z,+1\n-x,-y,z,+1"), "turns the crystal"),
+        (f"_space_group_magn.number_BNS 1.1\n{centering}", "centerings .* but no operations"),
     ):
         with pytest.raises(StructureError, match=what):
             read_crystal(with_group(more, site))

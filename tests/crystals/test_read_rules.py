@@ -13,7 +13,7 @@ from skcgcnn.exceptions import StructureError, TransientReadError
 
 OTHER = (
     "is no kind of file that is read (such as CIF, JSON, POSCAR, .xsf, .extxyz); read it with "
-    "pymatgen or ASE, and pass the Structure or Atoms"
+    "pymatgen or ASE, and pass the Structure or Atoms; of a run of VASP, pass the CONTCAR"
 )
 NACL = "NaCl\n1.0\n4 0 0\n0 4 0\n0 0 4\nNa Cl\n1 1\ndirect\n0 0 0\n.5 .5 .5\n"
 
@@ -44,13 +44,17 @@ def test_formulas_are_no_files(name, is_formula):
         ("atom.config", OTHER),
         ("CTRL", OTHER),
         ("input.xml", OTHER),
+        ("vasprun.xml", OTHER),
+        ("vasprun.xml.gz", OTHER),
         ("bestsqs.out", OTHER),
         ("a.mson", "is not well-formed JSON (Expecting value: line 1 column 1 (char 0))"),
         ("a.json.txt", "is not well-formed JSON (Expecting value: line 1 column 1 (char 0))"),
     ],
 )
 def test_names_of_formats(tmp_path, name, why):
-    (tmp_path / name).write_text("x")
+    opener = gzip.open if name.endswith("gz") else open
+    with opener(tmp_path / name, "wt") as file:
+        file.write("x")
     assert refused(tmp_path / name) == why
 
 
@@ -110,6 +114,15 @@ def test_remarks_of_pymatgen_come_once_and_thirds_not_at_all(tmp_path):
     notes = read_crystal(magnetic).notes
     assert len(set(notes)) == len(notes)
     assert not any("rounded" in note for note in notes)
+
+
+@pytest.mark.parametrize("formula", ["", "_chemical_formula_sum ?"])
+def test_a_cif_without_a_formula_gets_no_remark(formula):
+    salt = Structure(Lattice.cubic(4), ["Na+", "Cl-"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    lines = salt.to(fmt="cif").splitlines()
+    lines = [line for line in lines if not line.startswith("_chemical_formula")]
+    text = "\n".join([*lines, "_space_group_magn.number_BNS 1.1", formula, ""])
+    assert read_crystal(text).notes == ()
 
 
 def test_frames_of_ase(tmp_path):
@@ -491,3 +504,14 @@ def test_several_cells_in_an_xsf_file(tmp_path):
         assert refused(path).endswith("holds several cells (PRIMVEC); keep one")
     path.write_text(f"CRYSTAL\n{cell}{sites}".lower().replace("\n1 1\n", "\n2 1\n"))
     assert refused(path).startswith("has 2 sites, of which 1 can be read")
+
+
+@pytest.mark.parametrize(("flags", "n_cut"), [("", 3), ("", 6), (" T T F", 4)])
+def test_a_poscar_that_is_cut_in_its_last_row(flags, n_cut):
+    head, rows = "x\n1.0\n4 0 0\n0 4 0\n0 0 4\nSr Ti\n1 1\n", "0 0 0{0} Sr\n0.5 0.5 0.5123{0} Ti\n"
+    head += "Selective dynamics\ndirect\n" if flags else "direct\n"
+    text = head + rows.format(flags)
+    assert read_crystal(text).notes == read_crystal(text.replace(" Sr\n", " Sr ! a\n")).notes == ()
+    (note,) = read_crystal(text[:-n_cut]).notes
+    assert note.startswith("its last site, 0.5 0.5 0.5")
+    assert note.endswith(", has fewer words than the others; it may be truncated")
