@@ -56,10 +56,9 @@ class Table:
     def choose(self, names: Sequence[str]) -> "Table":
         """Return the table with some of its columns; refuse names that no column has."""
         for name in names:
-            if self.names.count(name) != 1:
-                how = "several columns" if name in self.names else "no column"
+            if name not in self.names:
                 have = ", ".join(self.names) or "none"
-                raise DataError(f"{self.file}: has {how} {name!r}; it has {have}")
+                raise DataError(f"{self.file}: has no column {name!r}; it has {have}")
         return self._some([self.names.index(name) for name in names])
 
     def without(self, names: Sequence[str]) -> "Table":

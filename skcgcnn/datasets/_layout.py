@@ -171,7 +171,9 @@ def _exists(cell: str | None, files: CrystalFolder) -> bool:
 
 
 def check_shape(sheet: Sheet, header: list[str] | None, frame: Any, *, values: bool) -> None:
-    """Refuse rows of different lengths, and values that were split at their decimal commas.
+    """Refuse rows of different lengths, a shifted header, and values that were split.
+
+    Values are split where decimal commas were taken for commas between columns.
 
     Parameters
     ----------
@@ -205,6 +207,10 @@ def check_shape(sheet: Sheet, header: list[str] | None, frame: Any, *, values: b
             if n != len(first)
         ],
     )
+    if header is not None:
+        sheet.set_names(header, frame.columns.tolist())
+        for other, cells in zip(frame.index, frame.to_numpy().tolist(), strict=True):
+            sheet.check_index(other, cells)
     if values and len(first) < 2:
         raise DataError(f"{file}:\n  line {line}: expected 'cif_id,value' or 'cif_id,value,label'")
     if values and header is None and sheet.separator == "," and _looks_split(frame):

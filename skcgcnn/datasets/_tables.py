@@ -292,22 +292,33 @@ class Sheet:
         for line, cells in self:
             if not self.names:
                 check(cells)
-                self.names = cells
-                # Counted once: for each name, the many columns of a small file would take minutes.
-                if twice := [n for n, count in Counter(cells).items() if count > 1 and n]:
-                    raise DataError(f"{self.file}: has several columns with the name {twice[0]!r}")
-                if "" in cells[1:]:  # the first is the index of pandas
-                    raise DataError(f"{self.file}: column {cells.index('', 1) + 1} has no name")
+                self.set_names(cells, range(len(cells)))
             elif len(cells) != len(self.names):
                 raise DataError(
                     f"{self.file}: the row that ends in line {line} has {len(cells)} cells, the "
                     f"header {len(self.names)}"
                 )
             else:
-                self._check_index(line, cells)
+                self.check_index(line, cells)
                 yield line, cells
 
-    def _check_index(self, line: int, cells: list[str]) -> None:
+    def set_names(self, names: list[str], places: Sequence[int]) -> None:
+        """Set the names of the columns in these places of the file.
+
+        Raises
+        ------
+        DataError
+            If names are missing, but for the first, or come twice.
+        """
+        # Counted once: for each name, the many columns of a small file would take minutes.
+        if twice := [n for n, count in Counter(names).items() if count > 1 and n]:
+            raise DataError(f"{self.file}: has several columns with the name {twice[0]!r}")
+        if "" in names[1:]:  # the first is the index of pandas
+            place = places[names.index("", 1)]
+            raise DataError(f"{self.file}: column {place + 1} has no name")
+        self.names = names
+
+    def check_index(self, line: int, cells: list[str]) -> None:
         """Refuse a name in a column without one, where the column of the ids has a number."""
         if self.names[0] or not cells[0] or number(cells[0]) is not None:
             return

@@ -123,7 +123,6 @@ def find_source(source: str | os.PathLike[str], crystal_column: str | None = Non
 def _from_folder(name: str, folder: Path) -> Source:
     if find_table(folder):
         table = read_table(folder, on_missing="keep")
-        table = table.choose(table.names)  # of two columns with one name, one would be lost
         columns = [column.tolist() for column in table.columns]
         items = (
             Item(path, cif_id, path, dict(zip(table.names, values, strict=True)))
@@ -218,23 +217,26 @@ def _rows_of(sheet: Sheet, crystal_column: str | None) -> Iterator[Item]:
                 f"{path}: begins with a crystal; expected a header with names of columns"
             )
 
-    crystal, id_name = "", None
+    crystal, id_name, has_odd = "", None, False
     for place, (line, row) in enumerate(sheet.records(check), 1):
         if place == 1:
             crystal = crystal_column or _crystal_column(path, row)
             if crystal not in row:
                 raise DataError(f"{path}: has no column {crystal!r}; it has {', '.join(row)}")
-            found = {n.lower(): n for n in reversed(row) if n != crystal}
-            id_name = next((found[n] for n in ID_NAMES if n in found), None)
-            if "" in row:
-                sheet.remarks.append("a column without a name left out")
+            # As they are written, else in capitals.
+            names = [n for n in row if n != crystal]
+            names.sort(key=lambda n: (n not in ID_NAMES, [*ID_NAMES, n.lower()].index(n.lower())))
+            id_name = next((n for n in names if n.lower() in ID_NAMES), None)
         values: Values = {
             name: sheet.mended(cell, name, f"line {line}")
             for name, cell in row.items()
             if name and name not in (crystal, id_name)
         }
+        has_odd |= crystal != "" and not row.get("", "0").isdecimal()  # no index of pandas
         own_id = None if id_name is None else row[id_name] or f"row {place}"
         yield _row(path, place, row[crystal], own_id, values)
+    if has_odd:
+        sheet.remarks.append("a column without a name left out")
     sheet.end()
 
 
@@ -430,6 +432,8 @@ def read_properties(path: Path) -> tuple[list[str], dict[str, Values], dict[str,
             if name in names[1:]
         }
     sheet.end()
+    if not by_id:
+        raise DataError(f"{path}: holds no crystal")
     return names[1:], by_id, sheet.units
 
 

@@ -20,6 +20,7 @@ from skcgcnn._parameters import Parameters
 from skcgcnn._text import same_unit
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets import (
+    ID_NAMES,
     LI_VACANCY_FOLDER,
     SAMPLE_FOLDER,
     Table,
@@ -353,6 +354,7 @@ class _Choice:
                 raise DataError(f"{self.file}: {option} {name}: the column holds {kind}")
         if given or self.by_position:
             return given or places
+        free = [name for name in free if name.lower() not in ID_NAMES] or free
         if len(free) > 1:
             raise DataError(
                 f"{self.file}: several columns could be the {option.strip('-')}: "

@@ -1,5 +1,6 @@
 """Which column has the ids, what is a header, an index or a row of units, and what tables say."""
 
+import re
 import warnings
 from pathlib import Path
 
@@ -239,20 +240,16 @@ def test_what_is_unusual_is_said_once(read):
 
 
 def test_columns_of_a_table_by_name(read, tmp_path):
-    table, _ = read("id,e,e,gap,k\na,1,2,3,x\nb,4,5,,y\n", "ab")
+    table, _ = read("id,e,d,gap,k\na,1,2,3,x\nb,4,5,,y\n", "ab")
     file = tmp_path / "id_prop.csv"
     assert cells(table.choose(["k", "gap"]))[0] == ["x", "y"]
     assert table.choose([]).names == []
-    assert table.without(["e", "k", "none"]).names == ["gap"]
-    for names, message in {
-        ("gap", "f"): f"{file}: has no column 'f'; it has e, e, gap, k",
-        ("e",): f"{file}: has several columns 'e'; it has e, e, gap, k",
-    }.items():
-        with pytest.raises(DataError) as error:
-            table.choose(names)
-        assert str(error.value) == message
+    assert table.without(["e", "d", "k", "none"]).names == ["gap"]
+    with pytest.raises(DataError) as error:
+        table.choose(("gap", "f"))
+    assert str(error.value) == f"{file}: has no column 'f'; it has e, d, gap, k"
     with pytest.raises(DataError, match=r"has no column 'f'; it has none$"):
-        table.without(["e", "gap", "k"]).choose(["f"])
+        table.without(["e", "d", "gap", "k"]).choose(["f"])
     with pytest.raises(DataError) as error:
         table.numbers()
     assert str(error.value) == f"{file}: 'b' has no gap; fill the cell"
@@ -263,6 +260,35 @@ def test_columns_of_a_table_by_name(read, tmp_path):
     np.testing.assert_array_equal(numbers, [[1, 2, 3], [4, 5, np.nan]])
     assert table.without(["k"]).take(np.array([0])).numbers().tolist() == [[1, 2, 3]]
     assert table.choose([]).numbers().shape == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("header", "cause"),
+    [
+        (",id,e", "column 4 has no name"),
+        (",id,e,T", "line 2 has 'a' in a column without a name, and '0.5' as its id: is the head"),
+        ("e,T,w,", "column 4 has no name"),
+        ("id,,e,T", "column 2 has no name"),
+        ("id,e,e,T", "has several columns with the name 'e'"),
+        ("id,e,T,w", ""),
+        (",e,T,w", ""),
+    ],
+)
+def test_headers_that_are_shifted(header, cause, read):
+    names = header + "," * (3 - header.count(","))
+    text = f"{names}\na,0.5,300,1.5\nb,0.7,310,2.5\n"
+    if not cause:
+        table, _ = read(text, "ab")
+        assert table.names == ["e", "T", "w"]
+        return
+    with pytest.raises(DataError, match=re.escape(cause)):
+        read(text, "ab")
+
+
+@pytest.mark.parametrize("name", ["name", "uid"])
+def test_a_column_without_a_name_beside_other_names_of_crystals(name, read):
+    table, _ = read(f",{name},e\na,7,0.5\nb,8,0.7\n", "ab")
+    assert (table.cif_ids, table.names) == (["a", "b"], [name, "e"])
 
 
 def test_crystals_without_targets_are_left_out(read, tmp_path):

@@ -571,6 +571,18 @@ def test_names_of_crystals(some, tmp_path):
     assert store.graphs.ids.tolist() == ["1", "row 2", "1", "é" * 200]
 
 
+def test_the_id_is_written_small_where_there_are_several(some, tmp_path):
+    rows = [["ID", "material_id", "path"], ["0", "mp-1", some[0]]]
+    store = made(tmp_path, write_table(tmp_path / "t.csv", *rows))
+    assert (store.graphs.ids.tolist(), list(store.properties)) == (["mp-1"], ["ID"])
+
+
+def test_properties_of_no_crystal(some, tmp_path):
+    table = write_table(tmp_path / "p.csv", ["id", "e"])
+    with pytest.raises(DataError, match=r"p\.csv: holds no crystal"):
+        made(tmp_path, some[0], properties=table)
+
+
 def test_a_zip_with_two_members_of_a_name(some, tmp_path):
     with zipfile.ZipFile(tmp_path / "two.zip", "w") as file:
         file.writestr("a.cif", Path(some[0]).read_bytes())
@@ -592,8 +604,10 @@ def test_headers(some, tmp_path):
             featurize(table, tmp_path / "store")
     # The index of pandas; blanks; semicolons.
     table = write_table(tmp_path / "t.csv", ["", "path", " e "], [0, some[1], 2])
+    assert list(made(tmp_path, table).properties) == ["e"]
+    table = write_table(tmp_path / "t.csv", ["", "path", " e "], [0.5, some[1], 2])
     with pytest.warns(UserWarning, match=r"t\.csv: read with a column without a name left out"):
-        assert list(made(tmp_path, table).properties) == ["e"]
+        featurize(table, tmp_path / "store", overwrite=True)
     table.write_text(f"path;e\n{some[1]};2.5\n")
     featurize(table, tmp_path / "store", overwrite=True)
     assert open_store(tmp_path / "store").properties["e"].tolist() == [2.5]
@@ -869,7 +883,7 @@ def test_an_index_of_pandas_is_no_shifted_header(some, tmp_path, index):
 def test_two_columns_of_one_name_beside_the_crystals_of_a_folder(some, tmp_path):
     shutil.copy(some[0], tmp_path / "a.cif")
     write_table(tmp_path / "id_prop.csv", ["id", "e", " e"], ["a", 1, 10])
-    with pytest.raises(DataError, match="has several columns 'e'"):
+    with pytest.raises(DataError, match="has several columns with the name 'e'"):
         made(tmp_path, tmp_path)
 
 
