@@ -211,10 +211,22 @@ def check_shape(sheet: Sheet, header: list[str] | None, frame: Any, *, values: b
         sheet.set_names(header, frame.columns.tolist())
         for other, cells in zip(frame.index, frame.to_numpy().tolist(), strict=True):
             sheet.check_index(other, cells)
+        _check_ids(sheet, frame)
     if values and len(first) < 2:
         raise DataError(f"{file}:\n  line {line}: expected 'cif_id,value' or 'cif_id,value,label'")
     if values and header is None and sheet.separator == "," and _looks_split(frame):
         raise DataError(f"{file}: line {line} is {','.join(first)!r}{_COMMA_HINT}")
+
+
+def _check_ids(sheet: Sheet, frame: Any) -> None:
+    """Refuse a column without a name that has the ids beside one of their name that has others."""
+    for place, name in enumerate(sheet.names):
+        is_other = sheet.names[0] == "" and name.lower() in ID_NAMES and name.lower() != "name"
+        if is_other and (again := frame.iloc[:, place].duplicated()).any():
+            raise DataError(
+                f"{sheet.file}: its first column has no name, and column {name!r} has "
+                f"{frame.iloc[int(again.argmax()), place]!r} twice: is the header shifted?"
+            )
 
 
 def _looks_split(frame: Any) -> bool:

@@ -285,6 +285,11 @@ def test_headers_that_are_shifted(header, cause, read):
         read(text, "ab")
 
 
+def test_ids_that_come_twice_beside_a_column_without_a_name(read):
+    with pytest.raises(DataError, match="column 'id' has 'lo' twice: is the header shifted"):
+        read(",id,kind,e\na,lo,0.5,\nb,lo,0.7,\n", "ab")
+
+
 @pytest.mark.parametrize("name", ["name", "uid"])
 def test_a_column_without_a_name_beside_other_names_of_crystals(name, read):
     table, _ = read(f",{name},e\na,7,0.5\nb,8,0.7\n", "ab")

@@ -580,7 +580,7 @@ def test_the_id_is_written_small_where_there_are_several(some, tmp_path):
 def test_properties_of_no_crystal(some, tmp_path):
     table = write_table(tmp_path / "p.csv", ["id", "e"])
     with pytest.raises(DataError, match=r"p\.csv: holds no crystal"):
-        made(tmp_path, some[0], properties=table)
+        made(tmp_path, Path(some[0]).parent, properties=table)
 
 
 def test_a_zip_with_two_members_of_a_name(some, tmp_path):
