@@ -223,7 +223,8 @@ def _other_composition(entry: Mapping[Any, Any], structure: Any) -> list[str]:
             remarks.append(f"tells {name} = {entry[name]}, but its sites are {formula}")
     names = entry.get("elements")
     names = list(map(str, names)) if isinstance(names, list) else []
-    numbers = {Element(name).Z for name in names if Element.is_valid_symbol(name)}
+    are_symbols = all(map(Element.is_valid_symbol, names))
+    numbers = {Element(name).Z for name in names} if are_symbols else set[int]()
     if numbers and numbers != found.keys():
         remarks.append(f"tells the elements {', '.join(names)}, but its sites have others")
     return remarks
@@ -247,9 +248,9 @@ def _told_parts(formula: Any, is_ordered: bool) -> dict[int, float]:
 
 def _parts(composition: Any) -> dict[int, float]:
     parts: dict[int, float] = {}
-    for element, part in composition.fractional_composition.items():
-        parts[element.Z] = parts.get(element.Z, 0.0) + part
-    return parts
+    for element, amount in composition.items():  # one with several charges comes several times
+        parts[element.Z] = parts.get(element.Z, 0.0) + amount
+    return {z: amount / sum(parts.values()) for z, amount in parts.items()}
 
 
 def _told_otherwise(source: Mapping[str, Any], structure: Any) -> list[str]:

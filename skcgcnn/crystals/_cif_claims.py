@@ -42,7 +42,7 @@ _LABEL = re.compile("([A-Z][a-z]|[CFHKNOPU])(?![A-Za-z])")
 # Occupancies of a whole atom.
 _WHOLE = re.compile(r"1(\.0*)?|[?]")
 
-_FORMULA_PART = re.compile(r"([A-Z][a-z]?)(\d*(?:\.\d*)?)")
+_FORMULA_PART = re.compile(r"([A-Z][a-z]?)(\d+(?:\.\d*)?|\.\d+)?")
 # All elements, each with its amount, take some hundred letters.
 _LONGEST_FORMULA = 5_000
 

@@ -88,6 +88,7 @@ _USUAL = (
 # What tells a symmetry, and what says that there is none.
 _SYMMETRY_OF = re.compile("_(symmetry|space_group)[._].*(name|number|xyz|algebraic)")
 _NONE = {"p1", "1", "1.1", "x,y,z", "x,y,z,+1", "x,y,z,1", "x1,x2,x3,x4"}
+_LONGEST_SYMBOL = 100
 # A byte order mark, and spaces of other kinds, change nothing.
 _OTHER = re.compile(r"[^\x00-\x7f\s\ufeff]")
 
@@ -391,7 +392,8 @@ def _check_symbols(data: dict[str, Any]) -> None:
         # Two letters count; what is behind them is a number or a charge.
         if "~" in symbol[:2]:
             check_letters(tag, symbol)
-        if names_none(symbol, tag == SYMBOLS[0]):
+        # pymatgen makes a formula of all symbols, and takes hours for a long one.
+        if len(symbol) > _LONGEST_SYMBOL or names_none(symbol, tag == SYMBOLS[0]):
             raise no_element(symbol)
 
 

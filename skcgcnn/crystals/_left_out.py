@@ -134,12 +134,14 @@ def check_cssr(text: str, n_sites: int) -> None:
             f"has {numbers[0]} sites, of which {n_sites} can be read; their symbols must be those "
             "of elements, without charges and shares"
         )
-    for line in text.split("\n")[4:]:
+    lines = text.split("\n")[4:]
+    for line in lines:
         words = line.split()
         are_numbers = len(words) > 4 and all(map(_DIGITS.fullmatch, words[2:5]))
         # Behind the coordinates come the numbers of neighbors.
         if words and not (are_numbers and "." not in "".join(words[5:6])):
             raise StructureError(f"has the site {line.strip()!r}; write its coordinates as 0.25")
+    refuse_cut([line.split() for line in lines if line.strip()])
 
 
 def check_xsf(text: str, n_sites: int) -> int:
@@ -260,12 +262,43 @@ def check_pwi(text: str, n_sites: Sequence[int]) -> None:
     for card, unit in _UNIT_OF_CARD.findall(text):
         if unit.lower() not in _UNITS[card]:  # ASE takes bohr
             raise StructureError(f"has {card} in {unit!r}; write angstrom, bohr or alat")
-    _, _, rest = text.partition("ATOMIC_POSITIONS")
+    sites = _rows_of_card(text, "ATOMIC_POSITIONS")
+    if len(sites) != n_sites[0]:
+        raise StructureError(
+            f"has {len(sites)} lines of sites, of which {n_sites[0]} are counted (nat)"
+        )
+    refuse_cut(sites)
+    named = {row[0] for row in _rows_of_card(text, "ATOMIC_SPECIES")}
+    if unused := sorted(named - {site[0] for site in sites}):
+        raise StructureError(f"names {', '.join(unused)} (ATOMIC_SPECIES), which no site has")
+
+
+def _rows_of_card(text: str, name: str) -> list[list[str]]:
+    """Return the words of the lines of a card, which begin with a symbol."""
+    _, _, rest = text.partition(name)
     words = [re.split("[!#]", line)[0].split() for line in rest.splitlines()[1:]]
     # Longer than a symbol is the name of what comes next, such as K_POINTS.
-    sites = takewhile(lambda site: not site or len(site[0]) <= _LONGEST_SYMBOL, words)
-    if (n := sum(map(bool, sites))) != n_sites[0]:
-        raise StructureError(f"has {n} lines of sites, of which {n_sites[0]} are counted (nat)")
+    rows = takewhile(lambda row: not row or len(row[0]) <= _LONGEST_SYMBOL, words)
+    return [row for row in rows if row]
+
+
+def is_cut(rows: Sequence[Sequence[str]]) -> bool:
+    """Tell whether the last row has fewer words than all others; perhaps a number was cut, too."""
+    return len(rows) > 1 and len(rows[-1]) < min(map(len, rows[:-1]))
+
+
+def refuse_cut(rows: Sequence[Sequence[str]]) -> None:
+    """Refuse sites of which the last has fewer words than all others.
+
+    Raises
+    ------
+    StructureError
+    """
+    if is_cut(rows):
+        raise StructureError(
+            f"its last site, {' '.join(rows[-1])}, has fewer words than the others; it may be "
+            "truncated"
+        )
 
 
 def check_counts_of_xyz(text: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from skcgcnn.crystals._cif_claims import far_sites
 from skcgcnn.crystals._crystal import Species
-from skcgcnn.crystals._left_out import are_counts, check_count, is_number, to_number
+from skcgcnn.crystals._left_out import are_counts, check_count, is_cut, is_number, to_number
 
 # Of an element, with a number, a charge or the name of a potential behind.
 _SYMBOL = re.compile("[A-Z][a-z]?(?![A-Za-z])")
@@ -85,8 +85,7 @@ def left_out_of_poscar(text: str, species: Sequence[Species]) -> tuple[str, ...]
     if (n_more := len(places) - n_sites) > 0:
         remarks.append(f"has more lines of coordinates than atoms: {n_more} left out")
     # Coordinates, flags and a symbol; a comment may come behind.
-    counts = [len(words[: 7 if has_flags else 4]) for words in places[:n_sites]]
-    if len(counts) > 1 and counts[-1] < min(counts[:-1]):  # perhaps a number was cut, too
+    if is_cut([words[: 7 if has_flags else 4] for words in places[:n_sites]]):
         what = f"its last site, {' '.join(places[n_sites - 1])}, has fewer words than the others"
         remarks.append(f"{what}; it may be truncated")
     if odd := [words for words in places[:n_sites] if is_number(words[3:4])]:

@@ -96,7 +96,11 @@ _TWICE = re.compile(r"duplicate tag _(cell|atom_site|symmetry|space_group)[._](?
 _SAME_NAME = "duplicate block name"
 # What pymatgen says of nearly every CIF that has thirds, which changes nothing, and of one whose
 # formula is not there or not understood, for which it takes charges of sites, too.
-_NOISE = ("fractional coordinates rounded to ideal", "Cannot determine chemical composition")
+_NOISE = (
+    "fractional coordinates rounded to ideal",
+    "Cannot determine chemical composition",
+    "Skipping relative stoichiometry check because CIF does not contain formula",
+)
 # Of a CIF; pymatgen takes seconds for so many, and reads all.
 _MOST_BLOCKS = 10_000
 _SEVERAL = "holds several crystals; the first is taken"
@@ -352,10 +356,13 @@ def _read_with_pymatgen(text: str, fmt: Any) -> Crystal:
         reasons = [str(w.message).splitlines()[-1] for w in caught if _NO_CRYSTAL in str(w.message)]
         cause = "; ".join(dict.fromkeys([first_line(error), *reasons]))
         raise StructureError(f"pymatgen cannot read it ({cause})") from error
-    notes = dict.fromkeys(first_line(warning.message) for warning in caught)
-    return _from_structure(
-        structure, [note for note in notes if not any(one in note for one in _NOISE)]
-    )
+    lines = [[*filter(_is_told, str(one.message).strip().splitlines())] for one in caught]
+    notes = dict.fromkeys(first_line(some[0]) for some in lines if some)
+    return _from_structure(structure, list(notes))
+
+
+def _is_told(line: str) -> bool:
+    return not any(noise in line for noise in _NOISE)
 
 
 def _from_structure(structure: Any, notes: Sequence[str]) -> Crystal:

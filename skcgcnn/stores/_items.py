@@ -161,7 +161,8 @@ def _from_json(text: str) -> tuple[Any, str, Values]:
         # Of several ids, the others are values.
         if name not in ID_NAMES or (name in ids and name != id_name)
     }
-    return inner[0], own_id, values
+    # What is told beside a dictionary is compared with it.
+    return content if is_bare_crystal(inner[0]) else inner[0], own_id, values
 
 
 def _from_database(source: DatabaseRow) -> tuple[Any, str, Values]:

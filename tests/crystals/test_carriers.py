@@ -314,6 +314,7 @@ def test_dictionaries_that_tell_another_crystal_beside(nacl, change, told):
         ("entry", {"nsites": "9"}, "tells nsites = 9, but has 2 sites"),
         ("entry", {"formula_pretty": "Na2Cl"}, "tells formula_pretty = Na2Cl, but its sites are"),
         ("entry", {"composition_reduced": {"Na": 1}}, "tells composition_reduced = {'Na': 1}"),
+        ("entry", {"elements": ["Na", "F-"]}, None),  # of texts that are no elements
         ("entry", {"formula": "salt", "composition": "NaCl.5H2O", "nsites": None}, None),
         ("entry", {"formula": "(" * 10**6, "elements": [{}], "nat": float("nan")}, None),
         ("entry", {"formula": "Na2 Cl2", "elements": ["Na", "Cl"], "nsites": 2}, None),

@@ -68,6 +68,7 @@ def refused(text):
         ("'(Na Cl)2'", False),
         ("'Na1 Cl1 Xx1'", False),
         ("'Na0 Cl1'", False),
+        ("'Na. Cl'", False),  # no formula
         ("?", False),
         (".", False),
     ],

@@ -326,6 +326,13 @@ def test_long_texts_in_a_cif_take_no_time(tmp_path, more, told):
         assert told in run_bounded(READ, path, seconds=15)
 
 
+def test_a_long_symbol_of_a_site():
+    """Of all symbols pymatgen makes a formula."""
+    text = CUBIC.format("x,y,z", "Na1 0 0 0").replace("Na1", f"Na{'(C1)2' * 100}")
+    with pytest.raises(StructureError, match="which names no single element"):
+        read_crystal(f"{text}_space_group_magn.number_BNS 1.1\n")
+
+
 def test_long_texts_are_not_repeated_in_remarks():
     text = CUBIC.format("x,y,z", "Na1 0 0 0")
     (remark,) = read_crystal(f"{text}_cell_volume 1.{'0' * LONG}").notes

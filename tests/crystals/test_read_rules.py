@@ -116,9 +116,10 @@ def test_remarks_of_pymatgen_come_once_and_thirds_not_at_all(tmp_path):
     assert not any("rounded" in note for note in notes)
 
 
+@pytest.mark.parametrize("names", [["Na+", "Cl-"], ["Na", "Cl"]])
 @pytest.mark.parametrize("formula", ["", "_chemical_formula_sum ?"])
-def test_a_cif_without_a_formula_gets_no_remark(formula):
-    salt = Structure(Lattice.cubic(4), ["Na+", "Cl-"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+def test_a_cif_without_a_formula_gets_no_remark(formula, names):
+    salt = Structure(Lattice.cubic(4), names, [[0, 0, 0], [0.5, 0.5, 0.5]])
     lines = salt.to(fmt="cif").splitlines()
     lines = [line for line in lines if not line.startswith("_chemical_formula")]
     text = "\n".join([*lines, "_space_group_magn.number_BNS 1.1", formula, ""])
@@ -455,6 +456,31 @@ def test_sites_that_an_input_of_quantum_espresso_does_not_count(tmp_path):
     assert len(read_crystal(path).species) == 2
     path.write_text(text.rstrip() + "\nNa .1 .1 .1\n")
     assert refused(path) == "has 3 lines of sites, of which 2 are counted (nat)"
+    path.write_text("Na 0".join(text.rsplit("Cl 2", 1)))
+    assert refused(path) == "names Cl (ATOMIC_SPECIES), which no site has"
+
+
+def test_a_last_site_that_is_cut(tmp_path):
+    flags = " 0 0 1"
+    atoms = Atoms("NaCl", [[0, 0, 0], [2, 2, 2.5]], cell=3 * [4], pbc=True)
+    write(tmp_path / "a.pwi", atoms, pseudopotentials={"Na": "Na.upf", "Cl": "Cl.upf"})
+    text = (tmp_path / "a.pwi").read_text()
+    sites = "ATOMIC_POSITIONS"
+    head, _, rows = text.rstrip().partition(sites)
+    first, *places = rows.splitlines()
+    whole = "\n".join([first, *(place + flags for place in places)])
+    (tmp_path / "a.pwi").write_text(head + sites + whole)
+    assert len(read_crystal(tmp_path / "a.pwi").species) == 2
+    (tmp_path / "a.pwi").write_text(head + sites + whole.removesuffix(flags)[:-9])
+    assert refused(tmp_path / "a.pwi").startswith("its last site, Cl 2.0000000000 2.00")
+    row = "{} Na 0.0 0.0 0.{}0 0 0 0 0 0 0 0 0 1.0\n"
+    text = f"4 4 4\n90 90 90 SPGR = 1 P 1\n2 0\n0 Na2\n{row.format(1, 0)}{row.format(2, 55)}"
+    (tmp_path / "a.cssr").write_text(text)
+    assert len(read_crystal(tmp_path / "a.cssr").species) == 2
+    (tmp_path / "a.cssr").write_text(text.rpartition("50 0 0")[0])
+    assert refused(tmp_path / "a.cssr") == (
+        "its last site, 2 Na 0.0 0.0 0.5, has fewer words than the others; it may be truncated"
+    )
 
 
 @pytest.mark.parametrize(("old", "new"), [("4.0", "-1.0"), ("90.0", "200.0"), ("90.0", "0.0")])

@@ -218,6 +218,17 @@ def test_remarks_are_listed(make, text, tmp_path):
     assert [path for path, _ in failed(store)] == [str(tmp_path / "c.cif")]
 
 
+def test_what_a_line_of_json_tells_is_compared_with_its_crystal(make, nacl, tmp_path):
+    lines = [{"id": n, "nsites": n, "s": nacl.as_dict()} for n in (len(nacl), 9)]
+    (tmp_path / "c.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    store, _ = make(tmp_path / "c.jsonl")
+    assert store.properties["nsites"].tolist() == [len(nacl), 9]
+    with (store.folder / "remarks.csv").open(newline="") as file:
+        _, (path, remark) = csv.reader(file)
+    assert path == f"{tmp_path / 'c.jsonl'}: line 2"
+    assert remark == f"tells nsites = 9, but has {len(nacl)} sites"
+
+
 def test_what_lies_in_the_store_or_is_none(text, tmp_path):
     (tmp_path / "a.cif").write_text(text)
     source, store = tmp_path / "a*.cif", tmp_path / "store"
