@@ -15,7 +15,7 @@ from skcgcnn._text import listed, spellings
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets._cells import is_missing_cell
 from skcgcnn.datasets._crystal_files import CrystalFolder, crystal_name
-from skcgcnn.datasets._layout import check_shape, find_ids, read_column, take_header
+from skcgcnn.datasets._layout import check_shape, find_ids, named_places, read_column, take_header
 from skcgcnn.datasets._tables import TABLES, Sheet, refuse
 from skcgcnn.exceptions import DataError
 
@@ -272,6 +272,9 @@ def read_table(
     if not len(rows):
         raise DataError(f"{sheet.file}: holds no crystal")
     check_shape(sheet, header, rows, values=columns is None)
+    kept = named_places(sheet, header, rows.shape[1])
+    rows = rows.iloc[:, kept]
+    header, units = ([some[i] for i in kept] if some else [] for some in (header, units))
     if (again := rows.duplicated()).any():
         sheet.remarks.append(f"{again.sum()} rows that repeat another one, which are left out")
         rows = rows[~again]

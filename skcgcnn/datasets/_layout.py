@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -220,13 +221,27 @@ def check_shape(sheet: Sheet, header: list[str] | None, frame: Any, *, values: b
 
 def _check_ids(sheet: Sheet, frame: Any) -> None:
     """Refuse a column without a name that has the ids beside one of their name that has others."""
+    if sheet.names[0]:
+        return
+    different = frame[~frame.duplicated()]
+    # Under other names may stand what several crystals have, such as that of the pure crystal.
     for place, name in enumerate(sheet.names):
-        is_other = sheet.names[0] == "" and name.lower() in ID_NAMES and name.lower() != "name"
-        if is_other and (again := frame.iloc[:, place].duplicated()).any():
+        cells = different.iloc[:, place] if name.lower() in ("id", "cif_id") else []
+        known = [cell for cell in cells if not is_missing_cell(cell)]
+        if len(set(known)) < len(known):
+            twice = Counter(known).most_common(1)[0][0]
             raise DataError(
-                f"{sheet.file}: its first column has no name, and column {name!r} has "
-                f"{frame.iloc[int(again.argmax()), place]!r} twice: is the header shifted?"
+                f"{sheet.file}: its first column has no name, and column {name!r} has {twice!r} "
+                "twice: is the header shifted?"
             )
+
+
+def named_places(sheet: Sheet, header: list[str] | None, n_columns: int) -> list[int]:
+    """Return the places of columns but one without a name behind that of the ids, an index."""
+    if header is None or "" not in header[1:]:
+        return list(range(n_columns))
+    sheet.remarks.append("a column without a name left out")
+    return [place for place, name in enumerate(header) if name or place == 0]
 
 
 def _looks_split(frame: Any) -> bool:

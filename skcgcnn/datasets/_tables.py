@@ -308,21 +308,24 @@ class Sheet:
         Raises
         ------
         DataError
-            If names are missing, but for the first, or come twice.
+            If names are missing, but for the first column's, or come twice.
         """
         # Counted once: for each name, the many columns of a small file would take minutes.
         if twice := [n for n, count in Counter(names).items() if count > 1 and n]:
             raise DataError(f"{self.file}: has several columns with the name {twice[0]!r}")
-        if "" in names[1:]:  # the first is the index of pandas
-            place = places[names.index("", 1)]
-            raise DataError(f"{self.file}: column {place + 1} has no name")
+        for name, place in zip(names, places, strict=True):
+            if not name and place != min(places):  # the first is the index of pandas
+                raise DataError(f"{self.file}: column {place + 1} has no name")
         self.names = names
 
     def check_index(self, line: int, cells: list[str]) -> None:
-        """Refuse a name in a column without one, where the column of the ids has a number."""
-        if self.names[0] or not cells[0] or number(cells[0]) is not None:
+        """Refuse a column without a name, where that of ids or crystals has a number not whole."""
+        if self.names[0] or not cells[0]:
             return
-        for place in _id_names(self.names):
+        is_number = number(cells[0]) is not None
+        for place, name in enumerate(self.names):
+            if name.lower() not in CRYSTAL_NAMES or (is_number and name.lower() == "name"):
+                continue  # a name may be 0.25 beside an index
             if number(cells[place]) is not None and not cells[place].isdecimal():
                 raise DataError(
                     f"{self.file}: line {line} has {cells[0]!r} in a column without a name, and "

@@ -223,10 +223,11 @@ def _rows_of(sheet: Sheet, crystal_column: str | None) -> Iterator[Item]:
             crystal = crystal_column or _crystal_column(path, row)
             if crystal not in row:
                 raise DataError(f"{path}: has no column {crystal!r}; it has {', '.join(row)}")
-            # As they are written, else in capitals.
-            names = [n for n in row if n != crystal]
-            names.sort(key=lambda n: (n not in ID_NAMES, [*ID_NAMES, n.lower()].index(n.lower())))
-            id_name = next((n for n in names if n.lower() in ID_NAMES), None)
+            names = [n for n in row if n != crystal and n.lower() in ID_NAMES]
+            # As they are written before capitals, but a name, which may come again, at last.
+            names.sort(key=lambda n: (n not in ID_NAMES, ID_NAMES.index(n.lower())))
+            names.sort(key=lambda n: n.lower() == "name")
+            id_name = next(iter(names), None)
         values: Values = {
             name: sheet.mended(cell, name, f"line {line}")
             for name, cell in row.items()

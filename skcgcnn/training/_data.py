@@ -312,7 +312,12 @@ class _Choice:
         self.classes = [name for name, kind in kinds.items() if kind != "continuous"]
         # The layout of CGCNN, whatever the names.
         two = len(table.names) == 2
-        self.by_position = two and table.names[0] in self.numeric and table.names[1] in self.classes
+        self.by_position = (
+            two
+            and table.names[0] in self.numeric
+            and table.names[1] in self.classes
+            and not any(name.lower() in ID_NAMES for name in table.names)
+        )
 
     def numbers(self) -> list[str]:
         """Return the names of the regression targets."""
@@ -354,7 +359,7 @@ class _Choice:
                 raise DataError(f"{self.file}: {option} {name}: the column holds {kind}")
         if given or self.by_position:
             return given or places
-        free = [name for name in free if name.lower() not in ID_NAMES] or free
+        free = [name for name in free if name.lower() not in ID_NAMES]
         if len(free) > 1:
             raise DataError(
                 f"{self.file}: several columns could be the {option.strip('-')}: "

@@ -288,9 +288,25 @@ def test_headers_that_are_shifted(header, cause, read):
 def test_ids_that_come_twice_beside_a_column_without_a_name(read):
     with pytest.raises(DataError, match="column 'id' has 'lo' twice: is the header shifted"):
         read(",id,kind,e\na,lo,0.5,\nb,lo,0.7,\n", "ab")
+    table, _ = read(",id,e\na,,0.5\nb,,0.7\na,,0.5\n", "ab")  # one row again, no other ids
+    assert (table.cif_ids, table.names) == (["a", "b"], ["id", "e"])
 
 
-@pytest.mark.parametrize("name", ["name", "uid"])
+@pytest.mark.parametrize("name", ["id", "crystal", "file"])
+def test_a_shifted_header_above_whole_numbers_as_ids(name, read):
+    with pytest.raises(DataError, match="line 2 has '1' in a column without a name, and"):
+        read(f",{name},e,T\n1,0.5,300,1\n2,0.7,310,2\n", "12")
+
+
+def test_an_index_of_texts_before_the_ids_is_left_out(read):
+    text = ",cif_id,e,T\ns,,eV,K\ns,a,0.5,300\nt,b,0.7,310\n".replace("\ns,,eV,K", "\n,,eV,K")
+    table, said = read(text, "ab")
+    assert (table.cif_ids, table.names) == (["a", "b"], ["e", "T"])
+    assert table.units == {"e": "eV", "T": "K"}
+    assert "a column without a name left out" in said
+
+
+@pytest.mark.parametrize("name", ["name", "uid", "mp_id"])
 def test_a_column_without_a_name_beside_other_names_of_crystals(name, read):
     table, _ = read(f",{name},e\na,7,0.5\nb,8,0.7\n", "ab")
     assert (table.cif_ids, table.names) == (["a", "b"], [name, "e"])

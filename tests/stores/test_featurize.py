@@ -575,6 +575,12 @@ def test_the_id_is_written_small_where_there_are_several(some, tmp_path):
     rows = [["ID", "material_id", "path"], ["0", "mp-1", some[0]]]
     store = made(tmp_path, write_table(tmp_path / "t.csv", *rows))
     assert (store.graphs.ids.tolist(), list(store.properties)) == (["mp-1"], ["ID"])
+    featurize(
+        write_table(tmp_path / "t.csv", ["name", "ID", "path"], ["salt", "0", some[0]]),
+        tmp_path / "store",
+        overwrite=True,
+    )
+    assert open_store(tmp_path / "store").graphs.ids.tolist() == ["0"]
 
 
 def test_properties_of_no_crystal(some, tmp_path):

@@ -7,6 +7,7 @@ from skcgcnn.training import Settings
 from skcgcnn.training._data import load_run_data
 
 TABLES = {
+    "an id and a class": "cif_id,uid,is_metal\na,1,0\nb,2,1\n",
     "more ids": "id,uid,name,energy,kind\na,1,b,1.5,x\nb,2,c,2.5,y\n",
     "value": "id,energy\na,1.5\nb,-2\n",
     "layout": "id,x,y\na,1.5,0\nb,-2,1\n",
@@ -58,6 +59,7 @@ def load(tmp_path):
         ("kind alone", C, {}, ["kind"]),
         ("more ids", M, {}, ["energy", "kind"]),
         ("more ids", C, {"label": "name"}, ["name"]),
+        ("an id and a class", C, {}, ["is_metal"]),
     ],
 )
 def test_chosen(load, table, task, options, expected):
