@@ -179,7 +179,7 @@ class Sheet:
             with self.file.open("rb") as binary:
                 is_workbook = binary.read(len(_WORKBOOK)) == _WORKBOOK
             yield from self._of_workbook() if is_workbook else self._of_text()
-        except (csv.Error, zipfile.BadZipFile, TypeError, *UNREADABLE) as error:
+        except (csv.Error, zipfile.BadZipFile, TypeError, RuntimeError, *UNREADABLE) as error:
             raise DataError(f"{self.file}: cannot be read ({error})") from error
 
     def _of_workbook(self) -> Iterator[tuple[int, list[str]]]:

@@ -224,6 +224,12 @@ def _rows_of(sheet: Sheet, crystal_column: str | None) -> Iterator[Item]:
             if crystal not in row:
                 raise DataError(f"{path}: has no column {crystal!r}; it has {', '.join(row)}")
             names = [n for n in row if n != crystal and n.lower() in ID_NAMES]
+            named = {n for n in row if n.lower() in CRYSTAL_NAMES[: -len(ID_NAMES)]}
+            if "" in row and named and crystal not in named and crystal_column is None:
+                raise DataError(
+                    f"{path}: {crystal!r} has the crystals, not {min(named)!r}, and the first "
+                    "column no name: is the header shifted? Else choose with --crystal-column"
+                )
             # As they are written before capitals, but a name, which may come again, at last.
             names.sort(key=lambda n: (n not in ID_NAMES, ID_NAMES.index(n.lower())))
             names.sort(key=lambda n: n.lower() == "name")
@@ -236,8 +242,7 @@ def _rows_of(sheet: Sheet, crystal_column: str | None) -> Iterator[Item]:
         has_odd |= crystal != "" and not row.get("", "0").isdecimal()  # no index of pandas
         own_id = None if id_name is None else row[id_name] or f"row {place}"
         yield _row(path, place, row[crystal], own_id, values)
-    if has_odd:
-        sheet.remarks.append("a column without a name left out")
+    sheet.remarks += ["a column without a name left out"] * has_odd
     sheet.end()
 
 
@@ -362,11 +367,8 @@ def _row(path: Path, place: int, cell: str, own_id: str | None, values: Values) 
         return Item(JsonLine(cell), own_id, name, values)
     if not cell:
         return Item(Refused("names no crystal"), own_id, name, values)
-    file = path.parent / cell
-    for suffix in ("", ".cif", ".cif.gz"):
-        if _is_file(path.parent / f"{cell}{suffix}"):
-            file = path.parent / f"{cell}{suffix}"
-            break
+    files = [path.parent / f"{cell}{suffix}" for suffix in ("", ".cif", ".cif.gz")]
+    file = next(filter(_is_file, files), files[0])
     return Item(str(file), stem or _without_ending(cell), str(file), values)
 
 

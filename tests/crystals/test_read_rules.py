@@ -471,6 +471,8 @@ def test_a_last_site_that_is_cut(tmp_path):
     whole = "\n".join([first, *(place + flags for place in places)])
     (tmp_path / "a.pwi").write_text(head + sites + whole)
     assert len(read_crystal(tmp_path / "a.pwi").species) == 2
+    (tmp_path / "a.pwi").write_text(head + sites + whole.removesuffix(flags))
+    assert len(read_crystal(tmp_path / "a.pwi").species) == 2
     (tmp_path / "a.pwi").write_text(head + sites + whole.removesuffix(flags)[:-9])
     assert refused(tmp_path / "a.pwi").startswith("its last site, Cl 2.0000000000 2.00")
     row = "{} Na 0.0 0.0 0.{}0 0 0 0 0 0 0 0 0 1.0\n"

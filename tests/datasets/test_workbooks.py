@@ -87,6 +87,17 @@ def test_cells_of_errors_are_told(folder):
     assert values[0, 1] != values[0, 1]
 
 
+@pytest.mark.parametrize("changed", [(8, 1), (10, 99)])
+def test_a_member_that_is_locked_or_packed_otherwise(folder, changed):
+    save(folder, ("a", 1.5, 2), ("b", 4, 5))
+    place, value = changed
+    content = bytearray((folder / "id_prop.xlsx").read_bytes())
+    content[content.index(b"PK\1\2") + place] = value
+    (folder / "id_prop.xlsx").write_bytes(content)
+    with pytest.raises(DataError, match=r"id_prop\.xlsx: cannot be read"):
+        load_id_prop(folder)
+
+
 def test_raised_digits_are_told(folder):
     """Of a table from a paper, the mark of a footnote is a digit behind a number."""
     from openpyxl.cell.rich_text import CellRichText, TextBlock

@@ -571,6 +571,18 @@ def test_names_of_crystals(some, tmp_path):
     assert store.graphs.ids.tolist() == ["1", "row 2", "1", "é" * 200]
 
 
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [(["", "id", "T", "e", "path"], "1 300 0.5 {}"), (["", "id", "path", "n"], "1 {} 7 0.5")],
+)
+def test_a_shifted_header_above_the_crystals(header, row, some, tmp_path):
+    table = write_table(
+        tmp_path / "t.csv", header, [*row.format(some[0]).split(), ""][: len(header)]
+    )
+    with pytest.raises(DataError, match="has the crystals, not 'path', and the first column no"):
+        made(tmp_path, table)
+
+
 def test_the_id_is_written_small_where_there_are_several(some, tmp_path):
     rows = [["ID", "material_id", "path"], ["0", "mp-1", some[0]]]
     store = made(tmp_path, write_table(tmp_path / "t.csv", *rows))
@@ -865,7 +877,7 @@ def test_a_header_that_is_shifted(some, tmp_path):
     pd.DataFrame([names, *([*row[:1], *row[2:], ""] for row in rows)]).to_excel(
         tmp_path / "t.xlsx", header=False, index=False
     )
-    told = r"its first column has no name, and there is nothing below 'path' in its last"
+    told = r"has the crystals, not .path., and the first column no name: is the header shifted"
     with pytest.raises(DataError, match=told):
         made(tmp_path, tmp_path / "t.xlsx")
 
