@@ -101,7 +101,8 @@ def to_structure(source: Any) -> tuple[Any, list[str]]:
     crystal = _unwrapped(source)
     structure, remarks = _read(crystal)
     inner = crystal.get("attributes") if isinstance(crystal, Mapping) else None
-    entries = [one for one in (source, crystal, inner) if isinstance(one, Mapping)]
+    outer = None if source is crystal else source
+    entries = [one for one in (outer, crystal, inner) if isinstance(one, Mapping)]
     others = [remark for entry in entries for remark in _other_composition(entry, structure)]
     return structure, [*remarks, *others[:1]]
 

@@ -141,7 +141,7 @@ def check_cssr(text: str, n_sites: int) -> None:
         # Behind the coordinates come the numbers of neighbors.
         if words and not (are_numbers and "." not in "".join(words[5:6])):
             raise StructureError(f"has the site {line.strip()!r}; write its coordinates as 0.25")
-    refuse_cut([line.split() for line in lines if line.strip()])
+    _refuse_cut([line.split() for line in lines if line.strip()])
 
 
 def check_xsf(text: str, n_sites: int) -> int:
@@ -269,7 +269,7 @@ def check_pwi(text: str, n_sites: Sequence[int]) -> None:
         )
     # ASE writes flags behind fixed sites alone; a number that is cut has fewer decimals.
     if len({len(word.partition(".")[2]) for word in sites[-1][1:4]}) > 1:
-        refuse_cut(sites)
+        _refuse_cut(sites)
     named = {row[0] for row in _rows_of_card(text, "ATOMIC_SPECIES")}
     if unused := sorted(named - {site[0] for site in sites}):
         raise StructureError(f"names {', '.join(unused)} (ATOMIC_SPECIES), which no site has")
@@ -284,23 +284,17 @@ def _rows_of_card(text: str, name: str) -> list[list[str]]:
     return [row for row in rows if row]
 
 
-def is_cut(rows: Sequence[Sequence[str]]) -> bool:
-    """Tell whether the last row has fewer words than all others; perhaps a number was cut, too."""
-    return len(rows) > 1 and len(rows[-1]) < min(map(len, rows[:-1]))
+def cut_site(rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Return a remark if the last site has fewer words than all others: a number may be cut."""
+    if len(rows) < 2 or len(rows[-1]) >= min(map(len, rows[:-1])):
+        return ()
+    what = f"its last site, {' '.join(rows[-1])}, has fewer words than the others"
+    return (f"{what}; it may be truncated",)
 
 
-def refuse_cut(rows: Sequence[Sequence[str]]) -> None:
-    """Refuse sites of which the last has fewer words than all others.
-
-    Raises
-    ------
-    StructureError
-    """
-    if is_cut(rows):
-        raise StructureError(
-            f"its last site, {' '.join(rows[-1])}, has fewer words than the others; it may be "
-            "truncated"
-        )
+def _refuse_cut(rows: Sequence[Sequence[str]]) -> None:
+    for remark in cut_site(rows):
+        raise StructureError(remark)
 
 
 def check_counts_of_xyz(text: str) -> None:

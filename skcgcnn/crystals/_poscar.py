@@ -10,7 +10,7 @@ import numpy as np
 
 from skcgcnn.crystals._cif_claims import far_sites
 from skcgcnn.crystals._crystal import Species
-from skcgcnn.crystals._left_out import are_counts, check_count, is_cut, is_number, to_number
+from skcgcnn.crystals._left_out import are_counts, check_count, cut_site, is_number, to_number
 
 # Of an element, with a number, a charge or the name of a potential behind.
 _SYMBOL = re.compile("[A-Z][a-z]?(?![A-Za-z])")
@@ -85,9 +85,7 @@ def left_out_of_poscar(text: str, species: Sequence[Species]) -> tuple[str, ...]
     if (n_more := len(places) - n_sites) > 0:
         remarks.append(f"has more lines of coordinates than atoms: {n_more} left out")
     # Coordinates, flags and a symbol; a comment may come behind.
-    if is_cut([words[: 7 if has_flags else 4] for words in places[:n_sites]]):
-        what = f"its last site, {' '.join(places[n_sites - 1])}, has fewer words than the others"
-        remarks.append(f"{what}; it may be truncated")
+    remarks += cut_site([words[: 7 if has_flags else 4] for words in places[:n_sites]])
     if odd := [words for words in places[:n_sites] if is_number(words[3:4])]:
         remarks.append(f"has a number behind coordinates, which is left out: {' '.join(odd[0])}")
     for site, words in zip(species, places, strict=False):

@@ -210,9 +210,10 @@ def check_shape(sheet: Sheet, header: list[str] | None, frame: Any, *, values: b
     )
     if header is not None:
         sheet.set_names(header, frame.columns.tolist())
-        for other, cells in zip(frame.index, frame.to_numpy().tolist(), strict=True):
-            sheet.check_index(other, cells)
-        _check_ids(sheet, frame)
+        if not header[0]:
+            for other, cells in zip(frame.index, frame.to_numpy().tolist(), strict=True):
+                sheet.check_index(other, cells)
+            _check_ids(sheet, frame)
     if values and len(first) < 2:
         raise DataError(f"{file}:\n  line {line}: expected 'cif_id,value' or 'cif_id,value,label'")
     if values and header is None and sheet.separator == "," and _looks_split(frame):
@@ -221,8 +222,6 @@ def check_shape(sheet: Sheet, header: list[str] | None, frame: Any, *, values: b
 
 def _check_ids(sheet: Sheet, frame: Any) -> None:
     """Refuse a column without a name that has the ids beside one of their name that has others."""
-    if sheet.names[0]:
-        return
     different = frame[~frame.duplicated()]
     # Under other names may stand what several crystals have, such as that of the pure crystal.
     for place, name in enumerate(sheet.names):
