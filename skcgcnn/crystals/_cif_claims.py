@@ -218,10 +218,14 @@ def _names_another(label: str, symbol: str) -> bool:
     # Ca of carbon is that of organic molecules.
     if told is None or counts is None or told[0][0] == counts[0]:
         return False
-    # As a symbol, T is tritium, which gemmi does not know.
-    symbols = (told[0], "H" if counts[0] == "T" else counts[0])
-    numbers = [gemmi.Element(one).atomic_number for one in symbols]
-    return min(numbers) > 0 and numbers[0] != numbers[1]
+    # As a symbol, T is tritium, which gemmi does not know. Of two letters that are no element, such
+    # as OW, the first counts.
+    one, symbol = counts[0][0], counts[0].title()
+    of_label, of_two, of_one = (
+        gemmi.Element(name).atomic_number for name in (told[0], symbol, "H" if one == "T" else one)
+    )
+    number = of_two or (of_one if len(symbol) < 3 else 0)
+    return 0 not in (of_label, number) and of_label != number
 
 
 def modulated(dimension: str | None, subsystems: str | None) -> tuple[str, ...]:

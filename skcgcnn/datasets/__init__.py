@@ -19,11 +19,12 @@ from skcgcnn.datasets._sample import (
 )
 from skcgcnn.datasets._tables import (
     CRYSTAL_NAMES,
-    ID_NAMES,
+    FILE_NAMES,
     INDEX_NAMES,
     TABLES,
     UNREADABLE,
     Sheet,
+    id_columns,
     open_text,
     write_rows,
     write_table,
@@ -31,7 +32,7 @@ from skcgcnn.datasets._tables import (
 
 __all__ = [
     "CRYSTAL_NAMES",
-    "ID_NAMES",
+    "FILE_NAMES",
     "INDEX_NAMES",
     "LI_VACANCY_FOLDER",
     "SAMPLE_FOLDER",
@@ -42,6 +43,7 @@ __all__ = [
     "find_features",
     "find_table",
     "groups_of",
+    "id_columns",
     "is_missing_cell",
     "join_columns",
     "load_groups",

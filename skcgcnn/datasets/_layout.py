@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from skcgcnn.datasets._cells import has_decimal_comma, is_missing_cell, is_number, number
 from skcgcnn.datasets._crystal_files import CrystalFolder
-from skcgcnn.datasets._tables import CRYSTAL_NAMES, ID_NAMES, INDEX_NAMES, Sheet, refuse
+from skcgcnn.datasets._tables import CRYSTAL_NAMES, INDEX_NAMES, Sheet, id_columns, refuse
 from skcgcnn.exceptions import DataError
 
 # What begins like a number with a sign or decimals, or is followed by a unit. Not "2D".
@@ -80,10 +80,10 @@ def _named_ids(frame: Any, files: CrystalFolder) -> int | None:
 
     It is the first column, if its name allows that.
     """
-    names = [str(cell).lower() for cell in frame.iloc[0]]
-    if names[0] in CRYSTAL_NAMES:
+    names = [str(cell) for cell in frame.iloc[0]]
+    if names[0].lower() in CRYSTAL_NAMES:
         return None
-    places = (place for place, name in enumerate(names) if name in ID_NAMES)
+    places = map(names.index, id_columns(names))
     return next((p for p in places if _are_ids(frame.iloc[1:, p].tolist(), files.has)), None)
 
 
@@ -233,6 +233,11 @@ def _check_ids(sheet: Sheet, frame: Any) -> None:
                 f"{sheet.file}: its first column has no name, and column {name!r} has {twice!r} "
                 "twice: is the header shifted?"
             )
+    if id_columns(sheet.names) and all(map(is_missing_cell, frame.iloc[:, -1])):
+        raise DataError(
+            f"{sheet.file}: its first column has no name, and there is nothing below "
+            f"{sheet.names[-1]!r} in its last: is the header shifted?"
+        )
 
 
 def named_places(sheet: Sheet, header: list[str] | None, n_columns: int) -> list[int]:

@@ -32,9 +32,10 @@ from skcgcnn.exceptions import DataError
 
 # Endings of tables.
 TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".xlsx")
-# Names of columns that hold the names of crystals, and of those that hold crystals, if need be.
+# Names of columns that hold crystals, those that hold their names, and those that hold either.
+FILE_NAMES = ("cif", "structure", "path", "file", "filename", "crystal")
 ID_NAMES = ("id", "cif_id", "material_id", "mp_id", "jid", "uid", "name")
-CRYSTAL_NAMES = ("cif", "structure", "path", "file", "filename", "crystal", *ID_NAMES)
+CRYSTAL_NAMES = (*FILE_NAMES, *ID_NAMES)
 # Of a column that counts the rows of pandas.
 INDEX_NAMES = ("", "Unnamed: 0")
 # Errors of files that cannot be unpacked or are no text.
@@ -159,7 +160,7 @@ class Sheet:
                 has_last |= bool(head and any(cells[len(head) - 1 :]))
                 head = head or cells
                 yield line, [c[1:] if c[:1] == "'" and _FORMULA.match(c) else c for c in cells]
-        is_nameless = has_first and not head[0] and not _id_names(head)
+        is_nameless = has_first and not head[0] and not id_columns(head)
         if is_nameless and head[-1] and not has_last:
             raise DataError(
                 f"{self.file}: its first column has no name, and there is nothing below "
@@ -391,9 +392,15 @@ class Sheet:
             warn_caller(f"{self.file}: read with {', '.join(self.remarks)}")
 
 
-def _id_names(names: list[str]) -> list[int]:
-    """Return the places of columns whose names are those of ids."""
-    return [place for place, name in enumerate(names) if name.lower() in ID_NAMES]
+def id_columns(names: Iterable[str]) -> list[str]:
+    """Return the columns that are named as ids, the one that most likely has them first.
+
+    As they are written comes before capitals, and ``name``, which may come again, last.
+    """
+    found = [name for name in names if name.lower() in ID_NAMES]
+    return sorted(
+        found, key=lambda n: (n.lower() == "name", n not in ID_NAMES, ID_NAMES.index(n.lower()))
+    )
 
 
 def _find_separator(lines: list[str]) -> str:

@@ -16,7 +16,7 @@ from skcgcnn.crystals import (
     load_json,
     try_to_read,
 )
-from skcgcnn.datasets import ID_NAMES
+from skcgcnn.datasets import id_columns
 from skcgcnn.exceptions import StructureError, TransientReadError
 
 # What is known of a crystal besides its structure.
@@ -144,9 +144,9 @@ def _from_json(text: str) -> tuple[Any, str, Values]:
         raise StructureError(f"is not a line of JSON ({error})") from error
     if not isinstance(content, Mapping):
         raise StructureError("holds no object with a crystal")
-    ids = {n: content[n] for n in ID_NAMES if _is_plain(content.get(n)) and content[n] != ""}
-    id_name = next(iter(ids), "")
-    own_id = str(ids.get(id_name, ""))
+    named = id_columns(content)
+    ids = [name for name in named if _is_plain(content[name]) and content[name] != ""]
+    own_id = str(content[ids[0]]) if ids else ""
     if is_bare_crystal(content):
         return content, own_id, {}
     inner = [v for v in content.values() if is_bare_crystal(v) or is_cif_text(v)]
@@ -159,7 +159,7 @@ def _from_json(text: str) -> tuple[Any, str, Values]:
         for name, value in content.items()
         if (value is None or _is_plain(value)) and not is_cif_text(value)
         # Of several ids, the others are values.
-        if name not in ID_NAMES or (name in ids and name != id_name)
+        if name not in named or name in ids[1:]
     }
     # What is told beside a dictionary is compared with it.
     return content if is_bare_crystal(inner[0]) else inner[0], own_id, values

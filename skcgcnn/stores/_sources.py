@@ -16,13 +16,14 @@ from skcgcnn._warnings import warn_caller
 from skcgcnn.crystals import READABLE, is_cif_text, source_id
 from skcgcnn.datasets import (
     CRYSTAL_NAMES,
-    ID_NAMES,
+    FILE_NAMES,
     INDEX_NAMES,
     TABLES,
     UNREADABLE,
     Sheet,
     Table,
     find_table,
+    id_columns,
     is_missing_cell,
     number,
     open_text,
@@ -211,7 +212,8 @@ def _rows_of(sheet: Sheet, crystal_column: str | None) -> Iterator[Item]:
     path = sheet.file
 
     def check(names: list[str]) -> None:
-        texts = (name for name in names if is_cif_text(name) or name.startswith("{"))
+        # Where the first of them is cut, a name begins within a line of JSON.
+        texts = (n for n in names if is_cif_text(n) or n.startswith("{") or '":' in n)
         if any(texts) or any(_is_crystal_file(path.parent / name) for name in names):
             raise DataError(
                 f"{path}: begins with a crystal; expected a header with names of columns"
@@ -223,17 +225,13 @@ def _rows_of(sheet: Sheet, crystal_column: str | None) -> Iterator[Item]:
             crystal = crystal_column or _crystal_column(path, row)
             if crystal not in row:
                 raise DataError(f"{path}: has no column {crystal!r}; it has {', '.join(row)}")
-            names = [n for n in row if n != crystal and n.lower() in ID_NAMES]
-            named = {n for n in row if n.lower() in CRYSTAL_NAMES[: -len(ID_NAMES)]}
+            named = {n for n in row if n.lower() in FILE_NAMES}
             if "" in row and named and crystal not in named and crystal_column is None:
                 raise DataError(
                     f"{path}: {crystal!r} has the crystals, not {min(named)!r}, and the first "
                     "column no name: is the header shifted? Else choose with --crystal-column"
                 )
-            # As they are written before capitals, but a name, which may come again, at last.
-            names.sort(key=lambda n: (n not in ID_NAMES, ID_NAMES.index(n.lower())))
-            names.sort(key=lambda n: n.lower() == "name")
-            id_name = next(iter(names), None)
+            id_name = next((n for n in id_columns(row) if n != crystal), None)
         values: Values = {
             name: sheet.mended(cell, name, f"line {line}")
             for name, cell in row.items()
@@ -419,7 +417,8 @@ def read_properties(path: Path) -> tuple[list[str], dict[str, Values], dict[str,
                 f"{path}: has one column, {names[0]!r}; expected names of crystals, then "
                 "properties, with commas between them"
             )
-        if names[0].lower() not in ("", *ID_NAMES) and None not in map(number, names[1:]):
+        is_named = names[0] == "" or id_columns(names[:1])
+        if not is_named and None not in map(number, names[1:]):
             raise DataError(f"{path}: begins with numbers; expected a header, such as 'id,energy'")
 
     by_id: dict[str, Values] = {}
@@ -443,7 +442,7 @@ def read_properties(path: Path) -> tuple[list[str], dict[str, Values], dict[str,
 def _without_index(sheet: Sheet) -> list[str]:
     """Return the names of the columns, that of the ids first, without an index of pandas."""
     first, *names = sheet.names
-    found = [name for name in names if name.lower() in ID_NAMES]
+    found = id_columns(names)
     if first not in INDEX_NAMES or not found:
         return sheet.names
     sheet.remarks.append("an index column")

@@ -20,12 +20,12 @@ from skcgcnn._parameters import Parameters
 from skcgcnn._text import same_unit
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets import (
-    ID_NAMES,
     LI_VACANCY_FOLDER,
     SAMPLE_FOLDER,
     Table,
     find_features,
     groups_of,
+    id_columns,
     join_columns,
     load_groups,
     read_table,
@@ -316,7 +316,7 @@ class _Choice:
             two
             and table.names[0] in self.numeric
             and table.names[1] in self.classes
-            and not any(name.lower() in ID_NAMES for name in table.names)
+            and not id_columns(table.names)
         )
 
     def numbers(self) -> list[str]:
@@ -359,7 +359,7 @@ class _Choice:
                 raise DataError(f"{self.file}: {option} {name}: the column holds {kind}")
         if given or self.by_position:
             return given or places
-        free = [name for name in free if name.lower() not in ID_NAMES]
+        free = [name for name in free if not id_columns([name])]
         if len(free) > 1:
             raise DataError(
                 f"{self.file}: several columns could be the {option.strip('-')}: "

@@ -288,6 +288,8 @@ def test_headers_that_are_shifted(header, cause, read):
 def test_ids_that_come_twice_beside_a_column_without_a_name(read):
     with pytest.raises(DataError, match="column 'id' has 'lo' twice: is the header shifted"):
         read(",id,kind,e\na,lo,0.5,\nb,lo,0.7,\n", "ab")
+    with pytest.raises(DataError, match="there is nothing below 'e' in its last: is the header"):
+        read(",id,T,e\na,300,0.5,\nb,310,0.7,\n", "ab")
     table, _ = read(",id,e\na,,0.5\nb,,0.7\na,,0.5\n", "ab")  # one row again, no other ids
     assert (table.cif_ids, table.names) == (["a", "b"], ["id", "e"])
 

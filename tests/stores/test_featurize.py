@@ -207,7 +207,8 @@ def test_lines_of_json(suffix, some, structures, tmp_path):
         json.dumps({"material_id": f"mp-{i}", "gap": i, "stable": True, "s": s.as_dict()})
         for i, s in enumerate(structures[3:6])
     ]
-    lines += [json.dumps({"cif": Path(path).read_text(), "gap": 9}) for path in some[6:]]
+    lines += [json.dumps({"cif": Path(path).read_text(), "gap": 9, "ID": 7}) for path in some[6:7]]
+    lines += [json.dumps({"cif": Path(path).read_text(), "gap": 9}) for path in some[7:]]
     bad = ["{", "[1]", '{"gap": 1}', '{"lattice": {}, "sites": []}']
     content = "\n".join([*lines, "", *bad]).encode()
     path = tmp_path / f"crystals.{suffix}"
@@ -215,7 +216,9 @@ def test_lines_of_json(suffix, some, structures, tmp_path):
     with pytest.warns(UserWarning, match="4 of 12 crystals"):
         store = made(tmp_path, path)
     same(store.graphs, CrystalGraphs.from_structures([*structures[:6], *some[6:]]))
-    assert store.graphs.ids.tolist()[2:5] == [f"{path}: line 3", "mp-0", "mp-1"]
+    assert store.graphs.ids.tolist()[2:] == [
+        *(f"{path}: line 3", "mp-0", "mp-1", "mp-2", "7", f"{path}: line 8")
+    ]
     np.testing.assert_array_equal(store.properties["gap"], [np.nan, np.nan, np.nan, 0, 1, 2, 9, 9])
     np.testing.assert_array_equal(store.properties["stable"][2:5], [np.nan, 1, 1])
     assert [row[0] for row in failures(store)[1:]] == [f"{path}: line {i}" for i in range(10, 14)]
@@ -616,6 +619,7 @@ def test_headers(some, tmp_path):
         ("path", "e", "e"): "has several columns with the name 'e'",
         ("path", "e", " "): "column 3 has no name",
         (some[0], "1", "2"): "begins with a crystal; expected a header",
+        ('"a": 3.9}, "sites": [] }', "1"): "begins with a crystal; expected a header",
     }.items():
         table = write_table(tmp_path / "t.csv", header, [some[1], 1, 2])
         with pytest.raises(DataError, match=message):
