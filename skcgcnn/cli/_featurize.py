@@ -60,7 +60,7 @@ def featurize(
 
     A store is a folder that is read from the disk while a network trains, so that crystals need not
     fit into memory. A command that was interrupted goes on when it is repeated. Crystals that fail
-    are left out; failures.csv in the store lists them.
+    are left out; failures.csv in the store lists them, and remarks.csv what is odd about others.
     """
     with plain_errors(lambda: " Repeat the command to go on."), ExitStack() as stack:
         import joblib

@@ -3,6 +3,7 @@
 from skcgcnn.crystals._carriers import is_bare_crystal
 from skcgcnn.crystals._cif import parse_cif
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
+from skcgcnn.crystals._entries import other_composition
 from skcgcnn.crystals._json import load_json
 from skcgcnn.crystals._read import (
     MAX_BYTES,
@@ -36,6 +37,7 @@ __all__ = [
     "is_text",
     "list_sources",
     "load_json",
+    "other_composition",
     "parse_cif",
     "read_crystal",
     "source_id",

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._numbers import read_float
+from skcgcnn.crystals._entries import other_composition, other_count
 from skcgcnn.exceptions import StructureError
 
 # Of OPTIMADE: atoms without a place, and groups of sites of which one is there.
@@ -17,19 +18,6 @@ _CELL = ("matrix", "a", "b", "c", "alpha", "beta", "gamma")
 # How far they may be from the matrix, relatively, and Cartesian coordinates from fractional, in Å.
 _CELL_TOLERANCE = 0.003
 _PLACE_TOLERANCE = 0.05
-# What an entry of a database tells of its crystal, beside it.
-_COUNTS = ("nsites", "nat")
-_FORMULAS = (
-    "formula_pretty",
-    "formula",
-    "chemical_formula_reduced",
-    "composition_reduced",
-    "composition",
-)
-# pymatgen takes minutes for the longest formulas.
-_LONGEST_FORMULA = 1_000
-# How far the parts of elements may differ; occupancies are rounded.
-_PART_TOLERANCE, _ROUNDED_TOLERANCE = 1e-3, 0.01
 _NO_ELEMENT = re.compile(r"\s*[\d+.-]+[^\d\s+.-]")
 _UNREAD_SHARES = "so that it is not read; pass the CIF or a Structure, or remove it if it is not so"
 _PERIODIC_IN_PART = "is periodic in {} of three directions; it is taken as periodic in all three"
@@ -103,7 +91,12 @@ def to_structure(source: Any) -> tuple[Any, list[str]]:
     inner = crystal.get("attributes") if isinstance(crystal, Mapping) else None
     outer = None if source is crystal else source
     entries = [one for one in (outer, crystal, inner) if isinstance(one, Mapping)]
-    others = [remark for entry in entries for remark in _other_composition(entry, structure)]
+    species = [[(one.Z, share) for one, share in site.species.items()] for site in structure]
+    others = [
+        remark
+        for entry in entries
+        for remark in (*other_count(entry, len(species)), *other_composition(entry, species))
+    ]
     return structure, [*remarks, *others[:1]]
 
 
@@ -201,57 +194,6 @@ def _left_out(source: Mapping[str, Any]) -> list[str]:
     features = source.get("attributes", source).get("structure_features") or []
     unread = [name for name in features if name in _UNREAD]
     return [f"has {', '.join(unread)}, which are not read"] if unread else []
-
-
-def _other_composition(entry: Mapping[Any, Any], structure: Any) -> list[str]:
-    """Return remarks where an entry tells another number of sites or formula than its crystal has.
-
-    What is no formula is left out.
-    """
-    from pymatgen.core import Element
-
-    remarks = []
-    for name in _COUNTS:
-        told = read_float(str(entry.get(name)))
-        if told is not None and abs(told - len(structure)) > 0:  # which nan is not
-            remarks.append(f"tells {name} = {told:g}, but has {len(structure)} sites")
-    found, is_ordered = _parts(structure.composition), structure.is_ordered
-    for name in _FORMULAS:
-        parts = _told_parts(entry.get(name), is_ordered)
-        differences = [abs(parts.get(z, 0) - found.get(z, 0)) for z in {*parts, *found}]
-        if parts and max(differences) > (_PART_TOLERANCE if is_ordered else _ROUNDED_TOLERANCE):
-            formula = structure.composition.reduced_formula
-            remarks.append(f"tells {name} = {entry[name]}, but its sites are {formula}")
-    names = entry.get("elements")
-    names = list(map(str, names)) if isinstance(names, list) else []
-    are_symbols = all(map(Element.is_valid_symbol, names))
-    numbers = {Element(name).Z for name in names} if are_symbols else set[int]()
-    if numbers and numbers != found.keys():
-        remarks.append(f"tells the elements {', '.join(names)}, but its sites have others")
-    return remarks
-
-
-def _told_parts(formula: Any, is_ordered: bool) -> dict[int, float]:
-    """Return the parts of elements that a formula tells; none of what is no formula."""
-    from pymatgen.core import Composition
-
-    if isinstance(formula, str):
-        # Of whole atoms, what is behind a point is a hydrate.
-        if len(formula) > _LONGEST_FORMULA or (is_ordered and "." in formula):
-            return {}
-    elif not isinstance(formula, Mapping):
-        return {}
-    try:
-        return _parts(Composition(formula, strict=True))
-    except Exception:  # noqa: BLE001 - whatever the text provokes
-        return {}
-
-
-def _parts(composition: Any) -> dict[int, float]:
-    parts: dict[int, float] = {}
-    for element, amount in composition.items():  # one with several charges comes several times
-        parts[element.Z] = parts.get(element.Z, 0.0) + amount
-    return {z: amount / sum(parts.values()) for z, amount in parts.items()}
 
 
 def _told_otherwise(source: Mapping[str, Any], structure: Any) -> list[str]:

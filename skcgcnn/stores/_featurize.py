@@ -24,6 +24,7 @@ from skcgcnn._files import (
 )
 from skcgcnn._parallel import streaming_parallel, task
 from skcgcnn._progress import Progress
+from skcgcnn._text import for_terminals
 from skcgcnn._version import __version__
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets import find_features, load_groups, write_table
@@ -129,7 +130,9 @@ def featurize(
     Warns
     -----
     UserWarning
-        If crystals failed: ``failures.csv`` in the store lists path and cause.
+        If crystals failed: ``failures.csv`` in the store lists path and cause. If crystals were
+        read with remarks, such as sites that do not have their formula, of the file or of a
+        column ``formula``: ``remarks.csv`` lists them.
 
     Examples
     --------
@@ -180,7 +183,13 @@ def _featurize(
     shards, kept = _write_shards(source, folder / SHARDS, transformer)
     if not shards:
         raise DataError(f"{source.name}: holds no crystal")
-    n_failures = sum(len(shard.read()["failures"]) for shard in shards)
+    n_failures = n_noted = 0
+    first = ""
+    for shard in shards:
+        told = shard.read()
+        n_failures += len(told["failures"])
+        n_noted += len({path for path, _ in told["remarks"]})
+        first = first or next(map(": ".join, told["remarks"]), "")
     if not any(len(shard.ids()) for shard in shards):
         path, why = shards[0].read()["failures"][0]
         raise DataError(f"{source.name}: no crystal can become a graph; the first is {path}: {why}")
@@ -217,6 +226,11 @@ def _featurize(
         warn_caller(
             f"{n_failures} of {n_failures + joint.n_crystals} crystals could not become graphs and "
             f"are left out; {folder / FAILURES} lists them"
+        )
+    if n_noted:
+        warn_caller(
+            f"{n_noted} of {n_failures + joint.n_crystals} crystals were read with remarks, the "
+            f"first with {for_terminals(first)}; {folder / REMARKS} lists all"
         )
     return Featurized(joint.n_crystals, n_failures, kept, columns)
 

@@ -4,6 +4,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import IO, Any, NamedTuple
 
@@ -14,6 +15,7 @@ from skcgcnn.crystals import (
     is_bare_crystal,
     is_cif_text,
     load_json,
+    other_composition,
     try_to_read,
 )
 from skcgcnn.datasets import id_columns
@@ -101,6 +103,9 @@ def open_item(item: Item, max_bytes: int) -> Opened:
             source = _text(source, max_bytes)
         refused = isinstance(source, Refused)
         crystal = StructureError(source.reason) if refused else try_to_read(source, max_bytes)
+        if isinstance(crystal, Crystal) and not isinstance(source, Mapping):  # which tells itself
+            remarks = other_composition({**values, **item.values}, crystal.species)
+            crystal = replace(crystal, notes=(*crystal.notes, *remarks)) if remarks else crystal
     except StructureError as error:
         crystal = type(error)(str(error))  # as in `try_to_read`
     except MemoryError:

@@ -209,7 +209,9 @@ def test_remarks_are_listed(make, text, tmp_path):
     (tmp_path / "a.cif").write_text(text)
     (tmp_path / "b.cif").write_text(odd)
     (tmp_path / "c.cif").write_text("no crystal")
-    store, _ = make(str(tmp_path / "?.cif"))
+    store, told = make(str(tmp_path / "?.cif"))
+    first = f"1 of 3 crystals were read with remarks, the first with {tmp_path / 'b.cif'}: "
+    assert told[-1].startswith(first)
     with (store.folder / "remarks.csv").open(newline="") as file:
         header, *rows = csv.reader(file)
     assert header == ["path", "remark"]
@@ -227,6 +229,28 @@ def test_what_a_line_of_json_tells_is_compared_with_its_crystal(make, nacl, tmp_
         _, (path, remark) = csv.reader(file)
     assert path == f"{tmp_path / 'c.jsonl'}: line 2"
     assert remark == f"tells nsites = 9, but has {len(nacl)} sites"
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "db"])
+def test_formulas_of_rows_are_compared_with_their_crystals(ending, make, text, nacl, tmp_path):
+    """As where one column alone of a sheet was sorted."""
+    formulas, path = ["NaCl", "Na4 Cl4", "KCl", "rocksalt", ""], tmp_path / f"c.{ending}"
+    if ending == "db":
+        ase_db = pytest.importorskip("ase.db")
+        with ase_db.connect(path) as file:
+            for formula in formulas:
+                file.write(nacl.to_ase_atoms(), composition=formula or "none")
+    elif ending == "csv":
+        rows = [("cif", "Formula"), *((text, formula) for formula in formulas)]
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows(rows)
+    else:
+        path.write_text("\n".join(json.dumps({"cif": text, "formula": f}) for f in formulas))
+    store, _ = make(path)
+    with (store.folder / "remarks.csv").open(newline="") as file:
+        _, (where, remark) = csv.reader(file)
+    assert where == f"{path}: {'line' if ending == 'jsonl' else 'row'} 3"
+    assert remark.endswith("= KCl, but its sites are NaCl")
 
 
 def test_what_lies_in_the_store_or_is_none(text, tmp_path):
