@@ -40,7 +40,7 @@ MODULATED = ("_cell_modulation_dimension", "_cell_subsystems_number")
 # interstitial, a solvent, a vacancy, water and a place.
 _LABEL = re.compile("([A-Z][a-z]|[CFHKNOPU])(?![A-Za-z])")
 # Occupancies of a whole atom.
-_WHOLE = re.compile(r"1(\.0*)?|[?]")
+_WHOLE = re.compile(r"1(\.0*)?(\(\d+\))?|[?]")
 
 _FORMULA_PART = re.compile(r"([A-Z][a-z]?)(\d+(?:\.\d*)?|\.\d+)?")
 # All elements, each with its amount, take some hundred letters.

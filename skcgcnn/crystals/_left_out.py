@@ -28,6 +28,8 @@ _LENGTHS = ("", "alat", "bohr", "angstrom")
 _UNITS = {"CELL_PARAMETERS": _LENGTHS, "ATOMIC_POSITIONS": (*_LENGTHS, "crystal")}
 # Directions in which an .xsf file repeats; others in all three.
 _PERIODIC = {"SLAB": 2, "POLYMER": 1, "MOLECULE": 0}
+# Such as programs write; who writes by hand may leave out zeros of fewer.
+_MANY_DECIMALS = 5
 _UNDERSCORE = re.compile(r"(?<!\S)[+-]?[\d.]*\d_\d[\d._]*([eE][+-]?\d+)?(?!\S)")
 
 
@@ -290,6 +292,22 @@ def cut_site(rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
         return ()
     what = f"its last site, {' '.join(rows[-1])}, has fewer words than the others"
     return (f"{what}; it may be truncated",)
+
+
+def cut_number(text: str) -> tuple[str, ...]:
+    """Return a remark if a text without an end of its last line may be cut within a number.
+
+    It has fewer decimals than the one before it, and those of the line above, which have the same.
+    """
+    if text[-1:].isspace():
+        return ()
+    words = [word for line in text.rsplit("\n", 2)[-2:] for word in line.split()[-2:]]
+    if len(words) < 4 or math.isnan(sum(map(to_number, words))):
+        return ()
+    *usual, last = (len(word.partition(".")[2]) for word in words)
+    if len(set(usual)) > 1 or not last < usual[0] >= _MANY_DECIMALS:
+        return ()
+    return (f"ends with {words[-1]}, which has fewer digits than the numbers above; is it cut?",)
 
 
 def _refuse_cut(rows: Sequence[Sequence[str]]) -> None:

@@ -28,6 +28,7 @@ from skcgcnn.crystals._left_out import (
     check_res,
     check_xsf,
     check_xyz,
+    cut_number,
     refuse_underscores,
 )
 from skcgcnn.crystals._packed import (
@@ -95,11 +96,14 @@ _NO_NAMES = "Elements in POSCAR cannot be determined"
 _TWICE = re.compile(r"duplicate tag _(cell|atom_site|symmetry|space_group)[._](?!aniso)")
 _SAME_NAME = "duplicate block name"
 # What pymatgen says of nearly every CIF that has thirds, which changes nothing, and of one whose
-# formula is not there or not understood, for which it takes charges of sites, too.
+# formula is not there or not understood, for which it takes charges of sites, too; and of a POSCAR
+# whose atoms are held in place.
 _NOISE = (
     "fractional coordinates rounded to ideal",
     "Cannot determine chemical composition",
     "Skipping relative stoichiometry check because CIF does not contain formula",
+    "Selective dynamics toggled with Fluorine",
+    "Ignoring selective dynamics tag",
 )
 # Of a CIF; pymatgen takes seconds for so many, and reads all.
 _MOST_BLOCKS = 10_000
@@ -151,11 +155,11 @@ def read_crystal(source: Any, max_bytes: int = MAX_BYTES) -> Crystal:
 
 def _read_checked(source: Any, max_bytes: int) -> Crystal:
     if is_cif_text(source):
-        crystal = _read_cif(source)
+        crystal = _to_its_end(_read_cif, source)
     elif is_json_text(source):
         crystal = _read_json(source)
     elif is_poscar_text(source):
-        crystal = _read_poscar(source)
+        crystal = _to_its_end(_read_poscar, source)
     elif isinstance(source, (str, PathLike)):
         crystal = _read_file(fspath(source), max_bytes)
     else:
@@ -180,14 +184,19 @@ def _read_file(path: str, max_bytes: int) -> Crystal:
         path = os.path.expanduser(path)  # noqa: PTH111 - pathlib takes longer than the reading
     lower = path.lower()
     if lower.endswith(_CIF):
-        return _read_cif(read_text(path, max_bytes))
+        return _to_its_end(_read_cif, read_text(path, max_bytes))
     check_regular(path, max_bytes)
     if lower.endswith(_OF_ASE):
         return _read_with_ase(path, max_bytes)
     if lower.endswith((".z", ".zst", ".lzma")):
         raise StructureError("is packed in a way that is not read; unpack it, or use .gz")
     name = os.path.basename(lower)  # noqa: PTH119 - as above
-    return _reader(name)(read_text(path, max_bytes))
+    return _to_its_end(_reader(name), read_text(path, max_bytes))
+
+
+def _to_its_end(read: Callable[[str], Crystal], text: str) -> Crystal:
+    crystal, more = read(text), cut_number(text)
+    return replace(crystal, notes=(*crystal.notes, *more)) if more else crystal
 
 
 def _far(crystal: Crystal) -> tuple[str, ...]:
@@ -337,7 +346,7 @@ def _read_with_ase(path: str, max_bytes: int) -> Crystal:
         _CHECKED[ending](text, [len(frame) for frame in frames])
     structure, remarks = to_structure(frames[-1])
     several = ["holds several crystals; the last is taken"] if len(frames) > 1 else []
-    return _from_structure(structure, [*remarks, *several])
+    return _from_structure(structure, [*remarks, *several, *cut_number(text)])
 
 
 def _read_with_pymatgen(text: str, fmt: Any) -> Crystal:

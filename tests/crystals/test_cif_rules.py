@@ -725,7 +725,7 @@ def test_cells_with_the_symmetry_of_their_operations_roughly(change, is_told, mo
         ("K1", "Na", "1", True),
         ("P1", "Si", "1", True),
         ("U1", "Th", "1", True),
-        ("Na1", "OW", "1", True),
+        ("Na1", "OW", "1.00(1)", True),
         ("B1", "Ti", "1", False),
         ("V1", "O", "1", False),
         ("FeM1", "Mg", "1", False),

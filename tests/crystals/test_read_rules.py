@@ -15,6 +15,7 @@ OTHER = (
     "is no kind of file that is read (such as CIF, JSON, POSCAR, .xsf, .extxyz); read it with "
     "pymatgen or ASE, and pass the Structure or Atoms; of a run of VASP, pass the CONTCAR"
 )
+CELL = (("a", "alpha"), ("b", "beta"), ("c", "gamma"))
 NACL = "NaCl\n1.0\n4 0 0\n0 4 0\n0 0 4\nNa Cl\n1 1\ndirect\n0 0 0\n.5 .5 .5\n"
 
 
@@ -543,3 +544,40 @@ def test_a_poscar_that_is_cut_in_its_last_row(flags, n_cut):
     (note,) = read_crystal(text[:-n_cut]).notes
     assert note.startswith("its last site, 0.5 0.5 0.5")
     assert note.endswith(", has fewer words than the others; it may be truncated")
+
+
+@pytest.mark.parametrize("ending", ["vasp", "xsf", "gen", "extxyz", "cif"])
+@pytest.mark.parametrize("n_cut", [1, 5])
+def test_a_last_number_that_is_cut(ending, n_cut, tmp_path):
+    path, atoms = tmp_path / f"a.{ending}", Atoms("NaCl", cell=3 * [4.123456789], pbc=True)
+    atoms.positions[1] = [1.23456789] * 3
+    if ending == "cif":
+        loop = "loop_\n_atom_site_label\n" + "".join(f"_atom_site_fract_{x}\n" for x in "xyz")
+        text = f"{loop}Na1 0.00000 0.00000 0.00000\nCl1 0.41234 0.41234 0.41234\n"
+        cell = "".join(f"_cell_length_{x} 4\n_cell_angle_{a} 90\n" for x, a in CELL)
+        path.write_text(f"data_x\n{cell}_symmetry_Int_Tables_number 1\n{text}")
+    else:
+        write(path, atoms)
+    text = path.read_text()
+    if ending == "gen":  # its cell comes last
+        text = text.replace("0.00000000E+00", "0.12345678E-08")
+    whole = text.rstrip()
+    path.write_text(whole)
+    notes = read_crystal(path).notes
+    path.write_text(whole[:-n_cut])
+    *others, note = read_crystal(path).notes
+    assert tuple(others) == notes
+    assert note.startswith("ends with ")
+    assert note.endswith(", which has fewer digits than the numbers above; is it cut?")
+    path.write_text(whole[:-n_cut] + "\n")
+    assert read_crystal(path).notes == notes
+
+
+def test_zeros_left_out_by_hand():
+    assert read_crystal(NACL[:-1].replace("0 0 0", ".25 .25 .25")).notes == ()
+
+
+def test_fluorides_with_atoms_that_are_held():
+    text = "x\n1.0\n4 0 0\n0 4 0\n0 0 4\nLi F\n1 1\nSelective\ndirect\n{}"
+    for one, other in (("T T T", "F F F"), ("T T T", "T T T")):
+        assert read_crystal(text.format(f"0 0 0 {one}\n.5 .5 .5 {other}\n")).notes == ()
