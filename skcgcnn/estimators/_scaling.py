@@ -52,7 +52,8 @@ def warn_of_coarse_sums(
                 f"column {target.name!r} of y is about {start * target.scale:.6g} per site, and "
                 f"the rest spreads by {target.scale:.3g}: predictions are multiples of about "
                 f"{step * target.scale:.2g}. Subtract a number per site from y, such as energies "
-                "of the elements, or set net_params={'precision': 'float64'}"
+                "of the elements, or set net_params={'precision': 'float64'}",
+                once=True,
             )
 
 
