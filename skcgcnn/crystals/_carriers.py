@@ -218,6 +218,9 @@ def _told_otherwise(source: Mapping[str, Any], structure: Any) -> list[str]:
             break
     places = [site.get("xyz") for site in sites]
     known = [site for site, place in enumerate(places) if np.shape(place) == (3,)]
+    if 0 < len(known) < len(sites):
+        missing = min({*range(len(sites))} - {*known})
+        remarks.append(f"has no xyz of site {missing}, but of others; is it damaged?")
     if known:
         xyz = np.array([places[site] for site in known], dtype=float)
         moved = lattice.get_fractional_coords(xyz) - structure.frac_coords[known]

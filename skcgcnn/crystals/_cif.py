@@ -68,7 +68,7 @@ _REQUIRED = {"_atom_site_label", *COORDS}
 
 # A text of several lines.
 _FIELD = re.compile("^;.*?^;", re.MULTILINE | re.DOTALL)
-_WITH_UNCERTAINTY = re.compile(r"([^()]+)\(\d+\)")
+_WITH_UNCERTAINTY = re.compile(r"([^()]+)\(\d{1,5}\)")
 # How many have no coordinates of their own; pymatgen tells so.
 _HYDROGENS = "_atom_site_attached_hydrogens"
 # Symbols which pymatgen takes for water, hydroxyl or nitrate, hydrogens implied.

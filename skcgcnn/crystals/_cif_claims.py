@@ -1,6 +1,5 @@
 """What a CIF says of its crystal beside its sites, such as its formula, and how it fits them."""
 
-import math
 import re
 from collections.abc import Iterable
 from functools import lru_cache
@@ -16,6 +15,8 @@ from skcgcnn.exceptions import StructureError
 
 # How far the ratios between sites and formula may differ, as in pymatgen.
 _FORMULA_TOLERANCE = 0.01
+# A formula is never of so many cells.
+_SMALL_PART = 0.02
 # Relatively; those of good files differ by less than a thousandth.
 _VOLUME_TOLERANCE = 0.003
 # Angles such as 90 and 120 where lengths should be: all edges are so long, and all angles so sharp.
@@ -80,14 +81,17 @@ def other_formula(
     ratios = [found.get(z, 0.0) / amount for z, amount in expected.items()]
     if not (
         found.keys() == expected.keys()
-        and max(ratios) - min(ratios) < _FORMULA_TOLERANCE
-        and (_is_whole(ratios[0]) or _is_whole(1 / ratios[0]))
+        and max(ratios) - min(ratios) < _FORMULA_TOLERANCE * min(1.0, max(ratios))
+        and (_is_whole(ratios[0]) or (_is_whole(1 / ratios[0]) and ratios[0] > _SMALL_PART))
     ):
         return (f"its sites do not have its formula ({formula}); some may be missing",)
-    n_told = gemmi.cif.as_number(n_units or "?")
-    if not math.isfinite(n_told) or any(
-        abs(ratios[0] - n) <= _FORMULA_TOLERANCE * n for n in (1, n_told)
-    ):
+    n_told = _number(n_units)
+    if not n_told > 0 or abs(ratios[0] - n_told) <= _FORMULA_TOLERANCE * n_told:  # nor is nan
+        return ()
+    # Amounts in a cell of four units are multiples of four, but for shared sites.
+    amounts = expected.values()
+    is_of_cell = all(_is_whole(amount / n_told) for amount in amounts if amount % 1 == 0)
+    if is_of_cell and abs(ratios[0] - 1) <= _FORMULA_TOLERANCE:
         return ()
     units = f"{ratios[0]:.3g} units of its formula ({formula}), not {n_units} ({UNITS})"
     return (f"its sites are {units}: check coordinates and symmetry operations",)
@@ -97,7 +101,7 @@ def other_density(
     value: str | None, lattice: FloatArray, species: list[Species]
 ) -> tuple[str, ...]:
     """Return a remark if the sites have far from the density that is told, in g/cm³."""
-    told = gemmi.cif.as_number(value or "?")
+    told = _number(value)
     if not told > 0:  # nor is nan
         return ()
     mass = sum(gemmi.Element(z).weight * occupancy for site in species for z, occupancy in site)
@@ -128,6 +132,11 @@ def told_beside(text: str, crystal: Crystal) -> tuple[str, ...]:
     return (*other_formula(find(FORMULA), find(UNITS), crystal.species), *remarks)
 
 
+def _number(value: str | None) -> float:
+    """Return the number that a value is, also one in quotes; nan is none."""
+    return gemmi.cif.as_number(gemmi.cif.as_string(value or "?"))
+
+
 def _is_whole(ratio: float) -> bool:
     return abs(ratio - round(ratio)) <= _FORMULA_TOLERANCE * ratio
 
@@ -151,7 +160,7 @@ def other_volume(value: str | None, lattice: FloatArray) -> tuple[str, ...]:
     if lengths.min() >= _LONG and (lattice @ lattice.T > _SHARP * np.outer(lengths, lengths)).all():
         what = "its cell has lengths of {:.6g}, {:.6g} and {:.6g} Å".format(*lengths)
         return (f"{what} and angles below 30°; check that they are not in each other's place",)
-    told, volume = gemmi.cif.as_number(value or "?"), cell_volume(lattice)
+    told, volume = _number(value), cell_volume(lattice)
     if not np.isfinite(told) or abs(volume - told) <= _VOLUME_TOLERANCE * told:
         return ()
     return (f"its cell of {volume:.6g} Å³ does not have its volume (_cell_volume {value})",)
@@ -218,21 +227,19 @@ def _names_another(label: str, symbol: str) -> bool:
     # Ca of carbon is that of organic molecules.
     if told is None or counts is None or told[0][0] == counts[0]:
         return False
-    # As a symbol, T is tritium, which gemmi does not know. Of two letters that are no element, such
-    # as OW, the first counts.
-    one, symbol = counts[0][0], counts[0].title()
-    of_label, of_two, of_one = (
-        gemmi.Element(name).atomic_number for name in (told[0], symbol, "H" if one == "T" else one)
-    )
-    number = of_two or (of_one if len(symbol) < 3 else 0)
-    return 0 not in (of_label, number) and of_label != number
+    # As a symbol, T is tritium, which gemmi does not know, and Wat oxygen. Of letters of which the
+    # first two are no element, such as OW, the first counts.
+    one, two = counts[0][0], counts[0][:2].title()
+    names = (told[0], two, {"T": "H", "W": "O" if counts[0] == "Wat" else "W"}.get(one, one))
+    of_label, of_two, of_one = (gemmi.Element(name).atomic_number for name in names)
+    return 0 not in (of_label, of_two or of_one) and of_label != (of_two or of_one)
 
 
 def modulated(dimension: str | None, subsystems: str | None) -> tuple[str, ...]:
     """Return a remark if sites have no period, or are of several lattices."""
-    if gemmi.cif.as_number(subsystems or "?") > 1:
+    if _number(subsystems) > 1:
         remark = f"is composed of {subsystems} crystals (_cell_subsystems_number), each with a cell"
         return (f"{remark} of its own; all sites are read in one",)
-    if gemmi.cif.as_number(dimension or "?") > 0:
+    if _number(dimension) > 0:
         return ("is modulated (_cell_modulation_dimension); its average is read",)
     return ()

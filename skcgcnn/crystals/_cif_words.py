@@ -10,7 +10,7 @@ MOST_DEGREES = 180
 # pymatgen's tolerance: a fractional coordinate this near to a third is a third.
 _THIRD_TOLERANCE = 1e-4
 # To Python a number, and what holds more than an uncertainty behind its bracket, to pymatgen.
-OTHER_NUMBER = re.compile(r"\d_\d|\((?![\d.]*\)?\s*$)")
+OTHER_NUMBER = re.compile(r"\d_\d|\((?![\d.]{0,5}\)\s*$)")
 _EMPTY_LINES = re.compile(r"\n\s*\n")
 _WHOLE = re.compile(r"\d+(\.0*)?|[?.]|")
 

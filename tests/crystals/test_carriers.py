@@ -290,8 +290,11 @@ def test_shares_of_sites_that_atoms_lost(tmp_path):
         (lambda d: d["lattice"].update(a=None), ()),
         (lambda d: d["sites"][1].update(xyz=[1, 1, 1]), ("has an xyz of site 1 that is not",)),
         (lambda d: d["sites"][0].update(xyz=d["lattice"]["matrix"][0]), ()),  # the next cell
-        (lambda d: d["sites"][1].update(xyz=None), ()),
-        (lambda d: (d["sites"][0].pop("xyz"), d["sites"][1].update(xyz=[1, 1, 1])), ("has an",)),
+        (lambda d: d["sites"][1].update(xyz=None), ("has no xyz of site 1, but of others",)),
+        (
+            lambda d: (d["sites"][0].pop("xyz"), d["sites"][1].update(xyz=[1, 1, 1])),
+            ("has no xyz of site 0", "has an xyz of site 1"),
+        ),
         (lambda d: [site.pop("xyz") for site in d["sites"]], ()),
     ],
 )

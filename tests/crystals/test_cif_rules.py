@@ -84,7 +84,8 @@ def test_formulas(formula, is_told):
     ("formula", "units", "told"),
     [
         ("'Na1 Cl1'", "1", ""),
-        ("'Na1 Cl1'", "2", ""),  # of the cell: as pymatgen writes it
+        ("'Na1 Cl1'", "2", "its sites are 1 units of its formula (Na1 Cl1), not 2"),
+        ("'Na1 Cl1'", "'2'", "its sites are 1 units of its formula (Na1 Cl1), not '2'"),
         ("'Na0.5 Cl0.5'", "2", ""),
         ("'Na0.25 Cl0.25'", "4(1)", ""),
         ("'Na0.25 Cl0.25'", "?", ""),
@@ -102,6 +103,28 @@ def test_units_of_the_formula(formula, units, told, more):
     notes = [note for note in read_crystal(text).notes if note.startswith("its sites")]
     assert len(notes) == bool(told)
     assert all(note.startswith(told) for note in notes)
+
+
+def test_formulas_where_every_site_is_nearly_empty():
+    """As where occupancies and displacements are in each other's place."""
+    more = "_chemical_formula_sum 'Na1 Cl1'\n"
+    for share, is_told in ((".0071", True), (".0062", True), (".0100", True), (".25", False)):
+        notes = read_crystal(
+            cif(
+                f"Na1 Na .1 .2 .3 {share}",
+                f"Cl1 Cl .6 .7 .8 {share}",
+                columns=("occupancy",),
+                more=more,
+            )
+        ).notes
+        assert any("formula" in note for note in notes) == is_told
+
+
+@pytest.mark.parametrize("quote", ["{}", "'{}'", '"{}"', "\n;{}\n;\n"])
+def test_claims_in_quotes(quote):
+    for tag, value in (("_cell_volume", "99.5(2)"), ("_exptl_crystal_density_diffrn", "99")):
+        notes = read_crystal(cif(more=f"{tag} {quote.format(value)}\n")).notes
+        assert any(tag in note for note in notes)
 
 
 def test_sites_off_their_axis_have_more_images_than_the_formula_says():
@@ -262,7 +285,7 @@ def test_sites_that_the_fast_reader_leaves():
 
 def test_symbols_and_labels():
     """A type symbol counts before a label, its first two letters before its first."""
-    for symbol, z in (("CO2-", 27), ("cL", 17), ("N5-", 7), ("Uiso", 92), ("Cval", 6), ("bi", 83)):
+    for symbol, z in (("CO2-", 27), ("cL", 17), ("N5-", 7), ("Uxyz", 92), ("Cval", 6), ("bi", 83)):
         (species,) = parse_cif(cif(f"K1 {symbol} 0 0 0")).species
         assert species == ((z, 1.0),), symbol
     for implied in ("Hw", "Ow", "Wat", "wat", "NO3", "O-H"):
@@ -726,6 +749,8 @@ def test_cells_with_the_symmetry_of_their_operations_roughly(change, is_told, mo
         ("P1", "Si", "1", True),
         ("U1", "Th", "1", True),
         ("Na1", "OW", "1.00(1)", True),
+        ("Na1", "Unk", "1", True),
+        ("O1", "Wat", "1", False),
         ("B1", "Ti", "1", False),
         ("V1", "O", "1", False),
         ("FeM1", "Mg", "1", False),
