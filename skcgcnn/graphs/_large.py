@@ -1,4 +1,4 @@
-"""Neighbors in large cells: a tree, whose time grows with the number of sites and no faster."""
+"""Neighbors in large and crowded cells: a tree, whose time grows with the number of sites alone."""
 
 import math
 from collections.abc import Iterator
@@ -15,6 +15,8 @@ LARGE = 5_000
 _AT_FIRST, MOST_PAIRS = 64, 256
 # Sites that are looked at together.
 _SITES_AT_ONCE = 100_000
+# Over more cells than these, sites are moved into one: there are fewer images to look at.
+_CELLS = 2
 # A site nearer to itself than this, in Å, is itself, not its periodic image.
 _ITSELF = 1e-8
 
@@ -46,6 +48,7 @@ def search_tree(lattice: FloatArray, coords: FloatArray, centers: IntArray, radi
         Up to where the neighbors of each center are complete: the radius, or less where there are
         more than 256 within it.
     """
+    coords = _nearer(lattice, coords)
     points, owners = _with_images(lattice, coords, radius)
     tree = cKDTree(points)
     cutoff = np.full(len(centers), radius)
@@ -83,6 +86,32 @@ def _nearest(
             return
 
 
+def crowding(lattice: FloatArray, coords: FloatArray, radius: float) -> float:
+    """Return how many times the average the fullest box of a cell holds.
+
+    Parameters
+    ----------
+    lattice : ndarray of shape (3, 3)
+        Lattice vectors as rows, in Å.
+    coords : ndarray of shape (n_sites, 3)
+        Cartesian coordinates in Å.
+    radius : float
+        Thickness of the boxes, in Å, where it is not less than one.
+    """
+    inverse = np.linalg.inv(lattice)
+    boxes = np.maximum(1, 1 / (max(radius, 1.0) * np.linalg.norm(inverse, axis=0))).astype(np.int64)
+    places = np.minimum((coords @ inverse % 1) * boxes, boxes - 1).astype(np.int64)
+    _, counts = np.unique(np.ravel_multi_index(tuple(places.T), tuple(boxes)), return_counts=True)
+    return float(counts.max() * boxes.prod() / len(coords))
+
+
+def _nearer(lattice: FloatArray, coords: FloatArray) -> FloatArray:
+    """Return sites that are far from each other in one cell; of them, others are near."""
+    fractional = coords @ np.linalg.inv(lattice)
+    is_far = np.ptp(fractional, axis=0).max() > _CELLS
+    return (fractional % 1) @ lattice if is_far else coords
+
+
 def _with_images(
     lattice: FloatArray, coords: FloatArray, radius: float
 ) -> tuple[FloatArray, IntArray]:
@@ -111,6 +140,7 @@ def count_pairs(
     lattice: FloatArray, coords: FloatArray, centers: IntArray, radius: float
 ) -> IntArray:
     """Return how many points each center has within a radius, itself included."""
+    coords = _nearer(lattice, coords)
     points, _ = _with_images(lattice, coords, radius)
     counts = cKDTree(points).query_ball_point(coords[centers], radius, return_length=True)
     return np.asarray(counts, dtype=np.int64)

@@ -1,6 +1,8 @@
 """The neighbor list of a crystal: at least so many neighbors for every site, images included."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,7 +10,7 @@ import numpy.typing as npt
 
 from skcgcnn.crystals import cell_volume
 from skcgcnn.exceptions import StructureError
-from skcgcnn.graphs._large import LARGE, MOST_PAIRS, count_pairs, search_tree
+from skcgcnn.graphs._large import LARGE, MOST_PAIRS, count_pairs, crowding, search_tree
 
 # In Å. Closer sites are one site written twice (the shortest bond, H-H, has 0.74 Å).
 MIN_DISTANCE = 0.1
@@ -19,9 +21,14 @@ _PERIODIC = np.ones(3, dtype=np.int64)
 _TOLERANCE = 1e-8
 # About how many pairs one search may find; it bounds the memory for a large cell.
 _PAIRS_AT_ONCE = 2_000_000
-_MOST_PAIRS = 200_000_000
+_MOST_PAIRS = 50_000_000
 # Maximum number of boxes, as wide as the radius, into which a search divides the cell.
 _BOXES = 1_000_000
+# Where the fullest place holds so many times the average (of slabs: 2 to 4), this does not tell how
+# many pairs there are. Of fewer sites than many, or than several in a cell whose boxes are larger
+# than the radius, they are not too many.
+_CROWDED = 8.0
+_MANY, _SEVERAL = 200, 50
 # A search looks at every image of the cell that may cutoff into the sphere. More than this, and
 # than many times what the sphere holds, means a needle or a leaf, and better vectors exist.
 _MANY_IMAGES = 2_000
@@ -126,11 +133,17 @@ def find_neighbors(
     """
     lattice = np.ascontiguousarray(lattice, dtype=np.float64)
     coords = np.ascontiguousarray(coords, dtype=np.float64)
-    radius = max(radius, _coarsest_grid(lattice))
     centers = np.arange(len(coords))
-    search = _search
-    if not ordered and len(coords) >= LARGE and max_num_nbr <= MOST_PAIRS // 2:
-        search = search_tree
+    fitted, is_uneven = lattice, False
+    coarsest = _coarsest_grid(lattice)
+    if len(coords) >= (_SEVERAL if coarsest > radius else _MANY):
+        fitted, _ = fit_for_search(lattice, len(coords), radius)
+        is_uneven = len(coords) >= LARGE or crowding(fitted, coords, radius) > _CROWDED
+    search: Callable[..., Any] = partial(_search, is_uneven=is_uneven)
+    if is_uneven and not ordered and max_num_nbr <= MOST_PAIRS // 2:
+        search, lattice = search_tree, fitted
+    else:
+        radius = max(radius, coarsest)
     *first, cutoff = search(lattice, coords, centers, radius)
     found: list[Any] = first
     while True:
@@ -160,14 +173,21 @@ def _coarsest_grid(lattice: FloatArray) -> float:
 
 
 def _search(
-    lattice: FloatArray, coords: FloatArray, centers: IntArray, radius: float
+    lattice: FloatArray,
+    coords: FloatArray,
+    centers: IntArray,
+    radius: float,
+    *,
+    is_uneven: bool = False,
 ) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
     """Return the pairs of some centers within a radius, which is the cutoff of all of them."""
     from pymatgen.optimization.neighbors import find_points_in_spheres
 
     lattice, per_site = fit_for_search(lattice, len(coords), radius)
     cutoff = np.full(len(centers), radius)
-    blocks = _blocks(lattice, coords, centers, radius, per_site)
+    # Where the average tells nothing, pairs are counted.
+    counted = count_pairs(lattice, coords, centers, radius) if is_uneven else None
+    blocks = _blocks(centers, radius, per_site, counted)
     parts = []
     for some in blocks:
         center, neighbor, _, distance = find_points_in_spheres(
@@ -183,14 +203,14 @@ def _search(
 
 
 def _blocks(
-    lattice: FloatArray, coords: FloatArray, centers: IntArray, radius: float, per_site: float
+    centers: IntArray, radius: float, per_site: float, counted: IntArray | None
 ) -> list[IntArray]:
     """Divide centers so that no block has too many pairs; refuse too many altogether."""
-    if len(coords) < LARGE:
+    if counted is None:
         _check_pairs(len(centers) * per_site, radius)
         block = max(1, int(_PAIRS_AT_ONCE / per_site))
         return [centers[i : i + block] for i in range(0, len(centers), block)]
-    totals = np.cumsum(count_pairs(lattice, coords, centers, radius))
+    totals = np.cumsum(counted)
     _check_pairs(totals[-1], radius)
     return np.split(centers, np.flatnonzero(np.diff(totals // _PAIRS_AT_ONCE)) + 1)
 

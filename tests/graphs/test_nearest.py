@@ -156,6 +156,22 @@ def test_a_tree_finds_what_the_boxes_find(seed, n_sites, length):
             np.testing.assert_allclose(a[order[0]], b[order[1]], atol=1e-9)
 
 
+@pytest.mark.parametrize("angle", [60, 90])
+def test_sites_that_are_crowded_in_a_long_cell(angle):
+    """Of which the mean density tells nothing: all within the boxes would take gigabytes."""
+    lattice = np.array(Lattice.from_parameters(6, 9000, 6, angle, angle, angle).matrix)
+    places = np.stack(np.meshgrid(np.arange(16), [0], np.arange(16)), -1).reshape(-1, 3)
+    coords = (places / [16, 1, 16]) @ lattice
+    found = find_neighbors(lattice, coords, 12, 8.0, ordered=False)
+    assert len(found.center) <= 256 * len(coords)
+    shifts = np.stack(np.meshgrid([-1, 0, 1], [0], [-1, 0, 1]), -1).reshape(-1, 3) @ lattice
+    images = (coords + shifts[:, np.newaxis]).reshape(-1, 3)
+    for site in (0, 100):
+        expected = np.sort(np.linalg.norm(images - coords[site], axis=1))[1:13]
+        distances = np.sort(found.distance[found.center == site])[:12]
+        np.testing.assert_allclose(distances, expected, atol=1e-9)
+
+
 @pytest.mark.parametrize("ties", ["invariant", "official"])
 def test_large_cells_have_the_graphs_of_small_ones(cifs, ties):
     """Cells of 5,000 sites or more are searched in another way."""
