@@ -160,7 +160,8 @@ def _is_header(frame: Any, files: CrystalFolder) -> bool:
 def _is_unit_row(cells: list[str], following: list[str], files: CrystalFolder) -> bool:
     """Tell whether a row without a crystal has texts where the next one has numbers."""
     return (
-        not _exists(cells[0], files)
+        len(cells) == len(following) > 1
+        and not _exists(cells[0], files)
         and all(number(cell) is None for cell in cells[1:])
         and any(is_number(cell) for cell in following[1:])
         and _exists(following[0], files)
@@ -233,7 +234,7 @@ def _check_ids(sheet: Sheet, frame: Any) -> None:
                 f"{sheet.file}: its first column has no name, and column {name!r} has {twice!r} "
                 "twice: is the header shifted?"
             )
-    if id_columns(sheet.names) and all(map(is_missing_cell, frame.iloc[:, -1])):
+    if all(map(is_missing_cell, frame.iloc[:, -1])):
         raise DataError(
             f"{sheet.file}: its first column has no name, and there is nothing below "
             f"{sheet.names[-1]!r} in its last: is the header shifted?"

@@ -13,9 +13,7 @@ import numpy.typing as npt
 from skcgcnn._text import encodable
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets import is_missing_cell, number
-from skcgcnn.exceptions import DataError
 from skcgcnn.graphs import Stream, map_arrays, stream_arrays
-from skcgcnn.stores._items import Values
 from skcgcnn.stores._shards import ShardFiles, check_properties
 
 Cells = list[float | str | None]
@@ -172,68 +170,6 @@ def as_in_tables(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if np.issubdtype(column.dtype, np.floating):
         return np.asarray(column)
     return np.array([str(cell) or np.nan for cell in column], dtype=object)
-
-
-class JoinedProperties:
-    """The columns of shards with those of a table beside.
-
-    Parameters
-    ----------
-    table : str
-        Name of the table.
-    names : sequence of str
-        Of the properties in it.
-    by_id : mapping
-        The properties of each crystal.
-    units : mapping
-        Of the properties, where the table tells them.
-
-    Attributes
-    ----------
-    used : set of str
-        The ids that were found; it fills as shards are read.
-    """
-
-    def __init__(
-        self,
-        table: str,
-        names: Sequence[str],
-        by_id: Mapping[str, Values],
-        units: Mapping[str, str],
-    ) -> None:
-        self.table, self.names, self.by_id, self.units = table, names, by_id, units
-        self.used = set[str]()
-        self.example = ""  # the name of a crystal
-
-    def __call__(self, shard: ShardFiles) -> dict[str, Cells]:
-        """Return the columns of a shard."""
-        columns = own_columns(shard)
-        if twice := [name for name in self.names if name in columns]:
-            raise DataError(
-                f"{self.table}: the crystals have a property {twice[0]!r} already; rename the "
-                "column"
-            )
-        ids = [str(one) for one in shard.ids()]
-        self.used.update(one for one in ids if one in self.by_id)
-        self.example = self.example or (ids[0] if ids else "")
-        for name in self.names:
-            columns[name] = [self.by_id.get(one, {}).get(name) for one in ids]
-        return columns
-
-    def check_used(self) -> None:
-        """Warn of names in the table that are those of no crystal; refuse a table of such names."""
-        unused = [name for name in self.by_id if name not in self.used]
-        if unused and not self.used:
-            raise DataError(
-                f"{self.table}: no name in it is that of a crystal: the names are such as "
-                f"{unused[0]!r}, those of the crystals such as {self.example!r}. Change the first "
-                "column and repeat the call: the crystals are not read again"
-            )
-        if unused:
-            warn_caller(
-                f"{self.table}: {len(unused)} of {len(self.by_id)} names are those of no crystal, "
-                f"the first is {unused[0]!r}"
-            )
 
 
 def own_columns(shard: ShardFiles) -> dict[str, Cells]:

@@ -38,10 +38,11 @@ from skcgcnn.graphs import (
     replace_data,
     stream_arrays,
 )
-from skcgcnn.stores._columns import JoinedProperties, ReadColumns, own_columns, write_columns
+from skcgcnn.stores._columns import own_columns, write_columns
 from skcgcnn.stores._items import Item, bytes_in_memory
+from skcgcnn.stores._properties import JoinedProperties, Properties, read_properties
 from skcgcnn.stores._shards import SHARD, ShardFiles, digest_items, write_shard
-from skcgcnn.stores._sources import Source, find_source, read_properties
+from skcgcnn.stores._sources import Source, find_source
 from skcgcnn.stores._store import (
     COLUMNS,
     FAILURES,
@@ -155,9 +156,7 @@ def featurize(
     found = find_source(source, crystal_column)
     if path.is_file() and path.suffix.lower() != ".db":  # rows of a database are read each alone
         found = replace(found, items=_while_unchanged(found.items, path, mark))
-    read: Any = own_columns
-    if properties is not None:
-        read = JoinedProperties(str(properties), *read_properties(user_path(properties)))
+    beside = None if properties is None else read_properties(user_path(properties))
     features = None if found.folder is None else find_features(found.folder)
     if features is not None and transformer.atom_features is None:
         transformer = CrystalGraphTransformer(**transformer.get_params())
@@ -169,14 +168,14 @@ def featurize(
     with _alone(folder):
         remove_leftovers(folder)
         _clean(folder)
-        return _featurize(found, folder, transformer, read, copied)
+        return _featurize(found, folder, transformer, beside, copied)
 
 
 def _featurize(
     source: Source,
     folder: Path,
     transformer: CrystalGraphTransformer,
-    read: ReadColumns,
+    beside: Properties | None,
     copied: dict[str, tuple[Path, Mark]],
 ) -> Featurized:
     """Write the shards that are missing, and join all, with the files that are copied."""
@@ -195,10 +194,11 @@ def _featurize(
         raise DataError(f"{source.name}: no crystal can become a graph; the first is {path}: {why}")
     parts = [shard.graphs for shard in shards]
     with replace_data(folder) as new:
-        columns, units = write_columns(new.path / COLUMNS, shards, read), dict(source.units)
+        read = own_columns if beside is None else JoinedProperties(beside, shards)
+        columns = write_columns(new.path / COLUMNS, shards, read)
         if isinstance(read, JoinedProperties):
             read.check_used()
-            units |= read.units
+        units = source.units if beside is None else {**source.units, **beside.units}
         joint = join_headers(parts)
         stream_arrays(new.path, joined_streams(joint, parts))
         _warn_of_same_names(map_arrays(new.path, ["ids"])["ids"])

@@ -2,20 +2,24 @@
 
 import gzip
 import io
+import math
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import PurePosixPath
 from typing import IO, Any, NamedTuple
 
 from skcgcnn.crystals import (
     MAX_BYTES,
     NO_MEMORY,
+    READABLE,
     Crystal,
     is_bare_crystal,
     is_cif_text,
     load_json,
     other_composition,
+    source_id,
     try_to_read,
 )
 from skcgcnn.datasets import id_columns
@@ -115,6 +119,13 @@ def open_item(item: Item, max_bytes: int) -> Opened:
     return Opened(crystal, item.id or own_id, {**values, **item.values})
 
 
+def without_ending(name: str) -> str:
+    """Return the name of a crystal for that of its file."""
+    if not name.lower().endswith(READABLE):
+        return name
+    return PurePosixPath(name).with_name(source_id(name, 0)).as_posix()
+
+
 def bounded_lines(file: IO[str]) -> Iterator[str | Refused]:
     """Yield the lines of a file; those that are too long are not kept in memory."""
     while line := file.readline(MAX_BYTES):
@@ -150,8 +161,7 @@ def _from_json(text: str) -> tuple[Any, str, Values]:
     if not isinstance(content, Mapping):
         raise StructureError("holds no object with a crystal")
     named = id_columns(content)
-    ids = [name for name in named if _is_plain(content[name]) and content[name] != ""]
-    own_id = str(content[ids[0]]) if ids else ""
+    own_id = next((str(content[name]) for name in named if _is_told(content[name])), "")
     if is_bare_crystal(content):
         return content, own_id, {}
     inner = [v for v in content.values() if is_bare_crystal(v) or is_cif_text(v)]
@@ -163,8 +173,8 @@ def _from_json(text: str) -> tuple[Any, str, Values]:
         str(name): _plain(value)
         for name, value in content.items()
         if (value is None or _is_plain(value)) and not is_cif_text(value)
-        # Of several ids, the others are values.
-        if name not in named or name in ids[1:]
+        # Of several ids, the others are values: those of one name, in every line.
+        if name not in named[:1]
     }
     # What is told beside a dictionary is compared with it.
     return content if is_bare_crystal(inner[0]) else inner[0], own_id, values
@@ -191,6 +201,10 @@ def _connect(path: str) -> Any:
     from ase.db import connect
 
     return connect(path)
+
+
+def _is_told(value: Any) -> bool:
+    return _is_plain(value) and value != "" and not (isinstance(value, float) and math.isnan(value))
 
 
 def _is_plain(value: Any) -> bool:

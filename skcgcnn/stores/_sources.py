@@ -2,9 +2,10 @@
 
 import glob
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,6 @@ from skcgcnn.crystals import READABLE, is_cif_text, source_id
 from skcgcnn.datasets import (
     CRYSTAL_NAMES,
     FILE_NAMES,
-    INDEX_NAMES,
     TABLES,
     UNREADABLE,
     Sheet,
@@ -38,8 +38,11 @@ from skcgcnn.stores._items import (
     Refused,
     Values,
     bounded_lines,
+    without_ending,
 )
 
+# The begin or a part of a line of JSON, in the place of a name.
+_IN_JSON = re.compile(r"""^\{|":|[\]}],?\s*[\]}]""")
 _LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
 # Endings of files that hold many crystals.
 _MANY = (*TABLES, *_LINES, *ARCHIVES, ".db")
@@ -213,7 +216,7 @@ def _rows_of(sheet: Sheet, crystal_column: str | None) -> Iterator[Item]:
 
     def check(names: list[str]) -> None:
         # Where the first of them is cut, a name begins within a line of JSON.
-        texts = (n for n in names if is_cif_text(n) or n.startswith("{") or '":' in n)
+        texts = (n for n in names if is_cif_text(n) or _IN_JSON.search(n))
         if any(texts) or any(_is_crystal_file(path.parent / name) for name in names):
             raise DataError(
                 f"{path}: begins with a crystal; expected a header with names of columns"
@@ -231,6 +234,8 @@ def _rows_of(sheet: Sheet, crystal_column: str | None) -> Iterator[Item]:
                     f"{path}: {crystal!r} has the crystals, not {min(named)!r}, and the first "
                     "column no name: is the header shifted? Else choose with --crystal-column"
                 )
+            if named and crystal not in named and crystal_column is None:
+                sheet.remarks.append(f"{crystal!r} as the crystals, not {min(named)!r}")
             id_name = next((n for n in id_columns(row) if n != crystal), None)
         values: Values = {
             name: sheet.mended(cell, name, f"line {line}")
@@ -321,13 +326,6 @@ def _column(name: str, cells: list[str]) -> npt.NDArray[Any]:
     return np.array([np.nan if is_missing_cell(c) else c for c in cells], dtype=object)
 
 
-def _without_ending(name: str) -> str:
-    """Return the name of a crystal for that of its file."""
-    if not name.lower().endswith(READABLE):
-        return name
-    return PurePosixPath(name).with_name(source_id(name, 0)).as_posix()
-
-
 def _crystal_column(path: Path, row: Mapping[str, str]) -> str:
     """Return the name of the column that holds the crystals, as its first cell tells."""
     for name, cell in row.items():
@@ -367,7 +365,7 @@ def _row(path: Path, place: int, cell: str, own_id: str | None, values: Values) 
         return Item(Refused("names no crystal"), own_id, name, values)
     files = [path.parent / f"{cell}{suffix}" for suffix in ("", ".cif", ".cif.gz")]
     file = next(filter(_is_file, files), files[0])
-    return Item(str(file), stem or _without_ending(cell), str(file), values)
+    return Item(str(file), stem or without_ending(cell), str(file), values)
 
 
 def _from_lines(path: Path) -> Iterator[Item]:
@@ -391,59 +389,3 @@ def _from_database(name: str, path: Path) -> Source:
         raise DataError(f"{name}: is not an ASE database ({error!r})") from error
     items = (Item(DatabaseRow(str(path), n, u), str(n), f"{path}: row {n}", {}) for n, u in rows)
     return Source(name, items, len(rows))
-
-
-def read_properties(path: Path) -> tuple[list[str], dict[str, Values], dict[str, str]]:
-    """Read a table of properties, whose first column names the crystals; an index is left out.
-
-    Returns
-    -------
-    names : list of str
-        Of the properties.
-    by_id : dict
-        The properties of each crystal.
-    units : dict of str to str
-        Of the properties, where a row tells them.
-
-    Raises
-    ------
-    DataError
-        If it is not such a table, or names a crystal twice.
-    """
-
-    def check(names: list[str]) -> None:
-        if len(names) < 2:
-            raise DataError(
-                f"{path}: has one column, {names[0]!r}; expected names of crystals, then "
-                "properties, with commas between them"
-            )
-        is_named = names[0] == "" or id_columns(names[:1])
-        if not is_named and None not in map(number, names[1:]):
-            raise DataError(f"{path}: begins with numbers; expected a header, such as 'id,energy'")
-
-    by_id: dict[str, Values] = {}
-    sheet, names = Sheet(path), list[str]()
-    for line, row in sheet.records(check):
-        names = names or _without_index(sheet)
-        cif_id = _without_ending(row[names[0]])
-        if cif_id in by_id:
-            raise DataError(f"{path}: line {line}: {cif_id!r} comes twice")
-        by_id[cif_id] = {
-            name: None if is_missing_cell(cell) else sheet.mended(cell, name, f"line {line}")
-            for name, cell in row.items()
-            if name in names[1:]
-        }
-    sheet.end()
-    if not by_id:
-        raise DataError(f"{path}: holds no crystal")
-    return names[1:], by_id, sheet.units
-
-
-def _without_index(sheet: Sheet) -> list[str]:
-    """Return the names of the columns, that of the ids first, without an index of pandas."""
-    first, *names = sheet.names
-    found = id_columns(names)
-    if first not in INDEX_NAMES or not found:
-        return sheet.names
-    sheet.remarks.append("an index column")
-    return [found[0], *(name for name in names if name != found[0])]

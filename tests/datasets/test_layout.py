@@ -290,6 +290,14 @@ def test_ids_that_come_twice_beside_a_column_without_a_name(read):
         read(",id,kind,e\na,lo,0.5,\nb,lo,0.7,\n", "ab")
     with pytest.raises(DataError, match="there is nothing below 'e' in its last: is the header"):
         read(",id,T,e\na,300,0.5,\nb,310,0.7,\n", "ab")
+    with pytest.raises(DataError, match="there is nothing below 'T' in its last: is the header"):
+        read(",sample,e,T\n1,0.5,300,\n2,0.7,310,\n", "12")
+
+
+@pytest.mark.parametrize("row", [",eV", "--", "^Z", ",eV,,eV"])
+def test_a_row_below_the_header_that_is_not_as_long(row, read):
+    with pytest.raises(DataError, match="line 2"):
+        read(f"id,e,lab\n{row}\na,1.5,x\nb,2,y\n", "ab")
     table, _ = read(",id,e\na,,0.5\nb,,0.7\na,,0.5\n", "ab")  # one row again, no other ids
     assert (table.cif_ids, table.names) == (["a", "b"], ["id", "e"])
 

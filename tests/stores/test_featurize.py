@@ -620,6 +620,7 @@ def test_headers(some, tmp_path):
         ("path", "e", " "): "column 3 has no name",
         (some[0], "1", "2"): "begins with a crystal; expected a header",
         ('"a": 3.9}, "sites": [] }', "1"): "begins with a crystal; expected a header",
+        ("33, 0.0, 2.01559932]}]}", "1"): "begins with a crystal; expected a header",
     }.items():
         table = write_table(tmp_path / "t.csv", header, [some[1], 1, 2])
         with pytest.raises(DataError, match=message):
@@ -881,6 +882,11 @@ def test_a_header_that_is_shifted(some, tmp_path):
     pd.DataFrame([names, *([*row[:1], *row[2:], ""] for row in rows)]).to_excel(
         tmp_path / "t.xlsx", header=False, index=False
     )
+    pd.DataFrame([["gap", "path", "energy"], *(row[1:] for row in rows)]).to_excel(
+        tmp_path / "left.xlsx", header=False, index=False
+    )
+    with pytest.warns(UserWarning, match="read with 'energy' as the crystals, not 'path'"):
+        featurize(tmp_path / "left.xlsx", tmp_path / "left")
     told = r"has the crystals, not .path., and the first column no name: is the header shifted"
     with pytest.raises(DataError, match=told):
         made(tmp_path, tmp_path / "t.xlsx")

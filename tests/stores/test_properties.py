@@ -4,6 +4,7 @@ import csv
 import errno
 import gzip
 import json
+import math
 import os
 import warnings
 
@@ -100,8 +101,37 @@ def test_names_in_lines_of_json(make, nacl, tmp_path):
     (tmp_path / "c.ndjson").write_text("\n".join(map(json.dumps, content)))
     store, said = make(tmp_path / "c.ndjson")
     assert store.graphs.ids.tolist() == ["7", "J", "1.5", "bare"]
-    assert (list(store.properties), said) == (["name", "cif"], [])
+    assert (list(store.properties), said) == (["name", "jid", "mp_id", "cif"], [])
     assert store.properties["name"].tolist()[0] == "last"  # of several ids, one is the id
+    assert store.properties["jid"].tolist() == ["", "J", "", ""]
+    (tmp_path / "c.ndjson").write_text(
+        "\n".join(json.dumps({"id": one, "name": "n", "s": crystal}) for one in (None, 3, math.nan))
+    )
+    store, _ = make(tmp_path / "c.ndjson")
+    assert store.graphs.ids.tolist() == ["n", "3", "n"]
+    assert store.properties["name"].tolist() == ["n", "n", "n"]
+
+
+@pytest.mark.parametrize("names", [["cif_id", "id"], ["id", "cif_id"], ["name", "uid"]])
+def test_an_index_beside_several_columns_named_as_ids(make, text, names, tmp_path):
+    """The crystals tell which of them has their names."""
+    for n in range(1, 4):
+        (tmp_path / f"{n}.cif").write_text(text)
+    for place, others in ((0, "xyz"), (1, "xyz"), (0, "331")):
+        rows = [[n, *((n + 1, o) if place == 0 else (o, n + 1)), n] for n, o in enumerate(others)]
+        path = table(tmp_path / "p.csv", ["", *names, "e"], *rows)
+        store, said = make(f"{tmp_path}/*.cif", properties=path)
+        assert store.properties["e"].tolist() == [0, 1, 2]
+        assert said == [f"{path}: read with an index column"]
+        assert list(store.properties) == [names[1 - place], "e"]
+
+
+def test_a_shifted_header_of_properties(make, text, tmp_path):
+    (tmp_path / "1.cif").write_text(text)
+    for names in (["", "sample", "e", "T"], ["", "No.", "e", "T"]):
+        path = table(tmp_path / "p.csv", names, [1, 0.5, 300, ""])
+        with pytest.raises(DataError, match="nothing below 'T' in its last: is the header shifted"):
+            make(f"{tmp_path}/*.cif", properties=path)
 
 
 def test_names_that_several_crystals_have(make, text, tmp_path):

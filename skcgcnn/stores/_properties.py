@@ -1,0 +1,150 @@
+"""A table of properties beside crystals that have none, and how it is joined to them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from skcgcnn._warnings import warn_caller
+from skcgcnn.datasets import INDEX_NAMES, Sheet, id_columns, is_missing_cell, number
+from skcgcnn.exceptions import DataError
+from skcgcnn.stores._columns import Cells, own_columns
+from skcgcnn.stores._items import Values, without_ending
+from skcgcnn.stores._shards import ShardFiles
+
+
+@dataclass(frozen=True)
+class Properties:
+    """A table of properties.
+
+    Attributes
+    ----------
+    file : Path
+    names : list of str
+        Of its columns.
+    by_id : dict of str to dict
+        For each column that may name the crystals, the properties by these names.
+    units : dict of str to str
+        Of the properties, where a row tells them.
+    """
+
+    file: Path
+    names: list[str]
+    by_id: dict[str, dict[str, Values]]
+    units: dict[str, str]
+
+
+def read_properties(path: Path) -> Properties:
+    """Read a table of properties, whose first column names the crystals.
+
+    An index of pandas is left out. Behind it, each column that is named as ids may name them.
+
+    Raises
+    ------
+    DataError
+        If it is not such a table, or names a crystal twice.
+    """
+
+    def check(names: list[str]) -> None:
+        if len(names) < 2:
+            raise DataError(
+                f"{path}: has one column, {names[0]!r}; expected names of crystals, then "
+                "properties, with commas between them"
+            )
+        is_named = names[0] == "" or id_columns(names[:1])
+        if not is_named and None not in map(number, names[1:]):
+            raise DataError(f"{path}: begins with numbers; expected a header, such as 'id,energy'")
+
+    sheet, last = Sheet(path), None
+    by_id, twice = dict[str, dict[str, Values]](), dict[str, str]()
+    for line, row in sheet.records(check):
+        by_id = by_id or {name: {} for name in _may_be_ids(sheet)}
+        values: Values = {
+            name: None if is_missing_cell(cell) else sheet.mended(cell, name, f"line {line}")
+            for name, cell in row.items()
+        }
+        last = last or values[sheet.names[-1]]
+        for name, known in by_id.items():
+            cif_id = without_ending(row[name])
+            if known.setdefault(cif_id, values) is not values:
+                twice.setdefault(name, f"line {line}: {cif_id!r} comes twice")
+    sheet.end()
+    if not by_id:
+        raise DataError(f"{path}: holds no crystal")
+    if "" in by_id and last is None:
+        raise DataError(
+            f"{path}: its first column has no name, and there is nothing below {sheet.names[-1]!r} "
+            "in its last: is the header shifted? Name the first, or remove the last"
+        )
+    if len(twice) == len(by_id):
+        raise DataError(f"{path}: {next(iter(twice.values()))}")
+    by_id = {name: known for name, known in by_id.items() if name not in twice}
+    return Properties(path, sheet.names, by_id, sheet.units)
+
+
+def _may_be_ids(sheet: Sheet) -> list[str]:
+    """Return the columns that may name the crystals: the first, but for an index of pandas."""
+    first, *names = sheet.names
+    found = id_columns(names)
+    if first not in INDEX_NAMES or not found:
+        return [first]
+    sheet.remarks.append("an index column")
+    return found
+
+
+class JoinedProperties:
+    """The columns of shards with those of a table beside.
+
+    Parameters
+    ----------
+    table : Properties
+    shards : sequence of ShardFiles
+        All that there are. Of columns that may name the crystals, that counts which names most.
+
+    Attributes
+    ----------
+    used : set of str
+        The ids that were found; it fills as shards are read.
+    """
+
+    def __init__(self, table: Properties, shards: Sequence[ShardFiles]) -> None:
+        found = dict.fromkeys(table.by_id, 0)
+        for shard in shards if len(found) > 1 else ():
+            ids = {str(one) for one in shard.ids()}
+            for name, known in table.by_id.items():
+                found[name] += len(ids & known.keys())
+        column = max(found, key=found.__getitem__)
+        self.table = table.file
+        self.by_id: Mapping[str, Values] = table.by_id[column]
+        self.names = [name for name in table.names if name and name != column]
+        self.used = set[str]()
+        self.example = ""  # the name of a crystal
+
+    def __call__(self, shard: ShardFiles) -> dict[str, Cells]:
+        """Return the columns of a shard."""
+        columns = own_columns(shard)
+        if twice := [name for name in self.names if name in columns]:
+            raise DataError(
+                f"{self.table}: the crystals have a property {twice[0]!r} already; rename the "
+                "column"
+            )
+        ids = [str(one) for one in shard.ids()]
+        self.used.update(one for one in ids if one in self.by_id)
+        self.example = self.example or (ids[0] if ids else "")
+        for name in self.names:
+            columns[name] = [self.by_id.get(one, {}).get(name) for one in ids]
+        return columns
+
+    def check_used(self) -> None:
+        """Warn of names in the table that are those of no crystal; refuse a table of such names."""
+        unused = [name for name in self.by_id if name not in self.used]
+        if unused and not self.used:
+            raise DataError(
+                f"{self.table}: no name in it is that of a crystal: the names are such as "
+                f"{unused[0]!r}, those of the crystals such as {self.example!r}. Change the first "
+                "column and repeat the call: the crystals are not read again"
+            )
+        if unused:
+            warn_caller(
+                f"{self.table}: {len(unused)} of {len(self.by_id)} names are those of no crystal, "
+                f"the first is {unused[0]!r}"
+            )
