@@ -90,3 +90,29 @@ def _as_float(value: Any) -> float:
     if number is None:
         raise ValueError(f"{value!r} is not a number")
     return number
+
+
+def bin_edges(
+    values: npt.NDArray[np.float64], n_bins: int, *, same: float = 1e-13
+) -> npt.NDArray[np.float64]:
+    """Return the edges of a histogram, also of numbers that are all the same.
+
+    Parameters
+    ----------
+    values : ndarray
+        Finite; none of them is fine, too.
+    n_bins : int
+    same : float, default=1e-13
+        Relatively, what counts as the same. Such numbers have a bar of a width of its own.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> bin_edges(np.array([1e16, 1e16 + 2]), 2).tolist()
+    [8000000000000000.0, 1e+16, 1.2000000000000002e+16]
+    """
+    if not len(values):
+        return np.linspace(0.0, 1.0, n_bins + 1)
+    low, high = values.min(), values.max()
+    room = (0.2 * abs(high) or 1.0) if high - low <= same * abs(high) else 0.0
+    return np.linspace(low - room, high + room, n_bins + 1)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor
-from skcgcnn._numbers import as_floats, read_float, with_minus
+from skcgcnn._numbers import as_floats, bin_edges, read_float, with_minus
 from skcgcnn.datasets import load_sample_regression
 from skcgcnn.graphs import CrystalGraphs, load_element_features
 from skcgcnn.metrics import regression_metrics
@@ -182,3 +182,14 @@ def test_lists_of_numbers_are_read_at_once(values, monkeypatch):
     found = as_floats(values)
     assert found.dtype == np.float64
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("low", [1e16, -1e16, 0.0, 1e-310])
+@pytest.mark.parametrize("spread", [0.0, 2.0])
+def test_histograms_of_numbers_that_are_nearly_the_same(low, spread):
+    values = np.array([low, low + spread, low])
+    for n_bins in (21, 40):
+        edges = bin_edges(values, n_bins)
+        assert len(edges) == n_bins + 1
+        assert np.histogram(values, edges)[0].sum() == 3
+    assert len(bin_edges(values[:0], 5)) == 6

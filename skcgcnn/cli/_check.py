@@ -74,6 +74,7 @@ def check(
                 n_jobs=n_jobs,
                 atom_features=opened.atom_features,
                 n_left_out=opened.n_left_out,
+                n_remarks=opened.n_remarks,
                 verbose=int(not quiet),
                 progress=None if quiet else _tell_step,
             )

@@ -44,8 +44,9 @@ UNREADABLE = (UnicodeError, OSError, EOFError, zlib.error)
 _SEPARATORS = {";": "semicolons", "\t": "tabs"}
 # 001, which may be meant as another name than 1.
 _LEADING_ZERO = re.compile(r"[+-]?0\d")
-# What spreadsheets run. An apostrophe before it makes it a text to them: ours is the first one.
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+# What spreadsheets run, some in full width, too. An apostrophe before it makes it a text to them;
+# the first one is ours.
+_FORMULA = re.compile("'*[=+\\-@\t\r\uff1d\uff0b\uff0d\uff20]")
 # Bytes that are no UTF-8, as Python keeps them, and what no text holds.
 _NO_TEXT = re.compile("[\0\udc80-\udcff]")
 # Follows the last line, to tell whether it ended a row; of no text.

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn._numbers import as_floats
+from skcgcnn._numbers import as_floats, bin_edges
 from skcgcnn._text import for_figures
 from skcgcnn.plotting._axes import BLUE, GRAY, ORANGE, get_axes, with_unit
 
@@ -77,7 +77,7 @@ def parity(
     ax.xaxis.set_major_locator(MaxNLocator(4))
     ax.ticklabel_format(scilimits=(-2, 4))
     corner = ax.inset_axes(_emptier_corner(true, predicted))
-    corner.hist(errors, bins=_bins(errors), color=ORANGE)
+    corner.hist(errors, bins=bin_edges(errors, 21, same=1e-6), color=ORANGE)
     corner.axvline(0, color=GRAY, linewidth=1)
     corner.set(yticks=[])
     corner.set_title("errors", fontsize="x-small", pad=2)
@@ -108,13 +108,6 @@ def _emptier_corner(
     x, y = ((values - low) / max(high - low, 1e-300) for values in (true, predicted))
     below, above = ((x > 0.6) & (y < 0.4)).sum(), ((x < 0.4) & (y > 0.6)).sum()
     return (0.08, 0.68, 0.28, 0.22) if above < below else (0.68, 0.1, 0.28, 0.22)
-
-
-def _bins(errors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    low, high = errors.min(), errors.max()
-    # Errors that are all the same have no range, and are shown as a bar of a width of its own.
-    room = (0.2 * abs(high) or 1.0) if high - low <= 1e-6 * abs(high) else 0.0
-    return np.linspace(low - room, high + room, 22)
 
 
 def interval_reliability(

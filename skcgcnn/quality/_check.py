@@ -168,6 +168,7 @@ def survey(
     n_jobs: int | None = None,
     atom_features: Any = None,
     n_left_out: int = 0,
+    n_remarks: int = 0,
     verbose: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> Survey:
@@ -179,8 +180,8 @@ def survey(
         See `check`.
     atom_features : optional
         Features of the elements, see `CrystalGraphTransformer`.
-    n_left_out : int, default=0
-        Crystals that a store was made without.
+    n_left_out, n_remarks : int, default=0
+        Crystals that a store was made without, and those whose files were odd.
     verbose : int, default=0
         1 shows a progress bar while crystals are read.
     progress : callable, optional
@@ -212,6 +213,9 @@ def survey(
     if n_left_out:
         text = f"{crystals(n_left_out)} of its source could not become graphs: see failures.csv"
         findings.append(Finding("left out of the store", [], "warning", text))
+    if n_remarks:
+        text = f"there are remarks on {crystals(n_remarks)} of its source: see remarks.csv"
+        findings.append(Finding("read with remarks", [], "remark", text))
     findings += twice.findings
     findings += odd_crystals(graphs, elements, names)
     findings += odd_valences(graphs, elements, names)

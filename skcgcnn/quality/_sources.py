@@ -35,6 +35,8 @@ class Data:
         The features of the elements, where the folder has its own.
     n_left_out : int
         Crystals that a store was made without.
+    n_remarks : int
+        Crystals of a store whose files were odd.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Data:
     columns: Mapping[str, npt.NDArray[Any]]
     atom_features: Path | None = None
     n_left_out: int = 0
+    n_remarks: int = 0
 
 
 def open_data(source: str | PathLike[str], targets: Sequence[str] | None = None) -> Data:
@@ -72,8 +75,8 @@ def _open(path: Path) -> Data:
     if is_store(path):
         store = open_store(path)
         columns = {name: as_in_tables(column) for name, column in store.properties.items()}
-        ids, left_out = store.graphs.ids, store.n_failures
-        return Data(path.name, ids, None, store.graphs, columns, n_left_out=left_out)
+        opened = Data(path.name, store.graphs.ids, None, store.graphs, columns)
+        return replace(opened, n_left_out=store.n_failures, n_remarks=store.n_remarks)
     if path.is_file() and path.name.lower().endswith(TABLES):
         return _from_table(path.name, read_paths(path, others=None))
     if not path.is_dir():

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._numbers import bin_edges
 from skcgcnn._text import wrapped
 from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.exceptions import StructureError
@@ -133,7 +134,7 @@ def _histogram(ax: Any, target: Task, parts: Values) -> None:
     """Draw how numbers are distributed, part by part."""
     numbers = [values.astype(float) for values in parts.values()]
     alone = len(numbers) == 1
-    bins = np.histogram_bin_edges(np.concatenate(numbers), 30 if alone else 25)
+    bins = bin_edges(np.concatenate(numbers), 30 if alone else 25)
     for name, values, color in zip(parts, numbers, _COLORS, strict=False):
         style = "bar" if alone else "step"
         ax.hist(values, bins, histtype=style, color=color, label=name)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from skcgcnn._numbers import bin_edges
 from skcgcnn._text import crystals, for_figures, wrapped
 from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.graphs import CrystalGraphs
@@ -174,7 +175,7 @@ def _target(run: PredictionResult, prediction: Prediction) -> Section:
         )
         return Section(f"Target: {target.name}", [text], [Figure(figure, f"{caption}.")])
     what, spread = uncertainty
-    axes[1].hist(spread[np.isfinite(spread)], 30, color=ORANGE)
+    axes[1].hist(spread, bin_edges(spread[np.isfinite(spread)], 30), color=ORANGE)
     axes[1].set(xlabel=for_figures(what), ylabel="crystals")
     order = np.argsort(-np.nan_to_num(spread, nan=-1.0), kind="stable")[:_MOST]
     least = [row for row in order if np.isfinite(spread[row])]

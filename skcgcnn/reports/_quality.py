@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._numbers import bin_edges
 from skcgcnn._text import for_figures, wrapped
 from skcgcnn.model_selection import anonymous_formulas, group_by_prototype
 from skcgcnn.plotting import BLUE, ORANGE, crystal_sizes
@@ -79,7 +80,8 @@ def _target(survey: Survey, name: str, column: npt.NDArray[Any]) -> Section:
     compared = is_number and expected is not None and expected.values.dtype.kind == "f"
     figure, axes = new_figure(1 + compared, (9.5 if compared else 5.0, 3.2))
     if is_number:
-        axes[0].hist(values.astype(float)[np.isfinite(values.astype(float))], 40, color=BLUE)
+        numbers = values.astype(float)
+        axes[0].hist(numbers, bin_edges(numbers[np.isfinite(numbers)], 40), color=BLUE)
         axes[0].set_yscale("log")
         few_ticks(axes[0])
     else:

@@ -235,17 +235,17 @@ def zip_items(path: Path) -> tuple[Iterator[Item], int]:
         If it is not such an archive.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            everything = archive.infolist()
-            _check_directory(path, archive)
+        # Opened once: the directory of many members takes much memory.
+        archive = zipfile.ZipFile(path)
+        _check_directory(path, archive)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, *_UNREADABLE) as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
-    members = [one for one in everything if _is_cif(one.filename)]
+    members = [one for one in archive.infolist() if _is_cif(one.filename)]
     told = set[str]()
-    for one in everything:
+    for one in archive.infolist():
         if not one.is_dir():
             _warn_of_others(path, one.filename, told)
-    return _zip_members(path, members), len(members)
+    return _zip_members(path, archive, members), len(members)
 
 
 def _check_directory(path: Path, archive: zipfile.ZipFile) -> None:
@@ -271,8 +271,10 @@ def _check_directory(path: Path, archive: zipfile.ZipFile) -> None:
                 archive.open(member).close()
 
 
-def _zip_members(path: Path, members: list[zipfile.ZipInfo]) -> Iterator[Item]:
-    with zipfile.ZipFile(path) as archive:
+def _zip_members(
+    path: Path, archive: zipfile.ZipFile, members: list[zipfile.ZipInfo]
+) -> Iterator[Item]:
+    with archive:
         for member in members:
             if not member.filename.lower().endswith(_CIFS):
                 yield _item(path, member.filename, _OTHER)

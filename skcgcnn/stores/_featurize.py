@@ -182,12 +182,12 @@ def _featurize(
     shards, kept = _write_shards(source, folder / SHARDS, transformer)
     if not shards:
         raise DataError(f"{source.name}: holds no crystal")
-    n_failures = n_noted = 0
+    n_failures = n_remarks = 0
     first = ""
     for shard in shards:
         told = shard.read()
         n_failures += len(told["failures"])
-        n_noted += len({path for path, _ in told["remarks"]})
+        n_remarks += len({path for path, _ in told["remarks"]})
         first = first or next(map(": ".join, told["remarks"]), "")
     if not any(len(shard.ids()) for shard in shards):
         path, why = shards[0].read()["failures"][0]
@@ -216,6 +216,7 @@ def _featurize(
             "source": source.name,
             "n_crystals": joint.n_crystals,
             "n_failures": n_failures,
+            "n_remarks": n_remarks,
         }
     # Renamed first: another process may be about to use the name.
     done = folder / SHARDS
@@ -227,9 +228,9 @@ def _featurize(
             f"{n_failures} of {n_failures + joint.n_crystals} crystals could not become graphs and "
             f"are left out; {folder / FAILURES} lists them"
         )
-    if n_noted:
+    if n_remarks:
         warn_caller(
-            f"{n_noted} of {n_failures + joint.n_crystals} crystals were read with remarks, the "
+            f"{n_remarks} of {n_failures + joint.n_crystals} crystals were read with remarks, the "
             f"first with {for_terminals(first)}; {folder / REMARKS} lists all"
         )
     return Featurized(joint.n_crystals, n_failures, kept, columns)

@@ -16,7 +16,6 @@ from skcgcnn._lazy import needed
 from skcgcnn._warnings import warn_caller
 from skcgcnn.crystals import READABLE, is_cif_text, source_id
 from skcgcnn.datasets import (
-    CRYSTAL_NAMES,
     FILE_NAMES,
     TABLES,
     UNREADABLE,
@@ -334,7 +333,7 @@ def _crystal_column(path: Path, row: Mapping[str, str]) -> str:
     files = [name for name, cell in row.items() if cell and _is_file(path.parent / cell)]
     if len(files) == 1:
         return files[0]
-    found = [name for name in row if name and name.lower() in CRYSTAL_NAMES]
+    found = [name for name in row if name.lower() in FILE_NAMES] or id_columns(row)
     if found and not files:
         return found[0]
     raise DataError(

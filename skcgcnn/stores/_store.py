@@ -41,6 +41,9 @@ class Store:
         Of the properties, where the source told them.
     n_failures : int
         Crystals that are not there, for they could not become graphs: see ``failures.csv``.
+    n_remarks : int
+        Crystals whose files were odd, such as sites that are not those of their formula: see
+        ``remarks.csv``.
     groups : mapping of str to str, or None
         The groups of the crystals, by their names, where the source had a ``groups.csv``, and they
         were asked for.
@@ -60,6 +63,7 @@ class Store:
     properties: Mapping[str, npt.NDArray[Any]]
     units: Mapping[str, str] = field(default_factory=dict)
     n_failures: int = 0
+    n_remarks: int = 0
     groups: Mapping[str, str] | None = None
     atom_features: Any = None
 
@@ -152,6 +156,7 @@ def _read(
     known = {
         "properties": columns,
         "n_failures": int(facts["n_failures"]),
+        "n_remarks": int(facts["n_remarks"]),
         "groups": groups,
         "atom_features": features,
         "units": units,

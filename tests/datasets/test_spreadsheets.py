@@ -294,10 +294,13 @@ def test_ids_that_begin_like_comments(load):
 
 def test_texts_that_spreadsheets_run_are_written_and_read_back(tmp_path):
     cells = ["=1+1", "+cmd|' /C calc'!A0", "-x", "@sum", "'=x", "''-y", "'a", "-1.5", "+2", "a=b"]
+    cells += ["\uff1d1+1", "\uff20x"]
     with (tmp_path / "t.csv").open("w", newline="") as file:
         write_rows(file, [["id", "value"], *([cell, -1.5] for cell in cells)])
     text = (tmp_path / "t.csv").read_text()
-    assert all(line[0] not in "=+@" for line in text.splitlines() if not line.startswith("+2,"))
+    assert all(
+        line[0] not in "=+@\uff1d\uff20" for line in text.splitlines() if not line.startswith("+2,")
+    )
     assert "'=1+1,-1.5\n" in text
     assert "\n-1.5,-1.5\n" in text
     assert [row[0] for _, row in Sheet(tmp_path / "t.csv")][1:] == cells

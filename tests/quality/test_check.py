@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -400,11 +401,17 @@ def test_tables_folders_and_stores(folder, tmp_path):
     found = survey(opened.graphs, opened.columns, ids=opened.ids, labels=False)
     assert not found.is_sound
     (folder / "again.cif").write_text("no crystal")
-    with pytest.warns(UserWarning, match="1 of 13 crystals could not become graphs"):
+    odd = sorted(folder.glob("*.cif"))[1]
+    odd.write_text(re.sub("(?m)^_cell_volume.*", "_cell_volume 1", odd.read_text()))
+    with (
+        pytest.warns(UserWarning, match="1 of 13 crystals could not become graphs"),
+        pytest.warns(UserWarning, match="1 of 13 crystals were read with remarks"),
+    ):
         featurize(folder, store, overwrite=True)
     text = run(store, "--quick", "-o", tmp_path / "out", code=1)
     assert run(store, "--quick", "-o", tmp_path / "out", code=1) == text  # over the same files
     assert "1 crystal of its source could not become graphs" in text
+    assert "there are remarks on 1 crystal of its source: see remarks.csv" in text
     assert pd.read_csv(tmp_path / "out" / "check.csv").kind[0] == "left out of the store"
     (folder / "id_prop.csv").unlink()
     opened = open_data(folder)
