@@ -1,5 +1,6 @@
 """What the entry of a database, or the row of a table, tells of its crystal, and how it fits it."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -15,6 +16,10 @@ _FORMULAS = (
     "composition_reduced",
     "composition",
 )
+# TiO2(B) and Fe(II)O are none, and neither is "Si I".
+_PART = r"[A-Z][a-z]?[\d.]*"
+_FORMULA = re.compile(rf"({_PART}|[(\[]({_PART}){{2,}}[)\]][\d.]+)+")
+_LIST, _AMOUNT = re.compile(rf"{_PART}( +{_PART})*"), re.compile(r"\d")
 # pymatgen takes minutes for the longest formulas.
 _LONGEST_FORMULA = 1_000
 # How far the parts of elements may differ; occupancies are rounded.
@@ -85,9 +90,12 @@ def _told_parts(formula: Any, is_ordered: bool) -> dict[int, float]:
     """Return the parts of elements that a formula tells; none of what is no formula."""
     if isinstance(formula, Mapping):
         return _parts_of(formula)
-    # Of whole atoms, what is behind a point is a hydrate.
-    is_short = isinstance(formula, str) and len(formula) <= _LONGEST_FORMULA
-    if not is_short or (is_ordered and "." in formula):
+    if not isinstance(formula, str) or len(formula) > _LONGEST_FORMULA:
+        return {}
+    # Of whole atoms, what is behind a point is a hydrate; BCC is a word.
+    is_word = formula.isalpha() and formula.isupper() and len(formula) > 2
+    has_form = _FORMULA.fullmatch(formula) or (_AMOUNT.search(formula) and _LIST.fullmatch(formula))
+    if is_word or not has_form or (is_ordered and "." in formula):
         return {}
     return _parts_of_text(formula)
 

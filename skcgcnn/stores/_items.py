@@ -22,7 +22,7 @@ from skcgcnn.crystals import (
     source_id,
     try_to_read,
 )
-from skcgcnn.datasets import id_columns
+from skcgcnn.datasets import id_columns, is_missing_cell
 from skcgcnn.exceptions import StructureError, TransientReadError
 
 # What is known of a crystal besides its structure.
@@ -107,8 +107,11 @@ def open_item(item: Item, max_bytes: int) -> Opened:
             source = _text(source, max_bytes)
         refused = isinstance(source, Refused)
         crystal = StructureError(source.reason) if refused else try_to_read(source, max_bytes)
-        if isinstance(crystal, Crystal) and not isinstance(source, Mapping):  # which tells itself
-            remarks = other_composition({**values, **item.values}, crystal.species)
+        if isinstance(crystal, Crystal):
+            # A dictionary was compared with what stands in it.
+            told = item.values if isinstance(source, Mapping) else {**values, **item.values}
+            known = {n: v for n, v in told.items() if not is_missing_cell(str(v))}
+            remarks = other_composition(known, crystal.species)
             crystal = replace(crystal, notes=(*crystal.notes, *remarks)) if remarks else crystal
     except StructureError as error:
         crystal = type(error)(str(error))  # as in `try_to_read`

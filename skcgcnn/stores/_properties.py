@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skcgcnn._warnings import warn_caller
-from skcgcnn.datasets import INDEX_NAMES, Sheet, id_columns, is_missing_cell, number
+from skcgcnn.datasets import (
+    CRYSTAL_NAMES,
+    INDEX_NAMES,
+    Sheet,
+    id_columns,
+    is_missing_cell,
+    number,
+)
 from skcgcnn.exceptions import DataError
 from skcgcnn.stores._columns import Cells, own_columns
 from skcgcnn.stores._items import Values, without_ending
@@ -22,7 +29,10 @@ class Properties:
     names : list of str
         Of its columns.
     by_id : dict of str to dict
-        For each column that may name the crystals, the properties by these names.
+        For each column that may name the crystals, the one that most likely does first, the
+        properties by these names.
+    twice : dict of str to str
+        Where such a column has a name twice.
     units : dict of str to str
         Of the properties, where a row tells them.
     """
@@ -30,13 +40,26 @@ class Properties:
     file: Path
     names: list[str]
     by_id: dict[str, dict[str, Values]]
+    twice: dict[str, str]
     units: dict[str, str]
+
+    def check(self, column: str) -> None:
+        """Refuse the table if this column names the crystals."""
+        if column in self.twice:
+            raise DataError(f"{self.file}: {self.twice[column]}")
+        last = self.names[-1]
+        rows = self.by_id[column].values()
+        if column == "" and all(row[last] is None for row in rows):
+            raise DataError(
+                f"{self.file}: its first column has no name, and there is nothing below {last!r} "
+                "in its last: is the header shifted? Name the first, or remove the last"
+            )
 
 
 def read_properties(path: Path) -> Properties:
     """Read a table of properties, whose first column names the crystals.
 
-    An index of pandas is left out. Behind it, each column that is named as ids may name them.
+    Where it is not named so, each column that is named as ids may name them, too.
 
     Raises
     ------
@@ -54,15 +77,15 @@ def read_properties(path: Path) -> Properties:
         if not is_named and None not in map(number, names[1:]):
             raise DataError(f"{path}: begins with numbers; expected a header, such as 'id,energy'")
 
-    sheet, last = Sheet(path), None
+    sheet = Sheet(path)
     by_id, twice = dict[str, dict[str, Values]](), dict[str, str]()
     for line, row in sheet.records(check):
-        by_id = by_id or {name: {} for name in _may_be_ids(sheet)}
-        values: Values = {
-            name: None if is_missing_cell(cell) else sheet.mended(cell, name, f"line {line}")
-            for name, cell in row.items()
-        }
-        last = last or values[sheet.names[-1]]
+        by_id = by_id or {name: {} for name in _may_be_ids(sheet.names)}
+        values: Values = {}
+        for name, cell in row.items():
+            # Of names, 001 is not meant as 1.
+            mended = cell if name in by_id else sheet.mended(cell, name, f"line {line}")
+            values[name] = None if is_missing_cell(cell) else mended
         for name, known in by_id.items():
             cif_id = without_ending(row[name])
             if known.setdefault(cif_id, values) is not values:
@@ -70,25 +93,16 @@ def read_properties(path: Path) -> Properties:
     sheet.end()
     if not by_id:
         raise DataError(f"{path}: holds no crystal")
-    if "" in by_id and last is None:
-        raise DataError(
-            f"{path}: its first column has no name, and there is nothing below {sheet.names[-1]!r} "
-            "in its last: is the header shifted? Name the first, or remove the last"
-        )
-    if len(twice) == len(by_id):
-        raise DataError(f"{path}: {next(iter(twice.values()))}")
-    by_id = {name: known for name, known in by_id.items() if name not in twice}
-    return Properties(path, sheet.names, by_id, sheet.units)
-
-
-def _may_be_ids(sheet: Sheet) -> list[str]:
-    """Return the columns that may name the crystals: the first, but for an index of pandas."""
-    first, *names = sheet.names
-    found = id_columns(names)
-    if first not in INDEX_NAMES or not found:
-        return [first]
-    sheet.remarks.append("an index column")
+    found = Properties(path, sheet.names, by_id, twice, sheet.units)
+    if len(by_id) == 1:
+        found.check(*by_id)
     return found
+
+
+def _may_be_ids(names: list[str]) -> list[str]:
+    if names[0].lower() in CRYSTAL_NAMES:
+        return names[:1]
+    return [*id_columns(names), names[0]]
 
 
 class JoinedProperties:
@@ -104,6 +118,11 @@ class JoinedProperties:
     ----------
     used : set of str
         The ids that were found; it fills as shards are read.
+
+    Raises
+    ------
+    DataError
+        If a column that names crystals has a name twice.
     """
 
     def __init__(self, table: Properties, shards: Sequence[ShardFiles]) -> None:
@@ -112,10 +131,21 @@ class JoinedProperties:
             ids = {str(one) for one in shard.ids()}
             for name, known in table.by_id.items():
                 found[name] += len(ids & known.keys())
-        column = max(found, key=found.__getitem__)
+        column, first = max(found, key=found.__getitem__), table.names[0]
+        for name in (column, *(name for name in table.twice if found[name])):
+            table.check(name)
+        if column != first:
+            what = "an index column" if first in INDEX_NAMES else f"column {column!r} as the ids"
+            warn_caller(f"{table.file}: read with {what}")
+        if others := [name for name in id_columns(found) if name != column and found[name]]:
+            warn_caller(
+                f"{table.file}: column {others[0]!r} names crystals, too, but {column!r} counts; "
+                "write it first, or remove the other"
+            )
+        left_out = {column, *(INDEX_NAMES if column != first else ())}
         self.table = table.file
         self.by_id: Mapping[str, Values] = table.by_id[column]
-        self.names = [name for name in table.names if name and name != column]
+        self.names = [name for name in table.names if name not in left_out]
         self.used = set[str]()
         self.example = ""  # the name of a crystal
 

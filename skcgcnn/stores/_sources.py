@@ -40,8 +40,8 @@ from skcgcnn.stores._items import (
     without_ending,
 )
 
-# The begin or a part of a line of JSON, in the place of a name.
-_IN_JSON = re.compile(r"""^\{|":|[\]}],?\s*[\]}]""")
+# The begin, a part or the end of a line of JSON, in the place of a name.
+_IN_JSON = re.compile(r"""^\{\s*"|":|\d\s*\]\s*\}[\]}\s"]*$""")
 _LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
 # Endings of files that hold many crystals.
 _MANY = (*TABLES, *_LINES, *ARCHIVES, ".db")

@@ -625,6 +625,10 @@ def test_headers(some, tmp_path):
         table = write_table(tmp_path / "t.csv", header, [some[1], 1, 2])
         with pytest.raises(DataError, match=message):
             featurize(table, tmp_path / "store")
+    for name in (r"$\sqrt{E_{\mathrm{f}}}$", "n [10^{20}]", "T [K]]", "{hkl}"):
+        table = write_table(tmp_path / "t.csv", ["path", name], [some[1], 2])
+        assert list(made(tmp_path, table).properties) == [name]
+        shutil.rmtree(tmp_path / "store")
     # The first crystal is none; what its column is called tells.
     table = write_table(tmp_path / "t.csv", ["id", "cif"], ["a", "no CIF"], ["b", some[1]])
     with pytest.warns(UserWarning, match="1 of 2 crystals could not become graphs"):

@@ -117,13 +117,27 @@ def test_an_index_beside_several_columns_named_as_ids(make, text, names, tmp_pat
     """The crystals tell which of them has their names."""
     for n in range(1, 4):
         (tmp_path / f"{n}.cif").write_text(text)
-    for place, others in ((0, "xyz"), (1, "xyz"), (0, "331")):
+
+    def run(others, place=0, first=""):
         rows = [[n, *((n + 1, o) if place == 0 else (o, n + 1)), n] for n, o in enumerate(others)]
-        path = table(tmp_path / "p.csv", ["", *names, "e"], *rows)
+        path = table(tmp_path / "p.csv", [first, *names, "e"], *rows)
         store, said = make(f"{tmp_path}/*.cif", properties=path)
-        assert store.properties["e"].tolist() == [0, 1, 2]
-        assert said == [f"{path}: read with an index column"]
-        assert list(store.properties) == [names[1 - place], "e"]
+        return list(store.properties), [one.removeprefix(f"{path}: ") for one in said], store
+
+    for place, others in ((0, "xyz"), (1, "xyz"), (0, "xxx")):
+        for first in ("", "Unnamed: 0"):
+            properties, said, store = run(others, place, first)
+            assert store.properties["e"].tolist() == [0, 1, 2]
+            assert said == ["read with an index column"]
+            assert properties == [names[1 - place], "e"]
+    properties, said, store = run("xyz", 0, "No.")
+    assert store.properties["e"].tolist() == [0, 1, 2]
+    assert said == [f"read with column {names[0]!r} as the ids"]
+    assert properties == ["No.", names[1], "e"]
+    with pytest.raises(DataError, match="line 3: '3' comes twice"):
+        run("331")
+    _, said, _ = run("321")
+    assert "names crystals, too, but" in said[-1]
 
 
 def test_a_shifted_header_of_properties(make, text, tmp_path):
@@ -261,17 +275,20 @@ def test_what_a_line_of_json_tells_is_compared_with_its_crystal(make, nacl, tmp_
     assert remark == f"tells nsites = 9, but has {len(nacl)} sites"
 
 
-@pytest.mark.parametrize("ending", ["csv", "jsonl", "db"])
+@pytest.mark.parametrize("ending", ["csv", "json.csv", "jsonl", "db"])
 def test_formulas_of_rows_are_compared_with_their_crystals(ending, make, text, nacl, tmp_path):
     """As where one column alone of a sheet was sorted."""
-    formulas, path = ["NaCl", "Na4 Cl4", "KCl", "rocksalt", ""], tmp_path / f"c.{ending}"
+    others = ["rocksalt", "", "NaN", "NaCl(I)", "KBr I", "BCC", "Na Cl"]
+    formulas, path = ["NaCl", "Na4 Cl4", "KCl", *others], tmp_path / f"c.{ending}"
     if ending == "db":
         ase_db = pytest.importorskip("ase.db")
         with ase_db.connect(path) as file:
             for formula in formulas:
-                file.write(nacl.to_ase_atoms(), composition=formula or "none")
-    elif ending == "csv":
-        rows = [("cif", "Formula"), *((text, formula) for formula in formulas)]
+                own = {"composition": formula} if formula not in ("", "NaN") else {}
+                file.write(nacl.to_ase_atoms(), **own)
+    elif ending.endswith("csv"):
+        cell = text if ending == "csv" else json.dumps(nacl.as_dict())
+        rows = [("cif", "Formula"), *((cell, formula) for formula in formulas)]
         with path.open("w", newline="") as file:
             csv.writer(file).writerows(rows)
     else:
