@@ -18,6 +18,7 @@ _CELL = ("matrix", "a", "b", "c", "alpha", "beta", "gamma")
 # How far they may be from the matrix, relatively, and Cartesian coordinates from fractional, in Å.
 _CELL_TOLERANCE = 0.003
 _PLACE_TOLERANCE = 0.05
+_MOST_PROTONS = 118
 _NO_ELEMENT = re.compile(r"\s*[\d+.-]+[^\d\s+.-]")
 _UNREAD_SHARES = "so that it is not read; pass the CIF or a Structure, or remove it if it is not so"
 _PERIODIC_IN_PART = "is periodic in {} of three directions; it is taken as periodic in all three"
@@ -92,9 +93,11 @@ def to_structure(source: Any) -> tuple[Any, list[str]]:
     outer = None if source is crystal else source
     entries = [one for one in (outer, crystal, inner) if isinstance(one, Mapping)]
     species = [[(one.Z, share) for one, share in site.species.items()] for site in structure]
+    # What is no element is refused later, and has no symbol.
+    are_known = all(0 < z <= _MOST_PROTONS for site in species for z, _ in site)
     others = [
         remark
-        for entry in entries
+        for entry in (entries if are_known else ())
         for remark in (*other_count(entry, len(species)), *other_composition(entry, species))
     ]
     return structure, [*remarks, *others[:1]]

@@ -134,7 +134,7 @@ def told_beside(text: str, crystal: Crystal) -> tuple[str, ...]:
 
 def _number(value: str | None) -> float:
     """Return the number that a value is, also one in quotes; nan is none."""
-    return gemmi.cif.as_number(gemmi.cif.as_string(value or "?"))
+    return gemmi.cif.as_number(gemmi.cif.as_string(value or "?").strip() or "?")
 
 
 def _is_whole(ratio: float) -> bool:

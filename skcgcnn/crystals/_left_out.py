@@ -305,7 +305,14 @@ def cut_number(text: str) -> tuple[str, ...]:
     if len(words) < 4 or math.isnan(sum(map(to_number, words))):
         return ()
     *usual, last = (len(word.partition(".")[2]) for word in words)
-    if len(set(usual)) > 1 or not last < usual[0] >= _MANY_DECIMALS:
+    # One digit fewer changes nothing, and is often a zero that is left out.
+    if len(set(usual)) > 1 or not last + 1 < usual[0] >= _MANY_DECIMALS:
+        return ()
+    # Who leaves out zeros does so in other rows, too.
+    rows = [line.split() for line in reversed(text.splitlines())]
+    alike = takewhile(lambda row: len(row) == len(rows[0]) and is_number(row[-1:]), rows)
+    above = [word.partition(".")[2] for row in alike for word in row[-2:]][2:]
+    if any(len(decimals) < usual[0] for decimals in above):
         return ()
     return (f"ends with {words[-1]}, which has fewer digits than the numbers above; is it cut?",)
 

@@ -48,7 +48,7 @@ def search_tree(lattice: FloatArray, coords: FloatArray, centers: IntArray, radi
         Up to where the neighbors of each center are complete: the radius, or less where there are
         more than 256 within it.
     """
-    coords = _nearer(lattice, coords)
+    coords = in_one_cell(lattice, coords)
     points, owners = _with_images(lattice, coords, radius)
     tree = cKDTree(points)
     cutoff = np.full(len(centers), radius)
@@ -105,11 +105,11 @@ def crowding(lattice: FloatArray, coords: FloatArray, radius: float) -> float:
     return float(counts.max() * boxes.prod() / len(coords))
 
 
-def _nearer(lattice: FloatArray, coords: FloatArray) -> FloatArray:
+def in_one_cell(lattice: FloatArray, coords: FloatArray) -> FloatArray:
     """Return sites that are far from each other in one cell; of them, others are near."""
     fractional = coords @ np.linalg.inv(lattice)
     is_far = np.ptp(fractional, axis=0).max() > _CELLS
-    return (fractional % 1) @ lattice if is_far else coords
+    return np.ascontiguousarray((fractional % 1) @ lattice) if is_far else coords
 
 
 def _with_images(
@@ -140,7 +140,7 @@ def count_pairs(
     lattice: FloatArray, coords: FloatArray, centers: IntArray, radius: float
 ) -> IntArray:
     """Return how many points each center has within a radius, itself included."""
-    coords = _nearer(lattice, coords)
+    coords = in_one_cell(lattice, coords)
     points, _ = _with_images(lattice, coords, radius)
     counts = cKDTree(points).query_ball_point(coords[centers], radius, return_length=True)
     return np.asarray(counts, dtype=np.int64)

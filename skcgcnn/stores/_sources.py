@@ -14,7 +14,7 @@ import numpy.typing as npt
 from skcgcnn._files import matching, user_path
 from skcgcnn._lazy import needed
 from skcgcnn._warnings import warn_caller
-from skcgcnn.crystals import READABLE, is_cif_text, source_id
+from skcgcnn.crystals import READABLE, is_bare_crystal, is_cif_text, load_json, source_id
 from skcgcnn.datasets import (
     FILE_NAMES,
     TABLES,
@@ -328,18 +328,30 @@ def _column(name: str, cells: list[str]) -> npt.NDArray[Any]:
 def _crystal_column(path: Path, row: Mapping[str, str]) -> str:
     """Return the name of the column that holds the crystals, as its first cell tells."""
     for name, cell in row.items():
-        if is_cif_text(cell) or cell.startswith("{"):
+        if is_cif_text(cell) or _holds_crystal(cell):
             return name
     files = [name for name, cell in row.items() if cell and _is_file(path.parent / cell)]
     if len(files) == 1:
         return files[0]
     found = [name for name in row if name.lower() in FILE_NAMES] or id_columns(row)
-    if found and not files:
-        return found[0]
+    objects = [name for name, cell in row.items() if cell.startswith("{")]  # which may be damaged
+    if (objects or found) and not files:
+        return (objects or found)[0]
     raise DataError(
         f"{path}: it is not clear which column holds the crystals, of {', '.join(row)}; "
         "name it (--crystal-column)"
     )
+
+
+def _holds_crystal(cell: str) -> bool:
+    """Tell whether a cell is an object of JSON with a crystal, and not with a composition, say."""
+    if not cell.startswith("{"):
+        return False
+    try:
+        content = load_json(cell)
+    except (ValueError, RecursionError):
+        return False
+    return any(is_bare_crystal(one) or is_cif_text(one) for one in (content, *content.values()))
 
 
 def _is_crystal_file(path: Path) -> bool:

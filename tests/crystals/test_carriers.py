@@ -333,6 +333,13 @@ def test_entries_that_tell_another_crystal_beside(carriers, nacl, place, change,
     assert all(note.startswith(told) for note in notes)
 
 
+def test_a_site_that_is_no_element_beside_a_formula():
+    atoms = {"lattice_mat": (4 * np.eye(3)).tolist(), "coords": [[0, 0, 0], [0.5] * 3]}
+    atoms |= {"elements": ["Na", "X"], "cartesian": False}
+    with pytest.raises(StructureError, match=r"site 1 holds X0.*, which is not an element"):
+        read_crystal({"jid": "J", "formula": "NaCl", "atoms": atoms})
+
+
 def test_formulas_of_shared_sites_are_rounded(nacl):
     nacl = nacl.copy()
     nacl.replace(0, {"Na": 1 / 3, "K": 0.6543})

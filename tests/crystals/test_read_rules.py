@@ -547,7 +547,7 @@ def test_a_poscar_that_is_cut_in_its_last_row(flags, n_cut):
 
 
 @pytest.mark.parametrize("ending", ["vasp", "xsf", "gen", "extxyz", "cif"])
-@pytest.mark.parametrize("n_cut", [1, 5])
+@pytest.mark.parametrize("n_cut", [2, 5])
 def test_a_last_number_that_is_cut(ending, n_cut, tmp_path):
     path, atoms = tmp_path / f"a.{ending}", Atoms("NaCl", cell=3 * [4.123456789], pbc=True)
     atoms.positions[1] = [1.23456789] * 3
@@ -575,6 +575,13 @@ def test_a_last_number_that_is_cut(ending, n_cut, tmp_path):
 
 def test_zeros_left_out_by_hand():
     assert read_crystal(NACL[:-1].replace("0 0 0", ".25 .25 .25")).notes == ()
+    sites = "0.1 0.2 0.3\n0.175257 0.857233 0.920692\n0.905016 0.159757 0.89814"
+    text = NACL.partition("0 0 0")[0].replace("1 1", "1 2") + sites
+    assert read_crystal(text).notes == ()
+    text = text.replace("0.1 0.2 0.3", "0.100000 0.200000 0.300000")
+    assert read_crystal(text).notes == ()
+    (note,) = read_crystal(text[:-1]).notes
+    assert note.startswith("ends with 0.8981,")
 
 
 def test_fluorides_with_atoms_that_are_held():

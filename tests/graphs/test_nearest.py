@@ -156,6 +156,22 @@ def test_a_tree_finds_what_the_boxes_find(seed, n_sites, length):
             np.testing.assert_allclose(a[order[0]], b[order[1]], atol=1e-9)
 
 
+FAR = """
+import numpy as np
+from skcgcnn.graphs import find_neighbors
+coords = np.array([[0.0, 0, 0], [1202.0, 1202.0, 1202.5]])
+print(np.sort(find_neighbors(4 * np.eye(3), coords, 12, 8.0, ordered={}).distance)[:24].sum())
+"""
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_sites_far_outside_of_their_cell(ordered):
+    """In as many boxes as they reach over they would take gigabytes."""
+    near = find_neighbors(4 * np.eye(3), np.array([[0.0, 0, 0], [2, 2, 2.5]]), 12, 8.0)
+    found = float(run_bounded(FAR.format(ordered), megabytes=500))
+    np.testing.assert_allclose(found, np.sort(near.distance)[:24].sum(), rtol=1e-9)
+
+
 @pytest.mark.parametrize("angle", [60, 90])
 def test_sites_that_are_crowded_in_a_long_cell(angle):
     """Of which the mean density tells nothing: all within the boxes would take gigabytes."""

@@ -629,6 +629,10 @@ def test_headers(some, tmp_path):
         table = write_table(tmp_path / "t.csv", ["path", name], [some[1], 2])
         assert list(made(tmp_path, table).properties) == [name]
         shutil.rmtree(tmp_path / "store")
+    row = ["{'Na': 1}", '{"Na": 1}', json.dumps(Structure.from_file(some[1]).as_dict())]
+    table = write_table(tmp_path / "t.csv", ["a", "composition", "s"], row)
+    assert list(made(tmp_path, table).properties) == ["a", "composition"]
+    shutil.rmtree(tmp_path / "store")
     # The first crystal is none; what its column is called tells.
     table = write_table(tmp_path / "t.csv", ["id", "cif"], ["a", "no CIF"], ["b", some[1]])
     with pytest.warns(UserWarning, match="1 of 2 crystals could not become graphs"):
