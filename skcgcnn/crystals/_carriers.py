@@ -92,15 +92,20 @@ def to_structure(source: Any) -> tuple[Any, list[str]]:
     inner = crystal.get("attributes") if isinstance(crystal, Mapping) else None
     outer = None if source is crystal else source
     entries = [one for one in (outer, crystal, inner) if isinstance(one, Mapping)]
+    return structure, [*remarks, *(_other_crystal(entries, structure)[:1] if entries else [])]
+
+
+def _other_crystal(entries: Sequence[Mapping[Any, Any]], structure: Any) -> list[str]:
+    """Return remarks where entries tell another number of sites or composition."""
     species = [[(one.Z, share) for one, share in site.species.items()] for site in structure]
     # What is no element is refused later, and has no symbol.
-    are_known = all(0 < z <= _MOST_PROTONS for site in species for z, _ in site)
-    others = [
+    if not all(0 < z <= _MOST_PROTONS for site in species for z, _ in site):
+        return []
+    return [
         remark
-        for entry in (entries if are_known else ())
+        for entry in entries
         for remark in (*other_count(entry, len(species)), *other_composition(entry, species))
     ]
-    return structure, [*remarks, *others[:1]]
 
 
 def _read(source: Any) -> tuple[Any, list[str]]:

@@ -16,7 +16,7 @@ _AT_FIRST, MOST_PAIRS = 64, 256
 # Sites that are looked at together.
 _SITES_AT_ONCE = 100_000
 # Over more cells than these, sites are moved into one: there are fewer images to look at.
-_CELLS = 2
+CELLS = 2
 # A site nearer to itself than this, in Å, is itself, not its periodic image.
 _ITSELF = 1e-8
 
@@ -108,7 +108,7 @@ def crowding(lattice: FloatArray, coords: FloatArray, radius: float) -> float:
 def in_one_cell(lattice: FloatArray, coords: FloatArray) -> FloatArray:
     """Return sites that are far from each other in one cell; of them, others are near."""
     fractional = coords @ np.linalg.inv(lattice)
-    is_far = np.ptp(fractional, axis=0).max() > _CELLS
+    is_far = np.ptp(fractional, axis=0).max() > CELLS
     return np.ascontiguousarray((fractional % 1) @ lattice) if is_far else coords
 
 

@@ -10,7 +10,15 @@ import numpy.typing as npt
 
 from skcgcnn.crystals import cell_volume
 from skcgcnn.exceptions import StructureError
-from skcgcnn.graphs._large import LARGE, MOST_PAIRS, count_pairs, crowding, in_one_cell, search_tree
+from skcgcnn.graphs._large import (
+    CELLS,
+    LARGE,
+    MOST_PAIRS,
+    count_pairs,
+    crowding,
+    in_one_cell,
+    search_tree,
+)
 
 # In Å. Closer sites are one site written twice (the shortest bond, H-H, has 0.74 Å).
 MIN_DISTANCE = 0.1
@@ -29,8 +37,6 @@ _BOXES = 1_000_000
 # than the radius, they are not too many.
 _CROWDED = 8.0
 _MANY, _SEVERAL = 200, 50
-# Sites over so many cells are moved into one.
-_FAR = 2
 # A search looks at every image of the cell that may cutoff into the sphere. More than this, and
 # than many times what the sphere holds, means a needle or a leaf, and better vectors exist.
 _MANY_IMAGES = 2_000
@@ -136,7 +142,7 @@ def find_neighbors(
     lattice = np.ascontiguousarray(lattice, dtype=np.float64)
     coords = np.ascontiguousarray(coords, dtype=np.float64)
     # pymatgen's boxes are as many as the coordinates reach.
-    if (np.ptp(coords, axis=0) > _FAR * np.abs(lattice).sum(axis=0)).any():
+    if (np.ptp(coords, axis=0) > CELLS * np.abs(lattice).sum(axis=0)).any():
         coords = in_one_cell(lattice, coords)
     centers = np.arange(len(coords))
     fitted, is_uneven = lattice, False
