@@ -42,7 +42,7 @@ def other_count(entry: Mapping[Any, Any], n_sites: int) -> list[str]:
 def other_composition(
     entry: Mapping[Any, Any], species: Sequence[Sequence[tuple[int, float]]]
 ) -> list[str]:
-    """Return remarks where an entry tells another formula, or others elements, than its crystal.
+    """Return remarks where an entry tells another formula, or other elements, than its crystal.
 
     What is no formula is left out.
 
