@@ -113,6 +113,12 @@ def bin_edges(
     """
     if not len(values):
         return np.linspace(0.0, 1.0, n_bins + 1)
-    low, high = values.min(), values.max()
-    room = (0.2 * abs(high) or 1.0) if high - low <= same * abs(high) else 0.0
-    return np.linspace(low - room, high + room, n_bins + 1)
+    # By halves, which are finite.
+    low, high = values.min() / 2, values.max() / 2
+    room = (0.2 * abs(high) or 0.5) if high - low <= same * abs(high) else 0.0
+    halves = np.linspace(low - room, high + room, n_bins + 1)
+    most = np.finfo(np.float64).max / 2
+    edges = 2 * np.clip(halves, -most, most)
+    # The smallest numbers have no halves.
+    edges[0], edges[-1] = min(edges[0], values.min()), max(edges[-1], values.max())
+    return edges

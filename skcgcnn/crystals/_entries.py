@@ -16,10 +16,8 @@ _FORMULAS = (
     "composition_reduced",
     "composition",
 )
-# TiO2(B) and Fe(II)O are none, and neither is "Si I".
-_PART = r"[A-Z][a-z]?[\d.]*"
-_FORMULA = re.compile(rf"({_PART}|[(\[]({_PART}){{2,}}[)\]][\d.]+)+")
-_LIST, _AMOUNT = re.compile(rf"{_PART}( +{_PART})*"), re.compile(r"\d")
+# What stands in brackets or behind a formula, as the name of a phase or a charge: TiO2(B), Fe(II)O.
+_IN_BRACKETS, _BEHIND = re.compile(r"\(([IV]+|[A-Z][a-z]?)\)"), re.compile("[IV]+|[A-Z]")
 # pymatgen takes minutes for the longest formulas.
 _LONGEST_FORMULA = 1_000
 # How far the parts of elements may differ; occupancies are rounded.
@@ -92,12 +90,23 @@ def _told_parts(formula: Any, is_ordered: bool) -> dict[int, float]:
         return _parts_of(formula)
     if not isinstance(formula, str) or len(formula) > _LONGEST_FORMULA:
         return {}
-    # Of whole atoms, what is behind a point is a hydrate; BCC is a word.
-    is_word = formula.isalpha() and formula.isupper() and len(formula) > 2
-    has_form = _FORMULA.fullmatch(formula) or (_AMOUNT.search(formula) and _LIST.fullmatch(formula))
-    if is_word or not has_form or (is_ordered and "." in formula):
+    formula = formula.strip()
+    # Of whole atoms, what is behind a point is a hydrate.
+    if not _is_formula(formula) or (is_ordered and "." in formula):
         return {}
     return _parts_of_text(formula)
+
+
+def _is_formula(text: str) -> bool:
+    """Tell whether a text that pymatgen takes for a formula is no word, and names no phase."""
+    *others, last = text.split() or [""]
+    if _IN_BRACKETS.search(text):
+        return False
+    if not others:  # BCC is a word
+        return not (text.isalpha() and text.isupper() and len(text) > 2)
+    has_phase = _BEHIND.fullmatch(last) and any(sum(map(str.isupper, one)) > 1 for one in others)
+    starts = [word[0] for word in (*others, last)]
+    return any(map(str.isdigit, text)) and not has_phase and not any(map(str.isdigit, starts))
 
 
 def _parts_of(formula: Any) -> dict[int, float]:

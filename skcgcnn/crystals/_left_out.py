@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import takewhile
 
 from skcgcnn.crystals._cif_words import no_number
@@ -30,6 +30,7 @@ _UNITS = {"CELL_PARAMETERS": _LENGTHS, "ATOMIC_POSITIONS": (*_LENGTHS, "crystal"
 _PERIODIC = {"SLAB": 2, "POLYMER": 1, "MOLECULE": 0}
 # Such as programs write; who writes by hand may leave out zeros of fewer.
 _MANY_DECIMALS = 5
+_LONGEST_ROW = 1_000
 _UNDERSCORE = re.compile(r"(?<!\S)[+-]?[\d.]*\d_\d[\d._]*([eE][+-]?\d+)?(?!\S)")
 
 
@@ -211,6 +212,10 @@ def _check_properties(lines: Sequence[str], n_sites: Sequence[int]) -> None:
                     raise StructureError(
                         f"has the site {line.strip()!r}, but tells {n_columns} columns in {told[0]}"
                     )
+        rows = [line.split() for line in lines[place : place + n]]
+        if told is None and len(set(map(len, rows))) > 1:
+            most = max(rows, key=len)
+            raise StructureError(f"has the site {' '.join(most)!r}, of more words than another one")
         place += n + _n_vectors(lines[place + n :])
 
 
@@ -301,20 +306,33 @@ def cut_number(text: str) -> tuple[str, ...]:
     """
     if text[-1:].isspace():
         return ()
-    words = [word for line in text.rsplit("\n", 2)[-2:] for word in line.split()[-2:]]
+    rows = _rows_from_end(text)
+    last, above = next(rows), next(rows, [])
+    words = [*above[-2:], *last[-2:]]
     if len(words) < 4 or math.isnan(sum(map(to_number, words))):
         return ()
-    *usual, last = (len(word.partition(".")[2]) for word in words)
+    *usual, n_last = map(_n_decimals, words)
     # One digit fewer changes nothing, and is often a zero that is left out.
-    if len(set(usual)) > 1 or not last + 1 < usual[0] >= _MANY_DECIMALS:
+    if len(set(usual)) > 1 or not n_last + 1 < usual[0] >= _MANY_DECIMALS:
         return ()
     # Who leaves out zeros does so in other rows, too.
-    rows = [line.split() for line in reversed(text.splitlines())]
-    alike = takewhile(lambda row: len(row) == len(rows[0]) and is_number(row[-1:]), rows)
-    above = [word.partition(".")[2] for row in alike for word in row[-2:]][2:]
-    if any(len(decimals) < usual[0] for decimals in above):
+    alike = takewhile(lambda row: len(row) == len(last) and is_number(row[-1:]), rows)
+    if any(_n_decimals(word) < usual[0] for row in alike for word in row[-2:]):
         return ()
-    return (f"ends with {words[-1]}, which has fewer digits than the numbers above; is it cut?",)
+    return (f"ends with {last[-1]}, which has fewer digits than the numbers above; is it cut?",)
+
+
+def _n_decimals(word: str) -> int:
+    return len(word.partition(".")[2])
+
+
+def _rows_from_end(text: str) -> Iterator[list[str]]:
+    """Yield the words of each line, the last one first; of a long line, those at its end."""
+    end = len(text)
+    while end >= 0:
+        begin = text.rfind("\n", 0, end) + 1
+        yield text[max(begin, end - _LONGEST_ROW) : end].split()
+        end = begin - 1
 
 
 def _refuse_cut(rows: Sequence[Sequence[str]]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets import (
     CRYSTAL_NAMES,
+    FILE_NAMES,
     INDEX_NAMES,
     Sheet,
     id_columns,
@@ -100,9 +101,12 @@ def read_properties(path: Path) -> Properties:
 
 
 def _may_be_ids(names: list[str]) -> list[str]:
-    if names[0].lower() in CRYSTAL_NAMES:
-        return names[:1]
-    return [*id_columns(names), names[0]]
+    first, ids = names[0], id_columns(names)
+    if first.lower() in CRYSTAL_NAMES:
+        return [first]
+    files = [name for name in names if name.lower() in FILE_NAMES]
+    # Numbers of an index may be names of other crystals.
+    return [*ids, *files] if ids and first in INDEX_NAMES else [*ids, *files, first]
 
 
 class JoinedProperties:
@@ -133,7 +137,8 @@ class JoinedProperties:
                 found[name] += len(ids & known.keys())
         column, first = max(found, key=found.__getitem__), table.names[0]
         for name in (column, *(name for name in table.twice if found[name])):
-            table.check(name)
+            if name == column or name not in INDEX_NAMES:
+                table.check(name)
         if column != first:
             what = "an index column" if first in INDEX_NAMES else f"column {column!r} as the ids"
             warn_caller(f"{table.file}: read with {what}")
@@ -143,7 +148,7 @@ class JoinedProperties:
                 "write it first, or remove the other"
             )
         left_out = {column, *(INDEX_NAMES if column != first else ())}
-        self.table = table.file
+        self.table, self.column = table.file, column
         self.by_id: Mapping[str, Values] = table.by_id[column]
         self.names = [name for name in table.names if name not in left_out]
         self.used = set[str]()
@@ -169,9 +174,9 @@ class JoinedProperties:
         unused = [name for name in self.by_id if name not in self.used]
         if unused and not self.used:
             raise DataError(
-                f"{self.table}: no name in it is that of a crystal: the names are such as "
-                f"{unused[0]!r}, those of the crystals such as {self.example!r}. Change the first "
-                "column and repeat the call: the crystals are not read again"
+                f"{self.table}: no name in its column {self.column!r} is that of a crystal: the "
+                f"names are such as {unused[0]!r}, those of the crystals such as {self.example!r}. "
+                "Change the column and repeat the call: the crystals are not read again"
             )
         if unused:
             warn_caller(

@@ -156,7 +156,7 @@ def _read(
     known = {
         "properties": columns,
         "n_failures": int(facts["n_failures"]),
-        "n_remarks": int(facts["n_remarks"]),
+        "n_remarks": int(facts.get("n_remarks", 0)),
         "groups": groups,
         "atom_features": features,
         "units": units,

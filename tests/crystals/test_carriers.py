@@ -340,6 +340,26 @@ def test_a_site_that_is_no_element_beside_a_formula():
         read_crystal({"jid": "J", "formula": "NaCl", "atoms": atoms})
 
 
+@pytest.mark.parametrize(
+    ("formula", "is_told"),
+    [
+        ("K Cl1", True),
+        ("(NaCl)4", False),
+        ("Li(Na2Cl)3", True),
+        ("Ba (Ti O3)", True),
+        ("K4[Fe(CN)6]", True),
+        ("LiFe(PO4)", True),
+        (" KCl ", True),
+        ("Ba TiO3", True),
+        ("KBr I", False),
+        ("KBr(I)", False),
+    ],
+)
+def test_how_formulas_are_written(nacl, formula, is_told):
+    notes = read_crystal({"structure": nacl, "formula": formula}).notes
+    assert len(notes) == is_told
+
+
 def test_formulas_of_shared_sites_are_rounded(nacl):
     nacl = nacl.copy()
     nacl.replace(0, {"Na": 1 / 3, "K": 0.6543})

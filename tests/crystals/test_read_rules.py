@@ -573,6 +573,15 @@ def test_a_last_number_that_is_cut(ending, n_cut, tmp_path):
     assert read_crystal(path).notes == notes
 
 
+def test_sites_of_more_words_than_others_in_an_xyz_file(tmp_path):
+    path = tmp_path / "a.xyz"
+    text = '2\nLattice="4 0 0 0 4 0 0 0 4"\nNa 0.0 0.0 0.0\nCl 2.0 2.0 {}\n'
+    path.write_text(text.format("2.0"))
+    assert len(read_crystal(path).species) == 2
+    path.write_text(text.format("1 2.0"))
+    assert refused(path) == "has the site 'Cl 2.0 2.0 1 2.0', of more words than another one"
+
+
 def test_zeros_left_out_by_hand():
     assert read_crystal(NACL[:-1].replace("0 0 0", ".25 .25 .25")).notes == ()
     sites = "0.1 0.2 0.3\n0.175257 0.857233 0.920692\n0.905016 0.159757 0.89814"

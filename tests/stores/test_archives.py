@@ -282,7 +282,7 @@ def test_few_bytes_are_in_memory_at_a_time(cifs, tmp_path):
             info.size = len(content)
             file.addfile(info, io.BytesIO(content))
     (tmp_path / "properties.csv").write_text("id,gap\nno crystal,1\n")
-    with pytest.raises(DataError, match="no name in it is that of a crystal"):
+    with pytest.raises(DataError, match="no name in its column"):
         featurize(path, tmp_path / "store", properties=tmp_path / "properties.csv")
     assert len(list((tmp_path / "store" / ".skcgcnn-shards").glob("*.npz"))) == 2
     assert featurize(path, tmp_path / "store").n_kept == 6

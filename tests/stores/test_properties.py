@@ -136,6 +136,16 @@ def test_an_index_beside_several_columns_named_as_ids(make, text, names, tmp_pat
     assert properties == ["No.", names[1], "e"]
     with pytest.raises(DataError, match="line 3: '3' comes twice"):
         run("331")
+    # Numbers of the index are names of crystals, too.
+    rows = [[n, f"mp-{n}", n] for n in (3, 1, 2)]
+    path = table(tmp_path / "p.csv", ["", "material_id", "e"], *rows)
+    with pytest.raises(DataError, match="no name in its column 'material_id'"):
+        make(f"{tmp_path}/*.cif", properties=path)
+    rows = [[n % 2, f"{n}.cif", n] for n in (3, 1, 2)]
+    store, _ = make(
+        f"{tmp_path}/*.cif", properties=table(tmp_path / "p.csv", ["", "file", "e"], *rows)
+    )
+    assert store.properties["e"].tolist() == [1, 2, 3]
     _, said, _ = run("321")
     assert "names crystals, too, but" in said[-1]
 
@@ -168,9 +178,9 @@ def test_properties_of_a_table_beside(make, text, tmp_path):
     with pytest.raises(DataError) as error:
         make(tmp_path / "?.cif", properties=table(tmp_path / "q.csv", ["id", "e"], ["C", 1]))
     assert str(error.value) == (
-        f"{tmp_path / 'q.csv'}: no name in it is that of a crystal: the names are such as 'C', "
-        "those of the crystals such as 'a'. Change the first column and repeat the call: the "
-        "crystals are not read again"
+        f"{tmp_path / 'q.csv'}: no name in its column 'id' is that of a crystal: the "
+        "names are such as 'C', those of the crystals such as 'a'. Change the column and repeat "
+        "the call: the crystals are not read again"
     )
     store, said = make(tmp_path / "?.cif", properties=beside)
     assert store.units == {"e": "eV"}
@@ -278,7 +288,7 @@ def test_what_a_line_of_json_tells_is_compared_with_its_crystal(make, nacl, tmp_
 @pytest.mark.parametrize("ending", ["csv", "json.csv", "jsonl", "db"])
 def test_formulas_of_rows_are_compared_with_their_crystals(ending, make, text, nacl, tmp_path):
     """As where one column alone of a sheet was sorted."""
-    others = ["rocksalt", "", "NaN", "NaCl(I)", "KBr I", "BCC", "Na Cl"]
+    others = ["rocksalt", "", "NaN", "NaCl(I)", "KBr I", "BCC", "Na Cl", "SiC 3C", "(Na)Cl "]
     formulas, path = ["NaCl", "Na4 Cl4", "KCl", *others], tmp_path / f"c.{ending}"
     if ending == "db":
         ase_db = pytest.importorskip("ase.db")
