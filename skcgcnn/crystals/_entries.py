@@ -17,7 +17,8 @@ _FORMULAS = (
     "composition",
 )
 # What stands in brackets or behind a formula, as the name of a phase or a charge: TiO2(B), Fe(II)O.
-_IN_BRACKETS, _BEHIND = re.compile(r"\(([IV]+|[A-Z][a-z]?)\)"), re.compile("[IV]+|[A-Z]")
+_IN_BRACKETS = re.compile(r"[(\[]([IV]+|[A-Z][a-z]?|[A-Z]\d+)[)\]]")
+_BEHIND, _OTHER = re.compile(r"[IV]+|[A-Z]\d*"), re.compile(r"[^A-Za-z\d.()\[\]\s]")
 # pymatgen takes minutes for the longest formulas.
 _LONGEST_FORMULA = 1_000
 # How far the parts of elements may differ; occupancies are rounded.
@@ -100,7 +101,7 @@ def _told_parts(formula: Any, is_ordered: bool) -> dict[int, float]:
 def _is_formula(text: str) -> bool:
     """Tell whether a text that pymatgen takes for a formula is no word, and names no phase."""
     *others, last = text.split() or [""]
-    if _IN_BRACKETS.search(text):
+    if _IN_BRACKETS.search(text) or _OTHER.search(text):
         return False
     if not others:  # BCC is a word
         return not (text.isalpha() and text.isupper() and len(text) > 2)

@@ -203,6 +203,8 @@ def _check_properties(lines: Sequence[str], n_sites: Sequence[int]) -> None:
         place += 2
         told = _PROPERTIES.search("".join(lines[place - 1 : place]))
         if told is not None:
+            if not told[0].startswith("Properties"):  # the one that ASE knows
+                raise StructureError(f"tells {told[0]}; write Properties")
             names = told[1].split(":")
             if not {"pos", "positions"} & set(names[::3]):
                 raise StructureError(f"its sites have no place (pos) among {told[0]}")
@@ -216,7 +218,7 @@ def _check_properties(lines: Sequence[str], n_sites: Sequence[int]) -> None:
         if told is None and len(set(map(len, rows))) > 1:
             most = max(rows, key=len)
             raise StructureError(f"has the site {' '.join(most)!r}, of more words than another one")
-        place += n + _n_vectors(lines[place + n :])
+        place += n + _n_vectors(lines, place + n)
 
 
 def check_gen(text: str, n_sites: Sequence[int]) -> None:
@@ -357,12 +359,15 @@ def check_counts_of_xyz(text: str) -> None:
     while place < len(lines) and lines[place].strip().isdecimal():
         check_count([lines[place].strip()], len(lines) - place)
         place += int(lines[place].strip()[:12]) + 2
-        place += _n_vectors(lines[place:])
+        place += _n_vectors(lines, place)
 
 
-def _n_vectors(lines: Sequence[str]) -> int:
-    """Return how many lines of a cell stand behind the sites of an .xyz file."""
-    return len([*takewhile(lambda line: line.startswith("VEC"), lines)])
+def _n_vectors(lines: Sequence[str], place: int) -> int:
+    """Return how many lines of a cell stand here, behind the sites of an .xyz file."""
+    end = place
+    while end < len(lines) and lines[end].startswith("VEC"):
+        end += 1
+    return end - place
 
 
 def check_counts_of_xsf(text: str) -> None:

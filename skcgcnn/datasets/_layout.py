@@ -11,7 +11,14 @@ import numpy.typing as npt
 
 from skcgcnn.datasets._cells import has_decimal_comma, is_missing_cell, is_number, number
 from skcgcnn.datasets._crystal_files import CrystalFolder
-from skcgcnn.datasets._tables import CRYSTAL_NAMES, INDEX_NAMES, Sheet, id_columns, refuse
+from skcgcnn.datasets._tables import (
+    CRYSTAL_NAMES,
+    Sheet,
+    id_columns,
+    is_count,
+    is_index_name,
+    refuse,
+)
 from skcgcnn.exceptions import DataError
 
 # What begins like a number with a sign or decimals, or is followed by a unit. Not "2D".
@@ -57,6 +64,8 @@ def find_ids(sheet: Sheet, files: CrystalFolder) -> Any:
     if _has_index(frame, files):
         remarks.append("an index column")
         frame = frame.iloc[:, 1:]
+    elif is_index_name(str(frame.iat[0, 0])) and is_count(frame.iloc[1:, 0].tolist()):
+        remarks.append("its index as the ids")
     place = _named_ids(frame, files)
     if place is None:
         # Different ones, more than one: that a value has the name of a file says nothing.
@@ -100,16 +109,16 @@ def _has_index(frame: Any, files: CrystalFolder) -> bool:
     crystals alone.
     """
     every = frame.iloc[:, 0].tolist()
-    if len(every) > 2 and every == [str(i) for i in range(len(every))]:  # a table without a header
+    if len(every) > 2 and is_count(every):  # a table without a header
         others = [frame.iloc[:, place].tolist() for place in range(1, frame.shape[1])]
         exact = all(map(files.has_exactly, every))
         return not exact and any(_are_ids(column, files.has_exactly) for column in others)
     cells = every[1:]
-    if every[0] not in INDEX_NAMES or not all(map(str.isdecimal, cells)):
+    if not is_index_name(str(every[0])) or not all(map(str.isdecimal, cells)):
         return False
     others = [frame.iloc[1:, place].tolist() for place in range(1, frame.shape[1])]
     found = [_exists(cell, files) for cell in cells]
-    if cells == [str(i) for i in range(len(cells))] or not any(found):
+    if is_count(cells) or not any(found):
         return any(_exists(cell, files) for column in others for cell in column)
     if _named_ids(frame, files) is not None:
         return True

@@ -36,8 +36,8 @@ TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".xlsx")
 FILE_NAMES = ("cif", "structure", "path", "file", "filename", "crystal")
 ID_NAMES = ("id", "cif_id", "material_id", "mp_id", "jid", "uid", "name")
 CRYSTAL_NAMES = (*FILE_NAMES, *ID_NAMES)
-# Of a column that counts the rows of pandas.
-INDEX_NAMES = ("", "Unnamed: 0")
+# Of a column that counts the rows of pandas, as it writes and reads it.
+_INDEX = re.compile(r"(unnamed: \d+(\.\d+)*|index|level_\d+)?", re.IGNORECASE)
 # Errors of files that cannot be unpacked or are no text.
 UNREADABLE = (UnicodeError, OSError, EOFError, zlib.error)
 
@@ -391,6 +391,16 @@ class Sheet:
         refuse(self.file, [*problems, *self.problems])
         if self.remarks:
             warn_caller(f"{self.file}: read with {', '.join(self.remarks)}")
+
+
+def is_index_name(name: str) -> bool:
+    """Tell whether pandas gives this name to a column that counts the rows."""
+    return _INDEX.fullmatch(name) is not None
+
+
+def is_count(cells: Sequence[str]) -> bool:
+    """Tell whether cells count from 0, as those of an index."""
+    return list(cells) == [str(i) for i in range(len(cells))]
 
 
 def id_columns(names: Iterable[str]) -> list[str]:

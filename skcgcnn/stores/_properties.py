@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets import (
     CRYSTAL_NAMES,
     FILE_NAMES,
-    INDEX_NAMES,
     Sheet,
     id_columns,
+    is_count,
+    is_index_name,
     is_missing_cell,
     number,
 )
@@ -88,7 +89,7 @@ def read_properties(path: Path) -> Properties:
             mended = cell if name in by_id else sheet.mended(cell, name, f"line {line}")
             values[name] = None if is_missing_cell(cell) else mended
         for name, known in by_id.items():
-            cif_id = without_ending(row[name])
+            cif_id = _name_in(row[name], name)
             if known.setdefault(cif_id, values) is not values:
                 twice.setdefault(name, f"line {line}: {cif_id!r} comes twice")
     sheet.end()
@@ -100,13 +101,19 @@ def read_properties(path: Path) -> Properties:
     return found
 
 
+def _name_in(cell: str, column: str) -> str:
+    """Return the name of a crystal, wherever the table of its file was made."""
+    name = without_ending(cell)
+    return PurePath(name).name if column.lower() in FILE_NAMES else name
+
+
 def _may_be_ids(names: list[str]) -> list[str]:
     first, ids = names[0], id_columns(names)
     if first.lower() in CRYSTAL_NAMES:
         return [first]
     files = [name for name in names if name.lower() in FILE_NAMES]
     # Numbers of an index may be names of other crystals.
-    return [*ids, *files] if ids and first in INDEX_NAMES else [*ids, *files, first]
+    return [*ids, *files] if ids and is_index_name(first) else [*ids, *files, first]
 
 
 class JoinedProperties:
@@ -135,19 +142,25 @@ class JoinedProperties:
             ids = {str(one) for one in shard.ids()}
             for name, known in table.by_id.items():
                 found[name] += len(ids & known.keys())
-        column, first = max(found, key=found.__getitem__), table.names[0]
+        first = table.names[0]
+        is_index = is_index_name(first)
+        # Numbers of an index count where no other column names crystals.
+        others = [name for name in found if found[name] and not (is_index and name == first)]
+        column = max(others or found, key=found.__getitem__)
         for name in (column, *(name for name in table.twice if found[name])):
-            if name == column or name not in INDEX_NAMES:
+            if name == column or not is_index_name(name):
                 table.check(name)
         if column != first:
-            what = "an index column" if first in INDEX_NAMES else f"column {column!r} as the ids"
+            what = "an index column" if is_index else f"column {column!r} as the ids"
             warn_caller(f"{table.file}: read with {what}")
-        if others := [name for name in id_columns(found) if name != column and found[name]]:
+        elif is_index and is_count([*table.by_id[first]]):
+            warn_caller(f"{table.file}: read with its index as the ids")
+        if too := [name for name in id_columns(others) if name != column]:
             warn_caller(
-                f"{table.file}: column {others[0]!r} names crystals, too, but {column!r} counts; "
+                f"{table.file}: column {too[0]!r} names crystals, too, but {column!r} counts; "
                 "write it first, or remove the other"
             )
-        left_out = {column, *(INDEX_NAMES if column != first else ())}
+        left_out = {column, *([first] if is_index else [])}
         self.table, self.column = table.file, column
         self.by_id: Mapping[str, Values] = table.by_id[column]
         self.names = [name for name in table.names if name not in left_out]

@@ -41,7 +41,7 @@ from skcgcnn.stores._items import (
 )
 
 # The begin, a part or the end of a line of JSON, in the place of a name.
-_IN_JSON = re.compile(r"""^\{\s*"|":|\d\s*\]\s*\}[\]}\s"]*$|^\W*[\]}]\W*$""")
+_IN_JSON = re.compile(r"""^\{\s*"|":|\d\s*\]\s*\}[\]}\s"]*$|^[^A-Za-z_{\[]*[\]}]\W*$""")
 _LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
 # Endings of files that hold many crystals.
 _MANY = (*TABLES, *_LINES, *ARCHIVES, ".db")

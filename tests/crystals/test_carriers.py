@@ -353,6 +353,9 @@ def test_a_site_that_is_no_element_beside_a_formula():
         ("Ba TiO3", True),
         ("KBr I", False),
         ("KBr(I)", False),
+        ("NaBr (B1)", False),
+        ("NaBr B1", False),
+        ("NaBr@225", False),
     ],
 )
 def test_how_formulas_are_written(nacl, formula, is_told):

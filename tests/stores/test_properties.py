@@ -141,11 +141,15 @@ def test_an_index_beside_several_columns_named_as_ids(make, text, names, tmp_pat
     path = table(tmp_path / "p.csv", ["", "material_id", "e"], *rows)
     with pytest.raises(DataError, match="no name in its column 'material_id'"):
         make(f"{tmp_path}/*.cif", properties=path)
-    rows = [[n % 2, f"{n}.cif", n] for n in (3, 1, 2)]
-    store, _ = make(
-        f"{tmp_path}/*.cif", properties=table(tmp_path / "p.csv", ["", "file", "e"], *rows)
-    )
-    assert store.properties["e"].tolist() == [1, 2, 3]
+    for first in ("", "index"):
+        rows = [[n, f"cifs/{e}.cif", e] for n, e in enumerate((3, 1, 2))]
+        path = table(tmp_path / "p.csv", [first, "file", "e"], *rows)
+        store, said = make(f"{tmp_path}/*.cif", properties=path)
+        assert store.properties["e"].tolist() == [1, 2, 3]
+        assert said == [f"{path}: read with an index column"]
+    path = table(tmp_path / "p.csv", ["", "sample", "e"], *rows)
+    _, said = make(f"{tmp_path}/*.cif", properties=path)
+    assert f"{path}: read with its index as the ids" in said
     _, said, _ = run("321")
     assert "names crystals, too, but" in said[-1]
 
