@@ -277,7 +277,7 @@ def check_pwi(text: str, n_sites: Sequence[int]) -> None:
             f"has {len(sites)} lines of sites, of which {n_sites[0]} are counted (nat)"
         )
     # ASE writes flags behind fixed sites alone; a number that is cut has fewer decimals.
-    if len({len(word.partition(".")[2]) for word in sites[-1][1:4]}) > 1:
+    if len(set(map(_n_decimals, sites[-1][1:4]))) > 1:
         _refuse_cut(sites)
     named = {row[0] for row in _rows_of_card(text, "ATOMIC_SPECIES")}
     if unused := sorted(named - {site[0] for site in sites}):

@@ -27,6 +27,7 @@ from skcgcnn.datasets._tables import (
     is_count,
     is_index_name,
     open_text,
+    shifted_header,
     write_rows,
     write_table,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "number",
     "open_text",
     "read_table",
+    "shifted_header",
     "write_rows",
     "write_table",
 ]

@@ -18,6 +18,7 @@ from skcgcnn.datasets._tables import (
     is_count,
     is_index_name,
     refuse,
+    shifted_header,
 )
 from skcgcnn.exceptions import DataError
 
@@ -244,10 +245,7 @@ def _check_ids(sheet: Sheet, frame: Any) -> None:
                 "twice: is the header shifted?"
             )
     if all(map(is_missing_cell, frame.iloc[:, -1])):
-        raise DataError(
-            f"{sheet.file}: its first column has no name, and there is nothing below "
-            f"{sheet.names[-1]!r} in its last: is the header shifted?"
-        )
+        raise shifted_header(sheet.file, sheet.names[-1])
 
 
 def named_places(sheet: Sheet, header: list[str] | None, n_columns: int) -> list[int]:

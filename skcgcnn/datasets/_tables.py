@@ -115,6 +115,14 @@ def refuse(file: Path, problems: Sequence[str]) -> None:
     raise DataError("\n  ".join([f"{file}:", *shown]))
 
 
+def shifted_header(file: Path, last: str) -> DataError:
+    """Return the error for a table whose first column has no name, and whose last is empty."""
+    return DataError(
+        f"{file}: its first column has no name, and there is nothing below {last!r} in its last: "
+        "is the header shifted? Name the first, or remove the last"
+    )
+
+
 class Sheet:
     """A table; its rows are read from the disk as they are asked for.
 
@@ -163,11 +171,7 @@ class Sheet:
                 yield line, [c[1:] if c[:1] == "'" and _FORMULA.match(c) else c for c in cells]
         is_nameless = has_first and not head[0] and not id_columns(head)
         if is_nameless and head[-1] and not has_last:
-            raise DataError(
-                f"{self.file}: its first column has no name, and there is nothing below "
-                f"{head[-1]!r} in its last: is the header shifted? Name the first, or remove the "
-                "last"
-            )
+            raise shifted_header(self.file, head[-1])
         if n_comments:
             self.remarks.append(f"{n_comments} rows that begin with # as comments")
 

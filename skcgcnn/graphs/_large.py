@@ -48,14 +48,13 @@ def search_tree(lattice: FloatArray, coords: FloatArray, centers: IntArray, radi
         Up to where the neighbors of each center are complete: the radius, or less where there are
         more than 256 within it.
     """
-    coords = in_one_cell(lattice, coords)
     points, owners = _with_images(lattice, coords, radius)
-    tree = cKDTree(points)
+    tree, own = cKDTree(points), points[centers]
     cutoff = np.full(len(centers), radius)
     parts = []
     for start in range(0, len(centers), _SITES_AT_ONCE):
         rows = np.arange(start, min(start + _SITES_AT_ONCE, len(centers)))
-        for found_rows, distance, index in _nearest(tree, coords, centers, rows, radius):
+        for found_rows, distance, index in _nearest(tree, own, rows, radius):
             full = np.isfinite(distance[:, -1])
             cutoff[found_rows[full]] = distance[full, -1]
             # Beyond the radius stands no point. A site finds itself too.
@@ -69,12 +68,12 @@ def search_tree(lattice: FloatArray, coords: FloatArray, centers: IntArray, radi
 
 
 def _nearest(
-    tree: cKDTree, coords: FloatArray, centers: IntArray, rows: IntArray, radius: float
+    tree: cKDTree, coords: FloatArray, rows: IntArray, radius: float
 ) -> Iterator[tuple[IntArray, FloatArray, IntArray]]:
     """Yield rows with distances and indices of their points; crowded ones with more of them."""
     for count in (_AT_FIRST, MOST_PAIRS):
         distance, index = tree.query(
-            coords[centers[rows]], k=count, distance_upper_bound=np.nextafter(radius, np.inf)
+            coords[rows], k=count, distance_upper_bound=np.nextafter(radius, np.inf)
         )
         full = np.isfinite(distance[:, -1])
         if count == MOST_PAIRS:
@@ -87,17 +86,7 @@ def _nearest(
 
 
 def crowding(lattice: FloatArray, coords: FloatArray, radius: float) -> float:
-    """Return how many times the average the fullest box of a cell holds.
-
-    Parameters
-    ----------
-    lattice : ndarray of shape (3, 3)
-        Lattice vectors as rows, in Å.
-    coords : ndarray of shape (n_sites, 3)
-        Cartesian coordinates in Å.
-    radius : float
-        Thickness of the boxes, in Å, where it is not less than one.
-    """
+    """Return how many times the average the fullest box of a cell holds, each a radius thick."""
     inverse = np.linalg.inv(lattice)
     boxes = np.maximum(1, 1 / (max(radius, 1.0) * np.linalg.norm(inverse, axis=0))).astype(np.int64)
     places = np.minimum((coords @ inverse % 1) * boxes, boxes - 1).astype(np.int64)
@@ -115,7 +104,11 @@ def in_one_cell(lattice: FloatArray, coords: FloatArray) -> FloatArray:
 def _with_images(
     lattice: FloatArray, coords: FloatArray, radius: float
 ) -> tuple[FloatArray, IntArray]:
-    """Return the sites and their images within a radius of the cell, and whose they are."""
+    """Return the sites, then their images within a radius of the cell, and whose they are.
+
+    Sites that are far from each other are moved into one cell.
+    """
+    coords = in_one_cell(lattice, coords)
     inverse = np.linalg.inv(lattice)
     fractional = coords @ inverse
     lowest, highest = fractional.min(axis=0), fractional.max(axis=0)
@@ -140,7 +133,6 @@ def count_pairs(
     lattice: FloatArray, coords: FloatArray, centers: IntArray, radius: float
 ) -> IntArray:
     """Return how many points each center has within a radius, itself included."""
-    coords = in_one_cell(lattice, coords)
     points, _ = _with_images(lattice, coords, radius)
-    counts = cKDTree(points).query_ball_point(coords[centers], radius, return_length=True)
+    counts = cKDTree(points).query_ball_point(points[centers], radius, return_length=True)
     return np.asarray(counts, dtype=np.int64)

@@ -14,6 +14,7 @@ from skcgcnn.datasets import (
     is_index_name,
     is_missing_cell,
     number,
+    shifted_header,
 )
 from skcgcnn.exceptions import DataError
 from skcgcnn.stores._columns import Cells, own_columns
@@ -52,16 +53,13 @@ class Properties:
         last = self.names[-1]
         rows = self.by_id[column].values()
         if column == "" and all(row[last] is None for row in rows):
-            raise DataError(
-                f"{self.file}: its first column has no name, and there is nothing below {last!r} "
-                "in its last: is the header shifted? Name the first, or remove the last"
-            )
+            raise shifted_header(self.file, last)
 
 
 def read_properties(path: Path) -> Properties:
     """Read a table of properties, whose first column names the crystals.
 
-    Where it is not named so, each column that is named as ids may name them, too.
+    Where it is not named so, each column that is named as ids or files may name them, too.
 
     Raises
     ------
@@ -123,7 +121,8 @@ class JoinedProperties:
     ----------
     table : Properties
     shards : sequence of ShardFiles
-        All that there are. Of columns that may name the crystals, that counts which names most.
+        All that there are. Of columns that may name the crystals, that counts which names most; an
+        index of pandas where no other names any.
 
     Attributes
     ----------

@@ -228,12 +228,12 @@ def _rows_of(sheet: Sheet, crystal_column: str | None) -> Iterator[Item]:
             if crystal not in row:
                 raise DataError(f"{path}: has no column {crystal!r}; it has {', '.join(row)}")
             named = {n for n in row if n.lower() in FILE_NAMES}
-            if "" in row and named and crystal not in named and crystal_column is None:
-                raise DataError(
-                    f"{path}: {crystal!r} has the crystals, not {min(named)!r}, and the first "
-                    "column no name: is the header shifted? Else choose with --crystal-column"
-                )
-            if named and crystal not in named and crystal_column is None:
+            if crystal_column is None and named and crystal not in named:
+                if "" in row:
+                    raise DataError(
+                        f"{path}: {crystal!r} has the crystals, not {min(named)!r}, and the first "
+                        "column no name: is the header shifted? Else choose with --crystal-column"
+                    )
                 sheet.remarks.append(f"{crystal!r} as the crystals, not {min(named)!r}")
             id_name = next((n for n in id_columns(row) if n != crystal), None)
         values: Values = {
