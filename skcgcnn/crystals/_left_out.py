@@ -3,7 +3,9 @@
 import math
 import re
 from collections.abc import Iterator, Sequence
-from itertools import takewhile
+from itertools import accumulate, takewhile
+
+import gemmi
 
 from skcgcnn.crystals._cif_words import no_number
 from skcgcnn.exceptions import StructureError
@@ -31,7 +33,8 @@ _PERIODIC = {"SLAB": 2, "POLYMER": 1, "MOLECULE": 0}
 # Such as programs write; who writes by hand may leave out zeros of fewer.
 _MANY_DECIMALS = 5
 _LONGEST_ROW = 1_000
-_UNDERSCORE = re.compile(r"(?<!\S)[+-]?[\d.]*\d_\d[\d._]*([eE][+-]?\d+)?(?!\S)")
+# Of Python, and of a comment within a number, which cuts it.
+_NO_DIGIT = re.compile(r"(?<!\S)[+-]?[\d.]*(\d_|\d\.?#)\d[\d._]*([eE][+-]?\d+)?(?!\S)")
 
 
 def check_res(text: str, n_sites: int) -> tuple[str, ...]:
@@ -208,17 +211,38 @@ def _check_properties(lines: Sequence[str], n_sites: Sequence[int]) -> None:
             names = told[1].split(":")
             if not {"pos", "positions"} & set(names[::3]):
                 raise StructureError(f"its sites have no place (pos) among {told[0]}")
-            n_columns = sum(map(int, names[2::3]))
+            widths = [*map(int, names[2::3])]
+            n_columns = sum(widths)
             for line in lines[place : place + n]:
                 if len(line.split()) != n_columns:
                     raise StructureError(
                         f"has the site {line.strip()!r}, but tells {n_columns} columns in {told[0]}"
                     )
+            _check_protons(names[::3], widths, lines[place : place + n])
         rows = [line.split() for line in lines[place : place + n]]
         if told is None and len(set(map(len, rows))) > 1:
             most = max(rows, key=len)
             raise StructureError(f"has the site {' '.join(most)!r}, of more words than another one")
         place += n + _n_vectors(lines, place + n)
+
+
+def _check_protons(names: Sequence[str], widths: Sequence[int], sites: Sequence[str]) -> None:
+    """Refuse sites with two elements: ASE takes their atomic numbers, not their symbols."""
+    begins = dict(zip(names, accumulate(widths, initial=0), strict=False))
+    symbols, numbers = (
+        [*{*names} & {*both}] for both in (("species", "symbols"), ("Z", "numbers"))
+    )
+    if not symbols or not numbers:
+        return
+    for site in sites:
+        words = site.split()
+        symbol, number = words[begins[symbols[0]]], words[begins[numbers[0]]]
+        told = gemmi.Element(symbol.capitalize()).atomic_number  # 0 of a label
+        if told and number != str(told):
+            raise StructureError(
+                f"has the site {site.strip()!r} of the element {symbol}, but of the atomic number "
+                f"{number}; it is not clear which counts"
+            )
 
 
 def check_gen(text: str, n_sites: Sequence[int]) -> None:
@@ -394,10 +418,11 @@ def check_count(counts: Sequence[str], n_lines: int) -> None:
         raise StructureError(f"has {n_sites} sites, but fewer lines; perhaps it is truncated")
 
 
-def refuse_underscores(text: str) -> None:
-    """Refuse numbers such as ``1_0``, which Python takes for 10; a title may have them."""
+def refuse_odd_numbers(text: str) -> None:
+    """Refuse numbers such as ``1_0`` and ``4.#5``, taken for 10 and 4; a title may have them."""
     for line in text.splitlines()[1:]:
-        if "_" in line and "=" not in line and (found := _UNDERSCORE.search(line)):
+        is_odd = ("_" in line or "#" in line) and "=" not in line
+        if is_odd and (found := _NO_DIGIT.search(line)):
             raise no_number(found[0])
 
 

@@ -29,7 +29,7 @@ from skcgcnn.crystals._left_out import (
     check_xsf,
     check_xyz,
     cut_number,
-    refuse_underscores,
+    refuse_odd_numbers,
 )
 from skcgcnn.crystals._packed import (
     cannot_be_read,
@@ -280,7 +280,7 @@ def _read_json(text: str) -> Crystal:
 
 def _read_poscar(text: str) -> Crystal:
     text = above_grid(text)
-    refuse_underscores(text)
+    refuse_odd_numbers(text)
     check_counts_of_poscar(text)
     names, counts = ([*text.splitlines(), *[""] * 7][place].split() for place in (5, 6))
     # In longer lists, each takes several lines.
@@ -302,6 +302,7 @@ def _read_poscar(text: str) -> Crystal:
 
 
 def _read_xsf(text: str) -> Crystal:
+    refuse_odd_numbers(text)
     check_counts_of_xsf(text)
     crystal = _read_with_pymatgen(text, "xsf")
     more = partly_periodic([True] * check_xsf(text, len(crystal.species)))
@@ -324,7 +325,7 @@ def _read_with_ase(path: str, max_bytes: int) -> Crystal:
     ending = path.lower().rpartition(".")[2]
     text = read_text(path, max_bytes) if ending in _CHECKED else ""
     if ending in _XYZ:
-        refuse_underscores(text)
+        refuse_odd_numbers(text)
         check_counts_of_xyz(text)
     try:
         from ase.io import read

@@ -363,6 +363,10 @@ def test_fractions_of_other_files_that_may_be_lengths(tmp_path, place, is_told):
         ("species:S:1:pos:R:3:forces:R:3", "Na 0 0 0 1 2 3", None),
         ('"species:S:1:pos:R:3"', "Na 0 0 0 1", "the site 'Na 0 0 0 1', but tells 4 columns"),
         ("species:S:1:forces:R:3", "Na 0 0 0", "its sites have no place (pos) among Properties="),
+        ("species:S:1:pos:R:3:Z:I:1", "Na 0 0 0 11", None),
+        ("species:S:1:pos:R:3:Z:I:1", "na_up 0 0 0 11", None),
+        ("Z:I:1:species:S:1:pos:R:3", "12 Na 0 0 0", "element Na, but of the atomic number 12"),
+        ("symbols:S:1:pos:R:3:numbers:I:1", "Na 0 0 0 12", "of the atomic number 12"),
     ],
 )
 def test_columns_of_sites(tmp_path, properties, row, why):
