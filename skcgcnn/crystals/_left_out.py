@@ -222,7 +222,10 @@ def _check_properties(lines: Sequence[str], n_sites: Sequence[int]) -> None:
         rows = [line.split() for line in lines[place : place + n]]
         if told is None and len(set(map(len, rows))) > 1:
             most = max(rows, key=len)
-            raise StructureError(f"has the site {' '.join(most)!r}, of more words than another one")
+            raise StructureError(
+                f"has the site {' '.join(most)!r}, of more words than another one; give all the "
+                "same columns"
+            )
         place += n + _n_vectors(lines, place + n)
 
 

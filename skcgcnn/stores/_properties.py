@@ -89,7 +89,7 @@ def read_properties(path: Path) -> Properties:
         for name, known in by_id.items():
             cif_id = _name_in(row[name], name)
             if known.setdefault(cif_id, values) is not values:
-                twice.setdefault(name, f"line {line}: {cif_id!r} comes twice")
+                twice.setdefault(name, f"line {line}: {cif_id!r} comes twice in column {name!r}")
     sheet.end()
     if not by_id:
         raise DataError(f"{path}: holds no crystal")

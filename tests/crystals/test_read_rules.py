@@ -583,7 +583,10 @@ def test_sites_of_more_words_than_others_in_an_xyz_file(tmp_path):
     path.write_text(text.format("2.0"))
     assert len(read_crystal(path).species) == 2
     path.write_text(text.format("1 2.0"))
-    assert refused(path) == "has the site 'Cl 2.0 2.0 1 2.0', of more words than another one"
+    told = (
+        "has the site 'Cl 2.0 2.0 1 2.0', of more words than another one; give all the same columns"
+    )
+    assert refused(path) == told
     told = "properties=species:S:1:mass:R:1:pos:R:3"
     path.write_text(f'1\nLattice="4 0 0 0 4 0 0 0 4" {told}\nNa 2.99 0 0 0\n')
     assert refused(path) == f"tells {told}; write Properties"

@@ -199,7 +199,7 @@ def test_properties_of_a_table_beside(make, text, tmp_path):
     for rows, message in (
         ([["id"], ["a"]], f"has one column, 'id'; {expected}"),
         ([["a", 1], ["b", 2]], "begins with numbers; expected a header, such as 'id,energy'"),
-        ([["id", "1"], ["b", 2], ["b.cif", 3]], "line 3: 'b' comes twice"),
+        ([["id", "1"], ["b", 2], ["b.cif", 3]], "line 3: 'b' comes twice in column 'id'"),
     ):  # fmt: skip
         with pytest.raises(DataError) as error:
             make(tmp_path / "?.cif", properties=table(beside, *rows))
