@@ -274,9 +274,13 @@ def check_modules(content: Any) -> None:
 def _from_pymatgen(source: Mapping[str, Any]) -> Any:
     from pymatgen.core import Structure
 
-    # Whoever wrote it, such as a TransformedStructure with its history.
-    names = ("lattice", "sites", "charge", "properties")
-    parts = {name: source[name] for name in names if name in source}
+    # Whoever wrote it, such as a TransformedStructure with its history. Properties, such as
+    # forces, say nothing of the crystal, and pymatgen compares each of their names with each.
+    sites = [
+        {name: value for name, value in site.items() if name != "properties"}
+        for site in source["sites"]
+    ]
+    parts = {"lattice": source["lattice"], "sites": sites}
     check_modules(parts)
     cell = parts["lattice"]
     _check_numbers("lattice", [value for name, value in cell.items() if name in _CELL])

@@ -1,11 +1,9 @@
-"""What pymatgen and ASE leave out of files that are no CIFs, or take for something else."""
+"""What pymatgen leaves out of files that are no CIFs, or takes for something else."""
 
 import math
 import re
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, takewhile
-
-import gemmi
+from itertools import takewhile
 
 from skcgcnn.crystals._cif_words import no_number
 from skcgcnn.exceptions import StructureError
@@ -15,26 +13,13 @@ _WRITE = "which is not read from such a file; write the crystal as a CIF"
 _NO_SYMMETRY, _WHOLE = "-1", (1.0, 11.0)
 # A number of a .cssr file, of which pymatgen reads as much as is written in these letters.
 _DIGITS = re.compile(r"[\d.-]+")
-# The columns of an extended .xyz file: name, kind and number of each, as species:S:1:pos:R:3.
-_COLUMNS = r"[^:\s]+:[A-Z]:\d{1,3}"
-_PROPERTIES = re.compile(rf"""\bproperties\s*=\s*["']?({_COLUMNS}(:{_COLUMNS})*)""", re.IGNORECASE)
-# Among Properties= of an .xyz file, behind a name and a kind.
-_COUNT_OF_COLUMNS = re.compile(r":[A-Z]:(\d+)")
-# In Quantum ESPRESSO, as Fe1 or O_h.
-_LONGEST_SYMBOL = 3
-# Of its cards of lengths: behind the name, in braces or parentheses, or none.
-_UNIT_OF_CARD = re.compile(
-    r"^[^\S\n]*(CELL_PARAMETERS|ATOMIC_POSITIONS)[^\S\n({]*[({]?[^\S\n]*(\w*)", re.MULTILINE
-)
-_LENGTHS = ("", "alat", "bohr", "angstrom")
-_UNITS = {"CELL_PARAMETERS": _LENGTHS, "ATOMIC_POSITIONS": (*_LENGTHS, "crystal")}
 # Directions in which an .xsf file repeats; others in all three.
 _PERIODIC = {"SLAB": 2, "POLYMER": 1, "MOLECULE": 0}
 # Such as programs write; who writes by hand may leave out zeros of fewer.
 _MANY_DECIMALS = 5
 _LONGEST_ROW = 1_000
-# Of Python, and of a comment within a number, which cuts it.
-_NO_DIGIT = re.compile(r"(?<!\S)[+-]?[\d.]*(\d_|\d\.?#)\d[\d._]*([eE][+-]?\d+)?(?!\S)")
+# Of Python, as 1_0.
+_UNDERSCORE = re.compile(r"(?<!\S)(?=\S*\d_\d)[\d._eE+-]+(?!\S)")
 
 
 def check_res(text: str, n_sites: int) -> tuple[str, ...]:
@@ -147,7 +132,7 @@ def check_cssr(text: str, n_sites: int) -> None:
         # Behind the coordinates come the numbers of neighbors.
         if words and not (are_numbers and "." not in "".join(words[5:6])):
             raise StructureError(f"has the site {line.strip()!r}; write its coordinates as 0.25")
-    _refuse_cut([line.split() for line in lines if line.strip()])
+    refuse_cut([line.split() for line in lines if line.strip()])
 
 
 def check_xsf(text: str, n_sites: int) -> int:
@@ -175,151 +160,6 @@ def check_xsf(text: str, n_sites: int) -> int:
     return next((n for word, n in _PERIODIC.items() if word in words), 3)
 
 
-def check_xyz(text: str, n_sites: Sequence[int]) -> None:
-    """Refuse an .xyz file of which ASE read a part: it ends where a number of atoms should be.
-
-    Parameters
-    ----------
-    text : str
-    n_sites : sequence of int
-        Of each crystal that was read.
-
-    Raises
-    ------
-    StructureError
-    """
-    lines = text.split("\n")
-    _check_properties(lines, n_sites)
-    cells = sum(line.startswith("VEC") for line in lines)
-    behind = [line for line in lines[sum(n_sites) + 2 * len(n_sites) + cells :] if line.strip()]
-    if behind:
-        raise StructureError(
-            f"is read to its crystal {len(n_sites)} alone, and holds more behind that; remove "
-            f"empty lines between crystals, and what is none: {behind[0].strip()[:60]!r}"
-        )
-
-
-def _check_properties(lines: Sequence[str], n_sites: Sequence[int]) -> None:
-    """Refuse sites with other columns than are told: ASE leaves out what is more."""
-    place = 0
-    for n in n_sites:
-        place += 2
-        told = _PROPERTIES.search("".join(lines[place - 1 : place]))
-        if told is not None:
-            if not told[0].startswith("Properties"):  # the one that ASE knows
-                raise StructureError(f"tells {told[0]}; write Properties")
-            names = told[1].split(":")
-            if not {"pos", "positions"} & set(names[::3]):
-                raise StructureError(f"its sites have no place (pos) among {told[0]}")
-            widths = [*map(int, names[2::3])]
-            n_columns = sum(widths)
-            for line in lines[place : place + n]:
-                if len(line.split()) != n_columns:
-                    raise StructureError(
-                        f"has the site {line.strip()!r}, but tells {n_columns} columns in {told[0]}"
-                    )
-            _check_protons(names[::3], widths, lines[place : place + n])
-        rows = [line.split() for line in lines[place : place + n]]
-        if told is None and len(set(map(len, rows))) > 1:
-            most = max(rows, key=len)
-            raise StructureError(
-                f"has the site {' '.join(most)!r}, of more words than another one; give all the "
-                "same columns"
-            )
-        place += n + _n_vectors(lines, place + n)
-
-
-def _check_protons(names: Sequence[str], widths: Sequence[int], sites: Sequence[str]) -> None:
-    """Refuse sites with two elements: ASE takes their atomic numbers, not their symbols."""
-    begins = dict(zip(names, accumulate(widths, initial=0), strict=False))
-    symbols, numbers = (
-        [*{*names} & {*both}] for both in (("species", "symbols"), ("Z", "numbers"))
-    )
-    if not symbols or not numbers:
-        return
-    for site in sites:
-        words = site.split()
-        symbol, number = words[begins[symbols[0]]], words[begins[numbers[0]]]
-        told = gemmi.Element(symbol.capitalize()).atomic_number  # 0 of a label
-        if told and number != str(told):
-            raise StructureError(
-                f"has the site {site.strip()!r} of the element {symbol}, but of the atomic number "
-                f"{number}; it is not clear which counts"
-            )
-
-
-def check_gen(text: str, n_sites: Sequence[int]) -> None:
-    """Refuse a .gen file with more or other columns than ASE reads, or with lines behind its cell.
-
-    Parameters
-    ----------
-    text : str
-    n_sites : sequence of int
-        Of its one crystal.
-
-    Raises
-    ------
-    StructureError
-    """
-    head, names, *rows = (line.split() for line in re.split("\r\n?|\n", text.rstrip()))
-    [n] = n_sites
-    if head[1] == "C":  # without a cell, which is refused later
-        return
-    # Number, element and place of each site; then an origin and three vectors.
-    for words, n_columns in zip(rows, [5] * n + [3] * 4, strict=False):
-        if len(words) != n_columns or (n_columns == 5 and not words[0].isdecimal()):
-            raise StructureError(
-                f"has the line {' '.join(words)!r} in the place of {n_columns} columns"
-            )
-    if len(rows) != n + 4:
-        raise StructureError(
-            f"has {len(rows) - 4} lines of sites, of which {n} are counted; check the number"
-        )
-    used = {words[1] for words in rows[:n]}
-    if len(set(names)) < len(names) or len(used) < len(names):
-        raise StructureError(
-            f"names the elements {' '.join(names)!r}, of which one comes twice or has no site"
-        )
-
-
-def check_pwi(text: str, n_sites: Sequence[int]) -> None:
-    """Refuse an input of Quantum ESPRESSO with more sites than it counts (nat), which are left out.
-
-    Parameters
-    ----------
-    text : str
-    n_sites : sequence of int
-        Of its one crystal.
-
-    Raises
-    ------
-    StructureError
-    """
-    for card, unit in _UNIT_OF_CARD.findall(text):
-        if unit.lower() not in _UNITS[card]:  # ASE takes bohr
-            raise StructureError(f"has {card} in {unit!r}; write angstrom, bohr or alat")
-    sites = _rows_of_card(text, "ATOMIC_POSITIONS")
-    if len(sites) != n_sites[0]:
-        raise StructureError(
-            f"has {len(sites)} lines of sites, of which {n_sites[0]} are counted (nat)"
-        )
-    # ASE writes flags behind fixed sites alone; a number that is cut has fewer decimals.
-    if len(set(map(_n_decimals, sites[-1][1:4]))) > 1:
-        _refuse_cut(sites)
-    named = {row[0] for row in _rows_of_card(text, "ATOMIC_SPECIES")}
-    if unused := sorted(named - {site[0] for site in sites}):
-        raise StructureError(f"names {', '.join(unused)} (ATOMIC_SPECIES), which no site has")
-
-
-def _rows_of_card(text: str, name: str) -> list[list[str]]:
-    """Return the words of the lines of a card, which begin with a symbol."""
-    _, _, rest = text.partition(name)
-    words = [re.split("[!#]", line)[0].split() for line in rest.splitlines()[1:]]
-    # Longer than a symbol is the name of what comes next, such as K_POINTS.
-    rows = takewhile(lambda row: not row or len(row[0]) <= _LONGEST_SYMBOL, words)
-    return [row for row in rows if row]
-
-
 def cut_site(rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """Return a remark if the last site has fewer words than all others: a number may be cut."""
     if len(rows) < 2 or len(rows[-1]) >= min(map(len, rows[:-1])):
@@ -340,18 +180,18 @@ def cut_number(text: str) -> tuple[str, ...]:
     words = [*above[-2:], *last[-2:]]
     if len(words) < 4 or math.isnan(sum(map(to_number, words))):
         return ()
-    *usual, n_last = map(_n_decimals, words)
+    *usual, n_last = map(n_decimals, words)
     # One digit fewer changes nothing, and is often a zero that is left out.
     if len(set(usual)) > 1 or not n_last + 1 < usual[0] >= _MANY_DECIMALS:
         return ()
     # Who leaves out zeros does so in other rows, too.
     alike = takewhile(lambda row: len(row) == len(last) and is_number(row[-1:]), rows)
-    if any(_n_decimals(word) < usual[0] for row in alike for word in row[-2:]):
+    if any(n_decimals(word) < usual[0] for row in alike for word in row[-2:]):
         return ()
     return (f"ends with {last[-1]}, which has fewer digits than the numbers above; is it cut?",)
 
 
-def _n_decimals(word: str) -> int:
+def n_decimals(word: str) -> int:
     return len(word.partition(".")[2])
 
 
@@ -364,37 +204,9 @@ def _rows_from_end(text: str) -> Iterator[list[str]]:
         end = begin - 1
 
 
-def _refuse_cut(rows: Sequence[Sequence[str]]) -> None:
+def refuse_cut(rows: Sequence[Sequence[str]]) -> None:
     for remark in cut_site(rows):
         raise StructureError(remark)
-
-
-def check_counts_of_xyz(text: str) -> None:
-    """Refuse an .xyz file with more sites than lines, or more columns than letters.
-
-    ASE looks for each of them.
-
-    Raises
-    ------
-    StructureError
-    """
-    for count in _COUNT_OF_COLUMNS.findall(text):
-        if int(count[:12]) > len(text):  # ASE makes a list of so many
-            raise StructureError(f"tells {count[:12]} columns of its sites, which it does not have")
-    lines = text.split("\n")
-    place = 0
-    while place < len(lines) and lines[place].strip().isdecimal():
-        check_count([lines[place].strip()], len(lines) - place)
-        place += int(lines[place].strip()[:12]) + 2
-        place += _n_vectors(lines, place)
-
-
-def _n_vectors(lines: Sequence[str], place: int) -> int:
-    """Return how many lines of a cell stand here, behind the sites of an .xyz file."""
-    end = place
-    while end < len(lines) and lines[end].startswith("VEC"):
-        end += 1
-    return end - place
 
 
 def check_counts_of_xsf(text: str) -> None:
@@ -421,12 +233,23 @@ def check_count(counts: Sequence[str], n_lines: int) -> None:
         raise StructureError(f"has {n_sites} sites, but fewer lines; perhaps it is truncated")
 
 
-def refuse_odd_numbers(text: str) -> None:
-    """Refuse numbers such as ``1_0`` and ``4.#5``, taken for 10 and 4; a title may have them."""
+def refuse_underscores(text: str) -> None:
+    """Refuse numbers such as ``1_0``, which Python takes for 10; a title may have them."""
     for line in text.splitlines()[1:]:
-        is_odd = ("_" in line or "#" in line) and "=" not in line
-        if is_odd and (found := _NO_DIGIT.search(line)):
+        if "_" in line and "=" not in line and (found := _UNDERSCORE.search(line)):
             raise no_number(found[0])
+
+
+def refuse_cut_by_comments(text: str) -> None:
+    """Refuse a comment directly behind numbers: in ``0.5 4.#78`` it may cut one; not in a title."""
+    for line in text.splitlines()[1:]:
+        numbers, sign, _ = line.partition("#")
+        words = numbers.split()
+        is_cut = sign and words and not numbers[-1].isspace()
+        if is_cut and not any(math.isnan(to_number(word)) for word in words):
+            raise StructureError(
+                f"has {line.strip()!r}; write a blank before #, or the digit in its place"
+            )
 
 
 def is_number(words: Sequence[str]) -> bool:

@@ -6,11 +6,21 @@ import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from io import StringIO
 from os import PathLike, fspath
 from typing import Any
 
 import numpy as np
 
+from skcgcnn.crystals._ase_files import (
+    check_counts_of_xyz,
+    check_gen,
+    check_pwi,
+    check_steps,
+    check_terms,
+    check_xyz,
+    without_constraints,
+)
 from skcgcnn.crystals._carriers import partly_periodic, to_structure
 from skcgcnn.crystals._cif import MAX_FRACTION, first_crystal, parse_cif, syntax_error
 from skcgcnn.crystals._cif_claims import far_sites, told_beside
@@ -21,15 +31,12 @@ from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.crystals._json import load_json
 from skcgcnn.crystals._left_out import (
     check_counts_of_xsf,
-    check_counts_of_xyz,
     check_cssr,
-    check_gen,
-    check_pwi,
     check_res,
     check_xsf,
-    check_xyz,
     cut_number,
-    refuse_odd_numbers,
+    refuse_cut_by_comments,
+    refuse_underscores,
 )
 from skcgcnn.crystals._packed import (
     cannot_be_read,
@@ -75,8 +82,14 @@ MAX_BYTES = 100_000_000
 
 _CIF, _JSON = ((end, *(f"{end}{packed}" for packed in PACKED)) for end in (".cif", ".json"))
 # With a cell; the others are those that pymatgen does not read.
-_OF_ASE = (".traj", ".xyz", ".extxyz", ".gen", ".pwi", ".pwo", "geometry.in")
-_XYZ = ("xyz", "extxyz")
+_AIMS = "geometry.in"
+_OF_ASE = (".traj", ".xyz", ".extxyz", ".gen", ".pwi", ".pwo", _AIMS)
+_BINARY, _XYZ = ("traj",), ("xyz", "extxyz")
+_BOUNDED = {
+    **dict.fromkeys(_XYZ, check_counts_of_xyz),
+    "pwi": check_terms,
+    "pwo": check_steps,
+}
 _CHECKED = {"xyz": check_xyz, "extxyz": check_xyz, "gen": check_gen, "pwi": check_pwi}
 _VASP = ("poscar", "contcar", "chgcar", "locpot")
 _OTHER_KIND = (
@@ -280,7 +293,8 @@ def _read_json(text: str) -> Crystal:
 
 def _read_poscar(text: str) -> Crystal:
     text = above_grid(text)
-    refuse_odd_numbers(text)
+    refuse_underscores(text)
+    refuse_cut_by_comments(text)
     check_counts_of_poscar(text)
     names, counts = ([*text.splitlines(), *[""] * 7][place].split() for place in (5, 6))
     # In longer lists, each takes several lines.
@@ -302,7 +316,7 @@ def _read_poscar(text: str) -> Crystal:
 
 
 def _read_xsf(text: str) -> Crystal:
-    refuse_odd_numbers(text)
+    refuse_cut_by_comments(text)
     check_counts_of_xsf(text)
     crystal = _read_with_pymatgen(text, "xsf")
     more = partly_periodic([True] * check_xsf(text, len(crystal.species)))
@@ -323,18 +337,22 @@ def _read_cssr(text: str) -> Crystal:
 
 def _read_with_ase(path: str, max_bytes: int) -> Crystal:
     ending = path.lower().rpartition(".")[2]
-    text = read_text(path, max_bytes) if ending in _CHECKED else ""
+    text = "" if ending in _BINARY else read_text(path, max_bytes)
     if ending in _XYZ:
-        refuse_odd_numbers(text)
-        check_counts_of_xyz(text)
+        refuse_underscores(text)
+    if ending in _BOUNDED:
+        _BOUNDED[ending](text)
+    is_aims = path.lower().endswith(_AIMS)
     try:
         from ase.io import read
+        from ase.io.aims import read_aims
     except ImportError as error:
         raise StructureError(
             "is read by ASE, which is not there: pip install skcgcnn[ase]"
         ) from error
     try:
-        frames = read(path, index=":")
+        aims = [read_aims(StringIO(without_constraints(text)))] if is_aims else []
+        frames = aims or read(path, index=":")
     except MemoryError:  # it says nothing of the file
         raise
     except Exception as error:  # ASE's parsers raise whatever the text provokes

@@ -183,18 +183,34 @@ def test_json_imports_nothing(nacl, tmp_path):
     named = {"@module": "os", "@class": "system", "command": "true"}
     files = [tmp_path / name for name in ("nacl.json", "nacl.mson", "nacl.json.txt")]
     for hidden in ({"x": named}, {"x": [1, [named]]}, {"x": {"y": {"z": named}}}):
-        content["properties"] = hidden
-        for file in files:
-            file.write_text(json.dumps(content))
-        for source in (*files, content):
-            with pytest.raises(StructureError, match="names the module 'os', which is not import"):
-                read_crystal(source)
+        for place in (content["sites"][0], content["lattice"]):
+            place["more"] = hidden
+            for file in files:
+                file.write_text(json.dumps(content))
+            for source in (*files, content):
+                with pytest.raises(StructureError, match="the module 'os', which is not imported"):
+                    read_crystal(source)
+            del place["more"]
     (tmp_path / "nacl.yaml").write_text(json.dumps(content))
     with pytest.raises(StructureError, match="is no kind of file that is read"):
         read_crystal(tmp_path / "nacl.yaml")
     (tmp_path / "deep.json").write_text("[" * 100_000)
     with pytest.raises(StructureError, match="not well-formed JSON"):
         read_crystal(tmp_path / "deep.json")
+
+
+def test_properties_of_a_structure_are_not_decoded(tmp_path, monkeypatch):
+    """They say nothing of the crystal, and pymatgen would import what they name."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "harm.py").write_text(f"open({str(tmp_path / 'harmed')!r}, 'w')\n")
+    structure = Structure(Lattice.cubic(4), ["Na"], [[0, 0, 0]])
+    content, other = structure.as_dict(), {"@module": "numpy", "@class": "array", "data": [1.0]}
+    content["properties"] = {"x": [{"@module": "harm", "@class": "Harm"}], "stress": other}
+    content["sites"][0]["properties"] = {"x": {"@module": "harm", "@class": "Harm"}, "f": other}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    for source in (tmp_path / "a.json", content):
+        assert read_crystal(source).species == [((11, 1.0),)]
+    assert not (tmp_path / "harmed").exists()
 
 
 def test_containers(cifs, graphs):

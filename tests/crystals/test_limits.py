@@ -4,12 +4,14 @@ import errno
 import gzip
 import os
 import pickle
+import tracemalloc
 
 import gemmi
 import joblib
 import numpy as np
 import pytest
 from hostile import run_bounded
+from pymatgen.core import Lattice, Structure
 
 from skcgcnn import CrystalGraphTransformer
 from skcgcnn.crystals import read_crystal
@@ -338,3 +340,53 @@ def test_long_texts_are_not_repeated_in_remarks():
     (remark,) = read_crystal(f"{text}_cell_volume 1.{'0' * LONG}").notes
     assert remark.startswith("its cell of 64000 Å³ does not have its volume")
     assert len(remark) < 1_000
+
+
+_CELL = "lattice_vector 5 0 0\nlattice_vector 0 5 0\nlattice_vector 0 0 5\natom_frac 0 0 0 Na\n"
+
+
+def test_constraints_of_a_geometry_are_not_read(tmp_path):
+    """ASE makes a matrix of them: of 47 kB, one of 2 GB."""
+    names = " ".join(f"a{i}" for i in range(9_000))
+    more = [f"symmetry_lv a{i} , 0 , 0" for i in range(3)]
+    lines = ["symmetry_n_params 9000 3 8997", f"symmetry_params {names}", *more]
+    lines.append("  symmetry_frac 9**9**9 , 0 , 0")
+    (tmp_path / "geometry.in").write_text(_CELL + "\n".join(lines))
+    tracemalloc.start()
+    try:
+        crystal = read_crystal(tmp_path / "geometry.in")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_allclose(crystal.lattice, 5 * np.eye(3))
+    assert peak < 100e6
+
+
+@pytest.mark.parametrize("term", ["(" * 50_000 + "1" + ")" * 50_000, "+".join(["(0)"] * 30_000)])
+def test_terms_of_coordinates_with_many_brackets(tmp_path, term):
+    path = tmp_path / "a.pwi"
+    text = (
+        "&SYSTEM\nibrav=0, nat=1, ntyp=1\n/\nATOMIC_SPECIES\nNa 22.99 Na.UPF\n"
+        "CELL_PARAMETERS angstrom\n4 0 0\n0 4 0\n0 0 4\nATOMIC_POSITIONS crystal\nNa {} 0 0\n"
+    )
+    path.write_text(text.format("1/2*3^(-1/2)"))
+    assert len(read_crystal(path).species) == 1
+    for name in ("a.pwi", "a.pwo"):
+        (tmp_path / name).write_text(text.format(term))
+        with pytest.raises(StructureError, match="letters; write its value") as error:
+            read_crystal(tmp_path / name)
+        assert len(str(error.value)) < 2_000
+
+
+def test_runs_of_many_steps(tmp_path):
+    path = tmp_path / "a.pwo"
+    path.write_text("ATOMIC_POSITIONS (\n" * 30_000 + "!    total energy\n" * 30_000)
+    with pytest.raises(StructureError, match="30000 steps and 30000 results, too many to be read"):
+        read_crystal(path)
+
+
+def test_names_of_properties_of_sites(tmp_path):
+    """pymatgen compares each with each."""
+    content = Structure(Lattice.cubic(4), ["Na"], [[0, 0, 0]]).as_dict()
+    content["sites"][0]["properties"] = {f"p{i}": 0 for i in range(200_000)}
+    assert read_crystal(content).species == [((11, 1.0),)]

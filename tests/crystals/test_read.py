@@ -469,8 +469,10 @@ def test_all_names_of_cifs_are_those_of_cifs(tmp_path, name):
         (("Na Cl", "Na Cl Br"), "has 3 symbols of elements, but 2 numbers"),
         (("1 1", "2"), "has 2 symbols of elements, but 1 numbers"),
         (("0.5 0.5 0.5", "0.5 0.5 1_0"), "the number '1_0'"),
-        (("0.5 0.5 0.5", "0.5 0.5 0.#25"), "the number '0.#25'"),
-        (("0.5 0.5 0.5", "0.5 0.5 0#25 # note"), "the number '0#25'"),
+        (("0.5 0.5 0.5", "0.5 0.5 5E-0_1"), "the number '5E-0_1'"),
+        (("0.5 0.5 0.5", "0.5 0.5 0.#25"), "'0.5 0.5 0.#25'; write a blank before #, or"),
+        (("0.5 0.5 0.5", "0.5 0.5 5E-0#1 # note"), "'0.5 0.5 5E-0#1 # note'; write a blank"),
+        (("0.5 0.5 0.5", "0.5 0.5 0.#"), "'0.5 0.5 0.#'; write a blank before #"),
     ],
 )
 def test_a_poscar_whose_elements_and_numbers_are_unclear(tmp_path, change, cause):
@@ -507,7 +509,7 @@ def test_a_poscar_that_is_a_trajectory():
         ("a.cssr", ("0.5000 0.0000", "0. 5000 0.0000"), r"has the site '.* 0\. 5000 0.0000"),
         ("a.res", ("LATT -1\n", ""), "tells no symmetry, which means an inversion"),
         ("a.xsf", ("8 1", "9 1"), "has 9 sites, of which 8 can be read; perhaps it is truncated"),
-        ("a.xsf", ("0.00000000000000\n", "0.#5\n"), "the number '0.#5'"),
+        ("a.xsf", ("0.00000000000000\n", "0.#5\n"), "0.#5'; write a blank before #"),
     ],
 )
 def test_nothing_is_left_out_of_files(tmp_path, nacl, name, change, cause):

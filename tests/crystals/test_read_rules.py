@@ -166,10 +166,10 @@ def test_dictionaries_name_only_modules_of_crystals():
     content["@module"] = "of.others"  # who wrote it does not matter
     assert read_crystal(content).species == [((11, 1.0),)]
     for module in ("pymatgen.core.periodic_table", None):
-        content["properties"] = {"x": [{"@module": module, "y": 1}]}
-        assert len(read_crystal({**content, "properties": {}}).species) == 1
+        content["lattice"]["x"] = [{"@module": module, "y": 1}]
+        assert len(read_crystal(content).species) == 1
     for module in ("pymatgen.io.cif", "pymatgen.core", "os"):
-        content["properties"] = {"x": ({"@module": module},)}
+        content["lattice"]["x"] = ({"@module": module},)
         assert refused(content) == f"names the module {module!r}, which is not imported"
 
 
@@ -365,6 +365,13 @@ def test_fractions_of_other_files_that_may_be_lengths(tmp_path, place, is_told):
         ("species:S:1:forces:R:3", "Na 0 0 0", "its sites have no place (pos) among Properties="),
         ("species:S:1:pos:R:3:Z:I:1", "Na 0 0 0 11", None),
         ("species:S:1:pos:R:3:Z:I:1", "na_up 0 0 0 11", None),
+        ("species:S:1:pos:R:3:Z:I:1", "Na 0 0 0 +011", None),
+        ("species:S:1:pos:R:3:positions:R:3", "Na 0 0 0 1 1 1", "has pos and positions, which are"),
+        (
+            "species:S:1:symbols:S:1:pos:R:3",
+            "Na Cl 0 0 0",
+            "has species and symbols, which are",
+        ),
         ("Z:I:1:species:S:1:pos:R:3", "12 Na 0 0 0", "element Na, but of the atomic number 12"),
         ("symbols:S:1:pos:R:3:numbers:I:1", "Na 0 0 0 12", "of the atomic number 12"),
     ],

@@ -1,0 +1,243 @@
+"""What ASE leaves out of files, or takes for something else, and what it takes too long for."""
+
+import re
+from collections.abc import Sequence
+from itertools import accumulate, takewhile
+
+import gemmi
+
+from skcgcnn.crystals._left_out import check_count, n_decimals, refuse_cut, to_number
+from skcgcnn.exceptions import StructureError
+
+# The columns of an extended .xyz file: name, kind and number of each, as species:S:1:pos:R:3.
+_COLUMNS = r"[^:\s]+:[A-Z]:\d{1,3}"
+_PROPERTIES = re.compile(rf"""\bproperties\s*=\s*["']?({_COLUMNS}(:{_COLUMNS})*)""", re.IGNORECASE)
+# Among Properties= of an .xyz file, behind a name and a kind.
+_COUNT_OF_COLUMNS = re.compile(r":[A-Z]:(\d+)")
+# In Quantum ESPRESSO, as Fe1 or O_h.
+_LONGEST_SYMBOL = 3
+# Of its cards of lengths: behind the name, in braces or parentheses, or none.
+_UNIT_OF_CARD = re.compile(
+    r"^[^\S\n]*(CELL_PARAMETERS|ATOMIC_POSITIONS)[^\S\n({]*[({]?[^\S\n]*(\w*)", re.MULTILINE
+)
+_LENGTHS = ("", "alat", "bohr", "angstrom")
+_UNITS = {"CELL_PARAMETERS": _LENGTHS, "ATOMIC_POSITIONS": (*_LENGTHS, "crystal")}
+# Two names of one column of an .xyz file.
+_SAME = (("pos", "positions"), ("species", "symbols"), ("Z", "numbers"))
+# Of a coordinate with brackets, each of which ASE looks for from the start.
+_LONGEST_TERM = 100
+# Of a run of Quantum ESPRESSO, as ASE finds them; it compares each with each.
+_STEPS = ("ATOMIC_POSITIONS", "Program PWSCF")
+_RESULTS = (
+    *("!    total energy", "Forces acting on atoms", "total   stress", "Magnetic moment per site"),
+    *("End of self-consistent calculation", "End of band structure calculation"),
+)
+_MOST_PAIRS = 200_000_000  # which take some seconds
+
+
+def check_xyz(text: str, n_sites: Sequence[int]) -> None:
+    """Refuse an .xyz file of which ASE read a part: it ends where a number of atoms should be.
+
+    Parameters
+    ----------
+    text : str
+    n_sites : sequence of int
+        Of each crystal that was read.
+
+    Raises
+    ------
+    StructureError
+    """
+    lines = text.split("\n")
+    _check_properties(lines, n_sites)
+    cells = sum(line.startswith("VEC") for line in lines)
+    behind = [line for line in lines[sum(n_sites) + 2 * len(n_sites) + cells :] if line.strip()]
+    if behind:
+        raise StructureError(
+            f"is read to its crystal {len(n_sites)} alone, and holds more behind that; remove "
+            f"empty lines between crystals, and what is none: {behind[0].strip()[:60]!r}"
+        )
+
+
+def _check_properties(lines: Sequence[str], n_sites: Sequence[int]) -> None:
+    """Refuse sites with other columns than are told: ASE leaves out what is more."""
+    place = 0
+    for n in n_sites:
+        place += 2
+        told = _PROPERTIES.search("".join(lines[place - 1 : place]))
+        if told is not None:
+            if not told[0].startswith("Properties"):  # the one that ASE knows
+                raise StructureError(f"tells {told[0]}; write Properties")
+            names, widths = told[1].split(":")[::3], [*map(int, told[1].split(":")[2::3])]
+            if not {"pos", "positions"} & {*names}:
+                raise StructureError(f"its sites have no place (pos) among {told[0]}")
+            if twice := [both for both in _SAME if {*both} <= {*names}]:
+                raise StructureError(f"has {' and '.join(twice[0])}, which are one; remove one")
+            n_columns = sum(widths)
+            for line in lines[place : place + n]:
+                if len(line.split()) != n_columns:
+                    raise StructureError(
+                        f"has the site {line.strip()!r}, but tells {n_columns} columns in {told[0]}"
+                    )
+            _check_protons(names, widths, lines[place : place + n])
+        rows = [line.split() for line in lines[place : place + n]]
+        if told is None and len(set(map(len, rows))) > 1:
+            most = max(rows, key=len)
+            raise StructureError(
+                f"has the site {' '.join(most)!r}, of more words than another one; give all the "
+                "same columns"
+            )
+        place += n + _n_vectors(lines, place + n)
+
+
+def _check_protons(names: Sequence[str], widths: Sequence[int], sites: Sequence[str]) -> None:
+    """Refuse sites with two elements: ASE takes their atomic numbers, not their symbols."""
+    begins = dict(zip(names, accumulate(widths, initial=0), strict=False))
+    of_symbol, of_number = ([begins[name] for name in both if name in begins] for both in _SAME[1:])
+    if not of_symbol or not of_number:
+        return
+    for site in sites:
+        words = site.split()
+        symbol, number = words[of_symbol[0]], words[of_number[0]]
+        told = gemmi.Element(symbol.capitalize()).atomic_number  # 0 of a label
+        if told and to_number(number) != told:
+            raise StructureError(
+                f"has the site {site.strip()!r} of the element {symbol}, but of the atomic number "
+                f"{number}; it is not clear which counts"
+            )
+
+
+def check_gen(text: str, n_sites: Sequence[int]) -> None:
+    """Refuse a .gen file with more or other columns than ASE reads, or with lines behind its cell.
+
+    Parameters
+    ----------
+    text : str
+    n_sites : sequence of int
+        Of its one crystal.
+
+    Raises
+    ------
+    StructureError
+    """
+    head, names, *rows = (line.split() for line in re.split("\r\n?|\n", text.rstrip()))
+    [n] = n_sites
+    if head[1] == "C":  # without a cell, which is refused later
+        return
+    # Number, element and place of each site; then an origin and three vectors.
+    for words, n_columns in zip(rows, [5] * n + [3] * 4, strict=False):
+        if len(words) != n_columns or (n_columns == 5 and not words[0].isdecimal()):
+            raise StructureError(
+                f"has the line {' '.join(words)!r} in the place of {n_columns} columns"
+            )
+    if len(rows) != n + 4:
+        raise StructureError(
+            f"has {len(rows) - 4} lines of sites, of which {n} are counted; check the number"
+        )
+    used = {words[1] for words in rows[:n]}
+    if len(set(names)) < len(names) or len(used) < len(names):
+        raise StructureError(
+            f"names the elements {' '.join(names)!r}, of which one comes twice or has no site"
+        )
+
+
+def check_pwi(text: str, n_sites: Sequence[int]) -> None:
+    """Refuse an input of Quantum ESPRESSO with more sites than it counts (nat), which are left out.
+
+    Parameters
+    ----------
+    text : str
+    n_sites : sequence of int
+        Of its one crystal.
+
+    Raises
+    ------
+    StructureError
+    """
+    for card, unit in _UNIT_OF_CARD.findall(text):
+        if unit.lower() not in _UNITS[card]:  # ASE takes bohr
+            raise StructureError(f"has {card} in {unit!r}; write angstrom, bohr or alat")
+    sites = _rows_of_card(text, "ATOMIC_POSITIONS")
+    if len(sites) != n_sites[0]:
+        raise StructureError(
+            f"has {len(sites)} lines of sites, of which {n_sites[0]} are counted (nat)"
+        )
+    # ASE writes flags behind fixed sites alone; a number that is cut has fewer decimals.
+    if len(set(map(n_decimals, sites[-1][1:4]))) > 1:
+        refuse_cut(sites)
+    named = {row[0] for row in _rows_of_card(text, "ATOMIC_SPECIES")}
+    if unused := sorted(named - {site[0] for site in sites}):
+        raise StructureError(f"names {', '.join(unused)} (ATOMIC_SPECIES), which no site has")
+
+
+def _rows_of_card(text: str, name: str) -> list[list[str]]:
+    """Return the words of the lines of a card, which begin with a symbol."""
+    _, _, rest = text.partition(name)
+    words = [re.split("[!#]", line)[0].split() for line in rest.splitlines()[1:]]
+    # Longer than a symbol is the name of what comes next, such as K_POINTS.
+    rows = takewhile(lambda row: not row or len(row[0]) <= _LONGEST_SYMBOL, words)
+    return [row for row in rows if row]
+
+
+def check_counts_of_xyz(text: str) -> None:
+    """Refuse an .xyz file with more sites than lines, or more columns than letters.
+
+    ASE looks for each of them.
+
+    Raises
+    ------
+    StructureError
+    """
+    for count in _COUNT_OF_COLUMNS.findall(text):
+        if int(count[:12]) > len(text):  # ASE makes a list of so many
+            raise StructureError(f"tells {count[:12]} columns of its sites, which it does not have")
+    lines = text.split("\n")
+    place = 0
+    while place < len(lines) and lines[place].strip().isdecimal():
+        check_count([lines[place].strip()], len(lines) - place)
+        place += int(lines[place].strip()[:12]) + 2
+        place += _n_vectors(lines, place)
+
+
+def _n_vectors(lines: Sequence[str], place: int) -> int:
+    """Return how many lines of a cell stand here, behind the sites of an .xyz file."""
+    end = place
+    while end < len(lines) and lines[end].startswith("VEC"):
+        end += 1
+    return end - place
+
+
+def check_terms(text: str) -> None:
+    """Refuse a coordinate with many brackets, for which ASE would take hours.
+
+    Raises
+    ------
+    StructureError
+    """
+    for word in text.split():
+        if len(word) > _LONGEST_TERM and "(" in word:
+            raise StructureError(f"has the term {word!r} of {len(word)} letters; write its value")
+
+
+def check_steps(text: str) -> None:
+    """Refuse the output of a run with so many steps that ASE would take minutes.
+
+    Raises
+    ------
+    StructureError
+    """
+    check_terms(text)
+    n_steps, n_results = (sum(map(text.count, marks)) for marks in (_STEPS, _RESULTS))
+    if n_steps * n_results > _MOST_PAIRS:
+        raise StructureError(
+            f"holds {n_steps} steps and {n_results} results, too many to be read; keep the last"
+        )
+
+
+def without_constraints(text: str) -> str:
+    """Return a geometry.in without the lines of what is to be kept in a relaxation.
+
+    They say nothing of its crystal, and ASE makes matrices of them.
+    """
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.lstrip().startswith("symmetry_"))
