@@ -43,8 +43,10 @@ _NESTED = (*ARCHIVES, ".tbz2", ".txz", ".tar.zst", ".tar.z", ".7z", ".rar")
 # Crystals that are read from folders.
 _FILES = tuple(end for end in READABLE if ".cif" not in end)
 VASP_NAMES = ("poscar", "contcar")
+# In names of CIFs, such as a.cif.txt and a.cif.bak.
+LIKE_CIFS = (".cif", ".mcif")
 # CIFs too, which are not read from archives.
-OTHER_CIFS = (".mcif", *(f".cif.{end}" for end in ("bz2", "xz", "zst", "lzma", "z")))
+_OTHER_CIFS = (".mcif", *(f".cif.{end}" for end in ("bz2", "xz", "zst", "lzma", "z")))
 _OTHER = Refused("is neither .cif nor .cif.gz; unpack the archive, and make the store of its files")
 # What is unpacked a piece at a time.
 _BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -243,7 +245,7 @@ def zip_items(path: Path) -> tuple[Iterator[Item], int]:
     members = [one for one in archive.infolist() if _is_cif(one.filename)]
     told = set[str]()
     for one in archive.infolist():
-        if not one.is_dir():
+        if not one.is_dir() and not _is_cif(one.filename):
             _warn_of_others(path, one.filename, told)
     return _zip_members(path, archive, members), len(members)
 
@@ -302,7 +304,9 @@ def _warn_of_others(path: Path, name: str, told: set[str]) -> None:
         return
     kinds = (end for end in (*_NESTED, *_FILES) if own.lower().endswith(end))
     begins = (begin for begin in VASP_NAMES if own.lower().startswith(begin))
-    kind = next(iter((*kinds, *begins, *(file for file in _BESIDE if own == file))), None)
+    beside = (file for file in _BESIDE if own == file)
+    like = (part for part in LIKE_CIFS if part in own.lower())
+    kind = next(iter((*kinds, *begins, *beside, *like)), None)
     if kind is not None and kind not in told:
         told.add(kind)
         warn_caller(
@@ -314,7 +318,7 @@ def _warn_of_others(path: Path, name: str, told: set[str]) -> None:
 def _is_cif(name: str) -> bool:
     # Not the files with which macOS accompanies others.
     hidden = PurePosixPath(name).name.startswith(".")
-    return name.lower().endswith((*_CIFS, *OTHER_CIFS)) and not hidden
+    return name.lower().endswith((*_CIFS, *_OTHER_CIFS)) and not hidden
 
 
 def _item(path: Path, name: str, content: bytes | Refused) -> Item:

@@ -29,7 +29,7 @@ from skcgcnn.datasets import (
     read_table,
 )
 from skcgcnn.exceptions import DataError
-from skcgcnn.stores._archives import ARCHIVES, OTHER_CIFS, TARS, VASP_NAMES, tar_items, zip_items
+from skcgcnn.stores._archives import ARCHIVES, LIKE_CIFS, TARS, VASP_NAMES, tar_items, zip_items
 from skcgcnn.stores._items import (
     DatabaseRow,
     Item,
@@ -183,7 +183,7 @@ def _may_be_crystals(path: Path) -> bool:
     name = path.name.lower()
     if name.startswith("."):
         return False
-    by_name = name.endswith(OTHER_CIFS) or name.startswith(VASP_NAMES)
+    by_name = any(part in name for part in LIKE_CIFS) or name.startswith(VASP_NAMES)
     return by_name or (path.is_symlink() and not path.exists())
 
 

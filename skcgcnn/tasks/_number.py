@@ -74,13 +74,14 @@ class Number(Task):
         """Return the task with the mean and scale of training values."""
         known = ~np.isnan(encoded)
         values = encoded[known]
-        if len(values) > 1 and (values == values[0]).all():
+        mean = float(np.average(values, weights=weights[known]))
+        std, size = _deviation(values - mean, weights[known]), abs(mean)
+        if len(values) > 1 and _is_rounding(std, size):
             warn_caller(
                 f"column {self.name!r} of y holds one value, {values[0]:g}: there is nothing to "
                 "learn, and all predictions are about it"
             )
-        mean = float(np.average(values, weights=weights[known]))
-        scale = _scale(values - mean, weights[known], size=abs(mean))
+        scale = _scale(std, size)
         return replace(self, mean=mean, scale=scale)
 
     def scaled_by_site(
@@ -96,7 +97,7 @@ class Number(Task):
         by_site = float(np.average(encoded, weights=weights) / np.average(n_sites, weights=weights))
         left = encoded - by_site * n_sites
         left -= np.average(left, weights=weights)
-        scale = _scale(left, weights, size=np.abs(encoded).max())
+        scale = _scale(_deviation(left, weights), float(np.abs(encoded).max()))
         return replace(self, scale=scale), by_site / scale
 
     def errors(self, outputs: Tensor, target: Tensor, loss: str) -> Tensor:
@@ -249,13 +250,18 @@ def _with_variance(task: Number) -> NumberWithVariance:
     return NumberWithVariance(**{f.name: getattr(task, f.name) for f in fields(task)})
 
 
-def _scale(centered: FloatArray, weights: FloatArray, *, size: float) -> float:
-    """Return the standard deviation of differences from a mean of numbers of some size."""
-    std = float(np.sqrt(np.average(centered**2, weights=weights)))
-    if std > 10 * np.finfo(np.float64).eps * size:
-        return std
-    # A constant target: what is left is rounding noise.
-    return min(1.0, float(size)) or 1.0
+def _deviation(centered: FloatArray, weights: FloatArray) -> float:
+    return float(np.sqrt(np.average(centered**2, weights=weights)))
+
+
+def _is_rounding(std: float, size: float) -> bool:
+    """Tell whether numbers of some size differ by no more than they are rounded."""
+    return std <= 10 * float(np.finfo(np.float64).eps) * size
+
+
+def _scale(std: float, size: float) -> float:
+    """Return the standard deviation of numbers of some size, or what stands for that of one."""
+    return (min(1.0, size) or 1.0) if _is_rounding(std, size) else std
 
 
 def _log_mean(logarithms: FloatArray) -> FloatArray:

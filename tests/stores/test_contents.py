@@ -76,7 +76,8 @@ def test_a_table_in_an_archive_is_not_read(pack, make, text, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["groups.csv", "atom_init.json", "id_prop.xlsx", "x.tar.gz", "Y.ZIP"]
+    "name",
+    ["groups.csv", "atom_init.json", "id_prop.xlsx", "x.tar.gz", "Y.ZIP", "b.cif.txt", "b.CIF~"],
 )
 @pytest.mark.parametrize("pack", [zipped, tarred], ids=["zip", "tar"])
 def test_what_belongs_to_crystals_in_an_archive_is_not_left_out_silently(
@@ -84,7 +85,7 @@ def test_what_belongs_to_crystals_in_an_archive_is_not_left_out_silently(
 ):
     archive = pack(
         tmp_path / f"a.{pack.__name__[:3]}",
-        {"a.cif": text, f"x/{name}": "", f"y/{name}": "", f"my{name}.cif.txt": ""},
+        {"a.cif": text, f"x/{name}": "", f"y/{name}": "", f"my{name}.txt": ""},
     )
     store, (told,) = make(archive)
     assert told.startswith(f"{archive}: x/{name} in the archive is not read; unpack the archive")

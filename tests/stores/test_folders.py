@@ -37,7 +37,7 @@ def test_a_link_to_a_folder_above_another_link(folder, cifs, tmp_path):
     assert read_folder(folder).cif_ids == ["one", "again/b", "again/part/a"]
 
 
-@pytest.mark.parametrize("name", ["POSCAR", "b.mcif", "b.cif.zst"])
+@pytest.mark.parametrize("name", ["POSCAR", "b.mcif", "b.cif.zst", "b.cif.txt", "b.CIF~"])
 def test_files_that_may_be_crystals(folder, name):
     (folder / "below").mkdir()
     (folder / "below" / name).touch()

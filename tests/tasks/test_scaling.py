@@ -24,6 +24,8 @@ def test_numbers_are_scaled_as_scikit_learn_scales_them():
 def test_equal_numbers_are_told_but_a_single_one_is_not():
     with pytest.warns(UserWarning, match="column 'gap' of y holds one value, 2: "):
         assert Number("gap").scaled(np.array([2.0, 2.0]), np.ones(2)).mean == 2
+    with pytest.warns(UserWarning, match="column 'gap' of y holds one value, 0.3: "):
+        Number("gap").scaled(np.array([0.3, 0.1 + 0.2]), np.ones(2))
     with warnings.catch_warnings(action="error"):
         assert Number("gap").scaled(np.array([2.0, np.nan]), np.ones(2)).mean == 2
 
@@ -35,7 +37,8 @@ def test_equal_numbers_have_their_size_as_scale_and_at_most_1(value, scale):
     assert Number("gap").scaled(np.full(1, value), np.ones(1)).scale == scale
     # Differences that are rounding noise are none.
     noise = np.array([1, -1]) * 10 * np.finfo(float).eps
-    assert Number("gap").scaled(1 + noise, np.ones(2)).scale == 1
+    with pytest.warns(UserWarning, match="holds one value"):
+        assert Number("gap").scaled(1 + noise, np.ones(2)).scale == 1
     assert Number("gap").scaled(1 + 1.2 * noise, np.ones(2)).scale == 1.2 * noise[0]
 
 
