@@ -196,8 +196,6 @@ def _featurize(
     with replace_data(folder) as new:
         read = own_columns if beside is None else JoinedProperties(beside, shards)
         columns = write_columns(new.path / COLUMNS, shards, read)
-        if isinstance(read, JoinedProperties):
-            read.check_used()
         units = source.units if beside is None else {**source.units, **beside.units}
         joint = join_headers(parts)
         stream_arrays(new.path, joined_streams(joint, parts))

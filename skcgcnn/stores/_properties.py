@@ -1,8 +1,9 @@
 """A table of properties beside crystals that have none, and how it is joined to them."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets import (
@@ -10,7 +11,6 @@ from skcgcnn.datasets import (
     FILE_NAMES,
     Sheet,
     id_columns,
-    is_count,
     is_index_name,
     is_missing_cell,
     number,
@@ -18,8 +18,11 @@ from skcgcnn.datasets import (
 )
 from skcgcnn.exceptions import DataError
 from skcgcnn.stores._columns import Cells, own_columns
-from skcgcnn.stores._items import Values, without_ending
+from skcgcnn.stores._items import without_ending
 from skcgcnn.stores._shards import ShardFiles
+
+# Folders above a file that may tell it from others of its name.
+_MOST_FOLDERS = 20
 
 
 @dataclass(frozen=True)
@@ -29,30 +32,38 @@ class Properties:
     Attributes
     ----------
     file : Path
-    names : list of str
-        Of its columns.
-    by_id : dict of str to dict
-        For each column that may name the crystals, the one that most likely does first, the
-        properties by these names.
-    twice : dict of str to str
-        Where such a column has a name twice.
+    cells : dict of str to list of str
+        Its columns as they are written: the crystals tell which of them has their names.
+    values : dict of str to list of (str or None)
+        Its columns as properties.
+    lines : list of int
+        Where its rows end.
     units : dict of str to str
         Of the properties, where a row tells them.
     """
 
     file: Path
-    names: list[str]
-    by_id: dict[str, dict[str, Values]]
-    twice: dict[str, str]
+    cells: dict[str, list[str]]
+    values: dict[str, Cells]
+    lines: list[int]
     units: dict[str, str]
 
-    def check(self, column: str) -> None:
-        """Refuse the table if this column names the crystals."""
-        if column in self.twice:
-            raise DataError(f"{self.file}: {self.twice[column]}")
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns."""
+        return [*self.cells]
+
+    def check(self, column: str, crystals: Sequence[str]) -> None:
+        """Refuse the table if this column has these names of crystals, one of them twice."""
+        seen = set[str]()
+        for line, name in zip(self.lines, crystals, strict=True):
+            if name in seen:
+                raise DataError(
+                    f"{self.file}: line {line}: {name!r} comes twice in column {column!r}"
+                )
+            seen.add(name)
         last = self.names[-1]
-        rows = self.by_id[column].values()
-        if column == "" and all(row[last] is None for row in rows):
+        if column == "" and all(value is None for value in self.values[last]):
             raise shifted_header(self.file, last)
 
 
@@ -78,31 +89,25 @@ def read_properties(path: Path) -> Properties:
             raise DataError(f"{path}: begins with numbers; expected a header, such as 'id,energy'")
 
     sheet = Sheet(path)
-    by_id, twice = dict[str, dict[str, Values]](), dict[str, str]()
+    cells, values, lines = dict[str, list[str]](), dict[str, Cells](), list[int]()
+    may_be_ids = list[str]()
     for line, row in sheet.records(check):
-        by_id = by_id or {name: {} for name in _may_be_ids(sheet.names)}
-        values: Values = {}
+        if not cells:
+            cells, values = {name: [] for name in row}, {name: [] for name in row}
+            may_be_ids = _may_be_ids(sheet.names)
+        lines.append(line)
         for name, cell in row.items():
             # Of names, 001 is not meant as 1.
-            mended = cell if name in by_id else sheet.mended(cell, name, f"line {line}")
-            values[name] = None if is_missing_cell(cell) else mended
-        for name, known in by_id.items():
-            cif_id = _name_in(row[name], name)
-            if known.setdefault(cif_id, values) is not values:
-                twice.setdefault(name, f"line {line}: {cif_id!r} comes twice in column {name!r}")
+            mended = cell if name in may_be_ids else sheet.mended(cell, name, f"line {line}")
+            cells[name].append(cell)
+            values[name].append(None if is_missing_cell(cell) else mended)
     sheet.end()
-    if not by_id:
+    if not cells:
         raise DataError(f"{path}: holds no crystal")
-    found = Properties(path, sheet.names, by_id, twice, sheet.units)
-    if len(by_id) == 1:
-        found.check(*by_id)
+    found = Properties(path, cells, values, lines, sheet.units)
+    if len(may_be_ids) == 1:
+        found.check(may_be_ids[0], _crystals(found, may_be_ids[0], set()))
     return found
-
-
-def _name_in(cell: str, column: str) -> str:
-    """Return the name of a crystal, wherever the table of its file was made."""
-    name = without_ending(cell)
-    return PurePath(name).name if column.lower() in FILE_NAMES else name
 
 
 def _may_be_ids(names: list[str]) -> list[str]:
@@ -114,6 +119,22 @@ def _may_be_ids(names: list[str]) -> list[str]:
     return [*ids, *files] if ids and is_index_name(first) else [*ids, *files, first]
 
 
+def _crystals(table: Properties, column: str, known: set[str]) -> list[str]:
+    """Return the crystals that a column names, some of which are known.
+
+    Of files, wherever the table of them was made: with as many folders as a crystal has.
+    """
+    names = list(map(without_ending, table.cells[column]))
+    return [_tail(name, known) for name in names] if column.lower() in FILE_NAMES else names
+
+
+def _tail(name: str, known: set[str]) -> str:
+    parts = re.split(r"[/\\]", name)
+    first = max(0, len(parts) - _MOST_FOLDERS)
+    tails = ("/".join(parts[place:]) for place in range(first, len(parts)))
+    return next((tail for tail in tails if tail in known), name)
+
+
 class JoinedProperties:
     """The columns of shards with those of a table beside.
 
@@ -121,77 +142,105 @@ class JoinedProperties:
     ----------
     table : Properties
     shards : sequence of ShardFiles
-        All that there are. Of columns that may name the crystals, that counts which names most; an
-        index of pandas where no other names any.
-
-    Attributes
-    ----------
-    used : set of str
-        The ids that were found; it fills as shards are read.
+        All that there are.
 
     Raises
     ------
     DataError
-        If a column that names crystals has a name twice.
+        If no column, or more than one, has the names of the crystals, or one of them twice.
     """
 
     def __init__(self, table: Properties, shards: Sequence[ShardFiles]) -> None:
-        found = dict.fromkeys(table.by_id, 0)
-        for shard in shards if len(found) > 1 else ():
-            ids = {str(one) for one in shard.ids()}
-            for name, known in table.by_id.items():
-                found[name] += len(ids & known.keys())
+        known = {str(one) for shard in shards for one in shard.ids()}
         first = table.names[0]
-        is_index = is_index_name(first)
-        # Numbers of an index count where no other column names crystals.
-        others = [name for name in found if found[name] and not (is_index and name == first)]
-        column = max(others or found, key=found.__getitem__)
-        for name in (column, *(name for name in table.twice if found[name])):
-            if name == column or not is_index_name(name):
-                table.check(name)
-        if column != first:
-            what = "an index column" if is_index else f"column {column!r} as the ids"
-            warn_caller(f"{table.file}: read with {what}")
-        elif is_index and is_count([*table.by_id[first]]):
-            warn_caller(f"{table.file}: read with its index as the ids")
-        if too := [name for name in id_columns(others) if name != column]:
-            warn_caller(
-                f"{table.file}: column {too[0]!r} names crystals, too, but {column!r} counts; "
-                "write it first, or remove the other"
+        if without_ending(first) in known and first.lower() not in CRYSTAL_NAMES:
+            raise DataError(
+                f"{table.file}: begins with the crystal {first!r}; expected a header, such as "
+                "'id,energy'"
             )
-        left_out = {column, *([first] if is_index else [])}
-        self.table, self.column = table.file, column
-        self.by_id: Mapping[str, Values] = table.by_id[column]
+        column = _column_of_ids(table, known)
+        crystals = _crystals(table, column, known)
+        table.check(column, crystals)
+        if not known.intersection(crystals):
+            raise DataError(
+                f"{table.file}: no name in its column {column!r} is that of a crystal: the names "
+                f"are such as {crystals[0]!r}, those of the crystals such as {min(known)!r}. "
+                "Change the column and repeat the call: the crystals are not read again"
+            )
+        if unused := [name for name in crystals if name not in known]:
+            warn_caller(
+                f"{table.file}: {len(unused)} of {len(crystals)} names are those of no crystal, "
+                f"the first is {unused[0]!r}"
+            )
+        if without := known.difference(crystals):
+            warn_caller(
+                f"{table.file}: {len(without)} of {len(known)} crystals have no row, one is "
+                f"{min(without)!r}: their properties are missing"
+            )
+        left_out = {column, *([first] if is_index_name(first) else [])}
+        self.table, self.rows = table, {name: row for row, name in enumerate(crystals)}
         self.names = [name for name in table.names if name not in left_out]
-        self.used = set[str]()
-        self.example = ""  # the name of a crystal
 
     def __call__(self, shard: ShardFiles) -> dict[str, Cells]:
         """Return the columns of a shard."""
         columns = own_columns(shard)
         if twice := [name for name in self.names if name in columns]:
             raise DataError(
-                f"{self.table}: the crystals have a property {twice[0]!r} already; rename the "
+                f"{self.table.file}: the crystals have a property {twice[0]!r} already; rename the "
                 "column"
             )
-        ids = [str(one) for one in shard.ids()]
-        self.used.update(one for one in ids if one in self.by_id)
-        self.example = self.example or (ids[0] if ids else "")
+        rows = [self.rows.get(str(one)) for one in shard.ids()]
         for name in self.names:
-            columns[name] = [self.by_id.get(one, {}).get(name) for one in ids]
+            values = self.table.values[name]
+            columns[name] = [None if row is None else values[row] for row in rows]
         return columns
 
-    def check_used(self) -> None:
-        """Warn of names in the table that are those of no crystal; refuse a table of such names."""
-        unused = [name for name in self.by_id if name not in self.used]
-        if unused and not self.used:
+
+def _column_of_ids(table: Properties, known: set[str]) -> str:
+    """Return the column that names most of the known crystals, of those that may.
+
+    An index of pandas does where no other does. It is told where it is not the first column, or
+    one that may count the rows.
+    """
+    first, may_be_ids = table.names[0], _may_be_ids(table.names)
+    is_index = is_index_name(first)
+
+    def n_named(column: str) -> int:
+        return len(known.intersection(_crystals(table, column, known)))
+
+    found = {name: n_named(name) for name in may_be_ids} if len(may_be_ids) > 1 or is_index else {}
+    others = [name for name in found if found[name] and not (is_index and name == first)]
+    column = max(others or may_be_ids, key=lambda name: found.get(name, 0))
+    for name in others:
+        if name != column and not is_index_name(name):
+            table.check(name, _crystals(table, name, known))
+    if is_index and column == first:
+        _check_index(table, known)
+        if all(map(str.isdecimal, table.cells[first])):
+            warn_caller(f"{table.file}: read with its index as the ids")
+    if column != first:
+        what = "an index column" if is_index else f"column {column!r} as the ids"
+        warn_caller(f"{table.file}: read with {what}")
+    if too := [name for name in id_columns(others) if name != column]:
+        warn_caller(
+            f"{table.file}: column {too[0]!r} names crystals, too, but {column!r} counts; "
+            "write it first, or remove the other"
+        )
+    return column
+
+
+def _check_index(table: Properties, known: set[str]) -> None:
+    """Refuse a table of which another column names as many crystals as the index before it."""
+    index, *others = table.names
+    by_index = _crystals(table, index, known)
+    n_by_index = len(known.intersection(by_index))
+    for name in others:
+        crystals = _crystals(table, name, known)
+        n_named = len(known.intersection(crystals))
+        # What several crystals have, such as a number of atoms, is no name.
+        is_name = len(set(crystals)) == len(crystals) and crystals != by_index
+        if is_name and n_named >= max(1, n_by_index):
             raise DataError(
-                f"{self.table}: no name in its column {self.column!r} is that of a crystal: the "
-                f"names are such as {unused[0]!r}, those of the crystals such as {self.example!r}. "
-                "Change the column and repeat the call: the crystals are not read again"
-            )
-        if unused:
-            warn_caller(
-                f"{self.table}: {len(unused)} of {len(self.by_id)} names are those of no crystal, "
-                f"the first is {unused[0]!r}"
+                f"{table.file}: its column {name!r} names crystals, as the index before it does; "
+                "write 'id' above that which counts"
             )

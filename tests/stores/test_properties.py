@@ -147,9 +147,20 @@ def test_an_index_beside_several_columns_named_as_ids(make, text, names, tmp_pat
         store, said = make(f"{tmp_path}/*.cif", properties=path)
         assert store.properties["e"].tolist() == [1, 2, 3]
         assert said == [f"{path}: read with an index column"]
-    path = table(tmp_path / "p.csv", ["", "sample", "e"], *rows)
-    _, said = make(f"{tmp_path}/*.cif", properties=path)
-    assert f"{path}: read with its index as the ids" in said
+    # Where no name tells which column has the ids, an index counts; it need not count up.
+    for order in ((0, 1, 2, 3), (3, 1, 0, 2)):
+        rows = [[n, f"cifs/{n}.cif", n / 4] for n in order]
+        path = table(tmp_path / "p.csv", ["", "sample", "e"], *rows)
+        store, said = make(f"{tmp_path}/*.cif", properties=path)
+        assert store.properties["e"].tolist() == [0.25, 0.5, 0.75]
+        assert f"{path}: read with its index as the ids" in said
+    for index in ((0, 1, 2), (5, 9, 7), (3, 1, 2)):
+        rows = [[n, name, 0.5] for n, name in zip(index, (2, 3, 1), strict=True)]
+        path = table(tmp_path / "p.csv", ["", "compound", "e"], *rows)
+        with pytest.raises(DataError, match="its column 'compound' names crystals, as the index"):
+            make(f"{tmp_path}/*.cif", properties=path)
+    path = table(tmp_path / "p.csv", ["", "same", "n_atoms"], *([n, n, 2] for n in (1, 2, 3)))
+    assert make(f"{tmp_path}/*.cif", properties=path)[0].properties["n_atoms"].tolist() == [2] * 3
     _, said, _ = run("321")
     assert "names crystals, too, but" in said[-1]
 
@@ -193,7 +204,10 @@ def test_properties_of_a_table_beside(make, text, tmp_path):
     assert store.properties["k"].tolist() == ["", "", "x"]
     table(beside, ["id", "e"], ["none", 1], ["b", 2], ["c.cif", 3], ["other", 4])
     store, said = make(tmp_path / "?.cif", properties=beside)
-    assert said == [f"{beside}: 2 of 4 names are those of no crystal, the first is 'none'"]
+    assert said == [
+        f"{beside}: 2 of 4 names are those of no crystal, the first is 'none'",
+        f"{beside}: 1 of 3 crystals have no row, one is 'a': their properties are missing",
+    ]
     np.testing.assert_array_equal(store.properties["e"], [np.nan, 2, 3])
     expected = "expected names of crystals, then properties, with commas between them"
     for rows, message in (
@@ -205,7 +219,7 @@ def test_properties_of_a_table_beside(make, text, tmp_path):
             make(tmp_path / "?.cif", properties=table(beside, *rows))
         assert str(error.value) == f"{beside}: {message}"
     # Names of columns that are numbers, beside such as are none, or of ids.
-    for header in (["a", "1", "x"], ["id", "1", "2"], ["", "1", "2"]):
+    for header in (["k", "1", "x"], ["id", "1", "2"], ["", "1", "2"]):
         store, _ = make(tmp_path / "?.cif", properties=table(beside, header, ["a", 1, 2]))
         assert list(store.properties) == header[1:]
     own = table(tmp_path / "own.csv", ["id", "path", "x"], ["a", "a.cif", 1])
@@ -214,6 +228,31 @@ def test_properties_of_a_table_beside(make, text, tmp_path):
     assert str(error.value) == (
         f"{beside}: the crystals have a property 'x' already; rename the column"
     )
+
+
+def test_a_table_of_properties_without_a_header(make, text, tmp_path):
+    for name in "abc":
+        (tmp_path / f"{name}.cif").write_text(text)
+    for first in ("a", "a.cif"):
+        beside = table(tmp_path / "p.csv", [first, 1.5, "x"], ["b", 2.5, "y"], ["c", 3.5, "x"])
+        with pytest.raises(DataError, match=f"begins with the crystal '{first}'; expected a head"):
+            make(tmp_path / "?.cif", properties=beside)
+
+
+def test_files_in_folders_name_the_crystals(make, text, tmp_path):
+    """Those of one name are told apart, wherever the table was made."""
+    for folder, name in ((".", "a"), ("new", "a"), ("new", "b"), ("new/old", "b")):
+        (tmp_path / "d" / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "d" / folder / f"{name}.cif").write_text(text)
+    names = ["new/a.cif", "/data/d/new/old/b.cif", r"C:\d\new\b", "./a.cif"]
+    for column in ("path", "file"):
+        beside = table(tmp_path / "p.csv", [column, "e"], *zip(names, range(4), strict=True))
+        store, said = make(tmp_path / "d", properties=beside)
+        found = dict(zip(store.graphs.ids.tolist(), store.properties["e"], strict=True))
+        assert (found, said) == ({"a": 3, "new/a": 0, "new/b": 2, "new/old/b": 1}, [])
+    table(beside, ["path", "e"], ["x/a.cif", 1], ["y/a.cif", 2])
+    with pytest.raises(DataError, match="line 3: 'a' comes twice in column 'path'"):
+        make(tmp_path / "d", properties=beside)
 
 
 def test_units_of_properties_that_are_there(make, text, tmp_path):
