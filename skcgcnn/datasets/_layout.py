@@ -14,11 +14,12 @@ from skcgcnn.datasets._crystal_files import CrystalFolder
 from skcgcnn.datasets._tables import (
     CRYSTAL_NAMES,
     Sheet,
+    file_columns,
     id_columns,
-    is_count,
     is_index_name,
     refuse,
     shifted_header,
+    two_columns_of_ids,
 )
 from skcgcnn.exceptions import DataError
 
@@ -62,10 +63,10 @@ def find_ids(sheet: Sheet, files: CrystalFolder) -> Any:
             f"{sheet.file}: each of the columns {', '.join(naming)} names crystals; begin with "
             "a line of names, such as 'id,energy'"
         )
-    if _has_index(frame, files):
+    if _has_index(sheet, frame, files):
         remarks.append("an index column")
         frame = frame.iloc[:, 1:]
-    elif is_index_name(str(frame.iat[0, 0])) and is_count(frame.iloc[1:, 0].tolist()):
+    elif _is_index(frame):
         remarks.append("its index as the ids")
     place = _named_ids(frame, files)
     if place is None:
@@ -93,7 +94,7 @@ def _named_ids(frame: Any, files: CrystalFolder) -> int | None:
     names = [str(cell) for cell in frame.iloc[0]]
     if names[0].lower() in CRYSTAL_NAMES:
         return None
-    places = map(names.index, id_columns(names))
+    places = map(names.index, [*id_columns(names), *file_columns(names)])
     return next((p for p in places if _are_ids(frame.iloc[1:, p].tolist(), files.has)), None)
 
 
@@ -102,28 +103,51 @@ def _are_ids(cells: list[str], has: Callable[[str], bool]) -> bool:
     return 0 < len(cells) == len(set(cells)) and all(c is not None and has(c) for c in cells)
 
 
-def _has_index(frame: Any, files: CrystalFolder) -> bool:
+def _is_count(cells: list[str]) -> bool:
+    """Tell whether cells count from 0, as those of an index."""
+    return cells == [str(i) for i in range(len(cells))]
+
+
+def _is_index(frame: Any) -> bool:
+    """Tell whether the first column is one of whole numbers, below no name or one of pandas."""
+    first, *cells = frame.iloc[:, 0].tolist()
+    return is_index_name(str(first)) and all(map(str.isdecimal, cells))
+
+
+def _has_index(sheet: Sheet, frame: Any, files: CrystalFolder) -> bool:
     """Tell whether the first column is an index of pandas, of all rows or of some that were chosen.
 
     It is one of whole numbers without a name, beside crystals. Where some of these numbers are
-    names of crystals too, it counts the rows, or another column has the name of the ids, or names
-    crystals alone.
+    names of crystals too, another column has the name of the ids, or names crystals alone.
+
+    Raises
+    ------
+    DataError
+        If another column names crystals as well as it does.
     """
     every = frame.iloc[:, 0].tolist()
-    if len(every) > 2 and is_count(every):  # a table without a header
+    if len(every) > 2 and _is_count(every):  # a table without a header
         others = [frame.iloc[:, place].tolist() for place in range(1, frame.shape[1])]
         exact = all(map(files.has_exactly, every))
         return not exact and any(_are_ids(column, files.has_exactly) for column in others)
-    cells = every[1:]
-    if not is_index_name(str(every[0])) or not all(map(str.isdecimal, cells)):
+    if not _is_index(frame):
         return False
-    others = [frame.iloc[1:, place].tolist() for place in range(1, frame.shape[1])]
-    found = [_exists(cell, files) for cell in cells]
-    if is_count(cells) or not any(found):
-        return any(_exists(cell, files) for column in others for cell in column)
-    if _named_ids(frame, files) is not None:
-        return True
-    return not all(found) and any(all(_exists(c, files) for c in column) for column in others)
+    names, cells = [str(name) for name in frame.iloc[0]], every[1:]
+    n_rows, n_by_index = len(cells), sum(_exists(cell, files) for cell in cells)
+    found = dict[str, int]()
+    for place, name in enumerate(names[1:], 1):
+        column = frame.iloc[1:, place].tolist()
+        # What several crystals have, such as a number of atoms, is no name.
+        if len(set(column)) == n_rows and column != cells:
+            found[name] = sum(_exists(cell, files) for cell in column)
+    best = max(found, key=found.__getitem__, default="")
+    n_best = found.get(best, 0)
+    named = [*id_columns(names), *file_columns(names)]
+    if n_best == 0 or n_by_index == 0 or any(found.get(name) for name in named):
+        return n_best > 0
+    if (n_best == n_rows) == (n_by_index == n_rows):
+        raise two_columns_of_ids(sheet.file, best)
+    return n_best == n_rows
 
 
 def take_header(
@@ -158,8 +182,12 @@ def _cells(frame: Any, row: int) -> list[str]:
 
 def _is_header(frame: Any, files: CrystalFolder) -> bool:
     cif_id, *values = _cells(frame, 0)
-    texts = [value for value in values if number(value) is None and not is_missing_cell(value)]
+    known = [value for value in values if not is_missing_cell(value)]
+    texts = [value for value in known if number(value) is None]
     if _exists(cif_id, files) or (values and not texts):
+        return False
+    is_named = cif_id.lower() in CRYSTAL_NAMES or is_index_name(cif_id)
+    if len(texts) < len(known) and not is_named:  # a crystal without a file
         return False
     if not values:  # ids alone: a missing file does not make the first one a name
         return cif_id.lower() in CRYSTAL_NAMES

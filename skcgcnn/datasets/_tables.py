@@ -123,6 +123,14 @@ def shifted_header(file: Path, last: str) -> DataError:
     )
 
 
+def two_columns_of_ids(file: Path, column: str) -> DataError:
+    """Return the error for a table of which a column names crystals as well as its index does."""
+    return DataError(
+        f"{file}: its column {column!r} names crystals, as the index before it does; write 'id' "
+        "above that which counts"
+    )
+
+
 class Sheet:
     """A table; its rows are read from the disk as they are asked for.
 
@@ -402,11 +410,6 @@ def is_index_name(name: str) -> bool:
     return _INDEX.fullmatch(name) is not None
 
 
-def is_count(cells: Sequence[str]) -> bool:
-    """Tell whether cells count from 0, as those of an index."""
-    return list(cells) == [str(i) for i in range(len(cells))]
-
-
 def id_columns(names: Iterable[str]) -> list[str]:
     """Return the columns that are named as ids, the one that most likely has them first.
 
@@ -416,6 +419,11 @@ def id_columns(names: Iterable[str]) -> list[str]:
     return sorted(
         found, key=lambda n: (n.lower() == "name", n not in ID_NAMES, ID_NAMES.index(n.lower()))
     )
+
+
+def file_columns(names: Iterable[str]) -> list[str]:
+    """Return the columns that are named as files."""
+    return [name for name in names if name.lower() in FILE_NAMES]
 
 
 def _find_separator(lines: list[str]) -> str:

@@ -8,13 +8,14 @@ from pathlib import Path
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets import (
     CRYSTAL_NAMES,
-    FILE_NAMES,
     Sheet,
+    file_columns,
     id_columns,
     is_index_name,
     is_missing_cell,
     number,
     shifted_header,
+    two_columns_of_ids,
 )
 from skcgcnn.exceptions import DataError
 from skcgcnn.stores._columns import Cells, own_columns
@@ -114,9 +115,9 @@ def _may_be_ids(names: list[str]) -> list[str]:
     first, ids = names[0], id_columns(names)
     if first.lower() in CRYSTAL_NAMES:
         return [first]
-    files = [name for name in names if name.lower() in FILE_NAMES]
+    named = [*ids, *file_columns(names)]
     # Numbers of an index may be names of other crystals.
-    return [*ids, *files] if ids and is_index_name(first) else [*ids, *files, first]
+    return named if ids and is_index_name(first) else [*named, first]
 
 
 def _crystals(table: Properties, column: str, known: set[str]) -> list[str]:
@@ -125,7 +126,7 @@ def _crystals(table: Properties, column: str, known: set[str]) -> list[str]:
     Of files, wherever the table of them was made: with as many folders as a crystal has.
     """
     names = list(map(without_ending, table.cells[column]))
-    return [_tail(name, known) for name in names] if column.lower() in FILE_NAMES else names
+    return [_tail(name, known) for name in names] if file_columns([column]) else names
 
 
 def _tail(name: str, known: set[str]) -> str:
@@ -240,7 +241,4 @@ def _check_index(table: Properties, known: set[str]) -> None:
         # What several crystals have, such as a number of atoms, is no name.
         is_name = len(set(crystals)) == len(crystals) and crystals != by_index
         if is_name and n_named >= max(1, n_by_index):
-            raise DataError(
-                f"{table.file}: its column {name!r} names crystals, as the index before it does; "
-                "write 'id' above that which counts"
-            )
+            raise two_columns_of_ids(table.file, name)

@@ -16,11 +16,11 @@ from skcgcnn._lazy import needed
 from skcgcnn._warnings import warn_caller
 from skcgcnn.crystals import READABLE, is_bare_crystal, is_cif_text, load_json, source_id
 from skcgcnn.datasets import (
-    FILE_NAMES,
     TABLES,
     UNREADABLE,
     Sheet,
     Table,
+    file_columns,
     find_table,
     id_columns,
     is_missing_cell,
@@ -227,7 +227,7 @@ def _rows_of(sheet: Sheet, crystal_column: str | None) -> Iterator[Item]:
             crystal = crystal_column or _crystal_column(path, row)
             if crystal not in row:
                 raise DataError(f"{path}: has no column {crystal!r}; it has {', '.join(row)}")
-            named = {n for n in row if n.lower() in FILE_NAMES}
+            named = file_columns(row)
             if crystal_column is None and named and crystal not in named:
                 if "" in row:
                     raise DataError(
@@ -333,7 +333,7 @@ def _crystal_column(path: Path, row: Mapping[str, str]) -> str:
     files = [name for name, cell in row.items() if cell and _is_file(path.parent / cell)]
     if len(files) == 1:
         return files[0]
-    found = [name for name in row if name.lower() in FILE_NAMES] or id_columns(row)
+    found = file_columns(row) or id_columns(row)
     objects = [name for name, cell in row.items() if cell.startswith("{")]  # which may be damaged
     if (objects or found) and not files:
         return (objects or found)[0]

@@ -63,13 +63,15 @@ def test_which_column_has_the_ids(read, text, files, ids, said):
         ("0,a,1\n1,b,2\n2,c,3\n", "abc", ["a", "b", "c"], ["value"]),
         (",id,e\n0,a,1\n1,b,2\n", "ab", ["a", "b"], ["e"]),
         ("Unnamed: 0,x,e\n0,a,1\n1,b,2\n", "ab", ["a", "b"], ["e"]),
-        ("Unnamed: 0,x,e\n0,a,1\n1,b,2\n", "ab01", ["a", "b"], ["e"]),
         # Of some rows, which are names of some crystals, where another column has others alone.
         (",x,e\n7,a,1\n4,b,2\n", "ab7", ["a", "b"], ["e"]),
         (",jid,e\n7,4,1\n4,7,2\n", "47", ["4", "7"], ["e"]),
+        (",jid,e\n7,4,1\n4,none,2\n", "47", ["4", "none"], ["e"]),
+        (",x,file,e\n7,4,4.cif,1\n4,7,7.cif,2\n", "47", ["4", "7"], ["x", "e"]),
         # None.
-        (",x,e\n7,a,1\n4,none,2\n", "ab7", ["7", "4"], ["x", "e"]),
-        (",x,e\n7,a,1\n4,b,2\n", "ab74", ["7", "4"], ["x", "e"]),
+        (",x,e\n7,a,1\n4,none,2\n", "a74", ["7", "4"], ["x", "e"]),
+        (",x,e\n7,a,1\n4,a,2\n", "a7", ["7", "4"], ["x", "e"]),
+        (",x,e\n7,7,1\n4,4,2\n", "74", ["7", "4"], ["x", "e"]),
         (",x,e\nq7,a,1\nq4,b,2\n", ["a", "b", "q7", "q4"], ["q7", "q4"], ["x", "e"]),
         (",x,e\n0,p,1\n1,q,2\n", "", ["0", "1"], ["x", "e"]),
         ("0,a\n1,b\n", "ab01", ["0", "1"], ["value"]),
@@ -80,6 +82,27 @@ def test_an_index_is_left_out(read, text, files, ids, names):
     table, said = read(text, files, on_missing="keep", count_others=False)
     assert (table.cif_ids, table.names) == (ids, names)
     assert ("an index column" in said) == (len(names) < len(text.split("\n")[0].split(",")) - 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "files"),
+    [
+        ("Unnamed: 0,x,e\n0,a,1\n1,b,2\n", "ab01"),
+        (",x,e\n7,a,1\n4,b,2\n", "ab74"),
+        (",x,e\n7,a,1\n4,none,2\n", "ab7"),
+        ("index,x,e\n2,1,1\n1,2,2\n", "12"),
+    ],
+)
+def test_an_index_and_another_column_that_name_crystals(read, text, files):
+    with pytest.raises(DataError, match="'x' names crystals, as the index before it does; write"):
+        read(text, files, on_missing="keep")
+
+
+def test_an_index_of_names_of_crystals_is_told(read):
+    for text in (",e\n0,1\n1,2\n2,3\n", ",e\n1,1\n0,2\n2,3\n"):
+        table, said = read(text, "012")
+        assert table.cif_ids == [line[0] for line in text.split()[1:]]
+        assert "its index as the ids" in said
 
 
 @pytest.mark.parametrize(
@@ -146,7 +169,9 @@ def test_what_is_no_row_of_units(read, tmp_path, text, problems):
         ("none,\nb,2\n", ["value"], ["none", "b"]),
         ("none,n/a\nb,2\n", ["value"], ["none", "b"]),
         ("none,3\nb,2\n", ["value"], ["none", "b"]),
-        ("some,3,text\nb,2,gap\n", ["3", "text"], ["b"]),
+        ("some,3,text\nb,2,gap\n", ["value", "label"], ["some", "b"]),
+        ("id,3,text\nb,2,gap\n", ["3", "text"], ["b"]),
+        (",3,text\nb,2,gap\n", ["3", "text"], ["b"]),
         ("none,3,gap\nb,2,gap\n", ["value", "label"], ["none", "b"]),
         ("none,1,gap,2\nb,2,gap,3\n", ["value", "label", "target_3"], ["none", "b"]),
         ("a,1,2,3,4\nb,1,2,3,4\n", ["value", "label", "target_3", "target_4"], ["a", "b"]),
