@@ -1,6 +1,14 @@
 """Loaders of data: a folder of CIFs with its ``id_prop.csv``, and the bundled datasets."""
 
 from skcgcnn.datasets._cells import is_missing_cell, number
+from skcgcnn.datasets._column_names import (
+    CRYSTAL_NAMES,
+    file_columns,
+    id_columns,
+    is_index_name,
+    shifted_header,
+    two_columns_of_ids,
+)
 from skcgcnn.datasets._id_prop import (
     Table,
     find_features,
@@ -18,16 +26,10 @@ from skcgcnn.datasets._sample import (
     load_sample_regression,
 )
 from skcgcnn.datasets._tables import (
-    CRYSTAL_NAMES,
     TABLES,
     UNREADABLE,
     Sheet,
-    file_columns,
-    id_columns,
-    is_index_name,
     open_text,
-    shifted_header,
-    two_columns_of_ids,
     write_rows,
     write_table,
 )

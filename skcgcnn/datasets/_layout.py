@@ -10,17 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn.datasets._cells import has_decimal_comma, is_missing_cell, is_number, number
-from skcgcnn.datasets._crystal_files import CrystalFolder
-from skcgcnn.datasets._tables import (
+from skcgcnn.datasets._column_names import (
     CRYSTAL_NAMES,
-    Sheet,
     file_columns,
     id_columns,
     is_index_name,
-    refuse,
     shifted_header,
     two_columns_of_ids,
 )
+from skcgcnn.datasets._crystal_files import CrystalFolder
+from skcgcnn.datasets._tables import Sheet, refuse
 from skcgcnn.exceptions import DataError
 
 # What begins like a number with a sign or decimals, or is followed by a unit. Not "2D".

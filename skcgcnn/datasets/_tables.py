@@ -27,17 +27,12 @@ from skcgcnn.datasets._cells import (
     is_unit_row,
     number,
 )
+from skcgcnn.datasets._column_names import CRYSTAL_NAMES, id_columns, shifted_header
 from skcgcnn.datasets._workbook import check_formulas, check_workbook
 from skcgcnn.exceptions import DataError
 
 # Endings of tables.
 TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".xlsx")
-# Names of columns that hold crystals, those that hold their names, and those that hold either.
-FILE_NAMES = ("cif", "structure", "path", "file", "filename", "crystal")
-ID_NAMES = ("id", "cif_id", "material_id", "mp_id", "jid", "uid", "name")
-CRYSTAL_NAMES = (*FILE_NAMES, *ID_NAMES)
-# Of a column that counts the rows of pandas, as it writes and reads it.
-_INDEX = re.compile(r"(unnamed: \d+(\.\d+)*|index|level_\d+)?", re.IGNORECASE)
 # Errors of files that cannot be unpacked or are no text.
 UNREADABLE = (UnicodeError, OSError, EOFError, zlib.error)
 
@@ -59,6 +54,8 @@ _MOST_EMPTY = 1_000_000
 # So many lines tell what stands between the cells.
 _FIRST = 100
 _MOST_PROBLEMS = 20
+# Whose numbers may have as many digits by chance.
+_FEW_ROWS = 3
 
 
 def open_text(path: Path, errors: str = "strict") -> TextIO:
@@ -115,20 +112,9 @@ def refuse(file: Path, problems: Sequence[str]) -> None:
     raise DataError("\n  ".join([f"{file}:", *shown]))
 
 
-def shifted_header(file: Path, last: str) -> DataError:
-    """Return the error for a table whose first column has no name, and whose last is empty."""
-    return DataError(
-        f"{file}: its first column has no name, and there is nothing below {last!r} in its last: "
-        "is the header shifted? Name the first, or remove the last"
-    )
-
-
-def two_columns_of_ids(file: Path, column: str) -> DataError:
-    """Return the error for a table of which a column names crystals as well as its index does."""
-    return DataError(
-        f"{file}: its column {column!r} names crystals, as the index before it does; write 'id' "
-        "above that which counts"
-    )
+def _n_decimals(cell: str) -> int:
+    """Return how many digits a number has behind its point, or -1 of what is none."""
+    return -1 if number(cell) is None else len(cell.partition(".")[2])
 
 
 class Sheet:
@@ -163,11 +149,13 @@ class Sheet:
         self.names, self.remarks = list[str](), list[str]()
         self.units = dict[str, str]()
         self._marks: dict[str, Marks] = {}
+        self._is_cut = False  # or ends without the end of a line, as some editors leave it
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the line in which a row ends, and its cells."""
-        n_comments = 0
+        n_comments = n_rows = 0
         head, has_first, has_last = list[str](), False, False
+        last, usual = "", set[int]()
         for line, row in self._raw_rows():
             cells = [cell.strip() for cell in row]
             if self._is_comment(cells[0] if cells else "") and not any(cells[1:]):
@@ -175,13 +163,19 @@ class Sheet:
             elif any(cells):
                 has_first |= bool(head and cells[0]) and number(cells[0]) is None
                 has_last |= bool(head and any(cells[len(head) - 1 :]))
-                head = head or cells
+                if n_rows > 1:
+                    usual.add(_n_decimals(last))
+                head, last, n_rows = head or cells, cells[-1], n_rows + 1
                 yield line, [c[1:] if c[:1] == "'" and _FORMULA.match(c) else c for c in cells]
         is_nameless = has_first and not head[0] and not id_columns(head)
         if is_nameless and head[-1] and not has_last:
             raise shifted_header(self.file, head[-1])
         if n_comments:
             self.remarks.append(f"{n_comments} rows that begin with # as comments")
+        # One digit fewer changes little, and is often a zero that is left out.
+        is_short = len(usual) == 1 and 0 <= _n_decimals(last) < max(usual) - 1
+        if self._is_cut and is_short and n_rows > _FEW_ROWS:
+            self.remarks.append(f"{last} at its end, with fewer digits than others; is it cut?")
 
     def _is_comment(self, cell: str) -> bool:
         # One of several lines is the content of a file.
@@ -231,6 +225,11 @@ class Sheet:
                 if line.strip(" ,;\t\r\n") and not self._is_comment(name):
                     break
                 before += 1
+                if before > _MOST_EMPTY:
+                    raise DataError(
+                        f"{self.file}: its first {before:,} lines are empty or comments; remove "
+                        "them"
+                    )
             else:
                 return
             self.encoding = file.encoding
@@ -257,7 +256,7 @@ class Sheet:
 
     def _checked(self, file: IO[str]) -> Iterator[str]:
         """Yield lines; refuse what is not text in UTF-8, and lines without an end, or too many."""
-        n_empty = 0
+        n_empty, line = 0, "\n"
         for place, line in enumerate(iter(lambda: file.readline(_MOST_LETTERS), ""), 1):
             if len(line) == _MOST_LETTERS and not line.endswith(("\n", "\r")):
                 raise DataError(
@@ -277,6 +276,7 @@ class Sheet:
                     "letters"
                 )
             yield line
+        self._is_cut = not line.endswith(("\n", "\r"))
 
     def records(self, check: Callable[[list[str]], None]) -> Iterator[tuple[int, dict[str, str]]]:
         """Yield the line in which a row ends, and its cells by the names in the first row.
@@ -403,27 +403,6 @@ class Sheet:
         refuse(self.file, [*problems, *self.problems])
         if self.remarks:
             warn_caller(f"{self.file}: read with {', '.join(self.remarks)}")
-
-
-def is_index_name(name: str) -> bool:
-    """Tell whether pandas gives this name to a column that counts the rows."""
-    return _INDEX.fullmatch(name) is not None
-
-
-def id_columns(names: Iterable[str]) -> list[str]:
-    """Return the columns that are named as ids, the one that most likely has them first.
-
-    As they are written comes before capitals, and ``name``, which may come again, last.
-    """
-    found = [name for name in names if name.lower() in ID_NAMES]
-    return sorted(
-        found, key=lambda n: (n.lower() == "name", n not in ID_NAMES, ID_NAMES.index(n.lower()))
-    )
-
-
-def file_columns(names: Iterable[str]) -> list[str]:
-    """Return the columns that are named as files."""
-    return [name for name in names if name.lower() in FILE_NAMES]
 
 
 def _find_separator(lines: list[str]) -> str:

@@ -86,7 +86,7 @@ def read_properties(path: Path) -> Properties:
                 "properties, with commas between them"
             )
         is_named = names[0] == "" or id_columns(names[:1])
-        if not is_named and None not in map(number, names[1:]):
+        if not is_named and any(number(name) is not None for name in names[1:]):
             raise DataError(f"{path}: begins with numbers; expected a header, such as 'id,energy'")
 
     sheet = Sheet(path)

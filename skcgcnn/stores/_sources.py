@@ -41,7 +41,7 @@ from skcgcnn.stores._items import (
 )
 
 # The begin, a part or the end of a line of JSON, in the place of a name.
-_IN_JSON = re.compile(r"""^\{\s*"|":|\d\s*\]\s*\}[\]}\s"]*$|^[^A-Za-z_{\[]*[\]}]\W*$""")
+_IN_JSON = re.compile(r"""^\{\s*"|":|\d\s*\]\s*\}[\]}\s"]*$|^[^A-Za-z_{\[]*[\]}][^\w\]}]*$""")
 _LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
 # Endings of files that hold many crystals.
 _MANY = (*TABLES, *_LINES, *ARCHIVES, ".db")
@@ -327,15 +327,15 @@ def _column(name: str, cells: list[str]) -> npt.NDArray[Any]:
 
 def _crystal_column(path: Path, row: Mapping[str, str]) -> str:
     """Return the name of the column that holds the crystals, as its first cell tells."""
-    for name, cell in row.items():
-        if is_cif_text(cell) or _holds_crystal(cell):
-            return name
+    contents = [name for name, cell in row.items() if is_cif_text(cell) or _holds_crystal(cell)]
+    if (one := contents if len(contents) == 1 else file_columns(contents)) and len(one) == 1:
+        return one[0]
     files = [name for name, cell in row.items() if cell and _is_file(path.parent / cell)]
     if len(files) == 1:
         return files[0]
     found = file_columns(row) or id_columns(row)
     objects = [name for name, cell in row.items() if cell.startswith("{")]  # which may be damaged
-    if (objects or found) and not files:
+    if (objects or found) and not files and not contents:
         return (objects or found)[0]
     raise DataError(
         f"{path}: it is not clear which column holds the crystals, of {', '.join(row)}; "

@@ -475,3 +475,32 @@ def test_a_packed_table_of_empty_lines_takes_no_minutes(tmp_path, before):
         file.write(before + "\n" * 3_000_000)
     with pytest.raises(DataError, match=r"1,000,000 lines up to line .* are empty; remove them"):
         list(Sheet(tmp_path / "t.csv.gz"))
+
+
+@pytest.mark.parametrize(
+    ("last", "is_told"),
+    [("1.0", True), ("1", True), ("-", False), ("1.024", False), ("1.0249", False)],
+)
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_table_that_ends_within_its_last_number(tmp_path, last, is_told, end):
+    rows = "\n".join(f"c{i},{i}.2815" for i in range(4))
+    (tmp_path / "t.csv").write_text(f"id,e\n{rows}\nc9,{last}{end}")
+    sheet = Sheet(tmp_path / "t.csv")
+    assert len(list(sheet)) == 6
+    told = [f"{last} at its end, with fewer digits than others; is it cut?"]
+    assert sheet.remarks == (told if is_told and not end else [])
+
+
+def test_numbers_of_various_digits_are_not_cut(tmp_path):
+    for rows in ("a,1.25\nb,1.5\nc,2.25\nd,7", "a,1.25\nb,7", "a,1\nb,2\nc,3\nd,4"):
+        (tmp_path / "t.csv").write_text(f"id,e\n{rows}")
+        sheet = Sheet(tmp_path / "t.csv")
+        list(sheet)
+        assert sheet.remarks == []
+
+
+def test_a_table_of_comments(tmp_path):
+    with gzip.open(tmp_path / "t.csv.gz", "wt") as file:
+        file.write("# x\n" * 1_000_001 + "id,e\na,1\n")
+    with pytest.raises(DataError, match="its first 1,000,001 lines are empty or comments; remove"):
+        list(Sheet(tmp_path / "t.csv.gz"))

@@ -219,7 +219,7 @@ def test_properties_of_a_table_beside(make, text, tmp_path):
             make(tmp_path / "?.cif", properties=table(beside, *rows))
         assert str(error.value) == f"{beside}: {message}"
     # Names of columns that are numbers, beside such as are none, or of ids.
-    for header in (["k", "1", "x"], ["id", "1", "2"], ["", "1", "2"]):
+    for header in (["id", "1", "x"], ["id", "1", "2"], ["", "1", "2"]):
         store, _ = make(tmp_path / "?.cif", properties=table(beside, header, ["a", 1, 2]))
         assert list(store.properties) == header[1:]
     own = table(tmp_path / "own.csv", ["id", "path", "x"], ["a", "a.cif", 1])
@@ -233,9 +233,13 @@ def test_properties_of_a_table_beside(make, text, tmp_path):
 def test_a_table_of_properties_without_a_header(make, text, tmp_path):
     for name in "abc":
         (tmp_path / f"{name}.cif").write_text(text)
-    for first in ("a", "a.cif"):
-        beside = table(tmp_path / "p.csv", [first, 1.5, "x"], ["b", 2.5, "y"], ["c", 3.5, "x"])
-        with pytest.raises(DataError, match=f"begins with the crystal '{first}'; expected a head"):
+    for first, cell, what in (
+        ("a", "z", "the crystal 'a'"),
+        ("a.cif", "z", "the crystal 'a.cif'"),
+        ("none", 1.5, "numbers"),
+    ):
+        beside = table(tmp_path / "p.csv", [first, cell, "x"], ["b", 2.5, "y"], ["c", 3.5, "x"])
+        with pytest.raises(DataError, match=f"begins with {what}; expected a header, such as"):
             make(tmp_path / "?.cif", properties=beside)
 
 

@@ -13,6 +13,7 @@ from skcgcnn import CrystalGraphTransformer
 from skcgcnn.exceptions import DataError
 from skcgcnn.stores import _featurize as featurize_module
 from skcgcnn.stores import featurize, open_store, read_paths
+from skcgcnn.stores._sources import find_source
 
 
 def rows_of(path):
@@ -147,3 +148,21 @@ def test_a_table_that_changes_while_it_is_read(nacl, tmp_path, monkeypatch, chan
     featurize(table, tmp_path / "store")
     expected = [3, 4] if change == "same size and time" else [3, 4, 5]
     assert open_store(tmp_path / "store").properties["e"].tolist() == expected
+
+
+def test_two_columns_of_crystals(nacl, tmp_path):
+    """One that is named as those counts, else neither."""
+    text, path = nacl.to(fmt="cif").strip(), tmp_path / "t.csv"
+    for names in (["before", "after"], ["cif", "structure"], ["x", "cif"]):
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows([["e", *names], [1, text, text]])
+        if "x" in names:
+            assert [item.source for item in find_source(path).items] == [text]
+            continue
+        with pytest.raises(DataError, match="not clear which column holds the crystals, of e, "):
+            list(find_source(path).items)
+
+
+def test_a_long_name_of_brackets(tmp_path):
+    (tmp_path / "t.csv").write_text(f"{']' * 300_000}a,id\n1,2\n")
+    assert read_paths(tmp_path / "t.csv").cif_ids == ["2"]
