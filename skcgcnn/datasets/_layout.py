@@ -133,20 +133,19 @@ def _has_index(sheet: Sheet, frame: Any, files: CrystalFolder) -> bool:
         return False
     names, cells = [str(name) for name in frame.iloc[0]], every[1:]
     n_rows, n_by_index = len(cells), sum(_exists(cell, files) for cell in cells)
-    found = dict[str, int]()
+    found, rivals = dict[str, int](), {"": 0}
     for place, name in enumerate(names[1:], 1):
         column = frame.iloc[1:, place].tolist()
+        found[name] = sum(_exists(cell, files) for cell in column)
         # What several crystals have, such as a number of atoms, is no name.
         if len(set(column)) == n_rows and column != cells:
-            found[name] = sum(_exists(cell, files) for cell in column)
-    best = max(found, key=found.__getitem__, default="")
-    n_best = found.get(best, 0)
-    named = [*id_columns(names), *file_columns(names)]
-    if n_best == 0 or n_by_index == 0 or any(found.get(name) for name in named):
-        return n_best > 0
-    if (n_best == n_rows) == (n_by_index == n_rows):
+            rivals[name] = found[name]
+    if n_by_index == 0 or any(found[n] for n in (*id_columns(names[1:]), *file_columns(names[1:]))):
+        return any(found.values())
+    best = max(rivals, key=rivals.__getitem__)
+    if rivals[best] and (rivals[best] == n_rows) == (n_by_index == n_rows):
         raise two_columns_of_ids(sheet.file, best)
-    return n_best == n_rows
+    return rivals[best] == n_rows
 
 
 def take_header(

@@ -67,6 +67,7 @@ def test_which_column_has_the_ids(read, text, files, ids, said):
         (",x,e\n7,a,1\n4,b,2\n", "ab7", ["a", "b"], ["e"]),
         (",jid,e\n7,4,1\n4,7,2\n", "47", ["4", "7"], ["e"]),
         (",jid,e\n7,4,1\n4,none,2\n", "47", ["4", "none"], ["e"]),
+        (",id,e\n0,a,1\n1,b,2\n2,a,1\n", "ab1", ["a", "b"], ["e"]),
         (",x,file,e\n7,4,4.cif,1\n4,7,7.cif,2\n", "47", ["4", "7"], ["x", "e"]),
         # None.
         (",x,e\n7,a,1\n4,none,2\n", "a74", ["7", "4"], ["x", "e"]),
