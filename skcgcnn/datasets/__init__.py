@@ -7,8 +7,8 @@ from skcgcnn.datasets._column_names import (
     id_columns,
     is_index_name,
     shifted_header,
-    two_columns_of_ids,
 )
+from skcgcnn.datasets._id_column import IdColumn
 from skcgcnn.datasets._id_prop import (
     Table,
     find_features,
@@ -40,6 +40,7 @@ __all__ = [
     "SAMPLE_FOLDER",
     "TABLES",
     "UNREADABLE",
+    "IdColumn",
     "Sheet",
     "Table",
     "file_columns",
@@ -59,7 +60,6 @@ __all__ = [
     "open_text",
     "read_table",
     "shifted_header",
-    "two_columns_of_ids",
     "write_rows",
     "write_table",
 ]

@@ -41,11 +41,3 @@ def shifted_header(file: Path, last: str) -> DataError:
         f"{file}: its first column has no name, and there is nothing below {last!r} in its last: "
         "is the header shifted? Name the first, or remove the last"
     )
-
-
-def two_columns_of_ids(file: Path, column: str) -> DataError:
-    """Return the error for a table of which a column names crystals as well as its index does."""
-    return DataError(
-        f"{file}: its column {column!r} names crystals, as the index before it does; write 'id' "
-        "above that which counts"
-    )

@@ -16,9 +16,9 @@ from skcgcnn.datasets._column_names import (
     id_columns,
     is_index_name,
     shifted_header,
-    two_columns_of_ids,
 )
-from skcgcnn.datasets._crystal_files import CrystalFolder
+from skcgcnn.datasets._crystal_files import CrystalFolder, crystal_name
+from skcgcnn.datasets._id_column import IdColumn
 from skcgcnn.datasets._tables import Sheet, refuse
 from skcgcnn.exceptions import DataError
 
@@ -49,7 +49,7 @@ def find_ids(sheet: Sheet, files: CrystalFolder) -> Any:
     DataError
         If nothing tells which column has the ids.
     """
-    frame, remarks = sheet.frame(), sheet.remarks
+    frame = sheet.frame()
     if not len(frame) or frame.shape[1] < 2:
         return frame
     naming = [
@@ -62,39 +62,71 @@ def find_ids(sheet: Sheet, files: CrystalFolder) -> Any:
             f"{sheet.file}: each of the columns {', '.join(naming)} names crystals; begin with "
             "a line of names, such as 'id,energy'"
         )
-    if _has_index(sheet, frame, files):
-        remarks.append("an index column")
+    names = [str(cell) for cell in frame.iloc[0]]
+    if is_index_name(names[0]) or id_columns(names) or file_columns(names):
+        return _with_named_ids(sheet, files, names, frame)
+    if _has_count(frame, files):
+        sheet.remarks.append("an index column")
         frame = frame.iloc[:, 1:]
-    elif _is_index(frame):
-        remarks.append("its index as the ids")
-    place = _named_ids(frame, files)
-    if place is None:
-        # Different ones, more than one: that a value has the name of a file says nothing.
-        if len({cell for cell in frame.iloc[:, 0] if _exists(cell, files)}) > 1:
-            return frame
-        found = [{cell for cell in frame[name] if _exists(cell, files)} for name in frame]
-        sizes = [(len(cells), sum(map(files.has_exactly, cells))) for cells in found]
-        place = max(range(len(sizes)), key=sizes.__getitem__)
-        if sizes[place][0] < max(2, (len(frame) - 1) / 2):
-            return frame
-    if place == 0:
+    # Different ones, more than one: that a value has the name of a file says nothing.
+    if len({cell for cell in frame.iloc[:, 0] if _exists(cell, files)}) > 1:
         return frame
+    found = [{cell for cell in frame[name] if _exists(cell, files)} for name in frame]
+    sizes = [(len(cells), sum(map(files.has_exactly, cells))) for cells in found]
+    place = max(range(len(sizes)), key=sizes.__getitem__)
+    if place == 0 or sizes[place][0] < max(2, (len(frame) - 1) / 2):
+        return frame
+    return _with_first(sheet, frame, place, files)
+
+
+def _with_named_ids(sheet: Sheet, files: CrystalFolder, names: list[str], frame: Any) -> Any:
+    """Return a table with a header so that its first column is that of the ids."""
+    columns = [frame.iloc[1:, place].tolist() for place in range(frame.shape[1])]
+
+    def crystals(place: int) -> list[str | None]:
+        is_file = bool(file_columns([names[place]]))
+        return [_crystal(cell, files, is_file=is_file) for cell in columns[place]]
+
+    found = IdColumn(sheet.file, names, columns, crystals)
+    if found.place is None:
+        return frame
+    ids = [
+        one or cell for one, cell in zip(crystals(found.place), columns[found.place], strict=True)
+    ]
+    if not any(crystals(found.place)) and any(map(_is_decimal, columns[found.place])):
+        return frame  # a shifted header, which is refused later
+    if found.n_index:
+        sheet.remarks.append("an index column")
+    elif is_index_name(names[0]) and all((cell or "").isdecimal() for cell in columns[0]):
+        sheet.remarks.append("its index as the ids")
+    if found.others:
+        sheet.remarks.append(f"column {found.others[0]!r} not as the ids, though it names crystals")
+    if file_columns([names[found.place]]):  # perhaps with folders that are not there
+        frame = frame.copy()
+        frame.iloc[1:, found.place] = ids
+    frame = frame.iloc[:, found.n_index :]
+    place = found.place - found.n_index
+    return _with_first(sheet, frame, place, files) if place else frame
+
+
+def _is_decimal(cell: str | None) -> bool:
+    return is_number(cell or "") and not (cell or "").isdecimal()
+
+
+def _with_first(sheet: Sheet, frame: Any, place: int, files: CrystalFolder) -> Any:
+    """Return a table with another column as the first."""
     name = frame.iat[0, place]
     name = place + 1 if _exists(name, files) else repr(name)
-    remarks.append(f"column {name} as that of the ids, for it matches the file names")
+    sheet.remarks.append(f"column {name} as that of the ids, for it matches the file names")
     return frame.iloc[:, [place, *(i for i in range(frame.shape[1]) if i != place)]]
 
 
-def _named_ids(frame: Any, files: CrystalFolder) -> int | None:
-    """Return the place of a column that is called that of the ids, and is, if there is one.
-
-    It is the first column, if its name allows that.
-    """
-    names = [str(cell) for cell in frame.iloc[0]]
-    if names[0].lower() in CRYSTAL_NAMES:
-        return None
-    places = map(names.index, [*id_columns(names), *file_columns(names)])
-    return next((p for p in places if _are_ids(frame.iloc[1:, p].tolist(), files.has)), None)
+def _crystal(cell: str | None, files: CrystalFolder, *, is_file: bool) -> str | None:
+    """Return the crystal that a cell names; of a file, wherever the table was made."""
+    for name in (cell, re.split(r"[/\\]", cell or "")[-1] if is_file else None):
+        if name is not None and files.has(name):
+            return crystal_name(name)
+    return None
 
 
 def _are_ids(cells: list[str], has: Callable[[str], bool]) -> bool:
@@ -102,50 +134,14 @@ def _are_ids(cells: list[str], has: Callable[[str], bool]) -> bool:
     return 0 < len(cells) == len(set(cells)) and all(c is not None and has(c) for c in cells)
 
 
-def _is_count(cells: list[str]) -> bool:
-    """Tell whether cells count from 0, as those of an index."""
-    return cells == [str(i) for i in range(len(cells))]
-
-
-def _is_index(frame: Any) -> bool:
-    """Tell whether the first column is one of whole numbers, below no name or one of pandas."""
-    first, *cells = frame.iloc[:, 0].tolist()
-    return is_index_name(str(first)) and all(map(str.isdecimal, cells))
-
-
-def _has_index(sheet: Sheet, frame: Any, files: CrystalFolder) -> bool:
-    """Tell whether the first column is an index of pandas, of all rows or of some that were chosen.
-
-    It is one of whole numbers without a name, beside crystals. Where some of these numbers are
-    names of crystals too, another column has the name of the ids, or names crystals alone.
-
-    Raises
-    ------
-    DataError
-        If another column names crystals as well as it does.
-    """
-    every = frame.iloc[:, 0].tolist()
-    if len(every) > 2 and _is_count(every):  # a table without a header
-        others = [frame.iloc[:, place].tolist() for place in range(1, frame.shape[1])]
-        exact = all(map(files.has_exactly, every))
-        return not exact and any(_are_ids(column, files.has_exactly) for column in others)
-    if not _is_index(frame):
+def _has_count(frame: Any, files: CrystalFolder) -> bool:
+    """Tell whether the first column of a table without a header counts its rows beside crystals."""
+    cells = frame.iloc[:, 0].tolist()
+    if len(cells) < 3 or cells != [str(i) for i in range(len(cells))]:
         return False
-    names, cells = [str(name) for name in frame.iloc[0]], every[1:]
-    n_rows, n_by_index = len(cells), sum(_exists(cell, files) for cell in cells)
-    found, rivals = dict[str, int](), {"": 0}
-    for place, name in enumerate(names[1:], 1):
-        column = frame.iloc[1:, place].tolist()
-        found[name] = sum(_exists(cell, files) for cell in column)
-        # What several crystals have, such as a number of atoms, is no name.
-        if len(set(column)) == n_rows and column != cells:
-            rivals[name] = found[name]
-    if n_by_index == 0 or any(found[n] for n in (*id_columns(names[1:]), *file_columns(names[1:]))):
-        return any(found.values())
-    best = max(rivals, key=rivals.__getitem__)
-    if rivals[best] and (rivals[best] == n_rows) == (n_by_index == n_rows):
-        raise two_columns_of_ids(sheet.file, best)
-    return rivals[best] == n_rows
+    others = [frame.iloc[:, place].tolist() for place in range(1, frame.shape[1])]
+    exact = all(map(files.has_exactly, cells))
+    return not exact and any(_are_ids(column, files.has_exactly) for column in others)
 
 
 def take_header(

@@ -403,6 +403,7 @@ class Sheet:
         refuse(self.file, [*problems, *self.problems])
         if self.remarks:
             warn_caller(f"{self.file}: read with {', '.join(self.remarks)}")
+            self.remarks.clear()
 
 
 def _find_separator(lines: list[str]) -> str:

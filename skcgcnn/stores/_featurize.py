@@ -196,7 +196,7 @@ def _featurize(
     with replace_data(folder) as new:
         read = own_columns if beside is None else JoinedProperties(beside, shards)
         columns = write_columns(new.path / COLUMNS, shards, read)
-        units = source.units if beside is None else {**source.units, **beside.units}
+        units = source.units if beside is None else {**source.units, **beside.sheet.units}
         joint = join_headers(parts)
         stream_arrays(new.path, joined_streams(joint, parts))
         _warn_of_same_names(map_arrays(new.path, ["ids"])["ids"])

@@ -1,13 +1,14 @@
 """A table of properties beside crystals that have none, and how it is joined to them."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets import (
     CRYSTAL_NAMES,
+    IdColumn,
     Sheet,
     file_columns,
     id_columns,
@@ -15,7 +16,6 @@ from skcgcnn.datasets import (
     is_missing_cell,
     number,
     shifted_header,
-    two_columns_of_ids,
 )
 from skcgcnn.exceptions import DataError
 from skcgcnn.stores._columns import Cells, own_columns
@@ -32,40 +32,39 @@ class Properties:
 
     Attributes
     ----------
-    file : Path
+    sheet : Sheet
+        Where they come from.
     cells : dict of str to list of str
         Its columns as they are written: the crystals tell which of them has their names.
-    values : dict of str to list of (str or None)
-        Its columns as properties.
     lines : list of int
         Where its rows end.
-    units : dict of str to str
-        Of the properties, where a row tells them.
+    values : dict of str to list of (str or None)
+        Its columns as properties, but for those that may name the crystals: 001 is not 1 there.
     """
 
-    file: Path
+    sheet: Sheet
     cells: dict[str, list[str]]
-    values: dict[str, Cells]
     lines: list[int]
-    units: dict[str, str]
+    values: dict[str, Cells] = field(default_factory=dict)
 
-    @property
-    def names(self) -> list[str]:
-        """Names of the columns."""
-        return [*self.cells]
+    def add_values(self, names: Iterable[str]) -> None:
+        """Take more columns as properties; warn of what is odd about them."""
+        for name in names:
+            self.values[name] = [
+                None if is_missing_cell(cell) else self.sheet.mended(cell, name, f"line {line}")
+                for line, cell in zip(self.lines, self.cells[name], strict=True)
+            ]
+        self.sheet.end()
 
-    def check(self, column: str, crystals: Sequence[str]) -> None:
-        """Refuse the table if this column has these names of crystals, one of them twice."""
+    def check_twice(self, column: str, crystals: Sequence[str]) -> None:
+        """Refuse the table if one of these names of crystals in a column comes twice."""
         seen = set[str]()
         for line, name in zip(self.lines, crystals, strict=True):
             if name in seen:
                 raise DataError(
-                    f"{self.file}: line {line}: {name!r} comes twice in column {column!r}"
+                    f"{self.sheet.file}: line {line}: {name!r} comes twice in column {column!r}"
                 )
             seen.add(name)
-        last = self.names[-1]
-        if column == "" and all(value is None for value in self.values[last]):
-            raise shifted_header(self.file, last)
 
 
 def read_properties(path: Path) -> Properties:
@@ -85,55 +84,26 @@ def read_properties(path: Path) -> Properties:
                 f"{path}: has one column, {names[0]!r}; expected names of crystals, then "
                 "properties, with commas between them"
             )
-        is_named = names[0] == "" or id_columns(names[:1])
+        is_named = names[0].lower() in CRYSTAL_NAMES or is_index_name(names[0])
         if not is_named and any(number(name) is not None for name in names[1:]):
             raise DataError(f"{path}: begins with numbers; expected a header, such as 'id,energy'")
 
     sheet = Sheet(path)
-    cells, values, lines = dict[str, list[str]](), dict[str, Cells](), list[int]()
-    may_be_ids = list[str]()
+    cells, lines = dict[str, list[str]](), list[int]()
     for line, row in sheet.records(check):
-        if not cells:
-            cells, values = {name: [] for name in row}, {name: [] for name in row}
-            may_be_ids = _may_be_ids(sheet.names)
+        cells = cells or {name: [] for name in row}
         lines.append(line)
         for name, cell in row.items():
-            # Of names, 001 is not meant as 1.
-            mended = cell if name in may_be_ids else sheet.mended(cell, name, f"line {line}")
             cells[name].append(cell)
-            values[name].append(None if is_missing_cell(cell) else mended)
-    sheet.end()
     if not cells:
         raise DataError(f"{path}: holds no crystal")
-    found = Properties(path, cells, values, lines, sheet.units)
-    if len(may_be_ids) == 1:
-        found.check(may_be_ids[0], _crystals(found, may_be_ids[0], set()))
+    found = Properties(sheet, cells, lines)
+    first, *others = sheet.names
+    named = [] if first.lower() in CRYSTAL_NAMES else _named_as_ids(others)
+    found.add_values(name for name in others if name not in named)
+    if not named and not is_index_name(first):  # else the crystals tell
+        found.check_twice(first, [without_ending(cell) for cell in cells[first]])
     return found
-
-
-def _may_be_ids(names: list[str]) -> list[str]:
-    first, ids = names[0], id_columns(names)
-    if first.lower() in CRYSTAL_NAMES:
-        return [first]
-    named = [*ids, *file_columns(names)]
-    # Numbers of an index may be names of other crystals.
-    return named if ids and is_index_name(first) else [*named, first]
-
-
-def _crystals(table: Properties, column: str, known: set[str]) -> list[str]:
-    """Return the crystals that a column names, some of which are known.
-
-    Of files, wherever the table of them was made: with as many folders as a crystal has.
-    """
-    names = list(map(without_ending, table.cells[column]))
-    return [_tail(name, known) for name in names] if file_columns([column]) else names
-
-
-def _tail(name: str, known: set[str]) -> str:
-    parts = re.split(r"[/\\]", name)
-    first = max(0, len(parts) - _MOST_FOLDERS)
-    tails = ("/".join(parts[place:]) for place in range(first, len(parts)))
-    return next((tail for tail in tails if tail in known), name)
 
 
 class JoinedProperties:
@@ -152,93 +122,99 @@ class JoinedProperties:
     """
 
     def __init__(self, table: Properties, shards: Sequence[ShardFiles]) -> None:
-        known = {str(one) for shard in shards for one in shard.ids()}
-        first = table.names[0]
-        if without_ending(first) in known and first.lower() not in CRYSTAL_NAMES:
+        self.file, self.sheet = table.sheet.file, table.sheet
+        self.known = {str(one) for shard in shards for one in shard.ids()}
+        names = table.sheet.names
+        if names[0].lower() not in CRYSTAL_NAMES and self._crystal(names[0], is_file=True):
             raise DataError(
-                f"{table.file}: begins with the crystal {first!r}; expected a header, such as "
+                f"{self.file}: begins with the crystal {names[0]!r}; expected a header, such as "
                 "'id,energy'"
             )
-        column = _column_of_ids(table, known)
-        crystals = _crystals(table, column, known)
-        table.check(column, crystals)
-        if not known.intersection(crystals):
+        column, n_index = self._find_ids(table)
+        if column == "" and all(map(is_missing_cell, table.cells[names[-1]])):
+            raise shifted_header(self.file, names[-1])
+        crystals = self._crystals(table, column)
+        ids = [one or cell for one, cell in zip(crystals, table.cells[column], strict=True)]
+        table.check_twice(column, ids)
+        self._tell(column, ids)
+        self.rows = {name: row for row, name in enumerate(ids)}
+        properties = [name for name in names if name not in (column, *names[:n_index])]
+        table.add_values(name for name in properties if name not in table.values)
+        self.values = {name: table.values[name] for name in properties}
+
+    def _find_ids(self, table: Properties) -> tuple[str, int]:
+        """Return the column that names the crystals, and how many before it are an index."""
+        names, cells = table.sheet.names, [*table.cells.values()]
+        found = IdColumn(self.file, names, cells, lambda place: self._crystals(table, names[place]))
+        place = found.place or 0
+        column = names[place]
+        if found.n_index and place > found.n_index and column not in _named_as_ids(names):
+            # It may be a property, whose numbers are names of crystals by chance.
             raise DataError(
-                f"{table.file}: no name in its column {column!r} is that of a crystal: the names "
-                f"are such as {crystals[0]!r}, those of the crystals such as {min(known)!r}. "
+                f"{self.file}: column {column!r} may have the ids; write 'id' above it, and put it "
+                "first"
+            )
+        if found.place is not None and found.n_index:
+            self.sheet.remarks.append("an index column")
+        elif place:
+            self.sheet.remarks.append(f"column {column!r} as the ids")
+        elif is_index_name(column) and all(map(str.isdecimal, cells[0])):
+            self.sheet.remarks.append("its index as the ids")
+        if found.others:
+            self.sheet.remarks.append(
+                f"column {found.others[0]!r} not as the ids, though it names crystals"
+            )
+        return column, found.n_index
+
+    def _tell(self, column: str, ids: Sequence[str]) -> None:
+        """Refuse names of no crystal alone; warn of some, and of crystals without a row."""
+        without = self.known.difference(ids)
+        if len(without) == len(self.known):
+            raise DataError(
+                f"{self.file}: no name in its column {column!r} is that of a crystal: the names "
+                f"are such as {ids[0]!r}, those of the crystals such as {min(without)!r}. "
                 "Change the column and repeat the call: the crystals are not read again"
             )
-        if unused := [name for name in crystals if name not in known]:
+        if unused := [name for name in ids if name not in self.known]:
             warn_caller(
-                f"{table.file}: {len(unused)} of {len(crystals)} names are those of no crystal, "
+                f"{self.file}: {len(unused)} of {len(ids)} names are those of no crystal, "
                 f"the first is {unused[0]!r}"
             )
-        if without := known.difference(crystals):
+        if without:
             warn_caller(
-                f"{table.file}: {len(without)} of {len(known)} crystals have no row, one is "
+                f"{self.file}: {len(without)} of {len(self.known)} crystals have no row, one is "
                 f"{min(without)!r}: their properties are missing"
             )
-        left_out = {column, *([first] if is_index_name(first) else [])}
-        self.table, self.rows = table, {name: row for row, name in enumerate(crystals)}
-        self.names = [name for name in table.names if name not in left_out]
+
+    def _crystals(self, table: Properties, column: str) -> list[str | None]:
+        is_file = bool(file_columns([column]))
+        return [self._crystal(cell, is_file=is_file) for cell in table.cells[column]]
+
+    def _crystal(self, cell: str, *, is_file: bool) -> str | None:
+        """Return the crystal that a cell names; of a file, wherever the table was made.
+
+        It is one with as many folders as a crystal has.
+        """
+        parts = re.split(r"[/\\]", cell)[-_MOST_FOLDERS:] if is_file else [cell]
+        for place in range(len(parts)):
+            name = "/".join(parts[place:])
+            for one in (name, without_ending(name)):
+                if one in self.known:
+                    return one
+        return None
 
     def __call__(self, shard: ShardFiles) -> dict[str, Cells]:
         """Return the columns of a shard."""
         columns = own_columns(shard)
-        if twice := [name for name in self.names if name in columns]:
+        if twice := [name for name in self.values if name in columns]:
             raise DataError(
-                f"{self.table.file}: the crystals have a property {twice[0]!r} already; rename the "
-                "column"
+                f"{self.file}: the crystals have a property {twice[0]!r} already; rename the column"
             )
         rows = [self.rows.get(str(one)) for one in shard.ids()]
-        for name in self.names:
-            values = self.table.values[name]
+        for name, values in self.values.items():
             columns[name] = [None if row is None else values[row] for row in rows]
         return columns
 
 
-def _column_of_ids(table: Properties, known: set[str]) -> str:
-    """Return the column that names most of the known crystals, of those that may.
-
-    An index of pandas does where no other does. It is told where it is not the first column, or
-    one that may count the rows.
-    """
-    first, may_be_ids = table.names[0], _may_be_ids(table.names)
-    is_index = is_index_name(first)
-
-    def n_named(column: str) -> int:
-        return len(known.intersection(_crystals(table, column, known)))
-
-    found = {name: n_named(name) for name in may_be_ids} if len(may_be_ids) > 1 or is_index else {}
-    others = [name for name in found if found[name] and not (is_index and name == first)]
-    column = max(others or may_be_ids, key=lambda name: found.get(name, 0))
-    for name in others:
-        if name != column and not is_index_name(name):
-            table.check(name, _crystals(table, name, known))
-    if is_index and column == first:
-        _check_index(table, known)
-        if all(map(str.isdecimal, table.cells[first])):
-            warn_caller(f"{table.file}: read with its index as the ids")
-    if column != first:
-        what = "an index column" if is_index else f"column {column!r} as the ids"
-        warn_caller(f"{table.file}: read with {what}")
-    if too := [name for name in id_columns(others) if name != column]:
-        warn_caller(
-            f"{table.file}: column {too[0]!r} names crystals, too, but {column!r} counts; "
-            "write it first, or remove the other"
-        )
-    return column
-
-
-def _check_index(table: Properties, known: set[str]) -> None:
-    """Refuse a table of which another column names as many crystals as the index before it."""
-    index, *others = table.names
-    by_index = _crystals(table, index, known)
-    n_by_index = len(known.intersection(by_index))
-    for name in others:
-        crystals = _crystals(table, name, known)
-        n_named = len(known.intersection(crystals))
-        # What several crystals have, such as a number of atoms, is no name.
-        is_name = len(set(crystals)) == len(crystals) and crystals != by_index
-        if is_name and n_named >= max(1, n_by_index):
-            raise two_columns_of_ids(table.file, name)
+def _named_as_ids(names: list[str]) -> list[str]:
+    return [*id_columns(names), *file_columns(names)]

@@ -48,6 +48,9 @@ def cells(table):
         ("x,jid\n1,a\n2,b\n3,none\n", "ab1", ["a", "b", "none"], "column 'jid' as that of the"),
         ("structure,jid\ns,a\nt,b\nu,c\nv,d\nw,e\nx,f\n", "abst", list("stuvwx"), ""),
         ("name,jid\na,b\nb,a\n", "ab", ["a", "b"], ""),
+        # Names of hosts are no ids of the others.
+        ("x,jid\na,h\nb,k\n", "abhk", ["a", "b"], "column 'jid' not as the ids"),
+        ("x,jid\na,h\nb,h\n", "abh", ["a", "b"], "column 'jid' not as the ids"),
     ],
 )
 def test_which_column_has_the_ids(read, text, files, ids, said):
@@ -63,6 +66,13 @@ def test_which_column_has_the_ids(read, text, files, ids, said):
         ("0,a,1\n1,b,2\n2,c,3\n", "abc", ["a", "b", "c"], ["value"]),
         (",id,e\n0,a,1\n1,b,2\n", "ab", ["a", "b"], ["e"]),
         ("Unnamed: 0,x,e\n0,a,1\n1,b,2\n", "ab", ["a", "b"], ["e"]),
+        (",Unnamed: 0,x,e\n0,3,a,1\n1,9,b,2\n", "ab3", ["a", "b"], ["e"]),
+        ("Unnamed: 0,x,e\n0,a,1\n1,b,2\n", "ab01", ["a", "b"], ["e"]),
+        (",x,e\n7,a,1\n4,b,2\n", "ab74", ["a", "b"], ["e"]),
+        (",x,e\n7,a,1\n4,none,2\n", "ab7", ["a", "none"], ["e"]),
+        # Hosts are crystals, too.
+        (",x,jid,e\n0,a,h,1\n1,b,h,2\n", "abh", ["a", "b"], ["jid", "e"]),
+        (",path,e\n7,/c/4.cif,1\n4,c/7.cif,2\n5,x/9.cif,3\n", "47", ["4", "7", "x/9"], ["e"]),
         # Of some rows, which are names of some crystals, where another column has others alone.
         (",x,e\n7,a,1\n4,b,2\n", "ab7", ["a", "b"], ["e"]),
         (",jid,e\n7,4,1\n4,7,2\n", "47", ["4", "7"], ["e"]),
@@ -70,7 +80,6 @@ def test_which_column_has_the_ids(read, text, files, ids, said):
         (",id,e\n0,a,1\n1,b,2\n2,a,1\n", "ab1", ["a", "b"], ["e"]),
         (",x,file,e\n7,4,4.cif,1\n4,7,7.cif,2\n", "47", ["4", "7"], ["x", "e"]),
         # None.
-        (",x,e\n7,a,1\n4,none,2\n", "a74", ["7", "4"], ["x", "e"]),
         (",x,e\n7,a,1\n4,a,2\n", "a7", ["7", "4"], ["x", "e"]),
         (",x,e\n7,7,1\n4,4,2\n", "74", ["7", "4"], ["x", "e"]),
         (",x,e\nq7,a,1\nq4,b,2\n", ["a", "b", "q7", "q4"], ["q7", "q4"], ["x", "e"]),
@@ -88,14 +97,13 @@ def test_an_index_is_left_out(read, text, files, ids, names):
 @pytest.mark.parametrize(
     ("text", "files"),
     [
-        ("Unnamed: 0,x,e\n0,a,1\n1,b,2\n", "ab01"),
-        (",x,e\n7,a,1\n4,b,2\n", "ab74"),
-        (",x,e\n7,a,1\n4,none,2\n", "ab7"),
         ("index,x,e\n2,1,1\n1,2,2\n", "12"),
+        ("Unnamed: 0,Unnamed: 1,x,e\n0,0,2,1\n1,1,3,2\n2,2,1,3\n", "123"),
+        (",n,x,e\n0,3,2,1\n1,1,3,2\n2,2,1,3\n", "123"),
     ],
 )
 def test_an_index_and_another_column_that_name_crystals(read, text, files):
-    with pytest.raises(DataError, match="'x' names crystals, as the index before it does; write"):
+    with pytest.raises(DataError, match=r"its columns '.*' both name crystals; write 'id' above"):
         read(text, files, on_missing="keep")
 
 

@@ -134,8 +134,11 @@ def test_an_index_beside_several_columns_named_as_ids(make, text, names, tmp_pat
     assert store.properties["e"].tolist() == [0, 1, 2]
     assert said == [f"read with column {names[0]!r} as the ids"]
     assert properties == ["No.", names[1], "e"]
-    with pytest.raises(DataError, match="line 3: '3' comes twice"):
-        run("331")
+    _, (told,), store = run("331")
+    assert store.properties["e"].tolist() == [0, 1, 2]
+    assert f"column {names[1]!r} not as the ids, though it names crystals" in told
+    with pytest.raises(DataError, match=r"its columns '.*' both name crystals; write 'id' above"):
+        run("321")
     # Numbers of the index are names of crystals, too.
     rows = [[n, f"mp-{n}", n] for n in (3, 1, 2)]
     path = table(tmp_path / "p.csv", ["", "material_id", "e"], *rows)
@@ -154,15 +157,20 @@ def test_an_index_beside_several_columns_named_as_ids(make, text, names, tmp_pat
         store, said = make(f"{tmp_path}/*.cif", properties=path)
         assert store.properties["e"].tolist() == [0.25, 0.5, 0.75]
         assert f"{path}: read with its index as the ids" in said
-    for index in ((0, 1, 2), (5, 9, 7), (3, 1, 2)):
+    for index in ((0, 1, 2), (2, 9, 1), (3, 1, 2)):
         rows = [[n, name, 0.5] for n, name in zip(index, (2, 3, 1), strict=True)]
         path = table(tmp_path / "p.csv", ["", "compound", "e"], *rows)
-        with pytest.raises(DataError, match="its column 'compound' names crystals, as the index"):
+        with pytest.raises(DataError, match="its columns '' and 'compound' both name crystals"):
             make(f"{tmp_path}/*.cif", properties=path)
+    path = table(tmp_path / "p.csv", ["", "compound", "e"], [7, 2, 0.5], [9, 1, 0.25], [5, 3, 0])
+    store, said = make(f"{tmp_path}/*.cif", properties=path)
+    assert store.properties["e"].tolist() == [0.25, 0.5, 0]
+    assert said == [f"{path}: read with an index column"]
+    path = table(tmp_path / "p.csv", ["", "e", "compound"], [7, 0.5, 2], [9, 0.25, 1])
+    with pytest.raises(DataError, match="column 'compound' may have the ids; write 'id' above it"):
+        make(f"{tmp_path}/*.cif", properties=path)
     path = table(tmp_path / "p.csv", ["", "same", "n_atoms"], *([n, n, 2] for n in (1, 2, 3)))
     assert make(f"{tmp_path}/*.cif", properties=path)[0].properties["n_atoms"].tolist() == [2] * 3
-    _, said, _ = run("321")
-    assert "names crystals, too, but" in said[-1]
 
 
 def test_a_shifted_header_of_properties(make, text, tmp_path):
@@ -257,6 +265,40 @@ def test_files_in_folders_name_the_crystals(make, text, tmp_path):
     table(beside, ["path", "e"], ["x/a.cif", 1], ["y/a.cif", 2])
     with pytest.raises(DataError, match="line 3: 'a' comes twice in column 'path'"):
         make(tmp_path / "d", properties=beside)
+
+
+@pytest.mark.parametrize("hosts", ["hk", "hh"])
+@pytest.mark.parametrize("name", ["material_id", "structure", "path"])
+@pytest.mark.parametrize("index", [False, True])
+def test_hosts_of_crystals_are_no_ids(make, text, tmp_path, hosts, name, index):
+    """As of vacancies, beside the crystals that they are made of."""
+    for stem in "abhk":
+        (tmp_path / f"{stem}.cif").write_text(text)
+    rows = [["defect", name, "e"], ["a", hosts[0], 1], ["b", hosts[1], 2]]
+    rows = [[place, *row] for place, row in zip(("", 0, 1), rows, strict=True)] if index else rows
+    path = table(tmp_path / "p.csv", *rows)
+    store, said = make(f"{tmp_path}/?.cif", properties=path)
+    np.testing.assert_array_equal(store.properties["e"], [1, 2, np.nan, np.nan])
+    assert list(store.properties) == [name, "e"]
+    told = [f"{path}: 2 of 4 crystals have no row, one is 'h': their properties are missing"]
+    assert said[:1] == told
+
+
+def test_ids_behind_numbers_with_decimal_commas(make, text, tmp_path):
+    for stem in ("001", "002"):
+        (tmp_path / f"{stem}.cif").write_text(text)
+    (tmp_path / "p.csv").write_text("e;id\n0,25;001\n1,5;002\n")
+    store, (said,) = make(f"{tmp_path}/*.cif", properties=tmp_path / "p.csv")
+    assert store.properties["e"].tolist() == [0.25, 1.5]
+    assert said.endswith("read with column 'id' as the ids, decimal commas: 0,25 is 0.25")
+
+
+def test_names_of_crystals_that_end_like_files(make, nacl, tmp_path):
+    source = lines(tmp_path, nacl, {"id": "a.cif"}, {"id": "b"})
+    path = table(tmp_path / "p.csv", ["id", "e"], ["a.cif", 1], ["b.cif", 2])
+    store, said = make(source, properties=path)
+    assert (store.graphs.ids.tolist(), said) == (["a.cif", "b"], [])
+    assert store.properties["e"].tolist() == [1, 2]
 
 
 def test_units_of_properties_that_are_there(make, text, tmp_path):
