@@ -90,10 +90,8 @@ def _with_named_ids(sheet: Sheet, files: CrystalFolder, names: list[str], frame:
     found = IdColumn(sheet.file, names, columns, crystals)
     if found.place is None:
         return frame
-    ids = [
-        one or cell for one, cell in zip(crystals(found.place), columns[found.place], strict=True)
-    ]
-    if not any(crystals(found.place)) and any(map(_is_decimal, columns[found.place])):
+    cells, named = columns[found.place], crystals(found.place)
+    if not any(named) and any(map(_is_decimal, cells)):
         return frame  # a shifted header, which is refused later
     if found.n_index:
         sheet.remarks.append("an index column")
@@ -103,7 +101,7 @@ def _with_named_ids(sheet: Sheet, files: CrystalFolder, names: list[str], frame:
         sheet.remarks.append(f"column {found.others[0]!r} not as the ids, though it names crystals")
     if file_columns([names[found.place]]):  # perhaps with folders that are not there
         frame = frame.copy()
-        frame.iloc[1:, found.place] = ids
+        frame.iloc[1:, found.place] = [a or b for a, b in zip(named, cells, strict=True)]
     frame = frame.iloc[:, found.n_index :]
     place = found.place - found.n_index
     return _with_first(sheet, frame, place, files) if place else frame

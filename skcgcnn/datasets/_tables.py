@@ -160,6 +160,8 @@ class Sheet:
             cells = [cell.strip() for cell in row]
             if self._is_comment(cells[0] if cells else "") and not any(cells[1:]):
                 n_comments += 1
+                if n_comments > _MOST_EMPTY:
+                    raise DataError(f"{self.file}: {n_comments:,} rows are comments; remove them")
             elif any(cells):
                 has_first |= bool(head and cells[0]) and number(cells[0]) is None
                 has_last |= bool(head and any(cells[len(head) - 1 :]))
@@ -173,7 +175,7 @@ class Sheet:
         if n_comments:
             self.remarks.append(f"{n_comments} rows that begin with # as comments")
         # One digit fewer changes little, and is often a zero that is left out.
-        is_short = len(usual) == 1 and 0 <= _n_decimals(last) < max(usual) - 1
+        is_short = 0 <= _n_decimals(last) < min(usual, default=0) - 1
         if self._is_cut and is_short and n_rows > _FEW_ROWS:
             self.remarks.append(f"{last} at its end, with fewer digits than others; is it cut?")
 

@@ -491,6 +491,13 @@ def test_a_table_that_ends_within_its_last_number(tmp_path, last, is_told, end):
     assert sheet.remarks == (told if is_told and not end else [])
 
 
+def test_numbers_of_all_their_digits_may_be_cut(tmp_path):
+    (tmp_path / "t.csv").write_text("id,e\na,1.2815624312\nb,-0.28719823\nc,3.90123\nd,-3")
+    sheet = Sheet(tmp_path / "t.csv")
+    list(sheet)
+    assert sheet.remarks == ["-3 at its end, with fewer digits than others; is it cut?"]
+
+
 def test_numbers_of_various_digits_are_not_cut(tmp_path):
     for rows in ("a,1.25\nb,1.5\nc,2.25\nd,7", "a,1.25\nb,7", "a,1\nb,2\nc,3\nd,4"):
         (tmp_path / "t.csv").write_text(f"id,e\n{rows}")
@@ -503,4 +510,8 @@ def test_a_table_of_comments(tmp_path):
     with gzip.open(tmp_path / "t.csv.gz", "wt") as file:
         file.write("# x\n" * 1_000_001 + "id,e\na,1\n")
     with pytest.raises(DataError, match="its first 1,000,001 lines are empty or comments; remove"):
+        list(Sheet(tmp_path / "t.csv.gz"))
+    with gzip.open(tmp_path / "t.csv.gz", "wt") as file:
+        file.write("id,e\na,1\n" + "#\n" * 1_000_002)
+    with pytest.raises(DataError, match="1,000,001 rows are comments; remove them"):
         list(Sheet(tmp_path / "t.csv.gz"))
