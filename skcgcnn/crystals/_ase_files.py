@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from itertools import accumulate, takewhile
+from typing import Any
 
 import gemmi
 
@@ -33,6 +34,10 @@ _RESULTS = (
     *("End of self-consistent calculation", "End of band structure calculation"),
 )
 _MOST_PAIRS = 200_000_000  # which take some seconds
+_N_LISTED = re.compile(r"number of (?:atoms/cell|k points) *= *(\d{1,9})")
+_POINTS = "wk ="
+# A run that writes the sites of each step is longer than so many letters for each.
+_MOST_LISTED, _LETTERS_OF_SITE = 1_500_000, 20
 
 
 def check_xyz(text: str, n_sites: Sequence[int]) -> None:
@@ -188,9 +193,10 @@ def check_counts_of_xyz(text: str) -> None:
     ------
     StructureError
     """
-    for count in _COUNT_OF_COLUMNS.findall(text):
-        if int(count[:12]) > len(text):  # ASE makes a list of so many
-            raise StructureError(f"tells {count[:12]} columns of its sites, which it does not have")
+    counts = [int(count[:12]) for count in _COUNT_OF_COLUMNS.findall(text)]
+    if sum(counts) > len(text):  # ASE makes lists of so many
+        most = max(counts)
+        raise StructureError(f"tells {most} columns of its sites, which it does not have")
     lines = text.split("\n")
     place = 0
     while place < len(lines) and lines[place].strip().isdecimal():
@@ -220,7 +226,7 @@ def check_terms(text: str) -> None:
 
 
 def check_steps(text: str) -> None:
-    """Refuse the output of a run with so many steps that ASE would take minutes.
+    """Refuse the output of a run with so many steps that ASE would take minutes or gigabytes.
 
     Raises
     ------
@@ -228,9 +234,13 @@ def check_steps(text: str) -> None:
     """
     check_terms(text)
     n_steps, n_results = (sum(map(text.count, marks)) for marks in (_STEPS, _RESULTS))
-    if n_steps * n_results > _MOST_PAIRS:
+    # Sites and k-points, of which ASE reads all again for each step.
+    n_listed = sum(map(int, _N_LISTED.findall(text))) + text.count(_POINTS)
+    most_listed = max(_MOST_LISTED, len(text) // _LETTERS_OF_SITE)
+    if n_steps * n_results > _MOST_PAIRS or n_steps * n_listed > most_listed:
         raise StructureError(
-            f"holds {n_steps} steps and {n_results} results, too many to be read; keep the last"
+            f"holds {n_steps} steps, {n_results} results and lists of {n_listed} sites and "
+            "k-points, too many to be read; keep the last"
         )
 
 
@@ -239,5 +249,13 @@ def without_constraints(text: str) -> str:
 
     They say nothing of its crystal, and ASE makes matrices of them.
     """
-    lines = text.splitlines(keepends=True)
-    return "".join(line for line in lines if not line.lstrip().startswith("symmetry_"))
+    lines = re.split("\r\n?|\n", text.removeprefix("\ufeff"))
+    return "\n".join(line for line in lines if not line.lstrip().startswith("symmetry_"))
+
+
+def last_of_trajectory(path: str) -> list[Any]:
+    """Return the last frame of a .traj file, twice where there are several."""
+    from ase.io.trajectory import TrajectoryReader
+
+    with TrajectoryReader(path) as frames:
+        return [frames[-1]] * min(len(frames), 2)

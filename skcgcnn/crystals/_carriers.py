@@ -153,7 +153,10 @@ def _from_atoms(atoms: Any) -> tuple[Any, list[str]]:
     if not np.asarray(atoms.cell).any():
         raise StructureError("these Atoms have no cell; set it, with pbc=True")
     try:
-        structure = AseAtomsAdaptor.get_structure(atoms)
+        # What is held in place says nothing of a crystal, and takes minutes of many sites.
+        bare = atoms.copy()
+        bare.set_constraint()
+        structure = AseAtomsAdaptor.get_structure(bare)
     except MemoryError:
         raise
     except Exception as error:
@@ -313,16 +316,18 @@ def _from_optimade(source: Mapping[str, Any]) -> Any:
     n_told, n_sites = entry.get("nsites"), len(entry["species_at_sites"])
     if n_told is not None and n_told != n_sites:
         raise StructureError(f"has {n_sites} sites, but says that it has {n_told}")
-    species = []
+    shares_of = dict[str, dict[str, float]]()
     for name in entry["species_at_sites"]:
-        kind = kinds.get(name, {"chemical_symbols": [name], "concentration": [1.0]})
-        _check_numbers("concentration", kind["concentration"])
-        _check_elements(kind["chemical_symbols"])
-        shares = dict[str, float]()  # isotopes have one symbol
-        for symbol, share in zip(kind["chemical_symbols"], kind["concentration"], strict=True):
-            shares[symbol] = shares.get(symbol, 0) + share
-        shares.pop("vacancy", None)
-        species.append(shares)
+        if name not in shares_of:
+            kind = kinds.get(name, {"chemical_symbols": [name], "concentration": [1.0]})
+            _check_numbers("concentration", kind["concentration"])
+            _check_elements(kind["chemical_symbols"])
+            shares = dict[str, float]()  # isotopes have one symbol
+            for symbol, share in zip(kind["chemical_symbols"], kind["concentration"], strict=True):
+                shares[symbol] = shares.get(symbol, 0) + share
+            shares.pop("vacancy", None)
+            shares_of[name] = shares
+    species = [shares_of[name] for name in entry["species_at_sites"]]
     for name in ("lattice_vectors", "cartesian_site_positions"):
         _check_numbers(name, entry[name])
     lattice = Lattice(entry["lattice_vectors"], entry.get("dimension_types") or (True,) * 3)

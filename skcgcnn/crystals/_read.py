@@ -19,6 +19,7 @@ from skcgcnn.crystals._ase_files import (
     check_steps,
     check_terms,
     check_xyz,
+    last_of_trajectory,
     without_constraints,
 )
 from skcgcnn.crystals._carriers import partly_periodic, to_structure
@@ -293,7 +294,7 @@ def _read_json(text: str) -> Crystal:
 
 def _read_poscar(text: str) -> Crystal:
     text = above_grid(text)
-    refuse_underscores(text)
+    refuse_underscores(text, n_titles=1)
     refuse_cut_by_comments(text)
     check_counts_of_poscar(text)
     names, counts = ([*text.splitlines(), *[""] * 7][place].split() for place in (5, 6))
@@ -324,12 +325,14 @@ def _read_xsf(text: str) -> Crystal:
 
 
 def _read_res(text: str) -> Crystal:
+    refuse_underscores(text, n_titles=1)
     crystal = _read_with_pymatgen(text, "res")
     more = check_res(text, len(crystal.species))
     return replace(crystal, notes=(*crystal.notes, *more, *_far(crystal)))
 
 
 def _read_cssr(text: str) -> Crystal:
+    refuse_underscores(text)
     crystal = _read_with_pymatgen(text, "cssr")
     check_cssr(text, len(crystal.species))
     return replace(crystal, notes=(*crystal.notes, *_far(crystal)))
@@ -338,7 +341,7 @@ def _read_cssr(text: str) -> Crystal:
 def _read_with_ase(path: str, max_bytes: int) -> Crystal:
     ending = path.lower().rpartition(".")[2]
     text = "" if ending in _BINARY else read_text(path, max_bytes)
-    if ending in _XYZ:
+    if ending != "pwo":  # what is read of an output was written by a program
         refuse_underscores(text)
     if ending in _BOUNDED:
         _BOUNDED[ending](text)
@@ -352,7 +355,7 @@ def _read_with_ase(path: str, max_bytes: int) -> Crystal:
         ) from error
     try:
         aims = [read_aims(StringIO(without_constraints(text)))] if is_aims else []
-        frames = aims or read(path, index=":")
+        frames = aims or (last_of_trajectory(path) if ending in _BINARY else read(path, ":"))
     except MemoryError:  # it says nothing of the file
         raise
     except Exception as error:  # ASE's parsers raise whatever the text provokes

@@ -194,7 +194,9 @@ def _search(
     """Return the pairs of some centers within a radius, which is the cutoff of all of them."""
     from pymatgen.optimization.neighbors import find_points_in_spheres
 
-    lattice, per_site = fit_for_search(lattice, len(coords), radius)
+    fitted, per_site = fit_for_search(lattice, len(coords), radius)
+    if fitted is not lattice:
+        lattice, coords = fitted, in_one_cell(fitted, coords)
     cutoff = np.full(len(centers), radius)
     # Where the average tells nothing, pairs are counted.
     counted = count_pairs(lattice, coords, centers, radius) if is_uneven else None

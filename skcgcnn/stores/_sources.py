@@ -3,7 +3,9 @@
 import glob
 import os
 import re
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -390,10 +392,19 @@ def _from_lines(path: Path) -> Iterator[Item]:
         raise DataError(f"{path}: cannot be read ({error})") from error
 
 
+def _check_database(path: Path) -> None:
+    """Refuse rows that are made as they are read, of which there may be any number."""
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as file:
+        made = file.execute("SELECT name FROM sqlite_master WHERE type NOT IN ('table', 'index')")
+        if row := made.fetchone():
+            raise ValueError(f"{row[0]} is no table")
+
+
 def _from_database(name: str, path: Path) -> Source:
     with needed("ASE databases need ASE", "skcgcnn[ase]"):
         from ase.db import connect
     try:
+        _check_database(path)
         found = connect(path).select(columns=["id", "unique_id"])
         rows = sorted((row.id, row.unique_id) for row in found)
     except Exception as error:

@@ -191,7 +191,8 @@ def test_what_does_not_fit_into_memory_is_not_cached(cifs, tmp_path, monkeypatch
     ("source", "place"),
     [
         ("POSCAR", "pymatgen.core.Structure.from_str"),
-        ("a.traj", "ase.io.read"),
+        ("a.traj", "ase.io.trajectory.TrajectoryReader"),
+        ("a.extxyz", "ase.io.read"),
         ("atoms", "pymatgen.io.ase.AseAtomsAdaptor.get_structure"),
         ("dictionary", "pymatgen.core.Structure.from_dict"),
     ],
@@ -201,7 +202,8 @@ def test_no_memory_in_other_libraries_says_nothing_of_the_crystal(
 ):
     atoms = nacl.to_ase_atoms()
     nacl.to(str(tmp_path / "POSCAR"), fmt="poscar")
-    atoms.write(tmp_path / "a.traj")
+    for name in ("a.traj", "a.extxyz"):
+        atoms.write(tmp_path / name)
     objects = {"atoms": atoms, "dictionary": nacl.as_dict()}
     crystal = objects.get(source, tmp_path / source)
     transformer = CrystalGraphTransformer(memory=tmp_path / "cache", on_error="nan")
@@ -379,10 +381,72 @@ def test_terms_of_coordinates_with_many_brackets(tmp_path, term):
 
 
 def test_runs_of_many_steps(tmp_path):
-    path = tmp_path / "a.pwo"
-    path.write_text("ATOMIC_POSITIONS (\n" * 30_000 + "!    total energy\n" * 30_000)
-    with pytest.raises(StructureError, match="30000 steps and 30000 results, too many to be read"):
-        read_crystal(path)
+    path, step = tmp_path / "a.pwo", "ATOMIC_POSITIONS (\n!    total energy\n"
+    for text, found in (
+        (step * 30_000, "30000 steps, 30000 results and lists of 0 sites and k-points"),
+        (step * 200 + "number of k points= 20000\n", "lists of 20000 sites and k-points"),
+        ("number of atoms/cell = 200\n" * 200 + step * 200, "lists of 40000 sites and k-points"),
+    ):
+        path.write_text(text)
+        with pytest.raises(StructureError, match=f"{found}, too many to be read; keep the last"):
+            read_crystal(path)
+
+
+@pytest.mark.parametrize("n_frames", [1, 500])
+def test_columns_of_frames_that_they_do_not_have(tmp_path, n_frames):
+    more = "".join(f":a{i}:R:300" for i in range(20))
+    frame = f'0\nLattice="4 0 0 0 4 0 0 0 4" Properties=species:S:1:pos:R:3{more}\n'
+    (tmp_path / "a.extxyz").write_text(frame * n_frames)
+    with pytest.raises(StructureError, match="tells 300 columns of its sites, which it does not"):
+        read_crystal(tmp_path / "a.extxyz")
+
+
+def test_the_last_of_many_frames(tmp_path, nacl):
+    """One frame is in memory, of however many the directory of the file names."""
+    from ase.io import Trajectory
+
+    with Trajectory(tmp_path / "a.traj", "w") as file:
+        for length in (5.0, 6.0, 7.0):
+            atoms = nacl.to_ase_atoms()
+            atoms.set_cell([length] * 3, scale_atoms=True)
+            file.write(atoms)
+    crystal = read_crystal(tmp_path / "a.traj")
+    assert crystal.lattice[0, 0] == 7
+    assert crystal.notes == ("holds several crystals; the last is taken",)
+
+
+def test_many_atoms_that_are_held_in_place(nacl):
+    from ase.constraints import FixAtoms
+
+    atoms = nacl.to_ase_atoms().repeat(16)
+    atoms.set_constraint(FixAtoms(range(len(atoms))))
+    assert len(read_crystal(atoms).species) == len(atoms)
+    assert len(atoms.constraints) == 1
+
+
+def test_many_symbols_of_a_species_of_optimade():
+    n = 10_000
+    attributes = {
+        "lattice_vectors": (30 * np.eye(3)).tolist(),
+        "cartesian_site_positions": np.zeros((n, 3)).tolist(),
+        "species_at_sites": ["a"] * n,
+        "species": [{"name": "a", "chemical_symbols": ["H"] * n, "concentration": [1 / n] * n}],
+    }
+    assert len(read_crystal({"attributes": attributes}).species) == n
+
+
+def test_a_cell_that_is_long_and_skewed(tmp_path):
+    """Its sites are spread over many of the smaller cells that it is searched in."""
+    cell = Lattice.from_parameters(1.3979, 6986.97, 18.8, 116.296, 66.549, 50.246)
+    grid = np.stack(np.meshgrid(*[np.arange(5) / 5] * 3), axis=-1).reshape(-1, 3)
+    tracemalloc.start()
+    try:
+        graphs = CrystalGraphTransformer().transform([Structure(cell, ["Na"] * len(grid), grid)])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert graphs.n_sites[0] == len(grid)
+    assert peak < 200e6
 
 
 def test_names_of_properties_of_sites(tmp_path):

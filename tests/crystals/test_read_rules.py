@@ -614,3 +614,39 @@ def test_fluorides_with_atoms_that_are_held():
     text = "x\n1.0\n4 0 0\n0 4 0\n0 0 4\nLi F\n1 1\nSelective\ndirect\n{}"
     for one, other in (("T T T", "F F F"), ("T T T", "T T T")):
         assert read_crystal(text.format(f"0 0 0 {one}\n.5 .5 .5 {other}\n")).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.cssr", "{} 5.0 5.0\n90 90 90 SPGR = 1 P 1 OPT = 1\n1 0\n0 Na\n1 Na 0.0 0.0 0.0\n"),
+        (
+            "a.res",
+            "TITL 1_0\nCELL 1.0 {} 5.0 5.0 90 90 90\nLATT -1\nSFAC Na\nNa 1 0.0 0.0 0.0 1.0\nEND\n",
+        ),
+        ("a.gen", "1 F\nNa\n1 1 0 0 0\n0 0 0\n{} 0 0\n0 5.0 0\n0 0 5.0\n"),
+        (
+            "geometry.in",
+            "lattice_vector {} 0 0\nlattice_vector 0 5 0\nlattice_vector 0 0 5\natom 0 0 0 Na\n",
+        ),
+        ("a.extxyz", '1\nrun=1_0 Lattice="{} 0 0 0 5 0 0 0 5"\nNa 0 0 0\n'),
+        ("a.vasp", "x 1_0\n1.0 # 1_0\n{} 0 0\n0 5 0\n0 0 5\nNa\n1\ndirect\n0 0 0\n"),
+    ],
+)
+def test_underscores_in_numbers_of_each_kind_of_file(tmp_path, name, text):
+    (tmp_path / name).write_text(text.format("5.0"))
+    assert read_crystal(tmp_path / name).lattice[0, 0] == 5
+    (tmp_path / name).write_text(text.format("5_0.0"))
+    assert refused(tmp_path / name) == "holds the number '5_0.0'; write it without the underscore"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_of_a_geometry(tmp_path, end):
+    """Comments with other ends of lines, and a byte order mark before the first atom."""
+    text = (
+        "\ufeffatom_frac 0 0 0 Na #\u2028symmetry_frac\natom_frac 0.5 0.5 0.5 Cl #\x0bsymmetry_lv\n"
+    )
+    cell = "lattice_vector 4 0 0\nlattice_vector 0 4 0\nlattice_vector 0 0 4\n"
+    path = tmp_path / "geometry.in"
+    path.write_text((text + cell).replace("\n", end), encoding="utf-8", newline="")
+    assert read_crystal(path).species == [((11, 1.0),), ((17, 1.0),)]

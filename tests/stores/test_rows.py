@@ -5,6 +5,8 @@ import json
 import os
 import re
 import shutil
+import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -166,3 +168,15 @@ def test_two_columns_of_crystals(nacl, tmp_path):
 def test_a_long_name_of_brackets(tmp_path):
     (tmp_path / "t.csv").write_text(f"{']' * 300_000}a,id\n1,2\n")
     assert read_paths(tmp_path / "t.csv").cif_ids == ["2"]
+
+
+def test_a_database_whose_rows_are_made_as_they_are_read(nacl, tmp_path):
+    path = tmp_path / "a.db"
+    with pytest.importorskip("ase.db").connect(path) as file:
+        file.write(nacl.to_ase_atoms())
+    assert find_source(path).n_crystals == 1
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("ALTER TABLE systems RENAME TO old")
+        file.execute("CREATE VIEW systems AS SELECT * FROM old")
+    with pytest.raises(DataError, match=r"is not an ASE database .*systems is no table"):
+        find_source(path)
