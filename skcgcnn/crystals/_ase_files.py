@@ -1,7 +1,7 @@
 """What ASE leaves out of files, or takes for something else, and what it takes too long for."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate, takewhile
 from typing import Any
 
@@ -23,6 +23,8 @@ _UNIT_OF_CARD = re.compile(
 )
 _LENGTHS = ("", "alat", "bohr", "angstrom")
 _UNITS = {"CELL_PARAMETERS": _LENGTHS, "ATOMIC_POSITIONS": (*_LENGTHS, "crystal")}
+# Lattice="..." of a frame of an .xyz file.
+_CELL_OF_FRAME = re.compile(r"""\blattice\s*=\s*["'\[{]?([^"'=]*)""", re.IGNORECASE)
 # Two names of one column of an .xyz file.
 _SAME = (("pos", "positions"), ("species", "symbols"), ("Z", "numbers"))
 # Of a coordinate with brackets, each of which ASE looks for from the start.
@@ -211,6 +213,14 @@ def _n_vectors(lines: Sequence[str], place: int) -> int:
     while end < len(lines) and lines[end].startswith("VEC"):
         end += 1
     return end - place
+
+
+def numbers_of_frames(text: str) -> Iterator[str]:
+    """Yield lines of an .xyz file, but of what is told of a frame its cell alone."""
+    for line in text.splitlines():
+        cells = _CELL_OF_FRAME.findall(line)
+        if cells or "=" not in line:
+            yield re.sub(r"[,\[\]{}]", " ", " ".join(cells)) if cells else line
 
 
 def check_terms(text: str) -> None:

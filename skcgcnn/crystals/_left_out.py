@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 
 from skcgcnn.crystals._cif_words import no_number
@@ -18,8 +18,6 @@ _PERIODIC = {"SLAB": 2, "POLYMER": 1, "MOLECULE": 0}
 # Such as programs write; who writes by hand may leave out zeros of fewer.
 _MANY_DECIMALS = 5
 _LONGEST_ROW = 1_000
-# Lattice="..." of a frame of an .xyz file.
-_CELL_OF_FRAME = re.compile(r"""\blattice\s*=\s*["']?([^"'=]*)""", re.IGNORECASE)
 # Of Python, as 1_0.
 _UNDERSCORE = re.compile(r"(?<!\S)(?=\S*\d_\d)[\d._eE+-]+(?!\S)")
 
@@ -235,16 +233,10 @@ def check_count(counts: Sequence[str], n_lines: int) -> None:
         raise StructureError(f"has {n_sites} sites, but fewer lines; perhaps it is truncated")
 
 
-def refuse_underscores(text: str, n_titles: int = 0) -> None:
-    """Refuse numbers such as ``1_0``, which Python takes for 10; titles and comments may have them.
-
-    So may what is told of frames (``run="1_0"``), but not their cell.
-    """
-    for line in text.splitlines()[n_titles:]:
-        if "_" not in line:
-            continue
-        told = "".join(_CELL_OF_FRAME.findall(line)) if "=" in line else line.partition("#")[0]
-        if found := _UNDERSCORE.search(told):
+def refuse_underscores(lines: Iterable[str]) -> None:
+    """Refuse numbers such as ``1_0``, which Python takes for 10; comments may have them."""
+    for line in lines:
+        if "_" in line and (found := _UNDERSCORE.search(line.partition("#")[0])):
             raise no_number(found[0])
 
 

@@ -20,6 +20,7 @@ from skcgcnn.crystals._ase_files import (
     check_terms,
     check_xyz,
     last_of_trajectory,
+    numbers_of_frames,
     without_constraints,
 )
 from skcgcnn.crystals._carriers import partly_periodic, to_structure
@@ -84,6 +85,7 @@ MAX_BYTES = 100_000_000
 _CIF, _JSON = ((end, *(f"{end}{packed}" for packed in PACKED)) for end in (".cif", ".json"))
 # With a cell; the others are those that pymatgen does not read.
 _AIMS = "geometry.in"
+_TITLES_OF_RES = ("TITL", "REM")
 _OF_ASE = (".traj", ".xyz", ".extxyz", ".gen", ".pwi", ".pwo", _AIMS)
 _BINARY, _XYZ = ("traj",), ("xyz", "extxyz")
 _BOUNDED = {
@@ -294,7 +296,7 @@ def _read_json(text: str) -> Crystal:
 
 def _read_poscar(text: str) -> Crystal:
     text = above_grid(text)
-    refuse_underscores(text, n_titles=1)
+    refuse_underscores(text.splitlines()[1:])
     refuse_cut_by_comments(text)
     check_counts_of_poscar(text)
     names, counts = ([*text.splitlines(), *[""] * 7][place].split() for place in (5, 6))
@@ -325,14 +327,15 @@ def _read_xsf(text: str) -> Crystal:
 
 
 def _read_res(text: str) -> Crystal:
-    refuse_underscores(text, n_titles=1)
+    refuse_underscores(one for one in text.splitlines() if not one.startswith(_TITLES_OF_RES))
     crystal = _read_with_pymatgen(text, "res")
     more = check_res(text, len(crystal.species))
     return replace(crystal, notes=(*crystal.notes, *more, *_far(crystal)))
 
 
 def _read_cssr(text: str) -> Crystal:
-    refuse_underscores(text)
+    lines = text.splitlines()
+    refuse_underscores([*lines[:3], *lines[4:]])  # between them is its name
     crystal = _read_with_pymatgen(text, "cssr")
     check_cssr(text, len(crystal.species))
     return replace(crystal, notes=(*crystal.notes, *_far(crystal)))
@@ -342,7 +345,7 @@ def _read_with_ase(path: str, max_bytes: int) -> Crystal:
     ending = path.lower().rpartition(".")[2]
     text = "" if ending in _BINARY else read_text(path, max_bytes)
     if ending != "pwo":  # what is read of an output was written by a program
-        refuse_underscores(text)
+        refuse_underscores(numbers_of_frames(text) if ending in _XYZ else text.splitlines())
     if ending in _BOUNDED:
         _BOUNDED[ending](text)
     is_aims = path.lower().endswith(_AIMS)

@@ -398,6 +398,9 @@ def _check_database(path: Path) -> None:
         made = file.execute("SELECT name FROM sqlite_master WHERE type NOT IN ('table', 'index')")
         if row := made.fetchone():
             raise ValueError(f"{row[0]} is no table")
+        columns = file.execute("SELECT name FROM pragma_table_xinfo('systems') WHERE hidden > 1")
+        if row := columns.fetchone():
+            raise ValueError(f"its column {row[0]} is made as it is read")
 
 
 def _from_database(name: str, path: Path) -> Source:

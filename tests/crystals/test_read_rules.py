@@ -619,16 +619,18 @@ def test_fluorides_with_atoms_that_are_held():
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("a.cssr", "{} 5.0 5.0\n90 90 90 SPGR = 1 P 1 OPT = 1\n1 0\n0 Na\n1 Na 0.0 0.0 0.0\n"),
+        ("a.cssr", "{} 5.0 5.0\n90 90 90 SPGR = 1 P 1 OPT = 1\n1 0\n1_0\n1 Na 0.0 0.0 0.0\n"),
         (
             "a.res",
-            "TITL 1_0\nCELL 1.0 {} 5.0 5.0 90 90 90\nLATT -1\nSFAC Na\nNa 1 0.0 0.0 0.0 1.0\nEND\n",
+            "REM 1_0\nTITL 1_0\nCELL 1.0 {} 5 5 90 90 90\nLATT -1\nSFAC Na\nNa 1 0 0 0 1.0\nEND\n",
         ),
         ("a.gen", "1 F\nNa\n1 1 0 0 0\n0 0 0\n{} 0 0\n0 5.0 0\n0 0 5.0\n"),
         (
             "geometry.in",
             "lattice_vector {} 0 0\nlattice_vector 0 5 0\nlattice_vector 0 0 5\natom 0 0 0 Na\n",
         ),
+        ("a.extxyz", "1\nLattice=[{},0,0,0,5,0,0,0,5] run=1_0\nNa 0 0 0\n"),
+        ("a.vasp", "x\n1.0\n{} 0 0 # a=1\n0 5 0\n0 0 5\nNa\n1\ndirect\n0 0 0\n"),
         ("a.extxyz", '1\nrun=1_0 Lattice="{} 0 0 0 5 0 0 0 5"\nNa 0 0 0\n'),
         ("a.vasp", "x 1_0\n1.0 # 1_0\n{} 0 0\n0 5 0\n0 0 5\nNa\n1\ndirect\n0 0 0\n"),
     ],

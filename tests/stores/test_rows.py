@@ -176,6 +176,12 @@ def test_a_database_whose_rows_are_made_as_they_are_read(nacl, tmp_path):
         file.write(nacl.to_ase_atoms())
     assert find_source(path).n_crystals == 1
     with closing(sqlite3.connect(path)) as file:
+        file.execute(
+            "ALTER TABLE systems ADD COLUMN more BLOB GENERATED ALWAYS AS (zeroblob(9)) VIRTUAL"
+        )
+    with pytest.raises(DataError, match="its column more is made as it is read"):
+        find_source(path)
+    with closing(sqlite3.connect(path)) as file:
         file.execute("ALTER TABLE systems RENAME TO old")
         file.execute("CREATE VIEW systems AS SELECT * FROM old")
     with pytest.raises(DataError, match=r"is not an ASE database .*systems is no table"):
