@@ -16,10 +16,10 @@ from skcgcnn.exceptions import DataError
 class IdColumn:
     """The column that names the crystals.
 
-    The first one does, if it is named so. Else the first does whose cells are texts that name
-    crystals, each another one; else, of columns that are named as ids or files, that which names
-    most; else an index of pandas. Where two columns may be meant, none is chosen: numbers of an
-    index, of rows, or of hosts of the crystals may be names of other crystals.
+    That may be the first column, or one that is named as ids or files: that of them which names
+    most crystals. Before it may stand columns that count the rows, such as an index of pandas,
+    which has the ids where no other does. Where two columns name many crystals, and not the same,
+    none is chosen: names of hosts, or numbers of rows, may be those of other crystals.
 
     Parameters
     ----------
@@ -37,9 +37,7 @@ class IdColumn:
     place : int or None
         Of the column; None if no column names crystals.
     n_index : int
-        How many columns before it count the rows of pandas, and are no ids.
-    others : list of str
-        Names of columns that are named as ids and name crystals, too.
+        How many columns before it are an index of pandas, and no property.
 
     Raises
     ------
@@ -56,68 +54,66 @@ class IdColumn:
     ) -> None:
         self._file, self._names, self._cells = file, names, cells
         self._crystals, self._found = crystals, dict[int, list[str | None]]()
-        self.others = list[str]()
-        self.n_index = 0
-        if names[0].lower() in CRYSTAL_NAMES:
-            self.place: int | None = 0
-            return
-        self.n_index = len(list(takewhile(self._is_index, range(len(names)))))
-        self.place = self._choose()
+        self._counts = dict[int, int]()
+        counters = list(takewhile(self._is_counter, range(len(names))))
+        self._named = [names.index(name) for name in (*id_columns(names), *file_columns(names))]
+        self.place = self._choose(counters)
+        index = takewhile(lambda place: is_index_name(names[place]), counters)
+        self.n_index = sum(1 for _ in index)
         if self.place is not None and self.place < self.n_index:
             self.n_index = 0
-        self.others = [
-            name
-            for name in id_columns(names)
-            if (other := names.index(name)) != self.place and self._n_named(other)
-        ]
 
-    def _choose(self) -> int | None:
-        names = self._names
-        may_be = [names.index(name) for name in (*id_columns(names), *file_columns(names))]
-        # Without an index, ids that come twice are rather those of the hosts of several crystals.
-        named = [n for n in may_be if self._n_named(n) and (self.n_index or self._is_unique(n))]
-        best = max(named, key=self._n_named, default=None)
-        for other in named:
-            if best is not None and self._n_named(other) == self._n_named(best):
-                self._compare(best, other)
-        n_best = 0 if best is None else self._n_named(best)
-        lead = self.n_index
-        may_be_lead = lead < len(names) and lead not in named and self._is_unique(lead)
-        n_lead = self._n_named(lead) if may_be_lead else 0
-        if n_lead and not self._are_numbers(lead) and 2 * n_lead >= n_best:
-            return lead
-        if best is not None:
-            return best
-        if lead == 0:
-            return 0 if self._n_named(0) else None
-        # Ids of other crystals: numbers of an index are none of them.
-        return may_be[0] if may_be else self._beside_index()
-
-    def _beside_index(self) -> int | None:
-        """Return the column that names crystals where only an index or any other column may."""
-        places = range(len(self._names))
-        rivals = [place for place in places if self._is_unique(place) and self._n_named(place)]
-        if not rivals:
-            return None
-        top = max(rivals, key=self._n_named)
-        # Numbers of an index name some crystals by chance, and so do whole numbers of a property.
-        share = 1 if top < self.n_index else 2
-        for other in rivals:
-            if share * self._n_named(other) >= self._n_named(top):
-                self._compare(top, other)
-        return min(place for place in rivals if self._same(place, top))
-
-    def _compare(self, one: int, other: int) -> None:
-        """Refuse two columns that name different crystals."""
-        if not self._same(one, other):
-            first, second = sorted((one, other))
-            raise DataError(
-                f"{self._file}: its columns {self._names[first]!r} and {self._names[second]!r} "
-                "both name crystals; write 'id' above that which counts, and put it first"
+    def _choose(self, counters: Sequence[int]) -> int | None:
+        lead = len(counters)
+        pool = [lead, *self._named] if lead < len(self._names) else self._named
+        pool = [place for place in dict.fromkeys(pool) if self._may_be_ids(place)]
+        top = max(
+            pool, key=lambda place: (self._n_named(place), place in self._named), default=None
+        )
+        if top is not None:
+            self._compare(top, pool)
+        counter = max(counters, key=self._n_named, default=None)
+        if counter is None or not self._n_named(counter):
+            return top
+        if top is None:
+            return self._beside_counter(counter)
+        if top not in self._named and self._are_numbers(top):
+            # Worth no more than as many numbers of rows, and than those of other columns.
+            n_top, columns = self._n_named(top), [*filter(self._may_be_ids, self._all())]
+            self._compare(
+                top, [c for c in columns if c not in counters or self._n_named(c) >= n_top]
             )
+        elif 2 * self._n_named(top) < self._n_named(counter):
+            self._compare(counter, [top], share=self._n_named(counter))
+        return top
 
-    def _same(self, one: int, other: int) -> bool:
-        return self._crystals_in(one) == self._crystals_in(other)
+    def _beside_counter(self, counter: int) -> int:
+        """Return a column that counts the rows, where those that may have the ids name nothing."""
+        if self._named and is_index_name(self._names[counter]):
+            return self._named[0]  # the ids of other crystals
+        self._compare(counter, [*filter(self._may_be_ids, self._all())])
+        return counter
+
+    def _all(self) -> range:
+        return range(len(self._names))
+
+    def _may_be_ids(self, place: int) -> bool:
+        """Tell whether a column names crystals, and most rows have one of their own."""
+        cells = self._cells[place]
+        return self._n_named(place) > 0 and 2 * len(set(cells)) > len(cells)
+
+    def _compare(self, one: int, others: Sequence[int], share: int = 2) -> None:
+        """Refuse columns that name many crystals, but not the same as one of them does."""
+        for other in others:
+            pairs = zip(self._crystals_in(one), self._crystals_in(other), strict=True)
+            is_other = any(a != b for a, b in pairs if a is not None and b is not None)
+            if is_other and share * self._n_named(other) >= self._n_named(one):
+                first, second = (repr(self._names[place]) for place in sorted((one, other)))
+                raise DataError(
+                    f"{self._file}: its columns {first} and {second} both name crystals, and not "
+                    "the same; write 'id' above that which counts, and another name, such as "
+                    "'host', above the other"
+                )
 
     def _crystals_in(self, place: int) -> list[str | None]:
         if place not in self._found:
@@ -125,13 +121,19 @@ class IdColumn:
         return self._found[place]
 
     def _n_named(self, place: int) -> int:
-        return len({*self._crystals_in(place)} - {None})
-
-    def _is_unique(self, place: int) -> bool:
-        return len(set(self._cells[place])) == len(self._cells[place])
+        if place not in self._counts:
+            self._counts[place] = len({*self._crystals_in(place)} - {None})
+        return self._counts[place]
 
     def _are_numbers(self, place: int) -> bool:
         return all((cell or "").isdecimal() for cell in self._cells[place])
 
-    def _is_index(self, place: int) -> bool:
-        return is_index_name(self._names[place]) and self._are_numbers(place)
+    def _is_counter(self, place: int) -> bool:
+        """Tell whether a column counts the rows: as an index of pandas, or from 0 or 1."""
+        name, cells = self._names[place], self._cells[place]
+        if is_index_name(name):
+            return self._are_numbers(place)
+        return name.lower() not in CRYSTAL_NAMES and any(
+            list(cells) == [str(row) for row in range(start, start + len(cells))]
+            for start in (0, 1)
+        )

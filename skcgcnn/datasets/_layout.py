@@ -76,16 +76,29 @@ def find_ids(sheet: Sheet, files: CrystalFolder) -> Any:
     place = max(range(len(sizes)), key=sizes.__getitem__)
     if place == 0 or sizes[place][0] < max(2, (len(frame) - 1) / 2):
         return frame
+    for other, cells in enumerate(found):
+        if (
+            sizes[other] == sizes[place]
+            and cells
+            and frame[other].tolist() != frame[place].tolist()
+        ):
+            raise DataError(
+                f"{sheet.file}: columns {place + 1} and {other + 1} both name crystals; write 'id' "
+                "above that which counts"
+            )
     return _with_first(sheet, frame, place, files)
 
 
 def _with_named_ids(sheet: Sheet, files: CrystalFolder, names: list[str], frame: Any) -> Any:
     """Return a table with a header so that its first column is that of the ids."""
     columns = [frame.iloc[1:, place].tolist() for place in range(frame.shape[1])]
+    exact = [sum(c is not None and files.has_exactly(c) for c in cells) for cells in columns]
+    # Names without their zeros count where there are no others.
+    has = files.has_exactly if 2 * max(exact) >= len(columns[0]) else files.has
 
     def crystals(place: int) -> list[str | None]:
         is_file = bool(file_columns([names[place]]))
-        return [_crystal(cell, files, is_file=is_file) for cell in columns[place]]
+        return [_crystal(cell, has, is_file=is_file) for cell in columns[place]]
 
     found = IdColumn(sheet.file, names, columns, crystals)
     if found.place is None:
@@ -97,8 +110,6 @@ def _with_named_ids(sheet: Sheet, files: CrystalFolder, names: list[str], frame:
         sheet.remarks.append("an index column")
     elif is_index_name(names[0]) and all((cell or "").isdecimal() for cell in columns[0]):
         sheet.remarks.append("its index as the ids")
-    if found.others:
-        sheet.remarks.append(f"column {found.others[0]!r} not as the ids, though it names crystals")
     if file_columns([names[found.place]]):  # perhaps with folders that are not there
         frame = frame.copy()
         frame.iloc[1:, found.place] = [a or b for a, b in zip(named, cells, strict=True)]
@@ -119,10 +130,10 @@ def _with_first(sheet: Sheet, frame: Any, place: int, files: CrystalFolder) -> A
     return frame.iloc[:, [place, *(i for i in range(frame.shape[1]) if i != place)]]
 
 
-def _crystal(cell: str | None, files: CrystalFolder, *, is_file: bool) -> str | None:
+def _crystal(cell: str | None, has: Callable[[str], bool], *, is_file: bool) -> str | None:
     """Return the crystal that a cell names; of a file, wherever the table was made."""
     for name in (cell, re.split(r"[/\\]", cell or "")[-1] if is_file else None):
-        if name is not None and files.has(name):
+        if name is not None and has(name):
             return crystal_name(name)
     return None
 

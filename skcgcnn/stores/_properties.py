@@ -146,7 +146,7 @@ class JoinedProperties:
         """Return the column that names the crystals, and how many before it are an index."""
         names, cells = table.sheet.names, [*table.cells.values()]
         found = IdColumn(self.file, names, cells, lambda place: self._crystals(table, names[place]))
-        place = found.place or 0
+        place = self._default(names) if found.place is None else found.place
         column = names[place]
         if found.n_index and place > found.n_index and column not in _named_as_ids(names):
             # It may be a property, whose numbers are names of crystals by chance.
@@ -160,11 +160,15 @@ class JoinedProperties:
             self.sheet.remarks.append(f"column {column!r} as the ids")
         elif is_index_name(column) and all(map(str.isdecimal, cells[0])):
             self.sheet.remarks.append("its index as the ids")
-        if found.others:
-            self.sheet.remarks.append(
-                f"column {found.others[0]!r} not as the ids, though it names crystals"
-            )
         return column, found.n_index
+
+    def _default(self, names: list[str]) -> int:
+        """Return the column that should name crystals, where none does."""
+        return (
+            0
+            if names[0].lower() in CRYSTAL_NAMES or not (named := _named_as_ids(names))
+            else names.index(named[0])
+        )
 
     def _tell(self, column: str, ids: Sequence[str]) -> None:
         """Refuse names of no crystal alone; warn of some, and of crystals without a row."""

@@ -46,11 +46,13 @@ def cells(table):
         ("n,jid\n1,a\n", "a", ["a"], "column 'jid' as that of the ids, "),
         ("x,jid\n1,a\n2,a\n", "a", ["1", "2"], ""),
         ("x,jid\n1,a\n2,b\n3,none\n", "ab1", ["a", "b", "none"], "column 'jid' as that of the"),
-        ("structure,jid\ns,a\nt,b\nu,c\nv,d\nw,e\nx,f\n", "abst", list("stuvwx"), ""),
-        ("name,jid\na,b\nb,a\n", "ab", ["a", "b"], ""),
+        ("structure,jid\ns,a\nt,b\nu,c\nv,d\nw,e\nx,f\n", "st", list("stuvwx"), ""),
+        ("name,jid\na,a\nb,b\n", "ab", ["a", "b"], ""),
+        ("name,jid\nNaCl,a\nKCl,b\n", "ab", ["a", "b"], "column 'jid' as that of the"),
         # Names of hosts are no ids of the others.
-        ("x,jid\na,h\nb,k\n", "abhk", ["a", "b"], "column 'jid' not as the ids"),
-        ("x,jid\na,h\nb,h\n", "abh", ["a", "b"], "column 'jid' not as the ids"),
+        ("x,jid\na,h\nb,h\n", "abh", ["a", "b"], ""),
+        ("No.,x,id\n1,p,2\n2,q,3\n3,r,1\n", "123", ["2", "3", "1"], "column 'id' as that of"),
+        ("x,id\n3,001\n1,002\n2,003\n", ["001", "002", "003"], ["001", "002", "003"], "column"),
     ],
 )
 def test_which_column_has_the_ids(read, text, files, ids, said):
@@ -72,6 +74,7 @@ def test_which_column_has_the_ids(read, text, files, ids, said):
         (",x,e\n7,a,1\n4,none,2\n", "ab7", ["a", "none"], ["e"]),
         # Hosts are crystals, too.
         (",x,jid,e\n0,a,h,1\n1,b,h,2\n", "abh", ["a", "b"], ["jid", "e"]),
+        ("Unnamed: 0,Unnamed: 1,x,e\n0,0,2,.1\n1,1,3,.2\n2,2,1,.3\n", "123", list("231"), ["e"]),
         (",path,e\n7,/c/4.cif,1\n4,c/7.cif,2\n5,x/9.cif,3\n", "47", ["4", "7", "x/9"], ["e"]),
         # Of some rows, which are names of some crystals, where another column has others alone.
         (",x,e\n7,a,1\n4,b,2\n", "ab7", ["a", "b"], ["e"]),
@@ -80,8 +83,8 @@ def test_which_column_has_the_ids(read, text, files, ids, said):
         (",id,e\n0,a,1\n1,b,2\n2,a,1\n", "ab1", ["a", "b"], ["e"]),
         (",x,file,e\n7,4,4.cif,1\n4,7,7.cif,2\n", "47", ["4", "7"], ["x", "e"]),
         # None.
-        (",x,e\n7,a,1\n4,a,2\n", "a7", ["7", "4"], ["x", "e"]),
-        (",x,e\n7,7,1\n4,4,2\n", "74", ["7", "4"], ["x", "e"]),
+        (",x,e\n7,7,1\n4,4,2\n", "74", ["7", "4"], ["e"]),
+        (",x,e\n7,b,1\n4,a,2\n8,a,3\n9,a,3\n", "a748", ["7", "4", "8", "9"], ["x", "e"]),
         (",x,e\nq7,a,1\nq4,b,2\n", ["a", "b", "q7", "q4"], ["q7", "q4"], ["x", "e"]),
         (",x,e\n0,p,1\n1,q,2\n", "", ["0", "1"], ["x", "e"]),
         ("0,a\n1,b\n", "ab01", ["0", "1"], ["value"]),
@@ -98,17 +101,20 @@ def test_an_index_is_left_out(read, text, files, ids, names):
     ("text", "files"),
     [
         ("index,x,e\n2,1,1\n1,2,2\n", "12"),
-        ("Unnamed: 0,Unnamed: 1,x,e\n0,0,2,1\n1,1,3,2\n2,2,1,3\n", "123"),
+        ("x,jid\na,h\nb,k\n", "abhk"),
+        ("id,file,e\n1,2.cif,1\n2,3.cif,2\n3,1.cif,3\n", "123"),
+        ("x,id,e\n5,3,1\n3,4,2\n4,5,3\n", "345"),
+        ("formula,x,y,e\np,3,2,1\nq,1,3,2\nr,2,1,3\n", "123"),
         (",n,x,e\n0,3,2,1\n1,1,3,2\n2,2,1,3\n", "123"),
     ],
 )
 def test_an_index_and_another_column_that_name_crystals(read, text, files):
-    with pytest.raises(DataError, match=r"its columns '.*' both name crystals; write 'id' above"):
+    with pytest.raises(DataError, match=r"columns .* both name crystals.* write 'id' above"):
         read(text, files, on_missing="keep")
 
 
 def test_an_index_of_names_of_crystals_is_told(read):
-    for text in (",e\n0,1\n1,2\n2,3\n", ",e\n1,1\n0,2\n2,3\n"):
+    for text in (",e\n0,.1\n1,.2\n2,.3\n", ",e\n1,.1\n0,.2\n2,.3\n"):
         table, said = read(text, "012")
         assert table.cif_ids == [line[0] for line in text.split()[1:]]
         assert "its index as the ids" in said

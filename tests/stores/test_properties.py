@@ -134,11 +134,9 @@ def test_an_index_beside_several_columns_named_as_ids(make, text, names, tmp_pat
     assert store.properties["e"].tolist() == [0, 1, 2]
     assert said == [f"read with column {names[0]!r} as the ids"]
     assert properties == ["No.", names[1], "e"]
-    _, (told,), store = run("331")
-    assert store.properties["e"].tolist() == [0, 1, 2]
-    assert f"column {names[1]!r} not as the ids, though it names crystals" in told
-    with pytest.raises(DataError, match=r"its columns '.*' both name crystals; write 'id' above"):
-        run("321")
+    for others in ("331", "321"):
+        with pytest.raises(DataError, match="both name crystals, and not the same; write 'id' abo"):
+            run(others)
     # Numbers of the index are names of crystals, too.
     rows = [[n, f"mp-{n}", n] for n in (3, 1, 2)]
     path = table(tmp_path / "p.csv", ["", "material_id", "e"], *rows)
@@ -157,7 +155,12 @@ def test_an_index_beside_several_columns_named_as_ids(make, text, names, tmp_pat
         store, said = make(f"{tmp_path}/*.cif", properties=path)
         assert store.properties["e"].tolist() == [0.25, 0.5, 0.75]
         assert f"{path}: read with its index as the ids" in said
-    for index in ((0, 1, 2), (2, 9, 1), (3, 1, 2)):
+    for index in ((0, 1, 2), (2, 9, 1)):
+        rows = [[n, name, name / 4] for n, name in zip(index, (2, 3, 1), strict=True)]
+        path = table(tmp_path / "p.csv", ["", "compound", "e"], *rows)
+        store, _ = make(f"{tmp_path}/*.cif", properties=path)
+        assert store.properties["e"].tolist() == [0.25, 0.5, 0.75]
+    for index in ((1, 2, 3), (3, 1, 2)):
         rows = [[n, name, 0.5] for n, name in zip(index, (2, 3, 1), strict=True)]
         path = table(tmp_path / "p.csv", ["", "compound", "e"], *rows)
         with pytest.raises(DataError, match="its columns '' and 'compound' both name crystals"):
@@ -267,21 +270,29 @@ def test_files_in_folders_name_the_crystals(make, text, tmp_path):
         make(tmp_path / "d", properties=beside)
 
 
-@pytest.mark.parametrize("hosts", ["hk", "hh"])
 @pytest.mark.parametrize("name", ["material_id", "structure", "path"])
 @pytest.mark.parametrize("index", [False, True])
-def test_hosts_of_crystals_are_no_ids(make, text, tmp_path, hosts, name, index):
+def test_hosts_of_crystals_are_no_ids(make, text, tmp_path, name, index):
     """As of vacancies, beside the crystals that they are made of."""
-    for stem in "abhk":
+    for stem in "abcdhk":
         (tmp_path / f"{stem}.cif").write_text(text)
-    rows = [["defect", name, "e"], ["a", hosts[0], 1], ["b", hosts[1], 2]]
-    rows = [[place, *row] for place, row in zip(("", 0, 1), rows, strict=True)] if index else rows
-    path = table(tmp_path / "p.csv", *rows)
-    store, said = make(f"{tmp_path}/?.cif", properties=path)
-    np.testing.assert_array_equal(store.properties["e"], [1, 2, np.nan, np.nan])
+
+    def run(hosts, first="defect"):
+        rows = [[first, name, "e"], *([one, host, n] for n, (one, host) in enumerate(hosts))]
+        rows = [[n - 1 if n else "", *row] for n, row in enumerate(rows)] if index else rows
+        path = table(tmp_path / "p.csv", *rows)
+        store, said = make(f"{tmp_path}/?.cif", properties=path)
+        return store, [one.removeprefix(f"{path}: ") for one in said]
+
+    store, said = run(["ah", "bh", "ck", "dk"])
+    np.testing.assert_array_equal(store.properties["e"], [0, 1, 2, 3, np.nan, np.nan])
     assert list(store.properties) == [name, "e"]
-    told = [f"{path}: 2 of 4 crystals have no row, one is 'h': their properties are missing"]
-    assert said[:1] == told
+    assert said[0] == "2 of 6 crystals have no row, one is 'h': their properties are missing"
+    store, _ = run(["ha", "hb", "kc", "kd"], "host")
+    np.testing.assert_array_equal(store.properties["e"], [0, 1, 2, 3, np.nan, np.nan])
+    # Of one for each, nothing tells.
+    with pytest.raises(DataError, match=r"its columns 'defect' and .* both name crystals, and not"):
+        run(["ah", "bk"])
 
 
 def test_ids_behind_numbers_with_decimal_commas(make, text, tmp_path):
