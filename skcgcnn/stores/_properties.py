@@ -148,12 +148,6 @@ class JoinedProperties:
         found = IdColumn(self.file, names, cells, lambda place: self._crystals(table, names[place]))
         place = self._default(names) if found.place is None else found.place
         column = names[place]
-        if found.n_index and place > found.n_index and column not in _named_as_ids(names):
-            # It may be a property, whose numbers are names of crystals by chance.
-            raise DataError(
-                f"{self.file}: column {column!r} may have the ids; write 'id' above it, and put it "
-                "first"
-            )
         if found.place is not None and found.n_index:
             self.sheet.remarks.append("an index column")
         elif place:

@@ -170,7 +170,7 @@ def test_an_index_beside_several_columns_named_as_ids(make, text, names, tmp_pat
     assert store.properties["e"].tolist() == [0.25, 0.5, 0]
     assert said == [f"{path}: read with an index column"]
     path = table(tmp_path / "p.csv", ["", "e", "compound"], [7, 0.5, 2], [9, 0.25, 1])
-    with pytest.raises(DataError, match="column 'compound' may have the ids; write 'id' above it"):
+    with pytest.raises(DataError, match="no name in its column '' is that of a crystal"):
         make(f"{tmp_path}/*.cif", properties=path)
     path = table(tmp_path / "p.csv", ["", "same", "n_atoms"], *([n, n, 2] for n in (1, 2, 3)))
     assert make(f"{tmp_path}/*.cif", properties=path)[0].properties["n_atoms"].tolist() == [2] * 3
