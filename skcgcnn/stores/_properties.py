@@ -158,11 +158,8 @@ class JoinedProperties:
 
     def _default(self, names: list[str]) -> int:
         """Return the column that should name crystals, where none does."""
-        return (
-            0
-            if names[0].lower() in CRYSTAL_NAMES or not (named := _named_as_ids(names))
-            else names.index(named[0])
-        )
+        named = [names[0]] if names[0].lower() in CRYSTAL_NAMES else _named_as_ids(names)
+        return names.index(named[0]) if named else 0
 
     def _tell(self, column: str, ids: Sequence[str]) -> None:
         """Refuse names of no crystal alone; warn of some, and of crystals without a row."""
