@@ -12,6 +12,9 @@ from skcgcnn.datasets._column_names import (
 )
 from skcgcnn.exceptions import DataError
 
+# Of the cells of a column, so that it is one of ids.
+_MANY = 0.5
+
 
 class IdColumn:
     """The column that names the crystals.
@@ -65,16 +68,25 @@ class IdColumn:
 
     def _choose(self, counters: Sequence[int]) -> int | None:
         lead = len(counters)
-        pool = [lead, *self._named] if lead < len(self._names) else self._named
+        is_lead = lead < len(self._names) and (
+            all(is_index_name(self._names[place]) for place in counters) or self._names_many(lead)
+        )
+        pool = [lead, *self._named] if is_lead else self._named
         pool = [place for place in dict.fromkeys(pool) if self._may_be_ids(place)]
         top = max(
             pool, key=lambda place: (self._n_named(place), place in self._named), default=None
         )
         if top is not None:
             self._compare(top, pool)
+        if top is None or (top not in self._named and self._are_numbers(top)):
+            # Ids that come again and again, which are refused later.
+            again = [place for place in self._named if self._share_named(place) >= _MANY]
+            if top is None and again:
+                return max(again, key=self._n_named)
+            self._compare(top or 0, again, share=len(self._cells[0]))
         counter = max(counters, key=self._n_named, default=None)
         if counter is None or not self._n_named(counter):
-            return top
+            return self._any() if top is None else top
         if top is None:
             return self._beside_counter(counter)
         if top not in self._named and self._are_numbers(top):
@@ -93,6 +105,23 @@ class IdColumn:
             return self._named[0]  # the ids of other crystals
         self._compare(counter, [*filter(self._may_be_ids, self._all())])
         return counter
+
+    def _any(self) -> int | None:
+        """Return a column of any name that names the crystals of half of the rows, or more."""
+        columns = [*filter(self._may_be_ids, self._all())]
+        top = max(columns, key=self._n_named, default=None)
+        if top is None or not self._names_many(top):
+            return None
+        self._compare(top, columns)
+        return top
+
+    def _names_many(self, place: int) -> bool:
+        return self._n_named(place) >= max(2, _MANY * len(self._cells[place]))
+
+    def _share_named(self, place: int) -> float:
+        """Return of how many of its cells that are not empty a column names a crystal."""
+        cells = [cell for cell in self._cells[place] if cell]
+        return sum(one is not None for one in self._crystals_in(place)) / max(1, len(cells))
 
     def _all(self) -> range:
         return range(len(self._names))

@@ -63,7 +63,8 @@ def find_ids(sheet: Sheet, files: CrystalFolder) -> Any:
             "a line of names, such as 'id,energy'"
         )
     names = [str(cell) for cell in frame.iloc[0]]
-    if is_index_name(names[0]) or id_columns(names) or file_columns(names):
+    is_named = is_index_name(names[0]) or id_columns(names) or file_columns(names)
+    if is_named or not any(number(name) is not None or files.has(name) for name in names):
         return _with_named_ids(sheet, files, names, frame)
     if _has_count(frame, files):
         sheet.remarks.append("an index column")
@@ -92,7 +93,7 @@ def find_ids(sheet: Sheet, files: CrystalFolder) -> Any:
 def _with_named_ids(sheet: Sheet, files: CrystalFolder, names: list[str], frame: Any) -> Any:
     """Return a table with a header so that its first column is that of the ids."""
     columns = [frame.iloc[1:, place].tolist() for place in range(frame.shape[1])]
-    exact = [sum(c is not None and files.has_exactly(c) for c in cells) for cells in columns]
+    exact = [len({c for c in cells if c and files.has_exactly(c)}) for cells in columns]
     # Names without their zeros count where there are no others.
     has = files.has_exactly if 2 * max(exact) >= len(columns[0]) else files.has
 

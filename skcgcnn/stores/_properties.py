@@ -99,7 +99,7 @@ def read_properties(path: Path) -> Properties:
         raise DataError(f"{path}: holds no crystal")
     found = Properties(sheet, cells, lines)
     first, *others = sheet.names
-    named = [] if first.lower() in CRYSTAL_NAMES else _named_as_ids(others)
+    named = _named_as_ids(others)
     found.add_values(name for name in others if name not in named)
     if not named and not is_index_name(first):  # else the crystals tell
         found.check_twice(first, [without_ending(cell) for cell in cells[first]])
@@ -148,6 +148,12 @@ class JoinedProperties:
         found = IdColumn(self.file, names, cells, lambda place: self._crystals(table, names[place]))
         place = self._default(names) if found.place is None else found.place
         column = names[place]
+        if place > found.n_index and column not in _named_as_ids(names):
+            # It may be a property, whose numbers are names of crystals by chance.
+            raise DataError(
+                f"{self.file}: column {column!r} may have the ids; write 'id' above it, or put it "
+                "first"
+            )
         if found.place is not None and found.n_index:
             self.sheet.remarks.append("an index column")
         elif place:

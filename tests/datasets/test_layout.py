@@ -44,7 +44,8 @@ def cells(table):
         ("n,k\n1,a\n", "a", ["1"], ""),
         # By its name, where each cell is another crystal.
         ("n,jid\n1,a\n", "a", ["a"], "column 'jid' as that of the ids, "),
-        ("x,jid\n1,a\n2,a\n", "a", ["1", "2"], ""),
+        ("No,x,jid\n1,p,a\n2,q,b\n", "ab", ["a", "b"], "column 'jid' as that of the"),
+        ("No,e,x\n1,p,a\n2,q,b\n", "ab", ["a", "b"], "column 'x' as that of the"),
         ("x,jid\n1,a\n2,b\n3,none\n", "ab1", ["a", "b", "none"], "column 'jid' as that of the"),
         ("structure,jid\ns,a\nt,b\nu,c\nv,d\nw,e\nx,f\n", "st", list("stuvwx"), ""),
         ("name,jid\na,a\nb,b\n", "ab", ["a", "b"], ""),
@@ -72,6 +73,9 @@ def test_which_column_has_the_ids(read, text, files, ids, said):
         ("Unnamed: 0,x,e\n0,a,1\n1,b,2\n", "ab01", ["a", "b"], ["e"]),
         (",x,e\n7,a,1\n4,b,2\n", "ab74", ["a", "b"], ["e"]),
         (",x,e\n7,a,1\n4,none,2\n", "ab7", ["a", "none"], ["e"]),
+        (",e,x\n0,.1,a\n1,.2,b\n", "ab", ["a", "b"], ["e"]),
+        (",e,x\n0,.1,003\n1,.2,001\n", ["000", "001", "003"], ["003", "001"], ["e"]),
+        (",id,x\n0,3,p\n1,1,p\n2,0,p\n", ["000", "001", "003", "p"], ["3", "1", "0"], ["x"]),
         # Hosts are crystals, too.
         (",x,jid,e\n0,a,h,1\n1,b,h,2\n", "abh", ["a", "b"], ["jid", "e"]),
         ("Unnamed: 0,Unnamed: 1,x,e\n0,0,2,.1\n1,1,3,.2\n2,2,1,.3\n", "123", list("231"), ["e"]),
@@ -105,12 +109,20 @@ def test_an_index_is_left_out(read, text, files, ids, names):
         ("id,file,e\n1,2.cif,1\n2,3.cif,2\n3,1.cif,3\n", "123"),
         ("x,id,e\n5,3,1\n3,4,2\n4,5,3\n", "345"),
         ("formula,x,y,e\np,3,2,1\nq,1,3,2\nr,2,1,3\n", "123"),
+        ("No,x,e\n1,3,.1\n2,1,.2\n3,2,.3\n", "123"),
         (",n,x,e\n0,3,2,1\n1,1,3,2\n2,2,1,3\n", "123"),
     ],
 )
 def test_an_index_and_another_column_that_name_crystals(read, text, files):
     with pytest.raises(DataError, match=r"columns .* both name crystals.* write 'id' above"):
         read(text, files, on_missing="keep")
+
+
+@pytest.mark.parametrize("ids", ["3355", "35  "])
+def test_numbers_of_rows_are_no_ids_beside_ids_that_come_again(read, ids):
+    rows = (f"{n},{one.strip()},{n}.5" for n, one in enumerate(ids, 1))
+    with pytest.raises(DataError, match=r"stands in line|both name crystals"):
+        read("\n".join(["No,id,e", *rows]), "12345", on_missing="keep")
 
 
 def test_an_index_of_names_of_crystals_is_told(read):

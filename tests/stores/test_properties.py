@@ -170,7 +170,7 @@ def test_an_index_beside_several_columns_named_as_ids(make, text, names, tmp_pat
     assert store.properties["e"].tolist() == [0.25, 0.5, 0]
     assert said == [f"{path}: read with an index column"]
     path = table(tmp_path / "p.csv", ["", "e", "compound"], [7, 0.5, 2], [9, 0.25, 1])
-    with pytest.raises(DataError, match="no name in its column '' is that of a crystal"):
+    with pytest.raises(DataError, match="column 'compound' may have the ids; write 'id' above it"):
         make(f"{tmp_path}/*.cif", properties=path)
     path = table(tmp_path / "p.csv", ["", "same", "n_atoms"], *([n, n, 2] for n in (1, 2, 3)))
     assert make(f"{tmp_path}/*.cif", properties=path)[0].properties["n_atoms"].tolist() == [2] * 3
@@ -293,6 +293,26 @@ def test_hosts_of_crystals_are_no_ids(make, text, tmp_path, name, index):
     # Of one for each, nothing tells.
     with pytest.raises(DataError, match=r"its columns 'defect' and .* both name crystals, and not"):
         run(["ah", "bk"])
+
+
+def test_names_that_come_again_before_ids(make, text, tmp_path):
+    for stem in "abc":
+        (tmp_path / f"{stem}.cif").write_text(text)
+    rows = [["name", "material_id", "e"], ["TiO2", "a", 1], ["TiO2", "b", 2], ["NaCl", "c", 3]]
+    path = table(tmp_path / "p.csv", *rows)
+    store, (said,) = make(f"{tmp_path}/*.cif", properties=path)
+    assert store.properties["e"].tolist() == [1, 2, 3]
+    assert said == f"{path}: read with column 'material_id' as the ids"
+
+
+def test_numbers_of_rows_are_no_ids_beside_ids_that_come_again(make, text, tmp_path):
+    for n in range(1, 7):
+        (tmp_path / f"{n}.cif").write_text(text)
+    for first, ids in (("No", "335599"), ("rank", "335599"), ("No", ["3", "5", "", "", "", ""])):
+        rows = [[n if first == "No" else 7 - n, one, n / 2] for n, one in enumerate(ids, 1)]
+        path = table(tmp_path / "p.csv", [first, "id", "e"], *rows)
+        with pytest.raises(DataError, match=r"comes twice in column 'id'|both name crystals"):
+            make(f"{tmp_path}/*.cif", properties=path)
 
 
 def test_ids_behind_numbers_with_decimal_commas(make, text, tmp_path):
