@@ -93,7 +93,10 @@ def find_ids(sheet: Sheet, files: CrystalFolder) -> Any:
 def _with_named_ids(sheet: Sheet, files: CrystalFolder, names: list[str], frame: Any) -> Any:
     """Return a table with a header so that its first column is that of the ids."""
     columns = [frame.iloc[1:, place].tolist() for place in range(frame.shape[1])]
-    exact = [len({c for c in cells if c and files.has_exactly(c)}) for cells in columns]
+    named = [columns[names.index(one)] for one in (*id_columns(names), *file_columns(names))]
+    if not any(_exists(cell, files) for cells in named for cell in cells):
+        named = columns
+    exact = (len({c for c in cells if c and files.has_exactly(c)}) for cells in named)
     # Names without their zeros count where there are no others.
     has = files.has_exactly if 2 * max(exact) >= len(columns[0]) else files.has
 
@@ -104,8 +107,8 @@ def _with_named_ids(sheet: Sheet, files: CrystalFolder, names: list[str], frame:
     found = IdColumn(sheet.file, names, columns, crystals)
     if found.place is None:
         return frame
-    cells, named = columns[found.place], crystals(found.place)
-    if not any(named) and any(map(_is_decimal, cells)):
+    cells, ids = columns[found.place], crystals(found.place)
+    if not any(ids) and any(map(_is_decimal, cells)):
         return frame  # a shifted header, which is refused later
     if found.n_index:
         sheet.remarks.append("an index column")
@@ -113,7 +116,7 @@ def _with_named_ids(sheet: Sheet, files: CrystalFolder, names: list[str], frame:
         sheet.remarks.append("its index as the ids")
     if file_columns([names[found.place]]):  # perhaps with folders that are not there
         frame = frame.copy()
-        frame.iloc[1:, found.place] = [a or b for a, b in zip(named, cells, strict=True)]
+        frame.iloc[1:, found.place] = [a or b for a, b in zip(ids, cells, strict=True)]
     frame = frame.iloc[:, found.n_index :]
     place = found.place - found.n_index
     return _with_first(sheet, frame, place, files) if place else frame
