@@ -77,12 +77,9 @@ def find_ids(sheet: Sheet, files: CrystalFolder) -> Any:
     place = max(range(len(sizes)), key=sizes.__getitem__)
     if place == 0 or sizes[place][0] < max(2, (len(frame) - 1) / 2):
         return frame
-    for other, cells in enumerate(found):
-        if (
-            sizes[other] == sizes[place]
-            and cells
-            and frame[other].tolist() != frame[place].tolist()
-        ):
+    ids = frame.iloc[:, place].tolist()
+    for other, size in enumerate(sizes):
+        if size == sizes[place] and frame.iloc[:, other].tolist() != ids:
             raise DataError(
                 f"{sheet.file}: columns {place + 1} and {other + 1} both name crystals; write 'id' "
                 "above that which counts"

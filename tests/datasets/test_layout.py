@@ -110,6 +110,8 @@ def test_an_index_is_left_out(read, text, files, ids, names):
         ("x,id,e\n5,3,1\n3,4,2\n4,5,3\n", "345"),
         ("formula,x,y,e\np,3,2,1\nq,1,3,2\nr,2,1,3\n", "123"),
         ("No,x,e\n1,3,.1\n2,1,.2\n3,2,.3\n", "123"),
+        # Without a header, and below an empty column.
+        (",p,1,3\n,q,2,none\n,r,none,1\n", "123"),
         (",n,x,e\n0,3,2,1\n1,1,3,2\n2,2,1,3\n", "123"),
     ],
 )

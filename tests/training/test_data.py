@@ -8,7 +8,7 @@ from skcgcnn.training._data import load_run_data
 
 TABLES = {
     "an id and a class": "cif_id,uid,is_metal\na,1,0\nb,2,1\n",
-    "more ids": "id,uid,name,energy,kind\na,1,b,1.5,x\nb,2,c,2.5,y\n",
+    "more ids": "id,uid,name,energy,kind\na,1,p,1.5,x\nb,2,q,2.5,y\n",
     "value": "id,energy\na,1.5\nb,-2\n",
     "layout": "id,x,y\na,1.5,0\nb,-2,1\n",
     "no header": "a,1.5,0\nb,-2,1\n",
