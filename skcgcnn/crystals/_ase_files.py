@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from io import StringIO
 from itertools import accumulate, takewhile
 from typing import Any
 
@@ -254,13 +255,16 @@ def check_steps(text: str) -> None:
         )
 
 
-def without_constraints(text: str) -> str:
-    """Return a geometry.in without the lines of what is to be kept in a relaxation.
+def read_geometry(text: str) -> Any:
+    """Return the Atoms of a geometry.in, without the lines of what is to be kept in a relaxation.
 
     They say nothing of its crystal, and ASE makes matrices of them.
     """
+    from ase.io.aims import read_aims
+
     lines = re.split("\r\n?|\n", text.removeprefix("\ufeff"))
-    return "\n".join(line for line in lines if not line.lstrip().startswith("symmetry_"))
+    kept = (line for line in lines if not line.lstrip().startswith("symmetry_"))
+    return read_aims(StringIO("\n".join(kept)))
 
 
 def last_of_trajectory(path: str) -> list[Any]:

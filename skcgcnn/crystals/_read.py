@@ -6,7 +6,6 @@ import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from io import StringIO
 from os import PathLike, fspath
 from typing import Any
 
@@ -21,7 +20,7 @@ from skcgcnn.crystals._ase_files import (
     check_xyz,
     last_of_trajectory,
     numbers_of_frames,
-    without_constraints,
+    read_geometry,
 )
 from skcgcnn.crystals._carriers import partly_periodic, to_structure
 from skcgcnn.crystals._cif import MAX_FRACTION, first_crystal, parse_cif, syntax_error
@@ -83,9 +82,9 @@ READABLE = (
 MAX_BYTES = 100_000_000
 
 _CIF, _JSON = ((end, *(f"{end}{packed}" for packed in PACKED)) for end in (".cif", ".json"))
-# With a cell; the others are those that pymatgen does not read.
-_AIMS = "geometry.in"
 _TITLES_OF_RES = ("TITL", "REM")
+_AIMS = "geometry.in"
+# With a cell; the others are those that pymatgen does not read.
 _OF_ASE = (".traj", ".xyz", ".extxyz", ".gen", ".pwi", ".pwo", _AIMS)
 _BINARY, _XYZ = ("traj",), ("xyz", "extxyz")
 _BOUNDED = {
@@ -348,17 +347,17 @@ def _read_with_ase(path: str, max_bytes: int) -> Crystal:
         refuse_underscores(numbers_of_frames(text) if ending in _XYZ else text.splitlines())
     if ending in _BOUNDED:
         _BOUNDED[ending](text)
-    is_aims = path.lower().endswith(_AIMS)
     try:
         from ase.io import read
-        from ase.io.aims import read_aims
     except ImportError as error:
         raise StructureError(
             "is read by ASE, which is not there: pip install skcgcnn[ase]"
         ) from error
     try:
-        aims = [read_aims(StringIO(without_constraints(text)))] if is_aims else []
-        frames = aims or (last_of_trajectory(path) if ending in _BINARY else read(path, ":"))
+        if path.lower().endswith(_AIMS):
+            frames = [read_geometry(text)]
+        else:
+            frames = last_of_trajectory(path) if ending in _BINARY else read(path, ":")
     except MemoryError:  # it says nothing of the file
         raise
     except Exception as error:  # ASE's parsers raise whatever the text provokes

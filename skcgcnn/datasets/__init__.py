@@ -6,6 +6,7 @@ from skcgcnn.datasets._column_names import (
     file_columns,
     id_columns,
     is_index_name,
+    named_columns,
     shifted_header,
 )
 from skcgcnn.datasets._id_column import IdColumn
@@ -56,6 +57,7 @@ __all__ = [
     "load_li_vacancy",
     "load_sample_classification",
     "load_sample_regression",
+    "named_columns",
     "number",
     "open_text",
     "read_table",

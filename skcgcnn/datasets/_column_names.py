@@ -35,6 +35,11 @@ def file_columns(names: Iterable[str]) -> list[str]:
     return [name for name in names if name.lower() in FILE_NAMES]
 
 
+def named_columns(names: list[str]) -> list[str]:
+    """Return the columns that are named as ids, then those that are named as files."""
+    return [*id_columns(names), *file_columns(names)]
+
+
 def shifted_header(file: Path, last: str) -> DataError:
     """Return the error for a table whose first column has no name, and whose last is empty."""
     return DataError(

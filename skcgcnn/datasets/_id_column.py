@@ -4,12 +4,7 @@ from collections.abc import Callable, Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from skcgcnn.datasets._column_names import (
-    CRYSTAL_NAMES,
-    file_columns,
-    id_columns,
-    is_index_name,
-)
+from skcgcnn.datasets._column_names import CRYSTAL_NAMES, is_index_name, named_columns
 from skcgcnn.exceptions import DataError
 
 # Of the cells of a column, so that it is one of ids.
@@ -21,7 +16,8 @@ class IdColumn:
 
     That may be the first column, or one that is named as ids or files: that of them which names
     most crystals. Before it may stand columns that count the rows, such as an index of pandas,
-    which has the ids where no other does. Where two columns name many crystals, and not the same,
+    which has the ids where no other does; else a column of any name that names the crystals of half
+    of the rows may be the one. Where two columns name many crystals, and not the same,
     none is chosen: names of hosts, or numbers of rows, may be those of other crystals.
 
     Parameters
@@ -41,6 +37,8 @@ class IdColumn:
         Of the column; None if no column names crystals.
     n_index : int
         How many columns before it are an index of pandas, and no property.
+    is_index : bool
+        Whether the column is such an index itself.
 
     Raises
     ------
@@ -59,11 +57,12 @@ class IdColumn:
         self._crystals, self._found = crystals, dict[int, list[str | None]]()
         self._counts = dict[int, int]()
         counters = list(takewhile(self._is_counter, range(len(names))))
-        self._named = [names.index(name) for name in (*id_columns(names), *file_columns(names))]
+        self._named = [names.index(name) for name in named_columns([*names])]
         self.place = self._choose(counters)
         index = takewhile(lambda place: is_index_name(names[place]), counters)
         self.n_index = sum(1 for _ in index)
-        if self.place is not None and self.place < self.n_index:
+        self.is_index = self.place is not None and self.place < self.n_index
+        if self.is_index:
             self.n_index = 0
 
     def _choose(self, counters: Sequence[int]) -> int | None:
@@ -83,7 +82,8 @@ class IdColumn:
             again = [place for place in self._named if self._share_named(place) >= _MANY]
             if top is None and again:
                 return max(again, key=self._n_named)
-            self._compare(top or 0, again, share=len(self._cells[0]))
+            if top is not None:
+                self._compare(top, again, share=len(self._cells[top]))
         counter = max(counters, key=self._n_named, default=None)
         if counter is None or not self._n_named(counter):
             return self._any() if top is None else top
@@ -121,7 +121,7 @@ class IdColumn:
     def _share_named(self, place: int) -> float:
         """Return of how many of its cells that are not empty a column names a crystal."""
         cells = [cell for cell in self._cells[place] if cell]
-        return sum(one is not None for one in self._crystals_in(place)) / max(1, len(cells))
+        return sum(one is not None for one in self.crystals_in(place)) / max(1, len(cells))
 
     def _all(self) -> range:
         return range(len(self._names))
@@ -134,7 +134,7 @@ class IdColumn:
     def _compare(self, one: int, others: Sequence[int], share: int = 2) -> None:
         """Refuse columns that name many crystals, but not the same as one of them does."""
         for other in others:
-            pairs = zip(self._crystals_in(one), self._crystals_in(other), strict=True)
+            pairs = zip(self.crystals_in(one), self.crystals_in(other), strict=True)
             is_other = any(a != b for a, b in pairs if a is not None and b is not None)
             if is_other and share * self._n_named(other) >= self._n_named(one):
                 first, second = (repr(self._names[place]) for place in sorted((one, other)))
@@ -144,14 +144,15 @@ class IdColumn:
                     "'host', above the other"
                 )
 
-    def _crystals_in(self, place: int) -> list[str | None]:
+    def crystals_in(self, place: int) -> list[str | None]:
+        """Return which crystal each cell of a column names, or None."""
         if place not in self._found:
             self._found[place] = self._crystals(place)
         return self._found[place]
 
     def _n_named(self, place: int) -> int:
         if place not in self._counts:
-            self._counts[place] = len({*self._crystals_in(place)} - {None})
+            self._counts[place] = len({*self.crystals_in(place)} - {None})
         return self._counts[place]
 
     def _are_numbers(self, place: int) -> bool:

@@ -166,8 +166,9 @@ def load_id_prop(
     ------
     DataError
         If the file is missing or empty, an id comes twice, two have one CIF, a CIF is missing, a
-        value is not a number, lines have different numbers of columns, there is no such target,
-        or ``groups.csv`` leaves out a crystal. The message names the lines.
+        value is not a number, lines have different numbers of columns, two columns name crystals
+        and not the same, there is no such target, or ``groups.csv`` leaves out a crystal. The
+        message names the lines.
 
     Examples
     --------

@@ -13,8 +13,8 @@ from skcgcnn.datasets._cells import has_decimal_comma, is_missing_cell, is_numbe
 from skcgcnn.datasets._column_names import (
     CRYSTAL_NAMES,
     file_columns,
-    id_columns,
     is_index_name,
+    named_columns,
     shifted_header,
 )
 from skcgcnn.datasets._crystal_files import CrystalFolder, crystal_name
@@ -63,7 +63,7 @@ def find_ids(sheet: Sheet, files: CrystalFolder) -> Any:
             "a line of names, such as 'id,energy'"
         )
     names = [str(cell) for cell in frame.iloc[0]]
-    is_named = is_index_name(names[0]) or id_columns(names) or file_columns(names)
+    is_named = is_index_name(names[0]) or named_columns(names)
     if is_named or not any(number(name) is not None or files.has(name) for name in names):
         return _with_named_ids(sheet, files, names, frame)
     if _has_count(frame, files):
@@ -90,7 +90,7 @@ def find_ids(sheet: Sheet, files: CrystalFolder) -> Any:
 def _with_named_ids(sheet: Sheet, files: CrystalFolder, names: list[str], frame: Any) -> Any:
     """Return a table with a header so that its first column is that of the ids."""
     columns = [frame.iloc[1:, place].tolist() for place in range(frame.shape[1])]
-    named = [columns[names.index(one)] for one in (*id_columns(names), *file_columns(names))]
+    named = [columns[names.index(one)] for one in named_columns(names)]
     if not any(_exists(cell, files) for cells in named for cell in cells):
         named = columns
     exact = (len({c for c in cells if c and files.has_exactly(c)}) for cells in named)
@@ -104,12 +104,12 @@ def _with_named_ids(sheet: Sheet, files: CrystalFolder, names: list[str], frame:
     found = IdColumn(sheet.file, names, columns, crystals)
     if found.place is None:
         return frame
-    cells, ids = columns[found.place], crystals(found.place)
+    cells, ids = columns[found.place], found.crystals_in(found.place)
     if not any(ids) and any(map(_is_decimal, cells)):
         return frame  # a shifted header, which is refused later
     if found.n_index:
         sheet.remarks.append("an index column")
-    elif is_index_name(names[0]) and all((cell or "").isdecimal() for cell in columns[0]):
+    elif found.is_index:
         sheet.remarks.append("its index as the ids")
     if file_columns([names[found.place]]):  # perhaps with folders that are not there
         frame = frame.copy()

@@ -11,9 +11,9 @@ from skcgcnn.datasets import (
     IdColumn,
     Sheet,
     file_columns,
-    id_columns,
     is_index_name,
     is_missing_cell,
+    named_columns,
     number,
     shifted_header,
 )
@@ -99,7 +99,7 @@ def read_properties(path: Path) -> Properties:
         raise DataError(f"{path}: holds no crystal")
     found = Properties(sheet, cells, lines)
     first, *others = sheet.names
-    named = _named_as_ids(others)
+    named = named_columns(others)
     found.add_values(name for name in others if name not in named)
     if not named and not is_index_name(first):  # else the crystals tell
         found.check_twice(first, [without_ending(cell) for cell in cells[first]])
@@ -130,10 +130,9 @@ class JoinedProperties:
                 f"{self.file}: begins with the crystal {names[0]!r}; expected a header, such as "
                 "'id,energy'"
             )
-        column, n_index = self._find_ids(table)
+        column, n_index, crystals = self._find_ids(table)
         if column == "" and all(map(is_missing_cell, table.cells[names[-1]])):
             raise shifted_header(self.file, names[-1])
-        crystals = self._crystals(table, column)
         ids = [one or cell for one, cell in zip(crystals, table.cells[column], strict=True)]
         table.check_twice(column, ids)
         self._tell(column, ids)
@@ -142,13 +141,13 @@ class JoinedProperties:
         table.add_values(name for name in properties if name not in table.values)
         self.values = {name: table.values[name] for name in properties}
 
-    def _find_ids(self, table: Properties) -> tuple[str, int]:
-        """Return the column that names the crystals, and how many before it are an index."""
+    def _find_ids(self, table: Properties) -> tuple[str, int, list[str | None]]:
+        """Return the column that names the crystals, how many are an index, and the crystals."""
         names, cells = table.sheet.names, [*table.cells.values()]
         found = IdColumn(self.file, names, cells, lambda place: self._crystals(table, names[place]))
         place = self._default(names) if found.place is None else found.place
         column = names[place]
-        if place > found.n_index and column not in _named_as_ids(names):
+        if place > found.n_index and column not in named_columns(names):
             # It may be a property, whose numbers are names of crystals by chance.
             raise DataError(
                 f"{self.file}: column {column!r} may have the ids; write 'id' above it, or put it "
@@ -158,13 +157,13 @@ class JoinedProperties:
             self.sheet.remarks.append("an index column")
         elif place:
             self.sheet.remarks.append(f"column {column!r} as the ids")
-        elif is_index_name(column) and all(map(str.isdecimal, cells[0])):
+        elif found.is_index:
             self.sheet.remarks.append("its index as the ids")
-        return column, found.n_index
+        return column, found.n_index, found.crystals_in(place)
 
     def _default(self, names: list[str]) -> int:
         """Return the column that should name crystals, where none does."""
-        named = [names[0]] if names[0].lower() in CRYSTAL_NAMES else _named_as_ids(names)
+        named = [names[0]] if names[0].lower() in CRYSTAL_NAMES else named_columns(names)
         return names.index(named[0]) if named else 0
 
     def _tell(self, column: str, ids: Sequence[str]) -> None:
@@ -215,7 +214,3 @@ class JoinedProperties:
         for name, values in self.values.items():
             columns[name] = [None if row is None else values[row] for row in rows]
         return columns
-
-
-def _named_as_ids(names: list[str]) -> list[str]:
-    return [*id_columns(names), *file_columns(names)]
