@@ -1,6 +1,7 @@
 """The way through a fit of one network."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -89,28 +90,36 @@ def fit_data(
 
 def fit_one_epoch(est: Any, data: TrainingData, *, reset: bool) -> None:
     """Train for one epoch; the end is not known, so that the learning rate is constant."""
-    source, net = choose_start(est, data.graphs) if reset else None, vars(est).get("net_")
+    source = choose_start(est, data.graphs) if reset else None
     params = resolved(est, source, len(data), reset=reset)
     check_callbacks(est.callbacks or [], schedule="constant", validates=False)
-    try:
+    with left_by_errors(est, reset=reset):
         _prepare(est, data, source, make_seed(est), params, reset=reset)
         _train(est, data, None, 1, None)
-    except KeyboardInterrupt:
-        tell_interrupted(est, net, reset=reset)
-        raise
 
 
-def tell_interrupted(est: Any, before: Any, *, reset: bool) -> None:
-    """Warn after an interrupt of a fit, unless the estimator is as it was `before`, a net or None.
+@contextmanager
+def left_by_errors(est: Any, *, reset: bool) -> Iterator[None]:
+    """Leave the estimator as it was after Ctrl-C, or an error, in the first epoch of a training.
 
-    Not in the fit of one of several networks: it is not the estimator that is fitted.
+    Else it would seem fitted. After whole epochs it has their weights, which a warning tells. Not
+    for one of several networks: it is not the estimator that is fitted.
     """
-    net = vars(est).get("net_")
-    if net is not None and not (reset and net is before):
-        warn_caller(
-            f"the fit was interrupted after {len(net.history)} epochs; the estimator is fitted "
-            "with their weights"
-        )
+    before, n_epochs = dict(vars(est)), 0 if reset else len(est.net_.history)
+    try:
+        yield
+    except BaseException:
+        net = vars(est).get("net_")
+        if (reset and net is before.get("net_")) or len(net.history) == n_epochs:
+            vars(est).update(before)
+            for name in vars(est).keys() - before.keys():
+                delattr(est, name)
+        else:
+            warn_caller(
+                f"the fit was interrupted after {len(net.history)} epochs; the estimator is fitted "
+                "with their weights"
+            )
+        raise
 
 
 def resolved(

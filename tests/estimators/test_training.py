@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 from joblib import Parallel, delayed
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import (
     Callback,
@@ -279,31 +280,77 @@ def test_what_is_left_by_an_interrupt_can_be_saved(
         monkeypatch.setattr(f"skcgcnn.{place}", interrupted)
     with pytest.raises(KeyboardInterrupt):
         regressor.fit(graphs[::2], energies[::2], validation_data=(graphs, energies))
-    if "start.elements" in place:  # the network is not there yet
-        assert hasattr(regressor, "net_") == fitted
-        if not fitted:
-            return
-        np.testing.assert_array_equal(regressor.predict(graphs), before)
-    predicted = regressor.predict(graphs)
+    assert hasattr(regressor, "net_") == fitted  # no epoch is done
+    if not fitted:
+        return
+    np.testing.assert_array_equal(regressor.predict(graphs), before)
     regressor.save(tmp_path / "model.safetensors")
     np.testing.assert_array_equal(
-        skcgcnn.load(tmp_path / "model.safetensors").predict(graphs), predicted
+        skcgcnn.load(tmp_path / "model.safetensors").predict(graphs), before
     )
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(regressor)).predict(graphs), predicted)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(regressor)).predict(graphs), before)
 
 
-@pytest.mark.parametrize("place", ["start_values", "compare"])
-def test_an_interrupt_around_the_epochs_tells_what_is_fitted(
-    regressor, graphs, energies, place, monkeypatch
+def boom(when):
+    """Return a callback that fails in an epoch."""
+
+    def fail(self, net, **kwargs):
+        if len(net.history) == when:
+            raise MemoryError("boom")
+
+    return type("Boom", (Callback,), {"on_batch_end": fail})()
+
+
+@pytest.mark.parametrize("fitted", [False, True])
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_an_error_in_the_first_epoch_leaves_the_estimator_as_it_was(
+    regressor, graphs, energies, fitted, method
+):
+    # It looked as fitted.
+    if fitted and method == "fit":
+        before = regressor.fit(graphs, energies + 1000).predict(graphs)
+    regressor.set_params(callbacks=[boom(1)])
+    state = dict(vars(regressor))
+    with pytest.raises(MemoryError, match="boom"):
+        getattr(regressor, method)(graphs, energies)
+    assert vars(regressor) == state
+    if "net_" in state:
+        np.testing.assert_array_equal(regressor.predict(graphs), before)
+    else:
+        with pytest.raises(NotFittedError):
+            regressor.predict(graphs)
+
+
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_an_error_after_whole_epochs_tells_what_is_fitted(regressor, graphs, energies, warm_start):
+    n = 0
+    if warm_start:
+        regressor.set_params(warm_start=True).fit(graphs, energies)
+        n, before = regressor.n_iter_, regressor.predict(graphs)
+        regressor.set_params(callbacks=[boom(n + 1)])
+        with warnings.catch_warnings(), pytest.raises(MemoryError):
+            warnings.simplefilter("error")
+            regressor.fit(graphs, energies)
+        np.testing.assert_array_equal(regressor.predict(graphs), before)
+    regressor.set_params(callbacks=[boom(n + 2)])
+    with (
+        pytest.warns(UserWarning, match=f"interrupted after {n + 1} epochs"),
+        pytest.raises(MemoryError),
+    ):
+        regressor.fit(graphs, energies)
+    assert regressor.n_iter_ == n + 1
+
+
+def test_an_interrupt_behind_the_epochs_tells_what_is_fitted(
+    regressor, graphs, energies, monkeypatch
 ):
     def interrupted(*args):
         raise KeyboardInterrupt
 
     regressor.set_params(init_from=clone(regressor).fit(graphs, energies))
-    monkeypatch.setattr(f"skcgcnn.estimators._fit.{place}", interrupted)
-    n_epochs = 0 if place == "start_values" else regressor.max_epochs
+    monkeypatch.setattr("skcgcnn.estimators._fit.compare", interrupted)
     with (
-        pytest.warns(UserWarning, match=f"interrupted after {n_epochs} epochs"),
+        pytest.warns(UserWarning, match=f"interrupted after {regressor.max_epochs} epochs"),
         pytest.raises(KeyboardInterrupt),
     ):
         regressor.fit(graphs, energies, validation_data=(graphs, energies))

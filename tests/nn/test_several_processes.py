@@ -290,11 +290,16 @@ def test_after_an_error_of_its_own_a_process_waits_for_no_other(tiny, graphs, en
 
     class Fails(Callback):
         def on_epoch_end(self, net, **kwargs):
+            if len(net.history) < 2:
+                return
             accelerator.reduce = lambda *_: pytest.fail("the others do not come here")
             raise OSError("the disk is full")
 
     est = CGCNNRegressor(**tiny | {"device": accelerator}, callbacks=[Fails()])
-    with pytest.raises(OSError, match="the disk is full"):
+    with (
+        pytest.warns(UserWarning, match="interrupted after 1 epochs"),
+        pytest.raises(OSError, match="the disk is full"),
+    ):
         est.fit(graphs, energies)
     assert np.isfinite(est.predict(graphs)).all()
     assert not est.net_.network.trained.buffer_pool._free
