@@ -37,29 +37,51 @@ def is_number(cell: str) -> bool:
 
 @dataclass
 class Marks:
-    """The first numbers of a column with a comma, with a point, and with three digits behind it."""
+    """The first numbers of a column: with a comma, a point, neither; and what may have thousands.
+
+    Those with a point may all have thousands behind it until one is found that has not.
+    """
 
     comma: str = ""
     point: str = ""
+    whole: str = ""
     unclear: tuple[str, str] | None = None
+    has_decimals: bool = False
 
     def add(self, cell: str, place: str) -> None:
         """Add a number with its place."""
+        may_be_thousands = _THOUSANDS.fullmatch(cell)
         if "," in cell:
             self.comma = self.comma or cell
-        else:
+        elif "." in cell:
             self.point = self.point or cell
-        if self.unclear is None and _THOUSANDS.fullmatch(cell):
+            self.has_decimals |= not may_be_thousands
+        else:
+            self.whole = self.whole or cell
+        if self.unclear is None and may_be_thousands:
             self.unclear = (cell, place)
 
-    def problem(self) -> str | None:
-        """Tell of a number that may have thousands."""
-        if not (self.comma and self.point and self.unclear):
+    def problem(self, comma: str, *, is_european: bool) -> str | None:
+        """Tell of a number that may have thousands.
+
+        Parameters
+        ----------
+        comma : str
+            A number of the table with a decimal comma, if there is one.
+        is_european : bool
+            Whether the table may be written where a point stands between thousands.
+        """
+        if not self.unclear:
             return None
         cell, place = self.unclear
         mark, other = ("point", self.comma) if "." in cell else ("comma", self.point)
+        where = "column"
+        if not other and mark == "point" and is_european and not self.has_decimals:
+            other, where = (comma, "table") if comma else (self.whole, "column")
+        if not other:
+            return None
         return (
-            f"{place}: {cell!r} may have thousands or decimals behind its {mark}, for the column "
+            f"{place}: {cell!r} may have thousands or decimals behind its {mark}, for the {where} "
             f"holds {other!r} too; write all of its numbers with decimal points, and nothing "
             "between thousands"
         )

@@ -85,17 +85,18 @@ class IdColumn:
             if top is not None:
                 self._compare(top, again, share=len(self._cells[top]))
         counter = max(counters, key=self._n_named, default=None)
-        if counter is None or not self._n_named(counter):
-            return self._any() if top is None else top
+        if counter is not None and not self._n_named(counter):
+            counter = None
         if top is None:
-            return self._beside_counter(counter)
-        if top not in self._named and self._are_numbers(top):
-            # Worth no more than as many numbers of rows, and than those of other columns.
-            n_top, columns = self._n_named(top), [*filter(self._may_be_ids, self._all())]
+            return self._any() if counter is None else self._beside_counter(counter)
+        if top not in self._named:
+            # Numbers are worth no more than as many numbers of rows; one name may be chance.
+            least = self._n_named(top) if self._are_numbers(top) else len(self._cells[top]) + 1
+            columns = [c for c in self._all() if self._may_be_ids(c) and self._n_named(c) > 1]
             self._compare(
-                top, [c for c in columns if c not in counters or self._n_named(c) >= n_top]
+                top, [c for c in columns if c not in counters or self._n_named(c) >= least]
             )
-        elif 2 * self._n_named(top) < self._n_named(counter):
+        if counter is not None and 2 * self._n_named(top) < self._n_named(counter):
             self._compare(counter, [top], share=self._n_named(counter))
         return top
 

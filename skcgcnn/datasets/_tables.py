@@ -304,19 +304,24 @@ class Sheet:
             yield line, dict(zip(self.names, cells, strict=True))
 
     def _checked_rows(self, check: Callable[[list[str]], None]) -> Iterator[tuple[int, list[str]]]:
-        """Yield the rows behind the names, which are as long as these."""
+        """Yield the rows behind the names, without what is empty behind the last of these."""
+        n_names = n_columns = 0
         for line, cells in self:
             if not self.names:
-                check(cells)
-                self.set_names(cells, range(len(cells)))
-            elif len(cells) != len(self.names):
+                n_names = max(place for place, cell in enumerate(cells, 1) if cell)
+                n_columns = len(cells)
+                check(cells[:n_names])
+                self.set_names(cells[:n_names], range(n_names))
+            elif len(cells) < n_names or any(cells[n_columns:]):
                 raise DataError(
                     f"{self.file}: the row that ends in line {line} has {len(cells)} cells, the "
-                    f"header {len(self.names)}"
+                    f"header {n_names}"
                 )
+            elif any(cells[n_names:]):
+                raise self._nameless(n_names)
             else:
                 self.check_index(line, cells)
-                yield line, cells
+                yield line, cells[:n_names]
 
     def set_names(self, names: list[str], places: Sequence[int]) -> None:
         """Set the names of the columns in these places of the file.
@@ -331,8 +336,13 @@ class Sheet:
             raise DataError(f"{self.file}: has several columns with the name {twice[0]!r}")
         for name, place in zip(names, places, strict=True):
             if not name and place != min(places):  # the first is the index of pandas
-                raise DataError(f"{self.file}: column {place + 1} has no name")
+                raise self._nameless(place)
         self.names = names
+
+    def _nameless(self, place: int) -> DataError:
+        return DataError(
+            f"{self.file}: column {place + 1} has no name; write one above it, or remove the column"
+        )
 
     def check_index(self, line: int, cells: list[str]) -> None:
         """Refuse a column without a name, where that of ids or crystals has a number not whole."""
@@ -376,7 +386,7 @@ class Sheet:
         if value is not None and _LEADING_ZERO.match(cell):
             self._remark("numbers that begin with zeros", f"{cell} is {value:g}")
         has_comma = self.separator != "," and has_decimal_comma(cell)
-        if has_comma or (value is not None and "." in cell):
+        if self.separator != "," and (has_comma or value is not None):
             self._marks.setdefault(column, Marks()).add(cell, place)
         if not has_comma:
             return cell
@@ -386,8 +396,12 @@ class Sheet:
 
     @property
     def problems(self) -> list[str]:
-        """Of columns so far: decimal commas and points in one that may be between thousands."""
-        return [found for marks in self._marks.values() if (found := marks.problem())]
+        """Of columns so far: points and commas that may be between thousands, or decimal ones."""
+        columns = self._marks.values()
+        comma = next((marks.comma for marks in columns if marks.comma), "")
+        # Numbers in a workbook have no marks.
+        found = (marks.problem(comma, is_european=self.separator != "") for marks in columns)
+        return [problem for problem in found if problem]
 
     def _remark(self, what: str, example: str) -> None:
         """Add a remark with its first example."""

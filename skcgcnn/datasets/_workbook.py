@@ -16,7 +16,16 @@ _MOST_CELLS = 20_000_000
 # Those of Excel.
 _MOST_ROWS, _MOST_COLUMNS = 1_048_576, 16_384
 # Of what takes kilobytes of memory, or is opened, for a few bytes each: more than Excel has.
-_MOST_OF = {"xf": 200_000, "sheet": 1_000, "definedName": 100_000}
+_MOST_OF = {
+    "xf": 200_000,
+    "sheet": 1_000,
+    "definedName": 100_000,
+    "si": 2_000_000,
+    "r": 500_000,  # parts of texts
+    "col": 20_000,
+    "mergeCell": 200_000,
+    **dict.fromkeys(("conditionalFormatting", "cfRule", "dataValidation"), 50_000),
+}
 
 _AT_ONCE = 1 << 20
 _REFERENCE = re.compile("([A-Z]{1,3})([0-9]{1,7})")
@@ -30,7 +39,8 @@ def check_workbook(path: Path) -> tuple[bool, list[str]]:
     is_suspect : bool
         Whether it may hold formulas whose values no spreadsheet program has computed.
     remarks : list of str
-        Raised parts of texts, such as the mark of a footnote behind a number, and merged cells.
+        Raised parts of texts, such as the mark of a footnote behind a number, merged cells, and
+        hidden ones, such as those that a filter leaves out.
 
     Raises
     ------
@@ -42,7 +52,7 @@ def check_workbook(path: Path) -> tuple[bool, list[str]]:
     with zipfile.ZipFile(path) as archive:
         if sum(one.file_size for one in archive.infolist()) > _MOST_BYTES:
             raise DataError(f"{path}: is too large a workbook; save it as 'CSV UTF-8'")
-        has_formulas = is_uncomputed = has_raised = has_merged = False
+        has_formulas = is_uncomputed = has_raised = has_merged = has_hidden = False
         # Any of them can be a sheet, whatever its name.
         for member in archive.infolist():
             cells = _Cells()
@@ -64,9 +74,12 @@ def check_workbook(path: Path) -> tuple[bool, list[str]]:
             is_uncomputed |= cells.is_uncomputed
             has_raised |= cells.has_raised
             has_merged |= cells.has_merged
+            has_hidden |= cells.has_hidden
     remarks = ["raised digits as others, so that 1.5² is 1.52"] if has_raised else []
     if has_merged:
         remarks.append("merged cells, of which the first has the value and the others have none")
+    if has_hidden:
+        remarks.append("hidden rows or columns as the others")
     return has_formulas and is_uncomputed, remarks
 
 
@@ -131,12 +144,14 @@ class _Cells:
         Whether a part of a text is raised.
     has_merged : bool
         Whether cells are merged over several rows.
+    has_hidden : bool
+        Whether rows or columns are hidden.
     """
 
     def __init__(self) -> None:
         self.n_rows = self.n_columns = self._row = self._column = 0
         self.has_formulas = self.is_uncomputed = self._lacks_value = False
-        self.has_raised = self.has_merged = self._is_part = False
+        self.has_raised = self.has_merged = self.has_hidden = self._is_part = False
         self._left = dict(_MOST_OF)
         self.parser = expat.ParserCreate(namespace_separator=" ")
         self.parser.StartElementHandler = self._start
@@ -145,6 +160,8 @@ class _Cells:
     def _start(self, name: str, attributes: dict[str, Any]) -> None:
         name = name.rpartition(" ")[2]
         place = attributes.get("r")
+        if name in ("row", "col"):
+            self.has_hidden |= attributes.get("hidden") in ("1", "true")
         if name == "row":
             if place is not None and not (place.isascii() and place.isdigit()):
                 raise ValueError(f"it has a row {place[:20]!r}")
@@ -173,7 +190,7 @@ class _Cells:
             self._left[name] -= 1
             if self._left[name] < 0:
                 raise ValueError(f"it has more than {_MOST_OF[name]:,} elements {name!r}")
-        elif name == "f":
+        if name == "f":
             self.has_formulas = self._lacks_value = True
         elif name in ("rPr", "font"):  # of a part of a text, or of cells
             self._is_part = name == "rPr"

@@ -98,11 +98,9 @@ def read_properties(path: Path) -> Properties:
     if not cells:
         raise DataError(f"{path}: holds no crystal")
     found = Properties(sheet, cells, lines)
-    first, *others = sheet.names
+    others = sheet.names[1:]
     named = named_columns(others)
     found.add_values(name for name in others if name not in named)
-    if not named and not is_index_name(first):  # else the crystals tell
-        found.check_twice(first, [without_ending(cell) for cell in cells[first]])
     return found
 
 
@@ -137,7 +135,9 @@ class JoinedProperties:
         table.check_twice(column, ids)
         self._tell(column, ids)
         self.rows = {name: row for row, name in enumerate(ids)}
-        properties = [name for name in names if name not in (column, *names[:n_index])]
+        if column and not n_index and any(table.cells.get("", ())):
+            self.sheet.remarks.append("a column without a name left out")
+        properties = [name for name in names if name not in ("", column, *names[:n_index])]
         table.add_values(name for name in properties if name not in table.values)
         self.values = {name: table.values[name] for name in properties}
 

@@ -89,7 +89,7 @@ def test_which_column_has_the_ids(read, text, files, ids, said):
         # None.
         (",x,e\n7,7,1\n4,4,2\n", "74", ["7", "4"], ["e"]),
         (",x,e\n7,b,1\n4,a,2\n8,a,3\n9,a,3\n", "a748", ["7", "4", "8", "9"], ["x", "e"]),
-        (",x,e\nq7,a,1\nq4,b,2\n", ["a", "b", "q7", "q4"], ["q7", "q4"], ["x", "e"]),
+        (",x,e\nq7,a,1\nq4,p,2\n", ["a", "q7", "q4"], ["q7", "q4"], ["x", "e"]),
         (",x,e\n0,p,1\n1,q,2\n", "", ["0", "1"], ["x", "e"]),
         ("0,a\n1,b\n", "ab01", ["0", "1"], ["value"]),
         ("0,5,1\n1,6,2\n2,7,3\n", "", ["0", "1", "2"], ["value", "label"]),
@@ -110,6 +110,9 @@ def test_an_index_is_left_out(read, text, files, ids, names):
         ("x,id,e\n5,3,1\n3,4,2\n4,5,3\n", "345"),
         ("formula,x,y,e\np,3,2,1\nq,1,3,2\nr,2,1,3\n", "123"),
         ("No,x,e\n1,3,.1\n2,1,.2\n3,2,.3\n", "123"),
+        (",x,e\nq,a,1\np,b,2\n", "abqp"),
+        ("host,x,e\nb,a,1\nc,b,2\na,c,3\n", "abc"),
+        ("No.,x,e\n3,1,1\n1,2,2\n2,3,3\n", "123"),
         # Without a header, and below an empty column.
         (",p,1,3\n,q,2,none\n,r,none,1\n", "123"),
         (",n,x,e\n0,3,2,1\n1,1,3,2\n2,2,1,3\n", "123"),

@@ -67,13 +67,20 @@ def test_records_and_their_units(tmp_path):
     assert own.units == {"e": "eV", "k": "meV"}
     for text, message in {
         "id,e,e\na,1,2\n": "has several columns with the name 'e'",
-        "id,e,\na,1,2\n": "column 3 has no name",
+        "id,e,\na,1,2\n": "column 3 has no name; write one above it, or remove the column",
+        "id,,e\na,,2\n": "column 2 has no name; write one above it, or remove the column",
         "id,e\na,1\nb\n": "the row that ends in line 3 has 1 cells, the header 2",
+        "id,e\na,1\nb,2,5\n": "the row that ends in line 3 has 3 cells, the header 2",
     }.items():
         with pytest.raises(DataError) as error:
             records(sheet(text))
         assert str(error.value) == f"{file}: {message}"
     assert records(sheet(",e\na,1\n")) == [(2, {"": "a", "e": "1"})]
+    # What is empty behind the last name.
+    assert records(sheet("id,e,,\na,1,,\nb,2\nc,3,,,\n"))[1:] == [
+        (3, {"id": "b", "e": "2"}),
+        (4, {"id": "c", "e": "3"}),
+    ]
     with pytest.raises(DataError, match="nothing of the kind"):
         sheet("id,e\na,1\n").records(refuse).__next__()
 
@@ -116,6 +123,9 @@ def test_numbers_with_commas_and_zeros(tmp_path):
     ]
     # What may be thousands, alone or in another column than the others.
     assert end(";", ["1.234", "2.5"], ["3,5"])[0] == [["1.234", "2.5"], ["3.5"]]
+    assert end(";", ["1.234", "987.0"], ["5", "7"])[0] == [["1.234", "987.0"], ["5", "7"]]
+    assert end(";", ["1.234", "2.345"])[0] == [["1.234", "2.345"]]
+    assert end(",", ["1.234", "987"])[0] == [["1.234", "987"]]
     assert end(";", ["1,234", "2,5"])[0] == [["1.234", "2.5"]]
     assert end(";", ["1.23", "2,5"])[0] == [["1.23", "2.5"]]
     text = (

@@ -157,6 +157,9 @@ REFUSED = {
     'a,"2,7092"\nb,3\n': "line 1: '2,7092' is not a number; write a decimal point",
     "id;energy\na;1.234\nb;2,5\n": "line 2: '1.234' may have thousands .* holds '2,5' too",
     "id\tenergy\na\t-1,234\nb\t2.5\n": "line 2: '-1,234' may have thousands .* '2.5' too",
+    # As spreadsheets show whole numbers in Germany, alone or beside decimal commas.
+    "id;V\na;1.234\nb;987\n": "line 2: '1.234' may have thousands .* column holds '987' too",
+    "id;e;V\na;1,5;1.234\nb;2,5;12.345\n": "line 2: '1.234' may have .* table holds '1,5' too",
     "a,2.7 eV\nb,3.1 eV\n": "line 1: '2.7 eV' is not a number; write the number alone",
     "a,2.7092(3)\nb,3.1\n": "line 1: .* is not a number",
     "18517,n/a\na,1.5\n": "no value|does not exist",
@@ -423,6 +426,8 @@ FAR = {
     "no such cell": (ROW.format(1, "a-1"), "it has a cell 'a-1'"),
     "many styles": ("<xf/>" * 200_001, "more than 200,000 elements 'xf'"),
     "many sheets": ("<sheet/>" * 1_001, "more than 1,000 elements 'sheet'"),
+    "many parts of texts": ("<r/>" * 500_001, "more than 500,000 elements 'r'"),
+    "many rules": ("<cfRule/>" * 50_001, "more than 50,000 elements 'cfRule'"),
 }
 
 

@@ -126,3 +126,16 @@ def test_merged_cells_are_told(folder, cells, is_told):
         warnings.simplefilter("always")
         load_id_prop(folder)
     assert is_told == any("merged cells, of which the first" in str(one.message) for one in caught)
+
+
+@pytest.mark.parametrize("what", ["row", "column"])
+def test_hidden_rows_and_columns_are_told(folder, what):
+    """A filter hides them from whoever looks at the table; they are read as the others."""
+    save(folder, ("a", 1.5, 2), ("b", 4, 5))
+    book = openpyxl.load_workbook(folder / "id_prop.xlsx")
+    sheet = book.active
+    hidden = sheet.row_dimensions[3] if what == "row" else sheet.column_dimensions["C"]
+    hidden.hidden = True
+    book.save(folder / "id_prop.xlsx")
+    with pytest.warns(UserWarning, match="read with hidden rows or columns as the others"):
+        assert load_id_prop(folder).target.shape == (2, 2)

@@ -328,9 +328,10 @@ def test_an_error_after_whole_epochs_tells_what_is_fitted(regressor, graphs, ene
         regressor.set_params(warm_start=True).fit(graphs, energies)
         n, before = regressor.n_iter_, regressor.predict(graphs)
         regressor.set_params(callbacks=[boom(n + 1)])
-        with warnings.catch_warnings(), pytest.raises(MemoryError):
+        with warnings.catch_warnings():
             warnings.simplefilter("error")
-            regressor.fit(graphs, energies)
+            with pytest.raises(MemoryError):
+                regressor.fit(graphs, energies)
         np.testing.assert_array_equal(regressor.predict(graphs), before)
     regressor.set_params(callbacks=[boom(n + 2)])
     with (

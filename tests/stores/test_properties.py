@@ -295,6 +295,35 @@ def test_hosts_of_crystals_are_no_ids(make, text, tmp_path, name, index):
         run(["ah", "bk"])
 
 
+@pytest.mark.parametrize("names", [["host", "sample"], ["No.", "mpid"], ["", "host", "sample"]])
+def test_two_columns_of_unknown_names_that_name_crystals(make, text, tmp_path, names):
+    for stem in ("3", "17", "25", "40"):
+        (tmp_path / f"{stem}.cif").write_text(text)
+    for pairs in (
+        [["17", "3"], ["25", "17"], ["40", "25"], ["3", "40"]],
+        # One name may be that of a crystal by chance.
+        [["4", "3"], ["1", "17"], ["3", "25"], ["0", "40"]],
+    ):
+        rows = [[*([n] if names[0] == "" else []), *pair, n] for n, pair in enumerate(pairs)]
+        path = table(tmp_path / "p.csv", [*names, "e"], *rows)
+        with pytest.raises(DataError, match=r"'(host|No.)' and '(sample|mpid)' both name crystals"):
+            make(f"{tmp_path}/*.cif", properties=path)
+
+
+def test_empty_columns_at_the_ends_of_a_table(make, text, tmp_path):
+    for stem in "ab":
+        (tmp_path / f"{stem}.cif").write_text(text)
+    for rows in (
+        [["", "id", "e", ""], ["", "a", 1, ""], ["", "b", 2, ""]],
+        [["", "id", "e"], ["x", "a", 1], ["y", "b", 2]],
+    ):
+        path = table(tmp_path / "p.csv", *rows)
+        store, said = make(f"{tmp_path}/*.cif", properties=path)
+        assert {name: [*cells] for name, cells in store.properties.items()} == {"e": [1, 2]}
+        told = "a column without a name left out"
+        assert (told in "".join(said)) == (rows[1][0] == "x")
+
+
 def test_names_that_come_again_before_ids(make, text, tmp_path):
     for stem in "abc":
         (tmp_path / f"{stem}.cif").write_text(text)
