@@ -5,6 +5,7 @@ from skcgcnn.crystals._cif import parse_cif
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
 from skcgcnn.crystals._entries import other_composition
 from skcgcnn.crystals._json import load_json
+from skcgcnn.crystals._packed import TOO_PACKED, is_too_packed
 from skcgcnn.crystals._read import (
     MAX_BYTES,
     MAX_LENGTH,
@@ -28,6 +29,7 @@ __all__ = [
     "MAX_LENGTH",
     "NO_MEMORY",
     "READABLE",
+    "TOO_PACKED",
     "Crystal",
     "Species",
     "cell_volume",
@@ -35,6 +37,7 @@ __all__ = [
     "is_bare_crystal",
     "is_cif_text",
     "is_text",
+    "is_too_packed",
     "list_sources",
     "load_json",
     "other_composition",

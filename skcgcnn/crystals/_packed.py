@@ -15,6 +15,9 @@ from skcgcnn.crystals._sources import PACKED
 from skcgcnn.exceptions import StructureError, TransientReadError
 
 _PIECE = 1 << 20
+# A text of megabytes that unpacks to more says nothing, and takes minutes.
+_MOST_UNPACKED, _LARGE = 300, 5_000_000
+TOO_PACKED = f"unpacks to more than {_MOST_UNPACKED} times its size; unpack it, if it is a crystal"
 # Of what others say of a file, which may hold a line of it.
 _MOST_LETTERS = 300
 # Of a message.
@@ -61,6 +64,8 @@ def read_text(path: str, max_bytes: int) -> str:
             with opener(path) as packed:
                 # Piece by piece: a small file may hold more than fits into memory.
                 content = b"".join(_pieces(packed, max_bytes))
+            if is_too_packed(len(content), size):
+                raise StructureError(TOO_PACKED)
         else:
             with open(path, "rb") as file:  # noqa: PTH123 - as above
                 content = file.read(size + 1)
@@ -69,6 +74,11 @@ def read_text(path: str, max_bytes: int) -> str:
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise cannot_be_read(error) from error
     return content.decode("utf-8", errors="replace")
+
+
+def is_too_packed(n_bytes: int, n_packed: int) -> bool:
+    """Tell whether a text unpacks to far more than its size."""
+    return n_bytes > max(_LARGE, _MOST_UNPACKED * n_packed)
 
 
 def _pieces(file: IO[bytes], max_bytes: int) -> Iterator[bytes]:

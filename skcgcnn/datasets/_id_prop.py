@@ -14,6 +14,7 @@ from skcgcnn._files import user_path
 from skcgcnn._text import listed, spellings
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets._cells import is_missing_cell
+from skcgcnn.datasets._column_names import is_index_name
 from skcgcnn.datasets._crystal_files import CrystalFolder, crystal_name
 from skcgcnn.datasets._layout import check_shape, find_ids, named_places, read_column, take_header
 from skcgcnn.datasets._tables import TABLES, Sheet, refuse
@@ -334,7 +335,8 @@ def _find_files(
             problems.append(f"line {line}: {error}")
         else:
             if found is None and on_missing == "raise" and first[cif_id] == line:
-                problems.append(f"line {line}: {path} does not exist")
+                hint = f"{path} does not exist" if cif_id else "has no id; write one, or remove it"
+                problems.append(f"line {line}: {hint}")
             path = found or path
             if owner.setdefault(path, cif_id) != cif_id:  # in other case, or with other zeros
                 problems.append(
@@ -385,11 +387,15 @@ def load_groups(folder: Path, cif_ids: Sequence[str]) -> dict[str, str] | None:
             if other.name.lower().endswith((*TABLES, *_OTHER_TABLES)):
                 raise DataError(f"{other}: groups are read from groups.csv; save it as that")
         return None
-    sheet = Sheet(folder / "groups.csv", set(cif_ids).__contains__)
+    known = set(cif_ids)
+    sheet = Sheet(folder / "groups.csv", known.__contains__)
     groups: dict[str, str] = {}
     problems = []
-    for line, cells in list(sheet)[1:]:
-        if len(cells) != 2 or not cells[0] or not cells[1]:
+    (_, *header), *rows = _without_index(sheet) or [(0,)]
+    if header and crystal_name(header[0]) in known:
+        problems.append(f"begins with the crystal {header[0]!r}; write 'cif_id,group' above it")
+    for line, *cells in rows:
+        if len(cells) < 2 or not all(cells[:2]) or any(cells[2:]):
             problems.append(f"line {line}: expected 'cif_id,group'")
         elif is_missing_cell(cells[1]):
             problems.append(
@@ -406,6 +412,14 @@ def load_groups(folder: Path, cif_ids: Sequence[str]) -> dict[str, str] | None:
             "count as different groups"
         )
     return groups
+
+
+def _without_index(sheet: Sheet) -> list[tuple[Any, ...]]:
+    """Return the line and the cells of each row, without an index of pandas before two columns."""
+    frame = sheet.frame().fillna("")
+    if len(frame) and frame.shape[1] == 3 and is_index_name(frame.iloc[0, 0]):
+        frame = frame.iloc[:, 1:]
+    return [*frame.itertuples(name=None)]
 
 
 def groups_of(groups: Mapping[str, str] | None, table: Table) -> npt.NDArray[np.str_] | None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from skcgcnn.estimators._crystals import checked_chunks
 from skcgcnn.graphs import CrystalGraphs, expand_to_sites
 from skcgcnn.nn import CrystalGraphConvNet, GraphBatch, run_batches, to_numpy, weighted_sum
+from skcgcnn.tasks import refuse_infinite
 
 Features = npt.NDArray[np.float64]
 
@@ -25,7 +26,10 @@ def crystal_features(est: Any, X: Any) -> Features:
     found = []
     for graphs in checked_chunks(est, X):
         features = np.full((len(graphs), n_crystal_features(est)), np.nan)
-        features[graphs.n_sites > 0] = embeddings(est, graphs, with_targets=_embeds_targets(est))
+        known = graphs.n_sites > 0
+        features[known] = embeddings(est, graphs, with_targets=_embeds_targets(est))
+        odd = known & ~np.isfinite(features).all(axis=1)
+        refuse_infinite(np.where(odd, np.inf, 0.0), "embedding")
         found.append(features)
     return np.concatenate(found)
 

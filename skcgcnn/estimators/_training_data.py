@@ -89,6 +89,7 @@ def check_fit_input(
         )
     check_names(y)
     check_consistent_length(graphs, y)
+    _warn_of_other_rows(X, y=y, sample_weight=sample_weight)
     if not len(graphs):
         raise ValueError("X holds 0 crystals; at least 1 is needed to fit.")
     if not reset:
@@ -122,6 +123,18 @@ def check_fit_input(
     if reset and known is None and len(data) > 1:
         _warn_of_constants(data.graphs)
     return data
+
+
+def _warn_of_other_rows(X: Any, **others: Any) -> None:
+    """Tell of pandas objects with the labels of X in another order: rows are taken by place."""
+    for name, other in others.items():
+        if not (hasattr(X, "iloc") and hasattr(other, "iloc")) or X.index.equals(other.index):
+            continue
+        if X.index.is_unique and set(X.index) == set(other.index):
+            warn_caller(
+                f"the index of {name} is that of X in another order; rows are taken by their "
+                f"places, not by their labels. If that is not meant, pass {name}.loc[X.index]"
+            )
 
 
 def _warn_of_constants(graphs: CrystalGraphs) -> None:

@@ -5,6 +5,7 @@ import warnings
 from os import PathLike
 from typing import Any
 
+import numpy as np
 import torch
 
 from skcgcnn._files import atomic_write
@@ -74,6 +75,8 @@ def export_onnx(est: BaseCGCNN, path: str | PathLike[str]) -> None:
     ------
     ImportError
         Without the packages onnx and onnxscript (``pip install "skcgcnn[onnx]"``).
+    ValueError
+        If a target is so small that ONNX Runtime would take its mean for 0.
 
     Examples
     --------
@@ -90,6 +93,13 @@ def export_onnx(est: BaseCGCNN, path: str | PathLike[str]) -> None:
         import onnxscript  # noqa: F401 - torch's exporter needs it
 
     network = PredictingNetwork(est)
+    constants = np.abs([*est.target_mean_, *est.target_scale_])
+    # As float32, such as optimizers look at constants, they are 0.
+    if ((constants > 0) & (constants < np.finfo(np.float32).tiny)).any():
+        raise ValueError(
+            "y is too small for ONNX: its mean and scale would be taken for 0. Multiply y, such as "
+            "by 1e40, and fit again"
+        )
     n_inputs = len(network.example())
     program = _traced(network)
     with warnings.catch_warnings():

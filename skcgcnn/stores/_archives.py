@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Self
 
 from skcgcnn._warnings import warn_caller
-from skcgcnn.crystals import MAX_BYTES, READABLE, source_id
+from skcgcnn.crystals import MAX_BYTES, READABLE, TOO_PACKED, is_too_packed, source_id
 from skcgcnn.exceptions import DataError
 from skcgcnn.stores._items import TOO_LARGE, Item, PackedCif, Refused
 
@@ -283,6 +283,9 @@ def _zip_members(
                 continue
             if member.file_size > MAX_BYTES:
                 yield _item(path, member.filename, TOO_LARGE)
+                continue
+            if is_too_packed(member.file_size, member.compress_size):
+                yield _item(path, member.filename, Refused(TOO_PACKED))
                 continue
             if member.compress_type not in _BOUNDED:
                 why = "is packed by bzip2 or LZMA; pack the archive anew, as zip does by default"

@@ -14,9 +14,11 @@ from skcgcnn.crystals import (
     MAX_BYTES,
     NO_MEMORY,
     READABLE,
+    TOO_PACKED,
     Crystal,
     is_bare_crystal,
     is_cif_text,
+    is_too_packed,
     load_json,
     other_composition,
     source_id,
@@ -150,6 +152,8 @@ def _text(source: PackedCif, max_bytes: int) -> str:
             raise StructureError(f"cannot be unpacked ({error})") from error
     if len(content) > max_bytes:
         raise StructureError(f"is larger than {max_bytes / 1e6:g} MB")
+    if source.is_gzip and is_too_packed(len(content), len(source.content)):
+        raise StructureError(TOO_PACKED)
     text = content.decode("utf-8", errors="replace")
     if not is_cif_text(text):
         raise StructureError("is not a CIF")

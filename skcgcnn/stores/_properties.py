@@ -56,15 +56,19 @@ class Properties:
             ]
         self.sheet.end()
 
-    def check_twice(self, column: str, crystals: Sequence[str]) -> None:
-        """Refuse the table if one of these names of crystals in a column comes twice."""
-        seen = set[str]()
-        for line, name in zip(self.lines, crystals, strict=True):
-            if name in seen:
+    def check_twice(self, column: str, crystals: Sequence[str], names: Sequence[str]) -> None:
+        """Refuse the table if a crystal comes twice in a column, with others of these columns."""
+        rows, n_same = dict[str, int](), 0
+        for row, name in enumerate(crystals):
+            first = rows.setdefault(name, row)
+            if any(self.cells[one][first] != self.cells[one][row] for one in names):
                 raise DataError(
-                    f"{self.sheet.file}: line {line}: {name!r} comes twice in column {column!r}"
+                    f"{self.sheet.file}: line {self.lines[row]}: {name!r} comes twice in column "
+                    f"{column!r}"
                 )
-            seen.add(name)
+            n_same += first != row
+        if n_same:
+            self.sheet.remarks.append(f"{n_same} rows that repeat another one")
 
 
 def read_properties(path: Path) -> Properties:
@@ -132,12 +136,12 @@ class JoinedProperties:
         if column == "" and all(map(is_missing_cell, table.cells[names[-1]])):
             raise shifted_header(self.file, names[-1])
         ids = [one or cell for one, cell in zip(crystals, table.cells[column], strict=True)]
-        table.check_twice(column, ids)
+        properties = [name for name in names if name not in ("", column, *names[:n_index])]
+        table.check_twice(column, ids, properties)
         self._tell(column, ids)
         self.rows = {name: row for row, name in enumerate(ids)}
         if column and not n_index and any(table.cells.get("", ())):
             self.sheet.remarks.append("a column without a name left out")
-        properties = [name for name in names if name not in ("", column, *names[:n_index])]
         table.add_values(name for name in properties if name not in table.values)
         self.values = {name: table.values[name] for name in properties}
 

@@ -1,7 +1,14 @@
 """Tasks: what a target is, from y to the loss, predictions, metrics and reports."""
 
 from skcgcnn.tasks._classes import Classes, typed_labels
-from skcgcnn.tasks._columns import NOT_EXACT, FloatArray, checked_groups, is_missing, without_mask
+from skcgcnn.tasks._columns import (
+    NOT_EXACT,
+    FloatArray,
+    checked_groups,
+    is_missing,
+    refuse_infinite,
+    without_mask,
+)
 from skcgcnn.tasks._decode import combine, decode, deviations, mean_score, output_slices
 from skcgcnn.tasks._kinds import TASKS
 from skcgcnn.tasks._losses import LOSSES, Loss
@@ -43,6 +50,7 @@ __all__ = [
     "mean_score",
     "output_slices",
     "readable",
+    "refuse_infinite",
     "regression_metrics",
     "score_readable",
     "split_at_random",

@@ -80,6 +80,7 @@ def test_missing_targets(folder):
         ("cif_id,value\n", "holds no crystal"),
         ("a,1\nb,2\na,3\n", "line 3: id 'a' stands in line 1 already"),
         ("a,1\nz,2\n", r"line 2: .*z\.cif does not exist"),
+        ("id,e\na,1\n,1\n", r"line 3: has no id; write one, or remove it"),
         ("a,1\nb,x\nc,3\n", "line 2: 'x' is not a number"),
         ("id,value\na,1\nb,inf\n", "line 3: 'inf' is not a number"),
         ("a,1\nb\n", "line 2: has 1 columns, but the first crystal has 2"),
@@ -172,6 +173,9 @@ def test_groups(folder):
     assert load_id_prop(path).groups is None
     (path / "groups.csv").write_text("cif_id,group\nc,y\na,x\nb,x\n1,z\n")
     assert load_id_prop(path).groups.tolist() == ["x", "x", "y"]
+    # An index of pandas, and an empty column.
+    (path / "groups.csv").write_text(",id,group,\n0,c,y,\n1,a,x,\n2,b,x,\n")
+    assert load_id_prop(path).groups.tolist() == ["x", "x", "y"]
 
 
 def test_groups_that_are_spelled_in_several_ways_are_told(folder):
@@ -189,6 +193,8 @@ def test_groups_that_are_spelled_in_several_ways_are_told(folder):
         ("cif_id,group\na,x\nb,x\nc,\n", "line 4: expected 'cif_id,group'"),
         ("cif_id,group\na,x\nb,x\nc,None\n", "line 4: 'None' counts as missing"),
         ("cif_id,group\na,x\nb,x\nc,x\na,y\n", "line 5: id 'a' comes twice"),
+        ("a,x\nb,x\nc,x\n", "begins with the crystal 'a'; write 'cif_id,group' above it"),
+        ("id,k,group\na,1,x\nb,1,x\nc,1,x\n", "line 2: expected 'cif_id,group'"),
     ],
 )
 def test_groups_that_are_not_right(folder, text, cause):

@@ -1,5 +1,6 @@
 """What is wrong with parameters, targets and weights is said, and nothing is silently ignored."""
 
+import warnings
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -327,3 +328,19 @@ def test_a_matrix_has_columns(tiny, graphs, Y):
     expected = CGCNNMultiTask(**tiny).fit(graphs, Y)
     found = CGCNNMultiTask(**tiny).fit(graphs, np.asmatrix(Y))
     np.testing.assert_array_equal(found.predict(graphs), expected.predict(graphs))
+
+
+def test_rows_of_pandas_in_another_order_are_told(tiny, cifs, energies):
+    X, y = pd.Series(cifs), pd.Series(energies)
+    weights = pd.Series(np.ones(len(cifs)))
+    for order, said in ((slice(None), 0), (slice(None, None, -1), 1)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            CGCNNRegressor(**tiny).fit(X, y[order], sample_weight=weights[order])
+        told = [str(one.message) for one in caught if "in another order" in str(one.message)]
+        assert len(told) == 2 * said
+        assert not told or "pass y.loc[X.index]" in told[0]
+    # Other labels say nothing.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", ".*in another order")
+        CGCNNRegressor(**tiny).fit(X, y.set_axis(range(7, 7 + len(y))))

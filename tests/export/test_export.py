@@ -134,6 +134,14 @@ def test_onnx_rounds_no_mean_and_no_scale(graphs, energies, tmp_path, mean, scal
     np.testing.assert_allclose(predicted[:, 0], est.predict(graphs), rtol=0, atol=1e-6 * scale)
 
 
+@pytest.mark.parametrize("factor", [1e-46, 1e-90])
+def test_onnx_of_targets_that_are_too_small_is_refused(graphs, energies, tmp_path, factor):
+    pytest.importorskip("onnxscript")
+    est = CGCNNRegressor(n_conv=1, max_epochs=1, random_state=0).fit(graphs, energies * factor)
+    with pytest.raises(ValueError, match="y is too small for ONNX"):
+        export_onnx(est, tmp_path / "model.onnx")
+
+
 def test_numbers_beside_crystals_go_with_the_batch(graphs, Y):
     hot = graphs.with_global_features(np.linspace(0, 1, len(graphs))[:, None], ["T"])
     est = CGCNNRegressor(max_epochs=1, random_state=0).fit(hot, Y[:, 0])

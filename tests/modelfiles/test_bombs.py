@@ -79,6 +79,15 @@ def test_a_model_whose_predictions_are_infinite(tiny, graphs, energies, tmp_path
         skcgcnn.load(tmp_path / "m.safetensors").predict(graphs)
 
 
+@pytest.mark.parametrize("weight", [3e38, np.nan])
+def test_a_model_whose_embeddings_are_no_numbers(weight, tiny, graphs, energies):
+    est = CGCNNRegressor(**tiny).fit(graphs, energies)
+    est.net_.module_.average.head.conv_to_fc.weight.data.fill_(weight)
+    est.net_.module_.average.head.conv_to_fc.bias.data.fill_(weight)
+    with pytest.raises(ValueError, match="the embedding for crystal 0 is infinite"):
+        est.transform(graphs)
+
+
 @pytest.mark.parametrize("part", ["embedding.weight", "head.fc_out.bias"])
 def test_a_model_whose_predictions_or_deviations_are_no_numbers(
     part, tiny, graphs, energies, tmp_path

@@ -109,6 +109,19 @@ def test_members_take_no_more_memory_than_they_claim_and_are(cifs, tmp_path):
         featurize(tmp_path / "bzip2.zip", tmp_path / "bzip2.store")
 
 
+def test_members_that_unpack_to_far_more_than_their_size(cifs, tmp_path):
+    """Such as blanks, which would be searched for minutes."""
+    text = b"data_x\n_cell_length_a 4\n" + b" " * 6_000_000
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        file.write(cifs[0], "a.cif")
+        file.writestr("b.cif", text)
+        file.writestr("c.cif.gz", gzip.compress(text))
+    with pytest.warns(UserWarning, match="2 of 3 crystals could not become graphs"):
+        featurize(tmp_path / "a.zip", tmp_path / "store")
+    told = (tmp_path / "store" / "failures.csv").read_text()
+    assert told.count("unpacks to more than 300 times its size; unpack it") == 2
+
+
 def properties(content):
     return header("pax", len(content), tarfile.XHDTYPE) + padded(content)
 

@@ -324,6 +324,20 @@ def test_empty_columns_at_the_ends_of_a_table(make, text, tmp_path):
         assert (told in "".join(said)) == (rows[1][0] == "x")
 
 
+@pytest.mark.parametrize("index", [False, True])
+def test_rows_that_repeat_another_one(make, text, tmp_path, index):
+    for stem in "ab":
+        (tmp_path / f"{stem}.cif").write_text(text)
+    rows = [["id", "e"], ["a", 1], ["b", 2], ["a", 1]]
+    rows = [[n or "", *row] for n, row in enumerate(rows)] if index else rows
+    store, (said,) = make(f"{tmp_path}/*.cif", properties=table(tmp_path / "p.csv", *rows))
+    assert (store.properties["e"].tolist(), list(store.properties)) == ([1, 2], ["e"])
+    assert said.endswith("1 rows that repeat another one")
+    rows[-1][-1] = 3
+    with pytest.raises(DataError, match="line 4: 'a' comes twice in column 'id'"):
+        make(f"{tmp_path}/*.cif", properties=table(tmp_path / "p.csv", *rows))
+
+
 def test_names_that_come_again_before_ids(make, text, tmp_path):
     for stem in "abc":
         (tmp_path / f"{stem}.cif").write_text(text)
