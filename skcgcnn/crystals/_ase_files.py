@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from io import StringIO
-from itertools import accumulate, takewhile
+from itertools import accumulate
 from typing import Any
 
 import gemmi
 
-from skcgcnn.crystals._left_out import check_count, n_decimals, refuse_cut, to_number
+from skcgcnn.crystals._left_out import check_count, to_number
 from skcgcnn.exceptions import StructureError
 
 # The columns of an extended .xyz file: name, kind and number of each, as species:S:1:pos:R:3.
@@ -16,14 +15,6 @@ _COLUMNS = r"[^:\s]+:[A-Z]:\d{1,3}"
 _PROPERTIES = re.compile(rf"""\bproperties\s*=\s*["']?({_COLUMNS}(:{_COLUMNS})*)""", re.IGNORECASE)
 # Among Properties= of an .xyz file, behind a name and a kind.
 _COUNT_OF_COLUMNS = re.compile(r":[A-Z]:(\d+)")
-# In Quantum ESPRESSO, as Fe1 or O_h.
-_LONGEST_SYMBOL = 3
-# Of its cards of lengths: behind the name, in braces or parentheses, or none.
-_UNIT_OF_CARD = re.compile(
-    r"^[^\S\n]*(CELL_PARAMETERS|ATOMIC_POSITIONS)[^\S\n({]*[({]?[^\S\n]*(\w*)", re.MULTILINE
-)
-_LENGTHS = ("", "alat", "bohr", "angstrom")
-_UNITS = {"CELL_PARAMETERS": _LENGTHS, "ATOMIC_POSITIONS": (*_LENGTHS, "crystal")}
 # Lattice="..." of a frame of an .xyz file.
 _CELL_OF_FRAME = re.compile(r"""\blattice\s*=\s*["'\[{]?([^"'=]*)""", re.IGNORECASE)
 # Two names of one column of an .xyz file.
@@ -149,44 +140,6 @@ def check_gen(text: str, n_sites: Sequence[int]) -> None:
         )
 
 
-def check_pwi(text: str, n_sites: Sequence[int]) -> None:
-    """Refuse an input of Quantum ESPRESSO with more sites than it counts (nat), which are left out.
-
-    Parameters
-    ----------
-    text : str
-    n_sites : sequence of int
-        Of its one crystal.
-
-    Raises
-    ------
-    StructureError
-    """
-    for card, unit in _UNIT_OF_CARD.findall(text):
-        if unit.lower() not in _UNITS[card]:  # ASE takes bohr
-            raise StructureError(f"has {card} in {unit!r}; write angstrom, bohr or alat")
-    sites = _rows_of_card(text, "ATOMIC_POSITIONS")
-    if len(sites) != n_sites[0]:
-        raise StructureError(
-            f"has {len(sites)} lines of sites, of which {n_sites[0]} are counted (nat)"
-        )
-    # ASE writes flags behind fixed sites alone; a number that is cut has fewer decimals.
-    if len(set(map(n_decimals, sites[-1][1:4]))) > 1:
-        refuse_cut(sites)
-    named = {row[0] for row in _rows_of_card(text, "ATOMIC_SPECIES")}
-    if unused := sorted(named - {site[0] for site in sites}):
-        raise StructureError(f"names {', '.join(unused)} (ATOMIC_SPECIES), which no site has")
-
-
-def _rows_of_card(text: str, name: str) -> list[list[str]]:
-    """Return the words of the lines of a card, which begin with a symbol."""
-    _, _, rest = text.partition(name)
-    words = [re.split("[!#]", line)[0].split() for line in rest.splitlines()[1:]]
-    # Longer than a symbol is the name of what comes next, such as K_POINTS.
-    rows = takewhile(lambda row: not row or len(row[0]) <= _LONGEST_SYMBOL, words)
-    return [row for row in rows if row]
-
-
 def check_counts_of_xyz(text: str) -> None:
     """Refuse an .xyz file with more sites than lines, or more columns than letters.
 
@@ -253,18 +206,6 @@ def check_steps(text: str) -> None:
             f"holds {n_steps} steps, {n_results} results and lists of {n_listed} sites and "
             "k-points, too many to be read; keep the last"
         )
-
-
-def read_geometry(text: str) -> Any:
-    """Return the Atoms of a geometry.in, without the lines of what is to be kept in a relaxation.
-
-    They say nothing of its crystal, and ASE makes matrices of them.
-    """
-    from ase.io.aims import read_aims
-
-    lines = re.split("\r\n?|\n", text.removeprefix("\ufeff"))
-    kept = (line for line in lines if not line.lstrip().startswith("symmetry_"))
-    return read_aims(StringIO("\n".join(kept)))
 
 
 def last_of_trajectory(path: str) -> list[Any]:

@@ -14,14 +14,13 @@ import numpy as np
 from skcgcnn.crystals._ase_files import (
     check_counts_of_xyz,
     check_gen,
-    check_pwi,
     check_steps,
     check_terms,
     check_xyz,
     last_of_trajectory,
     numbers_of_frames,
-    read_geometry,
 )
+from skcgcnn.crystals._ase_inputs import read_geometry, read_pwi
 from skcgcnn.crystals._carriers import partly_periodic, to_structure
 from skcgcnn.crystals._cif import MAX_FRACTION, first_crystal, parse_cif, syntax_error
 from skcgcnn.crystals._cif_claims import far_sites, told_beside
@@ -92,7 +91,9 @@ _BOUNDED = {
     "pwi": check_terms,
     "pwo": check_steps,
 }
-_CHECKED = {"xyz": check_xyz, "extxyz": check_xyz, "gen": check_gen, "pwi": check_pwi}
+_CHECKED = {"xyz": check_xyz, "extxyz": check_xyz, "gen": check_gen}
+# Read from their text, which is not given to ASE as it is.
+_INPUTS = {"in": read_geometry, "pwi": read_pwi}
 _VASP = ("poscar", "contcar", "chgcar", "locpot")
 _OTHER_KIND = (
     "is no kind of file that is read (such as CIF, JSON, POSCAR, .xsf, .extxyz); read it with "
@@ -354,11 +355,11 @@ def _read_with_ase(path: str, max_bytes: int) -> Crystal:
             "is read by ASE, which is not there: pip install skcgcnn[ase]"
         ) from error
     try:
-        if path.lower().endswith(_AIMS):
-            frames = [read_geometry(text)]
+        if ending in _INPUTS:
+            frames = [_INPUTS[ending](text)]
         else:
             frames = last_of_trajectory(path) if ending in _BINARY else read(path, ":")
-    except MemoryError:  # it says nothing of the file
+    except (MemoryError, StructureError):  # the first says nothing of the file
         raise
     except Exception as error:  # ASE's parsers raise whatever the text provokes
         if is_passing(error):

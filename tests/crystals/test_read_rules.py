@@ -472,6 +472,78 @@ def test_sites_that_an_input_of_quantum_espresso_does_not_count(tmp_path):
     assert refused(path) == "names Cl (ATOMIC_SPECIES), which no site has"
 
 
+PWI = """&CONTROL
+/
+&SYSTEM
+ ibrav=0, nat=2, ntyp=1{length}
+/
+ATOMIC_SPECIES
+Mg 24.3 Mg.upf ! of a library
+CELL_PARAMETERS {unit}
+{rows}
+ATOMIC_POSITIONS crystal
+Mg 0.3333333 0.6666667 0.25 ! the first
+Mg 0.6666667 0.3333333 0.75
+"""
+ROWS = "3.0 0 0\n0 3.0 0\n0 0 5.0"
+
+
+@pytest.mark.parametrize(
+    ("length", "unit", "edge"),
+    [
+        *((", A=2.0", "", 6), (", a = 2.d0", "alat", 6), (", A=2.0", "(alat) ! of 2021", 6)),
+        *(
+            (", A=2.0", "angstrom", 3),
+            ("", "Angstrom ! in angstrom", 3),
+            (", A=0.0", "bohr", 1.5875),
+        ),
+        *((", celldm (1)=2.0", "", 3.175), (", celldm = 2.0", "alat", 3.175), ("", "bohr", 1.5875)),
+    ],
+)
+def test_lengths_of_an_input_of_quantum_espresso(tmp_path, length, unit, edge):
+    """ASE does not know A, and takes bohr instead."""
+    path = tmp_path / "a.pwi"
+    path.write_text(PWI.format(length=length, unit=unit, rows=ROWS))
+    crystal = read_crystal(path)
+    assert crystal.lattice[0, 0] == pytest.approx(edge, abs=1e-4)
+    assert crystal.species == 2 * [((12, 1.0),)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("angstrom", "angstrom ! from bohr", "CELL_PARAMETERS angstrom ! from bohr', which also"),
+        ("angstrom", "! angstrom", "which also names angstrom, as if it were the unit; write one"),
+        ("crystal", "bohr # no crystal", "ATOMIC_POSITIONS bohr # no crystal', which also names"),
+        ("0 3.0 0", "0 0 3.0 0", "has the row '0 0 3.0 0' in CELL_PARAMETERS; write three rows of"),
+        ("0 0 5.0", "0 0 5.0\n0 0 6.0", "has 4 rows in CELL_PARAMETERS; write three of three num"),
+        ("ntyp=1", "ntyp=1, A=2, celldm(1)=4", "tells its length as celldm(1) and as a; keep one"),
+        ("ntyp=1", "ntyp=1, A=-2", "has -2 as its length (a); write a number above 0"),
+        ("ntyp=1", "ntyp=1, A=x", "has 'x' as its length (a); write a number above 0"),
+        ("&SYSTEM", "&OTHER", "ASE cannot read it ('ibrav is required in &SYSTEM')"),
+    ],
+)
+def test_what_is_unclear_in_an_input_of_quantum_espresso(tmp_path, old, new, why):
+    path = tmp_path / "a.pwi"
+    text = PWI.format(length="", unit="angstrom", rows=ROWS)
+    path.write_text(text)
+    assert len(read_crystal(path).species) == 2
+    path.write_text(text.replace(old, new))
+    assert why in refused(path)
+
+
+@pytest.mark.parametrize(
+    "older",
+    ["!ATOMIC_POSITIONS bohr\n!Mg 0 0 0\n", "# ATOMIC_POSITIONS bohr\n", "!CELL_PARAMETERS\n"],
+)
+def test_a_card_of_quantum_espresso_in_a_comment_does_not_count(tmp_path, older):
+    path = tmp_path / "a.pwi"
+    text = PWI.format(length="", unit="angstrom", rows=ROWS)
+    text = text.replace("&CONTROL", "&CONTROL\ntitle='of ATOMIC_POSITIONS bohr'")
+    path.write_text(text.replace("ATOMIC_POSITIONS crystal", older + "ATOMIC_POSITIONS crystal"))
+    assert read_crystal(path).lattice[0, 0] == 3
+
+
 def test_a_last_site_that_is_cut(tmp_path):
     flags = " 0 0 1"
     atoms = Atoms("NaCl", [[0, 0, 0], [2, 2, 2.5]], cell=3 * [4], pbc=True)
@@ -652,3 +724,52 @@ def test_lines_of_a_geometry(tmp_path, end):
     path = tmp_path / "geometry.in"
     path.write_text((text + cell).replace("\n", end), encoding="utf-8", newline="")
     assert read_crystal(path).species == [((11, 1.0),), ((17, 1.0),)]
+
+
+GEOMETRY = """lattice_vector 4 0 0
+lattice_vector 0 4 0
+lattice_vector 0 0 4
+atom_frac 0 0 0 Na # the first
+initial_moment 1.0
+atom_frac 0.5 0.5 0.5 Cl
+"""
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "constrain_relaxation .true.\n",
+        "empty 1 1 1 O\n",
+        "symmetry_frac_change_threshold 1\n",
+        "hessian_block 1 1 0 0 0 0 0 0 0 0 0\n",
+        "  set_vacuum_level 3\n",
+        "#atom_frac .1 .1 .1 O\n",
+        "RT_TDDFT_initial_velocity 0 0 1\n",
+    ],
+)
+def test_what_a_geometry_may_hold(tmp_path, more, recwarn):
+    path = tmp_path / "geometry.in"
+    path.write_text(GEOMETRY + more)
+    assert read_crystal(path).species == [((11, 1.0),), ((17, 1.0),)]
+    assert not recwarn.list  # such as that of ASE on its plugin
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("Atom_frac .1 .1 .1 O", "which is none of a geometry.in; write atom_frac"),
+        ("atomfrac .1 .1 .1 O", "which is none of a geometry.in; write atom_frac"),
+        ("//atom .1 .1 .1 O", "which is none of a geometry.in; write atom"),
+        (".1 .1 .1 O", "has the line '.1 .1 .1 O', which is none of a geometry.in; correct it, or"),
+        ("<<<<<<< HEAD", "has the line '<<<<<<< HEAD', which is none of a geometry.in; correct it"),
+        ("+atom_frac .1 .1 .1 O", "which is none of a geometry.in; write atom_frac"),
+        ("atom_frac .1 .1 .1 O atom_frac .1 .1 .6 O", "write atom_frac with 4 words behind it"),
+        ("atom_frac .1 .1 .1 # O", "write atom_frac with 4 words behind it, and what is a comment"),
+        ("lattice_vector 0 0 4 4", "write lattice_vector with 3 words behind it"),
+    ],
+)
+def test_lines_that_are_none_of_a_geometry(tmp_path, line, why):
+    """ASE leaves out what it does not know, with the site that it was to be."""
+    path = tmp_path / "geometry.in"
+    path.write_text(GEOMETRY + line + "\n")
+    assert why in refused(path)

@@ -1,0 +1,187 @@
+"""Inputs of Quantum ESPRESSO and FHI-aims, as ASE reads them: what it leaves out, or mistakes."""
+
+import re
+import warnings
+from collections.abc import Sequence
+from io import StringIO
+from itertools import takewhile
+from typing import Any
+
+from skcgcnn.crystals._left_out import n_decimals, refuse_cut
+from skcgcnn.exceptions import StructureError
+
+# In Quantum ESPRESSO, as Fe1 or O_h.
+_LONGEST_SYMBOL = 3
+_CELL, _SITES = "CELL_PARAMETERS", "ATOMIC_POSITIONS"
+# Of its cards of lengths: behind the name, in braces or parentheses, or none.
+_UNIT_OF_CARD = re.compile(rf"({_CELL}|{_SITES})[\s({{]*(\w*)(.*)")
+_LENGTHS = ("", "alat", "bohr", "angstrom")
+_UNITS = {_CELL: _LENGTHS, _SITES: (*_LENGTHS, "crystal")}
+# What ASE takes of &SYSTEM; lengths in bohr and in Å, of which ASE finds the first alone.
+_COUNTS, _BOHRS, _ANGSTROMS = ("ibrav", "nat", "ntyp"), ("celldm(1)", "celldm"), "a"
+_ANY_UNIT = re.compile("crystal|bohr|angstrom|alat", re.IGNORECASE)
+
+# Of aims: what a line of a geometry.in begins with, and how many words it has.
+_N_WORDS = {"lattice_vector": 4, "atom": 5, "atom_frac": 5}
+# What may stand there, too; families of keywords by how they begin.
+_WORDS_OF_AIMS = {
+    *("calculate_friction", "constrain_relaxation", "constraint_debug", "constraint_region"),
+    *("data", "empty", "external_force", "homogeneous_field", "image_potential", "initial_charge"),
+    *("initial_moment", "isotope", "magnetic_moment", "magnetic_response", "multipole"),
+    *("nuclear_constraints", "nuclear_spin", "pseudocore", "set_vacuum_level", "trust_radius"),
+    *("velocity", "verbatim_writeout"),
+}
+_FAMILIES_OF_AIMS = ("symmetry_", "hessian_", "esp_", "rrs_pbc", "vdw_", "RT_TDDFT_")
+_PLUGIN = "FHI-aims IO is moving"
+
+
+def read_pwi(text: str) -> Any:
+    """Return the Atoms of an input of Quantum ESPRESSO.
+
+    ASE looks for a unit in all of the line of a card, does not know the length A, leaves out
+    numbers and sites that are more than it looks for, and takes no comments behind sites.
+
+    Raises
+    ------
+    StructureError
+        If a unit is not clear, or there are other rows or sites than it counts (nat).
+    """
+    from ase.io.espresso import read_espresso_in, read_fortran_namelist
+
+    lists, cards = read_fortran_namelist(StringIO(text))
+    _check_units(cards)
+    plain = [re.split("[!#]", line)[0] for line in cards]
+    _check_cell(_rows_of_card(plain, _CELL))
+    found = lists.get("system", {}).items()
+    system = {re.sub(r"\s", "", key).lower(): value for key, value in found}
+    kept = {key: system[key] for key in _COUNTS if key in system}
+    if length := _length(system, plain):
+        kept["celldm(1)"] = length
+    head = ["&SYSTEM", *(f"{key}={value!r}" for key, value in kept.items()), "/"]
+    atoms = read_espresso_in(StringIO("\n".join([*head, *plain])))
+    _check_sites(plain, len(atoms))
+    return atoms
+
+
+def _check_units(cards: Sequence[str]) -> None:
+    """Refuse cards in a unit that is not known, for which ASE takes bohr, or in two.
+
+    Quantum ESPRESSO finds that of a comment, too.
+    """
+    for line in cards:
+        if match := _UNIT_OF_CARD.match(line):
+            card, unit, rest = match.groups()
+            if unit.lower() not in _UNITS[card]:
+                raise StructureError(f"has {card} in {unit!r}; write angstrom, bohr or alat")
+            if more := {one.lower() for one in _ANY_UNIT.findall(rest)} - {unit.lower()}:
+                raise StructureError(
+                    f"has the line {line!r}, which also names {', '.join(sorted(more))}, as if it "
+                    "were the unit; write one, and no other in a comment"
+                )
+
+
+def _length(system: dict[str, Any], cards: Sequence[str]) -> float:
+    """Return the length in bohr that is the unit of cards without one, or 0."""
+    from ase.units import Bohr
+
+    told = {key: system[key] for key in (*_BOHRS, _ANGSTROMS) if system.get(key)}
+    if len(told) > 1:
+        raise StructureError(f"tells its length as {' and as '.join(told)}; keep one")
+    for key, value in told.items():
+        if isinstance(value, (bool, str)) or not value > 0:  # nor is nan
+            raise StructureError(f"has {value!r} as its length ({key}); write a number above 0")
+        if key != _ANGSTROMS:
+            return float(value)
+        # Beside a cell in a unit of its own, ASE takes no other.
+        unit = next((match[2] for line in cards if (match := _is_cell(line))), "")
+        return 0.0 if unit.lower() in ("bohr", "angstrom") else float(value) / float(Bohr)
+    return 0.0
+
+
+def _is_cell(line: str) -> re.Match[str] | None:
+    return _UNIT_OF_CARD.match(line) if line.startswith(_CELL) else None
+
+
+def _check_cell(rows: Sequence[Sequence[str]]) -> None:
+    """Refuse other rows than three of three numbers: ASE takes the first ones."""
+    for row in rows:
+        if len(row) != 3:
+            raise StructureError(
+                f"has the row {' '.join(row)!r} in {_CELL}; write three rows of three numbers"
+            )
+    if len(rows) not in (0, 3):  # without the card, who reads it will say so
+        raise StructureError(f"has {len(rows)} rows in {_CELL}; write three of three numbers")
+
+
+def _check_sites(cards: Sequence[str], n_sites: int) -> None:
+    """Refuse more sites than are counted, a last one that is cut, and elements without a site."""
+    sites = _rows_of_card(cards, _SITES)
+    if len(sites) != n_sites:
+        raise StructureError(
+            f"has {len(sites)} lines of sites, of which {n_sites} are counted (nat)"
+        )
+    # ASE writes flags behind fixed sites alone; a number that is cut has fewer decimals.
+    if len(set(map(n_decimals, sites[-1][1:4]))) > 1:
+        refuse_cut(sites)
+    named = {row[0] for row in _rows_of_card(cards, "ATOMIC_SPECIES")}
+    if unused := sorted(named - {site[0] for site in sites}):
+        raise StructureError(f"names {', '.join(unused)} (ATOMIC_SPECIES), which no site has")
+
+
+def _rows_of_card(cards: Sequence[str], name: str) -> list[list[str]]:
+    """Return the words of the lines of a card: numbers of a cell, or what begins with a symbol."""
+    begin = next((place for place, line in enumerate(cards) if line.startswith(name)), len(cards))
+    rows = filter(None, map(str.split, cards[begin + 1 :]))
+    # Longer than a symbol is the name of what comes next, such as K_POINTS.
+    return [*takewhile(_is_in_cell if name == _CELL else _is_of_symbol, rows)]
+
+
+def _is_in_cell(row: Sequence[str]) -> bool:
+    return not row[0][0].isalpha()
+
+
+def _is_of_symbol(row: Sequence[str]) -> bool:
+    return len(row[0]) <= _LONGEST_SYMBOL
+
+
+def read_geometry(text: str) -> Any:
+    """Return the Atoms of a geometry.in, without the lines of what is to be kept in a relaxation.
+
+    They say nothing of its crystal, and ASE makes matrices of them.
+
+    Raises
+    ------
+    StructureError
+        If a line is not one of a geometry.in: ASE leaves out what it does not know.
+    """
+    from ase.io.aims import read_aims
+
+    lines = re.split("\r\n?|\n", text.removeprefix("\ufeff"))
+    for line in lines:
+        _check_line(line.partition("#")[0].split())
+    kept = (line for line in lines if not line.lstrip().startswith("symmetry_"))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", _PLUGIN, FutureWarning)  # of use to developers alone
+        return read_aims(StringIO("\n".join(kept)))
+
+
+def _check_line(words: Sequence[str]) -> None:
+    if not words:
+        return
+    first = words[0]
+    if first in _N_WORDS:
+        if len(words) != _N_WORDS[first]:
+            raise StructureError(
+                f"has the line {' '.join(words)!r}; write {first} with {_N_WORDS[first] - 1} words "
+                "behind it, and what is a comment behind #"
+            )
+    elif first not in _WORDS_OF_AIMS and not first.startswith(_FAMILIES_OF_AIMS):
+        near = [word for word in _N_WORDS if word.replace("_", "") in _letters(first)]
+        hint = f"write {near[-1]}" if near else "correct it, or write # before it"
+        raise StructureError(
+            f"has the line {' '.join(words)!r}, which is none of a geometry.in; {hint}"
+        )
+
+
+def _letters(word: str) -> str:
+    return re.sub("[^a-z]", "", word.lower())
