@@ -15,6 +15,16 @@ _NO_SYMMETRY, _WHOLE = "-1", (1.0, 11.0)
 _DIGITS = re.compile(r"[\d.-]+")
 # Directions in which an .xsf file repeats; others in all three.
 _PERIODIC = {"SLAB": 2, "POLYMER": 1, "MOLECULE": 0}
+# Numbers on a grid of an .xsf file, and the line that ends them.
+_GRID = re.compile(r"^[^\S\n]*BEGIN_BLOCK_(DATA|BAND)GRID", re.IGNORECASE | re.MULTILINE)
+_END_OF_GRID = re.compile(r"^[^\S\n]*END_BLOCK_(DATA|BAND)GRID.*\n?", re.IGNORECASE | re.MULTILINE)
+# What pymatgen does not know of it: directions by a number, and a list of a larger cell.
+_DIM_GROUP = re.compile(r"^[^\S\n]*DIM-GROUP\s+([0-3])\s+\d+\s*$", re.IGNORECASE | re.MULTILINE)
+_CONVCOORD = re.compile(
+    r"^[^\S\n]*CONVCOORD[^\n]*\n\s*(\d{1,9})\s+\d+[^\n]*\n", re.IGNORECASE | re.MULTILINE
+)
+_PRIMITIVE = re.compile(r"^[^\S\n]*PRIM(VEC|COORD)", re.IGNORECASE | re.MULTILINE)
+_DIRECTIONS = {**{str(n): word for word, n in _PERIODIC.items()}, "3": "CRYSTAL"}
 # Such as programs write; who writes by hand may leave out zeros of fewer.
 _MANY_DECIMALS = 5
 _LONGEST_ROW = 1_000
@@ -135,6 +145,32 @@ def check_cssr(text: str, n_sites: int) -> None:
     refuse_cut([line.split() for line in lines if line.strip()])
 
 
+def crystal_of_xsf(text: str) -> str:
+    """Return an .xsf file without grids of numbers and the sites of a conventional cell.
+
+    pymatgen refuses grids as pw.x and pp.x write them, and sites of another cell than the
+    primitive one, and makes room for as many numbers of a grid as it claims.
+
+    Raises
+    ------
+    StructureError
+        If a cell or sites stand within a grid.
+    """
+    parts, end = [], 0
+    while grid := _GRID.search(text, end):
+        parts.append(text[end : grid.start()])
+        close = _END_OF_GRID.search(text, grid.end())
+        end = close.end() if close else len(text)
+        if inside := _PRIMITIVE.search(text, grid.end(), end):
+            raise StructureError(f"has {inside[0].strip()} within a grid; keep one crystal")
+    text = "".join([*parts, text[end:]])
+    if sites := _CONVCOORD.search(text):
+        rows = text[sites.end() :].split("\n", int(sites[1]))
+        if all(len(row.split()) > 3 for row in rows[:-1]):  # else who reads it will refuse it
+            text = text[: sites.start()] + rows[-1]
+    return _DIM_GROUP.sub(lambda head: _DIRECTIONS[head[1]], text)
+
+
 def check_xsf(text: str, n_sites: int) -> int:
     """Refuse an .xsf file with fewer sites than it says, or with several cells.
 
@@ -150,6 +186,8 @@ def check_xsf(text: str, n_sites: int) -> int:
     text = text.upper()  # pymatgen takes both
     if text.count("PRIMVEC") > 1:
         raise StructureError("holds several cells (PRIMVEC); keep one")
+    if _PRIMITIVE.findall(text).count("COORD") > 1:
+        raise StructureError("holds several lists of sites (PRIMCOORD); keep one")
     _, _, rest = text.partition("PRIMCOORD")
     numbers = "\n".join(rest.splitlines()[1:]).split(maxsplit=1)[:1]
     if numbers and is_number(numbers) and to_number(numbers[0]) != n_sites:

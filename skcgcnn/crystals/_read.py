@@ -34,6 +34,7 @@ from skcgcnn.crystals._left_out import (
     check_cssr,
     check_res,
     check_xsf,
+    crystal_of_xsf,
     cut_number,
     refuse_cut_by_comments,
     refuse_underscores,
@@ -319,10 +320,11 @@ def _read_poscar(text: str) -> Crystal:
 
 
 def _read_xsf(text: str) -> Crystal:
-    refuse_cut_by_comments(text)
-    check_counts_of_xsf(text)
-    crystal = _read_with_pymatgen(text, "xsf")
-    more = partly_periodic([True] * check_xsf(text, len(crystal.species)))
+    plain = crystal_of_xsf(text)
+    refuse_cut_by_comments(plain)
+    check_counts_of_xsf(plain)
+    crystal = _read_with_pymatgen(plain, "xsf")
+    more = partly_periodic([True] * check_xsf(plain, len(crystal.species)))
     return replace(crystal, notes=(*crystal.notes, *more))
 
 

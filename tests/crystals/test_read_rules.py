@@ -618,6 +618,78 @@ def test_several_cells_in_an_xsf_file(tmp_path):
     assert refused(path).startswith("has 2 sites, of which 1 can be read")
 
 
+XSF = """CRYSTAL
+PRIMVEC
+4 0 0
+0 4 0
+0 0 4
+PRIMCOORD
+2 1
+Na 0 0 0
+Cl 2 2 2
+"""
+GRID = """BEGIN_BLOCK_DATAGRID_3D
+of a density
+BEGIN_DATAGRID_3D_x
+2 2 2
+0 0 0
+4 0 0
+0 4 0
+0 0 4
+1 2 3 4 5 6 7 8
+END_DATAGRID_3D
+END_BLOCK_DATAGRID_3D
+"""
+OF_PP = GRID.replace("of a density", "3D_PWSCF").replace(
+    "BEGIN_DATAGRID_3D_x", "DATAGRID_3D_UNKNOWN"
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(XSF + GRID, GRID + XSF, XSF + 2 * GRID, XSF + OF_PP, XSF + GRID.partition("1 2 3")[0]),
+        *(XSF + GRID.replace("2 2 2", "99999 99999 99999"), (XSF + OF_PP).lower()),
+        XSF + GRID.replace("DATA", "BAND").replace("2 2 2", "1\n99999 99999 99999"),
+        XSF.replace("CRYSTAL", "DIM-GROUP\n 3   1"),
+        XSF + "CONVCOORD\n2 1\n11 0 0 0\n17 1 1 1\n" + GRID,
+        XSF.replace(
+            "PRIMCOORD", "CONVVEC\n8 0 0\n0 8 0\n0 0 8\nCONVCOORD\n1 1\n11 0 0 0\nPRIMCOORD"
+        ),
+    ],
+)
+def test_what_an_xsf_file_may_hold_beside_its_crystal(tmp_path, text):
+    path = tmp_path / "a.xsf"
+    path.write_text(text.replace("na 0", "Na 0").replace("cl 2", "Cl 2"))
+    crystal = read_crystal(path)
+    assert crystal.species == [((11, 1.0),), ((17, 1.0),)]
+    assert (crystal.lattice == 4 * np.eye(3)).all()
+    assert crystal.notes == ()
+
+
+def test_directions_of_an_xsf_file_by_their_number(tmp_path):
+    path = tmp_path / "a.xsf"
+    path.write_text(XSF.replace("CRYSTAL", "DIM-GROUP\n2 1"))
+    (note,) = read_crystal(path).notes
+    assert note.startswith("is periodic in 2 of three directions")
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        (GRID + XSF, "pymatgen cannot read it (XSF only supports a single structure"),
+        (GRID + "PRIMVEC\n5 0 0\n0 5 0\n0 0 5\n", "holds several cells (PRIMVEC); keep one"),
+        (GRID.replace("END", "") + XSF, "has PRIMVEC within a grid; keep one crystal"),
+        (GRID.replace("END_", "PRIMCOORD\nEND_"), "has PRIMCOORD within a grid; keep one crystal"),
+        ("CONVCOORD\n3 1\n11 0 0 0\n17 1\n", "pymatgen cannot read it (CONVCOORD section is not"),
+    ],
+)
+def test_crystals_behind_the_grid_of_an_xsf_file(tmp_path, more, why):
+    path = tmp_path / "a.xsf"
+    path.write_text(XSF + more)
+    assert refused(path).startswith(why)
+
+
 @pytest.mark.parametrize(("flags", "n_cut"), [("", 3), ("", 6), (" T T F", 4)])
 def test_a_poscar_that_is_cut_in_its_last_row(flags, n_cut):
     head, rows = "x\n1.0\n4 0 0\n0 4 0\n0 0 4\nSr Ti\n1 1\n", "0 0 0{0} Sr\n0.5 0.5 0.5123{0} Ti\n"
