@@ -8,6 +8,7 @@ from typing import Any
 import gemmi
 
 from skcgcnn.crystals._left_out import check_count, to_number
+from skcgcnn.crystals._packed import first_line
 from skcgcnn.exceptions import StructureError
 
 # The columns of an extended .xyz file: name, kind and number of each, as species:S:1:pos:R:3.
@@ -17,6 +18,10 @@ _PROPERTIES = re.compile(rf"""\bproperties\s*=\s*["']?({_COLUMNS}(:{_COLUMNS})*)
 _COUNT_OF_COLUMNS = re.compile(r":[A-Z]:(\d+)")
 # Lattice="..." of a frame of an .xyz file.
 _CELL_OF_FRAME = re.compile(r"""\blattice\s*=\s*["'\[{]?([^"'=]*)""", re.IGNORECASE)
+# What is told of a frame, of which ASE takes the last of each name.
+_TOLD_ONCE = re.compile(r"(?<!\S)(Lattice|Properties)\s*=")
+# Of these, ASE looks up the elements, and raises a KeyError for what is none.
+_OF_SYMBOLS = ("xyz", "extxyz", "gen", "in")
 # Two names of one column of an .xyz file.
 _SAME = (("pos", "positions"), ("species", "symbols"), ("Z", "numbers"))
 # Of a coordinate with brackets, each of which ASE looks for from the start.
@@ -141,9 +146,9 @@ def check_gen(text: str, n_sites: Sequence[int]) -> None:
 
 
 def check_counts_of_xyz(text: str) -> None:
-    """Refuse an .xyz file with more sites than lines, or more columns than letters.
+    """Refuse an .xyz file with more sites than lines, more columns than letters, or two cells.
 
-    ASE looks for each of them.
+    ASE looks for each of them, and takes the last cell of a frame.
 
     Raises
     ------
@@ -157,6 +162,9 @@ def check_counts_of_xyz(text: str) -> None:
     place = 0
     while place < len(lines) and lines[place].strip().isdecimal():
         check_count([lines[place].strip()], len(lines) - place)
+        told = _TOLD_ONCE.findall("".join(lines[place + 1 : place + 2]))
+        if twice := {one for one in told if told.count(one) > 1}:
+            raise StructureError(f"tells {' and '.join(sorted(twice))} twice in a line; keep one")
         place += int(lines[place].strip()[:12]) + 2
         place += _n_vectors(lines, place)
 
@@ -206,6 +214,14 @@ def check_steps(text: str) -> None:
             f"holds {n_steps} steps, {n_results} results and lists of {n_listed} sites and "
             "k-points, too many to be read; keep the last"
         )
+
+
+def why_unread(error: Exception, ending: str) -> str:
+    """Return what is wrong with a file of some ending that ASE cannot read."""
+    name = error.args[0] if isinstance(error, KeyError) and error.args else None
+    if isinstance(name, str) and ending in _OF_SYMBOLS:
+        return f"names the element {name!r}; write its symbol"
+    return f"ASE cannot read it ({first_line(error)})"
 
 
 def last_of_trajectory(path: str) -> list[Any]:

@@ -154,7 +154,9 @@ def _formula(formula: str) -> dict[int, float] | None:
     return amounts if all(amount > 0 for amount in amounts.values()) else None
 
 
-def other_volume(value: str | None, lattice: FloatArray) -> tuple[str, ...]:
+def other_volume(
+    value: str | None, lattice: FloatArray, name: str = "_cell_volume"
+) -> tuple[str, ...]:
     """Return a remark if the cell does not have the volume that is told, or angles as lengths."""
     lengths = np.linalg.norm(lattice, axis=1)
     if lengths.min() >= _LONG and (lattice @ lattice.T > _SHARP * np.outer(lengths, lengths)).all():
@@ -163,7 +165,7 @@ def other_volume(value: str | None, lattice: FloatArray) -> tuple[str, ...]:
     told, volume = _number(value), cell_volume(lattice)
     if not np.isfinite(told) or abs(volume - told) <= _VOLUME_TOLERANCE * told:
         return ()
-    return (f"its cell of {volume:.6g} Å³ does not have its volume (_cell_volume {value})",)
+    return (f"its cell of {volume:.6g} Å³ does not have its volume ({name} {value})",)
 
 
 def far_sites(coords: npt.ArrayLike) -> tuple[str, ...]:

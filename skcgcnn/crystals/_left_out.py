@@ -58,8 +58,7 @@ def check_res(text: str, n_sites: int) -> tuple[str, ...]:
         words = line.split()
         begin = words[0] if words else ""
         if begin == "TITL":  # of AIRSS: name, pressure, volume, enthalpy, spins, sites, (group)
-            is_told = "".join(words[8:9]).startswith("(") and words[7].isdecimal()
-            told = words[7] if is_told else str(n_sites)
+            told = words[7] if _is_of_airss(words) else str(n_sites)
         if begin == "LATT" and words[1:2] != [_NO_SYMMETRY]:
             raise StructureError(f"has the symmetry {' '.join(words)!r}, {_WRITE}")
         if begin == "SFAC" and not all(map(str.isalpha, words[1:])):
@@ -83,6 +82,17 @@ def check_res(text: str, n_sites: int) -> tuple[str, ...]:
         names = ", ".join(sorted(without_site))
         remarks.append(f"has no site of {names}, which SFAC names; some may be missing")
     return tuple(remarks)
+
+
+def volume_of_res(text: str) -> str | None:
+    """Return the volume in the title of the last crystal of a .res file, if it is told there."""
+    titles = [line.split() for line in text.splitlines() if line.startswith("TITL")]
+    is_told = titles and _is_of_airss(titles[-1]) and to_number(titles[-1][3]) > 0
+    return titles[-1][3] if is_told else None
+
+
+def _is_of_airss(title: Sequence[str]) -> bool:
+    return "".join(title[8:9]).startswith("(") and title[7].isdecimal()
 
 
 def _check_res_site(words: Sequence[str], elements: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from skcgcnn.crystals._cif_claims import far_sites
 from skcgcnn.crystals._crystal import Species
 from skcgcnn.crystals._left_out import are_counts, check_count, cut_site, is_number, to_number
+from skcgcnn.exceptions import StructureError
 
 # Of an element, with a number, a charge or the name of a potential behind.
 _SYMBOL = re.compile("[A-Z][a-z]?(?![A-Za-z])")
@@ -18,13 +19,35 @@ _SYMBOL = re.compile("[A-Z][a-z]?(?![A-Za-z])")
 _MODES = ("direct", "fractional", "cartesian", "kartesian")
 
 
-def check_counts_of_poscar(text: str) -> None:
-    """Refuse a POSCAR with more sites than lines: pymatgen makes a list of so many first.
+def check_head_of_poscar(text: str) -> None:
+    """Refuse a POSCAR whose factor, symbols and numbers of atoms are not understood.
 
     Raises
     ------
     StructureError
     """
+    lines = [*text.splitlines(), *[""] * 7]
+    scale = lines[1].partition("#")[0].split()
+    if len(scale) > 1 and not math.isnan(sum(map(to_number, scale))):
+        raise StructureError(
+            f"has {len(scale)} factors of its lengths, {' '.join(scale)}; multiply x, y and z of "
+            "its vectors and of Cartesian coordinates by them, and write 1"
+        )
+    # Without symbols, the next line says how coordinates are written.
+    names, counts = (lines[place].split() for place in (5, 6))
+    for line in lines[1 : 6 if is_number(names) else 7]:
+        if "!" in line:
+            raise StructureError(f"has the comment of {line.strip()!r} in its head; remove it")
+    # In longer lists, each takes several lines.
+    if are_counts(counts) and len(names) != len(counts):
+        raise StructureError(
+            f"has {len(names)} symbols of elements, but {len(counts)} numbers of atoms"
+        )
+    _check_counts(text)
+
+
+def _check_counts(text: str) -> None:
+    """Refuse more sites than lines: pymatgen makes a list of so many first."""
     words = [line.split() for line in text.splitlines()[5:]]
     counts = takewhile(are_counts, dropwhile(lambda names: not are_counts(names), words))
     check_count([count for line in counts for count in line], len(words))

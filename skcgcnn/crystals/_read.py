@@ -19,11 +19,12 @@ from skcgcnn.crystals._ase_files import (
     check_xyz,
     last_of_trajectory,
     numbers_of_frames,
+    why_unread,
 )
 from skcgcnn.crystals._ase_inputs import read_geometry, read_pwi
 from skcgcnn.crystals._carriers import partly_periodic, to_structure
 from skcgcnn.crystals._cif import MAX_FRACTION, first_crystal, parse_cif, syntax_error
-from skcgcnn.crystals._cif_claims import far_sites, told_beside
+from skcgcnn.crystals._cif_claims import far_sites, other_volume, told_beside
 from skcgcnn.crystals._cif_numbers import check_values
 from skcgcnn.crystals._cif_symmetry import MOST_IMAGES
 from skcgcnn.crystals._cif_words import without_empty_lines
@@ -38,6 +39,7 @@ from skcgcnn.crystals._left_out import (
     cut_number,
     refuse_cut_by_comments,
     refuse_underscores,
+    volume_of_res,
 )
 from skcgcnn.crystals._packed import (
     cannot_be_read,
@@ -49,7 +51,7 @@ from skcgcnn.crystals._packed import (
 )
 from skcgcnn.crystals._poscar import (
     above_grid,
-    check_counts_of_poscar,
+    check_head_of_poscar,
     left_out_of_poscar,
     with_factor,
 )
@@ -299,13 +301,7 @@ def _read_poscar(text: str) -> Crystal:
     text = above_grid(text)
     refuse_underscores(text.splitlines()[1:])
     refuse_cut_by_comments(text)
-    check_counts_of_poscar(text)
-    names, counts = ([*text.splitlines(), *[""] * 7][place].split() for place in (5, 6))
-    # In longer lists, each takes several lines.
-    if counts and all(map(str.isdecimal, counts)) and len(names) != len(counts):
-        raise StructureError(
-            f"has {len(names)} symbols of elements, but {len(counts)} numbers of atoms"
-        )
+    check_head_of_poscar(text)
     if (n_crystals := len(_STEP.findall(text))) > 1:
         raise StructureError(
             f"is an XDATCAR of {n_crystals} crystals; write the one that counts as a POSCAR"
@@ -332,6 +328,7 @@ def _read_res(text: str) -> Crystal:
     refuse_underscores(one for one in text.splitlines() if not one.startswith(_TITLES_OF_RES))
     crystal = _read_with_pymatgen(text, "res")
     more = check_res(text, len(crystal.species))
+    more += other_volume(volume_of_res(text), crystal.lattice, "of its title,")
     return replace(crystal, notes=(*crystal.notes, *more, *_far(crystal)))
 
 
@@ -366,7 +363,7 @@ def _read_with_ase(path: str, max_bytes: int) -> Crystal:
     except Exception as error:  # ASE's parsers raise whatever the text provokes
         if is_passing(error):
             raise cannot_be_read(error) from error
-        raise StructureError(f"ASE cannot read it ({first_line(error)})") from error
+        raise StructureError(why_unread(error, ending)) from error
     if not frames:
         raise StructureError("holds no crystal")
     if ending in _CHECKED:

@@ -249,12 +249,21 @@ def test_several_crystals_in_a_res_file(tmp_path):
         ("x 0.0 64.0 -1.5 0.0 0.0 3 (P1) n - 1", 1),
         ("x 0.0 64.0 -1.5 0.0 0.0 (P1) n - 1", 0),
         ("x 0.0 64.0 -1.5 0.0 0.0", 0),
+        ("x 0.0 0.0 -1.5 0.0 0.0 2 (P1) n - 1", 0),
     ],
 )
 def test_sites_in_the_title_of_a_res_file(tmp_path, title, is_told):
     path, text = tmp_path / "a.res", RES.format("1.0")
     path.write_text(f"TITL {title}\n" + text[text.index("CELL") :])
     told = "has 2 sites, but its title tells 3; some may be missing"
+    assert read_crystal(path).notes == ((told,) if is_told else ())
+
+
+@pytest.mark.parametrize(("volume", "is_told"), [("64.0", 0), ("64.1", 0), ("65.0", 1)])
+def test_the_volume_in_the_title_of_a_res_file(tmp_path, volume, is_told):
+    path, text = tmp_path / "a.res", RES.format("1.0")
+    path.write_text(f"TITL x 0.0 {volume} -1.5 0.0 0.0 2 (P1) n - 1\n" + text[text.index("CELL") :])
+    told = "its cell of 64 Å³ does not have its volume (of its title, 65.0)"
     assert read_crystal(path).notes == ((told,) if is_told else ())
 
 
@@ -387,6 +396,38 @@ def test_columns_of_sites(tmp_path, properties, row, why):
         assert why in refused(path)
 
 
+@pytest.mark.parametrize("name", ["Lattice", "Properties"])
+def test_a_frame_that_tells_its_cell_or_columns_twice(tmp_path, name):
+    path = tmp_path / "a.extxyz"
+    told = {
+        "Lattice": 'Lattice="4 0 0 0 4 0 0 0 4"',
+        "Properties": "Properties=species:S:1:pos:R:3",
+    }
+    head = " ".join(told.values())
+    path.write_text(f"1\n{head} Origin_Lattice=1\nNa 0 0 0\n")
+    assert len(read_crystal(path).species) == 1
+    path.write_text(f"1\n{head}\nNa 0 0 0\n1\n{head} {told[name]}\nNa 0 0 0\n")
+    assert refused(path) == f"tells {name} twice in a line; keep one"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.extxyz", '1\nLattice="4 0 0 0 4 0 0 0 4" Properties=species:S:1:pos:R:3\n{} 0 0 0\n'),
+        ("a.gen", "1 F\n{}\n1 1 0 0 0\n0 0 0\n4 0 0\n0 4 0\n0 0 4\n"),
+        (
+            "geometry.in",
+            "lattice_vector 4 0 0\nlattice_vector 0 4 0\nlattice_vector 0 0 4\natom 0 0 0 {}\n",
+        ),
+    ],
+)
+def test_names_that_are_no_elements(tmp_path, name, text):
+    (tmp_path / name).write_text(text.format("Na"))
+    assert read_crystal(tmp_path / name).species == [((11, 1.0),)]
+    (tmp_path / name).write_text(text.format("Xy"))
+    assert refused(tmp_path / name) == "names the element 'Xy'; write its symbol"
+
+
 @pytest.mark.parametrize(
     ("mode", "is_told"),
     [
@@ -401,6 +442,26 @@ def test_how_coordinates_of_a_poscar_are_written(tmp_path, mode, is_told):
         notes = read_crystal(tmp_path / name).notes
         told = [one.partition(" of its")[0] for one in notes if one.startswith("says")]
         assert told == is_told * [f"says {mode!r}"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("1.0", "1 1.2 1", "has 3 factors of its lengths, 1 1.2 1; multiply x, y and z of its vec"),
+        ("1.0", "1.0 ! the factor", "has the comment of '1.0 ! the factor' in its head; remove it"),
+        ("1 1\n", "1 1 ! sites\n", "has the comment of '1 1 ! sites' in its head; remove it"),
+        ("Na Cl", "Na Cl ! salt", "has the comment of 'Na Cl ! salt' in its head; remove it"),
+        ("4 0 0", "4 0 0 !a", "has the comment of '4 0 0 !a' in its head; remove it"),
+    ],
+)
+def test_what_is_not_understood_in_the_head_of_a_poscar(tmp_path, old, new, why):
+    path = tmp_path / "POSCAR"
+    path.write_text(NACL.replace(old, new))
+    assert refused(path).startswith(why)
+    old = "x\n1.0\n4 0 0\n0 4 0\n0 0 4\n1 1\ndirect ! x\n0 0 0 Na\n.5 .5 .5 Cl\n"
+    for text in (NACL.replace("NaCl", "NaCl !"), old):
+        path.write_text(text)
+        assert len(read_crystal(path).species) == 2
 
 
 @pytest.mark.parametrize("name", ["CHGCAR", "locpot.x", "CHGCAR.vasp", "CHGCAR.gz"])
