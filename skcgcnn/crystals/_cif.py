@@ -4,7 +4,7 @@ import math
 import re
 import warnings
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import gemmi
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from skcgcnn.crystals._cif_claims import (
     DENSITY,
     FORMULA,
+    FORMULAS,
     MODULATED,
     UNITS,
     far_sites,
@@ -23,8 +24,9 @@ from skcgcnn.crystals._cif_claims import (
     other_labels,
     other_multiplicity,
     other_volume,
+    without_missing,
 )
-from skcgcnn.crystals._cif_numbers import names_none, no_element
+from skcgcnn.crystals._cif_symbols import atomic_number, check_symbol, element_of
 from skcgcnn.crystals._cif_symmetry import (
     IDENTITY,
     UnsureError,
@@ -71,8 +73,6 @@ _FIELD = re.compile("^;.*?^;", re.MULTILINE | re.DOTALL)
 _WITH_UNCERTAINTY = re.compile(r"([^()]+)\(\d{1,5}\)")
 # How many have no coordinates of their own; pymatgen tells so.
 _HYDROGENS = "_atom_site_attached_hydrogens"
-# Symbols which pymatgen takes for water, hydroxyl or nitrate, hydrogens implied.
-_SPECIAL_SYMBOL = re.compile("Hw|Ow|Wat|wat|NO3|O-H")
 
 
 def parse_cif(text: str) -> Crystal | None:
@@ -206,7 +206,7 @@ def _read_block(block: gemmi.cif.Block) -> Crystal:
     occupied = [site for site, occupancy in enumerate(occupancies) if occupancy > 0]
     symbols, coords = [symbols[site] for site in occupied], listed[occupied]
     contents: list[_Content] = [
-        ((_element(symbol), occupancies[site]),)
+        ((element_of(symbol), occupancies[site]),)
         for symbol, site in zip(symbols, occupied, strict=True)
     ]
     _check_oxidation_states(block, symbols, contents)
@@ -236,7 +236,12 @@ def _read_block(block: gemmi.cif.Block) -> Crystal:
             *far_sites(listed),
             *other_multiplicity(map(block.find_values, MULTIPLICITIES), listed, operations),
             *modulated(*map(block.find_value, MODULATED)),
-            *_check_group(block, triplets),
+            *without_missing(
+                _check_group(block, triplets),
+                map(block.find_value, FORMULAS),
+                block.find_value(UNITS),
+                species,
+            ),
         ),
     )
 
@@ -327,7 +332,7 @@ def _read_sites(block: gemmi.cif.Block) -> tuple[list[str], FloatArray, list[flo
     symbols = columns["_atom_site_type_symbol" if is_type else "_atom_site_label"]
     symbols = [_text(symbol) for symbol in symbols]
     for symbol in set(symbols):
-        _check_symbol(symbol, is_type)
+        check_symbol(symbol, is_type)
     coords = np.array([[_coordinate(value) for value in columns[tag]] for tag in COORDS]).T
     if "_atom_site_occupancy" not in columns:
         return symbols, coords, [1.0] * len(symbols)
@@ -358,25 +363,6 @@ def _text(value: str) -> str:
 def _occupancy(value: str) -> float:
     # To pymatgen, an unknown occupancy is 1.
     return 1.0 if value == "?" else _number(value)
-
-
-@cache
-def _check_symbol(symbol: str, is_type: bool) -> None:
-    if not _SPECIAL_SYMBOL.match(symbol) and names_none(symbol, is_type):
-        raise no_element(symbol)
-
-
-@cache
-def _element(symbol: str) -> str:
-    """Return the element that a type symbol or label names, by pymatgen's rules."""
-    from pymatgen.core import Element
-
-    if _SPECIAL_SYMBOL.match(symbol):
-        raise UnsureError
-    for candidate in (symbol[:2].title(), symbol[0].upper()):
-        if Element.is_valid_symbol(candidate):
-            return candidate
-    raise UnsureError
 
 
 def _check_oxidation_states(
@@ -436,13 +422,6 @@ def _sort_key(content: _Content) -> tuple[float, str]:
 def _species(content: _Content) -> Species:
     occupancies: dict[int, float] = {}
     for symbol, occupancy in content:
-        z = _atomic_number(symbol)
+        z = atomic_number(symbol)
         occupancies[z] = occupancies.get(z, 0.0) + occupancy
     return tuple(sorted(occupancies.items()))
-
-
-@cache
-def _atomic_number(symbol: str) -> int:
-    from pymatgen.core import Element
-
-    return int(Element(symbol).Z)

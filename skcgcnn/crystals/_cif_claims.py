@@ -44,6 +44,10 @@ _LABEL = re.compile("([A-Z][a-z]|[CFHKNOPU])(?![A-Za-z])")
 _WHOLE = re.compile(r"1(\.0*)?(\(\d+\))?|[?]")
 
 _FORMULA_PART = re.compile(r"([A-Z][a-z]?)(\d+(?:\.\d*)?|\.\d+)?")
+_JOINED_FORMULA = re.compile(f"(?:{_FORMULA_PART.pattern})+")
+_TWO_CAPITALS = re.compile("[A-Z]{2}")
+# The remark where the identity alone is listed.
+_ONE_LISTED = "lists 1 symmetry operations"
 # All elements, each with its amount, take some hundred letters.
 _LONGEST_FORMULA = 5_000
 
@@ -72,15 +76,11 @@ def other_formula(
     formula = gemmi.cif.as_string(value or "?")
     check_formula(formula)
     expected = _formula(formula)
-    if not expected:
+    if not expected or _is_unclear(formula):
         return ()
-    found: dict[int, float] = {}
-    for site in species:
-        for z, occupancy in site:
-            found[z] = found.get(z, 0.0) + occupancy
-    ratios = [found.get(z, 0.0) / amount for z, amount in expected.items()]
+    ratios = _ratios(expected, species)
     if not (
-        found.keys() == expected.keys()
+        min(ratios) > 0
         and max(ratios) - min(ratios) < _FORMULA_TOLERANCE * min(1.0, max(ratios))
         and (_is_whole(ratios[0]) or (_is_whole(1 / ratios[0]) and ratios[0] > _SMALL_PART))
     ):
@@ -95,6 +95,37 @@ def other_formula(
         return ()
     units = f"{ratios[0]:.3g} units of its formula ({formula}), not {n_units} ({UNITS})"
     return (f"its sites are {units}: check coordinates and symmetry operations",)
+
+
+def _ratios(expected: dict[int, float], species: list[Species]) -> list[float]:
+    """Return how many times each amount of a formula is there; 0 where an element is only here."""
+    found = dict.fromkeys(expected, 0.0)
+    for site in species:
+        for z, occupancy in site:
+            found[z] = found.get(z, 0.0) + occupancy
+    return [n / expected[z] if z in expected else 0.0 for z, n in found.items()]
+
+
+def without_missing(
+    remarks: tuple[str, ...],
+    formulas: Iterable[str | None],
+    n_units: str | None,
+    species: list[Species],
+) -> tuple[str, ...]:
+    """Return remarks without the one that sites may be missing, if as many are there as are told.
+
+    It comes where the identity alone is listed, with a group of more, as by JARVIS-Tools.
+    """
+    if not any(remark.startswith(_ONE_LISTED) for remark in remarks):
+        return remarks
+    n_told = _number(n_units)
+    for formula in formulas:
+        ratios = _ratios(_formula(gemmi.cif.as_string(formula or "?")) or {}, species)
+        if n_told > 0 and all(
+            abs(ratio - n_told) <= _FORMULA_TOLERANCE * n_told for ratio in ratios
+        ):
+            return tuple(one for one in remarks if not one.startswith(_ONE_LISTED))
+    return remarks
 
 
 def other_density(
@@ -141,11 +172,19 @@ def _is_whole(ratio: float) -> bool:
     return abs(ratio - round(ratio)) <= _FORMULA_TOLERANCE * ratio
 
 
+def _is_unclear(formula: str) -> bool:
+    """Tell whether two capitals may be those of one element, as in CO of cobalt."""
+    return formula.isupper() and _TWO_CAPITALS.search(formula) is not None
+
+
 @lru_cache(maxsize=4096)
 def _formula(formula: str) -> dict[int, float] | None:
     """Return amounts by atomic number; None if it is not a plain list of elements."""
     amounts: dict[int, float] = {}
-    for part in formula.split():
+    parts = formula.split()
+    if len(parts) == 1 and _JOINED_FORMULA.fullmatch(parts[0]):
+        parts = [match[0] for match in _FORMULA_PART.finditer(parts[0])]
+    for part in parts:
         match = _FORMULA_PART.fullmatch(part)
         if match is None or not gemmi.Element(match[1]).atomic_number:
             return None

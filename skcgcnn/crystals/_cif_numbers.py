@@ -10,6 +10,7 @@ import numpy as np
 from skcgcnn.crystals._cif_claims import (
     FORMULAS,
     MODULATED,
+    UNITS,
     check_formula,
     far_sites,
     modulated,
@@ -17,6 +18,7 @@ from skcgcnn.crystals._cif_claims import (
     other_multiplicity,
     other_volume,
 )
+from skcgcnn.crystals._cif_symbols import names_none, no_element
 from skcgcnn.crystals._cif_symmetry import (
     MOST_OF_PYMATGEN,
     FloatArray,
@@ -63,20 +65,11 @@ from skcgcnn.crystals._cif_words import (
     is_size,
     no_number,
     plain_number,
+    refuse_open_quotes,
     right_name,
 )
 from skcgcnn.exceptions import StructureError
 
-# Of a symbol that names no element, and which pymatgen leaves out.
-NO_SYMBOL = re.compile("OH|[^A-Za-z]|$|(?i:vac|dum)|(Va|Du|Bq|Cg|Tv|WAT|[HD][23]O)$")
-# Of a symbol that names several, of which pymatgen takes the first; labels such as SiTm do not.
-# TR and REE are rare earths; Uani and others, kinds of displacements in the column beside.
-_OTHER_ELEMENT = re.compile(
-    r"[A-Za-z]{1,2}[\d.+-]*[/,;&|][A-Za-z]|(TR|REE)([^A-Za-z]|$)|[UB](ani|iso|ovl|mpe)$"
-)
-_SECOND_SYMBOL = re.compile(r"[A-Z][a-z]?[\d.]*([A-Z][a-z])")
-# Of a label alone: in silicates a place for Si or Al, and hardly ever tritium.
-_TETRAHEDRON = re.compile("T([^A-Za-z]|$)")
 _DUMMY = "dum"  # of a site that is no atom
 
 _NEARLY_ONE = 0.99
@@ -108,12 +101,17 @@ class Told(NamedTuple):
         Blocks with sites. Of those with one name, pymatgen knows the last.
     remarks : tuple of str
         What is odd in its symmetry operations, its volume and the places of its sites.
+    formulas : tuple of str
+    units : str
+        How many of the formula are in the cell, as it is told.
     """
 
     symmetry: str = ""
     section: int = 0
     n_crystals: int = 0
     remarks: tuple[str, ...] = ()
+    formulas: tuple[str, ...] = ()
+    units: str = "?"
 
 
 def check_values(text: str, most_images: int = MOST_OF_PYMATGEN) -> Told:
@@ -135,6 +133,7 @@ def check_values(text: str, most_images: int = MOST_OF_PYMATGEN) -> Told:
     """
     from pymatgen.io.cif import CifFile
 
+    refuse_open_quotes(text)
     # Like pymatgen, but each letter that it leaves out is there as a sign that no number has.
     marked = _OTHER.sub("~", text).replace("\ufeff", "")
     try:
@@ -171,7 +170,9 @@ def check_values(text: str, most_images: int = MOST_OF_PYMATGEN) -> Told:
     remarks = (*_remarks_of_places(data, operations), *modulated(*waves), *remark)
     if vectors is not None:
         remarks = (*other_volume(volume, vectors), *strained(operations, vectors), *remarks)
-    return Told(symmetry, crystals[0] + 1, len(crystals), remarks)
+    formulas = tuple(one for tag in FORMULAS for one in _several(data.get(tag, [])))
+    [units, *_] = [*_several(data.get(UNITS, [])), "?"]
+    return Told(symmetry, crystals[0] + 1, len(crystals), remarks, formulas, units)
 
 
 def _symmetry_taken(
@@ -399,18 +400,6 @@ def _check_symbols(data: dict[str, Any]) -> None:
             raise no_element(symbol)
 
 
-def names_none(symbol: str, is_type: bool) -> bool:
-    """Tell whether a symbol, of a type or else a label, does not name one element."""
-    from pymatgen.core import Element
-
-    if NO_SYMBOL.match(symbol) or _OTHER_ELEMENT.match(symbol):
-        return True
-    if not is_type and _TETRAHEDRON.match(symbol):
-        return True
-    second = _SECOND_SYMBOL.match(symbol) if is_type else None
-    return second is not None and Element.is_valid_symbol(second[1])
-
-
 def _check_alternatives(data: dict[str, Any]) -> None:
     """Refuse sites of which one or another is there, where all are said to be there."""
     groups = _several(data.get(GROUP_OF_SITES, []))
@@ -435,11 +424,3 @@ def _known(value: str | list[str]) -> list[str]:
 
 def _several(value: str | list[str]) -> list[str]:
     return value if isinstance(value, list) else [value]
-
-
-def no_element(symbol: str) -> StructureError:
-    """Return the error for a site without an element."""
-    return StructureError(
-        f"an atom site has the symbol {symbol!r}, which names no single element; "
-        "write an element there, or remove the site"
-    )

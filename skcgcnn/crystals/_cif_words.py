@@ -12,12 +12,36 @@ _THIRD_TOLERANCE = 1e-4
 # To Python a number, and what holds more than an uncertainty behind its bracket, to pymatgen.
 OTHER_NUMBER = re.compile(r"\d_\d|\((?![\d.]{0,5}\)\s*$)")
 _EMPTY_LINES = re.compile(r"\n\s*\n")
+# A word as pymatgen finds it, or a quotation mark that is not closed in its line.
+_WORD = re.compile(r"""[^'"\s]\S*|'.*?'(?!\S)|".*?"(?!\S)|(['"])""")
+# Of letters times quotation marks in a line, which pymatgen compares: the first takes no time, the
+# second seconds.
+_FEW_PAIRS, _MOST_PAIRS = 100_000, 100_000_000
 _WHOLE = re.compile(r"\d+(\.0*)?|[?.]|")
 
 
 def without_empty_lines(text: str) -> str:
     """Return a text whose empty lines are gone: of 100,000, pymatgen takes half a minute."""
     return _EMPTY_LINES.sub("\n", text)
+
+
+def refuse_open_quotes(text: str) -> None:
+    """Refuse many quotation marks that are not closed: pymatgen looks for the end of each.
+
+    Raises
+    ------
+    StructureError
+    """
+    n_pairs = 0
+    for line in text.splitlines():
+        pairs = len(line) * (line.count("'") + line.count('"'))
+        if pairs > _FEW_PAIRS and any(word[1] for word in _WORD.finditer(line)):
+            n_pairs += pairs
+            if n_pairs > _MOST_PAIRS:
+                raise StructureError(
+                    f"has quotation marks that are not closed in the line {line[:40].strip()!r} of "
+                    f"{len(line)} letters; close them, or remove the line"
+                )
 
 
 def plain_number(text: str) -> float | None:

@@ -24,7 +24,7 @@ from skcgcnn.crystals._ase_files import (
 from skcgcnn.crystals._ase_inputs import read_geometry, read_pwi
 from skcgcnn.crystals._carriers import partly_periodic, to_structure
 from skcgcnn.crystals._cif import MAX_FRACTION, first_crystal, parse_cif, syntax_error
-from skcgcnn.crystals._cif_claims import far_sites, other_volume, told_beside
+from skcgcnn.crystals._cif_claims import far_sites, other_volume, told_beside, without_missing
 from skcgcnn.crystals._cif_numbers import check_values
 from skcgcnn.crystals._cif_symmetry import MOST_IMAGES
 from skcgcnn.crystals._cif_words import without_empty_lines
@@ -272,7 +272,8 @@ def _read_cif(text: str) -> Crystal:
         )
     if broken is not None:
         crystal = replace(crystal, notes=(*crystal.notes, f"is not a well-formed CIF: {broken}"))
-    more = [*begun, *told.remarks, *told_beside(text, crystal)]
+    remarks = without_missing(told.remarks, told.formulas, told.units, crystal.species)
+    more = [*begun, *remarks, *told_beside(text, crystal)]
     if n_sites > 1:
         more.append(_SEVERAL)
     return replace(crystal, notes=(*crystal.notes, *more))

@@ -69,6 +69,13 @@ def refused(text):
         ("'Na1 Cl1 Xx1'", False),
         ("'Na0 Cl1'", False),
         ("'Na. Cl'", False),  # no formula
+        ("NaCl", False),
+        ("Na3Cl3", False),
+        ("Na2Cl1.5", True),
+        ("NaClO", True),
+        ("NACL", False),  # perhaps of other elements
+        ("CO", False),
+        ("Na(Cl)", False),
         ("?", False),
         (".", False),
     ],
@@ -663,6 +670,24 @@ def test_operations_that_are_not_those_of_the_group(groups, operations, told, mo
     notes = [note for note in read_crystal(text).notes if note.startswith("lists")]
     assert len(notes) == bool(told)
     assert all(note.startswith(told) for note in notes)
+
+
+@pytest.mark.parametrize("more", ["", TWICE, MAGNETIC], ids=["fast", "by pymatgen", "magnetic"])
+@pytest.mark.parametrize(
+    ("structural", "total", "units", "is_told"),
+    [
+        *(("NaCl", "Na2Cl2", "2", 0), ("?", "'Na Cl'", "2", 0), ("?", "NaCl", "2", 0)),
+        *(("?", "'Na Cl'", "?", 1), ("?", "'Na Cl'", "4", 1), ("?", "'Na2 Cl2'", "2", 1)),
+        *(("NaBr", "?", "2", 1), ("Na", "?", "2", 1), ("?", "?", "2", 1), ("NaCl", "?", "0", 1)),
+    ],
+)
+def test_all_sites_where_the_identity_alone_is_listed(structural, total, units, is_told, more):
+    """As JARVIS-Tools writes it, beside the name of the space group."""
+    tags = f"_symmetry_space_group_name_H-M 'P 1 1 2'\n_cell_formula_units_Z {units}\n"
+    tags += f"_chemical_formula_structural {structural}\n_chemical_formula_sum {total}\n"
+    sites = ("Na1 Na 0 0 .2", "Na2 Na .5 .5 .2", "Cl1 Cl 0 0 .7", "Cl2 Cl .5 .5 .7")
+    notes = read_crystal(cif(*sites, more=more + tags)).notes
+    assert any(note.startswith("lists 1 symmetry operations") for note in notes) == is_told
 
 
 @pytest.mark.parametrize("group", ["", "_symmetry_space_group_name_H-M 'P 1 1 21'\n"])

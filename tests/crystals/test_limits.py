@@ -4,6 +4,7 @@ import errno
 import gzip
 import os
 import pickle
+import time
 import tracemalloc
 
 import gemmi
@@ -463,3 +464,19 @@ def test_names_of_properties_of_sites(tmp_path):
     content = Structure(Lattice.cubic(4), ["Na"], [[0, 0, 0]]).as_dict()
     content["sites"][0]["properties"] = {f"p{i}": 0 for i in range(200_000)}
     assert read_crystal(content).species == [((11, 1.0),)]
+
+
+@pytest.mark.parametrize("sign", ["'", '"'])
+def test_quotation_marks_that_are_not_closed(sign):
+    """pymatgen looks for the end of each in all of its line."""
+    salt = Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]).to(fmt="cif")
+    begin = time.perf_counter()
+    for n, lines in ((30_000, 1), (3_000, 30)):
+        with pytest.raises(StructureError, match="quotation marks that are not closed in the line"):
+            read_crystal(salt + f"_q {sign}a {n * f'{sign}a '}\n" * lines)
+    assert time.perf_counter() - begin < 5
+    twice = "_odd 1\n_odd 2\n"  # which pymatgen reads
+    closed = "loop_\n_q\n" + 30_000 * f"{sign}a{sign} "
+    few = ";\n" + 300 * f"{sign}a " + "\n;\n"
+    for more in (closed, "_q\n" + few):
+        assert len(read_crystal(salt + twice + more + "\n").species) == 2
