@@ -28,7 +28,7 @@ from skcgcnn.crystals._cif_claims import far_sites, other_volume, told_beside, w
 from skcgcnn.crystals._cif_numbers import check_values
 from skcgcnn.crystals._cif_symmetry import MOST_IMAGES
 from skcgcnn.crystals._cif_words import without_empty_lines
-from skcgcnn.crystals._crystal import Crystal, Species, cell_volume
+from skcgcnn.crystals._crystal import Crystal, Species, cell_volume, short_period
 from skcgcnn.crystals._json import load_json
 from skcgcnn.crystals._left_out import (
     check_counts_of_xsf,
@@ -183,8 +183,8 @@ def _read_checked(source: Any, max_bytes: int) -> Crystal:
         crystal = _read_file(fspath(source), max_bytes)
     else:
         crystal = _from_structure(*to_structure(source))
-    _check_cell(crystal)
-    return crystal
+    more = _check_cell(crystal)
+    return replace(crystal, notes=(*crystal.notes, *more)) if more else crystal
 
 
 def try_to_read(source: Any, max_bytes: int = MAX_BYTES) -> Crystal | StructureError:
@@ -410,7 +410,8 @@ def _from_structure(structure: Any, notes: Sequence[str]) -> Crystal:
     )
 
 
-def _check_cell(crystal: Crystal) -> None:
+def _check_cell(crystal: Crystal) -> tuple[str, ...]:
+    """Refuse a crystal that cannot exist; return a remark if its lattice is hardly one."""
     n_sites = len(crystal.species)
     if n_sites == 0:
         raise StructureError("has no sites")
@@ -430,6 +431,7 @@ def _check_cell(crystal: Crystal) -> None:
             f"its cell of {volume:.3g} Å³ is too small for {n_sites} sites; "
             "check the lattice parameters"
         )
+    return short_period(crystal.lattice, volume, longest)
 
 
 def _species(site: Any, index: int) -> Species:

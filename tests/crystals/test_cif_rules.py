@@ -112,6 +112,26 @@ def test_units_of_the_formula(formula, units, told, more):
     assert all(note.startswith(told) for note in notes)
 
 
+@pytest.mark.parametrize("more", ["", MAGNETIC], ids=["fast", "by pymatgen"])
+@pytest.mark.parametrize(
+    ("old", "new", "shortest"),
+    [
+        ("angle_alpha 90", "angle_alpha 4.9", "0.427"),
+        ("angle_alpha 90", "angle_alpha 20", ""),
+        ("length_c 5", "length_c 400", ""),
+        ("length_c 5", "length_c 0.9", "0.9"),
+    ],
+)
+def test_lattices_that_repeat_after_less_than_a_distance_of_atoms(old, new, shortest, more):
+    """As where an angle and a length are in each other's place."""
+    text = cif(more=more)
+    assert not read_crystal(text).notes
+    assert old in text
+    told = f"its lattice repeats after {shortest} Å, less than any distance of atoms; check that no"
+    notes = [one for one in read_crystal(text.replace(old, new)).notes if "repeats" in one]
+    assert [one.startswith(told) for one in notes] == [True] * bool(shortest)
+
+
 def test_formulas_where_every_site_is_nearly_empty():
     """As where occupancies and displacements are in each other's place."""
     more = "_chemical_formula_sum 'Na1 Cl1'\n"
