@@ -14,12 +14,13 @@ from skcgcnn.exceptions import StructureError
 _LONGEST_SYMBOL = 3
 _CELL, _SITES = "CELL_PARAMETERS", "ATOMIC_POSITIONS"
 # Of its cards of lengths: behind the name, in braces or parentheses, or none.
-_UNIT_OF_CARD = re.compile(rf"({_CELL}|{_SITES})[\s({{]*(\w*)(.*)")
-_LENGTHS = ("", "alat", "bohr", "angstrom")
-_UNITS = {_CELL: _LENGTHS, _SITES: (*_LENGTHS, "crystal")}
+_UNIT_OF_CARD = re.compile(rf"({_CELL}|{_SITES})[\s({{]*(\w*)")
+# In the order in which ASE and Quantum ESPRESSO look for them in the line, comments included.
+_LENGTHS = ("bohr", "angstrom", "alat")
+_UNITS = {_CELL: _LENGTHS, _SITES: ("crystal_sg", "crystal", *_LENGTHS)}
+_NOT_READ = "crystal_sg"
 # What ASE takes of &SYSTEM; lengths in bohr and in Å, of which ASE finds the first alone.
 _COUNTS, _BOHRS, _ANGSTROMS = ("ibrav", "nat", "ntyp"), ("celldm(1)", "celldm"), "a"
-_ANY_UNIT = re.compile("crystal|bohr|angstrom|alat", re.IGNORECASE)
 
 # Of aims: what a line of a geometry.in begins with, and how many words it has.
 _N_WORDS = {"lattice_vector": 4, "atom": 5, "atom_frac": 5}
@@ -64,19 +65,17 @@ def read_pwi(text: str) -> Any:
 
 
 def _check_units(cards: Sequence[str]) -> None:
-    """Refuse cards in a unit that is not known, for which ASE takes bohr, or in two.
-
-    Quantum ESPRESSO finds that of a comment, too.
-    """
+    """Refuse cards in a unit that is not known, for which ASE takes bohr, or of a comment."""
     for line in cards:
         if match := _UNIT_OF_CARD.match(line):
-            card, unit, rest = match.groups()
-            if unit.lower() not in _UNITS[card]:
+            card, unit = match[1], match[2]
+            if unit.lower() not in {*_UNITS[card], ""} - {_NOT_READ}:
                 raise StructureError(f"has {card} in {unit!r}; write angstrom, bohr or alat")
-            if more := {one.lower() for one in _ANY_UNIT.findall(rest)} - {unit.lower()}:
+            found = next((one for one in _UNITS[card] if one in line.lower()), "")
+            if found != unit.lower():
                 raise StructureError(
-                    f"has the line {line!r}, which also names {', '.join(sorted(more))}, as if it "
-                    "were the unit; write one, and no other in a comment"
+                    f"has the line {line!r}, in which Quantum ESPRESSO finds the unit {found}, "
+                    "though it is in a comment; write the unit alone"
                 )
 
 

@@ -556,7 +556,7 @@ ROWS = "3.0 0 0\n0 3.0 0\n0 0 5.0"
         *(
             (", A=2.0", "angstrom", 3),
             ("", "Angstrom ! in angstrom", 3),
-            (", A=0.0", "bohr", 1.5875),
+            (", A=0.0", "bohr ! of angstrom", 1.5875),
         ),
         *((", celldm (1)=2.0", "", 3.175), (", celldm = 2.0", "alat", 3.175), ("", "bohr", 1.5875)),
     ],
@@ -573,9 +573,17 @@ def test_lengths_of_an_input_of_quantum_espresso(tmp_path, length, unit, edge):
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        ("angstrom", "angstrom ! from bohr", "CELL_PARAMETERS angstrom ! from bohr', which also"),
-        ("angstrom", "! angstrom", "which also names angstrom, as if it were the unit; write one"),
-        ("crystal", "bohr # no crystal", "ATOMIC_POSITIONS bohr # no crystal', which also names"),
+        (
+            "angstrom",
+            "angstrom ! from bohr",
+            "! from bohr', in which Quantum ESPRESSO finds the unit bohr",
+        ),
+        ("angstrom", "! angstrom", "finds the unit angstrom, though it is in a comment; write"),
+        (
+            "crystal",
+            "bohr # no crystal",
+            "Quantum ESPRESSO finds the unit crystal, though it is in",
+        ),
         ("0 3.0 0", "0 0 3.0 0", "has the row '0 0 3.0 0' in CELL_PARAMETERS; write three rows of"),
         ("0 0 5.0", "0 0 5.0\n0 0 6.0", "has 4 rows in CELL_PARAMETERS; write three of three num"),
         ("ntyp=1", "ntyp=1, A=2, celldm(1)=4", "tells its length as celldm(1) and as a; keep one"),
