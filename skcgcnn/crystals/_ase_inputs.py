@@ -49,7 +49,8 @@ def read_pwi(text: str) -> Any:
     """
     from ase.io.espresso import read_espresso_in, read_fortran_namelist
 
-    lists, cards = read_fortran_namelist(StringIO(text))
+    plain_text = StringIO(text.removeprefix("\ufeff"), newline=None)  # ends of lines of each kind
+    lists, cards = read_fortran_namelist(plain_text)
     _check_units(cards)
     plain = [re.split("[!#]", line)[0] for line in cards]
     _check_cell(_rows_of_card(plain, _CELL))

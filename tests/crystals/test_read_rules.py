@@ -570,6 +570,13 @@ def test_lengths_of_an_input_of_quantum_espresso(tmp_path, length, unit, edge):
     assert crystal.species == 2 * [((12, 1.0),)]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_of_an_input_of_quantum_espresso(tmp_path, end):
+    text = "\ufeff" + PWI.format(length="", unit="angstrom", rows=ROWS)
+    (tmp_path / "a.pwi").write_text(text.replace("\n", end), encoding="utf-8", newline="")
+    assert read_crystal(tmp_path / "a.pwi").species == 2 * [((12, 1.0),)]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
