@@ -2,7 +2,8 @@
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from skcgcnn._numbers import read_float, with_minus
 
@@ -10,6 +11,8 @@ _MISSING = {"", "nan", "na", "n/a", "none", "null"}
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
 # A thousand and more to some people, and a number with three decimals to others.
 _THOUSANDS = re.compile(r"[+\u2212\u2013-]?[1-9]\d{0,2}([.,]\d{3})+")
+# So many times as large as the others is what has no decimals where these seem to have some.
+_FAR = 2
 # What stands in a row of units where a crystal has its name, and other texts.
 NO_NAME = ("", "-", "unit", "units")
 
@@ -37,54 +40,80 @@ def is_number(cell: str) -> bool:
 
 @dataclass
 class Marks:
-    """The first numbers of a column: with a comma, a point, neither; and what may have thousands.
+    """What the cells of a column say together: of points, commas, and words for what is missing.
 
-    Those with a point may all have thousands behind it until one is found that has not.
+    Parameters
+    ----------
+    separator : str
+        What stands between the cells; nothing in a workbook, whose numbers have no marks.
     """
 
-    comma: str = ""
-    point: str = ""
-    whole: str = ""
-    unclear: tuple[str, str] | None = None
-    has_decimals: bool = False
+    separator: str
+    # The first numbers with a comma or a point, and with one that has no thousands behind it.
+    first: dict[str, str] = field(default_factory=dict)
+    decimal: dict[str, str] = field(default_factory=dict)
+    # What may have thousands, and the largest numbers with a mark and without one.
+    _unclear: tuple[str, str] | None = None
+    _largest: float = 0.0
+    _whole: float = 0.0
+    # What is no number, and the first word for what is missing.
+    _has_text: bool = False
+    _word: str = ""
+    _n_words: int = 0
 
     def add(self, cell: str, place: str) -> None:
-        """Add a number with its place."""
-        may_be_thousands = _THOUSANDS.fullmatch(cell)
-        if "," in cell:
-            self.comma = self.comma or cell
-        elif "." in cell:
-            self.point = self.point or cell
-            self.has_decimals |= not may_be_thousands
+        """Add a cell with its place."""
+        has_comma = self.separator != "," and has_decimal_comma(cell)
+        value = number(cell.replace(",", ".") if has_comma else cell)
+        if is_missing_cell(cell):
+            self._n_words += cell.lower() not in ("", "nan")
+            self._word = self._word or cell * (cell.lower() not in ("", "nan"))
+        elif value is None:
+            self._has_text = True
+        elif (mark := "," if "," in cell else "." if "." in cell else "") == "":
+            self._whole = max(self._whole, abs(value))
         else:
-            self.whole = self.whole or cell
-        if self.unclear is None and may_be_thousands:
-            self.unclear = (cell, place)
+            self._largest = max(self._largest, abs(value))
+            self.first.setdefault(mark, cell)
+            if _THOUSANDS.fullmatch(cell):
+                self._unclear = self._unclear or (cell, place)
+            else:
+                self.decimal.setdefault(mark, cell)
 
-    def problem(self, comma: str, *, is_european: bool) -> str | None:
+    def problem(self, decimal: Mapping[str, str]) -> str | None:
         """Tell of a number that may have thousands.
 
         Parameters
         ----------
-        comma : str
-            A number of the table with a decimal comma, if there is one.
-        is_european : bool
-            Whether the table may be written where a point stands between thousands.
+        decimal : dict of str to str
+            Numbers of the table with decimal commas and points, one of each.
         """
-        if not self.unclear:
+        if not self._unclear:
             return None
-        cell, place = self.unclear
-        mark, other = ("point", self.comma) if "." in cell else ("comma", self.point)
-        where = "column"
-        if not other and mark == "point" and is_european and not self.has_decimals:
-            other, where = (comma, "table") if comma else (self.whole, "column")
-        if not other:
+        cell, place = self._unclear
+        mark, other = (".", ",") if "." in cell else (",", ".")
+        found, where = self.first.get(other, ""), "column"
+        if not found and self.separator not in ("", ",") and mark not in self.decimal:
+            # One that is larger by far than all of these, if they have decimals.
+            if self._whole > _FAR * self._largest:
+                found = f"{self._whole:g}"
+            elif other in decimal and mark not in decimal:
+                found, where = decimal[other], "table"
+        if not found:
             return None
         return (
-            f"{place}: {cell!r} may have thousands or decimals behind its {mark}, for the {where} "
-            f"holds {other!r} too; write all of its numbers with decimal points, and nothing "
-            "between thousands"
+            f"{place}: {cell!r} may have thousands or decimals behind its "
+            f"{'point' if mark == '.' else 'comma'}, for the {where} holds {found!r} too; write all "
+            "of its numbers with decimal points, and nothing between thousands"
         )
+
+    def words(self, column: str) -> str:
+        """Return a remark on words among texts that count as missing, once."""
+        found = f"{self._n_words} cells such as {self._word!r} of {column!r} as missing"
+        if not (self._word and self._has_text):
+            return ""
+        self._word = ""
+        return found
 
 
 def is_unit_row(cells: list[str], following: list[str]) -> bool:

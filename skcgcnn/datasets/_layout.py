@@ -22,10 +22,12 @@ from skcgcnn.datasets._id_column import IdColumn
 from skcgcnn.datasets._tables import Sheet, refuse
 from skcgcnn.exceptions import DataError
 
-# What begins like a number with a sign or decimals, or is followed by a unit. Not "2D".
+# What is like a number with a sign, decimals, thousands or an error, or is followed by a unit. Not
+# "2D", a date, a version, or the number of a paper.
 _SIGN = "[+\u2212\u2013-]"
 _LIKE_A_NUMBER = re.compile(
-    rf"{_SIGN}\d+([.,]\d+)?(\s|\(|$)|{_SIGN}?\d+[.,]\d|\d+ +[^\W\d]",
+    rf"{_SIGN}\d+([.,]\d+)?(\s|\(|$)|\d+ +[^\W\d]|{_SIGN}?\d{{1,3}}([.,]\d{{3}})+[.,]\d+$"
+    rf"|{_SIGN}?\d+[.,]\d+([eE][+-]?\d+)?\s*($|[(%\u00b1]|\+/?-|[^\W\d_])"
 )
 # From this many on, whole numbers in two columns next to each other are rather decimals.
 _DIGITS_OF_DECIMALS = 3

@@ -386,8 +386,9 @@ class Sheet:
         if value is not None and _LEADING_ZERO.match(cell):
             self._remark("numbers that begin with zeros", f"{cell} is {value:g}")
         has_comma = self.separator != "," and has_decimal_comma(cell)
-        if self.separator != "," and (has_comma or value is not None):
-            self._marks.setdefault(column, Marks()).add(cell, place)
+        if column not in self._marks:
+            self._marks[column] = Marks(self.separator)
+        self._marks[column].add(cell, place)
         if not has_comma:
             return cell
         mended = cell.replace(",", ".")
@@ -397,10 +398,8 @@ class Sheet:
     @property
     def problems(self) -> list[str]:
         """Of columns so far: points and commas that may be between thousands, or decimal ones."""
-        columns = self._marks.values()
-        comma = next((marks.comma for marks in columns if marks.comma), "")
-        # Numbers in a workbook have no marks.
-        found = (marks.problem(comma, is_european=self.separator != "") for marks in columns)
+        decimal = {k: v for marks in self._marks.values() for k, v in marks.decimal.items()}
+        found = (marks.problem(decimal) for marks in self._marks.values())
         return [problem for problem in found if problem]
 
     def _remark(self, what: str, example: str) -> None:
@@ -417,6 +416,7 @@ class Sheet:
             If there are problems; it lists them.
         """
         refuse(self.file, [*problems, *self.problems])
+        self.remarks += filter(None, (marks.words(name) for name, marks in self._marks.items()))
         if self.remarks:
             warn_caller(f"{self.file}: read with {', '.join(self.remarks)}")
             self.remarks.clear()

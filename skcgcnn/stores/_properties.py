@@ -50,10 +50,9 @@ class Properties:
     def add_values(self, names: Iterable[str]) -> None:
         """Take more columns as properties; warn of what is odd about them."""
         for name in names:
-            self.values[name] = [
-                None if is_missing_cell(cell) else self.sheet.mended(cell, name, f"line {line}")
-                for line, cell in zip(self.lines, self.cells[name], strict=True)
-            ]
+            rows = zip(self.lines, self.cells[name], strict=True)
+            mended = [self.sheet.mended(cell, name, f"line {line}") for line, cell in rows]
+            self.values[name] = [None if is_missing_cell(cell) else cell for cell in mended]
         self.sheet.end()
 
     def check_twice(self, column: str, crystals: Sequence[str], names: Sequence[str]) -> None:

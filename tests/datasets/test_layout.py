@@ -515,3 +515,32 @@ def test_a_table_of_a_folder(tmp_path):
     (folder / "id_prop.xlsx").mkdir()
     with pytest.raises(DataError, match="no such file"):
         read_table(folder)
+
+
+@pytest.mark.parametrize("word", ["none", "None", "NA", "null"])
+def test_words_among_texts_that_count_as_missing_are_told(read, word):
+    """Such as the class of crystals without a defect."""
+    table, said = read(f"id,e,defect\na,1,{word}\nb,2,vacancy\nc,3,{word}\n", "abc")
+    assert list(map(str, table.columns[1])) == ["nan", "vacancy", "nan"]
+    assert f"2 cells such as {word!r} of 'defect' as missing" in said
+
+
+@pytest.mark.parametrize("text", ["id,e\na,1\nb,none\n", "id,e,k\na,1,x\nb,2,\nc,3,nan\n"])
+def test_what_means_missing_alone_is_not_told(read, text):
+    assert "as missing" not in read(text, "abc", count_others=False)[1]
+
+
+@pytest.mark.parametrize(
+    "cell", ["10.1021/acs.1", "5.4.4", "01.02.2024", "5.64 5.64 5.64", "3.5-4.5", "1.5_a"]
+)
+def test_texts_that_begin_like_numbers(read, cell):
+    table, _ = read(f"id,e,k\na,1,{cell}\nb,2,{cell}\n", "ab")
+    assert table.columns[1].tolist() == [cell, cell]
+
+
+@pytest.mark.parametrize(
+    "cell", ["2.7 eV", "2.7eV", "2.7(3)", "1.234,5", "1.5%", "-2 eV", "2.7 +/- 1"]
+)
+def test_numbers_with_more_behind_them(read, cell):
+    with pytest.raises(DataError, match="is not a number; write the number alone"):
+        read(f'id,e,k\na,1,"{cell}"\nb,2,"{cell}"\n', "ab")

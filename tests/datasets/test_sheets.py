@@ -124,6 +124,10 @@ def test_numbers_with_commas_and_zeros(tmp_path):
     # What may be thousands, alone or in another column than the others.
     assert end(";", ["1.234", "2.5"], ["3,5"])[0] == [["1.234", "2.5"], ["3.5"]]
     assert end(";", ["1.234", "987.0"], ["5", "7"])[0] == [["1.234", "987.0"], ["5", "7"]]
+    # Gaps and lengths of three decimals beside whole ones, and pairs beside points.
+    for column in (["1.234", "0", "2"], ["293.000", "300", "298.150"], ["-1.234", "-2"]):
+        assert end(";", column)[0] == [column]
+        assert end("\t", column, ["1.5"], ["3,7"])[0][0] == column
     assert end(";", ["1.234", "2.345"])[0] == [["1.234", "2.345"]]
     assert end(",", ["1.234", "987"])[0] == [["1.234", "987"]]
     assert end(";", ["1,234", "2,5"])[0] == [["1.234", "2.5"]]

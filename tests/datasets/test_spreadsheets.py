@@ -160,6 +160,9 @@ REFUSED = {
     # As spreadsheets show whole numbers in Germany, alone or beside decimal commas.
     "id;V\na;1.234\nb;987\n": "line 2: '1.234' may have thousands .* column holds '987' too",
     "id;e;V\na;1,5;1.234\nb;2,5;12.345\n": "line 2: '1.234' may have .* table holds '1,5' too",
+    # And in England.
+    "id\tV\na\t1,234\nb\t987\n": "line 2: '1,234' may have thousands .* column holds '987' too",
+    "id\te\tV\na\t1.5\t1,234\nb\t2.5\t2,345\n": "'1,234' may have .* table holds '1.5' too",
     "a,2.7 eV\nb,3.1 eV\n": "line 1: '2.7 eV' is not a number; write the number alone",
     "a,2.7092(3)\nb,3.1\n": "line 1: .* is not a number",
     "18517,n/a\na,1.5\n": "no value|does not exist",

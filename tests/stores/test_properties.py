@@ -199,7 +199,7 @@ def test_properties_of_a_table_beside(make, text, tmp_path):
     for name in "abc":
         (tmp_path / f"{name}.cif").write_text(text)
     beside = table(
-        tmp_path / "p.csv", ["id", "e", "k"], ["", "eV", ""], ["c", 1.5, "x"], ["a.cif", "-", "NA"]
+        tmp_path / "p.csv", ["id", "e", "k"], ["", "eV", ""], ["c", 1.5, "x"], ["a.cif", "-", ""]
     )
     with pytest.raises(DataError) as error:
         make(tmp_path / "?.cif", properties=table(tmp_path / "q.csv", ["id", "e"], ["C", 1]))
