@@ -101,10 +101,11 @@ class Marks:
                 found, where = decimal[other], "table"
         if not found:
             return None
+        name = {".": "point", ",": "comma"}[mark]
         return (
-            f"{place}: {cell!r} may have thousands or decimals behind its "
-            f"{'point' if mark == '.' else 'comma'}, for the {where} holds {found!r} too; write all "
-            "of its numbers with decimal points, and nothing between thousands"
+            f"{place}: {cell!r} may have thousands or decimals behind its {name}, for the {where} "
+            f"holds {found!r} too; write all of its numbers with decimal points, and nothing "
+            "between thousands"
         )
 
     def words(self, column: str) -> str:

@@ -9,6 +9,8 @@ from skcgcnn.exceptions import DataError
 # Names of columns that hold crystals, those that hold their names, and those that hold either.
 FILE_NAMES = ("cif", "structure", "path", "file", "filename", "crystal")
 ID_NAMES = ("id", "cif_id", "material_id", "mp_id", "jid", "uid", "name")
+# What is called so is meant so.
+SURE_NAMES = ("id", "cif_id")
 CRYSTAL_NAMES = (*FILE_NAMES, *ID_NAMES)
 # Of a column that counts the rows of pandas, as it writes and reads it.
 _INDEX = re.compile(r"(unnamed: \d+(\.\d+)*|index|level_\d+)?", re.IGNORECASE)

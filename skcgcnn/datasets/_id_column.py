@@ -4,21 +4,29 @@ from collections.abc import Callable, Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from skcgcnn.datasets._column_names import CRYSTAL_NAMES, is_index_name, named_columns
+from skcgcnn.datasets._column_names import (
+    CRYSTAL_NAMES,
+    SURE_NAMES,
+    is_index_name,
+    named_columns,
+)
 from skcgcnn.exceptions import DataError
 
 # Of the cells of a column, so that it is one of ids.
 _MANY = 0.5
+# Of the crystals that one column names, so that another one may be meant as well.
+_NEARLY = 0.75
 
 
 class IdColumn:
     """The column that names the crystals.
 
-    That may be the first column, or one that is named as ids or files: that of them which names
-    most crystals. Before it may stand columns that count the rows, such as an index of pandas,
-    which has the ids where no other does; else a column of any name that names the crystals of half
-    of the rows may be the one. Where two columns name many crystals, and not the same,
-    none is chosen: names of hosts, or numbers of rows, may be those of other crystals.
+    That is the one that is called ``id`` or ``cif_id``, if it names many. Else it may be the first
+    column, or one that is named as ids or files: that of them which names most crystals. Before it
+    may stand columns that count the rows, such as an index of pandas, which has the ids where no
+    other does; else a column of any name that names the crystals of half of the rows may be the
+    one. Where two columns name many crystals, and not the same, none is chosen: names of hosts, or
+    numbers of rows, may be those of other crystals.
 
     Parameters
     ----------
@@ -66,6 +74,10 @@ class IdColumn:
             self.n_index = 0
 
     def _choose(self, counters: Sequence[int]) -> int | None:
+        sure = [place for place in self._named if self._names[place].lower() in SURE_NAMES]
+        if len(sure) == 1 and self._names_many(sure[0]):
+            self._compare(sure[0], self._named)
+            return sure[0]
         lead = len(counters)
         is_lead = lead < len(self._names) and (
             all(is_index_name(self._names[place]) for place in counters) or self._names_many(lead)
@@ -90,12 +102,13 @@ class IdColumn:
         if top is None:
             return self._any() if counter is None else self._beside_counter(counter)
         if top not in self._named:
-            # Numbers are worth no more than as many numbers of rows; one name may be chance.
-            least = self._n_named(top) if self._are_numbers(top) else len(self._cells[top]) + 1
-            columns = [c for c in self._all() if self._may_be_ids(c) and self._n_named(c) > 1]
-            self._compare(
-                top, [c for c in columns if c not in counters or self._n_named(c) >= least]
-            )
+            # Numbers are worth no more than as many numbers of rows, and others than those of a
+            # column that names nearly as many crystals.
+            n_top, are_numbers = self._n_named(top), self._are_numbers(top)
+            least = {c: n_top if are_numbers else len(self._cells[top]) + 1 for c in counters}
+            columns = [c for c in self._all() if self._may_be_ids(c)]
+            nearly = max(2, _NEARLY * n_top)
+            self._compare(top, [c for c in columns if self._n_named(c) >= least.get(c, nearly)])
         if counter is not None and 2 * self._n_named(top) < self._n_named(counter):
             self._compare(counter, [top], share=self._n_named(counter))
         return top

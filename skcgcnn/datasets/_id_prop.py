@@ -401,7 +401,7 @@ def load_groups(folder: Path, cif_ids: Sequence[str]) -> dict[str, str] | None:
             problems.append(
                 f"line {line}: {cells[1]!r} counts as missing; give the group another name"
             )
-        elif crystal_name(cells[0]) in groups:
+        elif groups.get(crystal_name(cells[0]), cells[1]) != cells[1]:
             problems.append(f"line {line}: id {cells[0]!r} comes twice")
         else:
             groups[crystal_name(cells[0])] = cells[1]
@@ -417,8 +417,11 @@ def load_groups(folder: Path, cif_ids: Sequence[str]) -> dict[str, str] | None:
 def _without_index(sheet: Sheet) -> list[tuple[Any, ...]]:
     """Return the line and the cells of each row, without an index of pandas before two columns."""
     frame = sheet.frame().fillna("")
-    if len(frame) and frame.shape[1] == 3 and is_index_name(frame.iloc[0, 0]):
-        frame = frame.iloc[:, 1:]
+    if len(frame) and is_index_name(frame.iloc[0, 0]) and frame.iloc[1:, 0].str.isdecimal().all():
+        if frame.shape[1] == 3:
+            frame = frame.iloc[:, 1:]
+        else:
+            warn_caller(f"{sheet.file}: read with its index as the ids")
     return [*frame.itertuples(name=None)]
 
 

@@ -321,7 +321,16 @@ class Sheet:
                 raise self._nameless(n_names)
             else:
                 self.check_index(line, cells)
+                self._check_names_again(line, cells[:n_names])
                 yield line, cells[:n_names]
+
+    def _check_names_again(self, line: int, cells: list[str]) -> None:
+        """Refuse a table that was put behind another one whose columns have another order."""
+        if cells[0] in self.names and cells != self.names and {*cells} == {*self.names}:
+            raise DataError(
+                f"{self.file}: line {line} names the columns again, in another order; write what "
+                "is below it in the order of the first line"
+            )
 
     def set_names(self, names: list[str], places: Sequence[int]) -> None:
         """Set the names of the columns in these places of the file.

@@ -174,8 +174,20 @@ def test_groups(folder):
     (path / "groups.csv").write_text("cif_id,group\nc,y\na,x\nb,x\n1,z\n")
     assert load_id_prop(path).groups.tolist() == ["x", "x", "y"]
     # An index of pandas, and an empty column.
-    (path / "groups.csv").write_text(",id,group,\n0,c,y,\n1,a,x,\n2,b,x,\n")
+    (path / "groups.csv").write_text(",id,group,\n0,c,y,\n1,a,x,\n2,b,x,\n2,b,x,\n")
     assert load_id_prop(path).groups.tolist() == ["x", "x", "y"]
+    (path / "groups.csv").write_text(",host,fold\na,x,1\nb,x,2\nc,y,1\n")
+    with pytest.raises(DataError, match="line 2: expected 'cif_id,group'"):
+        load_id_prop(path)
+
+
+def test_groups_by_an_index_are_told(folder):
+    path = folder("1,1\n0,2\n")
+    for name in "01":
+        (path / f"{name}.cif").touch()
+    (path / "groups.csv").write_text(",group\n0,x\n1,y\n")
+    with pytest.warns(UserWarning, match=r"groups\.csv: read with its index as the ids"):
+        assert load_id_prop(path).groups.tolist() == ["y", "x"]
 
 
 def test_groups_that_are_spelled_in_several_ways_are_told(folder):

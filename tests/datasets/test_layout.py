@@ -86,6 +86,9 @@ def test_which_column_has_the_ids(read, text, files, ids, said):
         (",jid,e\n7,4,1\n4,none,2\n", "47", ["4", "none"], ["e"]),
         (",id,e\n0,a,1\n1,b,2\n2,a,1\n", "ab1", ["a", "b"], ["e"]),
         (",x,file,e\n7,4,4.cif,1\n4,7,7.cif,2\n", "47", ["4", "7"], ["x", "e"]),
+        # A number before what is called id, and a host.
+        ("rank,id,e\n2,1,.5\n1,2,.6\n", "12", ["1", "2"], ["rank", "e"]),
+        ("host,id,e\nb,a,1\na,b,2\n", "ab", ["a", "b"], ["host", "e"]),
         # None.
         (",x,e\n7,7,1\n4,4,2\n", "74", ["7", "4"], ["e"]),
         (",x,e\n7,b,1\n4,a,2\n8,a,3\n9,a,3\n", "a748", ["7", "4", "8", "9"], ["x", "e"]),
@@ -107,7 +110,7 @@ def test_an_index_is_left_out(read, text, files, ids, names):
         ("index,x,e\n2,1,1\n1,2,2\n", "12"),
         ("x,jid\na,h\nb,k\n", "abhk"),
         ("id,file,e\n1,2.cif,1\n2,3.cif,2\n3,1.cif,3\n", "123"),
-        ("x,id,e\n5,3,1\n3,4,2\n4,5,3\n", "345"),
+        ("x,jid,e\n5,3,1\n3,4,2\n4,5,3\n", "345"),
         ("formula,x,y,e\np,3,2,1\nq,1,3,2\nr,2,1,3\n", "123"),
         ("No,x,e\n1,3,.1\n2,1,.2\n3,2,.3\n", "123"),
         (",x,e\nq,a,1\np,b,2\n", "abqp"),

@@ -70,6 +70,8 @@ def test_records_and_their_units(tmp_path):
         "id,e,\na,1,2\n": "column 3 has no name; write one above it, or remove the column",
         "id,,e\na,,2\n": "column 2 has no name; write one above it, or remove the column",
         "id,e\na,1\nb\n": "the row that ends in line 3 has 1 cells, the header 2",
+        "id,e,g\na,1,2\nid,g,e\nb,3,4\n": "line 3 names the columns again, in another order; "
+        "write what is below it in the order of the first line",
         "id,e\na,1\nb,2,5\n": "the row that ends in line 3 has 3 cells, the header 2",
     }.items():
         with pytest.raises(DataError) as error:

@@ -96,8 +96,11 @@ def test_two_columns_that_name_crystals_need_a_header(folder):
         (path / name).touch()
     with pytest.raises(DataError, match="each of the columns 1, 2 names crystals; begin with"):
         load_id_prop(path)
-    with pytest.raises(DataError, match="its columns 'n' and 'id' both name crystals, and not"):
-        load_id_prop(folder("n,id,energy\n" + rows), target="energy")
+    with pytest.raises(DataError, match="its columns 'n' and 'jid' both name crystals, and not"):
+        load_id_prop(folder("n,jid,energy\n" + rows), target="energy")
+    with pytest.warns(UserWarning, match="column 'id' as that of the ids"):
+        data = load_id_prop(folder("n,id,energy\n" + rows), target="energy")
+    assert data.cif_ids == ["3", "4", "5"]
     with pytest.warns(UserWarning, match="an index column"):
         data = load_id_prop(folder(",id,energy\n" + rows), target="energy")
     assert data.cif_ids == ["3", "4", "5"]

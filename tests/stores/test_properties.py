@@ -310,6 +310,18 @@ def test_two_columns_of_unknown_names_that_name_crystals(make, text, tmp_path, n
             make(f"{tmp_path}/*.cif", properties=path)
 
 
+def test_what_is_called_id_counts_before_columns_of_unknown_names(make, text, tmp_path):
+    for stem in "1234":
+        (tmp_path / f"{stem}.cif").write_text(text)
+    rows = [["rank", "id", "e"], [2, 4, 0.4], [4, 1, 0.1], [1, 3, 0.3], [3, 2, 0.2]]
+    store, _ = make(f"{tmp_path}/?.cif", properties=table(tmp_path / "p.csv", *rows))
+    assert store.properties["e"].tolist() == [0.1, 0.2, 0.3, 0.4]
+    # A count of sites is none of nearly as many crystals, beside all under an unknown name.
+    rows = [["compound", "n", "e"], [4, 1, 0.4], [1, 2, 0.1], [3, 2, 0.3], [2, 8, 0.2]]
+    store, _ = make(f"{tmp_path}/?.cif", properties=table(tmp_path / "p.csv", *rows))
+    assert store.properties["e"].tolist() == [0.1, 0.2, 0.3, 0.4]
+
+
 def test_empty_columns_at_the_ends_of_a_table(make, text, tmp_path):
     for stem in "ab":
         (tmp_path / f"{stem}.cif").write_text(text)
