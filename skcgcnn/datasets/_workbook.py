@@ -27,6 +27,7 @@ _MOST_OF = {
     **dict.fromkeys(("conditionalFormatting", "cfRule", "dataValidation"), 50_000),
 }
 
+_TRUE = ("1", "true")
 _AT_ONCE = 1 << 20
 _REFERENCE = re.compile("([A-Z]{1,3})([0-9]{1,7})")
 
@@ -145,13 +146,15 @@ class _Cells:
     has_merged : bool
         Whether cells are merged over several rows.
     has_hidden : bool
-        Whether rows or columns are hidden.
+        Whether rows or columns with values are hidden.
     """
 
     def __init__(self) -> None:
         self.n_rows = self.n_columns = self._row = self._column = 0
         self.has_formulas = self.is_uncomputed = self._lacks_value = False
-        self.has_raised = self.has_merged = self.has_hidden = self._is_part = False
+        self.has_raised = self.has_merged = self._is_part = False
+        self.has_hidden = self._is_hidden = False
+        self._hidden = bytearray(_MOST_COLUMNS + 1)  # columns
         self._left = dict(_MOST_OF)
         self.parser = expat.ParserCreate(namespace_separator=" ")
         self.parser.StartElementHandler = self._start
@@ -160,9 +163,8 @@ class _Cells:
     def _start(self, name: str, attributes: dict[str, Any]) -> None:
         name = name.rpartition(" ")[2]
         place = attributes.get("r")
-        if name in ("row", "col"):
-            self.has_hidden |= attributes.get("hidden") in ("1", "true")
         if name == "row":
+            self._is_hidden = attributes.get("hidden") in _TRUE
             if place is not None and not (place.isascii() and place.isdigit()):
                 raise ValueError(f"it has a row {place[:20]!r}")
             self._row = self._row + 1 if place is None else int(place)
@@ -199,10 +201,15 @@ class _Cells:
         elif name == "mergeCell":
             first, _, last = attributes.get("ref", "").partition(":")
             self.has_merged |= first.lstrip(ascii_uppercase) != last.lstrip(ascii_uppercase)
-        elif name == "v":
-            self._lacks_value = False
+        elif name in ("v", "is"):
+            self._lacks_value &= name != "v"
+            self.has_hidden |= self._is_hidden or bool(self._hidden[self._column])
+        elif name == "col" and attributes.get("hidden") in _TRUE:
+            ends = (attributes.get(end, "") for end in ("min", "max"))
+            first, last = (int(end) if end.isdecimal() else 0 for end in ends)
+            self._hidden[first : last + 1] = b"\1" * (min(last, _MOST_COLUMNS) + 1 - first)
         elif name == "calcPr":
-            self.is_uncomputed |= attributes.get("fullCalcOnLoad") in ("1", "true")
+            self.is_uncomputed |= attributes.get("fullCalcOnLoad") in _TRUE
 
     def _end(self, name: str) -> None:
         if self._lacks_value and name.rpartition(" ")[2] == "c":

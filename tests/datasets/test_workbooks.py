@@ -134,6 +134,12 @@ def test_hidden_rows_and_columns_are_told(folder, what):
     save(folder, ("a", 1.5, 2), ("b", 4, 5))
     book = openpyxl.load_workbook(folder / "id_prop.xlsx")
     sheet = book.active
+    # Those that are empty say nothing.
+    sheet.row_dimensions[9].hidden = sheet.column_dimensions["H"].hidden = True
+    book.save(folder / "id_prop.xlsx")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", ".*hidden")
+        load_id_prop(folder)
     hidden = sheet.row_dimensions[3] if what == "row" else sheet.column_dimensions["C"]
     hidden.hidden = True
     book.save(folder / "id_prop.xlsx")
