@@ -25,7 +25,7 @@ from skcgcnn.estimators._crystals import (
 )
 from skcgcnn.estimators._ensemble import fit_alone, fit_ensemble
 from skcgcnn.estimators._features import crystal_features, n_crystal_features, site_features
-from skcgcnn.estimators._fit import fit_one_epoch, resolved
+from skcgcnn.estimators._fit import fit_one_epoch, left_by_errors, resolved
 from skcgcnn.estimators._fitted import Fitted
 from skcgcnn.estimators._head_start import choose_start
 from skcgcnn.estimators._net import check_net_params
@@ -170,13 +170,14 @@ class BaseCGCNN(
                 None if validation_data is None else check_validation(self, validation_data, data)
             )
             source = choose_start(self, data.graphs) if reset else None
-            if self.n_estimators > 1:
-                fit_ensemble(self, data, valid, source)
-            else:
-                options = {"callbacks": callbacks, "resume": resume}
-                fit_alone(self, data, valid, source=source, reset=reset, **options)
-        self._in_parts = False
-        warn_if_astray(self, data)
+            with left_by_errors(self, reset=reset):
+                if self.n_estimators > 1:
+                    fit_ensemble(self, data, valid, source)
+                else:
+                    options = {"callbacks": callbacks, "resume": resume}
+                    fit_alone(self, data, valid, source=source, reset=reset, **options)
+                self._in_parts = False
+                warn_if_astray(self, data)
         return self
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
@@ -187,9 +188,10 @@ class BaseCGCNN(
         reset = not hasattr(self, "net_")
         with _grad_mode_kept():
             data = check_fit_input(self, X, y, sample_weight, reset=reset, classes=classes)
-            fit_one_epoch(self, data, reset=reset)
-        self._in_parts = True
-        warn_if_astray(self, data)
+            with left_by_errors(self, reset=reset):
+                fit_one_epoch(self, data, reset=reset)
+                self._in_parts = True
+                warn_if_astray(self, data)
         return self
 
     def _validate_params(self) -> None:

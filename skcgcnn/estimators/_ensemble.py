@@ -12,7 +12,7 @@ from skcgcnn._parallel import streaming_parallel, task
 from skcgcnn._text import crystals
 from skcgcnn._warnings import warn_caller
 from skcgcnn.estimators._fine_tuning import RESULTS as START_RESULTS
-from skcgcnn.estimators._fit import MAX_SEED, fit_data, left_by_errors, make_seed, resolved
+from skcgcnn.estimators._fit import MAX_SEED, fit_data, make_seed, resolved
 from skcgcnn.estimators._head_start import descends
 from skcgcnn.estimators._outputs import forward
 from skcgcnn.estimators._persistence import model_state, set_model_state
@@ -105,13 +105,12 @@ def fit_alone(
     left_out = np.zeros((1, len(data)), dtype=bool)
     if begins and loss is not None and LOSSES[loss].has_variance:
         left_out = leave_out(1, len(data), make_seed(est))
-    with left_by_errors(est, reset=reset):
-        if not left_out.any():
-            fit_data(est, data, valid, **options)
-            return
-        fit_data(est, data.take(np.flatnonzero(~left_out[0])), None, whole=data, **options)
-        calibrate_out_of_bag(est, data, left_out)
-        est.n_samples_fit_ = len(data)
+    if not left_out.any():
+        fit_data(est, data, valid, **options)
+        return
+    fit_data(est, data.take(np.flatnonzero(~left_out[0])), None, whole=data, **options)
+    calibrate_out_of_bag(est, data, left_out)
+    est.n_samples_fit_ = len(data)
 
 
 def leave_out(

@@ -93,31 +93,34 @@ def fit_one_epoch(est: Any, data: TrainingData, *, reset: bool) -> None:
     source = choose_start(est, data.graphs) if reset else None
     params = resolved(est, source, len(data), reset=reset)
     check_callbacks(est.callbacks or [], schedule="constant", validates=False)
-    with left_by_errors(est, reset=reset):
-        _prepare(est, data, source, make_seed(est), params, reset=reset)
-        _train(est, data, None, 1, None)
+    _prepare(est, data, source, make_seed(est), params, reset=reset)
+    _train(est, data, None, 1, None)
 
 
 @contextmanager
 def left_by_errors(est: Any, *, reset: bool) -> Iterator[None]:
     """Leave the estimator as it was after Ctrl-C, or an error, in the first epoch of a training.
 
-    Else it would seem fitted. After whole epochs it has their weights, which a warning tells. Not
-    for one of several networks: it is not the estimator that is fitted.
+    Else it would seem fitted. After whole epochs it has their weights, which a warning tells; of
+    several networks, which are not there one by one, it is as it was.
     """
     before, n_epochs = dict(vars(est)), 0 if reset else len(est.net_.history)
     try:
         yield
     except BaseException:
         net = vars(est).get("net_")
-        if (reset and net is before.get("net_")) or len(net.history) == n_epochs:
+        is_old = reset and net is before.get("net_")
+        if is_old or len(net.history) == n_epochs or est.n_estimators > 1:
             vars(est).update(before)
             for name in vars(est).keys() - before.keys():
                 delattr(est, name)
         else:
+            n_epochs = len(net.history)
+            raw = any(one.has_variance and not one.n_calibrated for one in est.targets_)
+            more = ", and its standard deviations are not calibrated" if raw else ""
             warn_caller(
-                f"the fit was interrupted after {len(net.history)} epochs; the estimator is fitted "
-                "with their weights"
+                f"the fit was interrupted after {n_epochs} epoch{'s' * (n_epochs != 1)}; the "
+                f"estimator is fitted with their weights{more}"
             )
         raise
 

@@ -79,7 +79,7 @@ def replace_data(folder: Path) -> Iterator[NewData]:
                 new.path.rename(same)
             with atomic_write(folder / INDEX) as file:
                 facts = {"format": FOLDER_FORMAT, "data": name, **new.facts, "digests": digests}
-                json.dump(facts, file, indent=2)
+                json.dump({**facts, "own": _own_digest(facts)}, file, indent=2)
                 file.write("\n")
             for other in folder.glob("data-*"):
                 if other.name != name:
@@ -125,7 +125,15 @@ def read_index(folder: Path) -> dict[str, Any]:
         )
     if not isinstance(facts.get("data"), str) or not _NAME.fullmatch(facts["data"]):
         raise ValueError(f"{INDEX} names no data")
+    own = facts.pop("own", None)  # which those that others wrote may not have
+    if own is not None and own != _own_digest(facts):
+        raise ValueError(f"{INDEX} is not as it was written")
     return facts
+
+
+def _own_digest(facts: dict[str, Any]) -> str:
+    """Return a digest of what ``store.json`` says."""
+    return blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def read_data(folder: Path, read: Callable[[Path, dict[str, Any]], T]) -> T:

@@ -335,7 +335,7 @@ def test_an_error_after_whole_epochs_tells_what_is_fitted(regressor, graphs, ene
         np.testing.assert_array_equal(regressor.predict(graphs), before)
     regressor.set_params(callbacks=[boom(n + 2)])
     with (
-        pytest.warns(UserWarning, match=f"interrupted after {n + 1} epochs"),
+        pytest.warns(UserWarning, match=f"interrupted after {n + 1} epochs?;"),
         pytest.raises(MemoryError),
     ):
         regressor.fit(graphs, energies)
@@ -357,18 +357,53 @@ def test_an_interrupt_behind_the_epochs_tells_what_is_fitted(
         regressor.fit(graphs, energies, validation_data=(graphs, energies))
 
 
+@pytest.mark.parametrize("place", ["training", "calibration"])
 def test_an_interrupted_fit_of_several_networks_leaves_the_estimator_as_it_was(
-    regressor, graphs, energies, monkeypatch, recwarn
+    regressor, graphs, energies, place, monkeypatch, recwarn
 ):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
     before = regressor.fit(graphs, energies).predict(graphs)
-    monkeypatch.setattr(GraphNet, "train_step", interrupted)
+    if place == "training":
+        monkeypatch.setattr(GraphNet, "train_step", interrupted)
+    else:
+        monkeypatch.setattr("skcgcnn.estimators._ensemble.calibrate_out_of_bag", interrupted)
+    data = {"validation_data": (graphs, energies)}
+    regressor.set_params(n_estimators=2)
     with pytest.raises(KeyboardInterrupt):
-        regressor.set_params(n_estimators=2).fit(graphs, energies + 1000)
+        regressor.fit(graphs, energies + 1000, **data)
     assert not [each for each in recwarn if "interrupted" in str(each.message)]
     np.testing.assert_array_equal(regressor.predict(graphs), before)
+
+
+def test_what_is_not_calibrated_after_an_interrupt_is_told(
+    regressor, graphs, energies, monkeypatch
+):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("skcgcnn.estimators._fit.calibrate_out_of_bag", interrupted)
+    regressor.set_params(loss="gaussian_nll")
+    with (
+        pytest.warns(UserWarning, match="weights, and its standard deviations are not calibrated"),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        regressor.fit(graphs, energies, validation_data=(graphs, energies))
+
+
+def test_an_error_after_a_fit_that_went_astray_says_what_is_fitted(
+    regressor, graphs, energies, monkeypatch
+):
+    def error(*args):
+        raise ConvergenceWarning("it went astray")
+
+    monkeypatch.setattr("skcgcnn.estimators._base.warn_if_astray", error)
+    with (
+        pytest.warns(UserWarning, match="the estimator is fitted with their weights"),
+        pytest.raises(ConvergenceWarning),
+    ):
+        regressor.fit(graphs, energies)
 
 
 @pytest.mark.parametrize("moment", ["on_train_begin", "on_train_end"])

@@ -235,7 +235,7 @@ def test_ctrl_c_where_there_is_one_process_leaves_what_it_leaves_without(
     for accelerator in (None, OneOf()):
         est = CGCNNRegressor(**params | {"device": accelerator or "cpu"})
         with (
-            pytest.warns(UserWarning, match="interrupted after 1 epochs"),
+            pytest.warns(UserWarning, match="interrupted after 1 epoch;"),
             pytest.raises(KeyboardInterrupt),
         ):
             est.fit(graphs, energies)
@@ -297,7 +297,7 @@ def test_after_an_error_of_its_own_a_process_waits_for_no_other(tiny, graphs, en
 
     est = CGCNNRegressor(**tiny | {"device": accelerator}, callbacks=[Fails()])
     with (
-        pytest.warns(UserWarning, match="interrupted after 1 epochs"),
+        pytest.warns(UserWarning, match="interrupted after 1 epoch;"),
         pytest.raises(OSError, match="the disk is full"),
     ):
         est.fit(graphs, energies)

@@ -315,7 +315,7 @@ def test_what_is_no_store(some, tmp_path):
     text = description.read_text()
     for change, message in (
         (text.replace('"format": 4', '"format": 9'), "a store of format 9; .* reads format 4"),
-        (text.replace('"n_crystals": 2', '"n_crystals": 3'), "not of the same length"),
+        (text.replace('"n_crystals": 2', '"n_crystals": 3'), "store.json is not as it was written"),
         ("{", "is a damaged store"),
     ):
         description.write_text(change)

@@ -30,7 +30,7 @@ def names(text):
 def facts(**changes):
     def change(data):
         path = data.parent / "store.json"
-        known = json.loads(path.read_text()) | changes
+        known = json.loads(path.read_text()) | {"own": None} | changes
         path.write_text(json.dumps({n: v for n, v in known.items() if v is not None}))
 
     return change
