@@ -1,6 +1,7 @@
 """The estimator of a run, from its settings or a checkpoint, and its fit."""
 
 import shutil
+import warnings
 from collections.abc import Collection
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -163,13 +164,16 @@ def fit_parts(
         callbacks.append(("checkpoint", RunCheckpoint(est, run, output, best)))
         if est.n_estimators > 1:
             (output / CHECKPOINT).unlink(missing_ok=True)  # that of an earlier run
-    est._fit(
-        **parts["train"].arguments(),
-        validation_data=(val["X"], val["y"]) if validates else None,
-        classes=classes,
-        callbacks=callbacks,
-        resume=resume is not None,
-    )
+    with warnings.catch_warnings():
+        # The estimator ends with the run, which tells its files.
+        warnings.filterwarnings("ignore", "the fit was interrupted")
+        est._fit(
+            **parts["train"].arguments(),
+            validation_data=(val["X"], val["y"]) if validates else None,
+            classes=classes,
+            callbacks=callbacks,
+            resume=resume is not None,
+        )
     if not est.history_:
         raise DataError("training diverged in the first epoch; use a smaller --lr")
 
