@@ -66,8 +66,9 @@ class Marks:
         has_comma = self.separator != "," and has_decimal_comma(cell)
         value = number(cell.replace(",", ".") if has_comma else cell)
         if is_missing_cell(cell):
-            self._n_words += cell.lower() not in ("", "nan")
-            self._word = self._word or cell * (cell.lower() not in ("", "nan"))
+            if cell.lower() not in ("", "nan"):  # as people and pandas leave cells out
+                self._n_words += 1
+                self._word = self._word or cell
         elif value is None:
             self._has_text = True
         elif (mark := "," if "," in cell else "." if "." in cell else "") == "":
