@@ -9,6 +9,7 @@ from skcgcnn.datasets._column_names import (
     named_columns,
     shifted_header,
 )
+from skcgcnn.datasets._groups import load_groups
 from skcgcnn.datasets._id_column import IdColumn
 from skcgcnn.datasets._id_prop import (
     Table,
@@ -16,7 +17,6 @@ from skcgcnn.datasets._id_prop import (
     find_table,
     groups_of,
     join_columns,
-    load_groups,
     load_id_prop,
     read_table,
 )

@@ -13,6 +13,8 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
 _THOUSANDS = re.compile(r"[+\u2212\u2013-]?[1-9]\d{0,2}([.,]\d{3})+")
 # So many times as large as the others is what has no decimals where these seem to have some.
 _FAR = 2
+# With thousands, surely.
+_BOTH_MARKS = re.compile(r"[+\u2212\u2013-]?\d{1,3}((\.\d{3})+,\d+|(,\d{3})+\.\d+)")
 # What stands in a row of units where a crystal has its name, and other texts.
 NO_NAME = ("", "-", "unit", "units")
 
@@ -52,7 +54,7 @@ class Marks:
     # The first numbers with a comma or a point, and with one that has no thousands behind it.
     first: dict[str, str] = field(default_factory=dict)
     decimal: dict[str, str] = field(default_factory=dict)
-    # What may have thousands, and the largest numbers with a mark and without one.
+    # What may have thousands, with its place, and the largest numbers with a mark and without one.
     _unclear: tuple[str, str] | None = None
     _largest: float = 0.0
     _whole: float = 0.0
@@ -71,6 +73,8 @@ class Marks:
                 self._word = self._word or cell
         elif value is None:
             self._has_text = True
+            if self.separator != "," and _BOTH_MARKS.fullmatch(cell):
+                self.decimal.setdefault(max(",.", key=cell.rindex), cell)
         elif (mark := "," if "," in cell else "." if "." in cell else "") == "":
             self._whole = max(self._whole, abs(value))
         else:
@@ -81,13 +85,15 @@ class Marks:
             else:
                 self.decimal.setdefault(mark, cell)
 
-    def problem(self, decimal: Mapping[str, str]) -> str | None:
+    def problem(self, decimal: Mapping[str, str], marked: Mapping[str, str]) -> str | None:
         """Tell of a number that may have thousands.
 
         Parameters
         ----------
         decimal : dict of str to str
             Numbers of the table with decimal commas and points, one of each.
+        marked : dict of str to str
+            The same, or what may be such a number.
         """
         if not self._unclear:
             return None
@@ -98,8 +104,8 @@ class Marks:
             # One that is larger by far than all of these, if they have decimals.
             if self._whole > _FAR * self._largest:
                 found = f"{self._whole:g}"
-            elif other in decimal and mark not in decimal:
-                found, where = decimal[other], "table"
+            elif other in marked and mark not in decimal:
+                found, where = marked[other], "table"
         if not found:
             return None
         name = {".": "point", ",": "comma"}[mark]

@@ -11,20 +11,13 @@ import numpy.typing as npt
 from sklearn.utils import Bunch
 
 from skcgcnn._files import user_path
-from skcgcnn._text import listed, spellings
+from skcgcnn._text import listed
 from skcgcnn._warnings import warn_caller
-from skcgcnn.datasets._cells import is_missing_cell
-from skcgcnn.datasets._column_names import is_index_name
 from skcgcnn.datasets._crystal_files import CrystalFolder, crystal_name
+from skcgcnn.datasets._groups import load_groups
 from skcgcnn.datasets._layout import check_shape, find_ids, named_places, read_column, take_header
-from skcgcnn.datasets._tables import TABLES, Sheet, refuse
+from skcgcnn.datasets._tables import Sheet, refuse
 from skcgcnn.exceptions import DataError
-
-# Endings of tables that are not read.
-_OTHER_TABLES = (
-    *(".txt", ".dat", ".json", ".jsonl", ".ndjson"),
-    *(".parquet", ".feather", ".xls", ".xlsm", ".xlsb", ".ods"),
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -361,68 +354,6 @@ def find_features(folder: Path) -> Path | None:
     if path.exists() or path.is_symlink():
         raise DataError(f"{path}: leads to no file; put the features of the elements there")
     return None
-
-
-def load_groups(folder: Path, cif_ids: Sequence[str]) -> dict[str, str] | None:
-    """Read ``groups.csv``, beside crystals of these names.
-
-    Returns
-    -------
-    dict of str to str, or None
-        Groups by the names of the crystals; None where there is no such file.
-
-    Raises
-    ------
-    DataError
-        If a line is not ``cif_id,group``, or an id comes twice; or the table has another name.
-
-    Warns
-    -----
-    UserWarning
-        Names groups that are spelled in several ways.
-    """
-    if not (folder / "groups.csv").is_file():
-        # To leave it out would part the crystals of a group.
-        for other in folder.glob("[gG][rR][oO][uU][pP][sS].*"):
-            if other.name.lower().endswith((*TABLES, *_OTHER_TABLES)):
-                raise DataError(f"{other}: groups are read from groups.csv; save it as that")
-        return None
-    known = set(cif_ids)
-    sheet = Sheet(folder / "groups.csv", known.__contains__)
-    groups: dict[str, str] = {}
-    problems = []
-    (_, *header), *rows = _without_index(sheet) or [(0,)]
-    if header and crystal_name(header[0]) in known:
-        problems.append(f"begins with the crystal {header[0]!r}; write 'cif_id,group' above it")
-    for line, *cells in rows:
-        if len(cells) < 2 or not all(cells[:2]) or any(cells[2:]):
-            problems.append(f"line {line}: expected 'cif_id,group'")
-        elif is_missing_cell(cells[1]):
-            problems.append(
-                f"line {line}: {cells[1]!r} counts as missing; give the group another name"
-            )
-        elif groups.get(crystal_name(cells[0]), cells[1]) != cells[1]:
-            problems.append(f"line {line}: id {cells[0]!r} comes twice")
-        else:
-            groups[crystal_name(cells[0])] = cells[1]
-    refuse(sheet.file, problems)
-    for names in spellings(groups.values()):
-        warn_caller(
-            f"{sheet.file}: {' and '.join(map(repr, names))} differ by case or blanks alone, and "
-            "count as different groups"
-        )
-    return groups
-
-
-def _without_index(sheet: Sheet) -> list[tuple[Any, ...]]:
-    """Return the line and the cells of each row, without an index of pandas before two columns."""
-    frame = sheet.frame().fillna("")
-    if len(frame) and is_index_name(frame.iloc[0, 0]) and frame.iloc[1:, 0].str.isdecimal().all():
-        if frame.shape[1] == 3:
-            frame = frame.iloc[:, 1:]
-        else:
-            warn_caller(f"{sheet.file}: read with its index as the ids")
-    return [*frame.itertuples(name=None)]
 
 
 def groups_of(groups: Mapping[str, str] | None, table: Table) -> npt.NDArray[np.str_] | None:

@@ -26,8 +26,8 @@ from skcgcnn.exceptions import DataError
 # "2D", a date, a version, or the number of a paper.
 _SIGN = "[+\u2212\u2013-]"
 _LIKE_A_NUMBER = re.compile(
-    rf"{_SIGN}\d+([.,]\d+)?(\s|\(|$)|\d+ +[^\W\d]|{_SIGN}?\d{{1,3}}([.,]\d{{3}})+[.,]\d+$"
-    rf"|{_SIGN}?\d+[.,]\d+([eE][+-]?\d+)?\s*($|[(%\u00b1]|\+/?-|[^\W\d_])"
+    rf"{_SIGN}\d+([.,]\d+)?(\s|\(|$)|\d+ +[^\W\d]|{_SIGN}?\d{{1,3}}([.,]\d{{3}})+[.,]\d"
+    rf"|{_SIGN}?(?!\d+\.\d{{4,}}/)\d+[.,]\d+(?![.,]?\d)|\d+\s*([%\u00b0\u00b1]|\(\d+\)$)"
 )
 # From this many on, whole numbers in two columns next to each other are rather decimals.
 _DIGITS_OF_DECIMALS = 3

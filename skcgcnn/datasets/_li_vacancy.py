@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from skcgcnn.datasets._id_prop import groups_of, load_groups, make_bunch, read_table
+from skcgcnn.datasets._groups import load_groups
+from skcgcnn.datasets._id_prop import groups_of, make_bunch, read_table
 
 # The wheel holds a copy; in a clone of the repository the data have a folder of their own.
 _IN_WHEEL = Path(__file__).parent / "li_vacancy"

@@ -24,6 +24,7 @@ from skcgcnn.datasets._cells import (
     NO_NAME,
     Marks,
     has_decimal_comma,
+    is_number,
     is_unit_row,
     number,
 )
@@ -147,6 +148,7 @@ class Sheet:
         self.file, self.is_id = file, is_id
         self.separator, self.encoding = ",", "utf-8-sig"
         self.names, self.remarks = list[str](), list[str]()
+        self._lower = set[str]()  # names of columns
         self.units = dict[str, str]()
         self._marks: dict[str, Marks] = {}
         self._is_cut = False  # or ends without the end of a line, as some editors leave it
@@ -306,6 +308,7 @@ class Sheet:
     def _checked_rows(self, check: Callable[[list[str]], None]) -> Iterator[tuple[int, list[str]]]:
         """Yield the rows behind the names, without what is empty behind the last of these."""
         n_names = n_columns = 0
+        before = list[str]()
         for line, cells in self:
             if not self.names:
                 n_names = max(place for place, cell in enumerate(cells, 1) if cell)
@@ -321,15 +324,19 @@ class Sheet:
                 raise self._nameless(n_names)
             else:
                 self.check_index(line, cells)
-                self._check_names_again(line, cells[:n_names])
-                yield line, cells[:n_names]
+                self._check_names_again(line, cells[:n_names], before)
+                before = cells[:n_names]
+                yield line, before
 
-    def _check_names_again(self, line: int, cells: list[str]) -> None:
-        """Refuse a table that was put behind another one whose columns have another order."""
-        if cells[0] in self.names and cells != self.names and {*cells} == {*self.names}:
+    def _check_names_again(self, line: int, cells: list[str], before: list[str]) -> None:
+        """Refuse a table that was put behind another one with other columns, or another order."""
+        if cells == self.names or cells[0].lower() not in {*CRYSTAL_NAMES, *self._lower}:
+            return
+        is_text = all(cells) and not any(map(is_number, cells)) and any(map(is_number, before))
+        if is_text or {*cells} == {*self.names}:
             raise DataError(
-                f"{self.file}: line {line} names the columns again, in another order; write what "
-                "is below it in the order of the first line"
+                f"{self.file}: line {line} names columns again, others or in another order; make "
+                "two tables of it"
             )
 
     def set_names(self, names: list[str], places: Sequence[int]) -> None:
@@ -346,7 +353,7 @@ class Sheet:
         for name, place in zip(names, places, strict=True):
             if not name and place != min(places):  # the first is the index of pandas
                 raise self._nameless(place)
-        self.names = names
+        self.names, self._lower = names, {name.lower() for name in names}
 
     def _nameless(self, place: int) -> DataError:
         return DataError(
@@ -407,8 +414,10 @@ class Sheet:
     @property
     def problems(self) -> list[str]:
         """Of columns so far: points and commas that may be between thousands, or decimal ones."""
-        decimal = {k: v for marks in self._marks.values() for k, v in marks.decimal.items()}
-        found = (marks.problem(decimal) for marks in self._marks.values())
+        columns = self._marks.values()
+        decimal = {k: v for marks in columns for k, v in marks.decimal.items()}
+        marked = {k: v for marks in columns for k, v in marks.first.items()} | decimal
+        found = (marks.problem(decimal, marked) for marks in columns)
         return [problem for problem in found if problem]
 
     def _remark(self, what: str, example: str) -> None:

@@ -100,6 +100,9 @@ def read_properties(path: Path) -> Properties:
             cells[name].append(cell)
     if not cells:
         raise DataError(f"{path}: holds no crystal")
+    if "" in cells and not any(cells[""]):  # of a sheet that begins further right
+        del cells[""]
+        sheet.names = sheet.names[1:]
     found = Properties(sheet, cells, lines)
     others = sheet.names[1:]
     named = named_columns(others)

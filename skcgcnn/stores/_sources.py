@@ -243,7 +243,8 @@ def _rows_of(sheet: Sheet, crystal_column: str | None) -> Iterator[Item]:
             for name, cell in row.items()
             if name and name not in (crystal, id_name)
         }
-        has_odd |= crystal != "" and not row.get("", "0").isdecimal()  # no index of pandas
+        nameless = row.get("", "")
+        has_odd |= crystal != "" and nameless != "" and not nameless.isdecimal()  # no index
         own_id = None if id_name is None else row[id_name] or f"row {place}"
         yield _row(path, place, row[crystal], own_id, values)
     sheet.remarks += ["a column without a name left out"] * has_odd

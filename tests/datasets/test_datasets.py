@@ -176,6 +176,8 @@ def test_groups(folder):
     # An index of pandas, and an empty column.
     (path / "groups.csv").write_text(",id,group,\n0,c,y,\n1,a,x,\n2,b,x,\n2,b,x,\n")
     assert load_id_prop(path).groups.tolist() == ["x", "x", "y"]
+    (path / "groups.csv").write_text("Unnamed: 0,index,id,g\n0,1,c,y\n1,2,a,x\n2,3,b,x\n")
+    assert load_id_prop(path).groups.tolist() == ["x", "x", "y"]
     (path / "groups.csv").write_text(",host,fold\na,x,1\nb,x,2\nc,y,1\n")
     with pytest.raises(DataError, match="line 2: expected 'cif_id,group'"):
         load_id_prop(path)

@@ -70,14 +70,19 @@ def test_records_and_their_units(tmp_path):
         "id,e,\na,1,2\n": "column 3 has no name; write one above it, or remove the column",
         "id,,e\na,,2\n": "column 2 has no name; write one above it, or remove the column",
         "id,e\na,1\nb\n": "the row that ends in line 3 has 1 cells, the header 2",
-        "id,e,g\na,1,2\nid,g,e\nb,3,4\n": "line 3 names the columns again, in another order; "
-        "write what is below it in the order of the first line",
+        **{
+            f"id,e,g\na,1,2\n{again}\nb,3,4\n": "line 3 names columns again, others or in another "
+            "order; make two tables of it"
+            for again in ("id,g,e", "id,e,h", "ID,G,E", "cif_id,g,e")
+        },
         "id,e\na,1\nb,2,5\n": "the row that ends in line 3 has 3 cells, the header 2",
     }.items():
         with pytest.raises(DataError) as error:
             records(sheet(text))
         assert str(error.value) == f"{file}: {message}"
     assert records(sheet(",e\na,1\n")) == [(2, {"": "a", "e": "1"})]
+    # What is no other header: crystals that are called as one, and the same names.
+    assert len(records(sheet("id,e\na,1\nname,2\nfile,\nid,e\nb,3\n"))) == 5
     # What is empty behind the last name.
     assert records(sheet("id,e,,\na,1,,\nb,2\nc,3,,,\n"))[1:] == [
         (3, {"id": "b", "e": "2"}),

@@ -163,6 +163,8 @@ REFUSED = {
     # As spreadsheets show whole numbers in Germany, alone or beside decimal commas.
     "id;V\na;1.234\nb;987\n": "line 2: '1.234' may have thousands .* column holds '987' too",
     "id;e;V\na;1,5;1.234\nb;2,5;12.345\n": "line 2: '1.234' may have .* table holds '1,5' too",
+    "id;V;m\na;1.234;7.954,2\nb;2.345;21.234,5\n": "'1.234' may .* table holds '7.954,2' too",
+    "id;V;e\na;1.234;2,345\nb;2.345;3,456\n": "'1.234' may have .* table holds '2,345' too",
     # And in England.
     "id\tV\na\t1,234\nb\t987\n": "line 2: '1,234' may have thousands .* column holds '987' too",
     "id\te\tV\na\t1.5\t1,234\nb\t2.5\t2,345\n": "'1,234' may have .* table holds '1.5' too",

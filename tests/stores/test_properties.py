@@ -327,6 +327,7 @@ def test_empty_columns_at_the_ends_of_a_table(make, text, tmp_path):
         (tmp_path / f"{stem}.cif").write_text(text)
     for rows in (
         [["", "id", "e", ""], ["", "a", 1, ""], ["", "b", 2, ""]],
+        [["", "sample", "e"], ["", "a", 1], ["", "b", 2]],
         [["", "id", "e"], ["x", "a", 1], ["y", "b", 2]],
     ):
         path = table(tmp_path / "p.csv", *rows)
