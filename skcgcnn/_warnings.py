@@ -13,6 +13,8 @@ _said = set[tuple[str, str, int]]()
 def warn_caller(message: str, category: type[Warning] = UserWarning, *, once: bool = False) -> None:
     """Warn, as of the nearest line outside of this library, scikit-learn, skorch and joblib.
 
+    Contexts of ours are left by `contextlib`.
+
     Parameters
     ----------
     message : str
@@ -45,7 +47,7 @@ def is_called_by(module: str) -> bool:
 
 
 def _is_inside(module: str) -> bool:
-    return module.partition(".")[0] in {"skcgcnn", "sklearn", "skorch", "joblib"}
+    return module.partition(".")[0] in {"skcgcnn", "sklearn", "skorch", "joblib", "contextlib"}
 
 
 @contextmanager

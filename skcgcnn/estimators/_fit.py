@@ -1,7 +1,7 @@
 """The way through a fit of one network."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -81,7 +81,10 @@ def fit_data(
         _train(est, train, valid, left, cycle)
     finally:
         est.net_.callbacks = own
-        est.net_.finish(_dataset(est, train))
+        if reset or resume or len(est.net_.history) > done:
+            est.net_.finish(_dataset(est, train))
+        else:  # the network is as it was, with the statistics of other crystals, perhaps
+            est.net_.module_.release_buffers()
     if valid is not None and start is not None:
         compare(est, start, valid)
     if valid is not None and any(target.has_variance for target in est.targets_):
@@ -118,10 +121,11 @@ def left_by_errors(est: Any, *, reset: bool) -> Iterator[None]:
             n_epochs = len(net.history)
             raw = any(one.has_variance and not one.n_calibrated for one in est.targets_)
             more = ", and its standard deviations are not calibrated" if raw else ""
-            warn_caller(
-                f"the fit was interrupted after {n_epochs} epoch{'s' * (n_epochs != 1)}; the "
-                f"estimator is fitted with their weights{more}"
-            )
+            with suppress(Warning):  # where it is an error, Ctrl-C is to stop a search all the same
+                warn_caller(
+                    f"the fit was interrupted after {n_epochs} epoch{'s' * (n_epochs != 1)}; the "
+                    f"estimator is fitted with their weights{more}"
+                )
         raise
 
 

@@ -186,10 +186,11 @@ def test_an_interrupted_fit_leaves_a_fitted_estimator(regressor, graphs, energie
     monkeypatch.setattr(GraphNet, "train_step", interrupted)
     regressor.set_params(max_epochs=9)
     with (
-        pytest.warns(UserWarning, match="interrupted after 2 epochs"),
+        pytest.warns(UserWarning, match="interrupted after 2 epochs") as caught,
         pytest.raises(KeyboardInterrupt),
     ):
         regressor.fit(graphs, energies)
+    assert {each.filename for each in caught} == {__file__}
     assert (regressor.n_iter_, regressor.n_samples_fit_, len(regressor.history_)) == (2, 24, 2)
     # The third epoch, half of which was done, is undone.
     np.testing.assert_array_equal(regressor.predict(graphs), expected)
@@ -375,6 +376,39 @@ def test_an_interrupted_fit_of_several_networks_leaves_the_estimator_as_it_was(
         regressor.fit(graphs, energies + 1000, **data)
     assert not [each for each in recwarn if "interrupted" in str(each.message)]
     np.testing.assert_array_equal(regressor.predict(graphs), before)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_a_training_that_fails_in_its_first_epoch_changes_no_prediction(
+    graphs, energies, error, monkeypatch
+):
+    """With batch statistics, which are those of the crystals of the fit before."""
+    est = CGCNNRegressor(max_epochs=2, n_conv=1, init_from=None, warm_start=True, random_state=0)
+    before = est.fit(graphs[:12], energies[:12]).predict(graphs)
+
+    def failing(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(GraphNet, "train_step", failing)
+    with pytest.raises(error):
+        est.fit(graphs[12:], energies[12:])
+    np.testing.assert_array_equal(est.predict(graphs), before)
+
+
+def test_ctrl_c_stops_a_search_where_warnings_are_errors(regressor, graphs, energies, monkeypatch):
+    train_step = GraphNet.train_step
+
+    def interrupted(net, batch, **kwargs):
+        if len(net.history) == 2:
+            raise KeyboardInterrupt
+        return train_step(net, batch, **kwargs)
+
+    monkeypatch.setattr(GraphNet, "train_step", interrupted)
+    search = GridSearchCV(regressor.set_params(max_epochs=3), {"lr": [0.01, 0.02]}, cv=2)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", ".*interrupted after")
+        with pytest.raises(KeyboardInterrupt):
+            search.fit(graphs, energies)
 
 
 def test_what_is_not_calibrated_after_an_interrupt_is_told(
