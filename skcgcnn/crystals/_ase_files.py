@@ -1,6 +1,7 @@
 """What ASE leaves out of files, or takes for something else, and what it takes too long for."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
@@ -20,6 +21,8 @@ _COUNT_OF_COLUMNS = re.compile(r":[A-Z]:(\d+)")
 _CELL_OF_FRAME = re.compile(r"""\blattice\s*=\s*["'\[{]?([^"'=]*)""", re.IGNORECASE)
 # What is told of a frame, of which ASE takes the last of each name.
 _TOLD_ONCE = re.compile(r"(?<!\S)(Lattice|Properties)\s*=")
+# A value, which may be a comment that holds such a name.
+_QUOTED = re.compile(r"""=\s*("[^"]*"|'[^']*')""")
 # Of these, ASE looks up the elements, and raises a KeyError for what is none.
 _OF_SYMBOLS = ("xyz", "extxyz", "gen", "in")
 # Two names of one column of an .xyz file.
@@ -162,8 +165,8 @@ def check_counts_of_xyz(text: str) -> None:
     place = 0
     while place < len(lines) and lines[place].strip().isdecimal():
         check_count([lines[place].strip()], len(lines) - place)
-        told = _TOLD_ONCE.findall("".join(lines[place + 1 : place + 2]))
-        if twice := {one for one in told if told.count(one) > 1}:
+        told = Counter(_TOLD_ONCE.findall(_QUOTED.sub("= ", "".join(lines[place + 1 : place + 2]))))
+        if twice := [one for one, n in told.items() if n > 1]:
             raise StructureError(f"tells {' and '.join(sorted(twice))} twice in a line; keep one")
         place += int(lines[place].strip()[:12]) + 2
         place += _n_vectors(lines, place)

@@ -45,6 +45,8 @@ _WHOLE = re.compile(r"1(\.0*)?(\(\d+\))?|[?]")
 
 _FORMULA_PART = re.compile(r"([A-Z][a-z]?)(\d+(?:\.\d*)?|\.\d+)?")
 _JOINED_FORMULA = re.compile(f"(?:{_FORMULA_PART.pattern})+")
+# Of a hydrate, such as CaSO4.2H2O; La0.5Sr0.5MnO3 is none.
+_JOINED_BY_POINT = re.compile(r"(?<![A-Za-z]0)\.\d*[A-Z]")
 _TWO_CAPITALS = re.compile("[A-Z]{2}")
 # The remark where the identity alone is listed.
 _ONE_LISTED = "lists 1 symmetry operations"
@@ -183,6 +185,8 @@ def _formula(formula: str) -> dict[int, float] | None:
     amounts: dict[int, float] = {}
     parts = formula.split()
     if len(parts) == 1 and _JOINED_FORMULA.fullmatch(parts[0]):
+        if _JOINED_BY_POINT.search(parts[0]):
+            return None
         parts = [match[0] for match in _FORMULA_PART.finditer(parts[0])]
     for part in parts:
         match = _FORMULA_PART.fullmatch(part)

@@ -73,6 +73,9 @@ def refused(text):
         ("Na3Cl3", False),
         ("Na2Cl1.5", True),
         ("NaClO", True),
+        ("Na0.5Cl1.5", True),
+        ("'NaCl.2H2O'", False),  # a hydrate
+        ("NaCl2.2H2O", False),
         ("NACL", False),  # perhaps of other elements
         ("CO", False),
         ("Na(Cl)", False),

@@ -402,6 +402,14 @@ def test_runs_of_many_steps(tmp_path):
             read_crystal(path)
 
 
+def test_a_cell_that_is_told_many_times(tmp_path):
+    (tmp_path / "a.xyz").write_text(f"1\n{100_000 * 'Lattice= '}\nNa 0 0 0\n")
+    begin = time.perf_counter()
+    with pytest.raises(StructureError, match="tells Lattice twice in a line; keep one"):
+        read_crystal(tmp_path / "a.xyz")
+    assert time.perf_counter() - begin < 5
+
+
 @pytest.mark.parametrize("n_frames", [1, 500])
 def test_columns_of_frames_that_they_do_not_have(tmp_path, n_frames):
     more = "".join(f":a{i}:R:300" for i in range(20))
