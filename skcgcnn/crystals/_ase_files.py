@@ -29,17 +29,6 @@ _OF_SYMBOLS = ("xyz", "extxyz", "gen", "in")
 _SAME = (("pos", "positions"), ("species", "symbols"), ("Z", "numbers"))
 # Of a coordinate with brackets, each of which ASE looks for from the start.
 _LONGEST_TERM = 100
-# Of a run of Quantum ESPRESSO, as ASE finds them; it compares each with each.
-_STEPS = ("ATOMIC_POSITIONS", "Program PWSCF")
-_RESULTS = (
-    *("!    total energy", "Forces acting on atoms", "total   stress", "Magnetic moment per site"),
-    *("End of self-consistent calculation", "End of band structure calculation"),
-)
-_MOST_PAIRS = 200_000_000  # which take some seconds
-_N_LISTED = re.compile(r"number of (?:atoms/cell|k points) *= *(\d{1,9})")
-_POINTS = "wk ="
-# A run that writes the sites of each step is longer than so many letters for each.
-_MOST_LISTED, _LETTERS_OF_SITE = 1_500_000, 20
 
 
 def check_xyz(text: str, n_sites: Sequence[int]) -> None:
@@ -198,25 +187,6 @@ def check_terms(text: str) -> None:
     for word in text.split():
         if len(word) > _LONGEST_TERM and "(" in word:
             raise StructureError(f"has the term {word!r} of {len(word)} letters; write its value")
-
-
-def check_steps(text: str) -> None:
-    """Refuse the output of a run with so many steps that ASE would take minutes or gigabytes.
-
-    Raises
-    ------
-    StructureError
-    """
-    check_terms(text)
-    n_steps, n_results = (sum(map(text.count, marks)) for marks in (_STEPS, _RESULTS))
-    # Sites and k-points, of which ASE reads all again for each step.
-    n_listed = sum(map(int, _N_LISTED.findall(text))) + text.count(_POINTS)
-    most_listed = max(_MOST_LISTED, len(text) // _LETTERS_OF_SITE)
-    if n_steps * n_results > _MOST_PAIRS or n_steps * n_listed > most_listed:
-        raise StructureError(
-            f"holds {n_steps} steps, {n_results} results and lists of {n_listed} sites and "
-            "k-points, too many to be read; keep the last"
-        )
 
 
 def why_unread(error: Exception, ending: str) -> str:

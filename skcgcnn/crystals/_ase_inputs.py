@@ -33,7 +33,19 @@ _WORDS_OF_AIMS = {
     *("velocity", "verbatim_writeout"),
 }
 _FAMILIES_OF_AIMS = ("symmetry_", "hessian_", "esp_", "rrs_pbc", "vdw_", "RT_TDDFT_")
+# What tells that coordinates are fractions, by the ending of a file.
+_FRACTIONS = {
+    "gen": re.compile(r"^\s*\d+\s+F\b"),
+    "pwi": re.compile(r"(?:^|[\r\n])[ \t]*ATOMIC_POSITIONS[ \t({]*(?i:crystal)\b"),
+    "in": re.compile(r"(?:^|[\r\n])[ \t]*atom_frac\s"),
+}
 _PLUGIN = "FHI-aims IO is moving"
+
+
+def tells_fractions(text: str, ending: str) -> bool:
+    """Tell whether a file says of its coordinates that they are fractions of the cell."""
+    pattern = _FRACTIONS.get(ending)
+    return pattern is not None and pattern.search(text.removeprefix("\ufeff")) is not None
 
 
 def read_pwi(text: str) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._numbers import read_float
+from skcgcnn.crystals._cif_claims import far_sites
 from skcgcnn.crystals._entries import other_composition, other_count
 from skcgcnn.exceptions import StructureError
 
@@ -119,7 +120,8 @@ def _read(source: Any) -> tuple[Any, list[str]]:
         try:
             structure = _FROM_MAPPING[kind](source)
             told = [*_left_out(source), *_told_otherwise(source, structure)]
-            return structure, partly_periodic(structure.lattice.pbc) + told
+            far = far_sites(structure.frac_coords) if _has_fractions(source) else ()
+            return structure, [*partly_periodic(structure.lattice.pbc), *told, *far]
         except (StructureError, MemoryError):
             raise
         except Exception as error:  # whatever the content provokes
@@ -205,6 +207,11 @@ def _left_out(source: Mapping[str, Any]) -> list[str]:
     features = source.get("attributes", source).get("structure_features") or []
     unread = [name for name in features if name in _UNREAD]
     return [f"has {', '.join(unread)}, which are not read"] if unread else []
+
+
+def _has_fractions(source: Mapping[str, Any]) -> bool:
+    """Tell whether coordinates are given as fractions alone."""
+    return _format(source) == "JARVIS" and not source.get("cartesian", False)
 
 
 def _told_otherwise(source: Mapping[str, Any], structure: Any) -> list[str]:

@@ -11,17 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from skcgcnn.crystals._ase_files import (
-    check_counts_of_xyz,
-    check_gen,
-    check_steps,
-    check_terms,
-    check_xyz,
-    last_of_trajectory,
-    numbers_of_frames,
-    why_unread,
-)
-from skcgcnn.crystals._ase_inputs import read_geometry, read_pwi
 from skcgcnn.crystals._carriers import partly_periodic, to_structure
 from skcgcnn.crystals._cif import MAX_FRACTION, first_crystal, parse_cif, syntax_error
 from skcgcnn.crystals._cif_claims import far_sites, other_volume, told_beside, without_missing
@@ -56,6 +45,7 @@ from skcgcnn.crystals._poscar import (
     with_factor,
 )
 from skcgcnn.crystals._sources import PACKED, is_cif_text, is_json_text, is_poscar_text
+from skcgcnn.crystals._with_ase import OF_ASE, read_with_ase
 from skcgcnn.exceptions import StructureError, TransientReadError
 
 # In Å³ per site (diamond: 5.7). A smaller cell is a mistake, and its neighbor search would not end
@@ -85,18 +75,6 @@ MAX_BYTES = 100_000_000
 
 _CIF, _JSON = ((end, *(f"{end}{packed}" for packed in PACKED)) for end in (".cif", ".json"))
 _TITLES_OF_RES = ("TITL", "REM")
-_AIMS = "geometry.in"
-# With a cell; the others are those that pymatgen does not read.
-_OF_ASE = (".traj", ".xyz", ".extxyz", ".gen", ".pwi", ".pwo", _AIMS)
-_BINARY, _XYZ = ("traj",), ("xyz", "extxyz")
-_BOUNDED = {
-    **dict.fromkeys(_XYZ, check_counts_of_xyz),
-    "pwi": check_terms,
-    "pwo": check_steps,
-}
-_CHECKED = {"xyz": check_xyz, "extxyz": check_xyz, "gen": check_gen}
-# Read from their text, which is not given to ASE as it is.
-_INPUTS = {"in": read_geometry, "pwi": read_pwi}
 _VASP = ("poscar", "contcar", "chgcar", "locpot")
 _OTHER_KIND = (
     "is no kind of file that is read (such as CIF, JSON, POSCAR, .xsf, .extxyz); read it with "
@@ -205,8 +183,8 @@ def _read_file(path: str, max_bytes: int) -> Crystal:
     if lower.endswith(_CIF):
         return _to_its_end(_read_cif, read_text(path, max_bytes))
     check_regular(path, max_bytes)
-    if lower.endswith(_OF_ASE):
-        return _read_with_ase(path, max_bytes)
+    if lower.endswith(OF_ASE):
+        return _from_structure(*read_with_ase(path, max_bytes))
     if lower.endswith((".z", ".zst", ".lzma")):
         raise StructureError("is packed in a way that is not read; unpack it, or use .gz")
     name = os.path.basename(lower)  # noqa: PTH119 - as above
@@ -339,39 +317,6 @@ def _read_cssr(text: str) -> Crystal:
     crystal = _read_with_pymatgen(text, "cssr")
     check_cssr(text, len(crystal.species))
     return replace(crystal, notes=(*crystal.notes, *_far(crystal)))
-
-
-def _read_with_ase(path: str, max_bytes: int) -> Crystal:
-    ending = path.lower().rpartition(".")[2]
-    text = "" if ending in _BINARY else read_text(path, max_bytes)
-    if ending != "pwo":  # what is read of an output was written by a program
-        refuse_underscores(numbers_of_frames(text) if ending in _XYZ else text.splitlines())
-    if ending in _BOUNDED:
-        _BOUNDED[ending](text)
-    try:
-        from ase.io import read
-    except ImportError as error:
-        raise StructureError(
-            "is read by ASE, which is not there: pip install skcgcnn[ase]"
-        ) from error
-    try:
-        if ending in _INPUTS:
-            frames = [_INPUTS[ending](text)]
-        else:
-            frames = last_of_trajectory(path) if ending in _BINARY else read(path, ":")
-    except (MemoryError, StructureError):  # the first says nothing of the file
-        raise
-    except Exception as error:  # ASE's parsers raise whatever the text provokes
-        if is_passing(error):
-            raise cannot_be_read(error) from error
-        raise StructureError(why_unread(error, ending)) from error
-    if not frames:
-        raise StructureError("holds no crystal")
-    if ending in _CHECKED:
-        _CHECKED[ending](text, [len(frame) for frame in frames])
-    structure, remarks = to_structure(frames[-1])
-    several = ["holds several crystals; the last is taken"] if len(frames) > 1 else []
-    return _from_structure(structure, [*remarks, *several, *cut_number(text)])
 
 
 def _read_with_pymatgen(text: str, fmt: Any) -> Crystal:

@@ -1,6 +1,7 @@
 """Where each rule of the readers of other formats begins and ends."""
 
 import gzip
+import json
 
 import numpy as np
 import pytest
@@ -343,6 +344,14 @@ def test_counts_in_poscars():
     assert refused(NACL.replace("Na Cl\n", "")).startswith("names no elements; write a line with")
 
 
+PWI_FAR = (
+    "&SYSTEM\nibrav=0, nat=1, ntyp=1\n/\nATOMIC_SPECIES\nNa 22 Na.UPF\nCELL_PARAMETERS angstrom\n"
+    "4 0 0\n0 4 0\n0 0 4\nATOMIC_POSITIONS {}\nNa 0 {} 0\n"
+)
+AIMS_FAR = "lattice_vector 4 0 0\nlattice_vector 0 4 0\nlattice_vector 0 0 4\n"
+JARVIS_FAR = {"lattice_mat": [[4, 0, 0], [0, 4, 0], [0, 0, 4]], "elements": ["Na"]}
+
+
 @pytest.mark.parametrize(("place", "is_told"), [("2.0", 0), ("-1.9", 0), ("2.9", 1), ("-29", 1)])
 def test_fractions_of_other_files_that_may_be_lengths(tmp_path, place, is_told):
     poscar = "x\n1\n4. 0 0\n0 4. 0\n0 0 4.\nNa\n1\n{}\n0 " + place + " 0 T T F\n\n9 9 9\n"
@@ -352,6 +361,14 @@ def test_fractions_of_other_files_that_may_be_lengths(tmp_path, place, is_told):
         "c.vasp": poscar.format("Selective dynamics\nCartesian"),
         "a.res": f"CELL 1 4 4 4 90 90 90\nLATT -1\nSFAC Na\nNa 1 0 {place} 0 1\nEND\n",
         "a.cssr": f"4 4 4\n90 90 90 SPGR = 1 P 1\n1 0\nx\n1 Na 0 {place} 0\n",
+        "a.gen": f"1 F\nNa\n1 1 0 {place} 0\n0 0 0\n4 0 0\n0 4 0\n0 0 4\n",
+        "c.gen": f"1 S\nNa\n1 1 0 {place}e1 0\n0 0 0\n4 0 0\n0 4 0\n0 0 4\n",
+        "a.pwi": PWI_FAR.format("{crystal}", place),
+        "c.pwi": PWI_FAR.format("angstrom", f"{place}e1"),
+        "geometry.in": f"{AIMS_FAR}atom_frac 0 {place} 0 Na\n",
+        "c_geometry.in": f"{AIMS_FAR}atom 0 {place}e1 0 Na\n",
+        "a.json": json.dumps({**JARVIS_FAR, "coords": [[0, float(place), 0]]}),
+        "c.json": json.dumps({**JARVIS_FAR, "coords": [[0, 99, 0]], "cartesian": True}),
     }
     told = f"has a fractional coordinate of {place.strip('-')}, far outside of its cell"
     for name, text in texts.items():
@@ -922,3 +939,67 @@ def test_lines_that_are_none_of_a_geometry(tmp_path, line, why):
     path = tmp_path / "geometry.in"
     path.write_text(GEOMETRY + line + "\n")
     assert why in refused(path)
+
+
+PWO = """     Program PWSCF v.7.2 starts on  1Jan2024 at 10: 0: 0
+     number of atoms/cell      =            2
+     celldm(1)=   7.558904  celldm(2)=   0.000000  celldm(3)=   0.000000
+     crystal axes: (cart. coord. in units of alat)
+               a(1) = (   1.000000   0.000000   0.000000 )
+               a(2) = (   0.000000   1.000000   0.000000 )
+               a(3) = (   0.000000   0.000000   1.000000 )
+     site n.     atom                  positions (alat units)
+         1           Na  tau(   1) = (   0.0000000   0.0000000   0.0000000  )
+         2           Cl  tau(   2) = (   0.5000000   0.5000000   0.5000000  )
+
+"""
+PWO_ENERGY = "!    total energy              =     -22.82300000 Ry\n\n"
+PWO_CELL = "CELL_PARAMETERS (angstrom)\n5.0 0.0 0.0\n0.0 5.0 0.0\n0.0 0.0 5.0\n\n"
+PWO_SITES = "ATOMIC_POSITIONS (angstrom)\nNa 0.0 0.0 0.0\nCl 2.5 2.5 2.{}\n\n"
+PWO_END = "   JOB DONE.\n"
+PWO_FINAL = "Begin final coordinates\n"
+NO_END = "the run did not end (JOB DONE. is missing); its last crystal with an energy is taken"
+NEWER = "its newer positions, behind the last energy, have none and are not read"
+
+
+@pytest.mark.parametrize(
+    ("steps", "notes"),
+    [
+        ([PWO_ENERGY, PWO_END], []),
+        ([PWO_ENERGY], [NO_END]),
+        ([PWO_ENERGY, PWO_SITES.format(4)], [NO_END, NEWER]),
+        ([PWO_ENERGY, PWO_FINAL, PWO_SITES.format(0), PWO_END], []),
+        ([PWO_ENERGY, PWO_SITES.format(4), PWO_END], [NEWER]),
+        ([PWO_SITES.format(4), PWO_ENERGY, PWO_FINAL, PWO_SITES.format(4), PWO_END], []),
+        ([PWO_SITES.format(4), PWO_ENERGY, PWO_FINAL, PWO_SITES.format(3), PWO_END], [NEWER]),
+        ([PWO_CELL, PWO_SITES.format(4), PWO_ENERGY, PWO_END], []),
+        ([PWO_ENERGY, PWO_END, PWO, PWO_ENERGY], [NO_END, "several"]),
+    ],
+)
+def test_runs_that_did_not_end_or_have_newer_positions(tmp_path, steps, notes):
+    (tmp_path / "a.pwo").write_text(PWO + "".join(steps))
+    found = read_crystal(tmp_path / "a.pwo").notes
+    several = {"holds several crystals; the last is taken": "several"}
+    assert sorted(several.get(note, note) for note in found) == sorted(notes)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("CELL_PARAMETERS (angstrom)\n", "", "has no CELL_PARAMETERS with three rows right above"),
+        ("0.0 5.0 0.0\n", "", "has no CELL_PARAMETERS with three rows right above"),
+        ("0.0 5.0 0.0\n", "0.0 5.0 0.0\n" * 2, "has no CELL_PARAMETERS with three rows right abo"),
+        ("Cl 2.5", "Na 0.0 0.0 0.0\nCl 2.5", "has 3 lines of sites, but tells 2 (number of atoms"),
+        ("Na 0.0 0.0 0.0\n", "", "has 1 lines of sites, but tells 2 (number of atoms/cell)"),
+        ("         2  ", PWO.splitlines()[-3] + "\n        2  ", "has 3 lines of sites, but tells"),
+        ("=            2", "=            1", "has 2 lines of sites, but tells 1 (number of atoms"),
+    ],
+)
+def test_runs_that_lost_lines(tmp_path, old, new, why):
+    path = tmp_path / "a.pwo"
+    text = PWO + PWO_ENERGY + PWO_CELL + PWO_SITES.format(4) + PWO_ENERGY + PWO_END
+    path.write_text(text)
+    assert read_crystal(path).lattice[0, 0] == 5
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    assert refused(path).startswith(why)

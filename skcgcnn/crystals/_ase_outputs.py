@@ -1,0 +1,131 @@
+"""Outputs of Quantum ESPRESSO, as ASE reads them: runs that did not end, or lost lines."""
+
+import re
+from collections.abc import Sequence
+from io import StringIO
+from itertools import takewhile
+
+from skcgcnn.crystals._ase_files import check_terms
+from skcgcnn.crystals._left_out import is_number
+from skcgcnn.exceptions import StructureError
+
+# Of a run of Quantum ESPRESSO, as ASE finds them; it compares each with each.
+_STEPS = ("ATOMIC_POSITIONS", "Program PWSCF")
+_RESULTS = (
+    *("!    total energy", "Forces acting on atoms", "total   stress", "Magnetic moment per site"),
+    *("End of self-consistent calculation", "End of band structure calculation"),
+)
+_MOST_PAIRS = 200_000_000  # which take some seconds
+_N_LISTED = re.compile(r"number of (?:atoms/cell|k points) *= *(\d{1,9})")
+_POINTS = "wk ="
+# A run that writes the sites of each step is longer than so many letters for each.
+_MOST_LISTED, _LETTERS_OF_SITE = 1_500_000, 20
+_CELL, (_SITES, _START) = "CELL_PARAMETERS", _STEPS
+_N_SITES = re.compile(r"number of atoms/cell *= *(\d{1,9})")
+_LIST, _SITE = "positions (alat units)", " tau("
+# A relaxation writes its last crystal again.
+_FINAL, _END = "Begin final coordinates", "JOB DONE."
+
+
+def check_steps(text: str) -> None:
+    """Refuse the output of a run with so many steps that ASE would take minutes or gigabytes.
+
+    Raises
+    ------
+    StructureError
+    """
+    check_terms(text)
+    n_steps, n_results = (sum(map(text.count, marks)) for marks in (_STEPS, _RESULTS))
+    # Sites and k-points, of which ASE reads all again for each step.
+    n_listed = sum(map(int, _N_LISTED.findall(text))) + text.count(_POINTS)
+    most_listed = max(_MOST_LISTED, len(text) // _LETTERS_OF_SITE)
+    if n_steps * n_results > _MOST_PAIRS or n_steps * n_listed > most_listed:
+        raise StructureError(
+            f"holds {n_steps} steps, {n_results} results and lists of {n_listed} sites and "
+            "k-points, too many to be read; keep the last"
+        )
+
+
+def check_run(text: str) -> tuple[str, ...]:
+    """Refuse the output of a run whose crystal lost sites or its cell.
+
+    ASE reads the last crystal that has a result, such as an energy, and takes the cell from the
+    lines right above its sites, or else that of the start.
+
+    Returns
+    -------
+    tuple of str
+        Remarks, if the run did not end, or there are newer positions than those that are read.
+
+    Raises
+    ------
+    StructureError
+    """
+    lines = StringIO(text, newline=None).readlines()
+    starts, cards = ([i for i, line in enumerate(lines) if one in line] for one in (_START, _SITES))
+    result = max((i for i, line in enumerate(lines) if _is_result(line)), default=0)
+    start = max((i for i in starts if i < result), default=None)
+    if start is None:  # who reads it will say so
+        return ()
+    cards = [i for i in cards if i > start]
+    read = max((i for i in cards if i < result), default=None)
+    _check_sites(lines[start:read], None if read is None else _sites(lines, read))
+    if read is not None:
+        _check_cell(lines, start, read)
+    remarks = []
+    if not any(_END in line for line in lines[max(starts) :]):
+        remarks.append(
+            f"the run did not end ({_END} is missing); its last crystal with an energy is taken"
+        )
+    if cards and _is_newer(lines, read, cards[-1], result):
+        remarks.append("its newer positions, behind the last energy, have none and are not read")
+    return tuple(remarks)
+
+
+def _is_result(line: str) -> bool:
+    return any(mark in line for mark in _RESULTS)
+
+
+def _sites(lines: Sequence[str], card: int) -> list[list[str]]:
+    return [*takewhile(_is_site, map(str.split, lines[card + 1 :]))]
+
+
+def _is_site(words: Sequence[str]) -> bool:
+    return len(words) > 3 and is_number(words[1:])
+
+
+def _check_sites(head: Sequence[str], sites: Sequence[Sequence[str]] | None) -> None:
+    """Refuse other numbers of sites than are told: ASE takes as many as are told."""
+    told = next(filter(None, map(_N_SITES.search, head)), None)
+    begin = next((i for i, line in enumerate(head) if _LIST in line), None)
+    if told is None or begin is None:  # who reads it will say so
+        return
+    listed = sum(1 for _ in takewhile(lambda line: _SITE in line, head[begin + 1 :]))
+    found = {listed, listed if sites is None else len(sites)} - {int(told[1])}
+    if found:
+        raise StructureError(
+            f"has {max(found)} lines of sites, but tells {told[1]} (number of atoms/cell); a line "
+            "may be lost, or be there twice"
+        )
+
+
+def _check_cell(lines: Sequence[str], start: int, card: int) -> None:
+    """Refuse sites without a cell in a run that changes it: ASE takes the cell of its start."""
+    above = lines[max(start, card - 5) : card]
+    if above and _CELL in above[0]:
+        return
+    is_row = len(above) > 1 and len(row := above[-2].split()) == 3 and is_number(row)
+    if is_row or any(_CELL in line for line in lines[start:card]):
+        raise StructureError(
+            f"has no {_CELL} with three rows right above its last {_SITES} with an energy; a line "
+            "may be lost, or be there twice"
+        )
+
+
+def _is_newer(lines: Sequence[str], read: int | None, last: int, result: int) -> bool:
+    """Tell whether the last positions are others than those that are read."""
+    if last < result:
+        return False
+    if read is None:
+        return not any(_FINAL in line for line in lines[result:last])
+    return _sites(lines, last) != _sites(lines, read)
