@@ -8,7 +8,9 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from io import DEFAULT_BUFFER_SIZE
 from typing import IO, Any
 
 from skcgcnn.crystals._sources import PACKED
@@ -22,7 +24,6 @@ TOO_PACKED = f"unpacks to more than {_MOST_UNPACKED} times its size; unpack it, 
 _MOST_LETTERS = 300
 # Of a message.
 _LONGEST = 1_000
-_OPENERS = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open}
 _PASSING = {
     errno.EMFILE,
     errno.ENFILE,
@@ -60,10 +61,10 @@ def read_text(path: str, max_bytes: int) -> str:
     size = check_regular(path, max_bytes)
     try:
         if path.lower().endswith(PACKED):
-            opener: Any = _OPENERS[path.lower().rpartition(".")[2]]
-            with opener(path) as packed:
+            unpack = _UNPACKERS[path.lower().rpartition(".")[2]]
+            with open(path, "rb") as packed:  # noqa: PTH123 - as above
                 # Piece by piece: a small file may hold more than fits into memory.
-                content = b"".join(_pieces(packed, max_bytes))
+                content = b"".join(_bounded(unpack(packed), max_bytes))
             if is_too_packed(len(content), size):
                 raise StructureError(TOO_PACKED)
         else:
@@ -81,9 +82,41 @@ def is_too_packed(n_bytes: int, n_packed: int) -> bool:
     return n_bytes > max(_LARGE, _MOST_UNPACKED * n_packed)
 
 
-def _pieces(file: IO[bytes], max_bytes: int) -> Iterator[bytes]:
+def _gunzip(file: IO[bytes]) -> Iterator[bytes]:
+    with gzip.open(file) as unpacked:
+        while piece := unpacked.read(_PIECE):
+            yield piece
+
+
+def _streams(file: IO[bytes], new: Callable[[], Any]) -> Iterator[bytes]:
+    """Yield the pieces of all streams of a file; what is behind them must be zeros.
+
+    Python leaves out what is no stream behind the first one, and with it one that is damaged.
+    """
+    stream, packed = new(), file.read(DEFAULT_BUFFER_SIZE)
+    while packed:
+        if stream.eof:
+            packed = packed.lstrip(b"\0")  # with which .xz may be filled up
+            stream = new() if packed else stream
+        if packed:
+            yield stream.decompress(packed, _PIECE)
+        while not stream.eof and not stream.needs_input:
+            yield stream.decompress(b"", _PIECE)
+        packed = (stream.unused_data if packed else b"") or file.read(DEFAULT_BUFFER_SIZE)
+    if not stream.eof:
+        raise EOFError("it ends before the end of its stream; it is truncated")
+
+
+_UNPACKERS: dict[str, Callable[[IO[bytes]], Iterator[bytes]]] = {
+    "gz": _gunzip,
+    "bz2": partial(_streams, new=bz2.BZ2Decompressor),
+    "xz": partial(_streams, new=lzma.LZMADecompressor),
+}
+
+
+def _bounded(pieces: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
     total = 0
-    while piece := file.read(_PIECE):
+    for piece in pieces:
         total += len(piece)
         if total > max_bytes:
             raise _too_large(max_bytes)
