@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import StringIO
 from itertools import takewhile
 from typing import Any
@@ -15,6 +15,11 @@ _LONGEST_SYMBOL = 3
 _CELL, _SITES = "CELL_PARAMETERS", "ATOMIC_POSITIONS"
 # Of its cards of lengths: behind the name, in braces or parentheses, or none.
 _UNIT_OF_CARD = re.compile(rf"({_CELL}|{_SITES})[\s({{]*(\w*)")
+# A number, or one to be calculated, such as 1/2*3^(-1/2).
+_TERM = re.compile(r"[-+*/^().0-9eE]+")
+# Of a list of Fortran: an older sign for its end, and its names with their values.
+_END_OF_LIST = re.compile(r"^\s*&end\b.*", re.IGNORECASE)
+_PAIR = re.compile(r"(?<![^\s=])([^\s=]+)\s*=\s*([^\s='\"]+)(?![^\s])")
 # In the order in which ASE and Quantum ESPRESSO look for them in the line, comments included.
 _LENGTHS = ("bohr", "angstrom", "alat")
 _UNITS = {_CELL: _LENGTHS, _SITES: ("crystal_sg", "crystal", *_LENGTHS)}
@@ -62,19 +67,37 @@ def read_pwi(text: str) -> Any:
     from ase.io.espresso import read_espresso_in, read_fortran_namelist
 
     plain_text = StringIO(text.removeprefix("\ufeff"), newline=None)  # ends of lines of each kind
-    lists, cards = read_fortran_namelist(plain_text)
+    lists, cards = read_fortran_namelist(_END_OF_LIST.sub("/", line) for line in plain_text)
     _check_units(cards)
     plain = [re.split("[!#]", line)[0] for line in cards]
     _check_cell(_rows_of_card(plain, _CELL))
-    found = lists.get("system", {}).items()
-    system = {re.sub(r"\s", "", key).lower(): value for key, value in found}
+    system = _without_commas(lists.get("system", {}))
     kept = {key: system[key] for key in _COUNTS if key in system}
     if length := _length(system, plain):
         kept["celldm(1)"] = length
     head = ["&SYSTEM", *(f"{key}={value!r}" for key, value in kept.items()), "/"]
-    atoms = read_espresso_in(StringIO("\n".join([*head, *plain])))
-    _check_sites(plain, len(atoms))
-    return atoms
+    sites = _rows_of_card(plain, _SITES)
+    _check_sites(plain, sites, system.get("nat"))
+    for site in sites:
+        _check_terms(site)
+    return read_espresso_in(StringIO("\n".join([*head, *plain])))
+
+
+def _without_commas(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what &SYSTEM tells, by names in small letters.
+
+    Blanks may stand in the place of commas, as in ``ibrav=0 nat=2``, which is one text to ASE.
+    """
+    from ase.io.espresso import str_to_value
+
+    told = dict[str, Any]()
+    for key, value in found.items():
+        pairs = [(key, value)]
+        text = f"{key}={value}"
+        if isinstance(value, str) and "=" in value and not _PAIR.sub("", text).strip():
+            pairs = [(name, str_to_value(one)) for name, one in _PAIR.findall(text)]
+        told |= {re.sub(r"\s", "", name).lower(): one for name, one in pairs}
+    return told
 
 
 def _check_units(cards: Sequence[str]) -> None:
@@ -125,15 +148,30 @@ def _check_cell(rows: Sequence[Sequence[str]]) -> None:
         raise StructureError(f"has {len(rows)} rows in {_CELL}; write three of three numbers")
 
 
-def _check_sites(cards: Sequence[str], n_sites: int) -> None:
-    """Refuse more sites than are counted, a last one that is cut, and elements without a site."""
-    sites = _rows_of_card(cards, _SITES)
-    if len(sites) != n_sites:
+def _check_terms(site: Sequence[str]) -> None:
+    """Refuse a coordinate that is none: of it, ASE says nothing that helps."""
+    if len(site) < 4:
+        raise StructureError(f"has the site {' '.join(site)!r}; write a symbol and three numbers")
+    for term in site[1:4]:
+        if not _TERM.fullmatch(term):
+            raise StructureError(
+                f"has the site {' '.join(site)!r}, in which {term!r} is no number; write it as 0.25"
+            )
+
+
+def _check_sites(cards: Sequence[str], sites: Sequence[Sequence[str]], n_sites: Any) -> None:
+    """Refuse other sites than are counted, a last one that is cut, and elements without a site."""
+    if isinstance(n_sites, int) and len(sites) < n_sites:
+        raise StructureError(
+            f"has {len(sites)} lines of sites ({_SITES}), but counts {n_sites} (nat); one may be "
+            "lost, or begin with no symbol of an element"
+        )
+    if isinstance(n_sites, int) and len(sites) != n_sites:
         raise StructureError(
             f"has {len(sites)} lines of sites, of which {n_sites} are counted (nat)"
         )
     # ASE writes flags behind fixed sites alone; a number that is cut has fewer decimals.
-    if len(set(map(n_decimals, sites[-1][1:4]))) > 1:
+    if sites and len(set(map(n_decimals, sites[-1][1:4]))) > 1:
         refuse_cut(sites)
     named = {row[0] for row in _rows_of_card(cards, "ATOMIC_SPECIES")}
     if unused := sorted(named - {site[0] for site in sites}):

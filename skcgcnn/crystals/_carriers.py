@@ -46,8 +46,15 @@ def is_bare_crystal(source: Any) -> bool:
 
 
 def _inner_crystals(source: Mapping[Any, Any]) -> list[Any]:
-    """Return the crystals that an object of JSON holds beside its other values."""
-    return [value for value in source.values() if is_bare_crystal(value)]
+    """Return the crystals that an object of JSON holds beside its other values.
+
+    As `data`, OPTIMADE answers with one entry, or with a list of them.
+    """
+    values = [*source.values()]
+    entries = source.get("data")
+    if isinstance(entries, list) and len(entries) == 1:
+        values += entries
+    return [value for value in values if is_bare_crystal(value)]
 
 
 def is_structure(source: Any) -> bool:
@@ -128,7 +135,10 @@ def _read(source: Any) -> tuple[Any, list[str]]:
             raise StructureError(f"no crystal in this dictionary of {kind} ({error!r})") from error
     if _is_of(source, "pymatgen", "IMolecule"):
         raise StructureError("is a Molecule, which has no lattice; pass a Structure")
-    raise StructureError(f"is of type {type(source).__name__}, which carries no crystal")
+    more = (
+        "; write each of its items as a line of JSON (.jsonl)" if isinstance(source, list) else ""
+    )
+    raise StructureError(f"is of type {type(source).__name__}, which carries no crystal{more}")
 
 
 def _unwrapped(source: Any) -> Any:
@@ -142,11 +152,25 @@ def _unwrapped(source: Any) -> Any:
         if len(inner) != 1:
             raise StructureError(
                 f"is a dictionary that holds {len(inner) or 'no'} crystals; expected one"
+                + ("" if inner else _other_json(source))
             )
         return _unwrapped(inner[0])
     if _is_of(source, "ase", "AtomsRow"):
         return source.toatoms()
     return source.to_dict() if _is_of(source, "jarvis", "Atoms") else source
+
+
+def _other_json(source: Mapping[Any, Any]) -> str:
+    """Return what to do with what others write as JSON."""
+    entries = source.get("data")
+    if isinstance(entries, list) and len(entries) > 1:
+        return f". Its data are {len(entries)}; write each as a line of JSON (.jsonl)"
+    if not source:
+        return ""
+    return (
+        ". As JSON, crystals of pymatgen, OPTIMADE and JARVIS are read; write others as CIF, keep "
+        "those of ASE in its database (.db), or pass the Atoms"
+    )
 
 
 def _from_atoms(atoms: Any) -> tuple[Any, list[str]]:

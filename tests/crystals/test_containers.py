@@ -63,6 +63,35 @@ def test_a_dictionary_with_several_crystals_is_none(nacl):
         CrystalGraphTransformer().transform([both])
 
 
+def test_answers_of_optimade_and_json_of_others(nacl, tmp_path):
+    entry, path = {"id": "a", "attributes": optimade(nacl)}, tmp_path / "a.json"
+    for data in (entry, [entry]):
+        path.write_text(json.dumps({"data": data, "meta": {}}))
+        same(read_crystal(path), read_crystal(nacl))
+    path.write_text(json.dumps({"data": [entry, entry]}))
+    with pytest.raises(StructureError, match=r"Its data are 2; write each as a line of JSON \("):
+        read_crystal(path)
+    path.write_text(json.dumps([entry]))
+    with pytest.raises(
+        StructureError, match=r"write each of its items as a line of JSON \(\.jsonl"
+    ):
+        read_crystal(path)
+    nacl.to_ase_atoms().write(path)
+    with pytest.raises(
+        StructureError, match=r"keep those of ASE in its database \(\.db\), or pass"
+    ):
+        read_crystal(path)
+
+
+def optimade(structure):
+    symbols = [site.specie.symbol for site in structure]
+    return {
+        "lattice_vectors": structure.lattice.matrix.tolist(),
+        "cartesian_site_positions": structure.cart_coords.tolist(),
+        "species_at_sites": symbols,
+    }
+
+
 @pytest.mark.parametrize(
     "name", ["a{b}.cif", "{x}", "a\nb.cif", "1\n2\n3\n4\n5\n6\n7", "", "POSCAR"]
 )

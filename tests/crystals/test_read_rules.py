@@ -614,6 +614,9 @@ def test_lines_of_an_input_of_quantum_espresso(tmp_path, end):
         ("ntyp=1", "ntyp=1, A=2, celldm(1)=4", "tells its length as celldm(1) and as a; keep one"),
         ("ntyp=1", "ntyp=1, A=-2", "has -2 as its length (a); write a number above 0"),
         ("ntyp=1", "ntyp=1, A=x", "has 'x' as its length (a); write a number above 0"),
+        ("nat=2", "nat=3", "has 2 lines of sites (ATOMIC_POSITIONS), but counts 3 (nat); one may"),
+        ("0.25", "0,25", "'Mg 0.3333333 0.6666667 0,25', in which '0,25' is no number; write it"),
+        ("0.25", "", "has the site 'Mg 0.3333333 0.6666667'; write a symbol and three numbers"),
         ("&SYSTEM", "&OTHER", "ASE cannot read it ('ibrav is required in &SYSTEM')"),
     ],
 )
@@ -624,6 +627,23 @@ def test_what_is_unclear_in_an_input_of_quantum_espresso(tmp_path, old, new, why
     assert len(read_crystal(path).species) == 2
     path.write_text(text.replace(old, new))
     assert why in refused(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("nat=2, ntyp=1", "nat=2 ntyp = 1"),
+        ("ibrav=0, nat=2, ntyp=1", "ibrav=0 nat=2  A=2.0 ntyp=1"),
+        ("ntyp=1\n/", "ntyp=1\n &END"),
+    ],
+)
+def test_how_lists_of_an_input_of_quantum_espresso_are_written(tmp_path, old, new):
+    text = PWI.format(length="", unit="angstrom", rows=ROWS)
+    assert old in text
+    (tmp_path / "a.pwi").write_text(text.replace(old, new))
+    crystal = read_crystal(tmp_path / "a.pwi")
+    assert crystal.lattice[0, 0] == 3
+    assert crystal.species == 2 * [((12, 1.0),)]
 
 
 @pytest.mark.parametrize(
