@@ -7,7 +7,7 @@ from io import StringIO
 from itertools import takewhile
 from typing import Any
 
-from skcgcnn.crystals._left_out import n_decimals, refuse_cut
+from skcgcnn.crystals._left_out import MANY_DECIMALS, n_decimals, refuse_cut
 from skcgcnn.exceptions import StructureError
 
 # In Quantum ESPRESSO, as Fe1 or O_h.
@@ -20,6 +20,8 @@ _TERM = re.compile(r"[-+*/^().0-9eE]+")
 # Of a list of Fortran: an older sign for its end, and its names with their values.
 _END_OF_LIST = re.compile(r"^\s*&end\b.*", re.IGNORECASE)
 _PAIR = re.compile(r"(?<![^\s=])([^\s=]+)\s*=\s*([^\s='\"]+)(?![^\s])")
+# Of lines that are cut at a column.
+_CUT_DECIMALS = 3
 # In the order in which ASE and Quantum ESPRESSO look for them in the line, comments included.
 _LENGTHS = ("bohr", "angstrom", "alat")
 _UNITS = {_CELL: _LENGTHS, _SITES: ("crystal_sg", "crystal", *_LENGTHS)}
@@ -176,6 +178,22 @@ def _check_sites(cards: Sequence[str], sites: Sequence[Sequence[str]], n_sites: 
     named = {row[0] for row in _rows_of_card(cards, "ATOMIC_SPECIES")}
     if unused := sorted(named - {site[0] for site in sites}):
         raise StructureError(f"names {', '.join(unused)} (ATOMIC_SPECIES), which no site has")
+
+
+def cut_cell(text: str) -> tuple[str, ...]:
+    """Return a remark if the last column of a cell has far fewer decimals than the others."""
+    lines = re.split("\r\n?|\n", text.removeprefix("\ufeff"))
+    rows = _rows_of_card([re.split("[!#]", line)[0].strip() for line in lines], _CELL)
+    if not rows or any(len(row) != 3 for row in rows):
+        return ()
+    fewest = min(n_decimals(word) for row in rows for word in row[:2])
+    most = max(n_decimals(row[2]) for row in rows)
+    if fewest < MANY_DECIMALS or most > fewest - _CUT_DECIMALS:
+        return ()
+    what = (
+        f"the last column of its {_CELL}, such as {rows[-1][2]}, has fewer digits than the others"
+    )
+    return (f"{what}; is it cut?",)
 
 
 def _rows_of_card(cards: Sequence[str], name: str) -> list[list[str]]:

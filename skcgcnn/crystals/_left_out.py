@@ -26,7 +26,7 @@ _CONVCOORD = re.compile(
 _PRIMITIVE = re.compile(r"^[^\S\n]*PRIM(VEC|COORD)", re.IGNORECASE | re.MULTILINE)
 _DIRECTIONS = {**{str(n): word for word, n in _PERIODIC.items()}, "3": "CRYSTAL"}
 # Such as programs write; who writes by hand may leave out zeros of fewer.
-_MANY_DECIMALS = 5
+MANY_DECIMALS = 5
 _LONGEST_ROW = 1_000
 # Of Python, as 1_0.
 _UNDERSCORE = re.compile(r"(?<!\S)(?=\S*\d_\d)[\d._eE+-]+(?!\S)")
@@ -230,7 +230,7 @@ def cut_number(text: str) -> tuple[str, ...]:
         return ()
     *usual, n_last = map(n_decimals, words)
     # One digit fewer changes nothing, and is often a zero that is left out.
-    if len(set(usual)) > 1 or not n_last + 1 < usual[0] >= _MANY_DECIMALS:
+    if len(set(usual)) > 1 or not n_last + 1 < usual[0] >= MANY_DECIMALS:
         return ()
     # Who leaves out zeros does so in other rows, too.
     alike = takewhile(lambda row: len(row) == len(last) and is_number(row[-1:]), rows)

@@ -12,7 +12,7 @@ from skcgcnn.crystals._ase_files import (
     numbers_of_frames,
     why_unread,
 )
-from skcgcnn.crystals._ase_inputs import read_geometry, read_pwi, tells_fractions
+from skcgcnn.crystals._ase_inputs import cut_cell, read_geometry, read_pwi, tells_fractions
 from skcgcnn.crystals._ase_outputs import check_run, check_steps
 from skcgcnn.crystals._carriers import to_structure
 from skcgcnn.crystals._cif_claims import far_sites
@@ -30,6 +30,7 @@ _BOUNDED: dict[str, Callable[[str], None]] = {
     "pwi": check_terms,
     "pwo": check_steps,
 }
+_TOLD = {"pwo": check_run, "pwi": cut_cell}
 _CHECKED = {"xyz": check_xyz, "extxyz": check_xyz, "gen": check_gen}
 # Read from their text, which is not given to ASE as it is.
 _INPUTS = {"in": read_geometry, "pwi": read_pwi}
@@ -49,7 +50,7 @@ def read_with_ase(path: str, max_bytes: int) -> tuple[Any, list[str]]:
         refuse_underscores(numbers_of_frames(text) if ending in _XYZ else text.splitlines())
     if ending in _BOUNDED:
         _BOUNDED[ending](text)
-    told = check_run(text) if ending == "pwo" else ()
+    told = _TOLD[ending](text) if ending in _TOLD else ()
     frames = _frames(path, ending, text)
     if not frames:
         raise StructureError("holds no crystal")

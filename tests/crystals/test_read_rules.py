@@ -647,6 +647,22 @@ def test_how_lists_of_an_input_of_quantum_espresso_are_written(tmp_path, old, ne
 
 
 @pytest.mark.parametrize(
+    ("rows", "is_cut"),
+    [
+        ("5.95050000 0.00000000 0.\n-1.17354718 5.73638858 0\n0.00000000 0.00000000 4.", True),
+        ("5.95050000 0.00000000 0.0\n-1.1735471 5.73638858 0.0\n0.0 0.0 4.0", False),
+        ("5.950500 0.000000 0.0000\n-1.173547 5.736388 0.0000\n0.000000 0.000000 4.1234", False),
+        ("5.950 0.000 0\n-1.173 5.736 0\n0.000 0.000 4", False),
+    ],
+)
+def test_a_cell_of_quantum_espresso_that_is_cut_at_a_column(tmp_path, rows, is_cut):
+    (tmp_path / "a.pwi").write_text(PWI.format(length="", unit="angstrom", rows=rows))
+    notes = read_crystal(tmp_path / "a.pwi").notes
+    told = "the last column of its CELL_PARAMETERS, such as 4., has fewer digits than the others"
+    assert notes == ((f"{told}; is it cut?",) if is_cut else ())
+
+
+@pytest.mark.parametrize(
     "older",
     ["!ATOMIC_POSITIONS bohr\n!Mg 0 0 0\n", "# ATOMIC_POSITIONS bohr\n", "!CELL_PARAMETERS\n"],
 )

@@ -1,6 +1,7 @@
 """What X may be, and what its elements and columns are called."""
 
 import math
+import time
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,13 @@ def test_frames_without_rows_and_with_one_name_twice():
     assert "X is a frame without rows" in refused(split_numbers, empty)
     twice = pd.DataFrame([["a.cif", 1.0, 2.0, 3.0]], columns=["a", 0, "0", "b"])
     assert refused(split_numbers, twice) == "X has several columns with the name 0"
+
+
+def test_many_names_of_columns_take_no_time():
+    begin = time.perf_counter()
+    frame = pd.DataFrame(np.zeros((1, 30_001)), columns=[*range(30_000), 7])
+    assert refused(split_numbers, frame) == "X has several columns with the name 7"
+    assert time.perf_counter() - begin < 5
 
 
 def test_numbers_that_may_be_missing():
