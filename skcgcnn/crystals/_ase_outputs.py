@@ -90,6 +90,12 @@ def _sites(lines: Sequence[str], card: int) -> list[list[str]]:
     return [*takewhile(_is_site, map(str.split, lines[card + 1 :]))]
 
 
+def _step(lines: Sequence[str], card: int) -> tuple[Sequence[str], list[list[str]]]:
+    """Return the lines of the cell above some sites, if it may change, and the sites."""
+    above = lines[max(card - 5, 0) : card]
+    return above if above and _CELL in above[0] else (), _sites(lines, card)
+
+
 def _is_site(words: Sequence[str]) -> bool:
     return len(words) > 3 and is_number(words[1:])
 
@@ -115,7 +121,7 @@ def _check_cell(lines: Sequence[str], start: int, card: int) -> None:
     if above and _CELL in above[0]:
         return
     is_row = len(above) > 1 and len(row := above[-2].split()) == 3 and is_number(row)
-    if is_row or any(_CELL in line for line in lines[start:card]):
+    if is_row or any(line.lstrip().startswith(_CELL) for line in lines[start:card]):
         raise StructureError(
             f"has no {_CELL} with three rows right above its last {_SITES} with an energy; a line "
             "may be lost, or be there twice"
@@ -128,4 +134,4 @@ def _is_newer(lines: Sequence[str], read: int | None, last: int, result: int) ->
         return False
     if read is None:
         return not any(_FINAL in line for line in lines[result:last])
-    return _sites(lines, last) != _sites(lines, read)
+    return _step(lines, last) != _step(lines, read)

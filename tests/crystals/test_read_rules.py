@@ -993,6 +993,7 @@ PWO_ENERGY = "!    total energy              =     -22.82300000 Ry\n\n"
 PWO_CELL = "CELL_PARAMETERS (angstrom)\n5.0 0.0 0.0\n0.0 5.0 0.0\n0.0 0.0 5.0\n\n"
 PWO_SITES = "ATOMIC_POSITIONS (angstrom)\nNa 0.0 0.0 0.0\nCl 2.5 2.5 2.{}\n\n"
 PWO_END = "   JOB DONE.\n"
+PWO_DONE = (PWO_ENERGY, PWO_END)
 PWO_FINAL = "Begin final coordinates\n"
 NO_END = "the run did not end (JOB DONE. is missing); its last crystal with an energy is taken"
 NEWER = "its newer positions, behind the last energy, have none and are not read"
@@ -1009,6 +1010,14 @@ NEWER = "its newer positions, behind the last energy, have none and are not read
         ([PWO_SITES.format(4), PWO_ENERGY, PWO_FINAL, PWO_SITES.format(4), PWO_END], []),
         ([PWO_SITES.format(4), PWO_ENERGY, PWO_FINAL, PWO_SITES.format(3), PWO_END], [NEWER]),
         ([PWO_CELL, PWO_SITES.format(4), PWO_ENERGY, PWO_END], []),
+        (
+            [
+                *(PWO_CELL, PWO_SITES.format(4), PWO_ENERGY),
+                *(PWO_CELL.replace("5", "6"), PWO_SITES.format(4), PWO_END),
+            ],
+            [NEWER],
+        ),
+        (["no units specified in CELL_PARAMETERS card\n", PWO_SITES.format(4), *PWO_DONE], []),
         ([PWO_ENERGY, PWO_END, PWO, PWO_ENERGY], [NO_END, "several"]),
     ],
 )
