@@ -70,7 +70,7 @@ def read_pwi(text: str) -> Any:
 
     plain_text = StringIO(text.removeprefix("\ufeff"), newline=None)  # ends of lines of each kind
     lists, cards = read_fortran_namelist(_END_OF_LIST.sub("/", line) for line in plain_text)
-    _check_units(cards)
+    check_units(cards)
     plain = [re.split("[!#]", line)[0] for line in cards]
     _check_cell(_rows_of_card(plain, _CELL))
     system = _without_commas(lists.get("system", {}))
@@ -102,7 +102,7 @@ def _without_commas(found: Mapping[str, Any]) -> dict[str, Any]:
     return told
 
 
-def _check_units(cards: Sequence[str]) -> None:
+def check_units(cards: Sequence[str]) -> None:
     """Refuse cards in a unit that is not known, for which ASE takes bohr, or of a comment."""
     for line in cards:
         if match := _UNIT_OF_CARD.match(line):

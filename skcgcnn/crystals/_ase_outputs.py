@@ -6,6 +6,7 @@ from io import StringIO
 from itertools import takewhile
 
 from skcgcnn.crystals._ase_files import check_terms
+from skcgcnn.crystals._ase_inputs import check_units
 from skcgcnn.crystals._left_out import is_number
 from skcgcnn.exceptions import StructureError
 
@@ -23,6 +24,9 @@ _MOST_LISTED, _LETTERS_OF_SITE = 1_500_000, 20
 _CELL, (_SITES, _START) = "CELL_PARAMETERS", _STEPS
 _N_SITES = re.compile(r"number of atoms/cell *= *(\d{1,9})")
 _LIST, _SITE = "positions (alat units)", " tau("
+_ENERGY, _AXES = _RESULTS[0], "crystal axes:"
+# A run with exact exchange tells several energies of one crystal.
+_HYBRID = "EXX"
 # A relaxation writes its last crystal again.
 _FINAL, _END = "Begin final coordinates", "JOB DONE."
 
@@ -69,8 +73,9 @@ def check_run(text: str) -> tuple[str, ...]:
         return ()
     cards = [i for i in cards if i > start]
     read = max((i for i in cards if i < result), default=None)
-    _check_sites(lines[start:read], None if read is None else _sites(lines, read))
-    if read is not None:
+    names = _check_start(lines[start:read])
+    if read is not None and names:
+        _check_sites(_sites(lines, read), names)
         _check_cell(lines, start, read)
     remarks = []
     if not any(_END in line for line in lines[max(starts) :]):
@@ -79,6 +84,9 @@ def check_run(text: str) -> tuple[str, ...]:
         )
     if cards and _is_newer(lines, read, cards[-1], result):
         remarks.append("its newer positions, behind the last energy, have none and are not read")
+    n_energies = sum(_ENERGY in line for line in lines[read or start : result + 1])
+    if n_energies > 1 and not any(_HYBRID in line for line in lines):
+        remarks.append(f"has {n_energies} energies behind its last positions; newer may be lost")
     return tuple(remarks)
 
 
@@ -100,25 +108,50 @@ def _is_site(words: Sequence[str]) -> bool:
     return len(words) > 3 and is_number(words[1:])
 
 
-def _check_sites(head: Sequence[str], sites: Sequence[Sequence[str]] | None) -> None:
-    """Refuse other numbers of sites than are told: ASE takes as many as are told."""
+def _check_start(head: Sequence[str]) -> list[str]:
+    """Return the symbols of the sites that a run begins with; none if they are not found.
+
+    Refuse other numbers of them than are told, and of axes: ASE takes as many as it looks for.
+    """
     told = next(filter(None, map(_N_SITES.search, head)), None)
     begin = next((i for i, line in enumerate(head) if _LIST in line), None)
-    if told is None or begin is None:  # who reads it will say so
-        return
-    listed = sum(1 for _ in takewhile(lambda line: _SITE in line, head[begin + 1 :]))
-    found = {listed, listed if sites is None else len(sites)} - {int(told[1])}
-    if found:
+    axes = next((i for i, line in enumerate(head) if _AXES in line), None)
+    if told is None or begin is None or axes is None:  # who reads it will say so
+        return []
+    found = [line.split()[:1] for line in head[axes + 1 : axes + 5]]
+    if found[:3] != [["a(1)"], ["a(2)"], ["a(3)"]] or found[3:] == found[2:3]:
+        raise StructureError("has not the axes a(1), a(2) and a(3), each once, as its cell")
+    sites = [*takewhile(lambda line: _SITE in line, head[begin + 1 :])]
+    _check_number(len(sites), int(told[1]))
+    return [" ".join(line.partition(_SITE)[0].split()[1:]) for line in sites]
+
+
+def _check_number(n_sites: int, n_told: int) -> None:
+    if n_sites != n_told:
         raise StructureError(
-            f"has {max(found)} lines of sites, but tells {told[1]} (number of atoms/cell); a line "
-            "may be lost, or be there twice"
+            f"has {n_sites} lines of sites, but tells {n_told} (number of atoms/cell); a line may "
+            "be lost, or be there twice"
         )
+
+
+def _check_sites(sites: Sequence[Sequence[str]], names: Sequence[str]) -> None:
+    """Refuse other sites than those that a run begins with."""
+    _check_number(len(sites), len(names))
+    for site, name in zip(sites, names, strict=True):
+        if site[0] != name:
+            raise StructureError(
+                f"has the site {' '.join(site)!r} in the place of {name}, with which it begins"
+            )
 
 
 def _check_cell(lines: Sequence[str], start: int, card: int) -> None:
     """Refuse sites without a cell in a run that changes it: ASE takes the cell of its start."""
     above = lines[max(start, card - 5) : card]
+    if "(" not in lines[card]:
+        raise StructureError(f"has {_SITES} without a unit, as no run writes it; it is damaged")
+    check_units([lines[card].strip()])
     if above and _CELL in above[0]:
+        check_units([above[0].strip()])
         return
     is_row = len(above) > 1 and len(row := above[-2].split()) == 3 and is_number(row)
     if is_row or any(line.lstrip().startswith(_CELL) for line in lines[start:card]):

@@ -993,6 +993,7 @@ PWO_ENERGY = "!    total energy              =     -22.82300000 Ry\n\n"
 PWO_CELL = "CELL_PARAMETERS (angstrom)\n5.0 0.0 0.0\n0.0 5.0 0.0\n0.0 0.0 5.0\n\n"
 PWO_SITES = "ATOMIC_POSITIONS (angstrom)\nNa 0.0 0.0 0.0\nCl 2.5 2.5 2.{}\n\n"
 PWO_END = "   JOB DONE.\n"
+LOST = "has 2 energies behind its last positions; newer may be lost"
 PWO_DONE = (PWO_ENERGY, PWO_END)
 PWO_FINAL = "Begin final coordinates\n"
 NO_END = "the run did not end (JOB DONE. is missing); its last crystal with an energy is taken"
@@ -1006,6 +1007,8 @@ NEWER = "its newer positions, behind the last energy, have none and are not read
         ([PWO_ENERGY], [NO_END]),
         ([PWO_ENERGY, PWO_SITES.format(4)], [NO_END, NEWER]),
         ([PWO_ENERGY, PWO_FINAL, PWO_SITES.format(0), PWO_END], []),
+        ([PWO_ENERGY, "Na 0.0 0.0 0.0\n", *PWO_DONE], [LOST]),
+        (["EXX-fraction = 0.25\n", PWO_ENERGY, *PWO_DONE], []),
         ([PWO_ENERGY, PWO_SITES.format(4), PWO_END], [NEWER]),
         ([PWO_SITES.format(4), PWO_ENERGY, PWO_FINAL, PWO_SITES.format(4), PWO_END], []),
         ([PWO_SITES.format(4), PWO_ENERGY, PWO_FINAL, PWO_SITES.format(3), PWO_END], [NEWER]),
@@ -1037,6 +1040,20 @@ def test_runs_that_did_not_end_or_have_newer_positions(tmp_path, steps, notes):
         ("Cl 2.5", "Na 0.0 0.0 0.0\nCl 2.5", "has 3 lines of sites, but tells 2 (number of atoms"),
         ("Na 0.0 0.0 0.0\n", "", "has 1 lines of sites, but tells 2 (number of atoms/cell)"),
         ("         2  ", PWO.splitlines()[-3] + "\n        2  ", "has 3 lines of sites, but tells"),
+        (
+            "Cl 2.5",
+            "Ca 2.5",
+            "has the site 'Ca 2.5 2.5 2.4' in the place of Cl, with which it begin",
+        ),
+        ("POSITIONS (angstrom", "POSITIONS (agstrom", "has ATOMIC_POSITIONS in 'agstrom'; write"),
+        ("POSITIONS (angstrom)", "POSITIONS", "has ATOMIC_POSITIONS without a unit, as no run"),
+        ("PARAMETERS (angstrom", "PARAMETERS (angstrm", "has CELL_PARAMETERS in 'angstrm'; write"),
+        (
+            PWO.splitlines()[5] + "\n",
+            PWO.splitlines()[5] * 0,
+            "has not the axes a(1), a(2) and a(3)",
+        ),
+        ("a(2)", "a(1)", "has not the axes a(1), a(2) and a(3), each once, as its cell"),
         ("=            2", "=            1", "has 2 lines of sites, but tells 1 (number of atoms"),
     ],
 )
