@@ -25,6 +25,7 @@ _CELL, (_SITES, _START) = "CELL_PARAMETERS", _STEPS
 _N_SITES = re.compile(r"number of atoms/cell *= *(\d{1,9})")
 _LIST, _SITE = "positions (alat units)", " tau("
 _ENERGY, _AXES = _RESULTS[0], "crystal axes:"
+_SPECIES = "atomic species   valence"
 # A run with exact exchange tells several energies of one crystal.
 _HYBRID = "EXX"
 # A relaxation writes its last crystal again.
@@ -123,7 +124,23 @@ def _check_start(head: Sequence[str]) -> list[str]:
         raise StructureError("has not the axes a(1), a(2) and a(3), each once, as its cell")
     sites = [*takewhile(lambda line: _SITE in line, head[begin + 1 :])]
     _check_number(len(sites), int(told[1]))
-    return [" ".join(line.partition(_SITE)[0].split()[1:]) for line in sites]
+    names = [" ".join(line.partition(_SITE)[0].split()[1:]) for line in sites]
+    _check_names(head, names)
+    return names
+
+
+def _check_names(head: Sequence[str], names: Sequence[str]) -> None:
+    """Refuse symbols of sites that are not those of the species of a run."""
+    begin = next((i for i, line in enumerate(head) if _SPECIES in line), None)
+    if begin is None:
+        return
+    rows = takewhile(_is_site, map(str.split, head[begin + 1 :]))
+    known = {row[0] for row in rows}
+    if known != {*names}:
+        raise StructureError(
+            f"has the species {', '.join(sorted(known))}, but sites of "
+            f"{', '.join(sorted({*names}))}; it is damaged"
+        )
 
 
 def _check_number(n_sites: int, n_told: int) -> None:

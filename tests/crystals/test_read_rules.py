@@ -984,6 +984,10 @@ PWO = """     Program PWSCF v.7.2 starts on  1Jan2024 at 10: 0: 0
                a(1) = (   1.000000   0.000000   0.000000 )
                a(2) = (   0.000000   1.000000   0.000000 )
                a(3) = (   0.000000   0.000000   1.000000 )
+     atomic species   valence    mass     pseudopotential
+        Na             9.00    22.98977     Na( 1.00)
+        Cl             7.00    35.45300     Cl( 1.00)
+
      site n.     atom                  positions (alat units)
          1           Na  tau(   1) = (   0.0000000   0.0000000   0.0000000  )
          2           Cl  tau(   2) = (   0.5000000   0.5000000   0.5000000  )
@@ -1013,6 +1017,7 @@ NEWER = "its newer positions, behind the last energy, have none and are not read
         ([PWO_SITES.format(4), PWO_ENERGY, PWO_FINAL, PWO_SITES.format(4), PWO_END], []),
         ([PWO_SITES.format(4), PWO_ENERGY, PWO_FINAL, PWO_SITES.format(3), PWO_END], [NEWER]),
         ([PWO_CELL, PWO_SITES.format(4), PWO_ENERGY, PWO_END], []),
+        ([PWO_CELL.replace("angstrom", "alat= 9.4"), PWO_SITES.format(4), *PWO_DONE], []),
         (
             [
                 *(PWO_CELL, PWO_SITES.format(4), PWO_ENERGY),
@@ -1053,6 +1058,7 @@ def test_runs_that_did_not_end_or_have_newer_positions(tmp_path, steps, notes):
             PWO.splitlines()[5] * 0,
             "has not the axes a(1), a(2) and a(3)",
         ),
+        ("Cl  tau", "O   tau", "has the species Cl, Na, but sites of Na, O; it is damaged"),
         ("a(2)", "a(1)", "has not the axes a(1), a(2) and a(3), each once, as its cell"),
         ("=            2", "=            1", "has 2 lines of sites, but tells 1 (number of atoms"),
     ],
