@@ -20,7 +20,7 @@ _COUNT_OF_COLUMNS = re.compile(r":[A-Z]:(\d+)")
 # Lattice="..." of a frame of an .xyz file.
 _CELL_OF_FRAME = re.compile(r"""\blattice\s*=\s*["'\[{]?([^"'=]*)""", re.IGNORECASE)
 # What is told of a frame, of which ASE takes the last of each name.
-_TOLD_ONCE = re.compile(r"(?<!\S)(Lattice|Properties)\s*=")
+_TOLD_ONCE = re.compile(r"""(?<!\S)(["']?)(Lattice|Properties)\1\s*=""")
 # A value, which may be a comment that holds such a name.
 _QUOTED = re.compile(r"""=\s*("[^"]*"|'[^']*')""")
 # Of these, ASE looks up the elements, and raises a KeyError for what is none.
@@ -154,7 +154,8 @@ def check_counts_of_xyz(text: str) -> None:
     place = 0
     while place < len(lines) and lines[place].strip().isdecimal():
         check_count([lines[place].strip()], len(lines) - place)
-        told = Counter(_TOLD_ONCE.findall(_QUOTED.sub("= ", "".join(lines[place + 1 : place + 2]))))
+        head = _QUOTED.sub("= ", "".join(lines[place + 1 : place + 2]))
+        told = Counter(match[2] for match in _TOLD_ONCE.finditer(head))
         if twice := [one for one, n in told.items() if n > 1]:
             raise StructureError(f"tells {' and '.join(sorted(twice))} twice in a line; keep one")
         place += int(lines[place].strip()[:12]) + 2
