@@ -66,6 +66,25 @@ def crystals(count: int) -> str:
     return "1 crystal" if count == 1 else f"{count} crystals"
 
 
+def repeated(names: Iterable[str]) -> list[str]:
+    """Return the names that come more than once.
+
+    Parameters
+    ----------
+    names : iterable of str
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> repeated(["a", "b", "a"])
+    ['a']
+    """
+    return [name for name, count in Counter(names).items() if count > 1]
+
+
 def listed(names: Sequence[str], most: int = 8) -> str:
     """Return names as words, the first of many.
 

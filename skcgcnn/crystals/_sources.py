@@ -1,7 +1,6 @@
 """What X may be: the containers of crystals, and what an element of one is called."""
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from numbers import Real
 from os import PathLike, fspath
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._text import repeated
 from skcgcnn.crystals._carriers import is_crystal
 
 ACCEPTED = (
@@ -103,8 +103,7 @@ def split_numbers(
     if n_columns is None or n_columns < 2:
         return X, np.empty((0, 0)), ()
     names = _column_names(X)
-    texts = Counter(map(str, names))  # 0 and "0" are one name
-    if twice := sorted(name for name, n in texts.items() if n > 1):
+    if twice := sorted(repeated(map(str, names))):  # 0 and "0" are one name
         raise ValueError(f"X has several columns with the name {', '.join(twice)}")
     columns = {str(name): _column(X, name) for name in names}
     numbers = {n: _numbers(n, values, allow_missing) for n, values in columns.items()}

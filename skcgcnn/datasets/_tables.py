@@ -10,7 +10,6 @@ import gzip
 import re
 import zipfile
 import zlib
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice, zip_longest
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import IO, Any, TextIO
 
 from skcgcnn._files import atomic_write
 from skcgcnn._numbers import read_float
-from skcgcnn._text import encodable
+from skcgcnn._text import encodable, repeated
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets._cells import (
     NO_NAME,
@@ -347,8 +346,7 @@ class Sheet:
         DataError
             If names are missing, but for the first column's, or come twice.
         """
-        # Counted once: for each name, the many columns of a small file would take minutes.
-        if twice := [n for n, count in Counter(names).items() if count > 1 and n]:
+        if twice := repeated(filter(None, names)):
             raise DataError(f"{self.file}: has several columns with the name {twice[0]!r}")
         for name, place in zip(names, places, strict=True):
             if not name and place != min(places):  # the first is the index of pandas

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._numbers import as_floats
+from skcgcnn._text import repeated
 from skcgcnn.exceptions import DataError
 from skcgcnn.graphs._build import GraphMaker, build_from_structures
 from skcgcnn.graphs._elements import load_element_features
@@ -307,7 +308,7 @@ class CrystalGraphs:
                 f"values has shape {numbers.shape}; expected {(len(self), len(names))}: a row for "
                 "every crystal and a column for every name"
             )
-        if twice := [name for name in names if names.count(name) > 1]:
+        if twice := repeated(names):
             raise ValueError(f"names holds {twice[0]!r} more than once")
         for name, column in zip(names, numbers.T, strict=True):
             if not (finite := np.isfinite(column)).all():

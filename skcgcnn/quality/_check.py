@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skcgcnn._numbers import as_floats
-from skcgcnn._text import crystals
+from skcgcnn._text import crystals, repeated
 from skcgcnn.crystals import list_sources, source_id, split_numbers
 from skcgcnn.exceptions import UnseenElementsWarning
 from skcgcnn.graphs import (
@@ -274,7 +274,7 @@ def as_columns(y: Any) -> dict[str, npt.NDArray[Any]]:
         columns = split_columns(y)
         several = np.ndim(y) > 1
         names = column_names(y, [f"y{i}" for i in range(len(columns))] if several else ["y"])
-    if twice := [name for name in names if names.count(name) > 1]:
+    if twice := repeated(names):
         raise ValueError(f"y has several columns with the name {twice[0]!r}; rename them")
     return {name: _as_column(name, each) for name, each in zip(names, columns, strict=True)}
 

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 
+from skcgcnn._text import repeated
 from skcgcnn.tasks._columns import fits_floats, without_mask
 from skcgcnn.tasks._task import Task
 
@@ -77,7 +78,7 @@ def check_names(y: Any) -> None:
         If it is one.
     """
     names = column_names(y, [])
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    if twice := sorted(repeated(names)):
         raise ValueError(f"y has several columns with the name {twice[0]!r}; rename them")
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 
 from skcgcnn._files import Mark, file_mark, refuse_changed, user_path
 from skcgcnn._parameters import Parameters
-from skcgcnn._text import same_unit
+from skcgcnn._text import repeated, same_unit
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets import (
     LI_VACANCY_FOLDER,
@@ -241,7 +241,7 @@ def _run_data(
     chosen = _Choice(table.without(settings.global_feature), settings, bundled)
     numbers, label = chosen.numbers(), chosen.label()
     table, file = table.choose([*numbers, *label]), table.file
-    if twice := [name for name in table.names if table.names.count(name) > 1]:
+    if twice := repeated(table.names):
         raise DataError(f"{file}: {twice[0]!r} is chosen twice; leave one --target or --label out")
     labels = table.columns[-1] if label else np.empty(0)
     check_names(table.names, file, "".join(label), {*labels[~is_missing(labels)].tolist()})

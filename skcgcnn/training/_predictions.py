@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from skcgcnn._files import atomic_write, write_text
 from skcgcnn._lazy import needed
-from skcgcnn._text import encodable
+from skcgcnn._text import encodable, repeated
 from skcgcnn.datasets import write_rows
 from skcgcnn.estimators import BaseCGCNN
 from skcgcnn.exceptions import DataError
@@ -252,7 +252,7 @@ def check_names(names: Sequence[str], file: Path, label: str = "", classes: Any 
 
 
 def _refuse_same(names: list[str], place: str) -> None:
-    if twice := [name for name in names if names.count(name) > 1]:
+    if twice := repeated(names):
         raise DataError(
             f"{place}two columns of the results would have the name {twice[0]!r}; rename the target"
         )
