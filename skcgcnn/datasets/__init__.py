@@ -31,9 +31,8 @@ from skcgcnn.datasets._tables import (
     UNREADABLE,
     Sheet,
     open_text,
-    write_rows,
-    write_table,
 )
+from skcgcnn.datasets._written import write_rows, write_table
 
 __all__ = [
     "CRYSTAL_NAMES",

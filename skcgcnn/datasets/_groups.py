@@ -1,6 +1,7 @@
 """The groups of crystals: ``groups.csv`` beside them."""
 
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -73,14 +74,16 @@ def load_groups(folder: Path, cif_ids: Sequence[str]) -> dict[str, str] | None:
 def _without_index(sheet: Sheet) -> list[tuple[Any, ...]]:
     """Return the line and the cells of each row, without an index of pandas before two columns."""
     frame = sheet.frame().fillna("")
-    while (
-        len(frame)
-        and frame.shape[1] > 1
-        and is_index_name(frame.iloc[0, 0])
-        and frame.iloc[1:, 0].str.isdecimal().all()
-    ):
-        if frame.shape[1] == 2:
-            warn_caller(f"{sheet.file}: read with its index as the ids")
-            break
-        frame = frame.iloc[:, 1:]
+    if not len(frame):
+        return []
+    counts = takewhile(lambda name: _is_count(frame[name]), frame)
+    n_counts = sum(1 for _ in counts)
+    if n_counts and frame.shape[1] == n_counts + 1:
+        warn_caller(f"{sheet.file}: read with its index as the ids")
+        n_counts -= 1
+    frame = frame.iloc[:, n_counts:]
     return [*frame.itertuples(name=None)]
+
+
+def _is_count(cells: Any) -> bool:
+    return is_index_name(cells.iloc[0]) and bool(cells.iloc[1:].str.isdecimal().all())

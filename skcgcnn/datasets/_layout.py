@@ -23,11 +23,12 @@ from skcgcnn.datasets._tables import Sheet, refuse
 from skcgcnn.exceptions import DataError
 
 # What is like a number with a sign, decimals, thousands or an error, or is followed by a unit. Not
-# "2D", a date, a version, or the number of a paper.
+# "2D", a date, a version, the number of a paper, a range, or a name such as 1,4-BDC.
 _SIGN = "[+\u2212\u2013-]"
 _LIKE_A_NUMBER = re.compile(
     rf"{_SIGN}\d+([.,]\d+)?(\s|\(|$)|\d+ +[^\W\d]|{_SIGN}?\d{{1,3}}([.,]\d{{3}})+[.,]\d"
-    rf"|{_SIGN}?(?!\d+\.\d{{4,}}/)\d+[.,]\d+(?![.,]?\d)|\d+\s*([%\u00b0\u00b1]|\(\d+\)$)"
+    rf"|{_SIGN}?(?!\d+\.\d{{4,}}/)\d+[.,]\d+(?![.,]?\d|[-'\u2019])"
+    r"|\d+\s*([%\u00b0]$|\u00b1|\(\d+\)$)"
 )
 # From this many on, whole numbers in two columns next to each other are rather decimals.
 _DIGITS_OF_DECIMALS = 3
@@ -334,7 +335,9 @@ def read_column(sheet: Sheet, name: str, cells: Any, problems: list[str]) -> npt
         if value is None and not is_missing_cell(cell)
     ]
     is_text = texts and not any(value is not None for value in numbers)
-    if is_text and not any(_LIKE_A_NUMBER.match(cell) for _, cell in texts):
+    # One of many texts may begin with a number.
+    like = [cell for _, cell in texts if _LIKE_A_NUMBER.match(cell)]
+    if is_text and 2 * len(like) < len(texts):
         return np.array([math.nan if is_missing_cell(c) else c for c in mended], dtype=object)
     problems += [f"line {line}: {cell!r} is not a number{_remedy(cell)}" for line, cell in texts]
     return np.array([math.nan if value is None else value for value in numbers], dtype=np.float64)

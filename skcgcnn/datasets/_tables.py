@@ -10,25 +10,25 @@ import gzip
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import IO, Any, TextIO
 
-from skcgcnn._files import atomic_write
-from skcgcnn._numbers import read_float
-from skcgcnn._text import encodable, repeated
+from skcgcnn._text import repeated
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets._cells import (
     NO_NAME,
     Marks,
     has_decimal_comma,
+    is_missing_cell,
     is_number,
     is_unit_row,
     number,
 )
 from skcgcnn.datasets._column_names import CRYSTAL_NAMES, id_columns, shifted_header
 from skcgcnn.datasets._workbook import check_formulas, check_workbook
+from skcgcnn.datasets._written import FORMULA
 from skcgcnn.exceptions import DataError
 
 # Endings of tables.
@@ -39,9 +39,6 @@ UNREADABLE = (UnicodeError, OSError, EOFError, zlib.error)
 _SEPARATORS = {";": "semicolons", "\t": "tabs"}
 # 001, which may be meant as another name than 1.
 _LEADING_ZERO = re.compile(r"[+-]?0\d")
-# What spreadsheets run, some in full width, too. An apostrophe before it makes it a text to them;
-# the first one is ours.
-_FORMULA = re.compile("'*[=+\\-@\t\r\uff1d\uff0b\uff0d\uff20]")
 # Bytes that are no UTF-8, as Python keeps them, and what no text holds.
 _NO_TEXT = re.compile("[\0\udc80-\udcff]")
 # Follows the last line, to tell whether it ended a row; of no text.
@@ -51,6 +48,8 @@ _WORKBOOK = b"PK\x03\x04"
 _MOST_LETTERS = 100_000_000
 # One after the other: a packed file can hold as many as take minutes to read.
 _MOST_EMPTY = 1_000_000
+# In letters, of a cell that is no name of a column.
+_LONG = 1_000
 # So many lines tell what stands between the cells.
 _FIRST = 100
 _MOST_PROBLEMS = 20
@@ -66,40 +65,6 @@ def open_text(path: Path, errors: str = "strict") -> TextIO:
     encoding = "utf-16" if begins in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
     text: TextIO = opener(path, "rt", encoding=encoding, errors=errors, newline="")
     return text
-
-
-def write_rows(file: IO[str], rows: Iterable[Iterable[Any]]) -> None:
-    """Write rows of a CSV file whose texts spreadsheets do not run, and `Sheet` reads back."""
-    csv.writer(_Lines(file)).writerows([_as_text(c) for c in row] for row in rows)
-
-
-class _Lines:
-    """Where `csv` writes rows that end as those of Unix, with quotes around every end in a cell.
-
-    Told to end rows by a newline, it would leave a carriage return without quotes, and readers
-    would take it for the end of a row.
-    """
-
-    def __init__(self, file: IO[str]) -> None:
-        self.file = file
-
-    def write(self, row: str) -> int:
-        """Write a row."""
-        return self.file.write(row.removesuffix("\r\n") + "\n")
-
-
-def write_table(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    """Write a CSV file as a whole, see `write_rows`."""
-    with atomic_write(path) as file:
-        write_rows(file, [header])
-        write_rows(file, rows)
-
-
-def _as_text(cell: Any) -> Any:
-    if not isinstance(cell, str):
-        return cell
-    runs = _FORMULA.match(cell) and read_float(cell) is None
-    return encodable(f"'{cell}" if runs else cell)
 
 
 def refuse(file: Path, problems: Sequence[str]) -> None:
@@ -169,7 +134,7 @@ class Sheet:
                 if n_rows > 1:
                     usual.add(_n_decimals(last))
                 head, last, n_rows = head or cells, cells[-1], n_rows + 1
-                yield line, [c[1:] if c[:1] == "'" and _FORMULA.match(c) else c for c in cells]
+                yield line, [c[1:] if c[:1] == "'" and FORMULA.match(c) else c for c in cells]
         is_nameless = has_first and not head[0] and not id_columns(head)
         if is_nameless and head[-1] and not has_last:
             raise shifted_header(self.file, head[-1])
@@ -328,11 +293,22 @@ class Sheet:
                 yield line, before
 
     def _check_names_again(self, line: int, cells: list[str], before: list[str]) -> None:
-        """Refuse a table that was put behind another one with other columns, or another order."""
-        if cells == self.names or cells[0].lower() not in {*CRYSTAL_NAMES, *self._lower}:
+        """Refuse a table that was put behind another one with other columns, or another order.
+
+        Its names stand where there were numbers, and one is that of a column of crystals, or half
+        of them are known.
+        """
+        if cells == self.names:
             return
-        is_text = all(cells) and not any(map(is_number, cells)) and any(map(is_number, before))
-        if is_text or {*cells} == {*self.names}:
+        told = [cell.lower() for cell in cells if len(cell) < _LONG and not is_missing_cell(cell)]
+        n_known = sum(name in self._lower for name in told)
+        has_crystals = any(name in CRYSTAL_NAMES for name in told)
+        if not (n_known or has_crystals) or any(map(is_number, cells)):
+            return
+        pairs = zip(cells, before, strict=False)
+        replaces = any(is_number(other) and not is_missing_cell(cell) for cell, other in pairs)
+        are_names = has_crystals or 2 * n_known >= len(told)
+        if {*cells} == {*self.names} or (replaces and are_names):
             raise DataError(
                 f"{self.file}: line {line} names columns again, others or in another order; make "
                 "two tables of it"

@@ -103,6 +103,7 @@ def read_properties(path: Path) -> Properties:
     if "" in cells and not any(cells[""]):  # of a sheet that begins further right
         del cells[""]
         sheet.names = sheet.names[1:]
+        check(sheet.names)
     found = Properties(sheet, cells, lines)
     others = sheet.names[1:]
     named = named_columns(others)

@@ -534,11 +534,20 @@ def test_what_means_missing_alone_is_not_told(read, text):
 
 
 @pytest.mark.parametrize(
-    "cell", ["10.1021/acs.1", "5.4.4", "01.02.2024", "2D", "3-4", "2024-01-05"]
+    "cell",
+    [
+        *("10.1021/acs.1", "5.4.4", "01.02.2024", "2D", "3-4", "2024-01-05", "1,4-BDC"),
+        *("2,2'-bipyridine", "0.5-1.0", "5% Mn", "180\u00b0 wall"),
+    ],
 )
 def test_texts_that_begin_like_numbers(read, cell):
-    table, _ = read(f"id,e,k\na,1,{cell}\nb,2,{cell}\n", "ab")
+    table, _ = read(f'id,e,k\na,1,"{cell}"\nb,2,"{cell}"\n', "ab")
     assert table.columns[1].tolist() == [cell, cell]
+
+
+def test_one_text_of_many_may_begin_like_a_number(read):
+    table, _ = read("id,e,note\na,1,2.5 GPa\nb,2,ok\nc,3,relaxed\n", "abc")
+    assert table.columns[1].tolist() == ["2.5 GPa", "ok", "relaxed"]
 
 
 @pytest.mark.parametrize(

@@ -81,8 +81,16 @@ def test_records_and_their_units(tmp_path):
             records(sheet(text))
         assert str(error.value) == f"{file}: {message}"
     assert records(sheet(",e\na,1\n")) == [(2, {"": "a", "e": "1"})]
+    for text in (
+        ",id,e,g\n0,a,1,2\n,id,g,h\n0,b,3,4\n",
+        "id,e,g\na,1,2\nid,g,\nb,3,\n",
+        "sample,e,g\na,1,2\ncompound,e,g\nb,3,4\n",
+    ):
+        with pytest.raises(DataError, match="line 3 names columns again"):
+            records(sheet(text))
     # What is no other header: crystals that are called as one, and the same names.
-    assert len(records(sheet("id,e\na,1\nname,2\nfile,\nid,e\nb,3\n"))) == 5
+    assert len(records(sheet("id,e\na,1\nname,2\nfile,\nname,nan\nid,e\nb,3\n"))) == 6
+    assert len(records(sheet("k,id,e\nx,a,1\ncrystal,mp-2,nan\nid,b,2\n"))) == 3
     # What is empty behind the last name.
     assert records(sheet("id,e,,\na,1,,\nb,2\nc,3,,,\n"))[1:] == [
         (3, {"id": "b", "e": "2"}),
