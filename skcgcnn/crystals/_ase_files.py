@@ -28,7 +28,7 @@ _OF_SYMBOLS = ("xyz", "extxyz", "gen", "in")
 # Two names of one column of an .xyz file.
 _SAME = (("pos", "positions"), ("species", "symbols"), ("Z", "numbers"))
 # Of a coordinate with brackets, each of which ASE looks for from the start.
-_LONGEST_TERM = 100
+LONGEST_TERM = 100
 
 
 def check_xyz(text: str, n_sites: Sequence[int]) -> None:
@@ -154,6 +154,8 @@ def check_counts_of_xyz(text: str) -> None:
     place = 0
     while place < len(lines) and lines[place].strip().isdecimal():
         check_count([lines[place].strip()], len(lines) - place)
+        if not lines[place].strip("0 \t\r"):  # a small file can have a million of them
+            raise StructureError("has a frame without sites; remove it")
         head = _QUOTED.sub("= ", "".join(lines[place + 1 : place + 2]))
         told = Counter(match[2] for match in _TOLD_ONCE.finditer(head))
         if twice := [one for one, n in told.items() if n > 1]:
@@ -186,7 +188,7 @@ def check_terms(text: str) -> None:
     StructureError
     """
     for word in text.split():
-        if len(word) > _LONGEST_TERM and "(" in word:
+        if len(word) > LONGEST_TERM and "(" in word:
             raise StructureError(f"has the term {word!r} of {len(word)} letters; write its value")
 
 

@@ -7,6 +7,7 @@ from io import StringIO
 from itertools import takewhile
 from typing import Any
 
+from skcgcnn.crystals._ase_files import LONGEST_TERM
 from skcgcnn.crystals._left_out import MANY_DECIMALS, n_decimals, refuse_cut
 from skcgcnn.exceptions import StructureError
 
@@ -17,6 +18,8 @@ _CELL, _SITES = "CELL_PARAMETERS", "ATOMIC_POSITIONS"
 _UNIT_OF_CARD = re.compile(rf"({_CELL}|{_SITES})[\s({{]*(\w*)")
 # A number, or one to be calculated, such as 1/2*3^(-1/2).
 _TERM = re.compile(r"[-+*/^().0-9eE]+")
+# As in 0.25d0.
+_EXPONENT = re.compile(r"(?<=[\d.])[dD](?=[+-]?\d)")
 # Of a list of Fortran: an older sign for its end, and its names with their values.
 _END_OF_LIST = re.compile(r"^\s*&end\b.*", re.IGNORECASE)
 _PAIR = re.compile(r"(?<![^\s=])([^\s=]+)\s*=\s*([^\s='\"]+)(?![^\s])")
@@ -71,7 +74,7 @@ def read_pwi(text: str) -> Any:
     plain_text = StringIO(text.removeprefix("\ufeff"), newline=None)  # ends of lines of each kind
     lists, cards = read_fortran_namelist(_END_OF_LIST.sub("/", line) for line in plain_text)
     check_units(cards)
-    plain = [re.split("[!#]", line)[0] for line in cards]
+    plain = [_EXPONENT.sub("e", re.split("[!#]", line)[0]) for line in cards]
     _check_cell(_rows_of_card(plain, _CELL))
     system = _without_commas(lists.get("system", {}))
     kept = {key: system[key] for key in _COUNTS if key in system}
@@ -155,6 +158,8 @@ def _check_terms(site: Sequence[str]) -> None:
     if len(site) < 4:
         raise StructureError(f"has the site {' '.join(site)!r}; write a symbol and three numbers")
     for term in site[1:4]:
+        if len(term) > LONGEST_TERM:  # of each letter, ASE keeps thousands
+            raise StructureError(f"has the term {term!r} of {len(term)} letters; write its value")
         if not _TERM.fullmatch(term):
             raise StructureError(
                 f"has the site {' '.join(site)!r}, in which {term!r} is no number; write it as 0.25"

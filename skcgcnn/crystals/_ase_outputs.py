@@ -169,6 +169,8 @@ def _check_cell(lines: Sequence[str], start: int, card: int) -> None:
     check_units([lines[card].strip()])
     if above and _CELL in above[0]:
         check_units([above[0].strip()])
+        if any(len(row.split()) != 3 for row in above[1:4]):  # of which ASE takes the first three
+            raise StructureError(f"has other rows than of three numbers in its last {_CELL}")
         return
     is_row = len(above) > 1 and len(row := above[-2].split()) == 3 and is_number(row)
     if is_row or any(line.lstrip().startswith(_CELL) for line in lines[start:card]):

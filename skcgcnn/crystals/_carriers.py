@@ -360,6 +360,8 @@ def _from_optimade(source: Mapping[str, Any]) -> Any:
             shares_of[name] = shares
     species = [shares_of[name] for name in entry["species_at_sites"]]
     for name in ("lattice_vectors", "cartesian_site_positions"):
+        if entry[name] is None:  # as OPTIMADE answers what is not known
+            raise StructureError(f"has no {name}")
         _check_numbers(name, entry[name])
     lattice = Lattice(entry["lattice_vectors"], entry.get("dimension_types") or (True,) * 3)
     return _structure(lattice, species, entry["cartesian_site_positions"], True)

@@ -402,6 +402,13 @@ def test_runs_of_many_steps(tmp_path):
             read_crystal(path)
 
 
+def test_many_frames_without_sites(tmp_path):
+    (tmp_path / "a.xyz").write_text("0\n\n" * 300_000)
+    assert "has a frame without sites; remove it" in run_bounded(
+        READ, tmp_path / "a.xyz", seconds=10
+    )
+
+
 def test_a_cell_that_is_told_many_times(tmp_path):
     (tmp_path / "a.xyz").write_text(f"1\n{100_000 * 'Lattice= '}\nNa 0 0 0\n")
     begin = time.perf_counter()
@@ -413,7 +420,7 @@ def test_a_cell_that_is_told_many_times(tmp_path):
 @pytest.mark.parametrize("n_frames", [1, 500])
 def test_columns_of_frames_that_they_do_not_have(tmp_path, n_frames):
     more = "".join(f":a{i}:R:300" for i in range(20))
-    frame = f'0\nLattice="4 0 0 0 4 0 0 0 4" Properties=species:S:1:pos:R:3{more}\n'
+    frame = f'1\nLattice="4 0 0 0 4 0 0 0 4" Properties=species:S:1:pos:R:3{more}\nNa 0 0 0\n'
     (tmp_path / "a.extxyz").write_text(frame * n_frames)
     with pytest.raises(StructureError, match="tells 300 columns of its sites, which it does not"):
         read_crystal(tmp_path / "a.extxyz")

@@ -617,6 +617,7 @@ def test_lines_of_an_input_of_quantum_espresso(tmp_path, end):
         ("ntyp=1", "ntyp=1, A=x", "has 'x' as its length (a); write a number above 0"),
         ("nat=2", "nat=3", "has 2 lines of sites (ATOMIC_POSITIONS), but counts 3 (nat); one may"),
         ("0.25", "0,25", "'Mg 0.3333333 0.6666667 0,25', in which '0,25' is no number; write it"),
+        ("0.25", "0" + 60 * "+1", "has the term '0+1+1"),
         ("0.25", "", "has the site 'Mg 0.3333333 0.6666667'; write a symbol and three numbers"),
         ("&SYSTEM", "&OTHER", "ASE cannot read it ('ibrav is required in &SYSTEM')"),
     ],
@@ -636,6 +637,7 @@ def test_what_is_unclear_in_an_input_of_quantum_espresso(tmp_path, old, new, why
         ("nat=2, ntyp=1", "nat=2 ntyp = 1"),
         ("ibrav=0, nat=2, ntyp=1", "ibrav=0 nat=2  A=2.0 ntyp=1"),
         ("ntyp=1\n/", "ntyp=1\n &END"),
+        ("0.25", "2.5D-1"),
     ],
 )
 def test_how_lists_of_an_input_of_quantum_espresso_are_written(tmp_path, old, new):
@@ -1042,6 +1044,7 @@ def test_runs_that_did_not_end_or_have_newer_positions(tmp_path, steps, notes):
     [
         ("CELL_PARAMETERS (angstrom)\n", "", "has no CELL_PARAMETERS with three rows right above"),
         ("0.0 5.0 0.0\n", "", "has no CELL_PARAMETERS with three rows right above"),
+        ("0.0 5.0 0.0\n", "0.5 0.0 5.0 0.0\n", "has other rows than of three numbers in its las"),
         ("0.0 5.0 0.0\n", "0.0 5.0 0.0\n" * 2, "has no CELL_PARAMETERS with three rows right abo"),
         ("Cl 2.5", "Na 0.0 0.0 0.0\nCl 2.5", "has 3 lines of sites, but tells 2 (number of atoms"),
         ("Na 0.0 0.0 0.0\n", "", "has 1 lines of sites, but tells 2 (number of atoms/cell)"),
