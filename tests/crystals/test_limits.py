@@ -74,7 +74,7 @@ def test_empty_lines_at_the_end_take_no_time(tmp_path, name, text):
         ("b.vasp", "Na\n1\n4 0 0\n0 4 0\n0 0 4\n{}\nDirect\n0 0 0\n"),
         ("a.xsf", "CRYSTAL\nPRIMVEC\n4 0 0\n0 4 0\n0 0 4\nPRIMCOORD\n{} 1\n11 0 0 0\n"),
         ("a.xyz", "{}\nx\nVEC1 4 0 0\nVEC2 0 4 0\nVEC3 0 0 4\nNa 0 0 0\n"),
-        ("a.extxyz", '0\n9\n{}\nLattice="4 0 0 0 4 0 0 0 4"\nNa 0 0 0\n'),
+        ("a.extxyz", '1\n9\nNa 0 0 0\n{}\nLattice="4 0 0 0 4 0 0 0 4"\nNa 0 0 0\n'),
     ],
 )
 @pytest.mark.parametrize("count", ["1000000000", "1" * 5000])
