@@ -16,6 +16,7 @@ from skcgcnn import CGCNNClassifier, CGCNNMultiTask, CGCNNRegressor, CrystalGrap
 from skcgcnn.datasets import load_sample_classification, load_sample_regression
 from skcgcnn.graphs import forget_files, load_element_features
 from skcgcnn.modelfiles import PRETRAINED
+from skcgcnn.nn import GraphNet
 
 SHARED = Path(__file__).parents[2] / "shared"
 DATA = Path(__file__).parent / "data"
@@ -194,3 +195,16 @@ def fitted_classifier(graphs, labels):
 def fitted_multitask(graphs, energies, labels):
     names = np.array(["gap", "metal"])[labels]
     return CGCNNMultiTask(**TINY).fit(graphs, list(zip(energies, names, strict=True)))
+
+
+@pytest.fixture
+def ctrl_c_in_the_second_epoch(monkeypatch):
+    """Not in a callback: there it asks for an end of the training, which is no error."""
+    train_step = GraphNet.train_step
+
+    def interrupted(net, batch, **kwargs):
+        if len(net.history) == 2:
+            raise KeyboardInterrupt
+        return train_step(net, batch, **kwargs)
+
+    monkeypatch.setattr(GraphNet, "train_step", interrupted)

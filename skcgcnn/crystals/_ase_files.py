@@ -1,13 +1,13 @@
 """What ASE leaves out of files, or takes for something else, and what it takes too long for."""
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
 import gemmi
 
+from skcgcnn._text import repeated
 from skcgcnn.crystals._left_out import check_count, to_number
 from skcgcnn.crystals._packed import first_line
 from skcgcnn.exceptions import StructureError
@@ -157,8 +157,7 @@ def check_counts_of_xyz(text: str) -> None:
         if not lines[place].strip("0 \t\r"):  # a small file can have a million of them
             raise StructureError("has a frame without sites; remove it")
         head = _QUOTED.sub("= ", "".join(lines[place + 1 : place + 2]))
-        told = Counter(match[2] for match in _TOLD_ONCE.finditer(head))
-        if twice := [one for one, n in told.items() if n > 1]:
+        if twice := repeated(match[2] for match in _TOLD_ONCE.finditer(head)):
             raise StructureError(f"tells {' and '.join(sorted(twice))} twice in a line; keep one")
         place += int(lines[place].strip()[:12]) + 2
         place += _n_vectors(lines, place)

@@ -58,6 +58,15 @@ def tells_fractions(text: str, ending: str) -> bool:
     return pattern is not None and pattern.search(text.removeprefix("\ufeff")) is not None
 
 
+def _lines(text: str) -> list[str]:
+    return re.split("\r\n?|\n", text.removeprefix("\ufeff"))
+
+
+def _without_comment(line: str) -> str:
+    """Return a line of Quantum ESPRESSO without what is behind its mark of a comment."""
+    return re.split("[!#]", line)[0]
+
+
 def read_pwi(text: str) -> Any:
     """Return the Atoms of an input of Quantum ESPRESSO.
 
@@ -74,7 +83,7 @@ def read_pwi(text: str) -> Any:
     plain_text = StringIO(text.removeprefix("\ufeff"), newline=None)  # ends of lines of each kind
     lists, cards = read_fortran_namelist(_END_OF_LIST.sub("/", line) for line in plain_text)
     check_units(cards)
-    plain = [_EXPONENT.sub("e", re.split("[!#]", line)[0]) for line in cards]
+    plain = [_EXPONENT.sub("e", _without_comment(line)) for line in cards]
     _check_cell(_rows_of_card(plain, _CELL))
     system = _without_commas(lists.get("system", {}))
     kept = {key: system[key] for key in _COUNTS if key in system}
@@ -187,8 +196,7 @@ def _check_sites(cards: Sequence[str], sites: Sequence[Sequence[str]], n_sites: 
 
 def cut_cell(text: str) -> tuple[str, ...]:
     """Return a remark if the last column of a cell has far fewer decimals than the others."""
-    lines = re.split("\r\n?|\n", text.removeprefix("\ufeff"))
-    rows = _rows_of_card([re.split("[!#]", line)[0].strip() for line in lines], _CELL)
+    rows = _rows_of_card([_without_comment(line).strip() for line in _lines(text)], _CELL)
     if not rows or any(len(row) != 3 for row in rows):
         return ()
     fewest = min(n_decimals(word) for row in rows for word in row[:2])
@@ -229,7 +237,7 @@ def read_geometry(text: str) -> Any:
     """
     from ase.io.aims import read_aims
 
-    lines = re.split("\r\n?|\n", text.removeprefix("\ufeff"))
+    lines = _lines(text)
     for line in lines:
         _check_line(line.partition("#")[0].split())
     kept = (line for line in lines if not line.lstrip().startswith("symmetry_"))
@@ -251,9 +259,7 @@ def _check_line(words: Sequence[str]) -> None:
     elif first not in _WORDS_OF_AIMS and not first.startswith(_FAMILIES_OF_AIMS):
         near = [word for word in _N_WORDS if word.replace("_", "") in _letters(first)]
         hint = f"write {near[-1]}" if near else "correct it, or write # before it"
-        raise StructureError(
-            f"has the line {' '.join(words)!r}, which is none of a geometry.in; {hint}"
-        )
+        raise StructureError(f"has the line {' '.join(words)!r}, which no geometry.in has; {hint}")
 
 
 def _letters(word: str) -> str:

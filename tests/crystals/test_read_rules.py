@@ -962,12 +962,18 @@ def test_what_a_geometry_may_hold(tmp_path, more, recwarn):
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("Atom_frac .1 .1 .1 O", "which is none of a geometry.in; write atom_frac"),
-        ("atomfrac .1 .1 .1 O", "which is none of a geometry.in; write atom_frac"),
-        ("//atom .1 .1 .1 O", "which is none of a geometry.in; write atom"),
-        (".1 .1 .1 O", "has the line '.1 .1 .1 O', which is none of a geometry.in; correct it, or"),
-        ("<<<<<<< HEAD", "has the line '<<<<<<< HEAD', which is none of a geometry.in; correct it"),
-        ("+atom_frac .1 .1 .1 O", "which is none of a geometry.in; write atom_frac"),
+        ("Atom_frac .1 .1 .1 O", "which no geometry.in has; write atom_frac"),
+        ("atomfrac .1 .1 .1 O", "which no geometry.in has; write atom_frac"),
+        ("//atom .1 .1 .1 O", "which no geometry.in has; write atom"),
+        (
+            ".1 .1 .1 O",
+            "has the line '.1 .1 .1 O', which no geometry.in has; correct it, or",
+        ),
+        (
+            "<<<<<<< HEAD",
+            "has the line '<<<<<<< HEAD', which no geometry.in has; correct it",
+        ),
+        ("+atom_frac .1 .1 .1 O", "which no geometry.in has; write atom_frac"),
         ("atom_frac .1 .1 .1 O atom_frac .1 .1 .6 O", "write atom_frac with 4 words behind it"),
         ("atom_frac .1 .1 .1 # O", "write atom_frac with 4 words behind it, and what is a comment"),
         ("lattice_vector 0 0 4 4", "write lattice_vector with 3 words behind it"),

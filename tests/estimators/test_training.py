@@ -395,15 +395,8 @@ def test_a_training_that_fails_in_its_first_epoch_changes_no_prediction(
     np.testing.assert_array_equal(est.predict(graphs), before)
 
 
-def test_ctrl_c_stops_a_search_where_warnings_are_errors(regressor, graphs, energies, monkeypatch):
-    train_step = GraphNet.train_step
-
-    def interrupted(net, batch, **kwargs):
-        if len(net.history) == 2:
-            raise KeyboardInterrupt
-        return train_step(net, batch, **kwargs)
-
-    monkeypatch.setattr(GraphNet, "train_step", interrupted)
+@pytest.mark.usefixtures("ctrl_c_in_the_second_epoch")
+def test_ctrl_c_stops_a_search_where_warnings_are_errors(regressor, graphs, energies):
     search = GridSearchCV(regressor.set_params(max_epochs=3), {"lr": [0.01, 0.02]}, cv=2)
     with warnings.catch_warnings():
         warnings.filterwarnings("error", ".*interrupted after")

@@ -9,7 +9,7 @@ from skorch.callbacks import Callback
 
 from skcgcnn import CGCNNMultiTask, CGCNNRegressor, CrystalGraphTransformer
 from skcgcnn.exceptions import ProcessError
-from skcgcnn.nn import AcceleratedNet, AveragedNet, GraphNet, TaskLoss
+from skcgcnn.nn import AcceleratedNet, AveragedNet, TaskLoss
 from skcgcnn.nn._distributed import broadcast_int
 
 accelerate = pytest.importorskip("accelerate")
@@ -217,18 +217,8 @@ def test_validation_losses_are_means_over_the_processes(tiny, graphs, energies):
     np.testing.assert_allclose(losses[1], 2 * np.array(losses[0]), rtol=1e-6)
 
 
-def test_ctrl_c_where_there_is_one_process_leaves_what_it_leaves_without(
-    tiny, graphs, energies, monkeypatch
-):
-    train_step = GraphNet.train_step
-
-    def interrupted(net, batch, **kwargs):
-        if len(net.history) == 2:
-            raise KeyboardInterrupt
-        return train_step(net, batch, **kwargs)
-
-    # Not in a callback: there it asks for an end of the training, which is no error.
-    monkeypatch.setattr(GraphNet, "train_step", interrupted)
+@pytest.mark.usefixtures("ctrl_c_in_the_second_epoch")
+def test_ctrl_c_where_there_is_one_process_leaves_what_it_leaves_without(tiny, graphs, energies):
     # Of which the batch statistics are taken anew at the end.
     params = {**tiny, "net_params": {**tiny["net_params"], "ema_decay": 0.9}}
     found = []
