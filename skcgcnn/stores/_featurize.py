@@ -112,8 +112,8 @@ def featurize(
         backends apply, so that ``with joblib.parallel_config(backend="dask")`` uses a cluster whose
         machines all see `source` and `store`.
     properties : path, optional
-        A CSV file with a header whose first column, or one named as ids or files, names crystals:
-        properties for sources that have none.
+        A CSV file with a header whose column ``id``, or the first or one named as ids or files,
+        names crystals: properties for sources that have none.
     crystal_column : str, optional
         Column of a table that holds the crystals; by default the first cells tell.
     overwrite : bool, default=False

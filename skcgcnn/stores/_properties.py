@@ -60,25 +60,25 @@ class Properties:
         rows, n_same = dict[str, int](), 0
         for row, name in enumerate(crystals):
             first = rows.setdefault(name, row)
+            if first == row:
+                continue
             if any(self.cells[one][first] != self.cells[one][row] for one in names):
                 raise DataError(
                     f"{self.sheet.file}: line {self.lines[row]}: {name!r} comes twice in column "
                     f"{column!r}"
                 )
-            n_same += first != row
+            n_same += 1
         if n_same:
             self.sheet.remarks.append(f"{n_same} rows that repeat another one")
 
 
 def read_properties(path: Path) -> Properties:
-    """Read a table of properties, whose first column names the crystals.
-
-    Where it is not named so, each column that is named as ids or files may name them, too.
+    """Read a table of properties; the crystals tell later which of its columns names them.
 
     Raises
     ------
     DataError
-        If it is not such a table, or names a crystal twice.
+        If it is not such a table.
     """
 
     def check(names: list[str]) -> None:
