@@ -1,14 +1,15 @@
 """What ASE leaves out of files, or takes for something else, and what it takes too long for."""
 
+import io
 import re
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, takewhile
 from typing import Any
 
 import gemmi
 
 from skcgcnn._text import repeated
-from skcgcnn.crystals._left_out import check_count, to_number
+from skcgcnn.crystals._left_out import check_count, other_numbers, to_number
 from skcgcnn.crystals._packed import first_line
 from skcgcnn.exceptions import StructureError
 
@@ -137,6 +138,12 @@ def check_gen(text: str, n_sites: Sequence[int]) -> None:
         )
 
 
+def numbers_of_gen(text: str) -> tuple[str, ...]:
+    """Return a remark if the sites of a .gen file are not numbered one by one."""
+    rows = map(str.split, re.split("\r\n?|\n", text)[2:])
+    return other_numbers([row[0] for row in takewhile(lambda row: len(row) == 5, rows)])
+
+
 def check_counts_of_xyz(text: str) -> None:
     """Refuse an .xyz file with more sites than lines, more columns than letters, or two cells.
 
@@ -203,5 +210,6 @@ def last_of_trajectory(path: str) -> list[Any]:
     """Return the last frame of a .traj file, twice where there are several."""
     from ase.io.trajectory import TrajectoryReader
 
-    with TrajectoryReader(path) as frames:
+    # In memory, or lengths that are damaged would ask for more of it than there is.
+    with open(path, "rb") as file, TrajectoryReader(io.BytesIO(file.read())) as frames:  # noqa: PTH123
         return [frames[-1]] * min(len(frames), 2)

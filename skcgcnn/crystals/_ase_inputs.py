@@ -91,7 +91,7 @@ def read_pwi(text: str) -> Any:
         kept["celldm(1)"] = length
     head = ["&SYSTEM", *(f"{key}={value!r}" for key, value in kept.items()), "/"]
     sites = _rows_of_card(plain, _SITES)
-    _check_sites(plain, sites, system.get("nat"))
+    _check_sites(plain, sites, system.get("nat"), is_ended=text[-1:].isspace())
     for site in sites:
         _check_terms(site)
     return read_espresso_in(StringIO("\n".join([*head, *plain])))
@@ -175,19 +175,17 @@ def _check_terms(site: Sequence[str]) -> None:
             )
 
 
-def _check_sites(cards: Sequence[str], sites: Sequence[Sequence[str]], n_sites: Any) -> None:
+def _check_sites(
+    cards: Sequence[str], sites: Sequence[Sequence[str]], n_sites: Any, *, is_ended: bool
+) -> None:
     """Refuse other sites than are counted, a last one that is cut, and elements without a site."""
-    if isinstance(n_sites, int) and len(sites) < n_sites:
-        raise StructureError(
-            f"has {len(sites)} lines of sites ({_SITES}), but counts {n_sites} (nat); one may be "
-            "lost, or begin with no symbol of an element"
-        )
     if isinstance(n_sites, int) and len(sites) != n_sites:
         raise StructureError(
-            f"has {len(sites)} lines of sites, of which {n_sites} are counted (nat)"
+            f"has {len(sites)} lines of sites ({_SITES}), but counts {n_sites} (nat); one may be "
+            f"lost, be too many, or have a symbol of more than {_LONGEST_SYMBOL} letters"
         )
     # ASE writes flags behind fixed sites alone; a number that is cut has fewer decimals.
-    if sites and len(set(map(n_decimals, sites[-1][1:4]))) > 1:
+    if sites and not is_ended and len(set(map(n_decimals, sites[-1][1:4]))) > 1:
         refuse_cut(sites)
     named = {row[0] for row in _rows_of_card(cards, "ATOMIC_SPECIES")}
     if unused := sorted(named - {site[0] for site in sites}):
@@ -226,9 +224,10 @@ def _is_of_symbol(row: Sequence[str]) -> bool:
 
 
 def read_geometry(text: str) -> Any:
-    """Return the Atoms of a geometry.in, without the lines of what is to be kept in a relaxation.
+    """Return the Atoms of a geometry.in.
 
-    They say nothing of its crystal, and ASE makes matrices of them.
+    ASE gets the lines of the cell and the sites alone: of what is kept in a relaxation it makes
+    large matrices, and it refuses a cell that is kept, or velocities of some sites.
 
     Raises
     ------
@@ -237,10 +236,10 @@ def read_geometry(text: str) -> Any:
     """
     from ase.io.aims import read_aims
 
-    lines = _lines(text)
-    for line in lines:
-        _check_line(line.partition("#")[0].split())
-    kept = (line for line in lines if not line.lstrip().startswith("symmetry_"))
+    lines = [line.partition("#")[0].split() for line in _lines(text)]
+    for words in lines:
+        _check_line(words)
+    kept = [" ".join(words) for words in lines if words and words[0] in _N_WORDS]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", _PLUGIN, FutureWarning)  # of use to developers alone
         return read_aims(StringIO("\n".join(kept)))

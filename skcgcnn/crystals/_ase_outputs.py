@@ -26,6 +26,8 @@ _N_SITES = re.compile(r"number of atoms/cell *= *(\d{1,9})")
 _LIST, _SITE = "positions (alat units)", " tau("
 _ENERGY, _AXES = _RESULTS[0], "crystal axes:"
 _SPECIES = "atomic species   valence"
+# At its start, and above each new cell; in bohr³.
+_VOLUME = re.compile(r"unit-cell volume += *(\d+\.\d+)")
 # A run with exact exchange tells several energies of one crystal.
 _HYBRID = "EXX"
 # A relaxation writes its last crystal again.
@@ -89,6 +91,15 @@ def check_run(text: str) -> tuple[str, ...]:
     if n_energies > 1 and not any(_HYBRID in line for line in lines):
         remarks.append(f"has {n_energies} energies behind its last positions; newer may be lost")
     return tuple(remarks)
+
+
+def volume_of_run(text: str) -> str | None:
+    """Return the volume in Å³ that the output of a run tells of the last cell with a result."""
+    from ase.units import Bohr
+
+    result = max(map(text.rfind, _RESULTS))
+    told = _VOLUME.findall(text[: max(result, 0)])
+    return f"{float(told[-1]) * Bohr**3:.6g}" if told else None
 
 
 def _is_result(line: str) -> bool:

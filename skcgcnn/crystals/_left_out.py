@@ -155,6 +155,15 @@ def check_cssr(text: str, n_sites: int) -> None:
     refuse_cut([line.split() for line in lines if line.strip()])
 
 
+def other_numbers(numbers: Sequence[str]) -> tuple[str, ...]:
+    """Return a remark if the sites of a file are not numbered 1, 2, 3, ..."""
+    for place, number in enumerate(numbers, 1):
+        if number != str(place):
+            what = f"numbers its site {place} as {number}"
+            return (f"{what}; a line may be lost, or be there twice",)
+    return ()
+
+
 def crystal_of_xsf(text: str) -> str:
     """Return an .xsf file without grids of numbers and the sites of a conventional cell.
 

@@ -26,6 +26,7 @@ from skcgcnn.crystals._left_out import (
     check_xsf,
     crystal_of_xsf,
     cut_number,
+    other_numbers,
     refuse_cut_by_comments,
     refuse_underscores,
     volume_of_res,
@@ -101,6 +102,7 @@ _NOISE = (
     "Skipping relative stoichiometry check because CIF does not contain formula",
     "Selective dynamics toggled with Fluorine",
     "Ignoring selective dynamics tag",
+    "Not all sites have property",
 )
 # Of a CIF; pymatgen takes seconds for so many, and reads all.
 _MOST_BLOCKS = 10_000
@@ -316,7 +318,8 @@ def _read_cssr(text: str) -> Crystal:
     refuse_underscores([*lines[:3], *lines[4:]])  # between them is its name
     crystal = _read_with_pymatgen(text, "cssr")
     check_cssr(text, len(crystal.species))
-    return replace(crystal, notes=(*crystal.notes, *_far(crystal)))
+    numbers = other_numbers([line.split()[0] for line in lines[4:] if line.strip()])
+    return replace(crystal, notes=(*crystal.notes, *numbers, *_far(crystal)))
 
 
 def _read_with_pymatgen(text: str, fmt: Any) -> Crystal:

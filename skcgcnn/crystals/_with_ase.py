@@ -10,12 +10,13 @@ from skcgcnn.crystals._ase_files import (
     check_xyz,
     last_of_trajectory,
     numbers_of_frames,
+    numbers_of_gen,
     why_unread,
 )
 from skcgcnn.crystals._ase_inputs import cut_cell, read_geometry, read_pwi, tells_fractions
-from skcgcnn.crystals._ase_outputs import check_run, check_steps
+from skcgcnn.crystals._ase_outputs import check_run, check_steps, volume_of_run
 from skcgcnn.crystals._carriers import to_structure
-from skcgcnn.crystals._cif_claims import far_sites
+from skcgcnn.crystals._cif_claims import far_sites, other_volume
 from skcgcnn.crystals._left_out import cut_number, refuse_underscores
 from skcgcnn.crystals._packed import cannot_be_read, is_passing, read_text
 from skcgcnn.exceptions import StructureError
@@ -30,7 +31,7 @@ _BOUNDED: dict[str, Callable[[str], None]] = {
     "pwi": check_terms,
     "pwo": check_steps,
 }
-_TOLD = {"pwo": check_run, "pwi": cut_cell}
+_TOLD = {"pwo": check_run, "pwi": cut_cell, "gen": numbers_of_gen}
 _CHECKED = {"xyz": check_xyz, "extxyz": check_xyz, "gen": check_gen}
 # Read from their text, which is not given to ASE as it is.
 _INPUTS = {"in": read_geometry, "pwi": read_pwi}
@@ -59,6 +60,9 @@ def read_with_ase(path: str, max_bytes: int) -> tuple[Any, list[str]]:
     structure, remarks = to_structure(frames[-1])
     several = ["holds several crystals; the last is taken"] if len(frames) > 1 else []
     far = far_sites(structure.frac_coords) if tells_fractions(text, ending) else ()
+    if ending == "pwo":
+        cell = structure.lattice.matrix
+        told = (*told, *other_volume(volume_of_run(text), cell, "unit-cell volume, in Å³,"))
     return structure, [*remarks, *several, *told, *far, *cut_number(text)]
 
 

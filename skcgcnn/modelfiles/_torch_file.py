@@ -24,6 +24,8 @@ _SAFE_GLOBALS: list[Any] = [
     np.dtype,
     np.dtypes.Float64DType,
 ]
+# The mark of a folder in the attributes of a member of a zip archive.
+_FOLDER = 0x10
 
 
 def save_content(content: dict[str, Any], path: str | PathLike[str]) -> None:
@@ -49,9 +51,12 @@ def load_content(path: Path) -> dict[str, Any]:
     if whole.startswith(b"PK"):
         try:
             with zipfile.ZipFile(io.BytesIO(whole)) as archive:
-                packed = any(item.compress_type != zipfile.ZIP_STORED for item in archive.filelist)
-                # torch itself does not look whether numbers are those that were written.
-                damaged = None if packed else archive.testzip()
+                members = archive.filelist
+                packed = any(item.compress_type != zipfile.ZIP_STORED for item in members)
+                # torch itself does not look whether numbers are those that were written, and takes
+                # what happens to be in memory for those of a member that is marked as a folder.
+                folders = (one.filename for one in members if one.external_attr & _FOLDER)
+                damaged = None if packed else next(folders, None) or archive.testzip()
         # Names that are no letters are a ValueError.
         except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError) as error:
             raise DataError(f"{refusal}it is damaged or of another kind") from error

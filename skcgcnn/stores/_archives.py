@@ -24,9 +24,6 @@ _MOST_HEADER = 1_000_000
 _LONGEST_NAME, _MOST_FOR_ALL = 4_096, 100
 # Of headers before a member, which are in memory together: its name, what it links to, and more.
 _MOST_HEADERS = 8
-# How many times its size an archive unpacks to: gzip packs to a thousandth at most, bzip2 to less
-# than a millionth.
-_MOST_UNPACKED = 2_000
 # In bytes, of the end of a zip archive with its comment.
 _LONGEST_END = 22 + (1 << 16)
 _LONG_HEADERS = (
@@ -68,11 +65,12 @@ def tar_items(path: Path) -> Iterator[Item]:
             is_empty = not opened.read(tarfile.BLOCKSIZE).strip(b"\0")
         # Zeros are the end of an archive; the reader of xz would look for more in all of them.
         mode: Literal["r:", "r:*"] = "r:" if is_empty else "r:*"
-        most = MAX_BYTES + _MOST_UNPACKED * path.stat().st_size
+        size = path.stat().st_size
         with _Archive.open(path, mode, tarinfo=_Header) as archive:
             while (member := archive.next()) is not None:
                 archive.members = []  # type: ignore[attr-defined] # or all would be kept
-                _check_unpacked(archive.offset, most)  # before what is to be skipped is unpacked
+                # Before what is to be skipped is unpacked.
+                _check_unpacked(archive.offset, size)
                 if member.isdir():
                     continue
                 if not member.name:
@@ -90,7 +88,7 @@ def tar_items(path: Path) -> Iterator[Item]:
                 else:
                     file = archive.extractfile(member)
                     yield _item(path, member.name, b"" if file is None else file.read())
-            _check_end(archive, most)
+            _check_end(archive, size)
     except MemoryError as error:  # of what its packing claims to need
         raise DataError(f"{path}: cannot be read (there is not enough memory)") from error
     except (tarfile.TarError, *_UNREADABLE) as error:
@@ -98,19 +96,17 @@ def tar_items(path: Path) -> Iterator[Item]:
         raise DataError(f"{path}: cannot be read ({why})") from error
 
 
-def _check_unpacked(n_bytes: int, most: int) -> None:
+def _check_unpacked(n_bytes: int, size: int) -> None:
     """Refuse an archive of some kB that would be unpacked for hours."""
-    if n_bytes > most:
-        raise tarfile.ReadError(
-            f"it unpacks to more than {_MOST_UNPACKED:,} times its size, or was cut"
-        )
+    if is_too_packed(n_bytes, size):
+        raise tarfile.ReadError(f"it is truncated, or {TOO_PACKED}")
 
 
-def _check_end(archive: tarfile.TarFile, most: int) -> None:
+def _check_end(archive: tarfile.TarFile, size: int) -> None:
     """Read an archive to its end: what is packed has its checksum there, and nothing may follow."""
     rest: Any = archive.fileobj
     while some := rest.read(_MOST_HEADER):
-        _check_unpacked(rest.tell(), most)
+        _check_unpacked(rest.tell(), size)
         if some.strip(b"\0"):
             raise tarfile.ReadError(
                 "there is data after its end: it is damaged, or several archives in one file. "

@@ -277,6 +277,22 @@ def test_atoms_of_a_cif_with_shared_sites(tmp_path):
     assert composition == Composition("NiNa0.7")
 
 
+def test_a_damaged_trajectory_asks_for_no_memory(tmp_path):
+    path = tmp_path / "a.traj"
+    bulk("NaCl", "rocksalt", 5.6).write(path)
+    content = bytearray(path.read_bytes())
+    places = [32, 40, content.index(b'{"version"') - 8]  # of frames, where they stand, how long
+    for place in places:
+        damaged = content.copy()
+        damaged[place : place + 8] = (1 << 40).to_bytes(8, "little")
+        path.write_bytes(damaged)
+        if place == places[-1]:  # a text is read to its end
+            assert len(read_crystal(path).species) == 2
+            continue
+        with pytest.raises(StructureError, match="ASE cannot read it"):
+            read_crystal(path)
+
+
 def test_shares_of_sites_that_atoms_lost(tmp_path):
     places, cell = [(0, 0, 0), (0.5, 0.5, 0.5)], [5.6] * 3 + [90] * 3
     half = crystal(["Na", "Cl"], places, [0.5, 1], 225, cellpar=cell)

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 
 import numpy as np
 import pytest
@@ -526,6 +527,10 @@ def test_what_is_left_out_of_a_gen_file(tmp_path, old, new, why):
     assert len(read_crystal(path).species) == 2
     path.write_bytes(GEN.replace("\n", "\r").encode())
     assert len(read_crystal(path).species) == 2
+    path.write_text(GEN.replace("\n2 ", "\n3 "))
+    assert read_crystal(path).notes == (
+        "numbers its site 2 as 3; a line may be lost, or be there twice",
+    )
     path.write_text(new.join(GEN.rsplit(old, 1)))
     assert refused(path).startswith(why)
     path.write_text(GEN.replace("F", "C").partition("0 0 0\n0")[0])
@@ -547,7 +552,7 @@ def test_sites_that_an_input_of_quantum_espresso_does_not_count(tmp_path):
     path.write_text(text.replace("CELL_PARAMETERS angstrom", "CELL_PARAMETERS ( Angstrom )"))
     assert len(read_crystal(path).species) == 2
     path.write_text(text.rstrip() + "\nNa .1 .1 .1\n")
-    assert refused(path) == "has 3 lines of sites, of which 2 are counted (nat)"
+    assert refused(path).startswith("has 3 lines of sites (ATOMIC_POSITIONS), but counts 2 (nat);")
     path.write_text("Na 0".join(text.rsplit("Cl 2", 1)))
     assert refused(path) == "names Cl (ATOMIC_SPECIES), which no site has"
 
@@ -692,10 +697,15 @@ def test_a_last_site_that_is_cut(tmp_path):
     assert len(read_crystal(tmp_path / "a.pwi").species) == 2
     (tmp_path / "a.pwi").write_text(head + sites + whole.removesuffix(flags)[:-9])
     assert refused(tmp_path / "a.pwi").startswith("its last site, Cl 2.0000000000 2.00")
+    # One that ends as a line does is whole.
+    (tmp_path / "a.pwi").write_text(head + sites + whole.removesuffix(flags)[:-9] + "\n")
+    assert len(read_crystal(tmp_path / "a.pwi").species) == 2
     row = "{} Na 0.0 0.0 0.{}0 0 0 0 0 0 0 0 0 1.0\n"
     text = f"4 4 4\n90 90 90 SPGR = 1 P 1\n2 0\n0 Na2\n{row.format(1, 0)}{row.format(2, 55)}"
     (tmp_path / "a.cssr").write_text(text)
     assert len(read_crystal(tmp_path / "a.cssr").species) == 2
+    (tmp_path / "a.cssr").write_text(text.replace("\n2 Na", "\n1 Na"))
+    assert read_crystal(tmp_path / "a.cssr").notes[0].startswith("numbers its site 2 as 1; a line")
     (tmp_path / "a.cssr").write_text(text.rpartition("50 0 0")[0])
     assert refused(tmp_path / "a.cssr") == (
         "its last site, 2 Na 0.0 0.0 0.5, has fewer words than the others; it may be truncated"
@@ -944,6 +954,7 @@ atom_frac 0.5 0.5 0.5 Cl
     "more",
     [
         "constrain_relaxation .true.\n",
+        "velocity 0 0 1\n",
         "empty 1 1 1 O\n",
         "symmetry_frac_change_threshold 1\n",
         "hessian_block 1 1 0 0 0 0 0 0 0 0 0\n",
@@ -954,8 +965,13 @@ atom_frac 0.5 0.5 0.5 Cl
 )
 def test_what_a_geometry_may_hold(tmp_path, more, recwarn):
     path = tmp_path / "geometry.in"
-    path.write_text(GEOMETRY + more)
-    assert read_crystal(path).species == [((11, 1.0),), ((17, 1.0),)]
+    # A cell may be kept, too, of which ASE would make sites that come twice.
+    for text in (
+        GEOMETRY + more,
+        GEOMETRY.replace(" 4\n", f" 4\n{more}").replace("4 0\n", f"4 0\n{more}"),
+    ):
+        path.write_text(text)
+        assert read_crystal(path).species == [((11, 1.0),), ((17, 1.0),)]
     assert not recwarn.list  # such as that of ASE on its plugin
 
 
@@ -1043,6 +1059,25 @@ def test_runs_that_did_not_end_or_have_newer_positions(tmp_path, steps, notes):
     found = read_crystal(tmp_path / "a.pwo").notes
     several = {"holds several crystals; the last is taken": "several"}
     assert sorted(several.get(note, note) for note in found) == sorted(notes)
+
+
+@pytest.mark.parametrize("cell", ["", PWO_CELL])
+def test_the_volume_that_a_run_tells(tmp_path, cell):
+    """In bohr³, of its start and of each newer cell."""
+    path = tmp_path / "a.pwo"
+    newer = f"new unit-cell volume =    843.541 a.u.^3 (   125.0 Ang^3 )\n{cell}" if cell else ""
+    text = PWO.replace(
+        "     celldm", "     unit-cell volume          =     431.893 (a.u.)^3\n     celldm"
+    )
+    text += newer + PWO_SITES.format(4) + PWO_ENERGY + PWO_END
+    path.write_text(text)
+    assert read_crystal(path).notes == ()
+    old, new = ("5.0 0.0 0.0", "6.0 0.0 0.0") if cell else ("(1)=   7.5", "(1)=   9.5")
+    path.write_text(text.replace(old, new))
+    assert re.fullmatch(
+        r"its cell of [\d.]+ Å³ does not have its volume \(unit-cell volume, in Å³, (64|125)\)",
+        read_crystal(path).notes[0],
+    )
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,13 @@ from skcgcnn.nn import GraphBatch
 CASES = {
     "default": (CGCNNRegressor, {}),
     "paper": (CGCNNRegressor, {"recipe": "paper"}),
-    "sum": (CGCNNRegressor, {"pooling": "sum"}),
-    "attention": (CGCNNClassifier, {"pooling": "attention", "n_h": 2}),
-    "several": (CGCNNRegressor, {"loss": "gaussian_nll", "n_estimators": 2}),
-    "multi": (CGCNNMultiTask, {"net_params": {"heads": "separate", "element_embedding": True}}),
+    "sum": (CGCNNRegressor, {"n_conv": 1, "pooling": "sum"}),
+    "attention": (CGCNNClassifier, {"n_conv": 1, "pooling": "attention", "n_h": 2}),
+    "several": (CGCNNRegressor, {"n_conv": 1, "loss": "gaussian_nll", "n_estimators": 2}),
+    "multi": (
+        CGCNNMultiTask,
+        {"n_conv": 1, "net_params": {"heads": "separate", "element_embedding": True}},
+    ),
 }
 
 
@@ -108,7 +111,7 @@ def test_onnx_runtime_opens_a_gated_network_of_float64(graphs, energies, tmp_pat
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")
     est = CGCNNRegressor(
-        conv="gated", init_from=None, net_params={"precision": "float64"}, max_epochs=1
+        conv="gated", n_conv=1, init_from=None, net_params={"precision": "float64"}, max_epochs=1
     ).fit(graphs, energies)
     export_onnx(est, tmp_path / "model.onnx")
     session = runtime.InferenceSession(tmp_path / "model.onnx")

@@ -1,6 +1,7 @@
 """Files from strangers: what is no model is refused, and nothing in it runs."""
 
 import json
+import re
 import zipfile
 from dataclasses import replace
 
@@ -156,6 +157,20 @@ def test_record_that_is_smaller_than_its_tensor(tmp_path, refuse):
     size, huge = b"K\x0a", b"J" + (10**9).to_bytes(4, "little")
     rezip(path, forged, lambda name, data: data.replace(size, huge) if "pkl" in name else data)
     refuse(forged, match="damaged or of another kind")
+
+
+@pytest.mark.parametrize("kind", ["official", "checkpoint"])
+def test_a_member_that_is_marked_as_a_folder(est, tmp_path, refuse, kind):
+    """torch gives its tensor what happens to be in memory."""
+    path = tmp_path / "model"
+    est.save(path, layout="cgcnn") if kind == "official" else save_checkpoint(est, path)
+    content = bytearray(path.read_bytes())
+    begins = [found.start() for found in re.finditer(b"PK\x01\x02", content)]
+    for begin in (begins[2], begins[-3]):
+        content[begin + 38] ^= 0x10
+        path.write_bytes(content)
+        refuse(path, match="damaged or of another kind")
+        content[begin + 38] ^= 0x10
 
 
 def test_a_member_whose_name_is_no_text(tmp_path, refuse):
