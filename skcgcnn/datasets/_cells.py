@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -15,6 +16,10 @@ _THOUSANDS = re.compile(r"[+\u2212\u2013-]?[1-9]\d{0,2}([.,]\d{3})+")
 _FAR = 2
 # With thousands, surely.
 _BOTH_MARKS = re.compile(r"[+\u2212\u2013-]?\d{1,3}((\.\d{3})+,\d+|(,\d{3})+\.\d+)")
+# An exponent of one digit: programs write two, but for a few that write one in each.
+_SHORT_EXPONENT = re.compile(r"[eE][+-]?\d$")
+# Of the cells of a column, how many may have few decimals, or none, by chance.
+_RARE, _SOME = 0.05, 0.1
 # What stands in a row of units where a crystal has its name, and other texts.
 NO_NAME = ("", "-", "unit", "units")
 
@@ -38,6 +43,48 @@ def has_decimal_comma(cell: str) -> bool:
 def is_number(cell: str) -> bool:
     """Tell whether a cell is a number, with a point or a comma."""
     return number(cell) is not None or has_decimal_comma(cell)
+
+
+class LastCells:
+    """The cells of the last column in the order of their rows: whether the last one may be cut.
+
+    Parameters
+    ----------
+    separator : str
+        What stands between the cells.
+    """
+
+    def __init__(self, separator: str) -> None:
+        self.separator = separator
+        self.last: str | None = None
+        self._decimals = Counter[int]()  # how many cells before the last have how many
+        self._has_short_exponent = False
+
+    def add(self, cell: str) -> None:
+        """Add the cell of the next row."""
+        if self.last is not None:
+            self._has_short_exponent |= _SHORT_EXPONENT.search(self.last) is not None
+            if (n := self._n_decimals(self.last)) is not None:
+                self._decimals[n] += 1
+        self.last = cell
+
+    def is_short(self) -> bool:
+        """Tell whether the last cell is a number with fewer digits than others."""
+        last = self._n_decimals(self.last or "")
+        if last is None:
+            return False
+        if _SHORT_EXPONENT.search(self.last or "") and not self._has_short_exponent:
+            return True
+        least = {n: (_RARE if n else _SOME) * self._decimals.total() for n in self._decimals}
+        usual = [n for n, count in self._decimals.items() if count > least[n]]
+        # One digit fewer changes little, and is often a zero that is left out.
+        return last < min(usual, default=0) - 1
+
+    def _n_decimals(self, cell: str) -> int | None:
+        """Return how many digits a number has behind its point or comma; None of what is none."""
+        if self.separator != "," and has_decimal_comma(cell):
+            return len(cell.partition(",")[2])
+        return None if number(cell) is None else len(cell.partition(".")[2])
 
 
 @dataclass

@@ -101,15 +101,17 @@ class IdColumn:
             counter = None
         if top is None:
             return self._any() if counter is None else self._beside_counter(counter)
-        if top not in self._named:
+        columns, n_top = [c for c in self._all() if self._may_be_ids(c)], self._n_named(top)
+        if top in self._named:  # perhaps by chance, where another names far more
+            self._compare(top, [c for c in columns if self._n_named(c) > 2 * n_top])
+        else:
             # Numbers are worth no more than as many numbers of rows, and others than those of a
             # column that names nearly as many crystals.
-            n_top, are_numbers = self._n_named(top), self._are_numbers(top)
+            are_numbers = self._are_numbers(top)
             least = {c: n_top if are_numbers else len(self._cells[top]) + 1 for c in counters}
-            columns = [c for c in self._all() if self._may_be_ids(c)]
             nearly = max(2, _NEARLY * n_top)
             self._compare(top, [c for c in columns if self._n_named(c) >= least.get(c, nearly)])
-        if counter is not None and 2 * self._n_named(top) < self._n_named(counter):
+        if counter is not None and 2 * n_top < self._n_named(counter):
             self._compare(counter, [top], share=self._n_named(counter))
         return top
 

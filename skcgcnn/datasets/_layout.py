@@ -72,22 +72,23 @@ def find_ids(sheet: Sheet, files: CrystalFolder) -> Any:
     if _has_count(frame, files):
         sheet.remarks.append("an index column")
         frame = frame.iloc[:, 1:]
-    # Different ones, more than one: that a value has the name of a file says nothing.
-    if len({cell for cell in frame.iloc[:, 0] if _exists(cell, files)}) > 1:
-        return frame
     found = [{cell for cell in frame[name] if _exists(cell, files)} for name in frame]
     sizes = [(len(cells), sum(map(files.has_exactly, cells))) for cells in found]
-    place = max(range(len(sizes)), key=sizes.__getitem__)
-    if place == 0 or sizes[place][0] < max(2, (len(frame) - 1) / 2):
+    many = max(2, len(frame) // 2)
+    place, least = max(range(len(sizes)), key=sizes.__getitem__), max(sizes)
+    # Different ones, more than one: that a value has the name of a file says nothing.
+    if sizes[0][0] > 1:  # the first counts, if no other column names many
+        place, least = 0, (many, 0)
+    elif sizes[place][0] < many:
         return frame
     ids = frame.iloc[:, place].tolist()
     for other, size in enumerate(sizes):
-        if size == sizes[place] and frame.iloc[:, other].tolist() != ids:
+        if size >= least and frame.iloc[:, other].tolist() != ids:
             raise DataError(
                 f"{sheet.file}: columns {place + 1} and {other + 1} both name crystals; write 'id' "
                 "above that which counts"
             )
-    return _with_first(sheet, frame, place, files)
+    return _with_first(sheet, frame, place, files) if place else frame
 
 
 def _with_named_ids(sheet: Sheet, files: CrystalFolder, names: list[str], frame: Any) -> Any:

@@ -19,6 +19,7 @@ from skcgcnn._text import repeated
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets._cells import (
     NO_NAME,
+    LastCells,
     Marks,
     has_decimal_comma,
     is_missing_cell,
@@ -77,11 +78,6 @@ def refuse(file: Path, problems: Sequence[str]) -> None:
     raise DataError("\n  ".join([f"{file}:", *shown]))
 
 
-def _n_decimals(cell: str) -> int:
-    """Return how many digits a number has behind its point, or -1 of what is none."""
-    return -1 if number(cell) is None else len(cell.partition(".")[2])
-
-
 class Sheet:
     """A table; its rows are read from the disk as they are asked for.
 
@@ -121,7 +117,7 @@ class Sheet:
         """Yield the line in which a row ends, and its cells."""
         n_comments = n_rows = 0
         head, has_first, has_last = list[str](), False, False
-        last, usual = "", set[int]()
+        ends: LastCells | None = None
         for line, row in self._raw_rows():
             cells = [cell.strip() for cell in row]
             if self._is_comment(cells[0] if cells else "") and not any(cells[1:]):
@@ -131,19 +127,19 @@ class Sheet:
             elif any(cells):
                 has_first |= bool(head and cells[0]) and number(cells[0]) is None
                 has_last |= bool(head and any(cells[len(head) - 1 :]))
-                if n_rows > 1:
-                    usual.add(_n_decimals(last))
-                head, last, n_rows = head or cells, cells[-1], n_rows + 1
+                ends = ends or LastCells(self.separator)
+                if n_rows:  # behind a header
+                    ends.add(cells[-1])
+                head, n_rows = head or cells, n_rows + 1
                 yield line, [c[1:] if c[:1] == "'" and FORMULA.match(c) else c for c in cells]
         is_nameless = has_first and not head[0] and not id_columns(head)
         if is_nameless and head[-1] and not has_last:
             raise shifted_header(self.file, head[-1])
         if n_comments:
             self.remarks.append(f"{n_comments} rows that begin with # as comments")
-        # One digit fewer changes little, and is often a zero that is left out.
-        is_short = 0 <= _n_decimals(last) < min(usual, default=0) - 1
-        if self._is_cut and is_short and n_rows > _FEW_ROWS:
-            self.remarks.append(f"{last} at its end, with fewer digits than others; is it cut?")
+        if self._is_cut and ends and ends.is_short() and n_rows > _FEW_ROWS:
+            what = f"{ends.last} at its end, with fewer digits than others"
+            self.remarks.append(f"{what}; is it cut?")
 
     def _is_comment(self, cell: str) -> bool:
         # One of several lines is the content of a file.
@@ -168,7 +164,9 @@ class Sheet:
                 first, *others = book.sheet_names
                 frame = pd.read_excel(book, header=None, dtype=object, na_filter=False)
                 if others:
-                    self.remarks.append(f"its first sheet, {first!r}, alone")
+                    is_hidden = book.book[first].sheet_state != "visible"
+                    hidden = " (which is hidden)" if is_hidden else ""
+                    self.remarks.append(f"its first sheet, {first!r}{hidden}, alone")
             self.remarks += check_formulas(self.file, frame) if is_suspect else []
             self.remarks += remarks
             # Cells without anything are empty texts.

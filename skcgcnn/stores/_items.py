@@ -167,6 +167,7 @@ def _from_json(text: str) -> tuple[Any, str, Values]:
         raise StructureError(f"is not a line of JSON ({error})") from error
     if not isinstance(content, Mapping):
         raise StructureError("holds no object with a crystal")
+    content = {name: _object(value) for name, value in content.items()}
     named = id_columns(content)
     own_id = next((str(content[name]) for name in named if _is_told(content[name])), "")
     if is_bare_crystal(content):
@@ -185,6 +186,17 @@ def _from_json(text: str) -> tuple[Any, str, Values]:
     }
     # What is told beside a dictionary is compared with it.
     return content if is_bare_crystal(inner[0]) else inner[0], own_id, values
+
+
+def _object(value: Any) -> Any:
+    """Return the crystal that a text holds as JSON, as pandas writes a column of such texts."""
+    if not isinstance(value, str) or not value.startswith("{"):
+        return value
+    try:
+        found = load_json(value)
+    except (ValueError, RecursionError):
+        return value
+    return found if is_bare_crystal(found) else value
 
 
 def _from_database(source: DatabaseRow) -> tuple[Any, str, Values]:

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import re
 
 import numpy as np
 import pytest
@@ -1074,10 +1073,9 @@ def test_the_volume_that_a_run_tells(tmp_path, cell):
     assert read_crystal(path).notes == ()
     old, new = ("5.0 0.0 0.0", "6.0 0.0 0.0") if cell else ("(1)=   7.5", "(1)=   9.5")
     path.write_text(text.replace(old, new))
-    assert re.fullmatch(
-        r"its cell of [\d.]+ Å³ does not have its volume \(unit-cell volume, in Å³, (64|125)\)",
-        read_crystal(path).notes[0],
-    )
+    told = "125" if cell else "63.9999"
+    found = f"does not have its volume (unit-cell volume, in Å³, {told})"
+    assert read_crystal(path).notes[0].endswith(found)
 
 
 @pytest.mark.parametrize(

@@ -35,8 +35,8 @@ def cells(table):
 @pytest.mark.parametrize(
     ("text", "files", "ids", "said"),
     [
-        # Two names of files in the first column are enough, though others have more.
-        ("a,x\nb,y\nnone,z\n", "abxyz", ["a", "b", "none"], ""),
+        # Two names of files in the first column are enough.
+        ("a,x\nb,q\nnone,r\n", "abx", ["a", "b", "none"], ""),
         ("1,a\n1,b\n", "1ab", ["a", "b"], "column 2 as that of the ids, "),
         # Less than half of the rows are not, in another column.
         ("n,k\n1,a\n2,b\n3,c\n4,d\n5,e\n", "ab", ["1", "2", "3", "4", "5"], ""),
@@ -94,7 +94,6 @@ def test_which_column_has_the_ids(read, text, files, ids, said):
         (",x,e\n7,b,1\n4,a,2\n8,a,3\n9,a,3\n", "a748", ["7", "4", "8", "9"], ["x", "e"]),
         (",x,e\nq7,a,1\nq4,p,2\n", ["a", "q7", "q4"], ["q7", "q4"], ["x", "e"]),
         (",x,e\n0,p,1\n1,q,2\n", "", ["0", "1"], ["x", "e"]),
-        ("0,a\n1,b\n", "ab01", ["0", "1"], ["value"]),
         ("0,5,1\n1,6,2\n2,7,3\n", "", ["0", "1", "2"], ["value", "label"]),
     ],
 )

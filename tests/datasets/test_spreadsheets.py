@@ -104,9 +104,11 @@ def test_two_columns_that_name_crystals_need_a_header(folder):
     with pytest.warns(UserWarning, match="an index column"):
         data = load_id_prop(folder(",id,energy\n" + rows), target="energy")
     assert data.cif_ids == ["3", "4", "5"]
-    folder(rows.replace("5,3", "6,3"))
-    with pytest.raises(DataError, match=r"6\.cif does not exist"):
-        load_id_prop(path)
+    # Also where one of them is lost, comes twice, or is written with its zeros.
+    for old, new in (("5,3", "6,3"), ("5,1", "3,1"), ("4,5", "4,0005")):
+        folder(rows.replace(old, new))
+        with pytest.raises(DataError, match="columns 1 and 2 both name crystals; write 'id' above"):
+            load_id_prop(path)
 
 
 def test_an_index_is_no_name_without_its_zeros(folder):
@@ -506,11 +508,30 @@ def test_a_table_that_ends_within_its_last_number(tmp_path, last, is_told, end):
     assert sheet.remarks == (told if is_told and not end else [])
 
 
-def test_numbers_of_all_their_digits_may_be_cut(tmp_path):
-    (tmp_path / "t.csv").write_text("id,e\na,1.2815624312\nb,-0.28719823\nc,3.90123\nd,-3")
+CUT = ["1.2815624312", "-0.28719823", "3.90123"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "last", "is_told"),
+    [
+        (CUT, "-3", True),
+        ([*CUT, ""], "-3", True),
+        ([*4 * CUT, "0"], "-3", True),
+        ([*CUT, "0"], "-3", False),
+        ([cell.replace(".", ",") for cell in CUT], "-3", True),
+        ([cell.replace(".", ",") for cell in CUT], "-3,1", True),
+        ([f"{cell}e-05" for cell in CUT], "-3.28151e-0", True),
+        ([f"{cell}e-05" for cell in CUT], "-3.28151e-05", False),
+        ([f"{cell}e-5" for cell in CUT], "-3.28151e-7", False),
+    ],
+)
+def test_numbers_of_all_their_digits_may_be_cut(tmp_path, cells, last, is_told):
+    rows = "\n".join(f"c{i};{cell}" for i, cell in enumerate([*cells, last]))
+    (tmp_path / "t.csv").write_text(f"id;e\n{rows}")
     sheet = Sheet(tmp_path / "t.csv")
     list(sheet)
-    assert sheet.remarks == ["-3 at its end, with fewer digits than others; is it cut?"]
+    told = [f"{last} at its end, with fewer digits than others; is it cut?"]
+    assert sheet.remarks == (told if is_told else [])
 
 
 def test_numbers_of_various_digits_are_not_cut(tmp_path):

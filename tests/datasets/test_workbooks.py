@@ -57,6 +57,16 @@ def test_formulas_elsewhere_say_nothing(folder):
         assert load_id_prop(folder, target="energy").target.tolist() == [1, 4]
 
 
+def test_a_first_sheet_that_is_hidden_is_told(folder):
+    save(folder, ("a", 1, 2), ("b", 4, None), others=["more"])
+    book = openpyxl.load_workbook(folder / "id_prop.xlsx")
+    book.worksheets[0].sheet_state = "hidden"
+    book.active = 1
+    book.save(folder / "id_prop.xlsx")
+    with pytest.warns(UserWarning, match=r"its first sheet, 'Sheet' \(which is hidden\), alone$"):
+        assert load_id_prop(folder, target="energy").target.tolist() == [1, 4]
+
+
 def test_one_of_two_tables_is_left_out_with_a_remark(folder):
     save(folder, ("a", 1, 2), ("b", 4, 5))
     (folder / "id_prop.csv").write_text("a,7\nb,8\n")

@@ -316,6 +316,10 @@ def test_what_is_called_id_counts_before_columns_of_unknown_names(make, text, tm
     rows = [["rank", "id", "e"], [2, 4, 0.4], [4, 1, 0.1], [1, 3, 0.3], [3, 2, 0.2]]
     store, _ = make(f"{tmp_path}/?.cif", properties=table(tmp_path / "p.csv", *rows))
     assert store.properties["e"].tolist() == [0.1, 0.2, 0.3, 0.4]
+    # One that is named names few of them, by chance.
+    rows = [["uid", "sample", "e"], [1, 2, 0.2], [8, 1, 0.1], [9, 3, 0.3], [7, 4, 0.4]]
+    with pytest.raises(DataError, match="'uid' and 'sample' both name crystals, and not the same"):
+        make(f"{tmp_path}/?.cif", properties=table(tmp_path / "p.csv", *rows))
     # A count of sites is none of nearly as many crystals, beside all under an unknown name.
     rows = [["compound", "n", "e"], [4, 1, 0.4], [1, 2, 0.1], [3, 2, 0.3], [2, 8, 0.2]]
     store, _ = make(f"{tmp_path}/?.cif", properties=table(tmp_path / "p.csv", *rows))
