@@ -362,7 +362,7 @@ def test_several_targets_and_classes(tmp_path):
     for task, name in (("classification", "is_metal"), ("multi", "formation_energy")):
         settings = Settings("sample-regression", task=task, params={**SMALL, "atom_fea_len": 8})
         output = tmp_path / task
-        found = tune(settings, output, seconds=600, n_trials=2, device="cpu", progress=False)
+        found = tune(settings, output, seconds=600, n_trials=1, device="cpu", progress=False)
         assert name in found["test"]["chosen"]
         assert f"--task {task}" in found["command"]
 
