@@ -26,6 +26,9 @@ _LONGEST_NAME, _MOST_FOR_ALL = 4_096, 100
 _MOST_HEADERS = 8
 # In bytes, of the end of a zip archive with its comment.
 _LONGEST_END = 22 + (1 << 16)
+# In bytes, and how many times its size, of what an archive unpacks to: gzip packs to a thousandth
+# at most, bzip2 to less than a millionth, crystals that differ in few letters to a three-hundredth.
+_MUCH, _MOST_UNPACKED = 20_000_000, 1_000
 _LONG_HEADERS = (
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.SOLARIS_XHDTYPE),
     *(tarfile.XHDTYPE, tarfile.XGLTYPE),
@@ -78,16 +81,7 @@ def tar_items(path: Path) -> Iterator[Item]:
                 if not _is_cif(member.name):
                     _warn_of_others(path, member.name, told)
                     continue
-                if not member.name.lower().endswith(_CIFS):
-                    yield _item(path, member.name, _OTHER)
-                    continue
-                if not member.isfile():
-                    yield _item(path, member.name, Refused("is a link or a device, not a file"))
-                elif member.size > MAX_BYTES:
-                    yield _item(path, member.name, TOO_LARGE)
-                else:
-                    file = archive.extractfile(member)
-                    yield _item(path, member.name, b"" if file is None else file.read())
+                yield _item(path, member.name, _content(archive, member, size))
             _check_end(archive, size)
     except MemoryError as error:  # of what its packing claims to need
         raise DataError(f"{path}: cannot be read (there is not enough memory)") from error
@@ -96,10 +90,27 @@ def tar_items(path: Path) -> Iterator[Item]:
         raise DataError(f"{path}: cannot be read ({why})") from error
 
 
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, size: int) -> bytes | Refused:
+    """Return what a member of an archive of some size holds, if it is to be read."""
+    if not member.name.lower().endswith(_CIFS):
+        return _OTHER
+    if not member.isfile():
+        return Refused("is a link or a device, not a file")
+    if member.size > MAX_BYTES:
+        return TOO_LARGE
+    if is_too_packed(member.size, size):
+        return Refused(TOO_PACKED)
+    file = archive.extractfile(member)
+    return b"" if file is None else file.read()
+
+
 def _check_unpacked(n_bytes: int, size: int) -> None:
     """Refuse an archive of some kB that would be unpacked for hours."""
-    if is_too_packed(n_bytes, size):
-        raise tarfile.ReadError(f"it is truncated, or {TOO_PACKED}")
+    if n_bytes > max(_MUCH, _MOST_UNPACKED * size):
+        raise tarfile.ReadError(
+            f"it is truncated, or unpacks to over {_MOST_UNPACKED:,} times its size: unpack it, if "
+            "it holds crystals"
+        )
 
 
 def _check_end(archive: tarfile.TarFile, size: int) -> None:
