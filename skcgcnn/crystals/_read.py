@@ -79,7 +79,8 @@ _TITLES_OF_RES = ("TITL", "REM")
 _VASP = ("poscar", "contcar", "chgcar", "locpot")
 _OTHER_KIND = (
     "is no kind of file that is read (such as CIF, JSON, POSCAR, .xsf, .extxyz); read it with "
-    "pymatgen or ASE, and pass the Structure or Atoms; of a run of VASP, pass the CONTCAR"
+    "pymatgen or ASE, and pass the Structure or Atoms; of a run of VASP, pass the CONTCAR, "
+    "and save a table as .csv"
 )
 _SITES_TAG = "_atom_site_fract_x"
 _NO_CRYSTAL = "No structure parsed"

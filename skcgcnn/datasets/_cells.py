@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from skcgcnn._numbers import read_float, with_minus
 
 _MISSING = {"", "nan", "na", "n/a", "none", "null"}
+_UNKNOWN = {"-", "--", "---", "?", "??", "unknown", "undefined", "n.a.", "n.d.", "tbd"}
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
 # A thousand and more to some people, and a number with three decimals to others.
 _THOUSANDS = re.compile(r"[+\u2212\u2013-]?[1-9]\d{0,2}([.,]\d{3})+")
@@ -20,6 +21,8 @@ _BOTH_MARKS = re.compile(r"[+\u2212\u2013-]?\d{1,3}((\.\d{3})+,\d+|(,\d{3})+\.\d
 _SHORT_EXPONENT = re.compile(r"[eE][+-]?\d$")
 # Of the cells of a column, how many may have few decimals, or none, by chance.
 _RARE, _SOME = 0.05, 0.1
+# Of a cell, no number has so many letters.
+_LONG = 100
 # What stands in a row of units where a crystal has its name, and other texts.
 NO_NAME = ("", "-", "unit", "units")
 
@@ -62,6 +65,7 @@ class LastCells:
 
     def add(self, cell: str) -> None:
         """Add the cell of the next row."""
+        cell = cell if len(cell) < _LONG else ""  # a crystal, of which numbers need no search
         if self.last is not None:
             self._has_short_exponent |= _SHORT_EXPONENT.search(self.last) is not None
             if (n := self._n_decimals(self.last)) is not None:
@@ -109,6 +113,8 @@ class Marks:
     _has_text: bool = False
     _word: str = ""
     _n_words: int = 0
+    # The first text that may say that nothing is known, which is one as any other.
+    _unknown: str = ""
 
     def add(self, cell: str, place: str) -> None:
         """Add a cell with its place."""
@@ -120,6 +126,8 @@ class Marks:
                 self._word = self._word or cell
         elif value is None:
             self._has_text = True
+            if cell.lower() in _UNKNOWN:
+                self._unknown = self._unknown or cell
             if self.separator != "," and _BOTH_MARKS.fullmatch(cell):
                 self.decimal.setdefault(max(",.", key=cell.rindex), cell)
         elif (mark := "," if "," in cell else "." if "." in cell else "") == "":
@@ -163,12 +171,15 @@ class Marks:
         )
 
     def words(self, column: str) -> str:
-        """Return a remark on words among texts that count as missing, once."""
-        found = f"{self._n_words} cells such as {self._word!r} of {column!r} as missing"
-        if not (self._word and self._has_text):
-            return ""
-        self._word = ""
-        return found
+        """Return a remark on words among texts that count as missing, or may be so, once."""
+        found = []
+        if self._word and self._has_text:
+            found.append(f"{self._n_words} cells such as {self._word!r} of {column!r} as missing")
+        if self._unknown:
+            what = f"{self._unknown!r} of {column!r} as a text"
+            found.append(f"{what} (leave the cell empty, if nothing is known)")
+        self._word = self._unknown = ""
+        return ", ".join(found)
 
 
 def is_unit_row(cells: list[str], following: list[str]) -> bool:

@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ _LIKE_A_NUMBER = re.compile(
     rf"|{_SIGN}?(?!\d+\.\d{{4,}}/)\d+[.,]\d+(?![.,]?\d|[-'\u2019])"
     r"|\d+\s*([%\u00b0]$|\u00b1|\(\d+\)$)"
 )
+# Of the rows of a column of ids, which hardly repeat, how many differ at least.
+_HARDLY_REPEATS = 0.9
 # From this many on, whole numbers in two columns next to each other are rather decimals.
 _DIGITS_OF_DECIMALS = 3
 _COMMA_HINT = (
@@ -75,20 +77,47 @@ def find_ids(sheet: Sheet, files: CrystalFolder) -> Any:
     found = [{cell for cell in frame[name] if _exists(cell, files)} for name in frame]
     sizes = [(len(cells), sum(map(files.has_exactly, cells))) for cells in found]
     many = max(2, len(frame) // 2)
-    place, least = max(range(len(sizes)), key=sizes.__getitem__), max(sizes)
     # Different ones, more than one: that a value has the name of a file says nothing.
-    if sizes[0][0] > 1:  # the first counts, if no other column names many
-        place, least = 0, (many, 0)
-    elif sizes[place][0] < many:
-        return frame
+    if sizes[0][0] > 1:
+        place = 0
+        others = _others_than_the_first(frame, sizes, many)
+    else:
+        place = max(range(len(sizes)), key=sizes.__getitem__)
+        if sizes[place][0] < many:
+            return frame
+        others = [other for other, size in enumerate(sizes) if size == sizes[place]]
     ids = frame.iloc[:, place].tolist()
-    for other, size in enumerate(sizes):
-        if size >= least and frame.iloc[:, other].tolist() != ids:
+    for other in others:
+        if frame.iloc[:, other].tolist() != ids:
             raise DataError(
                 f"{sheet.file}: columns {place + 1} and {other + 1} both name crystals; write 'id' "
                 "above that which counts"
             )
     return _with_first(sheet, frame, place, files) if place else frame
+
+
+def _others_than_the_first(frame: Any, sizes: Sequence[tuple[int, int]], many: int) -> list[int]:
+    """Return the columns that may have the ids, where the first of a frame may be an index.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    sizes : sequence of (int, int)
+        How many crystals each column names, and how many of them exactly.
+    many : int
+        So many that it may be no chance.
+    """
+    first = frame.iloc[:, 0].tolist()
+    first = first if first[0].isdecimal() else first[1:]  # behind what may be a header
+    is_index = all(map(str.isdecimal, first)) and first == sorted(first, key=int)
+    return [
+        place
+        for place, size in enumerate(sizes)
+        # A column of ids hardly repeats; one of whole numbers may name crystals by chance.
+        if size[0] >= many
+        and frame.iloc[:, place].nunique() > _HARDLY_REPEATS * len(frame)
+        and (is_index or size[1] > sizes[0][1])
+    ]
 
 
 def _with_named_ids(sheet: Sheet, files: CrystalFolder, names: list[str], frame: Any) -> Any:

@@ -181,6 +181,10 @@ class Sheet:
             ) from error
         except Exception as error:  # whatever the content provokes
             raise DataError(f"{self.file}: is not an Excel workbook ({error!r})") from error
+        if others and frame.empty:
+            raise DataError(
+                f"{self.file}: its first sheet, {first!r}, is empty; move the table there"
+            )
         yield from enumerate(([str(cell) for cell in row] for row in frame.to_numpy()), 1)
 
     def _of_text(self) -> Iterator[tuple[int, list[str]]]:

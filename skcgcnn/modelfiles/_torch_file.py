@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from skcgcnn._files import atomic_write
+from skcgcnn._text import repeated
 from skcgcnn.exceptions import DataError
 from skcgcnn.modelfiles._pickle_size import check_tuples
 
@@ -55,8 +56,11 @@ def load_content(path: Path) -> dict[str, Any]:
                 packed = any(item.compress_type != zipfile.ZIP_STORED for item in members)
                 # torch itself does not look whether numbers are those that were written, and takes
                 # what happens to be in memory for those of a member that is marked as a folder.
+                # Of names that differ in capitals alone it takes the first, of which others do not.
                 folders = (one.filename for one in members if one.external_attr & _FOLDER)
-                damaged = None if packed else next(folders, None) or archive.testzip()
+                twice = repeated(one.filename.lower() for one in members)
+                odd = next(folders, None) or next(iter(twice), None)
+                damaged = None if packed else odd or archive.testzip()
         # Names that are no letters are a ValueError.
         except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError) as error:
             raise DataError(f"{refusal}it is damaged or of another kind") from error
@@ -94,6 +98,6 @@ def _check_pickles(whole: bytes) -> None:
         return
     with zipfile.ZipFile(io.BytesIO(whole)) as archive:
         for name in archive.namelist():
-            if name.endswith("data.pkl"):
+            if name.lower().endswith("data.pkl"):
                 with io.BufferedReader(archive.open(name)) as file:  # type: ignore[type-var]
                     check_tuples(file)

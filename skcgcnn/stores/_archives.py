@@ -27,8 +27,8 @@ _MOST_HEADERS = 8
 # In bytes, of the end of a zip archive with its comment.
 _LONGEST_END = 22 + (1 << 16)
 # In bytes, and how many times its size, of what an archive unpacks to: gzip packs to a thousandth
-# at most, bzip2 to less than a millionth, crystals that differ in few letters to a three-hundredth.
-_MUCH, _MOST_UNPACKED = 20_000_000, 1_000
+# at most, bzip2 to less than a millionth, crystals that are alike to a six-hundredth.
+_MUCH, _MOST_UNPACKED = 20_000_000, 2_000
 _LONG_HEADERS = (
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.SOLARIS_XHDTYPE),
     *(tarfile.XHDTYPE, tarfile.XGLTYPE),

@@ -167,12 +167,14 @@ def _from_json(text: str) -> tuple[Any, str, Values]:
         raise StructureError(f"is not a line of JSON ({error})") from error
     if not isinstance(content, Mapping):
         raise StructureError("holds no object with a crystal")
-    content = {name: _object(value) for name, value in content.items()}
     named = id_columns(content)
     own_id = next((str(content[name]) for name in named if _is_told(content[name])), "")
     if is_bare_crystal(content):
         return content, own_id, {}
     inner = [v for v in content.values() if is_bare_crystal(v) or is_cif_text(v)]
+    if not inner:
+        content = {name: _object(value) for name, value in content.items()}
+        inner = [*filter(is_bare_crystal, content.values())]
     if len(inner) != 1:
         raise StructureError(
             f"holds {len(inner) or 'no'} crystals; expected one Structure, or one beside its values"

@@ -223,7 +223,7 @@ def _rows_of(sheet: Sheet, crystal_column: str | None) -> Iterator[Item]:
                 f"{path}: begins with a crystal; expected a header with names of columns"
             )
 
-    crystal, id_name, has_odd = "", None, False
+    crystal, id_name, has_odd, stems = "", None, False, dict[str, str]()
     for place, (line, row) in enumerate(sheet.records(check), 1):
         if place == 1:
             crystal = crystal_column or _crystal_column(path, row)
@@ -246,7 +246,16 @@ def _rows_of(sheet: Sheet, crystal_column: str | None) -> Iterator[Item]:
         nameless = row.get("", "")
         has_odd |= crystal != "" and nameless != "" and not nameless.isdecimal()  # no index
         own_id = None if id_name is None else row[id_name] or f"row {place}"
-        yield _row(path, place, row[crystal], own_id, values)
+        item = _row(path, place, row[crystal], own_id, values)
+        if own_id and item.source == item.name:
+            stems[own_id] = source_id(item.name, 0)
+        yield item
+    if others := [(own, stem) for own, stem in stems.items() if own != stem and stem in stems]:
+        own, stem = others[0]
+        sheet.remarks.append(
+            f"{len(others)} files that have the name of another row, such as {stem!r} in that of "
+            f"{own!r} (was a column sorted alone?)"
+        )
     sheet.remarks += ["a column without a name left out"] * has_odd
     sheet.end()
 

@@ -14,7 +14,8 @@ from skcgcnn.exceptions import StructureError, TransientReadError
 
 OTHER = (
     "is no kind of file that is read (such as CIF, JSON, POSCAR, .xsf, .extxyz); read it with "
-    "pymatgen or ASE, and pass the Structure or Atoms; of a run of VASP, pass the CONTCAR"
+    "pymatgen or ASE, and pass the Structure or Atoms; of a run of VASP, pass the CONTCAR, "
+    "and save a table as .csv"
 )
 CELL = (("a", "alpha"), ("b", "beta"), ("c", "gamma"))
 NACL = "NaCl\n1.0\n4 0 0\n0 4 0\n0 0 4\nNa Cl\n1 1\ndirect\n0 0 0\n.5 .5 .5\n"

@@ -104,11 +104,36 @@ def test_two_columns_that_name_crystals_need_a_header(folder):
     with pytest.warns(UserWarning, match="an index column"):
         data = load_id_prop(folder(",id,energy\n" + rows), target="energy")
     assert data.cif_ids == ["3", "4", "5"]
-    # Also where one of them is lost, comes twice, or is written with its zeros.
-    for old, new in (("5,3", "6,3"), ("5,1", "3,1"), ("4,5", "4,0005")):
-        folder(rows.replace(old, new))
-        with pytest.raises(DataError, match="columns 1 and 2 both name crystals; write 'id' above"):
-            load_id_prop(path)
+    folder(rows.replace("5,3", "6,3"))
+    with pytest.raises(DataError, match="columns 1 and 2 both name crystals; write 'id' above"):
+        load_id_prop(path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_clear"),
+    [
+        # An index, of which one row has no file, or without the zeros of the files.
+        ("1,0003,.1\n2,0004,.2\n4,0002,.3\n", False),
+        ("3,0001,.1\n1,0004,.2\n4,0002,.3\n", False),
+        ("1,3,.1\n2,4,.2\n4,9,.3\n", False),
+        # Numbers of sites, classes and hosts are no ids.
+        ("0001,2,.1\n0002,3,.2\n0003,2,.3\n0004,9,.4\n", True),
+        ("1,2,.1\n2,1,.2\n3,2,.3\n4,1,.4\n", True),
+        ("3,2,.1\n1,4,.2\n4,9,.3\n", True),
+    ],
+)
+def test_whole_numbers_behind_the_first_column(folder, rows, is_clear):
+    path = folder(rows)
+    width = 4 if "000" in rows else 1
+    for number in (1, 2, 3, 4):
+        (path / f"{number:0{width}}.cif").touch()
+    if is_clear:
+        assert load_id_prop(path, target="label").cif_ids == [
+            row.partition(",")[0] for row in rows.split()
+        ]
+        return
+    with pytest.raises(DataError, match="columns 1 and 2 both name crystals; write 'id' above"):
+        load_id_prop(path)
 
 
 def test_an_index_is_no_name_without_its_zeros(folder):

@@ -67,6 +67,14 @@ def test_a_first_sheet_that_is_hidden_is_told(folder):
         assert load_id_prop(folder, target="energy").target.tolist() == [1, 4]
 
 
+def test_a_first_sheet_that_is_empty(folder):
+    book = openpyxl.Workbook()
+    book.create_sheet("data").append(["a", 1])
+    book.save(folder / "id_prop.xlsx")
+    with pytest.raises(DataError, match=r"its first sheet, 'Sheet', is empty; move the table ther"):
+        load_id_prop(folder)
+
+
 def test_one_of_two_tables_is_left_out_with_a_remark(folder):
     save(folder, ("a", 1, 2), ("b", 4, 5))
     (folder / "id_prop.csv").write_text("a,7\nb,8\n")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import warnings
 import zipfile
 from dataclasses import replace
 
@@ -171,6 +172,22 @@ def test_a_member_that_is_marked_as_a_folder(est, tmp_path, refuse, kind):
         path.write_bytes(content)
         refuse(path, match="damaged or of another kind")
         content[begin + 38] ^= 0x10
+
+
+@pytest.mark.parametrize("name", ["data.pkl", "DATA.PKL", "data/0"])
+def test_two_members_of_one_name(est, tmp_path, refuse, name):
+    """torch takes the first, zipfile the last, so that one of them was not looked at."""
+    est.save(tmp_path / "model", layout="cgcnn")
+    with zipfile.ZipFile(tmp_path / "model") as file:
+        content = {one.filename: file.read(one) for one in file.filelist}
+    own = next(one for one in content if one.endswith(name.lower()))
+    for n in range(2):
+        members = [(own[: -len(name)] + name, b"other"), *content.items()][:: 1 - 2 * n]
+        with zipfile.ZipFile(tmp_path / "forged", "w") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of the name that comes twice
+            for one, data in members:
+                file.writestr(one, data)
+        refuse(tmp_path / "forged", match="damaged or of another kind")
 
 
 def test_a_member_whose_name_is_no_text(tmp_path, refuse):

@@ -159,8 +159,8 @@ LONG = {
     "a number": (properties(b"5010 comment=" + b"1" * 4_996 + b"\n"), "properties of a member are"),
     "a map of a sparse file": (pax("GNU.sparse.size=90000000", "GNU.sparse.map=0,1"), "sparse"),
     "an older sparse file": (pax("GNU.sparse.size=90000000", "GNU.sparse.name=a"), "sparse"),
-    "zeros to skip": (bz2.compress(header("readme", 3 * 10**8)) + ZEROS, "1,000 times its size"),
-    "zeros at the end": (bz2.compress(bytes(1024)) + 2 * ZEROS, "1,000 times its size"),
+    "zeros to skip": (bz2.compress(header("readme", 3 * 10**8)) + ZEROS, "2,000 times its size"),
+    "zeros at the end": (bz2.compress(bytes(1024)) + 2 * ZEROS, "2,000 times its size"),
     "a name": (
         header("x", 5_000, tarfile.GNUTYPE_LONGNAME) + padded(b"a" * 5_000),
         "a name of 5,0",

@@ -226,6 +226,13 @@ def test_lines_of_json(suffix, some, structures, tmp_path):
     assert all(row[1] for row in failures(store))
 
 
+def test_a_crystal_counts_before_a_text_of_another(structures, tmp_path):
+    one, other = (structure.as_dict() for structure in structures[:2])
+    line = {"structure": one, "initial_structure": json.dumps(other)}
+    (tmp_path / "c.jsonl").write_text(json.dumps(line))
+    same(made(tmp_path, tmp_path / "c.jsonl").graphs, CrystalGraphs.from_structures(structures[:1]))
+
+
 def test_json_says_one_thing(structures, tmp_path):
     s = json.dumps(structures[0].as_dict())
     lines = {

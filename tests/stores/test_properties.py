@@ -210,7 +210,8 @@ def test_properties_of_a_table_beside(make, text, tmp_path):
     )
     store, said = make(tmp_path / "?.cif", properties=beside)
     assert store.units == {"e": "eV"}
-    assert said[0] == f"{beside}: read with a row of units"
+    told = "'-' of 'e' as a text (leave the cell empty, if nothing is known)"
+    assert said[0] == f"{beside}: read with a row of units, {told}"
     assert store.properties["e"].tolist() == ["-", "", "1.5"]
     assert store.properties["k"].tolist() == ["", "", "x"]
     table(beside, ["id", "e"], ["none", 1], ["b", 2], ["c.cif", 3], ["other", 4])
@@ -308,6 +309,22 @@ def test_two_columns_of_unknown_names_that_name_crystals(make, text, tmp_path, n
         path = table(tmp_path / "p.csv", [*names, "e"], *rows)
         with pytest.raises(DataError, match=r"'(host|No.)' and '(sample|mpid)' both name crystals"):
             make(f"{tmp_path}/*.cif", properties=path)
+
+
+def test_files_that_have_the_names_of_other_rows(make, text, tmp_path):
+    """As where a column of a sheet was sorted alone."""
+    for stem in "abc":
+        (tmp_path / f"{stem}.cif").write_text(text)
+    rows = [["id", "path", "e"], ["a", "a.cif", 1], ["b", "c.cif", 2], ["c", "b.cif", 3]]
+    store, said = make(table(tmp_path / "t.csv", *rows))
+    assert store.properties["e"].tolist() == [1, 2, 3]
+    what = "2 files that have the name of another row, such as 'c' in that of 'b'"
+    assert said[0].endswith(f"t.csv: read with {what} (was a column sorted alone?)")
+    rows = [["id", "path", "e"], ["mp-1", "a.cif", 1], ["mp-2", "c.cif", 2], ["c", "c.cif", 3]]
+    _, said = make(table(tmp_path / "t.csv", *rows))
+    assert "in that of 'mp-2'" in said[0]
+    _, said = make(table(tmp_path / "t.csv", *rows[:-1]))
+    assert said == []
 
 
 def test_what_is_called_id_counts_before_columns_of_unknown_names(make, text, tmp_path):
