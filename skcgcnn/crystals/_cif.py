@@ -3,7 +3,7 @@
 import math
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -33,6 +33,7 @@ from skcgcnn.crystals._cif_symmetry import (
     distinct,
     expand,
     fits_cell,
+    number_of_hall,
     other_group,
     parse_triplets,
     strained,
@@ -43,6 +44,7 @@ from skcgcnn.crystals._cif_tags import (
     FLAG,
     GROUP_OF_SITES,
     GROUPS,
+    HALL,
     MAGNETIC,
     MULTIPLICITIES,
     OCCUPANCY,
@@ -247,9 +249,15 @@ def _read_block(block: gemmi.cif.Block) -> Crystal:
 
 
 def _check_group(block: gemmi.cif.Block, triplets: tuple[str, ...]) -> tuple[str, ...]:
-    found = filter(None, map(block.find_value, GROUPS))
-    names = tuple(gemmi.cif.as_string(one) for one in found if not gemmi.cif.is_null(one))
+    names = _told(block, GROUPS)
+    for hall in () if names else _told(block, HALL):
+        names += number_of_hall(hall)
     return _remark_of_group(names, triplets)
+
+
+def _told(block: gemmi.cif.Block, tags: Iterable[str]) -> tuple[str, ...]:
+    found = filter(None, map(block.find_value, tags))
+    return tuple(gemmi.cif.as_string(one) for one in found if not gemmi.cif.is_null(one))
 
 
 @lru_cache(maxsize=256)

@@ -27,6 +27,7 @@ from skcgcnn.crystals._cif_symmetry import (
     find_settings,
     fits_cell,
     is_group,
+    number_of_hall,
     operation_keys,
     other_group,
     refuse_many,
@@ -273,7 +274,9 @@ def _check_operations(
             "its cell has not the symmetry of its operations; check the lengths and angles, and "
             "the operations"
         )
-    return other_group(_group_names(data), rotations, translations)
+    halls = (name for tag in HALL for name in _known(data.get(tag, [])))
+    names = _group_names(data) or tuple(one for hall in halls for one in number_of_hall(hall))
+    return other_group(names, rotations, translations)
 
 
 def _check_magnets(taken: FloatArray, operations: list[str], vectors: FloatArray | None) -> None:

@@ -222,6 +222,16 @@ def _arrays(operations: list[Any]) -> Operations:
     return rotations, np.array([op.tran for op in operations], dtype=np.float64) / gemmi.Op.DEN
 
 
+@lru_cache(maxsize=256)
+def number_of_hall(symbol: str) -> tuple[str, ...]:
+    """Return the number of the space group of a Hall symbol, as one of its names, if it is one."""
+    try:
+        group = gemmi.find_spacegroup_by_ops(gemmi.symops_from_hall(symbol.replace("_", " ")))
+    except (ValueError, RuntimeError):
+        return ()
+    return () if group is None else (str(group.number),)
+
+
 def other_group(names: tuple[str, ...], rotations: FloatArray, translations: FloatArray) -> str:
     """Return a remark if the operations of a crystal are not those of its group, or shift far.
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 
+from skcgcnn._text import repeated
 from skcgcnn.crystals._cif_words import no_number
 from skcgcnn.exceptions import StructureError
 
@@ -156,12 +157,13 @@ def check_cssr(text: str, n_sites: int) -> None:
 
 
 def other_numbers(numbers: Sequence[str]) -> tuple[str, ...]:
-    """Return a remark if the sites of a file are not numbered 1, 2, 3, ..."""
-    for place, number in enumerate(numbers, 1):
-        if number != str(place):
-            what = f"numbers its site {place} as {number}"
-            return (f"{what}; a line may be lost, or be there twice",)
-    return ()
+    """Return a remark if the sites of a file are numbered, but not each once, in any order."""
+    first = 0 if "0" in numbers else 1
+    odd = {*numbers} - {*map(str, range(first, first + len(numbers)))}
+    if len({*numbers}) == 1 or not (odd or repeated(numbers)):
+        return ()
+    number = min(odd, default="") or repeated(numbers)[0]
+    return (f"numbers one of its {len(numbers)} sites as {number}; one may be lost",)
 
 
 def crystal_of_xsf(text: str) -> str:

@@ -18,7 +18,7 @@ from skcgcnn.exceptions import StructureError, TransientReadError
 
 _PIECE = 1 << 20
 # A text of megabytes that unpacks to more says nothing, and takes minutes.
-_MOST_UNPACKED, _LARGE = 300, 5_000_000
+_MOST_UNPACKED, _LARGE = 300, 1_000_000
 TOO_PACKED = f"unpacks to over {_MOST_UNPACKED} times its size: unpack it, if it holds crystals"
 # Of what others say of a file, which may hold a line of it.
 _MOST_LETTERS = 300

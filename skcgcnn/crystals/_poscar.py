@@ -97,8 +97,9 @@ def left_out_of_poscar(text: str, species: Sequence[Species]) -> tuple[str, ...]
     n_sites = len(species)
     lines = [line.split() for line in re.split(r"\n\s*\n", text.rstrip())[0].splitlines()]
     # Behind the elements and their numbers stands how coordinates are written.
-    texts = (place for place, words in enumerate(lines) if words and not is_number(words))
-    modes = [place for place in texts if place > 5]
+    texts = [place for place, words in enumerate(lines) if words and not is_number(words)]
+    end = _end_of_counts(lines)
+    modes = [place for place in texts if place >= end] or [place for place in texts if place > 5]
     if not modes:
         return ()
     has_flags = lines[modes[0]][0][0] in "sS"
@@ -125,6 +126,12 @@ def left_out_of_poscar(text: str, species: Sequence[Species]) -> tuple[str, ...]
         numbers = [to_number(word) for words in places[:n_sites] for word in words[:3]]
         remarks += far_sites(np.nan_to_num(numbers))
     return tuple(remarks)
+
+
+def _end_of_counts(lines: Sequence[Sequence[str]]) -> int:
+    """Return the place behind the numbers of atoms; VASP writes twenty of them in a line."""
+    places = dropwhile(lambda place: not are_counts(lines[place]), range(5, len(lines)))
+    return next((place for place in places if not are_counts(lines[place])), 6)
 
 
 def _is_mode(word: str) -> bool:

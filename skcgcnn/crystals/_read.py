@@ -16,6 +16,7 @@ from skcgcnn.crystals._cif import MAX_FRACTION, first_crystal, parse_cif, syntax
 from skcgcnn.crystals._cif_claims import far_sites, other_volume, told_beside, without_missing
 from skcgcnn.crystals._cif_numbers import check_values
 from skcgcnn.crystals._cif_symmetry import MOST_IMAGES
+from skcgcnn.crystals._cif_tags import SYMMETRY
 from skcgcnn.crystals._cif_words import without_empty_lines
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume, short_period
 from skcgcnn.crystals._json import load_json
@@ -84,9 +85,20 @@ _OTHER_KIND = (
 )
 _SITES_TAG = "_atom_site_fract_x"
 _NO_CRYSTAL = "No structure parsed"
+_NOT_MAGNETIC = "No magnetic symmetry detected"
 _WITHOUT_SYMMETRY = (
     "No _symmetry_equiv_pos_as_xyz type key found. Defaulting to P1",
-    "No magnetic symmetry detected",
+    _NOT_MAGNETIC,
+)
+# Lines of text above the first block of a CIF, and a formula with letters that are not ASCII, of
+# which a part would be another one.
+_ABOVE = re.compile(
+    r"\A(?:[a-z](?!ata_|oop_|ave_|lobal_)[^\n]*\n|[^\S\n]*\n){1,9}?(?=data_)", re.IGNORECASE
+)
+_ODD_FORMULA = re.compile(r"^(_chemical_formula_\w+)[^\n]*[^\x00-\x7f][^\n]*$", re.MULTILINE)
+# A loop without values, such as pymatgen writes of moments that are 0.
+_EMPTY_LOOP = re.compile(
+    r"^loop_[^\S\n]*\n(?:[^\S\n]*_\S+[^\S\n]*\n)+(?=[^\S\n]*(?:loop_|data_)|\s*\Z)", re.MULTILINE
 )
 # Above the coordinates of each crystal of an XDATCAR.
 _STEP = re.compile(r"^[^\S\n]*direct configuration=", re.IGNORECASE | re.MULTILINE)
@@ -228,9 +240,16 @@ def _read_cif(text: str) -> Crystal:
     text = _readable(text)
     if not text.isascii():
         check_values(without_empty_lines(text), MOST_IMAGES)
+        text = _ODD_FORMULA.sub(r"\1 ?", text)
     crystal = parse_cif(text)
-    if crystal is not None:
-        return crystal
+    if crystal is None and _EMPTY_LOOP.search(text):
+        text = _EMPTY_LOOP.sub(lambda loop: "\n" * loop[0].count("\n"), text)
+        crystal = parse_cif(text)
+    return _read_other_cif(text) if crystal is None else crystal
+
+
+def _read_other_cif(text: str) -> Crystal:
+    """Read a CIF of which our own reader is not sure, with pymatgen."""
     broken = syntax_error(text)
     n_sites = text.count(_SITES_TAG)
     text, begun = first_crystal(without_empty_lines(text))
@@ -251,6 +270,9 @@ def _read_cif(text: str) -> Crystal:
             f"{told.symmetry}, but no symmetry operations that are understood, so that sites would "
             "be missing; list the operations (_space_group_symop_operation_xyz)"
         )
+    if not told.symmetry and any(tag in text for tag in SYMMETRY):  # the identity
+        notes = tuple(note for note in crystal.notes if _NOT_MAGNETIC not in note)
+        crystal = replace(crystal, notes=notes)
     if broken is not None:
         crystal = replace(crystal, notes=(*crystal.notes, f"is not a well-formed CIF: {broken}"))
     remarks = without_missing(told.remarks, told.formulas, told.units, crystal.species)
@@ -268,7 +290,9 @@ def _readable(text: str) -> str:
         raise StructureError(
             f"has {n_blocks} times data_, too many to look for a crystal; split it, a file for each"
         )
-    return text.removeprefix("\ufeff")
+    # JARVIS, for one, writes a line above the first block.
+    text = text.removeprefix("\ufeff")
+    return _ABOVE.sub(lambda above: "#" + above[0].replace("\n", "\n#")[:-1], text, count=1)
 
 
 def _read_json(text: str) -> Crystal:

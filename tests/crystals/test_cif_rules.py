@@ -135,6 +135,54 @@ def test_lattices_that_repeat_after_less_than_a_distance_of_atoms(old, new, shor
     assert [one.startswith(told) for one in notes] == [True] * bool(shortest)
 
 
+@pytest.mark.parametrize("formula", ["'CaSO4·2H2O'", "Na₂Cl₃", "'Na1–x Cl'"])
+def test_formulas_with_letters_that_are_not_ascii(formula):
+    """Of the others alone, they are another formula."""
+    assert read_crystal(cif(more=f"_chemical_formula_sum {formula}\n")).notes == ()
+
+
+@pytest.mark.parametrize(
+    "above", ["CIF file written using JARVIS-Tools package.\n", "\n\nof a program\n \n"]
+)
+def test_text_above_the_first_block(above):
+    text = above + cif(more="_chemical_formula_sum 'Na1 Cl1'\n")
+    assert read_crystal(text).notes == ()
+    lost = text.replace("Na1 Cl1", "Na1 Cl2")
+    assert read_crystal(lost).notes == (
+        "its sites do not have its formula (Na1 Cl2); some may be missing",
+    )
+    for other in ("_cell_volume 9\n", "loop_\n"):  # perhaps of another crystal
+        try:
+            told = str(read_crystal(other + text).notes)
+        except StructureError as error:
+            told = str(error)
+        assert "is not a well-formed CIF" in told
+
+
+def test_a_loop_without_values():
+    """As pymatgen writes of a magnetic crystal whose moments are 0."""
+    loop = "loop_\n _atom_site_moment_label\n _atom_site_moment_crystalaxis_x\n"
+    for text in (cif(more=loop), cif() + loop, cif() + loop + "\n\n"):
+        crystal = read_crystal(text)
+        assert len(crystal.species) == 2
+        assert crystal.notes == ()
+
+
+def test_a_magnetic_crystal_without_symmetry():
+    loop = "loop_\n_atom_site_moment_label\n_atom_site_moment_crystalaxis_x\n"
+    crystal = read_crystal(cif() + loop + "Na1 2.0\nCl1 0.0\n")
+    assert len(crystal.species) == 2
+    assert crystal.notes == ()
+
+
+@pytest.mark.parametrize("tag", ["_symmetry_space_group_name_Hall", "_space_group_name_Hall"])
+@pytest.mark.parametrize("more", ["", MAGNETIC], ids=["fast", "by pymatgen"])
+def test_the_identity_beside_a_hall_symbol(tag, more):
+    assert read_crystal(cif(more=f"{tag} 'P 1'\n{more}")).notes == ()
+    notes = read_crystal(cif(more=f"{tag} '-F 4 2 3'\n{more}")).notes
+    assert any("lists 1 symmetry operations, but its space group '225'" in note for note in notes)
+
+
 def test_formulas_where_every_site_is_nearly_empty():
     """As where occupancies and displacements are in each other's place."""
     more = "_chemical_formula_sum 'Na1 Cl1'\n"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.io import write
-from pymatgen.core import Lattice, Molecule, Structure
+from pymatgen.core import Element, Lattice, Molecule, Structure
 
 from skcgcnn.crystals import MAX_LENGTH, read_crystal, try_to_read
 from skcgcnn.exceptions import StructureError, TransientReadError
@@ -337,6 +337,24 @@ def test_several_crystals_in_a_poscar(between):
     assert "holds several" not in " ".join(read_crystal(NACL + between).notes)
 
 
+def test_lines_of_symbols_in_a_poscar():
+    """VASP begins a new one behind twenty elements."""
+    rng = np.random.default_rng(0)
+    names = ["Si", "O", "Sn"] * 10
+    counts = rng.integers(1, 3, 30)
+    lattice = np.diag([30.0, 5, 5])
+    places = [(k / counts.sum(), 0.5 * (k % 2), 0) for k in range(counts.sum())]
+    head = ["x", "1.0", *(" ".join(map(str, row)) for row in lattice)]
+    lists = [names[:20], names[20:], counts[:20].tolist(), counts[20:].tolist()]
+    rows = [" ".join(map(str, row)) for row in (*lists, ["Direct"], *places)]
+    crystal = read_crystal("\n".join([*head, *rows]) + "\n")
+    assert crystal.notes == ()
+    expected = np.repeat(names, counts)
+    assert [Element.from_Z(z).symbol for ((z, _),) in crystal.species] == expected.tolist()
+    rows[-1] += " 7"
+    assert "number behind coordinates" in read_crystal("\n".join([*head, *rows]) + "\n").notes[0]
+
+
 def test_counts_in_poscars():
     for symbols, counts in (("Na Cl", "1 1 1"), ("Na", "1 1"), ("Na Cl K", "1 1")):
         text = NACL.replace("Na Cl", symbols).replace("1 1\n", f"{counts}\n")
@@ -528,9 +546,13 @@ def test_what_is_left_out_of_a_gen_file(tmp_path, old, new, why):
     path.write_bytes(GEN.replace("\n", "\r").encode())
     assert len(read_crystal(path).species) == 2
     path.write_text(GEN.replace("\n2 ", "\n3 "))
-    assert read_crystal(path).notes == (
-        "numbers its site 2 as 3; a line may be lost, or be there twice",
-    )
+    assert read_crystal(path).notes == ("numbers one of its 2 sites as 3; one may be lost",)
+    # From 0, in another order, or not at all.
+    for numbers in ("01", "21", "00", "99"):
+        path.write_text(
+            "\n{} 1".join(GEN.split("\n1 1")).format(numbers[0]).replace("\n2 ", f"\n{numbers[1]} ")
+        )
+        assert read_crystal(path).notes == ()
     path.write_text(new.join(GEN.rsplit(old, 1)))
     assert refused(path).startswith(why)
     path.write_text(GEN.replace("F", "C").partition("0 0 0\n0")[0])
@@ -704,8 +726,8 @@ def test_a_last_site_that_is_cut(tmp_path):
     text = f"4 4 4\n90 90 90 SPGR = 1 P 1\n2 0\n0 Na2\n{row.format(1, 0)}{row.format(2, 55)}"
     (tmp_path / "a.cssr").write_text(text)
     assert len(read_crystal(tmp_path / "a.cssr").species) == 2
-    (tmp_path / "a.cssr").write_text(text.replace("\n2 Na", "\n1 Na"))
-    assert read_crystal(tmp_path / "a.cssr").notes[0].startswith("numbers its site 2 as 1; a line")
+    (tmp_path / "a.cssr").write_text(text.replace("\n2 Na", "\n4 Na"))
+    assert read_crystal(tmp_path / "a.cssr").notes[0].startswith("numbers one of its 2 sites as 4;")
     (tmp_path / "a.cssr").write_text(text.rpartition("50 0 0")[0])
     assert refused(tmp_path / "a.cssr") == (
         "its last site, 2 Na 0.0 0.0 0.5, has fewer words than the others; it may be truncated"
