@@ -96,10 +96,13 @@ _ABOVE = re.compile(
     r"\A(?:[a-z](?!ata_|oop_|ave_|lobal_)[^\n]*\n|[^\S\n]*\n){1,9}?(?=data_)", re.IGNORECASE
 )
 _ODD_FORMULA = re.compile(r"^(_chemical_formula_\w+)[^\n]*[^\x00-\x7f][^\n]*$", re.MULTILINE)
-# A loop without values, such as pymatgen writes of moments that are 0.
+# A loop without values, as pymatgen writes one of moments, where all are 0.
 _EMPTY_LOOP = re.compile(
-    r"^loop_[^\S\n]*\n(?:[^\S\n]*_\S+[^\S\n]*\n)+(?=[^\S\n]*(?:loop_|data_)|\s*\Z)", re.MULTILINE
+    r"^loop_[^\S\n]*\n[^\S\n]*(_\S+)[^\S\n]*\n(?:[^\S\n]*_\S+[^\S\n]*\n)*"
+    r"(?=[^\S\n]*(?:loop_|data_)|\s*\Z)",
+    re.MULTILINE,
 )
+_MOMENT = "_atom_site_moment"
 # Above the coordinates of each crystal of an XDATCAR.
 _STEP = re.compile(r"^[^\S\n]*direct configuration=", re.IGNORECASE | re.MULTILINE)
 _NO_NAMES = "Elements in POSCAR cannot be determined"
@@ -243,9 +246,15 @@ def _read_cif(text: str) -> Crystal:
         text = _ODD_FORMULA.sub(r"\1 ?", text)
     crystal = parse_cif(text)
     if crystal is None and _EMPTY_LOOP.search(text):
-        text = _EMPTY_LOOP.sub(lambda loop: "\n" * loop[0].count("\n"), text)
+        text = _EMPTY_LOOP.sub(_without_moments, text)
         crystal = parse_cif(text)
     return _read_other_cif(text) if crystal is None else crystal
+
+
+def _without_moments(loop: re.Match[str]) -> str:
+    if not loop[1].startswith(_MOMENT):
+        raise StructureError(f"has a loop without values ({loop[1]}, ...); remove it, or fill it")
+    return "\n" * loop[0].count("\n")
 
 
 def _read_other_cif(text: str) -> Crystal:

@@ -166,6 +166,8 @@ def test_a_loop_without_values():
         crystal = read_crystal(text)
         assert len(crystal.species) == 2
         assert crystal.notes == ()
+    lost = cif(operations=("",)).replace("''\n", "")  # no moments
+    assert refused(lost).startswith("has a loop without values (_symmetry_equiv_pos_as_xyz, ...);")
 
 
 def test_a_magnetic_crystal_without_symmetry():
