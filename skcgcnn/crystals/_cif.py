@@ -250,8 +250,8 @@ def _read_block(block: gemmi.cif.Block) -> Crystal:
 
 def _check_group(block: gemmi.cif.Block, triplets: tuple[str, ...]) -> tuple[str, ...]:
     names = _told(block, GROUPS)
-    for hall in () if names else _told(block, HALL):
-        names += number_of_hall(hall)
+    if not names and parse_triplets(triplets) is None:  # the identity alone
+        names = tuple(one for hall in _told(block, HALL) for one in number_of_hall(hall))
     return _remark_of_group(names, triplets)
 
 

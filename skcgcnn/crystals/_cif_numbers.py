@@ -274,7 +274,8 @@ def _check_operations(
             "its cell has not the symmetry of its operations; check the lengths and angles, and "
             "the operations"
         )
-    halls = (name for tag in HALL for name in _known(data.get(tag, [])))
+    # Of a Hall symbol the number alone is compared, in whose usual setting it may not be.
+    halls = (name for tag in HALL for name in _known(data.get(tag, [])) if len(rotations) == 1)
     names = _group_names(data) or tuple(one for hall in halls for one in number_of_hall(hall))
     return other_group(names, rotations, translations)
 

@@ -17,8 +17,8 @@ _FORMULAS = (
     "composition",
 )
 # What stands in brackets or behind a formula, as the name of a phase or a charge: TiO2(B), Fe(II)O.
-_IN_BRACKETS = re.compile(r"[(\[]([IV]+|[A-Z][a-z]?|[A-Z]\d+)[)\]]")
-_BEHIND, _OTHER = re.compile(r"[IV]+|[A-Z]\d*"), re.compile(r"[^A-Za-z\d.()\[\]\s]")
+_IN_BRACKETS = re.compile(r"[(\[]([IV]+|[A-Z][a-z]?|[A-Z]\d+|[A-Z]{2,})[)\]](?!\d)")
+_BEHIND, _OTHER = re.compile(r"[A-Z]+\d*"), re.compile(r"[^A-Za-z\d.()\[\]\s]")
 # pymatgen takes minutes for the longest formulas.
 _LONGEST_FORMULA = 1_000
 # How far the parts of elements may differ; occupancies are rounded.

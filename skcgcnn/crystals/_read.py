@@ -16,7 +16,12 @@ from skcgcnn.crystals._cif import MAX_FRACTION, first_crystal, parse_cif, syntax
 from skcgcnn.crystals._cif_claims import far_sites, other_volume, told_beside, without_missing
 from skcgcnn.crystals._cif_numbers import check_values
 from skcgcnn.crystals._cif_symmetry import MOST_IMAGES
-from skcgcnn.crystals._cif_tags import SYMMETRY
+from skcgcnn.crystals._cif_text import (
+    lists_identity,
+    with_comments_above,
+    without_empty_moments,
+    without_odd_formulas,
+)
 from skcgcnn.crystals._cif_words import without_empty_lines
 from skcgcnn.crystals._crystal import Crystal, Species, cell_volume, short_period
 from skcgcnn.crystals._json import load_json
@@ -90,19 +95,6 @@ _WITHOUT_SYMMETRY = (
     "No _symmetry_equiv_pos_as_xyz type key found. Defaulting to P1",
     _NOT_MAGNETIC,
 )
-# Lines of text above the first block of a CIF, and a formula with letters that are not ASCII, of
-# which a part would be another one.
-_ABOVE = re.compile(
-    r"\A(?:[a-z](?!ata_|oop_|ave_|lobal_)[^\n]*\n|[^\S\n]*\n){1,9}?(?=data_)", re.IGNORECASE
-)
-_ODD_FORMULA = re.compile(r"^(_chemical_formula_\w+)[^\n]*[^\x00-\x7f][^\n]*$", re.MULTILINE)
-# A loop without values, as pymatgen writes one of moments, where all are 0.
-_EMPTY_LOOP = re.compile(
-    r"^loop_[^\S\n]*\n[^\S\n]*(_\S+)[^\S\n]*\n(?:[^\S\n]*_\S+[^\S\n]*\n)*"
-    r"(?=[^\S\n]*(?:loop_|data_)|\s*\Z)",
-    re.MULTILINE,
-)
-_MOMENT = "_atom_site_moment"
 # Above the coordinates of each crystal of an XDATCAR.
 _STEP = re.compile(r"^[^\S\n]*direct configuration=", re.IGNORECASE | re.MULTILINE)
 _NO_NAMES = "Elements in POSCAR cannot be determined"
@@ -243,18 +235,12 @@ def _read_cif(text: str) -> Crystal:
     text = _readable(text)
     if not text.isascii():
         check_values(without_empty_lines(text), MOST_IMAGES)
-        text = _ODD_FORMULA.sub(r"\1 ?", text)
+        text = without_odd_formulas(text)
     crystal = parse_cif(text)
-    if crystal is None and _EMPTY_LOOP.search(text):
-        text = _EMPTY_LOOP.sub(_without_moments, text)
+    if crystal is None and (mended := without_empty_moments(text)) != text:
+        text = mended
         crystal = parse_cif(text)
     return _read_other_cif(text) if crystal is None else crystal
-
-
-def _without_moments(loop: re.Match[str]) -> str:
-    if not loop[1].startswith(_MOMENT):
-        raise StructureError(f"has a loop without values ({loop[1]}, ...); remove it, or fill it")
-    return "\n" * loop[0].count("\n")
 
 
 def _read_other_cif(text: str) -> Crystal:
@@ -279,7 +265,7 @@ def _read_other_cif(text: str) -> Crystal:
             f"{told.symmetry}, but no symmetry operations that are understood, so that sites would "
             "be missing; list the operations (_space_group_symop_operation_xyz)"
         )
-    if not told.symmetry and any(tag in text for tag in SYMMETRY):  # the identity
+    if not told.symmetry and lists_identity(text):
         notes = tuple(note for note in crystal.notes if _NOT_MAGNETIC not in note)
         crystal = replace(crystal, notes=notes)
     if broken is not None:
@@ -299,9 +285,7 @@ def _readable(text: str) -> str:
         raise StructureError(
             f"has {n_blocks} times data_, too many to look for a crystal; split it, a file for each"
         )
-    # JARVIS, for one, writes a line above the first block.
-    text = text.removeprefix("\ufeff")
-    return _ABOVE.sub(lambda above: "#" + above[0].replace("\n", "\n#")[:-1], text, count=1)
+    return with_comments_above(text.removeprefix("\ufeff"))
 
 
 def _read_json(text: str) -> Crystal:

@@ -107,9 +107,11 @@ def _others_than_the_first(frame: Any, sizes: Sequence[tuple[int, int]], many: i
     many : int
         So many that it may be no chance.
     """
+    frame = frame.drop_duplicates()
     first = frame.iloc[:, 0].tolist()
     first = first if first[0].isdecimal() else first[1:]  # behind what may be a header
-    is_index = all(map(str.isdecimal, first)) and first == sorted(first, key=int)
+    numbers = [(len(cell.lstrip("0")), cell.lstrip("0")) for cell in first]
+    is_index = all(map(str.isdecimal, first)) and numbers == sorted(numbers)
     return [
         place
         for place, size in enumerate(sizes)

@@ -3,6 +3,7 @@
 import gzip
 import io
 import math
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -124,6 +125,10 @@ def open_item(item: Item, max_bytes: int) -> Opened:
     return Opened(crystal, item.id or own_id, {**values, **item.values})
 
 
+# Of what a line of JSON calls its crystal.
+_OF_CRYSTALS = re.compile("structure|cif|atoms|crystal", re.IGNORECASE)
+
+
 def without_ending(name: str) -> str:
     """Return the name of a crystal for that of its file."""
     if not name.lower().endswith(READABLE):
@@ -172,7 +177,8 @@ def _from_json(text: str) -> tuple[Any, str, Values]:
     if is_bare_crystal(content):
         return content, own_id, {}
     inner = [v for v in content.values() if is_bare_crystal(v) or is_cif_text(v)]
-    if not inner:
+    # Where the crystal of a line is missing, another one beside it, written as a text, is none.
+    if not inner and not any(v is None and _OF_CRYSTALS.search(str(n)) for n, v in content.items()):
         content = {name: _object(value) for name, value in content.items()}
         inner = [*filter(is_bare_crystal, content.values())]
     if len(inner) != 1:

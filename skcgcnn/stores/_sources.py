@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -223,7 +223,7 @@ def _rows_of(sheet: Sheet, crystal_column: str | None) -> Iterator[Item]:
                 f"{path}: begins with a crystal; expected a header with names of columns"
             )
 
-    crystal, id_name, has_odd, stems = "", None, False, dict[str, str]()
+    crystal, id_name, has_odd, named_in = "", None, False, dict[str, set[str]]()
     for place, (line, row) in enumerate(sheet.records(check), 1):
         if place == 1:
             crystal = crystal_column or _crystal_column(path, row)
@@ -248,16 +248,36 @@ def _rows_of(sheet: Sheet, crystal_column: str | None) -> Iterator[Item]:
         own_id = None if id_name is None else row[id_name] or f"row {place}"
         item = _row(path, place, row[crystal], own_id, values)
         if own_id and item.source == item.name:
-            stems[own_id] = source_id(item.name, 0)
+            parts = PurePosixPath(row[crystal].replace("\\", "/")).parts
+            named_in[without_ending(own_id)] = {*parts, source_id(item.name, 0)}
         yield item
-    if others := [(own, stem) for own, stem in stems.items() if own != stem and stem in stems]:
-        own, stem = others[0]
-        sheet.remarks.append(
-            f"{len(others)} files that have the name of another row, such as {stem!r} in that of "
-            f"{own!r} (was a column sorted alone?)"
-        )
+    sheet.remarks += _files_of_others(named_in)
     sheet.remarks += ["a column without a name left out"] * has_odd
     sheet.end()
+
+
+def _files_of_others(named_in: Mapping[str, set[str]]) -> list[str]:
+    """Return a remark where paths have the names of other rows: a column may be sorted alone.
+
+    Parameters
+    ----------
+    named_in : mapping of str to set of str
+        What the parts of its path are called, by the id of each row.
+    """
+    others = [
+        (own, part)
+        for own, parts in named_in.items()
+        if own not in parts
+        for part in parts
+        if part in named_in and part not in named_in[part]
+    ]
+    # Those that count the rows say nothing of files with numbers, of which none is the own.
+    are_counts = all(map(str.isdecimal, named_in))
+    if not others or (are_counts and all(own not in parts for own, parts in named_in.items())):
+        return []
+    own, part = others[0]
+    what = f"{len({one for one, _ in others})} paths that have the name of another row"
+    return [f"{what}, such as {part!r} in that of {own!r} (was a column sorted alone?)"]
 
 
 def read_folder(folder: Path, columns: Sequence[str] | None = None) -> Table:
@@ -305,7 +325,9 @@ def read_paths(path: Path, numbers: Sequence[str] = (), others: Sequence[str] | 
     if not items:
         raise DataError(f"{path}: holds no crystal")
     for item in items:
-        if item.source != item.name:  # the content of a crystal, or nothing
+        if isinstance(item.source, Refused):
+            raise DataError(f"{item.name}: {item.source.reason}; give a path, or remove the row")
+        if item.source != item.name:  # the content of a crystal
             raise DataError(
                 f"{item.name}: holds no path of a crystal. A table with their content becomes a "
                 f"store first, with skcgcnn featurize {path} --output STORE"

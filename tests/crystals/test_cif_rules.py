@@ -139,10 +139,17 @@ def test_lattices_that_repeat_after_less_than_a_distance_of_atoms(old, new, shor
 def test_formulas_with_letters_that_are_not_ascii(formula):
     """Of the others alone, they are another formula."""
     assert read_crystal(cif(more=f"_chemical_formula_sum {formula}\n")).notes == ()
+    notes = read_crystal(cif(more=f"_chemical_formula_sum Na2Cl # of {formula}\n")).notes
+    assert notes == ("its sites do not have its formula (Na2Cl); some may be missing",)
 
 
 @pytest.mark.parametrize(
-    "above", ["CIF file written using JARVIS-Tools package.\n", "\n\nof a program\n \n"]
+    "above",
+    [
+        "CIF file written using JARVIS-Tools package.\n",
+        "\n\nof a program\n \n",
+        "Überschrift\n# a comment\n#\n",
+    ],
 )
 def test_text_above_the_first_block(above):
     text = above + cif(more="_chemical_formula_sum 'Na1 Cl1'\n")
@@ -151,7 +158,7 @@ def test_text_above_the_first_block(above):
     assert read_crystal(lost).notes == (
         "its sites do not have its formula (Na1 Cl2); some may be missing",
     )
-    for other in ("_cell_volume 9\n", "loop_\n"):  # perhaps of another crystal
+    for other in ("_cell_volume 9\n", "loop_\n", "Na1 Na 0 .5 0\n"):  # perhaps of another crystal
         try:
             told = str(read_crystal(other + text).notes)
         except StructureError as error:
@@ -172,9 +179,13 @@ def test_a_loop_without_values():
 
 def test_a_magnetic_crystal_without_symmetry():
     loop = "loop_\n_atom_site_moment_label\n_atom_site_moment_crystalaxis_x\n"
-    crystal = read_crystal(cif() + loop + "Na1 2.0\nCl1 0.0\n")
+    moments = loop + "Na1 2.0\nCl1 0.0\n"
+    crystal = read_crystal(cif() + moments)
     assert len(crystal.species) == 2
     assert crystal.notes == ()
+    comment = "# _symmetry_equiv_pos_as_xyz\n"
+    notes = read_crystal(cif(more=comment, operations=()) + moments).notes
+    assert "No magnetic symmetry detected" in notes[0]
 
 
 @pytest.mark.parametrize("tag", ["_symmetry_space_group_name_Hall", "_space_group_name_Hall"])

@@ -116,6 +116,7 @@ def test_two_columns_that_name_crystals_need_a_header(folder):
         ("1,0003,.1\n2,0004,.2\n4,0002,.3\n", False),
         ("3,0001,.1\n1,0004,.2\n4,0002,.3\n", False),
         ("1,3,.1\n2,4,.2\n4,9,.3\n", False),
+        ("1,3,.1\n2,4,.2\n2,4,.2\n4,1,.3\n", False),
         # Numbers of sites, classes and hosts are no ids.
         ("0001,2,.1\n0002,3,.2\n0003,2,.3\n0004,9,.4\n", True),
         ("1,2,.1\n2,1,.2\n3,2,.3\n4,1,.4\n", True),

@@ -231,6 +231,9 @@ def test_a_crystal_counts_before_a_text_of_another(structures, tmp_path):
     line = {"structure": one, "initial_structure": json.dumps(other)}
     (tmp_path / "c.jsonl").write_text(json.dumps(line))
     same(made(tmp_path, tmp_path / "c.jsonl").graphs, CrystalGraphs.from_structures(structures[:1]))
+    (tmp_path / "c.jsonl").write_text(json.dumps({**line, "structure": None}))
+    with pytest.raises(DataError, match="line 1: holds no crystals"):
+        featurize(tmp_path / "c.jsonl", tmp_path / "other")
 
 
 def test_json_says_one_thing(structures, tmp_path):

@@ -318,13 +318,24 @@ def test_files_that_have_the_names_of_other_rows(make, text, tmp_path):
     rows = [["id", "path", "e"], ["a", "a.cif", 1], ["b", "c.cif", 2], ["c", "b.cif", 3]]
     store, said = make(table(tmp_path / "t.csv", *rows))
     assert store.properties["e"].tolist() == [1, 2, 3]
-    what = "2 files that have the name of another row, such as 'c' in that of 'b'"
+    what = "2 paths that have the name of another row, such as 'c' in that of 'b'"
     assert said[0].endswith(f"t.csv: read with {what} (was a column sorted alone?)")
-    rows = [["id", "path", "e"], ["mp-1", "a.cif", 1], ["mp-2", "c.cif", 2], ["c", "c.cif", 3]]
+    for stem in "abc":
+        (tmp_path / stem).mkdir()
+        (tmp_path / stem / "relaxed.cif").write_text(text)
+    rows = [[a.removesuffix(".cif"), b.replace(".", "/relaxed."), c] for a, b, c in rows]
     _, said = make(table(tmp_path / "t.csv", *rows))
-    assert "in that of 'mp-2'" in said[0]
-    _, said = make(table(tmp_path / "t.csv", *rows[:-1]))
-    assert said == []
+    assert "2 paths that have the name of another row, such as 'c' in that of 'b'" in said[0]
+    # One crystal at several temperatures, and numbers of rows beside numbers of files.
+    for number in range(3):
+        (tmp_path / f"{number}.cif").write_text(text)
+    for rows in (
+        [["a", "a.cif", 1], ["a_600K", "a.cif", 2], ["b_600K", "b.cif", 3], ["b", "b.cif", 4]],
+        [["1", "0.cif", 1], ["2", "1.cif", 2], ["3", "2.cif", 3]],
+        [["mp-1", "a.cif", 1], ["mp-2", "c.cif", 2]],
+    ):
+        _, said = make(table(tmp_path / "t.csv", ["id", "path", "e"], *rows))
+        assert said == []
 
 
 def test_what_is_called_id_counts_before_columns_of_unknown_names(make, text, tmp_path):
@@ -486,6 +497,7 @@ def test_what_a_line_of_json_tells_is_compared_with_its_crystal(make, nacl, tmp_
 def test_formulas_of_rows_are_compared_with_their_crystals(ending, make, text, nacl, tmp_path):
     """As where one column alone of a sheet was sorted."""
     others = ["rocksalt", "", "NaN", "NaCl(I)", "KBr I", "BCC", "Na Cl", "SiC 3C", "(Na)Cl "]
+    others += ["KBr (ICSD)", "K2O HP", "KBr2 (HS)"]
     formulas, path = ["NaCl", "Na4 Cl4", "KCl", *others], tmp_path / f"c.{ending}"
     if ending == "db":
         ase_db = pytest.importorskip("ase.db")
