@@ -178,6 +178,13 @@ def fit_parts(
         raise DataError("training diverged in the first epoch; use a smaller --lr")
 
 
+def _as_typed(value: Any) -> str:
+    """Return the value of an option as it is typed; several with blanks between them."""
+    if isinstance(value, tuple):
+        return " ".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)
+
+
 def resumed_estimator(
     state: Any, settings: Settings, data: RunData, file: Path, device: Any, *, starts: bool
 ) -> tuple[BaseCGCNN, dict[str, Any], BestEpoch]:
@@ -217,8 +224,9 @@ def resumed_estimator(
         was = tuple(then[name]) if isinstance(then[name], list) else then[name]
         if name not in _FREE and value != was:
             raise DataError(
-                f"{file}: was trained with {option_of(name)} {was}, not {value}; leave the option "
-                "as it was, or begin a new run without --resume"
+                f"{file}: was trained with {option_of(name)} {_as_typed(was)}, not "
+                f"{_as_typed(value)}; leave the option as it was, or begin a new run without "
+                "--resume"
             )
     if run["fingerprint"] != data.fingerprint():
         raise DataError(

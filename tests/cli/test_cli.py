@@ -233,6 +233,8 @@ def test_resume_refuses_another_run(data, tmp_path):
     run("train", data, "--epochs", 1, "-o", out, *TINY)
     file = out / "checkpoint.pth.tar"
     assert "--lr auto, not 0.1" in run("train", data, "--resume", file, "--lr", 0.1, code=2)
+    message = run("train", data, "--resume", file, "--target", "energy", code=2)
+    assert "--target none, not energy; leave the option as it was" in " ".join(message.split())
     lines = (data / "id_prop.csv").read_text().splitlines()
     (data / "id_prop.csv").write_text("\n".join(lines[:-1]))
     message = run("train", data, "--resume", file, code=2)
