@@ -17,7 +17,7 @@ _FORMULAS = (
     "composition",
 )
 # What stands in brackets or behind a formula, as the name of a phase or a charge: TiO2(B), Fe(II)O.
-_IN_BRACKETS = re.compile(r"[(\[]([IV]+|[A-Z][a-z]?|[A-Z]\d+|[A-Z]{2,})[)\]](?!\d)")
+_IN_BRACKETS = re.compile(r"[(\[]([IV]+|[A-Z][a-z]?|[A-Z]\d+|(?!OH|CO|CN|NO)[A-Z]{2,})[)\]](?!\d)")
 _BEHIND, _OTHER = re.compile(r"[A-Z]+\d*"), re.compile(r"[^A-Za-z\d.()\[\]\s]")
 # pymatgen takes minutes for the longest formulas.
 _LONGEST_FORMULA = 1_000

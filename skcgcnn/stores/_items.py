@@ -3,7 +3,6 @@
 import gzip
 import io
 import math
-import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -33,9 +32,10 @@ Values = dict[str, float | str | None]
 
 
 class JsonLine(NamedTuple):
-    """A line of JSON: a crystal, or an object that holds one."""
+    """A line of JSON: a crystal, or an object that holds one, as a text of JSON under some name."""
 
     text: str
+    name: str = ""
 
 
 class DatabaseRow(NamedTuple):
@@ -103,7 +103,7 @@ def open_item(item: Item, max_bytes: int) -> Opened:
     source, own_id, values = item.source, "", Values()
     try:
         if isinstance(source, JsonLine):
-            source, own_id, values = _from_json(source.text)
+            source, own_id, values = _from_json(source)
         elif isinstance(source, DatabaseRow):
             source, own_id, values = _from_database(source)
         elif isinstance(source, PackedCif):
@@ -123,10 +123,6 @@ def open_item(item: Item, max_bytes: int) -> Opened:
     except Exception as error:  # noqa: BLE001 - one bad item must not end the run
         crystal = StructureError(f"cannot be read ({error!r})")
     return Opened(crystal, item.id or own_id, {**values, **item.values})
-
-
-# Of what a line of JSON calls its crystal.
-_OF_CRYSTALS = re.compile("structure|cif|atoms|crystal", re.IGNORECASE)
 
 
 def without_ending(name: str) -> str:
@@ -165,9 +161,33 @@ def _text(source: PackedCif, max_bytes: int) -> str:
     return text
 
 
-def _from_json(text: str) -> tuple[Any, str, Values]:
+def name_of_crystals(line: str) -> str | None:
+    """Return under which name the lines of a file hold their crystals as texts of JSON, if they do.
+
+    Returns
+    -------
+    str or None
+        Nothing if they are crystals, or hold them otherwise; None if this line does not tell.
+    """
     try:
-        content = load_json(text)
+        content = load_json(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(content, Mapping):
+        return None
+    if is_bare_crystal(content) or any(map(_is_crystal, content.values())):
+        return ""
+    names = [name for name, value in content.items() if is_bare_crystal(_object(value))]
+    return names[0] if len(names) == 1 else None
+
+
+def _is_crystal(value: Any) -> bool:
+    return is_bare_crystal(value) or is_cif_text(value)
+
+
+def _from_json(line: JsonLine) -> tuple[Any, str, Values]:
+    try:
+        content = load_json(line.text)
     except (ValueError, RecursionError) as error:
         raise StructureError(f"is not a line of JSON ({error})") from error
     if not isinstance(content, Mapping):
@@ -176,11 +196,9 @@ def _from_json(text: str) -> tuple[Any, str, Values]:
     own_id = next((str(content[name]) for name in named if _is_told(content[name])), "")
     if is_bare_crystal(content):
         return content, own_id, {}
-    inner = [v for v in content.values() if is_bare_crystal(v) or is_cif_text(v)]
-    # Where the crystal of a line is missing, another one beside it, written as a text, is none.
-    if not inner and not any(v is None and _OF_CRYSTALS.search(str(n)) for n, v in content.items()):
-        content = {name: _object(value) for name, value in content.items()}
-        inner = [*filter(is_bare_crystal, content.values())]
+    if line.name and line.name in content:
+        content = {**content, line.name: _object(content[line.name])}
+    inner = [*filter(_is_crystal, content.values())]
     if len(inner) != 1:
         raise StructureError(
             f"holds {len(inner) or 'no'} crystals; expected one Structure, or one beside its values"

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,8 +39,10 @@ from skcgcnn.stores._items import (
     Refused,
     Values,
     bounded_lines,
+    name_of_crystals,
     without_ending,
 )
+from skcgcnn.stores._row_names import RowNames
 
 # The begin, a part or the end of a line of JSON, in the place of a name.
 _IN_JSON = re.compile(r"""^\{\s*"|":|\d\s*\]\s*\}[\]}\s"]*$|^[^A-Za-z_{\[]*[\]}][^\w\]}]*$""")
@@ -223,7 +225,7 @@ def _rows_of(sheet: Sheet, crystal_column: str | None) -> Iterator[Item]:
                 f"{path}: begins with a crystal; expected a header with names of columns"
             )
 
-    crystal, id_name, has_odd, named_in = "", None, False, dict[str, set[str]]()
+    crystal, id_name, has_odd, row_names = "", None, False, RowNames()
     for place, (line, row) in enumerate(sheet.records(check), 1):
         if place == 1:
             crystal = crystal_column or _crystal_column(path, row)
@@ -246,38 +248,12 @@ def _rows_of(sheet: Sheet, crystal_column: str | None) -> Iterator[Item]:
         nameless = row.get("", "")
         has_odd |= crystal != "" and nameless != "" and not nameless.isdecimal()  # no index
         own_id = None if id_name is None else row[id_name] or f"row {place}"
-        item = _row(path, place, row[crystal], own_id, values)
-        if own_id and item.source == item.name:
-            parts = PurePosixPath(row[crystal].replace("\\", "/")).parts
-            named_in[without_ending(own_id)] = {*parts, source_id(item.name, 0)}
-        yield item
-    sheet.remarks += _files_of_others(named_in)
+        if own_id:
+            row_names.add(own_id, row[crystal])
+        yield _row(path, place, row[crystal], own_id, values)
+    sheet.remarks += row_names.remarks()
     sheet.remarks += ["a column without a name left out"] * has_odd
     sheet.end()
-
-
-def _files_of_others(named_in: Mapping[str, set[str]]) -> list[str]:
-    """Return a remark where paths have the names of other rows: a column may be sorted alone.
-
-    Parameters
-    ----------
-    named_in : mapping of str to set of str
-        What the parts of its path are called, by the id of each row.
-    """
-    others = [
-        (own, part)
-        for own, parts in named_in.items()
-        if own not in parts
-        for part in parts
-        if part in named_in and part not in named_in[part]
-    ]
-    # Those that count the rows say nothing of files with numbers, of which none is the own.
-    are_counts = all(map(str.isdecimal, named_in))
-    if not others or (are_counts and all(own not in parts for own, parts in named_in.items())):
-        return []
-    own, part = others[0]
-    what = f"{len({one for one, _ in others})} paths that have the name of another row"
-    return [f"{what}, such as {part!r} in that of {own!r} (was a column sorted alone?)"]
 
 
 def read_folder(folder: Path, columns: Sequence[str] | None = None) -> Table:
@@ -414,12 +390,15 @@ def _row(path: Path, place: int, cell: str, own_id: str | None, values: Values) 
 
 
 def _from_lines(path: Path) -> Iterator[Item]:
+    name: str | None = None
     try:
         with open_text(path) as file:
             for place, line in enumerate(bounded_lines(file), 1):
-                if isinstance(line, Refused) or line.strip():
-                    source = line if isinstance(line, Refused) else JsonLine(line)
-                    yield Item(source, "", f"{path}: line {place}", {})
+                if isinstance(line, Refused):
+                    yield Item(line, "", f"{path}: line {place}", {})
+                elif line.strip():
+                    name = name_of_crystals(line) if name is None else name
+                    yield Item(JsonLine(line, name or ""), "", f"{path}: line {place}", {})
     except UNREADABLE as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
 

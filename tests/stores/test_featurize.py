@@ -204,9 +204,8 @@ def test_energies_of_calculators_in_an_ase_database(structures, tmp_path):
 def test_lines_of_json(suffix, some, structures, tmp_path):
     lines = [json.dumps(structure.as_dict()) for structure in structures[:3]]
     lines += [
-        json.dumps({"material_id": f"mp-{i}", "gap": i, "stable": True, "s": s})
-        # The last as a text, as pandas writes a column of what to_json returned.
-        for i, s in enumerate([*(s.as_dict() for s in structures[3:5]), structures[5].to_json()])
+        json.dumps({"material_id": f"mp-{i}", "gap": i, "stable": True, "s": s.as_dict()})
+        for i, s in enumerate(structures[3:6])
     ]
     lines += [json.dumps({"cif": Path(path).read_text(), "gap": 9, "ID": 7}) for path in some[6:7]]
     lines += [json.dumps({"cif": Path(path).read_text(), "gap": 9}) for path in some[7:]]
@@ -226,14 +225,29 @@ def test_lines_of_json(suffix, some, structures, tmp_path):
     assert all(row[1] for row in failures(store))
 
 
+@pytest.mark.parametrize("missing", [None, float("nan"), "", "FAILED", {}])
+def test_crystals_that_are_texts_of_json(structures, tmp_path, missing):
+    """As pandas writes a column of what to_json returned; the first line tells the column."""
+    one, two, other = (structure.to_json() for structure in structures[:3])
+    lines = [
+        {"id": "a", "structure": one, "crystal_system": None, "initial": missing},
+        {"id": "b", "structure": two, "initial": other},
+        {"id": "c", "structure": missing, "initial": other},
+        {"id": "d", "initial": other},
+    ]
+    (tmp_path / "c.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    with pytest.warns(UserWarning, match="2 of 4 crystals could not become graphs"):
+        store = made(tmp_path, tmp_path / "c.jsonl")
+    same(store.graphs, CrystalGraphs.from_structures(structures[:2]))
+
+
 def test_a_crystal_counts_before_a_text_of_another(structures, tmp_path):
-    one, other = (structure.as_dict() for structure in structures[:2])
-    line = {"structure": one, "initial_structure": json.dumps(other)}
-    (tmp_path / "c.jsonl").write_text(json.dumps(line))
-    same(made(tmp_path, tmp_path / "c.jsonl").graphs, CrystalGraphs.from_structures(structures[:1]))
-    (tmp_path / "c.jsonl").write_text(json.dumps({**line, "structure": None}))
-    with pytest.raises(DataError, match="line 1: holds no crystals"):
-        featurize(tmp_path / "c.jsonl", tmp_path / "other")
+    one, other = structures[0].as_dict(), structures[1].to_json()
+    lines = [{"structure": one, "initial": other}, {"structure": None, "initial": other}]
+    (tmp_path / "c.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    with pytest.warns(UserWarning, match="1 of 2 crystals could not become graphs"):
+        store = made(tmp_path, tmp_path / "c.jsonl")
+    same(store.graphs, CrystalGraphs.from_structures(structures[:1]))
 
 
 def test_json_says_one_thing(structures, tmp_path):

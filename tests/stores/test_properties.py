@@ -311,31 +311,55 @@ def test_two_columns_of_unknown_names_that_name_crystals(make, text, tmp_path, n
             make(f"{tmp_path}/*.cif", properties=path)
 
 
-def test_files_that_have_the_names_of_other_rows(make, text, tmp_path):
+@pytest.mark.parametrize(
+    "name",
+    [
+        "{}.cif",
+        "{}/relaxed.cif",
+        "x_{}.cif",
+        "{}_relaxed.cif",
+        "EntryWithCollCode{}.cif",
+        "data_{}",
+    ],
+)
+@pytest.mark.parametrize("first", ["mp-", ""])
+def test_crystals_that_have_the_names_of_other_rows(make, text, tmp_path, name, first):
     """As where a column of a sheet was sorted alone."""
-    for stem in "abc":
-        (tmp_path / f"{stem}.cif").write_text(text)
-    rows = [["id", "path", "e"], ["a", "a.cif", 1], ["b", "c.cif", 2], ["c", "b.cif", 3]]
-    store, said = make(table(tmp_path / "t.csv", *rows))
-    assert store.properties["e"].tolist() == [1, 2, 3]
-    what = "2 paths that have the name of another row, such as 'c' in that of 'b'"
-    assert said[0].endswith(f"t.csv: read with {what} (was a column sorted alone?)")
-    for stem in "abc":
-        (tmp_path / stem).mkdir()
-        (tmp_path / stem / "relaxed.cif").write_text(text)
-    rows = [[a.removesuffix(".cif"), b.replace(".", "/relaxed."), c] for a, b, c in rows]
-    _, said = make(table(tmp_path / "t.csv", *rows))
-    assert "2 paths that have the name of another row, such as 'c' in that of 'b'" in said[0]
-    # One crystal at several temperatures, and numbers of rows beside numbers of files.
-    for number in range(3):
-        (tmp_path / f"{number}.cif").write_text(text)
+    ids = [f"{first}{number}" for number in (171, 182, 193, 204, 215)]
+    name = name.replace("{", "_{") if first and name.startswith("Entry") else name
+    cells = [name.format(one) for one in ids]
+    for cell in cells:
+        (tmp_path / cell).parent.mkdir(exist_ok=True)
+        (tmp_path / cell).write_text(text)
+    if name.startswith("data_"):
+        cells = [text.replace("data_NaCl", cell) for cell in cells]
+
+    def told(order):
+        rows = [[one, cells[place], place] for one, place in zip(ids, order, strict=True)]
+        _, said = make(table(tmp_path / "t.csv", ["id", "cif", "e"], *rows))
+        return [one for one in said if "have the name of another row" in one]
+
+    assert told([0, 1, 2, 3, 4]) == []
+    (one,) = told([0, 2, 1, 3, 4])
+    assert "2 crystals that have the name of another row" in one
+    # All of another row: numbers may be those of rows.
+    assert len(told([1, 2, 3, 4, 0])) == (first != "")
+
+
+def test_crystals_that_are_those_of_several_rows(make, text, tmp_path):
+    """At several temperatures; beside folders and files with numbers; with a host or another."""
     for rows in (
-        [["a", "a.cif", 1], ["a_600K", "a.cif", 2], ["b_600K", "b.cif", 3], ["b", "b.cif", 4]],
-        [["1", "0.cif", 1], ["2", "1.cif", 2], ["3", "2.cif", 3]],
-        [["mp-1", "a.cif", 1], ["mp-2", "c.cif", 2]],
+        [["a", "a.cif"], ["a_600K", "a.cif"], ["b_600K", "b.cif"], ["b", "b.cif"]],
+        [["1", "0.cif"], ["2", "1.cif"], ["3", "2.cif"]],
+        [["mp-1", "a.cif"], ["mp-2", "c.cif"]],
+        [[str(n), f"{n // 2}/mp-{n + 700}.cif"] for n in range(6)],
+        [["Ba", "Ba_host.cif"], ["Ba_v1", "Ba/v1.cif"], ["Ba_v2", "Ba/v2.cif"]],
     ):
-        _, said = make(table(tmp_path / "t.csv", ["id", "path", "e"], *rows))
-        assert said == []
+        for _, path in rows:
+            (tmp_path / path).parent.mkdir(exist_ok=True)
+            (tmp_path / path).write_text(text)
+        _, said = make(table(tmp_path / "t.csv", ["id", "path"], *rows))
+        assert not [one for one in said if "of another row" in one]
 
 
 def test_what_is_called_id_counts_before_columns_of_unknown_names(make, text, tmp_path):
