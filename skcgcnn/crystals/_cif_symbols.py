@@ -9,9 +9,10 @@ from skcgcnn.exceptions import StructureError
 # Of a symbol that names no element, and which pymatgen leaves out.
 _NO_SYMBOL = re.compile("OH|[^A-Za-z]|$|(?i:vac|dum)|(Va|Du|Bq|Cg|Tv|WAT|[HD][23]O)$")
 # Of a symbol that names several, of which pymatgen takes the first; labels such as SiTm do not.
-# TR and REE are rare earths; Uani and others, kinds of displacements in the column beside.
+# pymatgen writes spins behind one (Mn2+,spin=5). TR and REE are rare earths; Uani and others, kinds
+# of displacements in the column beside.
 _OTHER_ELEMENT = re.compile(
-    r"[A-Za-z]{1,2}[\d.+-]*[/,;&|][A-Za-z]|(TR|REE)([^A-Za-z]|$)|[UB](ani|iso|ovl|mpe)$"
+    r"[A-Za-z]{1,2}[\d.+-]*[/,;&|](?!spin=)[A-Za-z]|(TR|REE)([^A-Za-z]|$)|[UB](ani|iso|ovl|mpe)$"
 )
 _SECOND_SYMBOL = re.compile(r"[A-Z][a-z]?[\d.]*([A-Z][a-z])")
 # Of a label alone: in silicates a place for Si or Al, and hardly ever tritium.

@@ -3,23 +3,31 @@
 import re
 
 from skcgcnn.crystals._cif_tags import SYMMETRY
-from skcgcnn.crystals._left_out import is_number
-from skcgcnn.exceptions import StructureError
 
 # Lines above the first block: texts, comments and empty ones.
 _ABOVE = re.compile(
     r"\A(?:(?:#|[^\W\d_](?!ata_|oop_|ave_|lobal_))[^\n]*\n|[^\S\n]*\n){1,30}?(?=data_)",
     re.IGNORECASE,
 )
-# A site has a label and three numbers.
+# Of a line of sites or bonds: three numbers, or one with its uncertainty.
 _N_COORDS = 3
-_FORMULA = re.compile(r"^(_chemical_formula_\w+)(\s[^\n]*)$", re.MULTILINE)
-_EMPTY_LOOP = re.compile(
-    r"^loop_[^\S\n]*\n[^\S\n]*(_\S+)[^\S\n]*\n(?:[^\S\n]*_\S+[^\S\n]*\n)*"
-    r"(?=[^\S\n]*(?:loop_|data_)|\s*\Z)",
-    re.MULTILINE,
+_IN_SITES = re.compile(r"[-+]?\d*\.?\d+(?:\(\d+\)|/\d+)?|[?.]")
+_UNCERTAIN = re.compile(r"[-+]?\d*\.\d+\(\d+\)")
+_BLANKS = r"(?:\s|#[^\n]*\n)"
+# A formula with its value: a text field, a text in quotes, or a word.
+_FORMULA = re.compile(
+    rf"^([^\S\n]*_chemical_formula_\w+{_BLANKS}++)"
+    r"(;[^\n]*(?:\n(?!;)[^\n]*){0,20}\n;|'[^'\n]*'|\"[^\"\n]*\"|[^\s;'\"]\S*)",
+    re.MULTILINE | re.IGNORECASE,
 )
-_MOMENT = "_atom_site_moment"
+_HEAD = r"^[^\S\n]*loop_[^\S\n]*(?:#[^\n]*)?\n"
+_TAG, _END = r"[^\S\n]*(?:#[^\n]*)?\n", rf"(?={_BLANKS}*+(?:loop_|data_|_|#|\Z))"
+_NO_MOMENTS = re.compile(
+    rf"{_HEAD}(?:[^\S\n]*_atom_site_moment\S+{_TAG})++{_END}", re.MULTILINE | re.IGNORECASE
+)
+_EMPTY_LOOP = re.compile(
+    rf"{_HEAD}[^\S\n]*(_\S+){_TAG}(?:[^\S\n]*_\S+{_TAG})*+{_END}", re.MULTILINE | re.IGNORECASE
+)
 _IDENTITY = re.compile(
     rf"^(loop_\s+)?(_\w+_site_id\s+)?({'|'.join(SYMMETRY)})\s+(\d+\s+)?['\"]?x, *y, *z['\"]?\s*$",
     re.MULTILINE | re.IGNORECASE,
@@ -40,37 +48,33 @@ def with_comments_above(text: str) -> str:
 
 
 def _as_comments(above: re.Match[str]) -> str:
-    words = (line.split() for line in above[0].splitlines() if line[:1] != "#")
-    if any(sum(is_number([word]) for word in line) >= _N_COORDS for line in words):
-        return above[0]
+    lines = (line.split() for line in above[0].splitlines() if line[:1] != "#")
+    for words in lines:
+        n_numbers = sum(_IN_SITES.fullmatch(word) is not None for word in words)
+        if n_numbers >= _N_COORDS or any(map(_UNCERTAIN.fullmatch, words)):
+            return above[0]
     return re.sub("^(?=[^#\n])", "#", above[0], flags=re.MULTILINE)
 
 
 def without_odd_formulas(text: str) -> str:
     """Return a CIF without formulas that are not ASCII, of which a part would be another one."""
-    return _FORMULA.sub(_without_odd_letters, text)
+    return _FORMULA.sub(_unknown, text)
 
 
-def _without_odd_letters(formula: re.Match[str]) -> str:
-    is_plain = formula[2].partition(" #")[0].isascii()
-    return formula[0] if is_plain else f"{formula[1]} ?"
+def _unknown(formula: re.Match[str]) -> str:
+    value = formula[2]
+    return formula[0] if value.isascii() else f"{formula[1]}?" + "\n" * value.count("\n")
 
 
 def without_empty_moments(text: str) -> str:
-    """Return a CIF without loops of moments that have no values: to pymatgen all of them are 0.
-
-    Raises
-    ------
-    StructureError
-        If another loop has none.
-    """
-    return _EMPTY_LOOP.sub(_without_moments, text)
+    """Return a CIF without loops of moments that have no values, which pymatgen writes of zeros."""
+    return _NO_MOMENTS.sub(lambda loop: "\n" * loop[0].count("\n"), text)
 
 
-def _without_moments(loop: re.Match[str]) -> str:
-    if not loop[1].startswith(_MOMENT):
-        raise StructureError(f"has a loop without values ({loop[1]}, ...); remove it, or fill it")
-    return "\n" * loop[0].count("\n")
+def empty_loop(text: str) -> str:
+    """Return the first tag of a loop without values, which pymatgen does not read, or nothing."""
+    loop = _EMPTY_LOOP.search(text)
+    return loop[1] if loop else ""
 
 
 def lists_identity(text: str) -> bool:

@@ -17,6 +17,7 @@ from skcgcnn.crystals._cif_claims import far_sites, other_volume, told_beside, w
 from skcgcnn.crystals._cif_numbers import check_values
 from skcgcnn.crystals._cif_symmetry import MOST_IMAGES
 from skcgcnn.crystals._cif_text import (
+    empty_loop,
     lists_identity,
     with_comments_above,
     without_empty_moments,
@@ -255,6 +256,9 @@ def _read_other_cif(text: str) -> Crystal:
     try:
         crystal = _read_with_pymatgen(text, "cif")
     except StructureError as error:
+        if broken is None and (tag := empty_loop(text)):
+            what = f"has a loop without values ({tag}, ...); remove it, or fill it"
+            raise StructureError(what) from error
         if broken is None:
             raise
         raise StructureError(f"is not a well-formed CIF: {broken}") from error

@@ -139,6 +139,10 @@ def test_lattices_that_repeat_after_less_than_a_distance_of_atoms(old, new, shor
 def test_formulas_with_letters_that_are_not_ascii(formula):
     """Of the others alone, they are another formula."""
     assert read_crystal(cif(more=f"_chemical_formula_sum {formula}\n")).notes == ()
+    value = formula.strip("'")
+    for odd in (f"\n;\n{value}\n;", f"\n;{value}\n;", f"\n# é\n {formula}", f" {formula} # é"):
+        for tag in ("_chemical_formula_sum", "\t_chemical_formula_sum"):
+            assert read_crystal(cif(more=f"{tag}{odd}\n")).notes == ()
     notes = read_crystal(cif(more=f"_chemical_formula_sum Na2Cl # of {formula}\n")).notes
     assert notes == ("its sites do not have its formula (Na2Cl); some may be missing",)
 
@@ -158,7 +162,9 @@ def test_text_above_the_first_block(above):
     assert read_crystal(lost).notes == (
         "its sites do not have its formula (Na1 Cl2); some may be missing",
     )
-    for other in ("_cell_volume 9\n", "loop_\n", "Na1 Na 0 .5 0\n"):  # perhaps of another crystal
+    # Perhaps of another crystal.
+    sites = ("Na1 Na 0 .5 0\n", "Na1 Na 0.1(1) 0.2(1) 0\n", "Na1 1/4 0 ?\n", "Na1 Cl1 1.98(2) .\n")
+    for other in ("_cell_volume 9\n", "loop_\n", *sites):
         try:
             told = str(read_crystal(other + text).notes)
         except StructureError as error:
@@ -169,12 +175,22 @@ def test_text_above_the_first_block(above):
 def test_a_loop_without_values():
     """As pymatgen writes of a magnetic crystal whose moments are 0."""
     loop = "loop_\n _atom_site_moment_label\n _atom_site_moment_crystalaxis_x\n"
-    for text in (cif(more=loop), cif() + loop, cif() + loop + "\n\n"):
+    ends = ("\n\n", "#END\n", "\n# of a program\nloop_\n_x\n1\n", "_cell_volume 100\n")
+    loops = (loop, loop.replace("loop_", " LOOP_ # none"))
+    for text in (cif(more=loop), *(cif() + one + end for one in loops for end in ends)):
         crystal = read_crystal(text)
         assert len(crystal.species) == 2
         assert crystal.notes == ()
     lost = cif(operations=("",)).replace("''\n", "")  # no moments
     assert refused(lost).startswith("has a loop without values (_symmetry_equiv_pos_as_xyz, ...);")
+
+
+@pytest.mark.parametrize("more", ["", MAGNETIC], ids=["fast", "by pymatgen"])
+def test_spins_behind_symbols(more):
+    """As pymatgen writes them."""
+    text = cif("Mn1 Mn2+,spin=5 0.1 0.2 0.3", "O1 O2-,spin=-0.5 .6 .7 .8", more=more)
+    assert read_crystal(text).species == [((25, 1.0),), ((8, 1.0),)]
+    assert "names no single element" in refused(text.replace(",spin=5", ",Fe"))
 
 
 def test_a_magnetic_crystal_without_symmetry():
