@@ -502,6 +502,7 @@ def test_train_from_a_model(data, tmp_path, model):
     assert "--freeze convs, not 1" in message
 
 
+@pytest.mark.slow
 def test_a_finished_run_from_a_model_has_no_epochs_left(data, tmp_path):
     out = tmp_path / "out"
     options = ["--init-from", "chgnet-distilled", "--lr", 1e-30, "--device", "cpu"]
@@ -739,6 +740,7 @@ def test_an_earlier_run_is_not_replaced(data, tmp_path):
     assert (tmp_path / "cgcnn_run" / "model.safetensors").read_bytes() != before
 
 
+@pytest.mark.slow
 def test_nothing_of_an_earlier_run_stays_beside_another_model(data, tmp_path, monkeypatch):
     out = tmp_path / "out"
     again = ("train", data, "-o", out, "--overwrite", "--seed", 3, *TINY)

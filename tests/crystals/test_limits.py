@@ -35,6 +35,7 @@ def test_a_small_file_that_unpacks_to_a_large_one(tmp_path):
     assert "larger than 100 MB" in run_bounded(READ, tmp_path / "bomb.cif.gz", megabytes=600)
 
 
+@pytest.mark.slow
 def test_what_unpacks_to_far_more_than_its_size(tmp_path):
     """It would take half a minute: a few bytes in front of blanks, which pymatgen searches."""
     text = b"data_x\n_cell_length_a 4\n" + b" " * 6_000_000

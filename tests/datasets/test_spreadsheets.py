@@ -568,6 +568,7 @@ def test_numbers_of_various_digits_are_not_cut(tmp_path):
         assert sheet.remarks == []
 
 
+@pytest.mark.slow
 def test_a_table_of_comments(tmp_path):
     with gzip.open(tmp_path / "t.csv.gz", "wt") as file:
         file.write("# x\n" * 1_000_001 + "id,e\na,1\n")

@@ -232,6 +232,7 @@ def test_a_file_that_is_replaced_during_a_fit_is_not_mixed(data, tmp_path, monke
     np.testing.assert_array_equal(est.predict(others), expected)
 
 
+@pytest.mark.slow
 def test_a_training_that_is_resumed_keeps_the_batch_statistics(tmp_path):
     given = {"init_from": MODEL, "schedule": "constant", "batch_size": 64}
     for epochs, output in ((2, "whole"), (1, "broken")):

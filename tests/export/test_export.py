@@ -107,6 +107,7 @@ def test_onnx_keeps_the_digits_of_numbers_far_from_zero(graphs, energies, tmp_pa
     np.testing.assert_allclose(found[:, 0], est.predict(graphs), rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_onnx_runtime_opens_a_gated_network_of_float64(graphs, energies, tmp_path):
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")

@@ -54,6 +54,7 @@ def test_texts_take_the_memory_of_their_letters():
         np.testing.assert_array_equal(from_plain(to_plain(texts)), texts)
 
 
+@pytest.mark.slow
 def test_a_million_tensors(tmp_path):
     one = save({"a": torch.zeros(1)})
     length = int.from_bytes(one[:8], "little")

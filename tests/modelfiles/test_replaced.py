@@ -38,6 +38,7 @@ def models(graphs, energies):
     return [CGCNNRegressor(**params, random_state=i).fit(graphs, energies) for i in range(2)]
 
 
+@pytest.mark.slow
 def test_truncated_while_it_is_read(models, tmp_path):
     path = tmp_path / "model.safetensors"
     models[0].save(path)

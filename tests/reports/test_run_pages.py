@@ -343,6 +343,7 @@ def test_a_run_without_test_crystals(made_up, graphs):
     assert found["Test results"].tables == []
 
 
+@pytest.mark.slow
 def test_what_to_try_next_depends_on_the_start(
     made_up, fitted_regressor, graphs, energies, tmp_path
 ):

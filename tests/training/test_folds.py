@@ -202,6 +202,7 @@ def test_a_fine_tuning_tells_how_good_its_start_was(folder, tmp_path):
     assert found["fine_tuning"] in (tmp_path / "run" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_networks_beside_start_from_what_the_run_started_from(folder, tmp_path):
     start = tmp_path / "start.safetensors"
     how = {"progress": False, "report": False}

@@ -133,6 +133,7 @@ def test_a_run_goes_on_with_its_rule(folder, tmp_path):
         train(more, out, resume=out / "checkpoint.pth.tar", given=["data", "split"], progress=False)
 
 
+@pytest.mark.slow
 def test_a_store_has_no_prototypes(folder, tmp_path):
     featurize(folder, tmp_path / "store")
     settings = Settings(str(tmp_path / "store"), split="prototype", params=SMALL)

@@ -174,6 +174,7 @@ def test_an_interrupted_run_leaves_no_model_of_another_for_the_original(
     assert names == {"checkpoint.pth.tar", "model.safetensors", "failures.csv"}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_fine_tuning_goes_on_with_the_epoch_that_it_chose(tmp_path, monkeypatch):
     """It chooses among the last quarter of its epochs; an earlier one has the lowest loss."""

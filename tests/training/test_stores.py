@@ -51,6 +51,7 @@ def model(store, tmp_path_factory):
     return folder / "model.safetensors"
 
 
+@pytest.mark.slow
 def test_a_run_is_that_of_the_folder(store, tmp_path):
     options = ("--target", "formation_energy")
     (tmp_path / "store").mkdir()

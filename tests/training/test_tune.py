@@ -185,6 +185,7 @@ def test_the_start_is_typed_and_written_in_python(tmp_path):
     assert (model.init_from, model.module_.architecture["fixed_norm"]) == (None, False)
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_where_it_was_interrupted(data, tmp_path, monkeypatch):
     settings = Settings(str(data), params={**SMALL, "atom_fea_len": 8})
     given = {"seconds": 600, "device": "cpu", "progress": False}
@@ -430,6 +431,7 @@ def test_remarks_about_files_are_listed_once_if_asked(remarks, data, tmp_path, r
     assert len(listed) == (3 if remarks else 1)
 
 
+@pytest.mark.slow
 def test_data_and_start_are_those_of_the_search(data, tmp_path, monkeypatch):
     # Data and a start that are replaced during a search that takes hours.
     own = Path(shutil.copytree(data, tmp_path / "own"))
