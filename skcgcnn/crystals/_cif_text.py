@@ -21,7 +21,9 @@ _FORMULA = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _HEAD = r"^[^\S\n]*loop_[^\S\n]*(?:#[^\n]*)?\n"
-_TAG, _END = r"[^\S\n]*(?:#[^\n]*)?\n", rf"(?={_BLANKS}*+(?:loop_|data_|_|#|\Z))"
+_TAG = r"[^\S\n]*(?:#[^\n]*)?\n"
+# Another loop or block, a tag with its value, or the end.
+_END = rf"(?={_BLANKS}*+(?:loop_|data_|_\S+[^\S\n]+[^\s#]|#|\Z))"
 _NO_MOMENTS = re.compile(
     rf"{_HEAD}(?:[^\S\n]*_atom_site_moment\S+{_TAG})++{_END}", re.MULTILINE | re.IGNORECASE
 )

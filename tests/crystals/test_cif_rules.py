@@ -196,9 +196,11 @@ def test_spins_behind_symbols(more):
 def test_a_magnetic_crystal_without_symmetry():
     loop = "loop_\n_atom_site_moment_label\n_atom_site_moment_crystalaxis_x\n"
     moments = loop + "Na1 2.0\nCl1 0.0\n"
-    crystal = read_crystal(cif() + moments)
-    assert len(crystal.species) == 2
-    assert crystal.notes == ()
+    more = f"{loop}_atom_site_other\nNa1 2.0 1\nCl1 0.0 2\n"
+    for text in (cif() + moments, cif() + more, cif(more=more)):
+        crystal = read_crystal(text)
+        assert len(crystal.species) == 2
+        assert crystal.notes == ()
     comment = "# _symmetry_equiv_pos_as_xyz\n"
     notes = read_crystal(cif(more=comment, operations=()) + moments).notes
     assert "No magnetic symmetry detected" in notes[0]
