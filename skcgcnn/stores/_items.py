@@ -196,9 +196,13 @@ def _from_json(line: JsonLine) -> tuple[Any, str, Values]:
     own_id = next((str(content[name]) for name in named if _is_told(content[name])), "")
     if is_bare_crystal(content):
         return content, own_id, {}
-    if line.name and line.name in content:
-        content = {**content, line.name: _object(content[line.name])}
     inner = [*filter(_is_crystal, content.values())]
+    if line.name or not inner:
+        objects = {name: _object(value) for name, value in content.items()}
+        texts = {name: one for name, one in objects.items() if is_bare_crystal(one)}
+        if line.name in texts or len(texts) > 1:  # of which none counts, if there are several
+            content = {**content, **texts}
+            inner = [*filter(_is_crystal, content.values())]
     if len(inner) != 1:
         raise StructureError(
             f"holds {len(inner) or 'no'} crystals; expected one Structure, or one beside its values"

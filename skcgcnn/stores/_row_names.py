@@ -9,6 +9,8 @@ from skcgcnn.stores._items import without_ending
 
 # Between the words of the name of a file, as in NaCl_mp-22862 or EntryWithCollCode60013.
 _BETWEEN = re.compile(r"[_. ]|(?<=[A-Za-z])(?=\d)")
+# So many times as many as the rows are no numbers of rows, but those of a database.
+_FAR = 3
 _BLOCK = re.compile(r"^data_(\S+)", re.MULTILINE | re.IGNORECASE)
 
 
@@ -49,8 +51,9 @@ class RowNames:
         others = [(own, part) for own, part in others if counts[part] == 1]
         n_own = sum(own in parts for own, parts in self._parts.items())
         # Names that count the rows say nothing of files with other numbers.
-        are_counts = all(map(str.isdecimal, self._parts)) and 2 * n_own < len(self._parts)
-        if not others or are_counts:
+        are_numbers = all(map(str.isdecimal, self._parts))
+        are_small = max(map(len, self._parts), default=0) <= len(str(_FAR * len(self._parts)))
+        if not others or (are_numbers and are_small and 2 * n_own < len(self._parts)):
             return []
         own, part = others[0]
         what = f"{len({one for one, _ in others})} crystals that have the name of another row"

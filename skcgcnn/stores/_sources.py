@@ -225,7 +225,7 @@ def _rows_of(sheet: Sheet, crystal_column: str | None) -> Iterator[Item]:
                 f"{path}: begins with a crystal; expected a header with names of columns"
             )
 
-    crystal, id_name, has_odd, row_names = "", None, False, RowNames()
+    crystal, id_name, has_odd, is_sure, row_names = "", None, False, False, RowNames()
     for place, (line, row) in enumerate(sheet.records(check), 1):
         if place == 1:
             crystal = crystal_column or _crystal_column(path, row)
@@ -240,6 +240,9 @@ def _rows_of(sheet: Sheet, crystal_column: str | None) -> Iterator[Item]:
                     )
                 sheet.remarks.append(f"{crystal!r} as the crystals, not {min(named)!r}")
             id_name = next((n for n in id_columns(row) if n != crystal), None)
+            is_sure = crystal_column is not None or crystal in named
+        if not is_sure:
+            _check_crystals(path, row, crystal, id_name)
         values: Values = {
             name: sheet.mended(cell, name, f"line {line}")
             for name, cell in row.items()
@@ -351,6 +354,21 @@ def _crystal_column(path: Path, row: Mapping[str, str]) -> str:
         f"{path}: it is not clear which column holds the crystals, of {', '.join(row)}; "
         "name it (--crystal-column)"
     )
+
+
+def _check_crystals(path: Path, row: Mapping[str, str], crystal: str, id_name: str | None) -> None:
+    """Refuse a row with a crystal in another column, which its first row did not have.
+
+    As of jobs with their structures before and after, of which the first did not end.
+    """
+    for name, cell in row.items():
+        if name in (crystal, id_name) or not cell:
+            continue
+        if is_cif_text(cell) or _holds_crystal(cell) or _is_crystal_file(path.parent / cell):
+            raise DataError(
+                f"{path}: it is not clear which column holds the crystals, {crystal!r} or "
+                f"{name!r}; name it (--crystal-column)"
+            )
 
 
 def _holds_crystal(cell: str) -> bool:

@@ -231,7 +231,7 @@ def test_crystals_that_are_texts_of_json(structures, tmp_path, missing):
     one, two, other = (structure.to_json() for structure in structures[:3])
     lines = [
         {"id": "a", "structure": one, "crystal_system": None, "initial": missing},
-        {"id": "b", "structure": two, "initial": other},
+        {"id": "b", "structure": two},
         {"id": "c", "structure": missing, "initial": other},
         {"id": "d", "initial": other},
     ]
@@ -239,6 +239,17 @@ def test_crystals_that_are_texts_of_json(structures, tmp_path, missing):
     with pytest.warns(UserWarning, match="2 of 4 crystals could not become graphs"):
         store = made(tmp_path, tmp_path / "c.jsonl")
     same(store.graphs, CrystalGraphs.from_structures(structures[:2]))
+
+
+def test_two_crystals_in_a_line_that_are_texts_of_json(structures, tmp_path):
+    one, two, other = (structure.to_json() for structure in structures[:3])
+    lines = [{"initial": other, "final": None}, {"initial": one, "final": two}]
+    (tmp_path / "c.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    with pytest.warns(UserWarning, match="1 of 2 crystals could not become graphs"):
+        store = made(tmp_path, tmp_path / "c.jsonl")
+    [(name, why)] = failures(store)[1:]
+    assert name.endswith("line 2")
+    assert why.startswith("holds 2 crystals")
 
 
 def test_a_crystal_counts_before_a_text_of_another(structures, tmp_path):

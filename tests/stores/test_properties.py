@@ -342,8 +342,27 @@ def test_crystals_that_have_the_names_of_other_rows(make, text, tmp_path, name, 
     assert told([0, 1, 2, 3, 4]) == []
     (one,) = told([0, 2, 1, 3, 4])
     assert "2 crystals that have the name of another row" in one
-    # All of another row: numbers may be those of rows.
-    assert len(told([1, 2, 3, 4, 0])) == (first != "")
+    # All of another row: those of a database, for rows are not counted so far.
+    assert len(told([1, 2, 3, 4, 0])) == 1
+
+
+def test_a_second_column_of_crystals_behind_the_first_row(make, text, tmp_path):
+    """Of jobs with their structures before and after, the first one did not end."""
+    for name in "ab":
+        (tmp_path / f"{name}.cif").write_text(text)
+        (tmp_path / f"{name}_end.cif").write_text(text)
+    for first in ("initial", "final"):
+        for other in ("b_end.cif", text):
+            cells = ["b.cif", other] if first == "initial" else [other, "b.cif"]
+            second = "final" if first == "initial" else "initial"
+            rows = [["id", first, second, "e"], ["a", "a.cif", "", 1], ["b", *cells, 2]]
+            with pytest.raises(DataError, match=f"the crystals, '{first}' or '{second}'; name it"):
+                make(table(tmp_path / "t.csv", *rows))
+            store, _ = make(table(tmp_path / "t.csv", *rows), crystal_column=first)
+            assert len(store.graphs) == 2
+    rows = [["id", "path", "final"], ["a", "a.cif", ""], ["b", "b.cif", "b_end.cif"]]
+    store, _ = make(table(tmp_path / "t.csv", *rows))
+    assert len(store.graphs) == 2
 
 
 def test_crystals_that_are_those_of_several_rows(make, text, tmp_path):
