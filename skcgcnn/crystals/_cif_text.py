@@ -11,8 +11,10 @@ _ABOVE = re.compile(
 )
 # Of a line of sites or bonds: three numbers, or one with its uncertainty.
 _N_COORDS = 3
-_IN_SITES = re.compile(r"[-+]?\d*\.?\d+(?:\(\d+\)|/\d+)?|[?.]")
-_UNCERTAIN = re.compile(r"[-+]?\d*\.\d+\(\d+\)")
+_IN_SITES = re.compile(
+    r"[-+]?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eEdD][-+]?\d++)?(?:\(\d++\)|/\d++)?|\d_\d{3}|[?.]"
+)
+_UNCERTAIN = re.compile(r"[-+]?\d*+\.\d++\(\d++\)")
 _BLANKS = r"(?:\s|#[^\n]*\n)"
 # A formula with its value: a text field, a text in quotes, or a word.
 _FORMULA = re.compile(

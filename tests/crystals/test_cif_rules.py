@@ -164,6 +164,7 @@ def test_text_above_the_first_block(above):
     )
     # Perhaps of another crystal.
     sites = ("Na1 Na 0 .5 0\n", "Na1 Na 0.1(1) 0.2(1) 0\n", "Na1 1/4 0 ?\n", "Na1 Cl1 1.98(2) .\n")
+    sites += ("Na1 Na 0. 0. 1e-05\n", "Na1 .5 -0.0e+00 1/3\n", "Na1 Cl1 90 2_555 3_655\n")
     for other in ("_cell_volume 9\n", "loop_\n", *sites):
         try:
             told = str(read_crystal(other + text).notes)
