@@ -160,10 +160,10 @@ def other_numbers(numbers: Sequence[str]) -> tuple[str, ...]:
     """Return a remark if the sites of a file are numbered, but not each once, in any order."""
     first = 0 if "0" in numbers else 1
     odd = {*numbers} - {*map(str, range(first, first + len(numbers)))}
-    if len({*numbers}) == 1 or not (odd or repeated(numbers)):
+    wrong = sorted(odd) or repeated(numbers)
+    if len({*numbers}) == 1 or not wrong:
         return ()
-    number = min(odd, default="") or repeated(numbers)[0]
-    return (f"numbers one of its {len(numbers)} sites as {number}; one may be lost",)
+    return (f"numbers one of its {len(numbers)} sites as {wrong[0]}; one may be lost",)
 
 
 def crystal_of_xsf(text: str) -> str:

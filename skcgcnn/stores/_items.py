@@ -32,7 +32,7 @@ Values = dict[str, float | str | None]
 
 
 class JsonLine(NamedTuple):
-    """A line of JSON: a crystal, or an object that holds one, as a text of JSON under some name."""
+    """A line of JSON: a crystal, or an object that holds one; texts of JSON have it under `name`."""
 
     text: str
     name: str = ""
@@ -200,7 +200,8 @@ def _from_json(line: JsonLine) -> tuple[Any, str, Values]:
     if line.name or not inner:
         objects = {name: _object(value) for name, value in content.items()}
         texts = {name: one for name, one in objects.items() if is_bare_crystal(one)}
-        if line.name in texts or len(texts) > 1:  # of which none counts, if there are several
+        # Where the crystal of a line is missing, another one beside it is none; two are refused.
+        if line.name in texts or len(texts) > 1:
             content = {**content, **texts}
             inner = [*filter(_is_crystal, content.values())]
     if len(inner) != 1:
