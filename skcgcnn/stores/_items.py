@@ -32,7 +32,7 @@ Values = dict[str, float | str | None]
 
 
 class JsonLine(NamedTuple):
-    """A line of JSON: a crystal, or an object that holds one; texts of JSON have it under `name`."""
+    """A line of JSON: a crystal, or an object with one, which is a text under `name`, if told."""
 
     text: str
     name: str = ""
