@@ -31,7 +31,7 @@ def featurize(
     crystal_column: Annotated[
         str | None,
         typer.Option(
-            help="Column of a table with paths, CIFs or Structures.", show_default="found"
+            help="Column of a table with paths, CIFs or Structures.", show_default="cif or so"
         ),
     ] = None,
     radius: Annotated[

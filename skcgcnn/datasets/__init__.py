@@ -10,7 +10,7 @@ from skcgcnn.datasets._column_names import (
     shifted_header,
 )
 from skcgcnn.datasets._groups import load_groups
-from skcgcnn.datasets._id_column import IdColumn
+from skcgcnn.datasets._id_column import find_id_column
 from skcgcnn.datasets._id_prop import (
     Table,
     find_features,
@@ -40,11 +40,11 @@ __all__ = [
     "SAMPLE_FOLDER",
     "TABLES",
     "UNREADABLE",
-    "IdColumn",
     "Sheet",
     "Table",
     "file_columns",
     "find_features",
+    "find_id_column",
     "find_table",
     "groups_of",
     "id_columns",

@@ -15,7 +15,7 @@ from skcgcnn._text import listed
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets._crystal_files import CrystalFolder, crystal_name
 from skcgcnn.datasets._groups import load_groups
-from skcgcnn.datasets._layout import check_shape, find_ids, named_places, read_column, take_header
+from skcgcnn.datasets._layout import check_shape, named_places, read_column, read_layout
 from skcgcnn.datasets._tables import Sheet, refuse
 from skcgcnn.exceptions import DataError
 
@@ -115,10 +115,12 @@ def load_id_prop(
 
     Each line holds ``cif_id,value``, ``cif_id,value,label`` or further targets; ``<cif_id>.cif``
     or ``<cif_id>.cif.gz`` lies beside it. The first line is a header if there is no such file and
-    not all of its values are numbers. Semicolons or tabs between the columns, decimal commas beside
-    them, UTF-16, comments (``#``), a row of units, the index column of pandas, and ids in another
-    column than the first are understood, and ``id_prop.xlsx`` is read (extra ``excel``); one
-    warning lists what is unusual. Crystals without any target are left out, with a warning. An
+    not all of its values are numbers. Then a column ``id`` or ``cif_id`` has the ids, else
+    ``material_id``, ``mp_id``, ``jid``, ``uid`` or ``name``, else one of files (``cif``,
+    ``structure``, ``path``, ``file``, ``filename``, ``crystal``), else the first. Semicolons or
+    tabs between the columns, decimal commas beside them, UTF-16, comments (``#``), a row of units
+    and the index column of pandas are understood, and ``id_prop.xlsx`` is read (extra ``excel``);
+    one warning lists what is unusual. Crystals without any target are left out, with a warning. An
     ``atom_init.json`` in the folder is named in the result.
 
     Parameters
@@ -261,9 +263,7 @@ def read_table(
     sheet = Sheet(file, files.has)
     if (other := folder / "id_prop.xlsx") != file and other.is_file():
         sheet.remarks.append(f"{other.name} beside it left out")
-    rows = find_ids(sheet, files)
-    units = list[str]()
-    header, rows = take_header(rows, files, sheet.remarks, units)
+    header, rows, units = read_layout(sheet, files)
     if not len(rows):
         raise DataError(f"{sheet.file}: holds no crystal")
     check_shape(sheet, header, rows, values=columns is None)

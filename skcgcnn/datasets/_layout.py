@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,12 @@ from skcgcnn.datasets._cells import has_decimal_comma, is_missing_cell, is_numbe
 from skcgcnn.datasets._column_names import (
     CRYSTAL_NAMES,
     file_columns,
+    id_columns,
     is_index_name,
-    named_columns,
     shifted_header,
 )
 from skcgcnn.datasets._crystal_files import CrystalFolder, crystal_name
-from skcgcnn.datasets._id_column import IdColumn
+from skcgcnn.datasets._id_column import find_id_column
 from skcgcnn.datasets._tables import Sheet, refuse
 from skcgcnn.exceptions import DataError
 
@@ -39,96 +39,73 @@ _COMMA_HINT = (
 )
 
 
-def find_ids(sheet: Sheet, files: CrystalFolder) -> Any:
-    """Return a table whose first column is that of the ids, without an index of pandas.
+def read_layout(sheet: Sheet, files: CrystalFolder) -> tuple[list[str] | None, Any, list[str]]:
+    """Return names of columns, if there are some, the rows, ids first, and a row of units.
+
+    Without names of columns, the first has the ids, as with CGCNN.
 
     Parameters
     ----------
     sheet : Sheet
-        The table, the header among its rows. It is remarked there what is done.
+        The table. It is remarked there what is unusual.
     files : CrystalFolder
         The files that ids name.
+
+    Returns
+    -------
+    header : list of str or None
+    rows : DataFrame
+        Without an index of pandas.
+    units : list of str
+        One for every column, or none.
 
     Raises
     ------
     DataError
-        If nothing tells which column has the ids.
+        If another column may be meant.
     """
-    frame = sheet.frame()
-    if not len(frame) or frame.shape[1] < 2:
-        return frame
-    naming = [
-        str(place)
-        for place, name in enumerate(frame, 1)
-        if _are_ids(frame[name].tolist(), files.has_exactly)
-    ]
-    if len(naming) > 1 and len(frame) > 2:  # without a header, such as a frame and its index
-        raise DataError(
-            f"{sheet.file}: each of the columns {', '.join(naming)} names crystals; begin with "
-            "a line of names, such as 'id,energy'"
-        )
-    names = [str(cell) for cell in frame.iloc[0]]
-    is_named = is_index_name(names[0]) or named_columns(names)
-    if is_named or not any(number(name) is not None or files.has(name) for name in names):
-        return _with_named_ids(sheet, files, names, frame)
-    if _has_count(frame, files):
-        sheet.remarks.append("an index column")
-        frame = frame.iloc[:, 1:]
-    found = [{cell for cell in frame[name] if _exists(cell, files)} for name in frame]
-    sizes = [(len(cells), sum(map(files.has_exactly, cells))) for cells in found]
-    many = max(2, len(frame) // 2)
-    # Different ones, more than one: that a value has the name of a file says nothing.
-    if sizes[0][0] > 1:
-        place = 0
-        others = _others_than_the_first(frame, sizes, many)
-    else:
-        place = max(range(len(sizes)), key=sizes.__getitem__)
-        if sizes[place][0] < many:
-            return frame
-        others = [other for other, size in enumerate(sizes) if size == sizes[place]]
-    ids = frame.iloc[:, place].tolist()
-    for other in others:
-        if frame.iloc[:, other].tolist() != ids:
-            raise DataError(
-                f"{sheet.file}: columns {place + 1} and {other + 1} both name crystals; write 'id' "
-                "above that which counts"
-            )
-    return _with_first(sheet, frame, place, files) if place else frame
+    frame, units = sheet.frame(), list[str]()
+    if not len(frame) or not _is_header(frame, files):
+        _check_first_column(sheet, frame, files)
+        return None, frame, units
+    if frame.shape[1] > 1 and len(frame) > 1:
+        frame = _with_ids_first(sheet, frame, files)
+    header, frame = _cells(frame, 0), frame.iloc[1:]
+    if len(frame) > 1 and _is_unit_row(_cells(frame, 0), _cells(frame, 1), files):
+        sheet.remarks.append("a row of units")
+        units = _cells(frame, 0)
+        frame = frame.iloc[1:]
+    return header, frame, units
 
 
-def _others_than_the_first(frame: Any, sizes: Sequence[tuple[int, int]], many: int) -> list[int]:
-    """Return the columns that may have the ids, where the first of a frame may be an index.
-
-    Parameters
-    ----------
-    frame : DataFrame
-    sizes : sequence of (int, int)
-        How many crystals each column names, and how many of them exactly.
-    many : int
-        So many that it may be no chance.
-    """
+def _check_first_column(sheet: Sheet, frame: Any, files: CrystalFolder) -> None:
+    """Refuse a table without a header where another column than the first may have the ids."""
+    if not len(frame):
+        return
     frame = frame.drop_duplicates()
-    first = frame.iloc[:, 0].tolist()
-    first = first if first[0].isdecimal() else first[1:]  # behind what may be a header
-    numbers = [(len(cell.lstrip("0")), cell.lstrip("0")) for cell in first]
-    is_index = all(map(str.isdecimal, first)) and numbers == sorted(numbers)
-    return [
-        place
-        for place, size in enumerate(sizes)
+    columns = [frame.iloc[:, place].fillna("").tolist() for place in range(frame.shape[1])]
+    found = [{cell for cell in cells if files.has(cell)} for cells in columns]
+    exact = [sum(map(files.has_exactly, cells)) for cells in found]
+    # Numbers that ascend may be those of the rows.
+    numbers = [(len(cell.lstrip("0")), cell.lstrip("0")) for cell in columns[0]]
+    is_index = all(map(str.isdecimal, columns[0])) and numbers == sorted(numbers)
+    for place in range(1, frame.shape[1]):
         # A column of ids hardly repeats; one of whole numbers may name crystals by chance.
-        if size[0] >= many
-        and frame.iloc[:, place].nunique() > _HARDLY_REPEATS * len(frame)
-        and (is_index or size[1] > sizes[0][1])
-    ]
+        hardly_repeats = len({*columns[place]}) > _HARDLY_REPEATS * len(frame)
+        is_many = len(found[place]) >= max(2, len(frame) // 2)
+        may_count = is_index or exact[place] >= exact[0]
+        if hardly_repeats and is_many and may_count and columns[place] != columns[0]:
+            raise DataError(
+                f"{sheet.file}: column {place + 1} names crystals, and the first should; begin "
+                "with a line of names, such as 'id,energy'"
+            )
 
 
-def _with_named_ids(sheet: Sheet, files: CrystalFolder, names: list[str], frame: Any) -> Any:
+def _with_ids_first(sheet: Sheet, frame: Any, files: CrystalFolder) -> Any:
     """Return a table with a header so that its first column is that of the ids."""
+    names = [str(cell or "") for cell in frame.iloc[0]]
     columns = [frame.iloc[1:, place].tolist() for place in range(frame.shape[1])]
-    named = [columns[names.index(one)] for one in named_columns(names)]
-    if not any(_exists(cell, files) for cells in named for cell in cells):
-        named = columns
-    exact = (len({c for c in cells if c and files.has_exactly(c)}) for cells in named)
+    exact = (len({c for c in cells if c and files.has_exactly(c)}) for cells in columns)
     # Names without their zeros count where there are no others.
     has = files.has_exactly if 2 * max(exact) >= len(columns[0]) else files.has
 
@@ -136,34 +113,24 @@ def _with_named_ids(sheet: Sheet, files: CrystalFolder, names: list[str], frame:
         is_file = bool(file_columns([names[place]]))
         return [_crystal(cell, has, is_file=is_file) for cell in columns[place]]
 
-    found = IdColumn(sheet.file, names, columns, crystals)
-    if found.place is None:
-        return frame
-    cells, ids = columns[found.place], found.crystals_in(found.place)
-    if not any(ids) and any(map(_is_decimal, cells)):
+    place, found, n_index = find_id_column(sheet.file, names, columns, crystals)
+    if not any(found) and any(map(_is_decimal, columns[place])):
         return frame  # a shifted header, which is refused later
-    if found.n_index:
+    if n_index:
         sheet.remarks.append("an index column")
-    elif found.is_index:
+    elif is_index_name(names[place]) and any(found):
         sheet.remarks.append("its index as the ids")
-    if file_columns([names[found.place]]):  # perhaps with folders that are not there
+    elif place:
+        sheet.remarks.append(f"column {names[place]!r} as that of the ids")
+    if file_columns([names[place]]):  # perhaps with folders that are not there
         frame = frame.copy()
-        frame.iloc[1:, found.place] = [a or b for a, b in zip(ids, cells, strict=True)]
-    frame = frame.iloc[:, found.n_index :]
-    place = found.place - found.n_index
-    return _with_first(sheet, frame, place, files) if place else frame
+        frame.iloc[1:, place] = [a or b for a, b in zip(found, columns[place], strict=True)]
+    others = (i for i in range(n_index, frame.shape[1]) if i != place)
+    return frame.iloc[:, [place, *others]]
 
 
 def _is_decimal(cell: str | None) -> bool:
     return is_number(cell or "") and not (cell or "").isdecimal()
-
-
-def _with_first(sheet: Sheet, frame: Any, place: int, files: CrystalFolder) -> Any:
-    """Return a table with another column as the first."""
-    name = frame.iat[0, place]
-    name = place + 1 if _exists(name, files) else repr(name)
-    sheet.remarks.append(f"column {name} as that of the ids, for it matches the file names")
-    return frame.iloc[:, [place, *(i for i in range(frame.shape[1]) if i != place)]]
 
 
 def _crystal(cell: str | None, has: Callable[[str], bool], *, is_file: bool) -> str | None:
@@ -174,47 +141,6 @@ def _crystal(cell: str | None, has: Callable[[str], bool], *, is_file: bool) -> 
     return None
 
 
-def _are_ids(cells: list[str], has: Callable[[str], bool]) -> bool:
-    """Tell whether each cell names a crystal, and each another one."""
-    return 0 < len(cells) == len(set(cells)) and all(c is not None and has(c) for c in cells)
-
-
-def _has_count(frame: Any, files: CrystalFolder) -> bool:
-    """Tell whether the first column of a table without a header counts its rows beside crystals."""
-    cells = frame.iloc[:, 0].tolist()
-    if len(cells) < 3 or cells != [str(i) for i in range(len(cells))]:
-        return False
-    others = [frame.iloc[:, place].tolist() for place in range(1, frame.shape[1])]
-    exact = all(map(files.has_exactly, cells))
-    return not exact and any(_are_ids(column, files.has_exactly) for column in others)
-
-
-def take_header(
-    frame: Any, files: CrystalFolder, remarks: list[str], units: list[str]
-) -> tuple[list[str] | None, Any]:
-    """Return the names of the columns, if there are some, and the rows without these and units.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        The rows.
-    files : CrystalFolder
-        The crystals.
-    remarks : list of str
-        What is unusual is appended.
-    units : list of str
-        Those of a row of units are appended, one for every column.
-    """
-    if not len(frame) or not _is_header(frame, files):
-        return None, frame
-    header, frame = _cells(frame, 0), frame.iloc[1:]
-    if len(frame) > 1 and _is_unit_row(_cells(frame, 0), _cells(frame, 1), files):
-        remarks.append("a row of units")
-        units += _cells(frame, 0)
-        frame = frame.iloc[1:]
-    return header, frame
-
-
 def _cells(frame: Any, row: int) -> list[str]:
     return [cell for cell in frame.iloc[row] if cell is not None]
 
@@ -223,9 +149,9 @@ def _is_header(frame: Any, files: CrystalFolder) -> bool:
     cif_id, *values = _cells(frame, 0)
     known = [value for value in values if not is_missing_cell(value)]
     texts = [value for value in known if number(value) is None]
-    if _exists(cif_id, files) or (values and not texts):
+    if _exists(cif_id, files) or number(cif_id) is not None or (values and not texts):
         return False
-    is_named = cif_id.lower() in CRYSTAL_NAMES or is_index_name(cif_id)
+    is_named = cif_id.lower() in CRYSTAL_NAMES or is_index_name(cif_id) or id_columns(values)
     if len(texts) < len(known) and not is_named:  # a crystal without a file
         return False
     if not values:  # ids alone: a missing file does not make the first one a name

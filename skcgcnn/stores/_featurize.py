@@ -112,10 +112,11 @@ def featurize(
         backends apply, so that ``with joblib.parallel_config(backend="dask")`` uses a cluster whose
         machines all see `source` and `store`.
     properties : path, optional
-        A CSV file with a header whose column ``id``, or the first or one named as ids or files,
-        names crystals: properties for sources that have none.
+        A CSV file with a header, whose column ``id`` names crystals (or another one, as in
+        `load_id_prop`): properties for sources that have none.
     crystal_column : str, optional
-        Column of a table that holds the crystals; by default the first cells tell.
+        Column of a table that holds the crystals; by default that which is called ``cif``,
+        ``structure``, ``path``, ``file``, ``filename`` or ``crystal``, else that of the ids.
     overwrite : bool, default=False
         Whether a store that is complete may be made anew.
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from skcgcnn._warnings import warn_caller
 from skcgcnn.datasets import (
     CRYSTAL_NAMES,
-    IdColumn,
     Sheet,
     file_columns,
+    find_id_column,
     is_index_name,
     is_missing_cell,
     named_columns,
@@ -151,27 +151,16 @@ class JoinedProperties:
     def _find_ids(self, table: Properties) -> tuple[str, int, list[str | None]]:
         """Return the column that names the crystals, how many are an index, and the crystals."""
         names, cells = table.sheet.names, [*table.cells.values()]
-        found = IdColumn(self.file, names, cells, lambda place: self._crystals(table, names[place]))
-        place = self._default(names) if found.place is None else found.place
-        column = names[place]
-        if place > found.n_index and column not in named_columns(names):
-            # It may be a property, whose numbers are names of crystals by chance.
-            raise DataError(
-                f"{self.file}: column {column!r} may have the ids; write 'id' above it, or put it "
-                "first"
-            )
-        if found.place is not None and found.n_index:
+        place, crystals, n_index = find_id_column(
+            self.file, names, cells, lambda place: self._crystals(table, names[place])
+        )
+        if n_index:
             self.sheet.remarks.append("an index column")
-        elif place:
-            self.sheet.remarks.append(f"column {column!r} as the ids")
-        elif found.is_index:
+        elif is_index_name(names[place]) and any(crystals):
             self.sheet.remarks.append("its index as the ids")
-        return column, found.n_index, found.crystals_in(place)
-
-    def _default(self, names: list[str]) -> int:
-        """Return the column that should name crystals, where none does."""
-        named = [names[0]] if names[0].lower() in CRYSTAL_NAMES else named_columns(names)
-        return names.index(named[0]) if named else 0
+        elif place:
+            self.sheet.remarks.append(f"column {names[place]!r} as the ids")
+        return names[place], n_index, crystals
 
     def _tell(self, column: str, ids: Sequence[str]) -> None:
         """Refuse names of no crystal alone; warn of some, and of crystals without a row."""

@@ -228,19 +228,11 @@ def _rows_of(sheet: Sheet, crystal_column: str | None) -> Iterator[Item]:
     crystal, id_name, has_odd, is_sure, row_names = "", None, False, False, RowNames()
     for place, (line, row) in enumerate(sheet.records(check), 1):
         if place == 1:
-            crystal = crystal_column or _crystal_column(path, row)
+            crystal = crystal_column or _crystal_column(path, [*row])
             if crystal not in row:
                 raise DataError(f"{path}: has no column {crystal!r}; it has {', '.join(row)}")
-            named = file_columns(row)
-            if crystal_column is None and named and crystal not in named:
-                if "" in row:
-                    raise DataError(
-                        f"{path}: {crystal!r} has the crystals, not {min(named)!r}, and the first "
-                        "column no name: is the header shifted? Else choose with --crystal-column"
-                    )
-                sheet.remarks.append(f"{crystal!r} as the crystals, not {min(named)!r}")
             id_name = next((n for n in id_columns(row) if n != crystal), None)
-            is_sure = crystal_column is not None or crystal in named
+            is_sure = crystal_column is not None or crystal in file_columns(row)
         if not is_sure:
             _check_crystals(path, row, crystal, id_name)
         values: Values = {
@@ -338,21 +330,14 @@ def _column(name: str, cells: list[str]) -> npt.NDArray[Any]:
     return np.array([np.nan if is_missing_cell(c) else c for c in cells], dtype=object)
 
 
-def _crystal_column(path: Path, row: Mapping[str, str]) -> str:
-    """Return the name of the column that holds the crystals, as its first cell tells."""
-    contents = [name for name, cell in row.items() if is_cif_text(cell) or _holds_crystal(cell)]
-    if (one := contents if len(contents) == 1 else file_columns(contents)) and len(one) == 1:
-        return one[0]
-    files = [name for name, cell in row.items() if cell and _is_file(path.parent / cell)]
-    if len(files) == 1:
-        return files[0]
-    found = file_columns(row) or id_columns(row)
-    objects = [name for name, cell in row.items() if cell.startswith("{")]  # which may be damaged
-    if (objects or found) and not files and not contents:
-        return (objects or found)[0]
+def _crystal_column(path: Path, names: Sequence[str]) -> str:
+    """Return the name of the column that holds the crystals: that of files, else that of ids."""
+    found = file_columns(names) or id_columns(names)[:1]
+    if len(found) == 1:
+        return found[0]
     raise DataError(
-        f"{path}: it is not clear which column holds the crystals, of {', '.join(row)}; "
-        "name it (--crystal-column)"
+        f"{path}: it is not clear which column holds the crystals, of {', '.join(names)}; write "
+        "'path' or 'cif' above that one alone, or name it (--crystal-column)"
     )
 
 

@@ -37,21 +37,14 @@ def cells(table):
     [
         # Two names of files in the first column are enough.
         ("a,x\nb,q\nnone,r\n", "abx", ["a", "b", "none"], ""),
-        ("1,a\n1,b\n", "1ab", ["a", "b"], "column 2 as that of the ids, "),
-        # Less than half of the rows are not, in another column.
-        ("n,k\n1,a\n2,b\n3,c\n4,d\n5,e\n", "ab", ["1", "2", "3", "4", "5"], ""),
-        ("n,k\n1,a\n2,b\n3,c\n4,d\n", "ab", ["a", "b", "c", "d"], "column 'k' as that of the"),
         ("n,k\n1,a\n", "a", ["1"], ""),
-        # By its name, where each cell is another crystal.
-        ("n,jid\n1,a\n", "a", ["a"], "column 'jid' as that of the ids, "),
+        # By its name.
+        ("n,jid\n1,a\n", "a", ["a"], "column 'jid' as that of the ids"),
         ("No,x,jid\n1,p,a\n2,q,b\n", "ab", ["a", "b"], "column 'jid' as that of the"),
-        ("No,e,x\n1,p,a\n2,q,b\n", "ab", ["a", "b"], "column 'x' as that of the"),
         ("x,jid\n1,a\n2,b\n3,none\n", "ab1", ["a", "b", "none"], "column 'jid' as that of the"),
         ("structure,jid\ns,a\nt,b\nu,c\nv,d\nw,e\nx,f\n", "st", list("stuvwx"), ""),
-        ("name,jid\na,a\nb,b\n", "ab", ["a", "b"], ""),
+        ("name,jid\na,a\nb,b\n", "ab", ["a", "b"], "column 'jid' as that of the"),
         ("name,jid\nNaCl,a\nKCl,b\n", "ab", ["a", "b"], "column 'jid' as that of the"),
-        # Names of hosts are no ids of the others.
-        ("x,jid\na,h\nb,h\n", "abh", ["a", "b"], ""),
         ("No.,x,id\n1,p,2\n2,q,3\n3,r,1\n", "123", ["2", "3", "1"], "column 'id' as that of"),
         ("x,id\n3,001\n1,002\n2,003\n", ["001", "002", "003"], ["001", "002", "003"], "column"),
     ],
@@ -65,25 +58,17 @@ def test_which_column_has_the_ids(read, text, files, ids, said):
 @pytest.mark.parametrize(
     ("text", "files", "ids", "names"),
     [
-        # An index: of all rows, beside crystals.
-        ("0,a,1\n1,b,2\n2,c,3\n", "abc", ["a", "b", "c"], ["value"]),
+        # An index, by its name.
         (",id,e\n0,a,1\n1,b,2\n", "ab", ["a", "b"], ["e"]),
         ("Unnamed: 0,x,e\n0,a,1\n1,b,2\n", "ab", ["a", "b"], ["e"]),
         (",Unnamed: 0,x,e\n0,3,a,1\n1,9,b,2\n", "ab3", ["a", "b"], ["e"]),
-        ("Unnamed: 0,x,e\n0,a,1\n1,b,2\n", "ab01", ["a", "b"], ["e"]),
-        (",x,e\n7,a,1\n4,b,2\n", "ab74", ["a", "b"], ["e"]),
         (",x,e\n7,a,1\n4,none,2\n", "ab7", ["a", "none"], ["e"]),
-        (",e,x\n0,.1,a\n1,.2,b\n", "ab", ["a", "b"], ["e"]),
-        (",e,x\n0,.1,003\n1,.2,001\n", ["000", "001", "003"], ["003", "001"], ["e"]),
-        (",id,x\n0,3,p\n1,1,p\n2,0,p\n", ["000", "001", "003", "p"], ["3", "1", "0"], ["x"]),
-        # Hosts are crystals, too.
-        (",x,jid,e\n0,a,h,1\n1,b,h,2\n", "abh", ["a", "b"], ["jid", "e"]),
         ("Unnamed: 0,Unnamed: 1,x,e\n0,0,2,.1\n1,1,3,.2\n2,2,1,.3\n", "123", list("231"), ["e"]),
+        (",id,x\n0,3,p\n1,1,p\n2,0,p\n", ["000", "001", "003", "p"], ["3", "1", "0"], ["x"]),
         (",path,e\n7,/c/4.cif,1\n4,c/7.cif,2\n5,x/9.cif,3\n", "47", ["4", "7", "x/9"], ["e"]),
         # Of some rows, which are names of some crystals, where another column has others alone.
         (",x,e\n7,a,1\n4,b,2\n", "ab7", ["a", "b"], ["e"]),
         (",jid,e\n7,4,1\n4,7,2\n", "47", ["4", "7"], ["e"]),
-        (",jid,e\n7,4,1\n4,none,2\n", "47", ["4", "none"], ["e"]),
         (",id,e\n0,a,1\n1,b,2\n2,a,1\n", "ab1", ["a", "b"], ["e"]),
         (",x,file,e\n7,4,4.cif,1\n4,7,7.cif,2\n", "47", ["4", "7"], ["x", "e"]),
         # A number before what is called id, and a host.
@@ -91,9 +76,8 @@ def test_which_column_has_the_ids(read, text, files, ids, said):
         ("host,id,e\nb,a,1\na,b,2\n", "ab", ["a", "b"], ["host", "e"]),
         # None.
         (",x,e\n7,7,1\n4,4,2\n", "74", ["7", "4"], ["e"]),
-        (",x,e\n7,b,1\n4,a,2\n8,a,3\n9,a,3\n", "a748", ["7", "4", "8", "9"], ["x", "e"]),
         (",x,e\nq7,a,1\nq4,p,2\n", ["a", "q7", "q4"], ["q7", "q4"], ["x", "e"]),
-        (",x,e\n0,p,1\n1,q,2\n", "", ["0", "1"], ["x", "e"]),
+        (",x,e\n0,p,1\n1,q,2\n", "", ["p", "q"], ["e"]),
         ("0,5,1\n1,6,2\n2,7,3\n", "", ["0", "1", "2"], ["value", "label"]),
     ],
 )
@@ -110,13 +94,12 @@ def test_an_index_is_left_out(read, text, files, ids, names):
         ("x,jid\na,h\nb,k\n", "abhk"),
         ("id,file,e\n1,2.cif,1\n2,3.cif,2\n3,1.cif,3\n", "123"),
         ("x,jid,e\n5,3,1\n3,4,2\n4,5,3\n", "345"),
-        ("formula,x,y,e\np,3,2,1\nq,1,3,2\nr,2,1,3\n", "123"),
+        ("Unnamed: 0,x,e\n0,a,1\n1,b,2\n", "ab01"),
+        (",x,e\n7,a,1\n4,b,2\n", "ab74"),
         ("No,x,e\n1,3,.1\n2,1,.2\n3,2,.3\n", "123"),
         (",x,e\nq,a,1\np,b,2\n", "abqp"),
         ("host,x,e\nb,a,1\nc,b,2\na,c,3\n", "abc"),
         ("No.,x,e\n3,1,1\n1,2,2\n2,3,3\n", "123"),
-        # Without a header, and below an empty column.
-        (",p,1,3\n,q,2,none\n,r,none,1\n", "123"),
         (",n,x,e\n0,3,2,1\n1,1,3,2\n2,2,1,3\n", "123"),
     ],
 )
@@ -140,21 +123,54 @@ def test_an_index_of_names_of_crystals_is_told(read):
 
 
 @pytest.mark.parametrize(
-    ("text", "files", "which"),
+    ("text", "files", "column"),
     [
-        ("0,a,1\n1,b,2\n2,c,3\n", "abc012", "1, 2"),
-        ("1,a,1\n2,b,2\n3,c,3\n", "abc123", "1, 2, 3"),
-        ("a,4,p\nb,5,q\nc,6,r\n", "abcpqr", "1, 3"),
+        # An index, also of ids that are numbers, and of such as do not begin where files do.
+        ("0,a,1\n1,b,2\n2,c,3\n", "abc", 2),
+        ("0,a,1\n1,b,2\n2,c,3\n", "abc012", 2),
+        ("1,a,1\n2,b,2\n3,c,3\n", "abc123", 2),
+        ("1,a\n1,b\n", "1ab", 2),
+        # Two names for each crystal, and none.
+        ("a,4,p\nb,5,q\nc,6,r\n", "abcpqr", 3),
+        ("p,1,3\nq,2,none\nr,none,1\n", "123", 2),
+        (",p,1,3\n,q,2,none\n,r,none,1\n", "123", 2),
     ],
 )
-def test_columns_that_all_name_crystals(read, text, files, which):
-    with pytest.raises(DataError, match=f"each of the columns {which} names crystals; begin with"):
-        read(text, files)
+def test_without_a_header_the_first_column_has_the_ids(read, text, files, column):
+    with pytest.raises(DataError, match=f"column {column} names crystals, and the first should; b"):
+        read(text, files, on_missing="keep")
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        # Under an unknown name, not the first; so is an index of which the crystals are others.
+        ("n,k\n1,a\n2,b\n3,c\n4,d\n", ("k", "n")),
+        ("No,e,x\n1,p,a\n2,q,b\n", ("x", "No")),
+        (",e,x\n0,.1,a\n1,.2,b\n", ("x", "e")),
+        ("name,e,x\nNaCl,.1,a\nKCl,.2,b\n", ("x", "name")),
+    ],
+)
+def test_a_column_of_ids_that_is_neither_named_nor_the_first(read, text, columns):
+    named, none = columns
+    with pytest.raises(DataError, match=f"column '{named}' names crystals, and column '{none}' no"):
+        read(text, "ab", on_missing="keep")
+
+
+@pytest.mark.parametrize(
+    ("text", "files"),
+    [
+        ("x,jid\na,h\nb,h\n", "abh"),
+        (",x,jid,e\n0,a,h,1\n1,b,h,2\n", "abh"),
+        ("material_id,x\nh,a\nh,b\nh,c\n", "abch"),
+    ],
+)
+def test_names_of_hosts_are_not_taken_for_those_of_the_crystals(read, text, files):
+    with pytest.raises(DataError, match="both name crystals, and not the same; write 'id' above"):
+        read(text, files, on_missing="keep")
 
 
 def test_one_row_does_not_tell_which_column_has_the_ids(read):
-    with pytest.raises(DataError, match=r"id_prop\.csv: holds no crystal$"):
-        read("1.5,name\n", ["name"])
     with pytest.raises(DataError, match=r"id_prop\.csv: holds no crystal$"):
         read("energy,id\n", ["a"])
 
@@ -208,6 +224,7 @@ def test_what_is_no_row_of_units(read, tmp_path, text, problems):
         (",3,text\nb,2,gap\n", ["3", "text"], ["b"]),
         ("none,3,gap\nb,2,gap\n", ["value", "label"], ["none", "b"]),
         ("none,1,gap,2\nb,2,gap,3\n", ["value", "label", "target_3"], ["none", "b"]),
+        ("7,metal\nb,gap\n", ["value"], ["7", "b"]),
         ("a,1,2,3,4\nb,1,2,3,4\n", ["value", "label", "target_3", "target_4"], ["a", "b"]),
     ],
 )

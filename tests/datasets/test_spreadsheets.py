@@ -94,7 +94,7 @@ def test_two_columns_that_name_crystals_need_a_header(folder):
     path = folder(rows)
     for name in ("3.cif", "4.cif", "5.cif"):
         (path / name).touch()
-    with pytest.raises(DataError, match="each of the columns 1, 2 names crystals; begin with"):
+    with pytest.raises(DataError, match="column 2 names crystals, and the first should; beg"):
         load_id_prop(path)
     with pytest.raises(DataError, match="its columns 'n' and 'jid' both name crystals, and not"):
         load_id_prop(folder("n,jid,energy\n" + rows), target="energy")
@@ -105,7 +105,7 @@ def test_two_columns_that_name_crystals_need_a_header(folder):
         data = load_id_prop(folder(",id,energy\n" + rows), target="energy")
     assert data.cif_ids == ["3", "4", "5"]
     folder(rows.replace("5,3", "6,3"))
-    with pytest.raises(DataError, match="columns 1 and 2 both name crystals; write 'id' above"):
+    with pytest.raises(DataError, match="column 2 names crystals, and the first should; begin"):
         load_id_prop(path)
 
 
@@ -133,21 +133,20 @@ def test_whole_numbers_behind_the_first_column(folder, rows, is_clear):
             row.partition(",")[0] for row in rows.split()
         ]
         return
-    with pytest.raises(DataError, match="columns 1 and 2 both name crystals; write 'id' above"):
+    with pytest.raises(DataError, match="column 2 names crystals, and the first should; begin"):
         load_id_prop(path)
 
 
 def test_an_index_is_no_name_without_its_zeros(folder):
-    path = folder("0,0002,1.5\n1,0000,-2\n2,0001,3\n")
+    path = folder(",id,e\n0,0002,1.5\n1,0000,-2\n2,0001,3\n")
     for name in ("0000.cif", "0001.cif", "0002.cif"):
         (path / name).touch()
     with pytest.warns(UserWarning, match="an index column"):
         data = load_id_prop(path)
     assert data.cif_ids == ["0002", "0000", "0001"]
     assert data.target.tolist() == [1.5, -2, 3]
-    with pytest.warns(UserWarning, match="an index column"):
-        data = load_id_prop(folder("0,a,1.5\n1,b,-2\n2,Quartz,3\n"))
-    assert data.target.tolist() == [1.5, -2, 3]
+    with pytest.raises(DataError, match="column 2 names crystals, and the first should; begin"):
+        load_id_prop(folder("0,0002,1.5\n1,0000,-2\n2,0001,3\n"))
 
 
 def test_files_by_other_names(folder):
@@ -356,10 +355,9 @@ def test_an_id_column_that_is_not_the_first_is_found(load):
     data, said = load("n,energy,ID\n1,1.5,a\n1,-2,b.cif\n", ["a", "b", "1"])
     assert data.cif_ids == ["a", "b"]
     assert data.target_names == ["n", "energy"]
-    assert "column 'ID' as that of the ids, for it matches the file names" in said
-    data, said = load("1.5,a\n-2,b\n", "ab")
-    assert data.target.tolist() == [1.5, -2]
-    assert "column 2 as that of the ids" in said
+    assert "column 'ID' as that of the ids" in said
+    with pytest.raises(DataError, match="column 2 names crystals, and the first should; begin"):
+        load("1.5,a\n-2,b\n", "ab")
     # Half of the ids are enough to know the column, and the others are what is missing.
     with pytest.raises(DataError, match=r"line 4: .*c\.cif does not exist\n.*line 5: .*d\.cif"):
         load("n,energy,ID\n1,1.5,a\n1,-2,b\n1,3,c\n1,4,d\n", "ab")

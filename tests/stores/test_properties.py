@@ -148,29 +148,26 @@ def test_an_index_beside_several_columns_named_as_ids(make, text, names, tmp_pat
         store, said = make(f"{tmp_path}/*.cif", properties=path)
         assert store.properties["e"].tolist() == [1, 2, 3]
         assert said == [f"{path}: read with an index column"]
-    # Where no name tells which column has the ids, an index counts; it need not count up.
+    # The first column behind an index has them, else an index that does; it need not count up.
+    for index, ids in (((0, 1, 2), (2, 3, 1)), ((7, 9, 5), (2, 3, 1))):
+        rows = [[n, name, name / 4] for n, name in zip(index, ids, strict=True)]
+        path = table(tmp_path / "p.csv", ["", "compound", "e"], *rows)
+        store, said = make(f"{tmp_path}/*.cif", properties=path)
+        assert store.properties["e"].tolist() == [0.25, 0.5, 0.75]
+        assert f"{path}: read with an index column" in said
     for order in ((0, 1, 2, 3), (3, 1, 0, 2)):
         rows = [[n, f"cifs/{n}.cif", n / 4] for n in order]
         path = table(tmp_path / "p.csv", ["", "sample", "e"], *rows)
         store, said = make(f"{tmp_path}/*.cif", properties=path)
         assert store.properties["e"].tolist() == [0.25, 0.5, 0.75]
         assert f"{path}: read with its index as the ids" in said
-    for index in ((0, 1, 2), (2, 9, 1)):
-        rows = [[n, name, name / 4] for n, name in zip(index, (2, 3, 1), strict=True)]
-        path = table(tmp_path / "p.csv", ["", "compound", "e"], *rows)
-        store, _ = make(f"{tmp_path}/*.cif", properties=path)
-        assert store.properties["e"].tolist() == [0.25, 0.5, 0.75]
     for index in ((1, 2, 3), (3, 1, 2)):
         rows = [[n, name, 0.5] for n, name in zip(index, (2, 3, 1), strict=True)]
         path = table(tmp_path / "p.csv", ["", "compound", "e"], *rows)
         with pytest.raises(DataError, match="its columns '' and 'compound' both name crystals"):
             make(f"{tmp_path}/*.cif", properties=path)
-    path = table(tmp_path / "p.csv", ["", "compound", "e"], [7, 2, 0.5], [9, 1, 0.25], [5, 3, 0])
-    store, said = make(f"{tmp_path}/*.cif", properties=path)
-    assert store.properties["e"].tolist() == [0.25, 0.5, 0]
-    assert said == [f"{path}: read with an index column"]
     path = table(tmp_path / "p.csv", ["", "e", "compound"], [7, 0.5, 2], [9, 0.25, 1])
-    with pytest.raises(DataError, match="column 'compound' may have the ids; write 'id' above it"):
+    with pytest.raises(DataError, match="no name in its column 'e' is that of a crystal"):
         make(f"{tmp_path}/*.cif", properties=path)
     path = table(tmp_path / "p.csv", ["", "same", "n_atoms"], *([n, n, 2] for n in (1, 2, 3)))
     assert make(f"{tmp_path}/*.cif", properties=path)[0].properties["n_atoms"].tolist() == [2] * 3
@@ -285,10 +282,12 @@ def test_hosts_of_crystals_are_no_ids(make, text, tmp_path, name, index):
         store, said = make(f"{tmp_path}/?.cif", properties=path)
         return store, [one.removeprefix(f"{path}: ") for one in said]
 
-    store, said = run(["ah", "bh", "ck", "dk"])
+    with pytest.raises(DataError, match="both name crystals, and not the same; write 'id'"):
+        run(["ah", "bh", "ck", "dk"])
+    store, said = run(["ah", "bh", "ck", "dk"], "id")
     np.testing.assert_array_equal(store.properties["e"], [0, 1, 2, 3, np.nan, np.nan])
     assert list(store.properties) == [name, "e"]
-    assert said[0] == "2 of 6 crystals have no row, one is 'h': their properties are missing"
+    assert "2 of 6 crystals have no row, one is 'h': their properties are missing" in said
     store, _ = run(["ha", "hb", "kc", "kd"], "host")
     np.testing.assert_array_equal(store.properties["e"], [0, 1, 2, 3, np.nan, np.nan])
     # Of one for each, nothing tells.
@@ -346,20 +345,18 @@ def test_crystals_that_have_the_names_of_other_rows(make, text, tmp_path, name, 
     assert len(told([1, 2, 3, 4, 0])) == 1
 
 
-def test_a_second_column_of_crystals_behind_the_first_row(make, text, tmp_path):
-    """Of jobs with their structures before and after, the first one did not end."""
+def test_columns_of_crystals_beside_ids(make, text, tmp_path):
+    """Which may be in another row than the first, as of jobs that did not end."""
     for name in "ab":
         (tmp_path / f"{name}.cif").write_text(text)
         (tmp_path / f"{name}_end.cif").write_text(text)
-    for first in ("initial", "final"):
-        for other in ("b_end.cif", text):
-            cells = ["b.cif", other] if first == "initial" else [other, "b.cif"]
-            second = "final" if first == "initial" else "initial"
-            rows = [["id", first, second, "e"], ["a", "a.cif", "", 1], ["b", *cells, 2]]
-            with pytest.raises(DataError, match=f"the crystals, '{first}' or '{second}'; name it"):
-                make(table(tmp_path / "t.csv", *rows))
-            store, _ = make(table(tmp_path / "t.csv", *rows), crystal_column=first)
-            assert len(store.graphs) == 2
+    for other in ("b_end.cif", text):
+        rows = [["id", "final", "e"], ["a", "", 1], ["b", other, 2]]
+        with pytest.raises(DataError, match="the crystals, 'id' or 'final'; name it"):
+            make(table(tmp_path / "t.csv", *rows))
+        for column, n in (("id", 2), ("final", 1)):
+            store, _ = make(table(tmp_path / "t.csv", *rows), crystal_column=column)
+            assert len(store.graphs) == n
     rows = [["id", "path", "final"], ["a", "a.cif", ""], ["b", "b.cif", "b_end.cif"]]
     store, _ = make(table(tmp_path / "t.csv", *rows))
     assert len(store.graphs) == 2
@@ -711,8 +708,8 @@ def test_which_column_a_table_names(make, text, tmp_path):
     (tmp_path / "a.cif").write_text(text)
     path = tmp_path / "t.csv"
     message = (
-        f"{path}: it is not clear which column holds the crystals, of x, y; name it "
-        "(--crystal-column)"
+        f"{path}: it is not clear which column holds the crystals, of x, y; write 'path' or 'cif' "
+        "above that one alone, or name it (--crystal-column)"
     )
     for rows in ([["x", "y"], ["a.cif", "a.cif"]], [["x", "y"], ["p", "q"]]):
         table(path, *rows)

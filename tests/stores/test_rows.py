@@ -61,10 +61,10 @@ def test_which_column_holds_the_crystals(nacl, tmp_path):
     (tmp_path / "a.cif").write_text(nacl.to(fmt="cif"))
     for file in ("b.cif", "c.cif"):
         (tmp_path / file).touch()
-    assert read("x,y", "1,a.cif", "2,b.cif").names == ["x"]
-    # The name of a column tells it, where no cell does, or several do.
-    assert read("x,path,file", "1,p,q", "2,r,s").names == ["x", "file"]
-    for lines in (["x,y", "1,p"], ["path,y", "a.cif,b.cif"]):
+    # Their names tell it, not their cells; that of an id where there is none of a file.
+    assert read("id,x,path", "1,a.cif,p", "2,b.cif,q").names == ["x"]
+    assert read("x,id", "1,a", "2,b").names == ["x"]
+    for lines in (["x,y", "1,a.cif"], ["x,path,file", "1,p,a.cif"]):
         with pytest.raises(DataError, match="not clear which column holds the crystals, of "):
             read(*lines)
     with pytest.raises(DataError, match=r"t\.csv: holds no crystal$"):
