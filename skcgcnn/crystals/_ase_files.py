@@ -203,7 +203,7 @@ def why_unread(error: Exception, ending: str) -> str:
     name = error.args[0] if isinstance(error, KeyError) and error.args else None
     if isinstance(name, str) and ending in _OF_SYMBOLS:
         return f"names the element {name!r}; write its symbol"
-    return f"ASE cannot read it ({first_line(error)})"
+    return f"ASE cannot read it ({first_line(error)}); save the crystal as a CIF"
 
 
 def last_of_trajectory(path: str) -> list[Any]:

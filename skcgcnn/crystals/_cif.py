@@ -33,7 +33,7 @@ from skcgcnn.crystals._cif_symmetry import (
     distinct,
     expand,
     fits_cell,
-    number_of_hall,
+    hall_beside_identity,
     other_group,
     parse_triplets,
     strained,
@@ -250,9 +250,9 @@ def _read_block(block: gemmi.cif.Block) -> Crystal:
 
 def _check_group(block: gemmi.cif.Block, triplets: tuple[str, ...]) -> tuple[str, ...]:
     names = _told(block, GROUPS)
-    if not names and parse_triplets(triplets) is None:  # the identity alone
-        names = tuple(one for hall in _told(block, HALL) for one in number_of_hall(hall))
-    return _remark_of_group(names, triplets)
+    is_identity = parse_triplets(triplets) is None
+    beside = hall_beside_identity(_told(block, HALL)) if is_identity and not names else ()
+    return beside or _remark_of_group(names, triplets)
 
 
 def _told(block: gemmi.cif.Block, tags: Iterable[str]) -> tuple[str, ...]:

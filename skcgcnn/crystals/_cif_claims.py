@@ -183,17 +183,18 @@ def _is_unclear(formula: str) -> bool:
 def _formula(formula: str) -> dict[int, float] | None:
     """Return amounts by atomic number; None if it is not a plain list of elements."""
     amounts: dict[int, float] = {}
-    parts = formula.split()
-    if len(parts) == 1 and _JOINED_FORMULA.fullmatch(parts[0]):
-        if _JOINED_BY_POINT.search(parts[0]):
+    words = formula.split()
+    for word in words:
+        # OF beside others may be one element in capitals; O1F1 is two.
+        is_joined = len(words) == 1 or any(map(str.isdigit, word))
+        is_list = (_JOINED_FORMULA if is_joined else _FORMULA_PART).fullmatch(word)
+        if not is_list or _JOINED_BY_POINT.search(word):
             return None
-        parts = [match[0] for match in _FORMULA_PART.finditer(parts[0])]
-    for part in parts:
-        match = _FORMULA_PART.fullmatch(part)
-        if match is None or not gemmi.Element(match[1]).atomic_number:
-            return None
-        z = gemmi.Element(match[1]).atomic_number
-        amounts[z] = amounts.get(z, 0.0) + float(match[2] or 1)
+        for part in _FORMULA_PART.finditer(word):
+            z = gemmi.Element(part[1]).atomic_number
+            if not z:
+                return None
+            amounts[z] = amounts.get(z, 0.0) + float(part[2] or 1)
     return amounts if all(amount > 0 for amount in amounts.values()) else None
 
 

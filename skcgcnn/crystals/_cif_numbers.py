@@ -26,8 +26,8 @@ from skcgcnn.crystals._cif_symmetry import (
     find_group,
     find_settings,
     fits_cell,
+    hall_beside_identity,
     is_group,
-    number_of_hall,
     operation_keys,
     other_group,
     refuse_many,
@@ -274,9 +274,11 @@ def _check_operations(
             "its cell has not the symmetry of its operations; check the lengths and angles, and "
             "the operations"
         )
-    # Of a Hall symbol the number alone is compared, in whose usual setting it may not be.
-    halls = (name for tag in HALL for name in _known(data.get(tag, [])) if len(rotations) == 1)
-    names = _group_names(data) or tuple(one for hall in halls for one in number_of_hall(hall))
+    names = _group_names(data)
+    if len(rotations) == 1 and not names:
+        halls = tuple(name for tag in HALL for name in _known(data.get(tag, [])))
+        if remarks := hall_beside_identity(halls):
+            return remarks[0]
     return other_group(names, rotations, translations)
 
 

@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -223,13 +224,15 @@ def _arrays(operations: list[Any]) -> Operations:
 
 
 @lru_cache(maxsize=256)
-def number_of_hall(symbol: str) -> tuple[str, ...]:
-    """Return the number of the space group of a Hall symbol, as one of its names, if it is one."""
-    try:
-        group = gemmi.find_spacegroup_by_ops(gemmi.symops_from_hall(symbol.replace("_", " ")))
-    except (ValueError, RuntimeError):
-        return ()
-    return () if group is None else (str(group.number),)
+def hall_beside_identity(symbols: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a remark if a Hall symbol has more operations than the identity, which is listed."""
+    for symbol in symbols:
+        with suppress(ValueError, RuntimeError):  # what is none says nothing
+            n_operations = len(list(gemmi.symops_from_hall(symbol.replace("_", " "))))
+            if n_operations > 1:
+                what = "lists 1 symmetry operation, but its Hall symbol"
+                return (f"{what} {symbol!r} has {n_operations}; check them",)
+    return ()
 
 
 def other_group(names: tuple[str, ...], rotations: FloatArray, translations: FloatArray) -> str:

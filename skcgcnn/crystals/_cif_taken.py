@@ -2,11 +2,14 @@
 
 import re
 import warnings
+from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from skcgcnn.crystals._cif_symmetry import FloatArray
+from skcgcnn.crystals._cif_tags import GROUPS, HALL
 from skcgcnn.exceptions import StructureError
 
 # Decimals of rotations and translations: 0.33333 and 1/3 are one.
@@ -14,6 +17,8 @@ _DECIMALS = 3
 _OPERATION_OF_MAGNETS = "_space_group_symop_magn_operation.xyz"
 # Of a symmetry operation. For longer parts, pymatgen takes far longer, as the cube of their length.
 _LONGEST_PART = 40
+_MOST_GROUPS = 256
+_BLANKS = re.compile(r"[\s_]")
 _OTHER_LETTERS = re.compile("[^xyzXYZ0-9+*/.,\\s-]")
 # A letter, or a number.
 _TERM = r"(1?[xyz]|(\d+(\.\d*)?|\.\d+)(/\d+\.?)?)"
@@ -24,6 +29,9 @@ def taken_operations(data: dict[str, Any]) -> tuple[list[Any], bool]:
     """Return the operations that pymatgen takes, and whether it tells so; none where it fails."""
     from pymatgen.io.cif import CifBlock, CifParser
 
+    for name in (data.get(tag) for tag in (*GROUPS, *HALL)):
+        if isinstance(name, str):
+            _hold_group(name)
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -33,6 +41,19 @@ def taken_operations(data: dict[str, Any]) -> tuple[list[Any], bool]:
     if any("Defaulting to P1" in str(warning.message) for warning in caught):  # refused elsewhere
         return [], True
     return taken, bool(caught)
+
+
+@lru_cache(maxsize=_MOST_GROUPS)
+def _hold_group(name: str) -> Any:
+    """Hold a space group, which takes pymatgen up to a second to make, and is gone once unused."""
+    from pymatgen.symmetry.groups import SpaceGroup
+
+    known = {_BLANKS.sub("", one): one for one in SpaceGroup.sg_encoding}
+    with suppress(ValueError):
+        if symbol := known.get(_BLANKS.sub("", name)):
+            return SpaceGroup(symbol)
+        return SpaceGroup.from_int_number(int(name))
+    return None
 
 
 def taken_of_magnets(text: str, place: int) -> FloatArray:

@@ -9,8 +9,8 @@ _ABOVE = re.compile(
     r"\A(?:(?:#|[^\W\d_](?!ata_|oop_|ave_|lobal_))[^\n]*\n|[^\S\n]*\n){1,30}?(?=data_)",
     re.IGNORECASE,
 )
-# Of a line of sites or bonds: three numbers, or one with its uncertainty.
-_N_COORDS = 3
+# Of a line of sites or bonds: three numbers behind few words, or one with its uncertainty.
+_N_COORDS, _MOST_BEFORE = 3, 4
 _IN_SITES = re.compile(
     r"[-+]?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eEdD][-+]?\d++)?(?:\(\d++\)|/\d++)?|\d_\d{3}|[?.]"
 )
@@ -54,8 +54,11 @@ def with_comments_above(text: str) -> str:
 def _as_comments(above: re.Match[str]) -> str:
     lines = (line.split() for line in above[0].splitlines() if line[:1] != "#")
     for words in lines:
-        n_numbers = sum(_IN_SITES.fullmatch(word) is not None for word in words)
-        if n_numbers >= _N_COORDS or any(map(_UNCERTAIN.fullmatch, words)):
+        are_numbers = [_IN_SITES.fullmatch(word) is not None for word in words]
+        rows = (are_numbers[place:][:_N_COORDS] for place in range(_MOST_BEFORE + 1))
+        if any(all(row) and len(row) == _N_COORDS for row in rows) or any(
+            map(_UNCERTAIN.fullmatch, words)
+        ):
             return above[0]
     return re.sub("^(?=[^#\n])", "#", above[0], flags=re.MULTILINE)
 

@@ -158,6 +158,7 @@ def check_cssr(text: str, n_sites: int) -> None:
 
 def other_numbers(numbers: Sequence[str]) -> tuple[str, ...]:
     """Return a remark if the sites of a file are numbered, but not each once, in any order."""
+    numbers = [one.lstrip("0") or "0" if one.isdecimal() else one for one in numbers]
     first = 0 if "0" in numbers else 1
     odd = {*numbers} - {*map(str, range(first, first + len(numbers)))}
     wrong = sorted(odd) or repeated(numbers)

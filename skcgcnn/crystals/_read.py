@@ -282,14 +282,18 @@ def _read_other_cif(text: str) -> Crystal:
 
 
 def _readable(text: str) -> str:
-    """Return a text without its byte order mark, which hides the first block to pymatgen."""
+    """Return a text without its byte order mark, which hides the first block to pymatgen.
+
+    Its lines end as those of Unix, the last one too.
+    """
     if "\0" in text:  # of a disk that failed; to be told soon, for there may be many
         raise StructureError("holds bytes of zero: it is damaged, or not written as UTF-8")
     if (n_blocks := text.count("data_")) > _MOST_BLOCKS:
         raise StructureError(
             f"has {n_blocks} times data_, too many to look for a crystal; split it, a file for each"
         )
-    return with_comments_above(text.removeprefix("\ufeff"))
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    return with_comments_above(text if text.endswith("\n") else f"{text}\n")
 
 
 def _read_json(text: str) -> Crystal:

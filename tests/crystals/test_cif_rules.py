@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from pymatgen.core import Structure
+from pymatgen.symmetry.groups import SpaceGroup
 
 from skcgcnn.crystals import parse_cif, read_crystal
 from skcgcnn.exceptions import StructureError
@@ -72,6 +73,10 @@ def refused(text):
         ("NaCl", False),
         ("Na3Cl3", False),
         ("Na2Cl1.5", True),
+        ("'Na1Cl1'", False),
+        ("'Na1 Cl1O1'", True),
+        ("'Na1 Cl1 NO3'", True),
+        ("'Na1 CL'", False),  # perhaps chlorine
         ("NaClO", True),
         ("Na0.5Cl1.5", True),
         ("'NaCl.2H2O'", False),  # a hydrate
@@ -153,6 +158,7 @@ def test_formulas_with_letters_that_are_not_ascii(formula):
         "CIF file written using JARVIS-Tools package.\n",
         "\n\nof a program\n \n",
         "Überschrift\n# a comment\n#\n",
+        "Created by VESTA 3 on 12 5 2020\nT 300 K p 1 bar Z 4\r",
     ],
 )
 def test_text_above_the_first_block(above):
@@ -173,12 +179,17 @@ def test_text_above_the_first_block(above):
         assert "is not a well-formed CIF" in told
 
 
-def test_a_loop_without_values():
+def test_a_loop_without_values(tmp_path):
     """As pymatgen writes of a magnetic crystal whose moments are 0."""
     loop = "loop_\n _atom_site_moment_label\n _atom_site_moment_crystalaxis_x\n"
     ends = ("\n\n", "#END\n", "\n# of a program\nloop_\n_x\n1\n", "_cell_volume 100\n")
     loops = (loop, loop.replace("loop_", " LOOP_ # none"))
-    for text in (cif(more=loop), *(cif() + one + end for one in loops for end in ends)):
+    ends += ("", " # none", "  ")  # without the end of the last line
+    texts = [cif() + one.rstrip() + end for one in loops for end in ends]
+    file = tmp_path / "old.cif"
+    for text in (cif(more=loop), *texts):
+        file.write_bytes(text.replace("\n", "\r").encode())
+        assert read_crystal(file).notes == ()
         crystal = read_crystal(text)
         assert len(crystal.species) == 2
         assert crystal.notes == ()
@@ -211,8 +222,26 @@ def test_a_magnetic_crystal_without_symmetry():
 @pytest.mark.parametrize("more", ["", MAGNETIC], ids=["fast", "by pymatgen"])
 def test_the_identity_beside_a_hall_symbol(tag, more):
     assert read_crystal(cif(more=f"{tag} 'P 1'\n{more}")).notes == ()
-    notes = read_crystal(cif(more=f"{tag} '-F 4 2 3'\n{more}")).notes
-    assert any("lists 1 symmetry operations, but its space group '225'" in note for note in notes)
+    assert read_crystal(cif(more=f"{tag} 'none'\n{more}")).notes == ()
+    for symbol, n in (("-F 4 2 3", 192), ("C 1", 2), ("C -2yc (x+y,y,z)", 4), ("P_2ac_2ab", 4)):
+        notes = read_crystal(cif(more=f"{tag} '{symbol}'\n{more}")).notes
+        told = f"lists 1 symmetry operation, but its Hall symbol {symbol!r} has {n}; check them"
+        assert told in notes
+
+
+@pytest.mark.parametrize("name", ["'F m -3 m'", "Fm-3m", "225"])
+def test_a_group_that_is_named_is_made_once(name, monkeypatch):
+    """It takes pymatgen a second."""
+    tag = "_space_group_IT_number" if name.isdecimal() else "_symmetry_space_group_name_H-M"
+    rows = ("Na1 Na 0 0 0", "Cl1 Cl .5 .5 .5")
+    text = cif(*rows, more=f"{tag} {name}\n", operations=()).replace("_a 4", "_a 5")
+    made, made_once = [], SpaceGroup._generate_full_symmetry_ops
+    monkeypatch.setattr(
+        SpaceGroup, "_generate_full_symmetry_ops", lambda group: made.append(1) or made_once(group)
+    )
+    for _ in range(3):
+        assert len(read_crystal(text).species) == 8
+    assert len(made) <= 1  # none where another test has named it
 
 
 def test_formulas_where_every_site_is_nearly_empty():

@@ -545,6 +545,8 @@ def test_what_is_left_out_of_a_gen_file(tmp_path, old, new, why):
     assert len(read_crystal(path).species) == 2
     path.write_bytes(GEN.replace("\n", "\r").encode())
     assert len(read_crystal(path).species) == 2
+    path.write_text(GEN.replace("\n1 1", "\n01 1").replace("\n2 ", "\n02 "))
+    assert read_crystal(path).notes == ()
     path.write_text(GEN.replace("\n2 ", "\n3 "))
     assert read_crystal(path).notes == ("numbers one of its 2 sites as 3; one may be lost",)
     # From 0, in another order, or not at all.
