@@ -71,18 +71,18 @@ def find_id_column(
     chosen = next((place for place in pool if counts[place]), pool[0])
     is_sure = names[chosen].lower() in SURE_NAMES
     # Where the ids are those of other crystals, numbers name some by chance.
-    for other in (
-        place for place in everywhere if counts[chosen] or not _are_numbers(cells[place])
-    ):
+    others = (one for one in everywhere if counts[chosen] or not _are_numbers(cells[one]))
+    for other in others:
         is_told = is_sure or (chosen in named and other in index)
         share = _SOME if other in named else _FAR_MORE if is_told else _NEARLY
-        least = max(_FEWEST, share * counts[chosen])
+        if other == chosen or counts[other] < max(_FEWEST, share * counts[chosen]):
+            continue
         may_repeat = other in named and not is_sure
         hardly_repeats = may_repeat or 2 * len({*cells[other]}) > len(cells[other])
         pairs = zip(found[chosen], found[other], strict=True)
         is_far_more = counts[other] > _FAR_MORE * counts[chosen]
         is_another = is_far_more or any(a != b for a, b in pairs if a is not None and b is not None)
-        if other != chosen and counts[other] >= least and hardly_repeats and is_another:
+        if hardly_repeats and is_another:
             raise _unclear(file, names, counts, chosen, other)
     return IdColumn(chosen, found[chosen], len(index) if chosen not in index else 0)
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from skcgcnn._files import matching, user_path
 from skcgcnn._lazy import needed
 from skcgcnn._warnings import warn_caller
-from skcgcnn.crystals import READABLE, is_bare_crystal, is_cif_text, load_json, source_id
+from skcgcnn.crystals import READABLE, is_cif_text, source_id
 from skcgcnn.datasets import (
     TABLES,
     UNREADABLE,
@@ -349,22 +349,12 @@ def _check_crystals(path: Path, row: Mapping[str, str], crystal: str, id_name: s
     for name, cell in row.items():
         if name in (crystal, id_name) or not cell:
             continue
-        if is_cif_text(cell) or _holds_crystal(cell) or _is_crystal_file(path.parent / cell):
+        is_json = cell.startswith("{") and name_of_crystals(cell) is not None
+        if is_json or is_cif_text(cell) or _is_crystal_file(path.parent / cell):
             raise DataError(
                 f"{path}: it is not clear which column holds the crystals, {crystal!r} or "
                 f"{name!r}; name it (--crystal-column)"
             )
-
-
-def _holds_crystal(cell: str) -> bool:
-    """Tell whether a cell is an object of JSON with a crystal, and not with a composition, say."""
-    if not cell.startswith("{"):
-        return False
-    try:
-        content = load_json(cell)
-    except (ValueError, RecursionError):
-        return False
-    return any(is_bare_crystal(one) or is_cif_text(one) for one in (content, *content.values()))
 
 
 def _is_crystal_file(path: Path) -> bool:
