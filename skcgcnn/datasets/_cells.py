@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from skcgcnn._numbers import read_float, with_minus
@@ -46,6 +46,11 @@ def has_decimal_comma(cell: str) -> bool:
 def is_number(cell: str) -> bool:
     """Tell whether a cell is a number, with a point or a comma."""
     return number(cell) is not None or has_decimal_comma(cell)
+
+
+def has_decimals(cells: Iterable[str | None]) -> bool:
+    """Tell whether some cells are numbers that are not whole."""
+    return any(is_number(cell or "") and not (cell or "").isdecimal() for cell in cells)
 
 
 class LastCells:

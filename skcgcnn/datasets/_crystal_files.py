@@ -67,15 +67,13 @@ class CrystalFolder:
     def has(self, cif_id: str) -> bool:
         """Tell whether there is a file of this name, or several that could be meant."""
         stem = crystal_name(cif_id)
-        return (
-            _folded(stem) in self._by_name
-            or (stem.isdecimal() and stem.lstrip("0") in self._by_number)
-            or ("/" in stem and bool(self._below(stem)))
-        )
+        is_number = stem.isdecimal() and stem.lstrip("0") in self._by_number
+        return is_number or self.has_exactly(cif_id)
 
     def has_exactly(self, cif_id: str) -> bool:
         """Tell whether there is a file of this name, with its leading zeros."""
-        return _folded(crystal_name(cif_id)) in self._by_name
+        stem = crystal_name(cif_id)
+        return _folded(stem) in self._by_name or ("/" in stem and bool(self._below(stem)))
 
     def _below(self, stem: str) -> list[Path]:
         """Return the files of a crystal in a folder below."""

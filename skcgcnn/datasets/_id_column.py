@@ -5,11 +5,13 @@ from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
+from skcgcnn.datasets._cells import has_decimals
 from skcgcnn.datasets._column_names import SURE_NAMES, is_index_name, named_columns
 from skcgcnn.exceptions import DataError
 
 # Of the crystals that the column names, which another one may name by chance: less than this of
-# one with a name of ids, of any other, and of one beside a column that is surely meant.
+# one with a name of ids, of any other, and of one beside a column that is surely meant. Beside one
+# that names none, it is half of the rows.
 _SOME, _NEARLY, _FAR_MORE = 0.5, 0.75, 2
 _FEWEST = 2
 
@@ -70,12 +72,14 @@ def find_id_column(
     counts = [len({*ones} - {None}) for ones in found]
     chosen = next((place for place in pool if counts[place]), pool[0])
     is_sure = names[chosen].lower() in SURE_NAMES
-    # Where the ids are those of other crystals, numbers name some by chance.
-    others = (one for one in everywhere if counts[chosen] or not _are_numbers(cells[one]))
-    for other in others:
+    if not counts[chosen] and has_decimals(cells[chosen]):
+        return IdColumn(chosen, found[chosen], 0)  # a shifted header, which is refused later
+    # Where the ids are those of other crystals, numbers of rows are none.
+    for other in (one for one in everywhere if counts[chosen] or one not in index):
         is_told = is_sure or (chosen in named and other in index)
         share = _SOME if other in named else _FAR_MORE if is_told else _NEARLY
-        if other == chosen or counts[other] < max(_FEWEST, share * counts[chosen]):
+        least = share * counts[chosen] or max(_FEWEST, _SOME * len(cells[chosen]))
+        if other == chosen or counts[other] < least:
             continue
         may_repeat = other in named and not is_sure
         hardly_repeats = may_repeat or 2 * len({*cells[other]}) > len(cells[other])
@@ -88,7 +92,8 @@ def find_id_column(
 
 
 def _are_numbers(cells: Sequence[str | None]) -> bool:
-    return all((cell or "").isdecimal() for cell in cells)
+    """Tell whether cells that are not empty are whole numbers."""
+    return all((cell or "0").isdecimal() for cell in cells)
 
 
 def _unclear(

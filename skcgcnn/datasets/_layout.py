@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skcgcnn.datasets._cells import has_decimal_comma, is_missing_cell, is_number, number
+from skcgcnn.datasets._cells import (
+    has_decimal_comma,
+    has_decimals,
+    is_missing_cell,
+    is_number,
+    number,
+)
 from skcgcnn.datasets._column_names import (
     CRYSTAL_NAMES,
     file_columns,
@@ -106,15 +112,17 @@ def _with_ids_first(sheet: Sheet, frame: Any, files: CrystalFolder) -> Any:
     names = [str(cell or "") for cell in frame.iloc[0]]
     columns = [frame.iloc[1:, place].tolist() for place in range(frame.shape[1])]
     exact = (len({c for c in cells if c and files.has_exactly(c)}) for cells in columns)
-    # Names without their zeros count where there are no others.
-    has = files.has_exactly if 2 * max(exact) >= len(columns[0]) else files.has
+    is_exact = 2 * max(exact) >= len(columns[0])
 
     def crystals(place: int) -> list[str | None]:
+        # Numbers of rows are no names without their zeros where there are others.
+        is_index = is_exact and is_index_name(names[place])
+        has = files.has_exactly if is_index else files.has
         is_file = bool(file_columns([names[place]]))
         return [_crystal(cell, has, is_file=is_file) for cell in columns[place]]
 
     place, found, n_index = find_id_column(sheet.file, names, columns, crystals)
-    if not any(found) and any(map(_is_decimal, columns[place])):
+    if not any(found) and has_decimals(columns[place]):
         return frame  # a shifted header, which is refused later
     if n_index:
         sheet.remarks.append("an index column")
@@ -122,19 +130,16 @@ def _with_ids_first(sheet: Sheet, frame: Any, files: CrystalFolder) -> Any:
         sheet.remarks.append("its index as the ids")
     elif place:
         sheet.remarks.append(f"column {names[place]!r} as that of the ids")
-    if file_columns([names[place]]):  # perhaps with folders that are not there
-        frame = frame.copy()
-        frame.iloc[1:, place] = [a or b for a, b in zip(found, columns[place], strict=True)]
+    # Paths perhaps with folders that are not there.
+    frame = frame.copy()
+    frame.iloc[1:, place] = [a or b for a, b in zip(found, columns[place], strict=True)]
     others = (i for i in range(n_index, frame.shape[1]) if i != place)
     return frame.iloc[:, [place, *others]]
 
 
-def _is_decimal(cell: str | None) -> bool:
-    return is_number(cell or "") and not (cell or "").isdecimal()
-
-
 def _crystal(cell: str | None, has: Callable[[str], bool], *, is_file: bool) -> str | None:
     """Return the crystal that a cell names; of a file, wherever the table was made."""
+    is_file = is_file or crystal_name(cell or "") != cell
     for name in (cell, re.split(r"[/\\]", cell or "")[-1] if is_file else None):
         if name is not None and has(name):
             return crystal_name(name)

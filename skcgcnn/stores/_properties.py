@@ -191,6 +191,7 @@ class JoinedProperties:
 
         It is one with as many folders as a crystal has.
         """
+        is_file = is_file or without_ending(cell) != cell
         parts = re.split(r"[/\\]", cell)[-_MOST_FOLDERS:] if is_file else [cell]
         for place in range(len(parts)):
             name = "/".join(parts[place:])

@@ -225,16 +225,19 @@ def _rows_of(sheet: Sheet, crystal_column: str | None) -> Iterator[Item]:
                 f"{path}: begins with a crystal; expected a header with names of columns"
             )
 
-    crystal, id_name, has_odd, is_sure, row_names = "", None, False, False, RowNames()
+    crystal, id_name, has_odd, row_names = "", None, False, RowNames()
+    is_named = is_there = False
     for place, (line, row) in enumerate(sheet.records(check), 1):
         if place == 1:
             crystal = crystal_column or _crystal_column(path, [*row])
             if crystal not in row:
                 raise DataError(f"{path}: has no column {crystal!r}; it has {', '.join(row)}")
             id_name = next((n for n in id_columns(row) if n != crystal), None)
-            is_sure = crystal_column is not None or crystal in file_columns(row)
-        if not is_sure:
-            _check_crystals(path, row, crystal, id_name)
+            is_named = crystal in file_columns(row)
+            is_there = _is_content(row[crystal]) or _is_file(_file_of(path, row[crystal]))
+        # One with such a name is meant, unless the first row has no crystal in it.
+        if crystal_column is None and not (is_named and (place > 1 or is_there)):
+            _check_crystals(path, row, crystal)
         values: Values = {
             name: sheet.mended(cell, name, f"line {line}")
             for name, cell in row.items()
@@ -335,30 +338,41 @@ def _crystal_column(path: Path, names: Sequence[str]) -> str:
     found = file_columns(names) or id_columns(names)[:1]
     if len(found) == 1:
         return found[0]
-    raise DataError(
+    raise _unclear(path, names)
+
+
+def _unclear(path: Path, names: Sequence[str]) -> DataError:
+    return DataError(
         f"{path}: it is not clear which column holds the crystals, of {', '.join(names)}; write "
         "'path' or 'cif' above that one alone, or name it (--crystal-column)"
     )
 
 
-def _check_crystals(path: Path, row: Mapping[str, str], crystal: str, id_name: str | None) -> None:
-    """Refuse a row with a crystal in another column, which its first row did not have.
+def _check_crystals(path: Path, row: Mapping[str, str], crystal: str) -> None:
+    """Refuse a row with a crystal in another column than that which should hold them.
 
-    As of jobs with their structures before and after, of which the first did not end.
+    As of jobs with their structures before and after, of which some did not end.
     """
     for name, cell in row.items():
-        if name in (crystal, id_name) or not cell:
-            continue
-        is_json = cell.startswith("{") and name_of_crystals(cell) is not None
-        if is_json or is_cif_text(cell) or _is_crystal_file(path.parent / cell):
-            raise DataError(
-                f"{path}: it is not clear which column holds the crystals, {crystal!r} or "
-                f"{name!r}; name it (--crystal-column)"
-            )
+        if name != crystal and (_is_content(cell) or _is_crystal_file(path.parent / cell)):
+            raise _unclear(path, [crystal, name])
+
+
+def _is_content(cell: str) -> bool:
+    """Tell whether a cell is the text of a CIF, or JSON with a crystal."""
+    is_json = cell.startswith("{") and name_of_crystals(cell) is not None
+    return is_json or is_cif_text(cell)
 
 
 def _is_crystal_file(path: Path) -> bool:
-    return path.name.lower().endswith(READABLE) and _is_file(path)
+    name = path.name.lower()
+    return (name.endswith(READABLE) or name.startswith(VASP_NAMES)) and _is_file(path)
+
+
+def _file_of(path: Path, cell: str) -> Path:
+    """Return the file that a cell of a table names, perhaps without its ending."""
+    files = [path.parent / f"{cell}{suffix}" for suffix in ("", ".cif", ".cif.gz")]
+    return next(filter(_is_file, files), files[0])
 
 
 def _is_file(path: Path) -> bool:
@@ -377,8 +391,7 @@ def _row(path: Path, place: int, cell: str, own_id: str | None, values: Values) 
         return Item(JsonLine(cell), own_id, name, values)
     if not cell:
         return Item(Refused("names no crystal"), own_id, name, values)
-    files = [path.parent / f"{cell}{suffix}" for suffix in ("", ".cif", ".cif.gz")]
-    file = next(filter(_is_file, files), files[0])
+    file = _file_of(path, cell)
     return Item(str(file), stem or without_ending(cell), str(file), values)
 
 

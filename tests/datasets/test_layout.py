@@ -62,7 +62,6 @@ def test_which_column_has_the_ids(read, text, files, ids, said):
         (",id,e\n0,a,1\n1,b,2\n", "ab", ["a", "b"], ["e"]),
         ("Unnamed: 0,x,e\n0,a,1\n1,b,2\n", "ab", ["a", "b"], ["e"]),
         (",Unnamed: 0,x,e\n0,3,a,1\n1,9,b,2\n", "ab3", ["a", "b"], ["e"]),
-        (",x,e\n7,a,1\n4,none,2\n", "ab7", ["a", "none"], ["e"]),
         ("Unnamed: 0,Unnamed: 1,x,e\n0,0,2,.1\n1,1,3,.2\n2,2,1,.3\n", "123", list("231"), ["e"]),
         (",id,x\n0,3,p\n1,1,p\n2,0,p\n", ["000", "001", "003", "p"], ["3", "1", "0"], ["x"]),
         (",path,e\n7,/c/4.cif,1\n4,c/7.cif,2\n5,x/9.cif,3\n", "47", ["4", "7", "x/9"], ["e"]),
@@ -147,14 +146,42 @@ def test_without_a_header_the_first_column_has_the_ids(read, text, files, column
         # Under an unknown name, not the first; so is an index of which the crystals are others.
         ("n,k\n1,a\n2,b\n3,c\n4,d\n", ("k", "n")),
         ("No,e,x\n1,p,a\n2,q,b\n", ("x", "No")),
-        (",e,x\n0,.1,a\n1,.2,b\n", ("x", "e")),
+        ("formula,e,cod_id\nNaCl,.1,7\nKCl,.2,8\n", ("cod_id", "formula")),
         ("name,e,x\nNaCl,.1,a\nKCl,.2,b\n", ("x", "name")),
     ],
 )
 def test_a_column_of_ids_that_is_neither_named_nor_the_first(read, text, columns):
     named, none = columns
     with pytest.raises(DataError, match=f"column '{named}' names crystals, and column '{none}' no"):
-        read(text, "ab", on_missing="keep")
+        read(text, "ab78", on_missing="keep")
+
+
+@pytest.mark.parametrize(
+    ("text", "files", "ids"),
+    [
+        # What has lost its zeros has a name of its own, also beside others that have theirs.
+        ("No,sample,e\n1,003,.1\n2,001,.2\n3,002,.3\n", ["001", "002", "003"], None),
+        ("n_sites,code,e\n1,003,.1\n2,001,.2\n1,002,.3\n", ["001", "002", "003"], None),
+        ("host,id,e\n003,1,.1\n001,2,.2\n002,3,.3\n", ["001", "002", "003"], list("123")),
+        ("similar,file,e\n003,1.cif,.1\n001,2.cif,.2\n", ["001", "002", "003"], None),
+        # An index beside them is none, in spite of a row of units.
+        (",sample,e\n0,001,.1\n1,000,.2\n", ["000", "001"], ["001", "000"]),
+        (",sample,e\n,,eV\n0,a,.1\n1,b,.2\n", "ab", ["a", "b"]),
+        # Paths name the files of their folders, and others by their last part.
+        ("sample,path,e\nm1,relaxed/m1.cif,1\nm2,relaxed/m2.cif,2\n", ["m1", "m2"], None),
+        ("No,cif_path,e\n1,cifs/8.cif,1\n2,cifs/9.cif,2\n", "1289", None),
+        ("cif_path,e\ncifs/8.cif,.1\ncifs/9.cif,.2\n", "1289", list("89")),
+    ],
+)
+def test_names_in_two_columns_by_their_numbers_and_paths(read, tmp_path, text, files, ids):
+    (tmp_path / "relaxed").mkdir()
+    for name in ("m1.cif", "m2.cif"):
+        (tmp_path / "relaxed" / name).touch()
+    if ids is not None:
+        assert read(text, files, count_others=False)[0].cif_ids == ids
+        return
+    with pytest.raises(DataError, match="both name crystals, and not the same; write 'id' above"):
+        read(text, files)
 
 
 @pytest.mark.parametrize(

@@ -618,7 +618,7 @@ def test_a_shifted_header_above_the_crystals(header, row, some, tmp_path):
     table = write_table(
         tmp_path / "t.csv", header, [*row.format(some[0]).split(), ""][: len(header)]
     )
-    with pytest.raises(DataError, match=r"row 1: names no crystal|no such file"):
+    with pytest.raises(DataError, match=r"not clear which column holds|no such file"):
         made(tmp_path, table)
 
 
@@ -936,8 +936,8 @@ def test_a_header_that_is_shifted(some, tmp_path):
     pd.DataFrame([["gap", "path", "energy"], *(row[1:] for row in rows)]).to_excel(
         tmp_path / "left.xlsx", header=False, index=False
     )
-    for name, told in (("left", "-20: no such file"), ("t", "below 'path' in its last: is the he")):
-        with pytest.raises(DataError, match=told):
+    for name in ("left", "t"):
+        with pytest.raises(DataError, match="of path, energy; write 'path' or 'cif' above"):
             made(tmp_path, tmp_path / f"{name}.xlsx")
 
 

@@ -138,7 +138,7 @@ def test_an_index_beside_several_columns_named_as_ids(make, text, names, tmp_pat
         with pytest.raises(DataError, match="both name crystals, and not the same; write 'id' abo"):
             run(others)
     # Numbers of the index are names of crystals, too.
-    rows = [[n, f"mp-{n}", n] for n in (3, 1, 2)]
+    rows = [[n, f"mp-{n}", n / 4] for n in (3, 1, 2)]
     path = table(tmp_path / "p.csv", ["", "material_id", "e"], *rows)
     with pytest.raises(DataError, match="no name in its column 'material_id'"):
         make(f"{tmp_path}/*.cif", properties=path)
@@ -156,7 +156,7 @@ def test_an_index_beside_several_columns_named_as_ids(make, text, names, tmp_pat
         assert store.properties["e"].tolist() == [0.25, 0.5, 0.75]
         assert f"{path}: read with an index column" in said
     for order in ((0, 1, 2, 3), (3, 1, 0, 2)):
-        rows = [[n, f"cifs/{n}.cif", n / 4] for n in order]
+        rows = [[n, f"x-{n}", n / 4] for n in order]
         path = table(tmp_path / "p.csv", ["", "sample", "e"], *rows)
         store, said = make(f"{tmp_path}/*.cif", properties=path)
         assert store.properties["e"].tolist() == [0.25, 0.5, 0.75]
@@ -352,7 +352,7 @@ def test_columns_of_crystals_beside_ids(make, text, tmp_path):
         (tmp_path / f"{name}_end.cif").write_text(text)
     for other in ("b_end.cif", text):
         rows = [["id", "final", "e"], ["a", "", 1], ["b", other, 2]]
-        with pytest.raises(DataError, match="the crystals, 'id' or 'final'; name it"):
+        with pytest.raises(DataError, match="of id, final; write 'path' or 'cif' above that one"):
             make(table(tmp_path / "t.csv", *rows))
         for column, n in (("id", 2), ("final", 1)):
             store, _ = make(table(tmp_path / "t.csv", *rows), crystal_column=column)

@@ -62,9 +62,11 @@ def test_which_column_holds_the_crystals(nacl, tmp_path):
     for file in ("b.cif", "c.cif"):
         (tmp_path / file).touch()
     # Their names tell it, not their cells; that of an id where there is none of a file.
-    assert read("id,x,path", "1,a.cif,p", "2,b.cif,q").names == ["x"]
+    assert read("id,x,path", "1,b.cif,a.cif", "2,c.cif,q").names == ["x"]
     assert read("x,id", "1,a", "2,b").names == ["x"]
-    for lines in (["x,y", "1,a.cif"], ["x,path,file", "1,p,a.cif"]):
+    (tmp_path / "CONTCAR").touch()
+    lost = ["id,path,x", "1,p,a.cif"], ["id,x", "1,a.cif"], ["id,x", "1,CONTCAR"]
+    for lines in (["x,y", "1,a.cif"], ["x,path,file", "1,p,a.cif"], *lost):
         with pytest.raises(DataError, match="not clear which column holds the crystals, of "):
             read(*lines)
     with pytest.raises(DataError, match=r"t\.csv: holds no crystal$"):
