@@ -122,8 +122,12 @@ def _with_ids_first(sheet: Sheet, frame: Any, files: CrystalFolder) -> Any:
         return [_crystal(cell, has, is_file=is_file) for cell in columns[place]]
 
     place, found, n_index = find_id_column(sheet.file, names, columns, crystals)
-    if not any(found) and has_decimals(columns[place]):
-        return frame  # a shifted header, which is refused later
+    if place and not any(found) and has_decimals(columns[place]):
+        raise DataError(
+            f"{sheet.file}: column {names[place]!r} holds numbers such as "
+            f"{next(filter(None, columns[place]))!r}, and no names of crystals: is the header "
+            "shifted?"
+        )
     if n_index:
         sheet.remarks.append("an index column")
     elif is_index_name(names[place]) and any(found):

@@ -405,9 +405,9 @@ def test_a_row_below_the_header_that_is_not_as_long(row, read):
     assert (table.cif_ids, table.names) == (["a", "b"], ["id", "e"])
 
 
-@pytest.mark.parametrize("name", ["id", "crystal", "file"])
+@pytest.mark.parametrize("name", ["id", "crystal", "file", "name"])
 def test_a_shifted_header_above_whole_numbers_as_ids(name, read):
-    with pytest.raises(DataError, match="line 2 has '1' in a column without a name, and"):
+    with pytest.raises(DataError, match=f"{name}' holds numbers such as '0.5', and no names of cr"):
         read(f",{name},e,T\n1,0.5,300,1\n2,0.7,310,2\n", "12")
 
 
