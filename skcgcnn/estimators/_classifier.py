@@ -16,6 +16,7 @@ from skcgcnn.estimators._base import BaseCGCNN
 from skcgcnn.estimators._constraints import constraints
 from skcgcnn.estimators._fitted import documented
 from skcgcnn.estimators._outputs import predict_proba, predict_values
+from skcgcnn.estimators._training_data import warn_of_other_rows
 from skcgcnn.estimators._unknown_names import refuse_unknown_names
 from skcgcnn.tasks import (
     Classes,
@@ -142,6 +143,7 @@ class CGCNNClassifier(ClassifierMixin, ClassifierParameters, BaseCGCNN):
             With ``on_error="nan"``, crystals that could not be read are left out, with a warning.
         """
         _refuse_missing(y)
+        warn_of_other_rows(X, y=y, sample_weight=sample_weight)
         predicted = predict_values(self, X, warn=False)
         return score_readable(self.targets_, predicted, split_columns(y), sample_weight)
 

@@ -14,6 +14,7 @@ from skcgcnn.estimators._constraints import constraints
 from skcgcnn.estimators._fitted import documented
 from skcgcnn.estimators._outputs import predict_proba, predict_values
 from skcgcnn.estimators._task_views import ClassifierView, RegressorView
+from skcgcnn.estimators._training_data import warn_of_other_rows
 from skcgcnn.estimators._uncertainty import UncertaintyMixin, predict_with_std
 from skcgcnn.estimators._units import check_units
 from skcgcnn.estimators._unknown_names import refuse_unknown_names
@@ -193,6 +194,7 @@ class CGCNNMultiTask(UncertaintyMixin, MultiTaskParameters, BaseCGCNN):
             At most 1; it does not depend on `cls_weight`. A task without enough true targets (two
             numbers, one label) is left out; NaN where all are.
         """
+        warn_of_other_rows(X, y=y, sample_weight=sample_weight)
         predicted = predict_values(self, X, warn=False)
         columns = self._columns(y, self.targets_)
         return score_readable(self.targets_, predicted, columns, sample_weight)

@@ -14,6 +14,7 @@ from skcgcnn.estimators._base import BaseCGCNN
 from skcgcnn.estimators._constraints import constraints
 from skcgcnn.estimators._fitted import documented
 from skcgcnn.estimators._outputs import predict_values
+from skcgcnn.estimators._training_data import warn_of_other_rows
 from skcgcnn.estimators._uncertainty import UncertaintyMixin, predict_with_std
 from skcgcnn.estimators._units import check_units
 from skcgcnn.estimators._unknown_names import refuse_unknown_names
@@ -133,6 +134,7 @@ class CGCNNRegressor(RegressorMixin, UncertaintyMixin, NumberParameters, BaseCGC
             At most 1. With ``on_error="nan"``, crystals that could not be read are left out, with
             a warning.
         """
+        warn_of_other_rows(X, y=y, sample_weight=sample_weight)
         predicted = predict_values(self, X, warn=False)
         if y is not None and len(predicted):
             self._encode(y, self.targets_)  # refuses other targets

@@ -89,7 +89,7 @@ def check_fit_input(
         )
     check_names(y)
     check_consistent_length(graphs, y)
-    _warn_of_other_rows(X, y=y, sample_weight=sample_weight)
+    warn_of_other_rows(X, y=y, sample_weight=sample_weight)
     if not len(graphs):
         raise ValueError("X holds 0 crystals; at least 1 is needed to fit.")
     if not reset:
@@ -125,7 +125,7 @@ def check_fit_input(
     return data
 
 
-def _warn_of_other_rows(X: Any, **others: Any) -> None:
+def warn_of_other_rows(X: Any, **others: Any) -> None:
     """Tell of pandas objects with the labels of X in another order: rows are taken by place."""
     for name, other in others.items():
         if not (hasattr(X, "iloc") and hasattr(other, "iloc")) or X.index.equals(other.index):

@@ -9,7 +9,7 @@ from sklearn.utils import check_consistent_length
 
 from skcgcnn._warnings import warn_caller
 from skcgcnn.estimators._outputs import member_outputs
-from skcgcnn.estimators._training_data import TrainingData
+from skcgcnn.estimators._training_data import TrainingData, warn_of_other_rows
 from skcgcnn.tasks import TargetDecoder, deviations, output_slices
 
 
@@ -101,6 +101,7 @@ class UncertaintyMixin:
         CGCNNRegressor(loss='gaussian_nll', max_epochs=2, random_state=0)
         """
         est: Any = self
+        warn_of_other_rows(X, y=y)
         outputs = member_outputs(est, X)
         check_consistent_length(outputs[0], y)
         total = np.hypot(*deviations(outputs, est.targets_))

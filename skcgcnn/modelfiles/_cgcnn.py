@@ -71,7 +71,7 @@ def write_cgcnn(state: ModelState, path: str | PathLike[str]) -> None:
             "leave layout out"
         )
     args = {"task": target.kind, "neighbor_ties": state.graph_value("neighbor_ties")}
-    args |= {name: state.params[name] for name in _SIZES}
+    args |= {name: state.network[name] for name in _SIZES}
     if state.provenance.n_samples is not None:
         args["train_size"] = state.provenance.n_samples
     if target.classes is not None:

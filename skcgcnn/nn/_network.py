@@ -112,10 +112,11 @@ class CrystalGraphConvNet(nn.Module):
         self.architecture: dict[str, Any] = {
             "orig_atom_fea_len": orig_atom_fea_len,
             "n_outputs": n_outputs,
-            "atom_fea_len": atom_fea_len,
-            "n_conv": n_conv,
-            "h_fea_len": h_fea_len,
-            "n_h": n_h,
+            # Of searches over NumPy's numbers, which a file does not hold.
+            "atom_fea_len": int(atom_fea_len),
+            "n_conv": int(n_conv),
+            "h_fea_len": int(h_fea_len),
+            "n_h": int(n_h),
             "radius": self.expansion.radius,
             "conv": conv,
             "pooling": pooling,

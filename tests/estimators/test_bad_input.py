@@ -343,4 +343,11 @@ def test_rows_of_pandas_in_another_order_are_told(tiny, cifs, energies):
     # Other labels say nothing.
     with warnings.catch_warnings():
         warnings.filterwarnings("error", ".*in another order")
-        CGCNNRegressor(**tiny).fit(X, y.set_axis(range(7, 7 + len(y))))
+        est = CGCNNRegressor(loss="gaussian_nll", **tiny).fit(X, y.set_axis(range(7, 7 + len(y))))
+    with pytest.warns(UserWarning, match="index of y is that of X in another order"):
+        est.score(X, y[::-1])
+    with pytest.warns(UserWarning, match="index of y is that of X in another order"):
+        est.calibrate(X, y[::-1])
+    is_high = y > y.median()
+    with pytest.warns(UserWarning, match="index of sample_weight is that of X in another order"):
+        CGCNNClassifier(**tiny).fit(X, is_high).score(X, is_high, weights[::-1])

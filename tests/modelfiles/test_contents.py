@@ -442,6 +442,19 @@ def test_reading_a_model_leaves_random_numbers_alone(est, tmp_path):
     assert torch.equal(torch.rand(2), expected)
 
 
+def test_sizes_of_a_search_over_numpy_s_numbers(graphs, energies, tmp_path):
+    """As `GridSearchCV(est, {"n_conv": np.arange(1, 3)})` sets them."""
+    sizes = {"n_conv": 1, "atom_fea_len": 8, "h_fea_len": 8, "n_h": 1}
+    for kind in (np.int8, np.int64):
+        numbers = {name: kind(size) for name, size in sizes.items()}
+        est = CGCNNRegressor(recipe="paper", max_epochs=1, random_state=0, **numbers)
+        est.fit(graphs, energies)
+        for name, layout in (("m.safetensors", "full"), ("m.pth.tar", "cgcnn")):
+            est.save(tmp_path / name, **({} if layout == "full" else {"layout": layout}))
+            found = skcgcnn.load(tmp_path / name).predict(graphs)
+            np.testing.assert_allclose(found, est.predict(graphs), rtol=1e-6)
+
+
 def test_a_checkpoint_keeps_what_callbacks_noted(est, tmp_path):
     state = est._get_model_state(training=True)
     noted = [{**row, "score": np.float32(0.25), "n": np.int64(3)} for row in est.history_]
