@@ -9,6 +9,7 @@ from skcgcnn.datasets._column_names import (
     named_columns,
     shifted_header,
 )
+from skcgcnn.datasets._crystal_files import names_of_crystal
 from skcgcnn.datasets._groups import load_groups
 from skcgcnn.datasets._id_column import find_id_column
 from skcgcnn.datasets._id_prop import (
@@ -57,6 +58,7 @@ __all__ = [
     "load_sample_classification",
     "load_sample_regression",
     "named_columns",
+    "names_of_crystal",
     "number",
     "open_text",
     "read_table",

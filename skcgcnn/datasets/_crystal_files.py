@@ -1,6 +1,7 @@
 """The files of the crystals that a table names."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from unicodedata import normalize
@@ -8,6 +9,8 @@ from unicodedata import normalize
 from skcgcnn.exceptions import DataError
 
 _SUFFIXES = (".cif", ".cif.gz")
+# Folders above a file that may tell it from others of its name.
+_MOST_FOLDERS = 20
 
 
 class CrystalFolder:
@@ -100,6 +103,20 @@ def crystal_name(cif_id: str) -> str:
         if cif_id.lower().endswith(suffix):
             return cif_id[: -len(suffix)]
     return cif_id
+
+
+def names_of_crystal(cell: str, *, is_file: bool) -> Iterator[str]:
+    """Yield the names that a cell may give a crystal; of a file, wherever the table was made.
+
+    Examples
+    --------
+    >>> list(names_of_crystal("data/relaxed/a.cif", is_file=True))
+    ['data/relaxed/a.cif', 'relaxed/a.cif', 'a.cif']
+    """
+    yield cell
+    parts = re.split(r"[/\\]", cell)[-_MOST_FOLDERS:] if is_file else []
+    for place in range("\\" not in cell, len(parts)):
+        yield "/".join(parts[place:])
 
 
 def _add(remarks: list[str], remark: str, *, when: bool) -> None:

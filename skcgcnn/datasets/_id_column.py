@@ -72,7 +72,8 @@ def find_id_column(
     counts = [len({*ones} - {None}) for ones in found]
     chosen = next((place for place in pool if counts[place]), pool[0])
     is_sure = names[chosen].lower() in SURE_NAMES
-    if not counts[chosen] and has_decimals(cells[chosen]):
+    has_index = any(counts[i] for i in range(chosen) if is_index_name(names[i]))
+    if not counts[chosen] and has_index and has_decimals(cells[chosen]):
         return IdColumn(chosen, found[chosen], 0)  # a shifted header, which is refused later
     # Where the ids are those of other crystals, numbers of rows are none.
     for other in (one for one in everywhere if counts[chosen] or one not in index):

@@ -23,7 +23,7 @@ from skcgcnn.datasets._column_names import (
     is_index_name,
     shifted_header,
 )
-from skcgcnn.datasets._crystal_files import CrystalFolder, crystal_name
+from skcgcnn.datasets._crystal_files import CrystalFolder, crystal_name, names_of_crystal
 from skcgcnn.datasets._id_column import find_id_column
 from skcgcnn.datasets._tables import Sheet, refuse
 from skcgcnn.exceptions import DataError
@@ -112,12 +112,14 @@ def _with_ids_first(sheet: Sheet, frame: Any, files: CrystalFolder) -> Any:
     names = [str(cell or "") for cell in frame.iloc[0]]
     columns = [frame.iloc[1:, place].tolist() for place in range(frame.shape[1])]
     exact = (len({c for c in cells if c and files.has_exactly(c)}) for cells in columns)
-    is_exact = 2 * max(exact) >= len(columns[0])
+    many = [place for place, n_exact in enumerate(exact) if 2 * n_exact >= len(columns[0])]
+    has_named = any(names[place].lower() in CRYSTAL_NAMES for place in many)
 
     def crystals(place: int) -> list[str | None]:
         # Numbers of rows are no names without their zeros where there are others.
-        is_index = is_exact and is_index_name(names[place])
-        has = files.has_exactly if is_index else files.has
+        is_named = names[place].lower() in CRYSTAL_NAMES
+        is_count = bool(many) and is_index_name(names[place])
+        has = files.has_exactly if is_count or (has_named and not is_named) else files.has
         is_file = bool(file_columns([names[place]]))
         return [_crystal(cell, has, is_file=is_file) for cell in columns[place]]
 
@@ -142,12 +144,11 @@ def _with_ids_first(sheet: Sheet, frame: Any, files: CrystalFolder) -> Any:
 
 
 def _crystal(cell: str | None, has: Callable[[str], bool], *, is_file: bool) -> str | None:
-    """Return the crystal that a cell names; of a file, wherever the table was made."""
-    is_file = is_file or crystal_name(cell or "") != cell
-    for name in (cell, re.split(r"[/\\]", cell or "")[-1] if is_file else None):
-        if name is not None and has(name):
-            return crystal_name(name)
-    return None
+    """Return the crystal that a cell names."""
+    if cell is None:
+        return None
+    names = names_of_crystal(cell, is_file=is_file or crystal_name(cell) != cell)
+    return next((crystal_name(name) for name in names if has(name)), None)
 
 
 def _cells(frame: Any, row: int) -> list[str]:

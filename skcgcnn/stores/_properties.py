@@ -1,6 +1,5 @@
 """A table of properties beside crystals that have none, and how it is joined to them."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from skcgcnn.datasets import (
     is_index_name,
     is_missing_cell,
     named_columns,
+    names_of_crystal,
     number,
     shifted_header,
 )
@@ -21,9 +21,6 @@ from skcgcnn.exceptions import DataError
 from skcgcnn.stores._columns import Cells, own_columns
 from skcgcnn.stores._items import without_ending
 from skcgcnn.stores._shards import ShardFiles
-
-# Folders above a file that may tell it from others of its name.
-_MOST_FOLDERS = 20
 
 
 @dataclass(frozen=True)
@@ -187,14 +184,9 @@ class JoinedProperties:
         return [self._crystal(cell, is_file=is_file) for cell in table.cells[column]]
 
     def _crystal(self, cell: str, *, is_file: bool) -> str | None:
-        """Return the crystal that a cell names; of a file, wherever the table was made.
-
-        It is one with as many folders as a crystal has.
-        """
+        """Return the crystal that a cell names: one with as many folders as a crystal has."""
         is_file = is_file or without_ending(cell) != cell
-        parts = re.split(r"[/\\]", cell)[-_MOST_FOLDERS:] if is_file else [cell]
-        for place in range(len(parts)):
-            name = "/".join(parts[place:])
+        for name in names_of_crystal(cell, is_file=is_file):
             for one in (name, without_ending(name)):
                 if one in self.known:
                     return one

@@ -147,6 +147,8 @@ def test_without_a_header_the_first_column_has_the_ids(read, text, files, column
         ("n,k\n1,a\n2,b\n3,c\n4,d\n", ("k", "n")),
         ("No,e,x\n1,p,a\n2,q,b\n", ("x", "No")),
         ("formula,e,cod_id\nNaCl,.1,7\nKCl,.2,8\n", ("cod_id", "formula")),
+        ("energy,cif_file\n-1.5,a.cif\n-2.5,b.cif\n", ("cif_file", "energy")),
+        (",gap,sample,e\n0,.1,a,.3\n1,.2,b,.4\n", ("sample", "gap")),
         ("name,e,x\nNaCl,.1,a\nKCl,.2,b\n", ("x", "name")),
     ],
 )
@@ -171,12 +173,19 @@ def test_a_column_of_ids_that_is_neither_named_nor_the_first(read, text, columns
         ("sample,path,e\nm1,relaxed/m1.cif,1\nm2,relaxed/m2.cif,2\n", ["m1", "m2"], None),
         ("No,cif_path,e\n1,cifs/8.cif,1\n2,cifs/9.cif,2\n", "1289", None),
         ("cif_path,e\ncifs/8.cif,.1\ncifs/9.cif,.2\n", "1289", list("89")),
+        *(
+            (f"path,e\n{above}m1.cif,.1\n{above}m2.cif,.2\n", ["m1", "m2"], ["x/m1", "x/m2"])
+            for above in ("data/x/", "/home/me/data/x/", "x\\", "C:\\data\\x\\", "x/")
+        ),
+        # Numbers of rows beside names that are known, with their zeros.
+        ("file,rank,e\n002.cif,1,.1\n001.cif,2,.2\n", ["001", "002"], ["002", "001"]),
     ],
 )
 def test_names_in_two_columns_by_their_numbers_and_paths(read, tmp_path, text, files, ids):
-    (tmp_path / "relaxed").mkdir()
-    for name in ("m1.cif", "m2.cif"):
-        (tmp_path / "relaxed" / name).touch()
+    for folder in ("relaxed", "x"):
+        (tmp_path / folder).mkdir()
+        for name in ("m1.cif", "m2.cif"):
+            (tmp_path / folder / name).touch()
     if ids is not None:
         assert read(text, files, count_others=False)[0].cif_ids == ids
         return

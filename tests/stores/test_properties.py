@@ -167,7 +167,7 @@ def test_an_index_beside_several_columns_named_as_ids(make, text, names, tmp_pat
         with pytest.raises(DataError, match="its columns '' and 'compound' both name crystals"):
             make(f"{tmp_path}/*.cif", properties=path)
     path = table(tmp_path / "p.csv", ["", "e", "compound"], [7, 0.5, 2], [9, 0.25, 1])
-    with pytest.raises(DataError, match="no name in its column 'e' is that of a crystal"):
+    with pytest.raises(DataError, match="column 'compound' names crystals, and column 'e' none"):
         make(f"{tmp_path}/*.cif", properties=path)
     path = table(tmp_path / "p.csv", ["", "same", "n_atoms"], *([n, n, 2] for n in (1, 2, 3)))
     assert make(f"{tmp_path}/*.cif", properties=path)[0].properties["n_atoms"].tolist() == [2] * 3
