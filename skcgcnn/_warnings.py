@@ -1,11 +1,16 @@
 """Warnings that point to the line of the user, not to one of this library."""
 
+import os
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+_one_thread = threading.RLock()
+if hasattr(os, "register_at_fork"):  # another thread's lock would never open there
+    os.register_at_fork(after_in_child=_one_thread._at_fork_reinit)  # type: ignore[attr-defined]
 # What was said once, and where.
 _said = set[tuple[str, str, int]]()
 
@@ -33,6 +38,41 @@ def warn_caller(message: str, category: type[Warning] = UserWarning, *, once: bo
     if once:
         _said.add(place)
     warnings.warn(message, category, stacklevel=level)
+
+
+def warn_of_other_rows(X: Any, **others: Any) -> None:
+    """Tell of pandas objects with labels of X in another order: rows are taken by their places.
+
+    Of folds, labels are those of X in part. Whole numbers may be those of rows, counted anew.
+    """
+    for name, other in others.items():
+        if not (hasattr(X, "iloc") and hasattr(other, "iloc")) or X.index.equals(other.index):
+            continue
+        if not X.index.is_unique:
+            continue
+        places = X.index.get_indexer(other.index)
+        is_moved = any(place not in (-1, row) for row, place in enumerate(places))
+        is_same = set(X.index) == set(other.index)
+        if is_moved and (is_same or X.index.inferred_type != "integer"):
+            warn_caller(
+                f"the index of {name} is that of X in another order; rows are taken by their "
+                f"places, not by their labels. If that is not meant, pass {name}.loc[X.index]"
+            )
+
+
+@contextmanager
+def recorded_warnings() -> Iterator[list[warnings.WarningMessage]]:
+    """List all warnings of other libraries, one thread at a time: Python has one list for all."""
+    with _one_thread, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield caught
+
+
+@contextmanager
+def ignored_warnings() -> Iterator[None]:
+    """Ignore all warnings of other libraries, one thread at a time."""
+    with _one_thread, warnings.catch_warnings(action="ignore"):
+        yield
 
 
 def is_called_by(module: str) -> bool:

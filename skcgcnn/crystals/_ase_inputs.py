@@ -1,12 +1,12 @@
 """Inputs of Quantum ESPRESSO and FHI-aims, as ASE reads them: what it leaves out, or mistakes."""
 
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from itertools import takewhile
 from typing import Any
 
+from skcgcnn._warnings import ignored_warnings
 from skcgcnn.crystals._ase_files import LONGEST_TERM
 from skcgcnn.crystals._left_out import MANY_DECIMALS, n_decimals, refuse_cut
 from skcgcnn.exceptions import StructureError
@@ -240,8 +240,7 @@ def read_geometry(text: str) -> Any:
     for words in lines:
         _check_line(words)
     kept = [" ".join(words) for words in lines if words and words[0] in _N_WORDS]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", _PLUGIN, FutureWarning)  # of use to developers alone
+    with ignored_warnings():  # of use to developers alone
         return read_aims(StringIO("\n".join(kept)))
 
 

@@ -2,7 +2,6 @@
 
 import math
 import re
-import warnings
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -11,6 +10,7 @@ import gemmi
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._warnings import ignored_warnings
 from skcgcnn.crystals._cif_claims import (
     DENSITY,
     FORMULA,
@@ -417,8 +417,7 @@ def _sort_key(content: _Content) -> tuple[float, str]:
     total = sum(occupancy for _, occupancy in content)
     if total > 1:
         raise UnsureError
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a noble gas has no electronegativity
+    with ignored_warnings():  # a noble gas has no electronegativity
         mean = sum(Element(symbol).X * occupancy for symbol, occupancy in content) / total
     if len(content) == 1 and total == 1:
         return mean, content[0][0]

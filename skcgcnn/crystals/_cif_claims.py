@@ -49,7 +49,7 @@ _JOINED_FORMULA = re.compile(f"(?:{_FORMULA_PART.pattern})+")
 _JOINED_BY_POINT = re.compile(r"(?<![A-Za-z]0)\.\d*[A-Z]")
 _TWO_CAPITALS = re.compile("[A-Z]{2}")
 # The remark where the identity alone is listed.
-_ONE_LISTED = "lists 1 symmetry operations"
+_ONE_LISTED = "lists 1 symmetry operation"
 # All elements, each with its amount, take some hundred letters.
 _LONGEST_FORMULA = 5_000
 
@@ -184,6 +184,10 @@ def _formula(formula: str) -> dict[int, float] | None:
     """Return amounts by atomic number; None if it is not a plain list of elements."""
     amounts: dict[int, float] = {}
     words = formula.split()
+    if any(len(_FORMULA_PART.findall(word)) > 1 and len(words) > 1 for word in words) and any(
+        len(word) == 1 for word in words
+    ):
+        return None  # perhaps a phase, as in TiO2 B
     for word in words:
         # OF beside others may be one element in capitals; O1F1 is two.
         is_joined = len(words) == 1 or any(map(str.isdigit, word))

@@ -1,12 +1,12 @@
 """Values of a CIF that readers would silently take for others."""
 
 import re
-import warnings
 from typing import Any, NamedTuple
 
 import gemmi
 import numpy as np
 
+from skcgcnn._warnings import ignored_warnings
 from skcgcnn.crystals._cif_claims import (
     FORMULAS,
     MODULATED,
@@ -138,8 +138,7 @@ def check_values(text: str, most_images: int = MOST_OF_PYMATGEN) -> Told:
     # Like pymatgen, but each letter that it leaves out is there as a sign that no number has.
     marked = _OTHER.sub("~", text).replace("\ufeff", "")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # who reads the crystal tells it
+        with ignored_warnings():  # who reads the crystal tells it
             blocks = list(CifFile.from_str(marked).data.values())
     except MemoryError:
         raise

@@ -1,7 +1,6 @@
 """Symmetry operations of a CIF: applying them, and finding the images that coincide."""
 
 import re
-import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
+from skcgcnn._warnings import ignored_warnings
 from skcgcnn.exceptions import StructureError
 
 FloatArray = npt.NDArray[np.float64]
@@ -265,8 +265,7 @@ def _find_type(rotations: FloatArray, translations: FloatArray) -> tuple[int, st
     import spglib
 
     rotations, translations = _each_once(np.rint(rotations), translations)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that errors will be raised one day
+    with ignored_warnings():  # that errors will be raised one day
         try:
             found = spglib.get_spacegroup_type_from_symmetry(
                 rotations.astype(np.intc), translations, symprec=_TRANSLATION_TOLERANCE

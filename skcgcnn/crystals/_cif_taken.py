@@ -1,13 +1,13 @@
 """The symmetry operations that pymatgen takes for a crystal of a CIF, listed or not."""
 
 import re
-import warnings
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from skcgcnn._warnings import ignored_warnings
 from skcgcnn.crystals._cif_symmetry import FloatArray
 from skcgcnn.crystals._cif_tags import GROUPS, HALL
 from skcgcnn.exceptions import StructureError
@@ -33,14 +33,14 @@ def taken_operations(data: dict[str, Any]) -> tuple[list[Any], bool]:
         if isinstance(name, str):
             _hold_group(name)
     try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            taken = CifParser.from_str("data_x").get_symops(CifBlock(data, [], ""))
+        with ignored_warnings():
+            parser = CifParser.from_str("data_x")
+            taken = parser.get_symops(CifBlock(data, [], ""))
     except Exception:  # noqa: BLE001 - whatever the text provokes: who reads it will say so
         return [], False
-    if any("Defaulting to P1" in str(warning.message) for warning in caught):  # refused elsewhere
+    if any("Defaulting to P1" in message for message in parser.warnings):  # refused elsewhere
         return [], True
-    return taken, bool(caught)
+    return taken, bool(parser.warnings)
 
 
 @lru_cache(maxsize=_MOST_GROUPS)
@@ -65,8 +65,7 @@ def taken_of_magnets(text: str, place: int) -> FloatArray:
     from pymatgen.io.cif import CifBlock, CifParser
 
     try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+        with ignored_warnings():
             parser = CifParser.from_str(text)
             block = CifBlock(list(parser.as_dict().values())[place], [], "")
             taken = [one.affine_matrix for one in parser.get_magsymops(block)]
@@ -74,7 +73,7 @@ def taken_of_magnets(text: str, place: int) -> FloatArray:
         raise
     except Exception:  # noqa: BLE001 - as above
         return np.empty((0, 4, 4))
-    if any("No magnetic symmetry" in str(warning.message) for warning in caught):
+    if any("No magnetic symmetry" in message for message in parser.warnings):
         return np.empty((0, 4, 4))
     matrices = np.array(taken, dtype=np.float64)
     keys = np.round(matrices, _DECIMALS)

@@ -3,7 +3,6 @@
 import math
 import os
 import re
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from os import PathLike, fspath
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from skcgcnn._warnings import recorded_warnings
 from skcgcnn.crystals._carriers import partly_periodic, to_structure
 from skcgcnn.crystals._cif import MAX_FRACTION, first_crystal, parse_cif, syntax_error
 from skcgcnn.crystals._cif_claims import far_sites, other_volume, told_beside, without_missing
@@ -352,8 +352,7 @@ def _read_with_pymatgen(text: str, fmt: Any) -> Crystal:
     from pymatgen.core import Structure
 
     try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+        with recorded_warnings() as caught:
             structure = Structure.from_str(text, fmt=fmt)
     except MemoryError:  # it says nothing of the file
         raise

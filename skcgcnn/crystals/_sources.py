@@ -208,7 +208,9 @@ def _advice(source: Any) -> str:
 
 def is_cif_text(source: Any) -> bool:
     """Tell whether a string is the text of a CIF, and not a path."""
-    return isinstance(source, str) and "\n" in source and any(w in source for w in _CIF_WORDS)
+    if not isinstance(source, str) or not ("\n" in source or "\r" in source):
+        return False
+    return any(word in source for word in _CIF_WORDS)
 
 
 def is_text(source: Any) -> bool:

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from unicodedata import normalize
 
 from skcgcnn._numbers import read_float, with_minus
 
@@ -15,6 +16,18 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
 _THOUSANDS = re.compile(r"[+\u2212\u2013-]?[1-9]\d{0,2}([.,]\d{3})+")
 # So many times as large as the others is what has no decimals where these seem to have some.
 _FAR = 2
+# What is like a number with a sign, decimals, thousands or an error, in brackets or a call, or is
+# followed by a unit. Not "2D", a date, a version, the number of a paper, a range, a direction, or a
+# name such as 1,4-BDC.
+_SIGN = "[+\u2212\u2013-]"
+_LIKE_A_NUMBER = re.compile(
+    rf"{_SIGN}\d+([.,]\d+)?(\s|\(|$)|\d+ +[^\W\d]|{_SIGN}?\d{{1,3}}([.,]\d{{3}})+[.,]\d"
+    rf"|{_SIGN}?(?!\d+\.\d{{4,}}/)\d+[.,]\d+(?![.,]?\d|[-'\u2019])"
+    r"|\d+\s*([%\u00b0]$|\u00b1|\(\d+\)$)"
+    rf"|{_SIGN}?\d{{1,3}}([\s'\u2019]\d{{3}})+([.,]\d+)?$|\d{{1,2}}(,\d{{2}})+,\d{{3}}\.\d"
+    rf"|[(\[]{_SIGN}?\d+([.,]\d+)+[)\]]$|\d+([.,]\d+)+-$|[$<>~\u2248\u20ac\u00a3\u00a5]\s*\d[\d.,]*$"
+    rf"|(np\.)?(float|tensor)\d*\({_SIGN}?\d[\d.e]*\)$"
+)
 # With thousands, surely.
 _BOTH_MARKS = re.compile(r"[+\u2212\u2013-]?\d{1,3}((\.\d{3})+,\d+|(,\d{3})+\.\d+)")
 # An exponent of one digit: programs write two, but for a few that write one in each.
@@ -46,6 +59,11 @@ def has_decimal_comma(cell: str) -> bool:
 def is_number(cell: str) -> bool:
     """Tell whether a cell is a number, with a point or a comma."""
     return number(cell) is not None or has_decimal_comma(cell)
+
+
+def is_like_a_number(cell: str) -> bool:
+    """Tell whether a text is a number to people, with more than its digits."""
+    return _LIKE_A_NUMBER.match(normalize("NFKC", cell)) is not None
 
 
 def has_decimals(cells: Iterable[str | None]) -> bool:
@@ -115,11 +133,14 @@ class Marks:
     _largest: float = 0.0
     _whole: float = 0.0
     # What is no number, and the first word for what is missing.
-    _has_text: bool = False
     _word: str = ""
     _n_words: int = 0
     # The first text that may say that nothing is known, which is one as any other.
     _unknown: str = ""
+    # How many texts there are, those that are like numbers, and the first of these.
+    _n_texts: int = 0
+    _n_like: int = 0
+    _like: str = ""
 
     def add(self, cell: str, place: str) -> None:
         """Add a cell with its place."""
@@ -130,7 +151,10 @@ class Marks:
                 self._n_words += 1
                 self._word = self._word or cell
         elif value is None:
-            self._has_text = True
+            self._n_texts += 1
+            if is_like_a_number(cell[:_LONG]):
+                self._n_like += 1
+                self._like = self._like or cell
             if cell.lower() in _UNKNOWN:
                 self._unknown = self._unknown or cell
             if self.separator != "," and _BOTH_MARKS.fullmatch(cell):
@@ -178,12 +202,14 @@ class Marks:
     def words(self, column: str) -> str:
         """Return a remark on words among texts that count as missing, or may be so, once."""
         found = []
-        if self._word and self._has_text:
+        if self._word and self._n_texts:
             found.append(f"{self._n_words} cells such as {self._word!r} of {column!r} as missing")
         if self._unknown:
             what = f"{self._unknown!r} of {column!r} as a text"
             found.append(f"{what} (leave the cell empty, if nothing is known)")
-        self._word = self._unknown = ""
+        if self._like and 2 * self._n_like >= self._n_texts and not (self.first or self._whole):
+            found.append(f"{self._like!r} of {column!r} as a text (write the number alone)")
+        self._word = self._unknown = self._like = ""
         return ", ".join(found)
 
 

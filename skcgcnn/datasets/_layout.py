@@ -12,6 +12,7 @@ import numpy.typing as npt
 from skcgcnn.datasets._cells import (
     has_decimal_comma,
     has_decimals,
+    is_like_a_number,
     is_missing_cell,
     is_number,
     number,
@@ -28,14 +29,7 @@ from skcgcnn.datasets._id_column import find_id_column
 from skcgcnn.datasets._tables import Sheet, refuse
 from skcgcnn.exceptions import DataError
 
-# What is like a number with a sign, decimals, thousands or an error, or is followed by a unit. Not
-# "2D", a date, a version, the number of a paper, a range, or a name such as 1,4-BDC.
 _SIGN = "[+\u2212\u2013-]"
-_LIKE_A_NUMBER = re.compile(
-    rf"{_SIGN}\d+([.,]\d+)?(\s|\(|$)|\d+ +[^\W\d]|{_SIGN}?\d{{1,3}}([.,]\d{{3}})+[.,]\d"
-    rf"|{_SIGN}?(?!\d+\.\d{{4,}}/)\d+[.,]\d+(?![.,]?\d|[-'\u2019])"
-    r"|\d+\s*([%\u00b0]$|\u00b1|\(\d+\)$)"
-)
 # Of the rows of a column of ids, which hardly repeat, how many differ at least.
 _HARDLY_REPEATS = 0.9
 # From this many on, whole numbers in two columns next to each other are rather decimals.
@@ -75,6 +69,7 @@ def read_layout(sheet: Sheet, files: CrystalFolder) -> tuple[list[str] | None, A
         _check_first_column(sheet, frame, files)
         return None, frame, units
     if frame.shape[1] > 1 and len(frame) > 1:
+        _check_header(sheet, frame)
         frame = _with_ids_first(sheet, frame, files)
     header, frame = _cells(frame, 0), frame.iloc[1:]
     if len(frame) > 1 and _is_unit_row(_cells(frame, 0), _cells(frame, 1), files):
@@ -105,6 +100,20 @@ def _check_first_column(sheet: Sheet, frame: Any, files: CrystalFolder) -> None:
                 f"{sheet.file}: column {place + 1} names crystals, and the first should; begin "
                 "with a line of names, such as 'id,energy'"
             )
+
+
+def _check_header(sheet: Sheet, frame: Any) -> None:
+    """Refuse a header that is not as long as the row below it."""
+    header, first = _cells(frame, 0), _cells(frame, 1)
+    if len(header) == len(first):
+        return
+    hint = _COMMA_HINT if len(first) > len(header) and sheet.separator == "," else ""
+    if len(first) == len(header) + 1:
+        hint += ". If the first ones are names of rows, as R writes them, name their column, too"
+    raise DataError(
+        f"{sheet.file}: the header has {len(header)} columns ({', '.join(header)}), but line "
+        f"{frame.index[1]} has {len(first)} ({', '.join(first)}){hint}"
+    )
 
 
 def _with_ids_first(sheet: Sheet, frame: Any, files: CrystalFolder) -> Any:
@@ -208,12 +217,6 @@ def check_shape(sheet: Sheet, header: list[str] | None, frame: Any, *, values: b
     """
     line, first = frame.index[0], _cells(frame, 0)
     lengths, file = frame.notna().sum(axis=1), sheet.file
-    if header is not None and len(header) != len(first):
-        hint = _COMMA_HINT if len(first) > len(header) and sheet.separator == "," else ""
-        raise DataError(
-            f"{file}: the header has {len(header)} columns ({', '.join(header)}), but line {line} "
-            f"has {len(first)} ({', '.join(first)}){hint}"
-        )
     refuse(
         file,
         [
@@ -262,17 +265,18 @@ def named_places(sheet: Sheet, header: list[str] | None, n_columns: int) -> list
 def _looks_split(frame: Any) -> bool:
     """Tell whether values were split at decimal commas: ``18517,2,7092`` for 2.7092.
 
-    It is so where both columns hold nothing but digits, and the second more than labels do.
+    It is so where both columns of each value hold nothing but digits, and the second more than
+    labels do.
     """
-    if frame.shape[1] != 3:
+    if frame.shape[1] % 2 == 0 or frame.shape[1] == 1:
         return False
-    whole, decimals = (frame.iloc[:, i].tolist() for i in (1, 2))
+    columns = [frame.iloc[:, place].tolist() for place in range(1, frame.shape[1])]
     return (
-        all(re.fullmatch(rf"{_SIGN}?\d+", cell) for cell in whole)
-        and all(map(str.isdecimal, decimals))
-        and any(
-            len(cell) >= _DIGITS_OF_DECIMALS or (len(cell) > 1 and cell.startswith("0"))
-            for cell in decimals
+        all(re.fullmatch(rf"{_SIGN}?\d+", cell) for whole in columns[::2] for cell in whole)
+        and all(cell.isdecimal() for decimals in columns[1::2] for cell in decimals)
+        and all(
+            any(len(cell) >= _DIGITS_OF_DECIMALS or re.match(r"0\d", cell) for cell in decimals)
+            for decimals in columns[1::2]
         )
     )
 
@@ -304,7 +308,7 @@ def read_column(sheet: Sheet, name: str, cells: Any, problems: list[str]) -> npt
     ]
     is_text = texts and not any(value is not None for value in numbers)
     # One of many texts may begin with a number.
-    like = [cell for _, cell in texts if _LIKE_A_NUMBER.match(cell)]
+    like = [cell for _, cell in texts if is_like_a_number(cell)]
     if is_text and 2 * len(like) < len(texts):
         return np.array([math.nan if is_missing_cell(c) else c for c in mended], dtype=object)
     problems += [f"line {line}: {cell!r} is not a number{_remedy(cell)}" for line, cell in texts]
@@ -314,4 +318,4 @@ def read_column(sheet: Sheet, name: str, cells: Any, problems: list[str]) -> npt
 def _remedy(cell: str) -> str:
     if has_decimal_comma(cell):
         return "; write a decimal point instead of the comma"
-    return "; write the number alone" if _LIKE_A_NUMBER.match(cell) else ""
+    return "; write the number alone" if is_like_a_number(cell) else ""

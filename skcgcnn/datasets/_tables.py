@@ -44,6 +44,10 @@ _LEADING_ZERO = re.compile(r"[+-]?0\d")
 _NO_TEXT = re.compile("[\0\udc80-\udcff]")
 # Follows the last line, to tell whether it ended a row; of no text.
 _END = "\ue000skcgcnn\ue000"
+_NO_SHEET = (
+    "has no sheet that can be read; save it as 'Excel workbook (.xlsx)', not as 'Strict Open XML', "
+    "or as 'CSV UTF-8'"
+)
 _WORKBOOK = b"PK\x03\x04"
 # Letters of a cell, and of a line: as those of the largest file of a crystal.
 _MOST_LETTERS = 100_000_000
@@ -161,7 +165,9 @@ class Sheet:
         is_suspect, remarks = check_workbook(self.file)
         try:
             with pd.ExcelFile(self.file, engine="openpyxl") as book:
-                first, *others = book.sheet_names
+                first, *others = book.sheet_names or [""]
+                if not first:
+                    refuse(self.file, [_NO_SHEET])
                 frame = pd.read_excel(book, header=None, dtype=object, na_filter=False)
                 if others:
                     is_hidden = book.book[first].sheet_state != "visible"

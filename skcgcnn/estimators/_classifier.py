@@ -12,11 +12,11 @@ from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 
 from skcgcnn._parameters import ClassifierParameters
+from skcgcnn._warnings import warn_of_other_rows
 from skcgcnn.estimators._base import BaseCGCNN
 from skcgcnn.estimators._constraints import constraints
 from skcgcnn.estimators._fitted import documented
 from skcgcnn.estimators._outputs import predict_proba, predict_values
-from skcgcnn.estimators._training_data import warn_of_other_rows
 from skcgcnn.estimators._unknown_names import refuse_unknown_names
 from skcgcnn.tasks import (
     Classes,

@@ -9,12 +9,12 @@ import numpy.typing as npt
 from sklearn.utils.metaestimators import available_if
 
 from skcgcnn._parameters import MultiTaskParameters
+from skcgcnn._warnings import warn_of_other_rows
 from skcgcnn.estimators._base import BaseCGCNN
 from skcgcnn.estimators._constraints import constraints
 from skcgcnn.estimators._fitted import documented
 from skcgcnn.estimators._outputs import predict_proba, predict_values
 from skcgcnn.estimators._task_views import ClassifierView, RegressorView
-from skcgcnn.estimators._training_data import warn_of_other_rows
 from skcgcnn.estimators._uncertainty import UncertaintyMixin, predict_with_std
 from skcgcnn.estimators._units import check_units
 from skcgcnn.estimators._unknown_names import refuse_unknown_names

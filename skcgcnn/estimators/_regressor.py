@@ -10,11 +10,11 @@ from sklearn.utils import check_array
 
 from skcgcnn._numbers import as_floats
 from skcgcnn._parameters import NumberParameters
+from skcgcnn._warnings import warn_of_other_rows
 from skcgcnn.estimators._base import BaseCGCNN
 from skcgcnn.estimators._constraints import constraints
 from skcgcnn.estimators._fitted import documented
 from skcgcnn.estimators._outputs import predict_values
-from skcgcnn.estimators._training_data import warn_of_other_rows
 from skcgcnn.estimators._uncertainty import UncertaintyMixin, predict_with_std
 from skcgcnn.estimators._units import check_units
 from skcgcnn.estimators._unknown_names import refuse_unknown_names

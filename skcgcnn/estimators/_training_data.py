@@ -12,7 +12,7 @@ from sklearn.utils import check_consistent_length
 from skcgcnn._numbers import as_floats
 from skcgcnn._sklearn import check_sample_weight
 from skcgcnn._text import listed
-from skcgcnn._warnings import warn_caller
+from skcgcnn._warnings import warn_caller, warn_of_other_rows
 from skcgcnn.estimators._crystals import check_same_options
 from skcgcnn.estimators._units import with_units
 from skcgcnn.graphs import CrystalGraphs
@@ -123,18 +123,6 @@ def check_fit_input(
     if reset and known is None and len(data) > 1:
         _warn_of_constants(data.graphs)
     return data
-
-
-def warn_of_other_rows(X: Any, **others: Any) -> None:
-    """Tell of pandas objects with the labels of X in another order: rows are taken by place."""
-    for name, other in others.items():
-        if not (hasattr(X, "iloc") and hasattr(other, "iloc")) or X.index.equals(other.index):
-            continue
-        if X.index.is_unique and set(X.index) == set(other.index):
-            warn_caller(
-                f"the index of {name} is that of X in another order; rows are taken by their "
-                f"places, not by their labels. If that is not meant, pass {name}.loc[X.index]"
-            )
 
 
 def _warn_of_constants(graphs: CrystalGraphs) -> None:

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils import check_consistent_length
 
-from skcgcnn._warnings import warn_caller
+from skcgcnn._warnings import warn_caller, warn_of_other_rows
 from skcgcnn.estimators._outputs import member_outputs
-from skcgcnn.estimators._training_data import TrainingData, warn_of_other_rows
+from skcgcnn.estimators._training_data import TrainingData
 from skcgcnn.tasks import TargetDecoder, deviations, output_slices
 
 

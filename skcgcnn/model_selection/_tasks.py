@@ -11,6 +11,7 @@ from sklearn.utils import Bunch, check_consistent_length, indexable
 
 from skcgcnn._parallel import streaming_parallel, task
 from skcgcnn._sklearn import safe_indexing
+from skcgcnn._warnings import warn_of_other_rows
 from skcgcnn.estimators import predict_targets
 from skcgcnn.tasks import checked_groups, is_missing, split_columns, stack_columns
 
@@ -146,6 +147,7 @@ def cross_val_predict_tasks(
     >>> found.predictions.shape, found.proba.shape
     ((40, 2), (40, 2))
     """
+    warn_of_other_rows(X, y=y)
     X, y, groups = indexable(X, y, groups)
     if cv is None:
         cv = TaskStratifiedKFold(shuffle=True, random_state=0)

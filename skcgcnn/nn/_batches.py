@@ -310,7 +310,7 @@ class GraphBatches:
     def _split(self, order: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
         if not len(order):
             return []
-        batches = np.array_split(order, -(-len(order) // self.batch_size))
+        batches = np.array_split(order, -(-len(order) // int(self.batch_size)))
         for sizes, limit in (
             (self.n_sites, self.max_sites),
             (np.diff(self.bond_offsets[self.offsets]), self.max_bonds),

@@ -120,7 +120,7 @@ class CrystalGraphConvNet(nn.Module):
             "radius": self.expansion.radius,
             "conv": conv,
             "pooling": pooling,
-            "composition_baseline": composition_baseline,
+            "composition_baseline": bool(composition_baseline),
             "n_kinds": n_kinds,
             "n_globals": n_globals,
             "heads": None if heads is None else list(heads),

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from skcgcnn._numbers import as_floats
 from skcgcnn._text import crystals, repeated
+from skcgcnn._warnings import warn_of_other_rows
 from skcgcnn.crystals import list_sources, source_id, split_numbers
 from skcgcnn.exceptions import UnseenElementsWarning
 from skcgcnn.graphs import (
@@ -192,6 +193,7 @@ def survey(
     Survey
     """
     tell = progress or (lambda _: None)
+    warn_of_other_rows(X, y=y)
     failures: list[tuple[str, str]] = []
     if isinstance(X, CrystalGraphs):
         graphs, sources = X, None

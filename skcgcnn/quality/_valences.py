@@ -1,6 +1,5 @@
 """Bond valences: what distances say of the valences of atoms."""
 
-import warnings
 from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple
@@ -8,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from skcgcnn._warnings import ignored_warnings
 from skcgcnn.graphs import CrystalGraphs, crystals_of_classes, ends_of_bonds
 from skcgcnn.quality._findings import Finding, Names
 
@@ -41,7 +41,7 @@ def _parameters() -> _Parameters:
     is_anion = np.zeros(119, dtype=bool)
     for element, own in BV_PARAMS.items():
         z = Element(str(element)).Z
-        with warnings.catch_warnings(action="ignore"):  # noble gases have no electronegativity
+        with ignored_warnings():  # noble gases have no electronegativity
             r[z], c[z], x[z] = own["r"], own["c"], Element(str(element)).X
         states = Element(str(element)).oxidation_states
         high[z], low[z] = max(states, default=np.nan), min(states, default=np.nan)

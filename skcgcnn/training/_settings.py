@@ -37,6 +37,15 @@ def option_of(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
+def _plain(value: Any) -> Any:
+    """Return a value with numbers of Python for those of NumPy, which the files of a run lack."""
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(_plain, value))
+    return value.item() if getattr(value, "shape", None) == () else value
+
+
 @dataclass(frozen=True)
 class Settings:
     """What decides the result of a run.
@@ -89,6 +98,10 @@ class Settings:
     folds: int = 0
     split: Rule = "random"
     params: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            object.__setattr__(self, each.name, _plain(getattr(self, each.name)))
 
     @property
     def seed(self) -> int:

@@ -1,6 +1,5 @@
 """Files with vacancies from a file without: what ``skcgcnn make-vacancies`` does."""
 
-import warnings
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from skcgcnn._files import check_folder
+from skcgcnn._warnings import ignored_warnings
 from skcgcnn.crystals import read_crystal
 from skcgcnn.exceptions import StructureError
 from skcgcnn.vacancies._make import make_vacancies, write_cif
@@ -86,9 +86,8 @@ def _read(path: Path) -> Any:
     except StructureError as error:
         raise StructureError(f"{path}: {error}") from error
     try:
-        with warnings.catch_warnings():
-            # What pymatgen repairs, such as 0.3333 to 1/3, it repairs as documented.
-            warnings.simplefilter("ignore")
+        # What pymatgen repairs, such as 0.3333 to 1/3, it repairs as documented.
+        with ignored_warnings():
             structure = Structure.from_file(path)
     except Exception as error:  # pymatgen's parsers raise whatever the text provokes
         raise StructureError(f"{path}: pymatgen cannot read it ({error})") from error

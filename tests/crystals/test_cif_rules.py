@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -77,6 +78,7 @@ def refused(text):
         ("'Na1 Cl1O1'", True),
         ("'Na1 Cl1 NO3'", True),
         ("'Na1 CL'", False),  # perhaps chlorine
+        ("'Na2Cl3 B'", False),  # perhaps a phase
         ("NaClO", True),
         ("Na0.5Cl1.5", True),
         ("'NaCl.2H2O'", False),  # a hydrate
@@ -242,6 +244,34 @@ def test_a_group_that_is_named_is_made_once(name, monkeypatch):
     for _ in range(3):
         assert len(read_crystal(text).species) == 8
     assert len(made) <= 1  # none where another test has named it
+
+
+@pytest.mark.parametrize("more", ["", MAGNETIC], ids=["fast", "by pymatgen"])
+def test_all_sites_beside_a_hall_symbol(more):
+    """As many as the formula says, though the symmetry is that of the identity."""
+    more += "_chemical_formula_sum 'Na Cl'\n_cell_formula_units_Z 1\n"
+    more += "_symmetry_space_group_name_Hall '-P 1'\n"
+    assert read_crystal(cif(more=more)).notes == ()
+    assert len(read_crystal(cif(more=more.replace("Z 1", "Z 2"))).notes) >= 1
+    assert read_crystal(cif(more=more).replace("\n", "\r")).notes == ()
+
+
+def test_threads_do_not_take_each_other_s_warnings():
+    """Which tell that a group that is named is not known."""
+    name = "_symmetry_space_group_name_H-M"
+    texts = [cif("Na1 Na 0 0 0", more=f"{name} {one}\n", operations=()) for one in ("Pmmm", "Zz9")]
+
+    def read(text):
+        try:
+            crystal = read_crystal(text)
+        except StructureError as error:
+            return str(error)
+        return len(crystal.species), crystal.notes
+
+    expected = [read(text) for text in texts] * 40
+    with ThreadPoolExecutor(4) as pool:
+        assert [*pool.map(read, texts * 40)] == expected
+    assert "no symmetry operations that are understood" in expected[1]
 
 
 def test_formulas_where_every_site_is_nearly_empty():

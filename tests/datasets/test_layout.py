@@ -270,6 +270,7 @@ def test_what_is_a_header(read, text, names, ids):
 
 
 HINT = ". If these are decimal commas, write decimal points, or put semicolons between the columns"
+OF_R = ". If the first ones are names of rows, as R writes them, name their column, too"
 
 
 @pytest.mark.parametrize(
@@ -277,9 +278,10 @@ HINT = ". If these are decimal commas, write decimal points, or put semicolons b
     [
         (
             "id,e\na,1,5\nb,2,5\n",
-            f"the header has 2 columns (id, e), but line 2 has 3 (a, 1, 5){HINT}",
+            f"the header has 2 columns (id, e), but line 2 has 3 (a, 1, 5){HINT}{OF_R}",
         ),
-        ("id;e\na;1;5\n", "the header has 2 columns (id, e), but line 2 has 3 (a, 1, 5)"),
+        ("id;e\na;1;5\n", f"the header has 2 columns (id, e), but line 2 has 3 (a, 1, 5){OF_R}"),
+        ("id\te\n1\ta\t5\n", f"the header has 2 columns (id, e), but line 2 has 3 (1, a, 5){OF_R}"),
         ("id,e,x\na,1\nb,2\n", "the header has 3 columns (id, e, x), but line 2 has 2 (a, 1)"),
         ("a,1\nb\n", "\n  line 2: has 1 columns, but the first crystal has 2"),
         ("a\nb\n", "\n  line 1: expected 'cif_id,value' or 'cif_id,value,label'"),
@@ -287,6 +289,7 @@ HINT = ". If these are decimal commas, write decimal points, or put semicolons b
             "a,2,125\nb,3,5\n",
             f"line 1 is 'a,2,125'{HINT}",
         ),
+        ("a,-3,7689,2,8162\nb,4,5,3,0123\n", f"line 1 is 'a,-3,7689,2,8162'{HINT}"),
     ],
 )
 def test_rows_of_another_length(read, tmp_path, text, message):
@@ -589,7 +592,8 @@ def test_what_means_missing_alone_is_not_told(read, text):
     "cell",
     [
         *("10.1021/acs.1", "5.4.4", "01.02.2024", "2D", "3-4", "2024-01-05", "1,4-BDC"),
-        *("2,2'-bipyridine", "0.5-1.0", "5% Mn", "180\u00b0 wall"),
+        *("2,2'-bipyridine", "0.5-1.0", "5% Mn", "180\u00b0 wall", "(111)", "[100]", "<110>"),
+        *("3-", "4 2 2", "P 1 21 1", "Fe(3)", "12 34", "float glass"),
     ],
 )
 def test_texts_that_begin_like_numbers(read, cell):
@@ -615,6 +619,16 @@ def test_one_text_of_many_may_begin_like_a_number(read):
             "1.5\u20131.7",
             "12%",
             "30(5)",
+            *("1 234,56", "2\u202f991", "1'234.5", "1\u2019234", "1,23,456.0", "(1.5)", "[1.5]"),
+            *(
+                "1.5-",
+                "\u20ac 1,50",
+                "~3",
+                "<0.1",
+                "np.float64(-1.2)",
+                "tensor(1.2)",
+                "\uff11\uff0e\uff12",
+            ),
         ),
     ],
 )

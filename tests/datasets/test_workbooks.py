@@ -9,6 +9,7 @@ import pytest
 from skcgcnn.datasets import load_id_prop
 from skcgcnn.exceptions import DataError
 
+STRICT = b"http://purl.oclc.org/ooxml/"
 openpyxl = pytest.importorskip("openpyxl")
 
 
@@ -65,6 +66,20 @@ def test_a_first_sheet_that_is_hidden_is_told(folder):
     book.save(folder / "id_prop.xlsx")
     with pytest.warns(UserWarning, match=r"its first sheet, 'Sheet' \(which is hidden\), alone$"):
         assert load_id_prop(folder, target="energy").target.tolist() == [1, 4]
+
+
+def test_a_workbook_of_strict_open_xml(folder):
+    save(folder, ("a", 1, 2), ("b", 4, None))
+    usual = b"http://schemas.openxmlformats.org/"
+    with zipfile.ZipFile(folder / "id_prop.xlsx") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(folder / "id_prop.xlsx", "w") as archive:
+        for name, content in members.items():
+            strict = content.replace(usual + b"spreadsheetml/2006/", STRICT + b"spreadsheetml/")
+            strict = strict.replace(usual + b"officeDocument/2006/", STRICT + b"officeDocument/")
+            archive.writestr(name, strict)
+    with pytest.raises(DataError, match="has no sheet that can be read; save it as 'Excel work"):
+        load_id_prop(folder)
 
 
 def test_a_first_sheet_that_is_empty(folder):

@@ -20,6 +20,7 @@ from skcgcnn import (
 from skcgcnn.exceptions import StructureError
 from skcgcnn.metrics import task_scorers
 from skcgcnn.model_selection import TaskStratifiedKFold
+from skcgcnn.quality import check
 
 
 def test_an_ensemble_does_not_go_on_with_one_network(tiny, graphs, energies):
@@ -348,6 +349,16 @@ def test_rows_of_pandas_in_another_order_are_told(tiny, cifs, energies):
         est.score(X, y[::-1])
     with pytest.warns(UserWarning, match="index of y is that of X in another order"):
         est.calibrate(X, y[::-1])
+    # Those of a fold are those of X in part; whole numbers may be counted anew.
+    names = [f"m{place}" for place in range(len(y))]
+    with pytest.warns(UserWarning, match="index of y is that of X in another order"):
+        est.score(X.set_axis(names)[:8], y.set_axis(names)[4:12])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", ".*in another order")
+        est.score(X[:8], y[4:12])
+        est.score(X.set_axis(names)[:8], y.set_axis(names)[:8])
+    with pytest.warns(UserWarning, match="index of y is that of X in another order"):
+        check(X, y[::-1], labels=False)
     is_high = y > y.median()
     with pytest.warns(UserWarning, match="index of sample_weight is that of X in another order"):
         CGCNNClassifier(**tiny).fit(X, is_high).score(X, is_high, weights[::-1])

@@ -239,6 +239,15 @@ def test_properties_of_a_table_beside(make, text, tmp_path):
     )
 
 
+@pytest.mark.parametrize("cell", ["1 234,5", "2\u202f991", "6'265.75", "(1.5)", "np.float64(1.5)"])
+def test_a_column_of_numbers_with_more_beside_is_told(make, text, tmp_path, cell):
+    for name in "ab":
+        (tmp_path / f"{name}.cif").write_text(text)
+    path = table(tmp_path / "p.csv", ["id", "volume", "note"], ["a", cell, "x"], ["b", cell, "y"])
+    _, (said,) = make(f"{tmp_path}/?.cif", properties=path)
+    assert said.endswith(f"read with {cell!r} of 'volume' as a text (write the number alone)")
+
+
 def test_a_table_of_properties_without_a_header(make, text, tmp_path):
     for name in "abc":
         (tmp_path / f"{name}.cif").write_text(text)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 
+import numpy as np
 import pytest
 
 from skcgcnn.training import Settings
@@ -21,3 +22,15 @@ def test_hostile_names_reach_a_program_through_a_shell_as_they_are():
     words = ["bash", "-c", f"printf '%s|' {typed}"]
     found = subprocess.run(words, capture_output=True, check=True)
     assert found.stdout.decode() == f"{HOSTILE}|--target|{HOSTILE}|"
+
+
+def test_numbers_of_numpy_become_those_of_python():
+    """A checkpoint holds the settings, and no pickles of NumPy."""
+    inner = {"composition_baseline": np.bool_(True), "betas": (np.float64(0.5), [np.int8(2)])}
+    params = {"n_conv": np.int64(2), "conv": np.str_("gated"), "net_params": inner}
+    found = Settings("data", folds=np.int64(3), params=params)
+    assert repr(found.params) == (
+        "{'n_conv': 2, 'conv': 'gated', "
+        "'net_params': {'composition_baseline': True, 'betas': (0.5, [2])}}"
+    )
+    assert type(found.folds) is int
