@@ -184,14 +184,13 @@ def _formula(formula: str) -> dict[int, float] | None:
     """Return amounts by atomic number; None if it is not a plain list of elements."""
     amounts: dict[int, float] = {}
     words = formula.split()
-    if any(len(_FORMULA_PART.findall(word)) > 1 and len(words) > 1 for word in words) and any(
-        len(word) == 1 for word in words
-    ):
+    is_joined = [len(_FORMULA_PART.findall(word)) > 1 for word in words]
+    if any(is_joined) and len(words) > 1 and len(words[-1]) == 1:
         return None  # perhaps a phase, as in TiO2 B
     for word in words:
         # OF beside others may be one element in capitals; O1F1 is two.
-        is_joined = len(words) == 1 or any(map(str.isdigit, word))
-        is_list = (_JOINED_FORMULA if is_joined else _FORMULA_PART).fullmatch(word)
+        is_split = len(words) == 1 or any(map(str.isdigit, word))
+        is_list = (_JOINED_FORMULA if is_split else _FORMULA_PART).fullmatch(word)
         if not is_list or _JOINED_BY_POINT.search(word):
             return None
         for part in _FORMULA_PART.finditer(word):

@@ -19,23 +19,24 @@ _FAR = 2
 # What is like a number with a sign, decimals, thousands or an error, in brackets or a call, or is
 # followed by a unit. Not "2D", a date, a version, the number of a paper, a range, a direction, or a
 # name such as 1,4-BDC.
-_SIGN = "[+\u2212\u2013-]"
+_SIGN = "[+\u2010\u2014\u2212\u2013-]"
 _LIKE_A_NUMBER = re.compile(
     "|".join(
         [
-            rf"{_SIGN}\d+([.,]\d+)?(\s|\(|$)",
-            r"\d+ +[^\W\d]",  # 3 eV
-            rf"{_SIGN}?(?!\d+\.\d{{4,}}/)\d+[.,]\d+(?![.,]?\d|[-'\u2019])",
+            rf"{_SIGN}\s?\d+([.,]\d+)?(\s(?!-?\d+(\s|$))|\(|$)",
+            # 3 eV/atom, but not 62 Pnma and 4 a
+            r"\d+ +(?![a-z]$|[ABCFIPR][a-z]{2})[^\W\d]+([/^*\u00b7]\w*)?$",
+            rf"{_SIGN}?(?!\d+\.\d{{4,}}[/v])\d+[.,]\d+(?![.,]?\d|[-'\u2019\u2032]|[ab]\d*$)",
             r"\d+\s*([%\u00b0]$|\u00b1|\(\d+\)$)",
             # Thousands: 1.234,5 and 1 234,5 and 1'234.5 and 1,23,456.0
             rf"{_SIGN}?\d{{1,3}}([.,]\d{{3}})+[.,]\d",
             rf"{_SIGN}?\d{{1,3}}([\s'\u2019]\d{{3}})+([.,]\d+)?$",
             r"\d{1,2}(,\d{2})+,\d{3}\.\d",
-            # (1.5) and 1.5- of accounts, and $ 1.5 or <0.1
-            rf"[(\[]{_SIGN}?\d+([.,]\d+)+[)\]]$",
+            # (1.5) and 1.5- of accounts, and $ 1.5; (1,1) is a direction
+            rf"[(\[]\s*{_SIGN}?(\d+\.\d*|\d{{1,3}}(,\d{{3}})+(\.\d*)?)([eE][+-]?\d+)?\s*[)\]]$",
             r"\d+([.,]\d+)+-$",
-            r"[$<>~\u2248\u20ac\u00a3\u00a5]\s*\d[\d.,]*$",
-            rf"(np\.)?(float|tensor)\d*\({_SIGN}?\d[\d.e]*\)$",
+            r"[$~\u2248\u20ac\u00a3\u00a5]\s*\d[\d.,]*$",
+            rf"(\w+\.)?(float|int|tensor|array)\d*\(\[*\s*{_SIGN}?\d",
         ]
     )
 )
@@ -74,7 +75,7 @@ def is_number(cell: str) -> bool:
 
 def is_like_a_number(cell: str) -> bool:
     """Tell whether a text is a number to people, with more than its digits."""
-    return _LIKE_A_NUMBER.match(normalize("NFKC", cell)) is not None
+    return _LIKE_A_NUMBER.match(normalize("NFKC", cell[:_LONG])) is not None
 
 
 def has_decimals(cells: Iterable[str | None]) -> bool:
@@ -163,7 +164,7 @@ class Marks:
                 self._word = self._word or cell
         elif value is None:
             self._n_texts += 1
-            if is_like_a_number(cell[:_LONG]):
+            if is_like_a_number(cell):
                 self._n_like += 1
                 self._like = self._like or cell
             if cell.lower() in _UNKNOWN:

@@ -9,6 +9,8 @@ from unicodedata import normalize
 from skcgcnn.exceptions import DataError
 
 _SUFFIXES = (".cif", ".cif.gz")
+# In letters, with folders: to fold those of a long text takes the square of their number.
+_LONGEST_NAME = 1_000
 # Folders above a file that may tell it from others of its name.
 _MOST_FOLDERS = 20
 
@@ -76,6 +78,8 @@ class CrystalFolder:
     def has_exactly(self, cif_id: str) -> bool:
         """Tell whether there is a file of this name, with its leading zeros."""
         stem = crystal_name(cif_id)
+        if len(stem) > _LONGEST_NAME:
+            return False
         return _folded(stem) in self._by_name or ("/" in stem and bool(self._below(stem)))
 
     def _below(self, stem: str) -> list[Path]:

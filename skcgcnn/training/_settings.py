@@ -5,6 +5,7 @@ It imports neither torch nor scikit-learn: ``--help`` should not wait for them.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
+from os import PathLike, fspath
 from typing import Any, Literal
 
 from skcgcnn._declared import Parameter
@@ -38,12 +39,14 @@ def option_of(name: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value with numbers of Python for those of NumPy, which the files of a run lack."""
+    """Return a value without NumPy's numbers and paths, which the files of a run do not hold."""
     if isinstance(value, Mapping):
-        return {name: _plain(each) for name, each in value.items()}
+        return {_plain(name): _plain(each) for name, each in value.items()}
     if type(value) in (list, tuple):
         return type(value)(map(_plain, value))
-    return value.item() if getattr(value, "shape", None) == () else value
+    if isinstance(value, PathLike):
+        return fspath(value)
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 @dataclass(frozen=True)
@@ -101,12 +104,13 @@ class Settings:
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            object.__setattr__(self, each.name, _plain(getattr(self, each.name)))
+            value = _plain(getattr(self, each.name))
+            object.__setattr__(self, each.name, tuple(value) if type(value) is list else value)
 
     @property
     def seed(self) -> int:
         """Decides split, initial weights and batches."""
-        return int(self.params.get("random_state", 0))
+        return int(self.params.get("random_state") or 0)
 
     @property
     def on_error(self) -> OnError:

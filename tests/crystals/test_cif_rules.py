@@ -79,6 +79,7 @@ def refused(text):
         ("'Na1 Cl1 NO3'", True),
         ("'Na1 CL'", False),  # perhaps chlorine
         ("'Na2Cl3 B'", False),  # perhaps a phase
+        ("'O Na2Cl3'", True),
         ("NaClO", True),
         ("Na0.5Cl1.5", True),
         ("'NaCl.2H2O'", False),  # a hydrate

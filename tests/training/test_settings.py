@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,3 +35,8 @@ def test_numbers_of_numpy_become_those_of_python():
         "'net_params': {'composition_baseline': True, 'betas': (0.5, [2])}}"
     )
     assert type(found.folds) is int
+    named = {np.str_("init_from"): Path("m.pth"), "class_weight": {np.str_("a"): np.int8(1)}}
+    found = Settings(Path("data"), target=np.array(["e"]), unit=["eV"], params=named)
+    assert (found.data, found.target, found.unit) == ("data", ("e",), ("eV",))
+    assert repr(found.params) == "{'init_from': 'm.pth', 'class_weight': {'a': 1}}"
+    assert Settings("data", params={"random_state": None}).seed == 0
