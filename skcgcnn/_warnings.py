@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+# Where warnings about files come from, or what calls it.
+_READERS = r"(pymatgen|monty|ase|spglib|numpy|skcgcnn)(\.|$)"
 _one_thread = threading.RLock()
 if hasattr(os, "register_at_fork"):  # another thread's lock would never open there
     os.register_at_fork(after_in_child=_one_thread._at_fork_reinit)  # type: ignore[attr-defined]
@@ -61,17 +63,34 @@ def warn_of_other_rows(X: Any, **others: Any) -> None:
 
 
 @contextmanager
-def recorded_warnings() -> Iterator[list[warnings.WarningMessage]]:
-    """List all warnings of other libraries, one thread at a time: Python has one list for all."""
-    with _one_thread, warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield caught
+def recorded_warnings() -> Iterator[list[str]]:
+    """List what readers of crystals warn of in this thread; those of other threads are shown.
+
+    Filters are those of the process, so that one thread reads at a time.
+    """
+    own, caught, is_open = threading.get_ident(), list[str](), True
+    with _one_thread, warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def keep(message: Warning | str, *args: Any, **kwargs: Any) -> None:
+            if is_open and threading.get_ident() == own:
+                caught.append(str(message))
+            else:
+                show(message, *args, **kwargs)
+
+        warnings.showwarning = keep
+        warnings.filterwarnings("always", module=_READERS)
+        try:
+            yield caught
+        finally:
+            is_open = False  # another thread that ends its own context may bring it back
 
 
 @contextmanager
 def ignored_warnings() -> Iterator[None]:
-    """Ignore all warnings of other libraries, one thread at a time."""
-    with _one_thread, warnings.catch_warnings(action="ignore"):
+    """Ignore what readers of crystals warn of."""
+    with _one_thread, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=_READERS)
         yield
 
 

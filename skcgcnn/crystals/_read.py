@@ -350,20 +350,29 @@ def _read_cssr(text: str) -> Crystal:
 
 def _read_with_pymatgen(text: str, fmt: Any) -> Crystal:
     from pymatgen.core import Structure
+    from pymatgen.io.cif import CifParser
 
+    told = list[str]()
     try:
         with recorded_warnings() as caught:
-            structure = Structure.from_str(text, fmt=fmt)
+            if fmt == "cif":
+                parser = CifParser.from_str(text)
+                # Its own list, which no filter of another thread can take away.
+                told = parser.warnings
+                structure: Any = parser.parse_structures(primitive=False, on_error="ignore")[0]
+            else:
+                structure = Structure.from_str(text, fmt=fmt)
     except MemoryError:  # it says nothing of the file
         raise
     except Exception as error:  # pymatgen's parsers raise whatever the text provokes
         if is_passing(error):
             raise cannot_be_read(error) from error
         # Why a block holds no crystal, pymatgen says in a warning.
-        reasons = [str(w.message).splitlines()[-1] for w in caught if _NO_CRYSTAL in str(w.message)]
+        reasons = [one.splitlines()[-1] for one in (*caught, *told) if _NO_CRYSTAL in one]
         cause = "; ".join(dict.fromkeys([first_line(error), *reasons]))
         raise StructureError(f"pymatgen cannot read it ({cause})") from error
-    lines = [[*filter(_is_told, str(one.message).strip().splitlines())] for one in caught]
+    messages = dict.fromkeys([*caught, *told])
+    lines = [[*filter(_is_told, one.strip().splitlines())] for one in messages]
     notes = dict.fromkeys(first_line(some[0]) for some in lines if some)
     return _from_structure(structure, list(notes))
 
