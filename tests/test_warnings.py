@@ -15,7 +15,7 @@ def in_another_thread(*args):
 
 
 def test_warnings_of_another_thread_are_shown_and_not_recorded():
-    with pytest.warns(UserWarning, match="of another") as shown, recorded_warnings() as own:
+    with pytest.warns(UserWarning) as shown, recorded_warnings() as own:  # noqa: PT030, PT031
         in_another_thread("of another")
         warnings.warn("of a reader", stacklevel=1)
     assert own == ["of a reader"]
@@ -26,10 +26,10 @@ def test_warnings_of_another_thread_are_shown_and_not_recorded():
 
 
 def test_warnings_of_readers_alone_are_ignored():
-    with pytest.warns(UserWarning, match="of another") as shown, ignored_warnings():
+    with pytest.warns(UserWarning) as shown, ignored_warnings():  # noqa: PT030, PT031
         in_another_thread("of another")
         warnings.warn_explicit("of a reader", UserWarning, "cif.py", 1, module="pymatgen.io.cif")
-    assert len(shown) == 1
+    assert [str(one.message) for one in shown] == ["of another"]
 
 
 def test_what_another_context_brings_back_records_nothing():
