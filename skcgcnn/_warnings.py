@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# Where warnings about files come from, or what calls it.
-_READERS = r"(pymatgen|monty|ase|spglib|numpy|skcgcnn)(\.|$)"
+# Where warnings about files come from, or what calls it; functools of what is computed once.
+_READERS = r"(pymatgen|monty|ase|spglib|numpy|skcgcnn|functools)(\.|$)"
 _one_thread = threading.RLock()
 if hasattr(os, "register_at_fork"):  # another thread's lock would never open there
     os.register_at_fork(after_in_child=_one_thread._at_fork_reinit)  # type: ignore[attr-defined]

@@ -38,6 +38,9 @@ def check_head_of_poscar(text: str) -> None:
     for line in lines[1 : 6 if is_number(names) else 7]:
         if "!" in line:
             raise StructureError(f"has the comment of {line.strip()!r} in its head; remove it")
+    numbers = [name for name in names if not any(map(str.isalpha, name))]
+    if are_counts(counts) and numbers and len(numbers) < len(names):
+        raise StructureError(f"names the element {numbers[0]!r}; write its symbol")
     # In longer lists, each takes several lines.
     if are_counts(counts) and len(names) != len(counts):
         raise StructureError(

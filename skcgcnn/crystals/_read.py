@@ -108,6 +108,7 @@ _SAME_NAME = "duplicate block name"
 _NOISE = (
     "fractional coordinates rounded to ideal",
     "Cannot determine chemical composition",
+    "No Pauling electronegativity",
     "Skipping relative stoichiometry check because CIF does not contain formula",
     "Selective dynamics toggled with Fluorine",
     "Ignoring selective dynamics tag",

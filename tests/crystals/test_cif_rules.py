@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from pymatgen.core import Structure
+from pymatgen.core import Element, Structure
 from pymatgen.symmetry.groups import SpaceGroup
 
-from skcgcnn.crystals import parse_cif, read_crystal
+from skcgcnn.crystals import _cif, parse_cif, read_crystal
 from skcgcnn.exceptions import StructureError
 
 CELL = """data_{name}
@@ -255,6 +255,17 @@ def test_all_sites_beside_a_hall_symbol(more):
     assert read_crystal(cif(more=more)).notes == ()
     assert len(read_crystal(cif(more=more.replace("Z 1", "Z 2"))).notes) >= 1
     assert read_crystal(cif(more=more).replace("\n", "\r")).notes == ()
+
+
+@pytest.mark.parametrize("more", ["", MAGNETIC], ids=["fast", "by pymatgen"])
+@pytest.mark.parametrize("symbol", ["He", "Ne", "Ar"])
+def test_noble_gases_have_no_electronegativity(symbol, more):
+    """It is computed once in a process, and here anew."""
+    Element(symbol).__dict__.pop("X", None)
+    _cif._sort_key.cache_clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_crystal(cif(f"{symbol}1 {symbol} 0 0 0", more=more)).notes == ()
 
 
 def test_threads_do_not_take_each_other_s_warnings():

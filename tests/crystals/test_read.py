@@ -468,6 +468,8 @@ def test_all_names_of_cifs_are_those_of_cifs(tmp_path, name):
         (("Na Cl\n", ""), "names no elements"),
         (("Na Cl", "Na Cl Br"), "has 3 symbols of elements, but 2 numbers"),
         (("1 1", "2"), "has 2 symbols of elements, but 1 numbers"),
+        (("Na Cl", "Na 1"), "names the element '1'; write its symbol"),
+        (("Na Cl", "1.0 Cl"), "names the element '1.0'; write its symbol"),
         (("0.5 0.5 0.5", "0.5 0.5 1_0"), "the number '1_0'"),
         (("0.5 0.5 0.5", "0.5 0.5 5E-0_1"), "the number '5E-0_1'"),
         (("0.5 0.5 0.5", "0.5 0.5 0.#25"), "'0.5 0.5 0.#25'; write a blank before #, or"),
