@@ -1,4 +1,4 @@
-"""Warnings that point to the line of the user, not to one of this library."""
+"""Warnings: ours, which point to the line of the user, and those of readers of crystals."""
 
 import os
 import sys
@@ -50,7 +50,7 @@ def warn_of_other_rows(X: Any, **others: Any) -> None:
     for name, other in others.items():
         if not (hasattr(X, "iloc") and hasattr(other, "iloc")) or X.index.equals(other.index):
             continue
-        if not X.index.is_unique:
+        if not X.index.is_unique:  # which row a label means is not clear
             continue
         places = X.index.get_indexer(other.index)
         is_moved = any(place not in (-1, row) for row, place in enumerate(places))
@@ -87,10 +87,10 @@ def recorded_warnings() -> Iterator[list[str]]:
 
 
 @contextmanager
-def ignored_warnings() -> Iterator[None]:
-    """Ignore what readers of crystals warn of."""
+def ignored_warnings(begin: str = "") -> Iterator[None]:
+    """Ignore what readers of crystals warn of, all or what begins so."""
     with _one_thread, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=_READERS)
+        warnings.filterwarnings("ignore", begin, module=_READERS)
         yield
 
 

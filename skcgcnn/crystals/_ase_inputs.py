@@ -240,7 +240,7 @@ def read_geometry(text: str) -> Any:
     for words in lines:
         _check_line(words)
     kept = [" ".join(words) for words in lines if words and words[0] in _N_WORDS]
-    with ignored_warnings():  # of use to developers alone
+    with ignored_warnings(_PLUGIN):  # of use to developers alone
         return read_aims(StringIO("\n".join(kept)))
 
 

@@ -144,7 +144,7 @@ class Marks:
     _unclear: tuple[str, str] | None = None
     _largest: float = 0.0
     _whole: float = 0.0
-    # What is no number, and the first word for what is missing.
+    # The first word for what is missing, and how many there are.
     _word: str = ""
     _n_words: int = 0
     # The first text that may say that nothing is known, which is one as any other.
@@ -212,7 +212,7 @@ class Marks:
         )
 
     def words(self, column: str) -> str:
-        """Return a remark on words among texts that count as missing, or may be so, once."""
+        """Return a remark on words that count as missing, or may be so, or as texts, once."""
         found = []
         if self._word and self._n_texts:
             found.append(f"{self._n_words} cells such as {self._word!r} of {column!r} as missing")
